@@ -1,0 +1,19 @@
+"""What an ablation varies: attention variants and the parts they are made of.
+
+Importing this package registers everything that ships with it. It needs torch and nothing else.
+"""
+
+from components import attention, kernel_init, norms, score_ops
+from components.registry import FAMILIES, Component, ComponentError, Family, register
+
+__all__ = [
+    "FAMILIES",
+    "Component",
+    "ComponentError",
+    "Family",
+    "attention",
+    "kernel_init",
+    "norms",
+    "register",
+    "score_ops",
+]

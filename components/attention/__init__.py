@@ -1,0 +1,18 @@
+"""Attention variants, one file each."""
+
+from components.attention.base import Attention, AttentionConfig, Rotary, rotary_table
+from components.attention.differential import Differential
+from components.attention.multi_token import MultiToken
+from components.attention.softmax import Softmax
+from components.attention.talking_heads import TalkingHeads
+
+__all__ = [
+    "Attention",
+    "AttentionConfig",
+    "Differential",
+    "MultiToken",
+    "Rotary",
+    "Softmax",
+    "TalkingHeads",
+    "rotary_table",
+]

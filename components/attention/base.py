@@ -1,0 +1,92 @@
+"""What every attention variant shares: its config's contract, the projections and the rotary embedding.
+
+Shapes: B batch, T tokens, D model width, M heads, d head width (D / M), Q query position, K key position.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from components.registry import Component, ComponentError
+
+Rotary = tuple[Tensor, Tensor]
+"""cosines and sines, each [T, d / 2]"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig(Component, family="attention"):
+    """Base of all attention configs."""
+
+    exempt: ClassVar[dict[str, str]] = {}
+    """conformance tests that the variant cannot pass by nature: name of the test -> the reason"""
+
+    dropout: float = 0.0
+    """probability of dropping an attention weight while training; the model has no other dropout"""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.dropout < 1.0:
+            raise ComponentError(f"dropout: got {self.dropout}, allowed: 0 <= dropout < 1")
+
+    @abstractmethod
+    def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
+        """Return a module `(x_BTD, rotary=None) -> y_BTD` for layer `layer` of `layers`, counted from 1.
+
+        Raises ComponentError where the variant cannot have that width or number of heads.
+        """
+
+    def identity(self) -> Self:
+        """Return the setting that, freshly initialised, computes plain softmax attention (default: as it is)."""
+        return self
+
+
+class Attention(nn.Module):
+    """Query, key, value and output projections around the `attend` of a variant."""
+
+    def __init__(self, *, width: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        if width % heads:
+            raise ComponentError(f"heads: got {heads}, allowed: a divisor of the width {width}")
+        self.heads = heads
+        self.dropout = dropout
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width, bias=False)
+        self.output = nn.Linear(width, width, bias=False)
+
+    def forward(self, x_BTD: Tensor, rotary: Rotary | None = None) -> Tensor:
+        """Causal self-attention; `rotary` (see `rotary_table`) turns queries and keys."""
+        query_BMTd, key_BMTd, value_BMTd = (
+            projection(x_BTD).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for projection in (self.query, self.key, self.value)
+        )
+        if rotary is not None:
+            query_BMTd, key_BMTd = rotate(query_BMTd, rotary), rotate(key_BMTd, rotary)
+        y_BMTd = self.attend(query_BMTd, key_BMTd, value_BMTd)
+        out_BTD: Tensor = self.output(y_BMTd.transpose(1, 2).flatten(2))
+        return out_BTD
+
+    @abstractmethod
+    def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
+        """Causal attention of all heads; heads may be fewer and wider in the result, in the same order."""
+
+
+def rotary_table(tokens: int, head_width: int, theta: float, device: torch.device | None = None) -> Rotary:
+    """Cosines and sines of the rotary embedding (Su et al. 2021, 2104.09864) for positions 0..tokens-1."""
+    frequencies = theta ** -(torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width)
+    angles = torch.outer(torch.arange(tokens, device=device, dtype=torch.float32), frequencies)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x_BMTd: Tensor, rotary: Rotary) -> Tensor:
+    """Turn the channel pairs (c, c + d / 2) of every head by their position's angle."""
+    cosine, sine = (table.to(x_BMTd.dtype) for table in rotary)
+    first, second = x_BMTd.chunk(2, dim=-1)
+    return torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=-1)
+
+
+def visible_keys(tokens: int, device: torch.device) -> Tensor:
+    """The causal mask: [Q, K], true where key j is not after query i."""
+    return torch.ones(tokens, tokens, dtype=torch.bool, device=device).tril()

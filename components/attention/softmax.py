@@ -1,0 +1,23 @@
+"""Plain causal softmax attention: the baseline (Vaswani et al. 2017, 1706.03762)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from components.attention.base import Attention, AttentionConfig
+from components.registry import register
+
+
+@register("attention", "softmax")
+class Softmax(AttentionConfig):
+    """Plain causal softmax attention: the Transformer baseline (1706.03762)."""
+
+    def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
+        return SoftmaxAttention(width=width, heads=heads, dropout=self.dropout)
+
+
+class SoftmaxAttention(Attention):
+    """softmax(Q K^T / sqrt(d)) V through torch's fused kernel."""
+
+    def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        return F.scaled_dot_product_attention(query_BMTd, key_BMTd, value_BMTd, dropout_p=dropout, is_causal=True)

@@ -1,0 +1,42 @@
+"""The contract of a normalisation after A V, per head, and the RMSNorm that most of them share.
+
+Shapes: B batch, M heads, T tokens, d head width.
+"""
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from components.registry import Component
+
+NORM_EPS = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormConfig(Component, family="norms"):
+    """Base of all normalisations."""
+
+    @abstractmethod
+    def build(self, *, width: int, layer: int) -> nn.Module:
+        """Return a module `y_BMTd -> y_BMTd` for heads of `width` channels in layer `layer`, counted from 1."""
+
+
+class ScaledRMSNorm(nn.Module):
+    """RMSNorm over a head's d channels with one learned weight for all heads, times a fixed `scale`."""
+
+    def __init__(self, width: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.rms = nn.RMSNorm(width, eps=NORM_EPS)
+        self.scale = scale
+
+    def forward(self, y_BMTd: Tensor) -> Tensor:
+        """Normalise each head at each position."""
+        normed: Tensor = self.rms(y_BMTd)
+        return normed if self.scale == 1.0 else normed * self.scale
+
+
+def lambda_init(layer: int) -> float:
+    """0.8 - 0.6 exp(-0.3 (l - 1)) for layer l counted from 1 (2410.05258, equation 3)."""
+    return 0.8 - 0.6 * math.exp(-0.3 * (layer - 1))

@@ -1,0 +1,14 @@
+"""RMSNorm per head with layer-norm scaling (Sun et al. 2025, 2502.05795, read on this per-head norm)."""
+
+from torch import nn
+
+from components.norms.base import NormConfig, ScaledRMSNorm
+from components.registry import register
+
+
+@register("norms", "layer_norm")
+class LayerNorm(NormConfig):
+    """RMSNorm per head, times 1 / sqrt(layer) ("layer-norm scaling", 2502.05795)."""
+
+    def build(self, *, width: int, layer: int) -> nn.Module:
+        return ScaledRMSNorm(width, layer**-0.5)

@@ -1,0 +1,48 @@
+"""Head mixing convolution (2504.00927, section 3.2): neighbouring heads' maps mixed by a full matrix."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from components.initialise import Draw, default_stream
+from components.registry import ComponentError, register
+from components.score_ops.base import ScoreOpConfig
+
+
+@register("score_ops", "head_mixing")
+class HeadMixing(ScoreOpConfig):
+    """Each group of c_h neighbouring heads mixes its maps by a c_h x c_h matrix, identity at the start (equation 7)."""
+
+    group: int | Literal["all"] = "all"
+    """c_h: heads a group, a divisor of the number of heads, or 'all'"""
+
+    def __post_init__(self) -> None:
+        if self.group != "all" and self.group < 1:
+            raise ComponentError(f"group: got {self.group}, allowed: a divisor of the number of heads, or 'all'")
+
+    def build(self, *, heads: int) -> nn.Module:
+        group = heads if self.group == "all" else self.group
+        if heads % group:
+            raise ComponentError(f"group: got {group}, allowed: a divisor of the {heads} heads, or 'all'")
+        return HeadMixingMatrix(heads=heads, group=group)
+
+
+class HeadMixingMatrix(nn.Module):
+    """One [out, in] matrix a group; the map at (query, key) of a head becomes a mix of its group's maps there."""
+
+    def __init__(self, *, heads: int, group: int) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.empty(heads // group, group, group))
+        self.initialise(default_stream)
+
+    def initialise(self, draw: Draw) -> None:
+        """Start as identity: no head is mixed."""
+        with torch.no_grad():
+            self.matrix.copy_(torch.eye(self.matrix.shape[-1]).expand_as(self.matrix))
+
+    def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
+        """Mix within groups, each place on its own."""
+        groups, group, _ = self.matrix.shape
+        maps = scores_BMQK.unflatten(1, (groups, group)).flatten(3)
+        return (self.matrix @ maps).view_as(scores_BMQK)

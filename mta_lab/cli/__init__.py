@@ -1,0 +1,16 @@
+"""The command line: the one place that knows every part. Heavy imports wait until a command needs them."""
+
+import sys
+
+from mta_lab.errors import UserError
+
+
+def main() -> None:
+    """Run the `mta-lab` command; a user's mistake is one line on stderr and exit status 2."""
+    from mta_lab.cli.app import app
+
+    try:
+        app(prog_name="mta-lab")
+    except UserError as error:
+        print(f"mta-lab: {error}", file=sys.stderr)
+        sys.exit(2)

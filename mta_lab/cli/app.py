@@ -1,0 +1,127 @@
+"""The grammar of `mta-lab`: commands, arguments and their help. Each command is a call into another file."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Ablation sweeps of attention variants: Multi-Token Attention (arXiv 2504.00927), row by row.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="The text that models are trained on.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+SweepName = Annotated[str, typer.Argument(metavar="NAME|FILE", help="a shipped sweep, or a YAML file of your own")]
+Settings = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings above every row's, like model.heads=8")
+]
+Scale = Annotated[str, typer.Option(help="sizes of model, data and training: nano, small, paper-300m ... paper-1b")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="seeds a row; default: what the sweep says")]
+Components = Annotated[
+    list[Path] | None, typer.Option("--components", help="a file or directory with components of your own; repeatable")
+]
+DEFAULT_SCALE = "nano"
+
+
+@app.command()
+def sweep(
+    name: SweepName,
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="worker processes; default: the cores")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and start nothing")] = False,
+    components: Components = None,
+) -> None:
+    """Train what is missing of a sweep and print its table."""
+    from mta_lab.cli import sweeping
+
+    plan = sweeping.plan(name, settings or [], scale, seeds, components or [])
+    if dry_run:
+        sweeping.show_plan(plan)
+    else:
+        raise typer.Exit(sweeping.run(plan, workers or len(os.sched_getaffinity(0)), components or []))
+
+
+@app.command()
+def report(
+    name: SweepName,
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    form: Annotated[str, typer.Option("--format", help="rich, markdown or json")] = "rich",
+    components: Components = None,
+) -> None:
+    """Print the table of a sweep from what is finished; trains nothing."""
+    from mta_lab.cli import sweeping
+
+    sweeping.show_report(sweeping.plan(name, settings or [], scale, seeds, components or []), form)
+
+
+@app.command()
+def train(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: Components = None) -> None:
+    """Train one model and print its perplexities: `mta-lab train attention=multi_token`."""
+    from mta_lab.cli import single
+
+    single.train_one(settings or [], scale, components or [])
+
+
+@app.command()
+def params(
+    model: Annotated[str, typer.Option(help="transformer, differential, talking_heads, mta, or any attention variant")],
+    scale: Scale = DEFAULT_SCALE,
+    settings: Settings = None,
+    components: Components = None,
+) -> None:
+    """Print how many parameters a model has, without building it in memory."""
+    from mta_lab.cli import single
+
+    print(single.parameters(model, scale, settings or [], components or []))
+
+
+@app.command("components")
+def list_components(components: Components = None) -> None:
+    """List the registered components and their settings."""
+    from mta_lab.cli import registry
+
+    registry.show(components or [])
+
+
+@app.command()
+def new(
+    family: Annotated[str, typer.Argument(help="what to write: attention")],
+    name: Annotated[str, typer.Argument(help="its name in the registry, like key_shift")],
+) -> None:
+    """Write the commented skeleton of a component, which trains as it stands."""
+    from mta_lab.cli import registry
+
+    registry.write_skeleton(family, name)
+
+
+@app.command()
+def dashboard(port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 5000) -> None:
+    """Open MLflow's pages over the runs on 127.0.0.1."""
+    from mta_lab.cli import single
+
+    single.dashboard(port)
+
+
+@data_app.command("prepare")
+def data_prepare(settings: Settings = None, scale: Scale = DEFAULT_SCALE) -> None:
+    """Fetch the text, if needed, and make the token files; `sweep` does this by itself."""
+    from mta_lab.cli import single
+
+    single.prepare_data(settings or [], scale)
+
+
+@data_app.command("show")
+def data_show(settings: Settings = None, scale: Scale = DEFAULT_SCALE) -> None:
+    """Show the domains, what they are made of, and under which rights."""
+    from mta_lab.cli import single
+
+    single.show_data(settings or [], scale)

@@ -1,0 +1,22 @@
+"""The frozen configuration of a run: its types, how its layers are merged, and what identifies it."""
+
+from mta_lab.config.identity import component_code, difference, fingerprint, flatten, plain
+from mta_lab.config.resolve import Layer, command_line, resolve, scale_layer, scales
+from mta_lab.config.schema import DataConfig, ModelConfig, RunConfig, TrainingConfig
+
+__all__ = [
+    "DataConfig",
+    "Layer",
+    "ModelConfig",
+    "RunConfig",
+    "TrainingConfig",
+    "command_line",
+    "component_code",
+    "difference",
+    "fingerprint",
+    "flatten",
+    "plain",
+    "resolve",
+    "scale_layer",
+    "scales",
+]

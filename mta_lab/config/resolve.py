@@ -1,0 +1,183 @@
+"""Merges the layers of a configuration: defaults <- scale <- sweep base <- row <- command line.
+
+A key may be dotted (`model.heads`) or nested. A component is named by a string or by a mapping with `name`; naming
+another component drops the settings of the one before. Every mistake is a UserError that says which layer it is in.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, get_args, get_origin, get_type_hints
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from components.registry import FAMILIES, Component, ComponentError
+from mta_lab.config.schema import RunConfig
+from mta_lab.errors import UserError, nearest
+
+Tree = dict[str, Any]
+type_hints = cache(get_type_hints)
+SCALES = resources.files("mta_lab.config") / "scales"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Settings from one place; `source` is how an error names it."""
+
+    source: str
+    values: Mapping[str, Any]
+
+
+class _Invalid(Exception):
+    """A mistake at a key; `resolve` adds the layer it came from."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def resolve(layers: Sequence[Layer]) -> RunConfig:
+    """Merge the layers, later ones first in rank, and return the checked, frozen configuration."""
+    merged: Tree = {}
+    origins: dict[str, str] = {}
+    for layer in layers:
+        for key, value in layer.values.items():
+            _assign(merged, str(key), value, layer.source, origins)
+    try:
+        return _build(RunConfig, merged, "")
+    except _Invalid as error:
+        raise UserError(f"{_origin(error.key, origins)}: {error.key}: {error}") from None
+
+
+def command_line(settings: Sequence[str]) -> Layer:
+    """The layer of `KEY=VALUE` arguments; values are YAML, as in a sweep file."""
+    values: Tree = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise UserError(f"command line: got '{setting}', allowed: KEY=VALUE, like model.heads=8")
+        try:
+            values[key] = OmegaConf.to_container(OmegaConf.create(f"value: {value}"))["value"]  # type: ignore[index,call-overload]
+        except Exception as error:
+            raise UserError(f"command line: {key}: '{value}' is not a YAML value ({type(error).__name__})") from None
+    return Layer("command line", values)
+
+
+def scales() -> list[str]:
+    """The names of the shipped scales, smallest first."""
+    return sorted((path.name.removesuffix(".yaml") for path in SCALES.iterdir()), key=_scale_order)
+
+
+def scale_layer(name: str) -> Layer:
+    """The layer of the scale `name`."""
+    if name not in scales():
+        raise UserError(f"--scale: no scale named '{name}'{nearest(name, scales())} known: {', '.join(scales())}")
+    values = OmegaConf.to_container(OmegaConf.create((SCALES / f"{name}.yaml").read_text()))
+    assert isinstance(values, dict)
+    return Layer(f"scale {name}", {"scale": name, **values})
+
+
+def _scale_order(name: str) -> tuple[bool, float | str]:
+    size = name.removeprefix("paper-")
+    if size == name:
+        return False, name
+    return True, float(size[:-1]) * {"m": 1e6, "b": 1e9}[size[-1]]
+
+
+def _assign(tree: Tree, key: str, value: Any, source: str, origins: dict[str, str], prefix: str = "") -> None:
+    """Set one possibly dotted key in `tree` and remember where each leaf came from."""
+    head, _, rest = key.partition(".")
+    path = f"{prefix}.{head}" if prefix else head
+    if rest:
+        value = {rest: value}
+    before = tree.get(head)
+    if isinstance(value, Mapping):
+        if isinstance(before, str):
+            before = {"name": before}
+        if not isinstance(before, dict) or value.get("name", before.get("name")) != before.get("name"):
+            before = {}
+        tree[head] = before
+        origins[path] = source
+        for inner, inner_value in value.items():
+            _assign(before, str(inner), inner_value, source, origins, path)
+    elif isinstance(before, dict) and isinstance(value, str):
+        _assign(tree, head, {"name": value}, source, origins, prefix)
+    else:
+        tree[head] = value
+        origins[path] = source
+
+
+def _origin(key: str, origins: Mapping[str, str]) -> str:
+    """The layer that set `key`, or the nearest key above it."""
+    while key and key not in origins:
+        key = key.rpartition("[")[0] if key.endswith("]") else key.rpartition(".")[0]
+    return origins.get(key, "defaults")
+
+
+def _build(schema: type, node: Any, path: str) -> Any:
+    """Turn a tree into an instance of the dataclass `schema`."""
+    if not isinstance(node, Mapping):
+        raise _Invalid(path, f"got {node!r}, allowed: a mapping of {', '.join(field.name for field in fields(schema))}")
+    hints = {field.name: type_hints(schema)[field.name] for field in fields(schema)}
+    typed = OmegaConf.structured(schema)
+    OmegaConf.set_readonly(typed, False)
+    for key, value in node.items():
+        inner = f"{path}.{key}" if path else key
+        if key not in hints:
+            names = [f"{path}.{name}" if path else name for name in hints]
+            raise _Invalid(inner, f"no such key{nearest(inner, names) or ';'} allowed: {', '.join(hints)}")
+        value = _value(hints[key], value, getattr(schema, key, None), inner)
+        try:
+            OmegaConf.update(typed, key, value, merge=False)
+        except OmegaConfBaseException:
+            raise _Invalid(inner, f"got {node[key]!r}, allowed: {_readable(hints[key])}") from None
+    missing = sorted(map(str, OmegaConf.missing_keys(typed)))
+    if missing:
+        raise _Invalid(f"{path}.{missing[0]}" if path else missing[0], "is not set")
+    try:
+        return OmegaConf.to_object(typed)
+    except ComponentError as error:
+        name, _, message = str(error).partition(": ")
+        raise _Invalid(f"{path}.{name}" if path else name, message) from None
+
+
+def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
+    """Replace mappings and names by components and nested configurations; leave the rest to OmegaConf."""
+    if isinstance(hint, type) and issubclass(hint, Component):
+        return _component(hint, value, default, path)
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _build(hint, value, path)
+    element = get_args(hint)[0] if get_origin(hint) is tuple else None
+    if isinstance(element, type) and issubclass(element, Component):
+        if not isinstance(value, list | tuple):
+            raise _Invalid(path, f"got {value!r}, allowed: a list of {element.family}")
+        return tuple(_component(element, item, None, f"{path}[{index}]") for index, item in enumerate(value))
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _component(base: type[Component], value: Any, default: Component | None, path: str) -> Component:
+    settings = {"name": value} if isinstance(value, str) else value
+    if not isinstance(settings, Mapping):
+        raise _Invalid(path, f"got {value!r}, allowed: the name of one of {base.family}, or a mapping with 'name'")
+    name = settings.get("name", default.name if default else None)
+    if not isinstance(name, str):
+        raise _Invalid(path, f"got {value!r}, allowed: a mapping with the 'name' of one of {base.family}")
+    try:
+        variant = FAMILIES[base.family].get(name)
+    except ComponentError as error:
+        raise _Invalid(path, str(error)) from None
+    component: Component = _build(variant, {k: v for k, v in settings.items() if k != "name"}, path)
+    return component
+
+
+def _readable(hint: Any) -> str:
+    if get_origin(hint) is tuple:
+        inner = [_readable(arg) for arg in get_args(hint) if arg is not Ellipsis]
+        return "a list of " + ", ".join(inner)
+    if isinstance(hint, type):
+        return {"int": "a whole number", "float": "a number", "str": "a text"}.get(hint.__name__, hint.__name__)
+    if str(hint).startswith("typing.Literal"):
+        return " or ".join(repr(arg) for arg in get_args(hint))
+    return " or ".join("null" if arg is type(None) else _readable(arg) for arg in get_args(hint))

@@ -1,0 +1,130 @@
+"""The types of a run's configuration. A field without a default is set by the scale (`scales/*.yaml`)."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import torch
+
+from components.attention import AttentionConfig, Softmax
+from components.registry import ComponentError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The decoder around the attention (paper, section 4.3 and Table 7)."""
+
+    width: int
+    """D, channels of the residual stream"""
+    layers: int
+    """number of decoder blocks"""
+    heads: int
+    """M, attention heads; a divisor of the width, with an even head width (rotary pairs)"""
+    vocabulary: int
+    """tokens in the vocabulary; the tokenizer is trained to this size"""
+    context: int
+    """T, tokens a sequence"""
+    rope_theta: float = 100_000.0
+    """base of the rotary frequencies"""
+    feed_forward_multiple: int = 256
+    """the SwiGLU width is 8/3 of the model's, rounded up to a multiple of this"""
+
+    def __post_init__(self) -> None:
+        _positive(self, "width", "layers", "heads", "context", "rope_theta", "feed_forward_multiple")
+        if self.vocabulary < 257:
+            raise ComponentError(
+                f"vocabulary: got {self.vocabulary}, allowed: at least 257 (256 bytes and end of text)"
+            )
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            allowed = [n for n in range(1, self.width + 1) if self.width % n == 0 and (self.width // n) % 2 == 0]
+            raise ComponentError(f"heads: got {self.heads}, allowed for width {self.width}: {allowed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which text to read."""
+
+    corpus: Literal["packages", "stdlib"] = "packages"
+    """'packages': real text of seven domains, fetched once; 'stdlib': the Python library on disk, no network"""
+    path: str | None = None
+    """your own text instead: a directory with DOMAIN.jsonl, DOMAIN.txt or DOMAIN/*.jsonl for each domain"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Optimisation and evaluation (paper, section 4.3; AdamW, linear decay to zero)."""
+
+    steps: int
+    """optimizer steps"""
+    batch_size: int
+    """sequences a step"""
+    learning_rate: float
+    """peak learning rate"""
+    warmup_steps: int
+    """steps of linear warm-up"""
+    validation_tokens: int
+    """tokens of each domain's validation text that are scored"""
+    validations: int = 4
+    """how often the validation text is scored during the run, the end included"""
+    weight_decay: float = 0.05
+    beta1: float = 0.9
+    beta2: float = 0.98
+    epsilon: float = 1e-8
+    """the constants of AdamW"""
+    gradient_clip: float = 1.0
+    """largest norm of the whole gradient"""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """'bf16' is autocast; weights and optimizer stay float32"""
+
+    def __post_init__(self) -> None:
+        positive = ("steps", "batch_size", "learning_rate", "validation_tokens", "validations")
+        _positive(self, *positive, "epsilon", "gradient_clip")
+        for name in ("warmup_steps", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ComponentError(f"{name}: got {getattr(self, name)}, allowed: 0 or more")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ComponentError(f"{name}: got {getattr(self, name)}, allowed: 0 <= {name} < 1")
+        if self.warmup_steps >= self.steps:
+            raise ComponentError(f"warmup_steps: got {self.warmup_steps}, allowed: fewer than steps ({self.steps})")
+        if self.validations > self.steps:
+            raise ComponentError(f"validations: got {self.validations}, allowed: at most steps ({self.steps})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides what one run computes."""
+
+    scale: str
+    """the name of the scale that sizes come from; a label, it decides nothing by itself"""
+    model: ModelConfig
+    attention: AttentionConfig = Softmax()
+    """the attention variant and its settings, by `attention.name`"""
+    training: TrainingConfig
+    data: DataConfig = DataConfig()
+    seed: int = 0
+    """initial weights, order of the batches and dropout each have a stream derived from it"""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ComponentError(f"seed: got {self.seed}, allowed: 0 or more")
+        try:
+            self.attention_modules()
+        except ComponentError as error:
+            raise ComponentError(f"attention: {error}") from error
+
+    def attention_modules(self) -> list[torch.nn.Module]:
+        """The attention of every layer, on the meta device: no memory, but every check of the variant runs."""
+        model = self.model
+        with torch.device("meta"):
+            return [
+                self.attention.build(width=model.width, heads=model.heads, layer=layer, layers=model.layers)
+                for layer in range(1, model.layers + 1)
+            ]
+
+
+def _positive(config: Any, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) <= 0:
+            kind = next(field.type for field in fields(config) if field.name == name)
+            least = "1 or more" if kind is int else "more than 0"
+            raise ComponentError(f"{name}: got {getattr(config, name)}, allowed: {least}")

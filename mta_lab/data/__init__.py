@@ -1,0 +1,6 @@
+"""Text: prepared corpora, their domains and token files. Opening one imports no heavy library."""
+
+from mta_lab.data.corpus import Corpus, Domain, find, prepare
+from mta_lab.data.sources import Source
+
+__all__ = ["Corpus", "Domain", "Source", "find", "prepare"]

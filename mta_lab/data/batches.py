@@ -1,0 +1,73 @@
+"""Batches as pure functions of (seed, step): any step can be read without reading those before it.
+
+Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+MIXTURE = {
+    "arxiv": 0.023,
+    "book": 0.021,
+    "c4": 0.081,
+    "commoncrawl": 0.726,
+    "github": 0.049,
+    "stackexchange": 0.05,
+    "wikipedia": 0.05,
+}
+"""share of each domain in a batch (paper, section 4.3), scaled to the domains at hand"""
+
+TokenArray = NDArray[np.unsignedinteger]
+
+
+class TrainingBatches(Dataset[Tensor]):
+    """Item k is the batch of step k: B windows at random places of domains drawn by their share."""
+
+    def __init__(self, domains: dict[str, TokenArray], *, seed: int, steps: int, batch_size: int, context: int) -> None:
+        self.tokens = [domains[name] for name in sorted(domains)]
+        self.shares = mixture(sorted(domains))
+        self.seed, self.steps, self.batch_size, self.context = seed, steps, batch_size, context
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Tensor:
+        random = np.random.default_rng((self.seed, step))
+        chosen = random.choice(len(self.tokens), size=self.batch_size, p=self.shares)
+        places = random.random(self.batch_size)
+        windows = []
+        for domain, place in zip(chosen, places, strict=True):
+            tokens = self.tokens[domain]
+            start = int(place * (len(tokens) - self.context))
+            windows.append(tokens[start : start + self.context + 1])
+        return torch.from_numpy(np.stack(windows).astype(np.int64))
+
+
+class ValidationBatches(Dataset[Tensor]):
+    """The first `limit` tokens of one domain's validation text, cut into windows that follow each other."""
+
+    def __init__(self, tokens: TokenArray, *, limit: int, batch_size: int, context: int) -> None:
+        windows = max(1, (min(limit, len(tokens) - 1)) // context)
+        starts = np.arange(windows) * context
+        self.batches = np.array_split(starts, -(-windows // batch_size))
+        self.tokens, self.context = tokens, context
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Tensor:
+        places = self.batches[index][:, None] + np.arange(self.context + 1)
+        return torch.from_numpy(self.tokens[places].astype(np.int64))
+
+
+def mixture(domains: Sequence[str]) -> NDArray[np.float64]:
+    """The share of each domain; one that the paper does not have counts as the mean of those it has."""
+    known = [MIXTURE[name] for name in domains if name in MIXTURE]
+    usual = float(np.mean(known)) if known else 1.0
+    shares = np.array([MIXTURE.get(name, usual) for name in domains])
+    return np.asarray(shares / shares.sum())

@@ -1,0 +1,131 @@
+"""Prepared corpora: documents, split and without duplicates, as files of token ids beside their tokenizer.
+
+On disk: `<root>/<corpus name>/text/` holds the documents, shared by all vocabulary sizes, and
+`tokens-<vocabulary>/` the tokens. The corpus name changes with whatever would change the text.
+"""
+
+import hashlib
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mta_lab.data import cache, extract
+from mta_lab.data.sources import RECIPES, Source, fingerprint
+from mta_lab.errors import UserError, nearest
+
+if TYPE_CHECKING:  # both imports are heavy
+    from tokenizers import Tokenizer
+
+    from mta_lab.config import DataConfig
+
+FORMAT = 1  # raise it when reading, cleaning, splitting or tokenizing changes what is written
+SMALLEST_VOCABULARY = 257  # 256 bytes and the end of text
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """One kind of text: where it comes from and how much there is. Bytes are UTF-8 without ends of text."""
+
+    name: str
+    proxy: str  # what it is a stand-in for, or empty
+    sources: tuple[Source, ...]
+    documents: int  # training and validation together
+    train_tokens: int
+    valid_tokens: int
+    train_bytes: int
+    valid_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """A prepared corpus on disk."""
+
+    directory: Path  # of the token files
+    name: str
+    content_hash: str  # SHA-256 over tokens, tokenizer and split: what a model sees
+    vocabulary: int  # ids are below it; the tokenizer may have learned fewer
+    end_of_text: int  # follows every document
+    domains: tuple[Domain, ...]
+
+    def tokens(self, domain: str, split: Literal["train", "valid"]) -> np.ndarray:
+        """All token ids of a domain's split in document order, memory-mapped and read-only."""
+        return np.memmap(self.directory / f"{domain}.{split}.bin", _dtype(self.vocabulary), mode="r")
+
+    def tokenizer(self) -> "Tokenizer":
+        """The tokenizer the ids come from."""
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_file(str(self.directory / "tokenizer.json"))
+
+
+def find(data: "DataConfig", vocabulary: int, root: Path) -> Corpus | None:
+    """The prepared corpus, or None if it is not there. Fast, and never reaches the network.
+
+    Raises UserError if its files are damaged, or if `data` names no text.
+    """
+    directory = root / corpus_name(data) / f"tokens-{vocabulary}"
+    if not directory.exists():
+        return None
+    facts = cache.facts(directory)
+    domains = tuple(
+        Domain(**{**domain, "sources": tuple(Source(**source) for source in domain["sources"])})
+        for domain in facts.pop("domains")
+    )
+    return Corpus(directory=directory, domains=domains, **facts)
+
+
+def prepare(data: "DataConfig", vocabulary: int, root: Path, say: Say = lambda line: None) -> Corpus:
+    """Build the token files for this text and vocabulary size, or open them when they are there.
+
+    Safe to interrupt and to run in several processes at once. Raises UserError for what the user can mend.
+    """
+    if vocabulary < SMALLEST_VOCABULARY:
+        raise UserError(f"vocabulary: {vocabulary} given, at least {SMALLEST_VOCABULARY} needed (bytes, end of text)")
+    if found := find(data, vocabulary, root):
+        return found
+    from mta_lab.data import build  # the tokenizer library is not needed to open a corpus
+
+    home = root / corpus_name(data)
+    text, tokens = home / "text", home / f"tokens-{vocabulary}"
+    with cache.lock(home, say):
+        if not text.exists():
+            domains = (
+                build.from_recipes(data.corpus, root / "downloads", say)
+                if data.path is None
+                else build.from_files(_own_path(data.path), say)
+            )
+            build.build_text(domains, text, say)
+        if not tokens.exists():
+            build.build_tokens(text, tokens, vocabulary, _dtype(vocabulary), say)
+    found = find(data, vocabulary, root)
+    if found is None:
+        raise UserError(f"data.path: {data.path} changed while it was prepared; prepare again")
+    return found
+
+
+def corpus_name(data: "DataConfig") -> str:
+    """A folder name that changes with what would change the text: recipes, Python version, own files."""
+    if data.path is not None:
+        path = _own_path(data.path)
+        files = [file for group in extract.own_files(path).values() for file in group]
+        facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        return f"own-{path.stem}-{hashlib.sha256(repr((FORMAT, facts)).encode()).hexdigest()[:8]}"
+    if data.corpus not in RECIPES:
+        allowed = " or ".join(RECIPES)
+        raise UserError(f"data.corpus: '{data.corpus}' given, {allowed} expected{nearest(data.corpus, RECIPES)}")
+    version = f"-{platform.python_version()}" if data.corpus == "stdlib" else ""
+    return f"{data.corpus}{version}-{FORMAT}-{fingerprint(RECIPES[data.corpus])}"
+
+
+def _own_path(given: str) -> Path:
+    return Path(given).expanduser().resolve()
+
+
+def _dtype(vocabulary: int) -> np.dtype[Any]:
+    """Little-endian everywhere, so that the files are the same everywhere."""
+    return np.dtype("<u2" if vocabulary <= 65536 else "<u4")

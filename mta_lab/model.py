@@ -1,0 +1,89 @@
+"""The decoder of the paper (section 4.3): Llama-style, its attention taken from the registry.
+
+Shapes: B batch, T tokens, D model width, V vocabulary.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from components.attention import rotary_table
+from components.initialise import initialise
+from mta_lab.config import RunConfig
+
+NORM_EPS = 1e-5
+
+
+class Decoder(nn.Module):
+    """Token ids to next-token logits; embeddings are tied."""
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__()
+        model = config.model
+        self.embedding = nn.Embedding(model.vocabulary, model.width)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(1, model.layers + 1))
+        self.norm = nn.RMSNorm(model.width, eps=NORM_EPS)
+        cosine, sine = rotary_table(model.context, model.width // model.heads, model.rope_theta)
+        self.register_buffer("cosine", cosine, persistent=False)
+        self.register_buffer("sine", sine, persistent=False)
+
+    def forward(self, tokens_BT: Tensor) -> Tensor:
+        """Return the logits [B, T, V] of each position's next token."""
+        x_BTD = self.embedding(tokens_BT)
+        tokens = tokens_BT.shape[-1]
+        rotary = (self.get_buffer("cosine")[:tokens], self.get_buffer("sine")[:tokens])
+        for block in self.blocks:
+            x_BTD = block(x_BTD, rotary)
+        return F.linear(self.norm(x_BTD), self.embedding.weight)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each behind an RMSNorm and added to the residual stream."""
+
+    def __init__(self, config: RunConfig, layer: int) -> None:
+        super().__init__()
+        model = config.model
+        self.attention_norm = nn.RMSNorm(model.width, eps=NORM_EPS)
+        self.attention = config.attention.build(
+            width=model.width, heads=model.heads, layer=layer, layers=model.layers
+        )
+        self.feed_forward_norm = nn.RMSNorm(model.width, eps=NORM_EPS)
+        self.feed_forward = SwiGLU(model.width, model.feed_forward_multiple)
+
+    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+        """One decoder block."""
+        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), rotary)
+        out_BTD: Tensor = x_BTD + self.feed_forward(self.feed_forward_norm(x_BTD))
+        return out_BTD
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) * up(x)), its width 8/3 of the model's rounded up to a multiple (Shazeer 2020, 2002.05202)."""
+
+    def __init__(self, width: int, multiple: int) -> None:
+        super().__init__()
+        hidden = multiple * math.ceil(8 * width / 3 / multiple)
+        self.gate = nn.Linear(width, hidden, bias=False)
+        self.up = nn.Linear(width, hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Apply to each position on its own."""
+        out_BTD: Tensor = self.down(F.silu(self.gate(x_BTD)) * self.up(x_BTD))
+        return out_BTD
+
+
+def build_model(config: RunConfig, seed: int) -> Decoder:
+    """The model with freshly drawn weights; parameters that two variants share are equal under one seed."""
+    model = Decoder(config)
+    initialise(model, seed)
+    return model
+
+
+def count_parameters(config: RunConfig) -> int:
+    """Trainable parameters, counted on the meta device: no memory is used."""
+    with torch.device("meta"):
+        model = Decoder(config)
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,52 @@
+"""When, where and with what a result was measured."""
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def provenance(threads: int) -> dict[str, Any]:
+    """Time, commit, machine and versions, for a result computed with `threads` torch threads."""
+    return {"finished": datetime.now(UTC).isoformat(timespec="seconds"), "threads": threads, **_machine()}
+
+
+@cache
+def commit() -> str:
+    """The commit this package is checked out at, `+` behind it if files differ; its version outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        found = _git(here, "rev-parse", "--short=12", "HEAD")
+        return found + ("+" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return f"mta-lab {version('mta-lab')}"
+
+
+@cache
+def _machine() -> dict[str, Any]:
+    return {
+        "commit": commit(),
+        "machine": f"{_processor()}, {torch.get_num_threads()} cores"
+        if not torch.cuda.is_available()
+        else torch.cuda.get_device_name(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "lightning")},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

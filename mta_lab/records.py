@@ -1,0 +1,110 @@
+"""The project's own records: one JSON file for each finished or failed cell, under its fingerprint.
+
+These files are the truth about what is finished; Optuna and MLflow hold copies. Every file is written whole.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mta_lab.errors import UserError
+
+RESULTS = Path("results")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A finished cell."""
+
+    fingerprint: str
+    config: Mapping[str, Any]
+    """the canonical form of its configuration"""
+    content_hash: str
+    """of the text it read"""
+    parameters: int
+    perplexity: float
+    """plain mean over the domains at the end of the run"""
+    domains: Mapping[str, float]
+    """validation perplexity by domain at the end of the run"""
+    tokens_per_second: float
+    seconds: float
+    losses: tuple[tuple[int, float], ...]
+    """training curve: (step, nats a token)"""
+    validations: tuple[tuple[int, float], ...]
+    """validation curve: (step, perplexity)"""
+    run_id: str
+    """the MLflow run, or an empty string where none was written"""
+    provenance: Mapping[str, Any]
+    """when, where and with what it was measured"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """The last failure of a cell."""
+
+    fingerprint: str
+    label: str
+    reason: str
+    """one line"""
+    traceback: str
+
+
+class Records:
+    """The records below one directory."""
+
+    def __init__(self, directory: Path = RESULTS) -> None:
+        self.directory = directory
+
+    def finished(self, fingerprint: str) -> Record | None:
+        """The record of a finished cell, or None; a file that cannot be read is a UserError naming it."""
+        fields = self._read("cells", fingerprint)
+        return Record(**fields) if fields else None
+
+    def failed(self, fingerprint: str) -> Failure | None:
+        """The last failure of a cell that has not finished since, or None."""
+        fields = self._read("failed", fingerprint)
+        return Failure(**fields) if fields else None
+
+    def finish(self, record: Record) -> None:
+        """Keep a finished cell and forget its failure, if it had one."""
+        write_whole(self._path("cells", record.fingerprint), json.dumps(asdict(record), indent=1))
+        self._path("failed", record.fingerprint).unlink(missing_ok=True)
+
+    def fail(self, failure: Failure) -> None:
+        """Keep why a cell failed."""
+        write_whole(self._path("failed", failure.fingerprint), json.dumps(asdict(failure), indent=1))
+
+    def all_finished(self) -> list[Record]:
+        """Every finished cell of every sweep."""
+        found = (self.finished(path.stem) for path in sorted((self.directory / "cells").glob("*.json")))
+        return [record for record in found if record]
+
+    def _path(self, kind: str, fingerprint: str) -> Path:
+        return self.directory / kind / f"{fingerprint}.json"
+
+    def _read(self, kind: str, fingerprint: str) -> dict[str, Any] | None:
+        path = self._path(kind, fingerprint)
+        try:
+            fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); delete it to run the cell again") from None
+        return fields
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` so that `path` holds either what it held before or all of it, whatever happens."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(file.name, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None

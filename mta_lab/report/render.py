@@ -1,0 +1,138 @@
+"""A table for people (rich, markdown) and for programs (json)."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from mta_lab.report.table import Table, TableRow
+
+FORMATS = ("rich", "markdown", "json")
+
+
+def render(table: Table, form: str, console: Console) -> None:
+    """Print `table` to `console` in one of FORMATS."""
+    if form == "rich":
+        console.print(rich_table(table))
+    else:
+        text = markdown(table) if form == "markdown" else as_json(table)
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def rich_table(table: Table) -> RenderableType:
+    """The table for a terminal, its notes below."""
+    drawn = RichTable(title=f"{table.sweep.title} ({table.sweep.scale})", caption_justify="left")
+    for index, name in enumerate(_header(table)):
+        drawn.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
+    for row in table.rows:
+        style = "bold" if table.resolved(row) else "none" if row.name == table.sweep.baseline else "dim"
+        drawn.add_row(*_cells(table, row), style=style)
+    return Group(drawn, *(Text(note, style="dim") for note in notes(table)))
+
+
+def markdown(table: Table) -> str:
+    """The table as GitHub-flavoured Markdown."""
+    header = _header(table)
+    lines = [f"### {table.sweep.title} ({table.sweep.scale})", "", "| " + " | ".join(header) + " |"]
+    lines.append("|" + "|".join([":--"] + ["--:"] * (len(header) - 1)) + "|")
+    lines += ["| " + " | ".join(_cells(table, row)) + " |" for row in table.rows]
+    return "\n".join([*lines, "", *(f"- {note}" for note in notes(table))])
+
+
+def as_json(table: Table) -> str:
+    """Everything in the table at full precision; deltas are relative (-0.02 is 2 % lower)."""
+    comparison = table.comparison
+    document: dict[str, Any] = {
+        "sweep": table.sweep.name,
+        "title": table.sweep.title,
+        "scale": table.sweep.scale,
+        "baseline": table.sweep.baseline,
+        "seeds": table.sweep.seeds,
+        "noise": comparison.noise if comparison else None,
+        "degrees_of_freedom": comparison.degrees if comparison else None,
+        "provenance": list(table.provenance),
+        "rows": [_json_row(table, row) for row in table.rows],
+    }
+    return json.dumps(document, indent=2)
+
+
+def _json_row(table: Table, row: TableRow) -> dict[str, Any]:
+    contrast = row.contrast
+    return {
+        "row": row.name,
+        "parameters": row.parameters,
+        "perplexities": dict(row.perplexities),
+        "failed": {seed: failure.reason for seed, failure in row.failures.items()},
+        "mean": row.mean,
+        "domains": dict(row.domains),
+        "delta": contrast.delta if contrast else None,
+        "interval": [contrast.low, contrast.high] if contrast else None,
+        "p_holm": contrast.p if contrast else None,
+        "resolved": table.resolved(row),
+        "tokens_per_second": row.tokens_per_second,
+        "published": row.published,
+        "published_delta": row.published_delta,
+        "reference": row.reference or None,
+    }
+
+
+def notes(table: Table) -> list[str]:
+    """What a reader has to know besides the numbers."""
+    sweep, comparison = table.sweep, table.comparison
+    lines = [
+        f"Scale {sweep.scale}: perplexities are not comparable with the paper's (880M parameters, 105B tokens); "
+        "compare signs and ranks."
+    ]
+    if comparison:
+        lines.append(
+            f"delta: against {sweep.baseline}, paired over seeds, 95 % interval; * resolved at 5 % (Holm over "
+            f"{len(comparison.contrasts)} rows), otherwise unresolved. Noise of one run: {comparison.noise:.2%} "
+            f"({comparison.degrees} degrees of freedom)."
+        )
+    else:
+        lines.append("delta: needs the baseline, another row and two seeds.")
+    total = len(table.rows) * sweep.seeds
+    if table.finished < total:
+        lines.append(f"{table.finished} of {total} cells finished.")
+    lines += [f"Failed: {failure.label}: {failure.reason}" for failure in table.failures]
+    return lines + [f"Measured on {place}." for place in table.provenance]
+
+
+def _header(table: Table) -> list[str]:
+    seeds = [f"seed {seed}" for seed in range(table.sweep.seeds)]
+    return ["row", "parameters", *seeds, "mean", "delta [95 %]", "published", "published delta", "tokens/s"]
+
+
+def _cells(table: Table, row: TableRow) -> list[str]:
+    return [
+        row.name,
+        f"{row.parameters:,}",
+        *(_seed_cell(row, seed) for seed in range(table.sweep.seeds)),
+        _or_dash(row.mean, lambda mean: f"{mean:.3f}"),
+        _delta_cell(table, row),
+        _or_dash(row.published, lambda value: f"{value:.2f}"),
+        _or_dash(row.published_delta, lambda delta: f"{delta:+.2%}") if row.published_delta else "-",
+        _or_dash(row.tokens_per_second, lambda speed: f"{speed:,.0f}"),
+    ]
+
+
+def _seed_cell(row: TableRow, seed: int) -> str:
+    if seed in row.perplexities:
+        return f"{row.perplexities[seed]:.3f}"
+    return "failed" if seed in row.failures else "pending"
+
+
+def _delta_cell(table: Table, row: TableRow) -> str:
+    if row.name == table.sweep.baseline:
+        return "baseline"
+    if row.contrast is None:
+        return "-"
+    mark = "*" if table.resolved(row) else " "
+    return f"{row.contrast.delta:+.2%} [{row.contrast.low:+.2%}, {row.contrast.high:+.2%}]{mark}"
+
+
+def _or_dash(value: float | None, form: Callable[[float], str]) -> str:
+    return "-" if value is None else form(value)

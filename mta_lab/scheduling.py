@@ -1,0 +1,62 @@
+"""Optuna: each cell of a sweep is a trial of the sweep's study. The only importer of optuna.
+
+The plan is ours and Optuna runs it: a cell is enqueued when a worker is free for it and asked for at once, so the
+sampler never invents a trial. One process at a time owns the journal (see `mta_lab.worker.launch`).
+"""
+
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import Trial, TrialState, create_trial
+
+
+class Study:
+    """The Optuna study of one sweep."""
+
+    def __init__(self, journal: Path, name: str) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        self._study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            study_name=name,
+            direction="minimize",
+            load_if_exists=True,
+        )
+        self._running: dict[str, Trial] = {}
+        self._complete = set()
+        for trial in self._study.get_trials(deepcopy=False):
+            if trial.state in (TrialState.RUNNING, TrialState.WAITING):
+                self._study.tell(trial.number, state=TrialState.FAIL)  # left behind by a launch that died
+            elif trial.state == TrialState.COMPLETE:
+                self._complete.add(trial.user_attrs["fingerprint"])
+
+    def claim(self, fingerprint: str, row: str, seed: int) -> None:
+        """Start the trial of a cell."""
+        self._study.enqueue_trial({}, user_attrs={"fingerprint": fingerprint, "row": row, "seed": seed})
+        trial = self._study.ask()
+        if trial.user_attrs["fingerprint"] != fingerprint:
+            raise RuntimeError(f"the study handed out {trial.user_attrs}, not {row} seed {seed}")
+        self._running[fingerprint] = trial
+
+    def report(self, fingerprint: str, step: int, perplexity: float) -> None:
+        """Note a validation of a running cell."""
+        self._running[fingerprint].report(perplexity, step)
+
+    def finish(self, fingerprint: str, perplexity: float) -> None:
+        """Complete the trial of a cell."""
+        self._study.tell(self._running.pop(fingerprint), perplexity)
+
+    def fail(self, fingerprint: str, reason: str) -> None:
+        """Fail the trial of a cell, with its reason."""
+        trial = self._running.pop(fingerprint)
+        trial.set_user_attr("reason", reason)
+        self._study.tell(trial, state=TrialState.FAIL)
+
+    def adopt(self, fingerprint: str, row: str, seed: int, perplexity: float) -> None:
+        """Enter a cell that another sweep finished, unless it is here already."""
+        if fingerprint not in self._complete:
+            attributes = {"fingerprint": fingerprint, "row": row, "seed": seed}
+            self._study.add_trial(create_trial(value=perplexity, user_attrs=attributes))
+            self._complete.add(fingerprint)

@@ -1,0 +1,158 @@
+"""A sweep file -> rows x seeds -> cells. Pure: reads YAML, starts nothing, writes nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from mta_lab.config import Layer, RunConfig, command_line, difference, resolve, scale_layer
+from mta_lab.errors import UserError, nearest
+
+SHIPPED = resources.files("sweeps")
+LEDGER = "paper"
+KEYS = ("title", "about", "base", "baseline", "rows", "seeds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of the table: a configuration (its seed is not meant) and what the paper printed for it."""
+
+    name: str
+    config: RunConfig
+    difference: Mapping[str, Any]
+    """flattened settings that the baseline lacks or sets otherwise"""
+    published: float | None
+    """perplexity in the paper, if the paper has this row"""
+    reference: str
+    """where the paper printed it, like `table5.11`, or an empty string"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One run of a sweep: a row under a seed."""
+
+    row: str
+    seed: int
+    config: RunConfig
+
+    @property
+    def label(self) -> str:
+        """How people name the cell: row and seed."""
+        return f"{self.row} seed {self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A resolved sweep file."""
+
+    name: str
+    title: str
+    about: str
+    scale: str
+    baseline: str
+    rows: tuple[Row, ...]
+    seeds: int
+
+    def cells(self) -> list[Cell]:
+        """Every row under every seed; a seed is finished over all rows before the next begins."""
+        return [
+            Cell(row=row.name, seed=seed, config=replace(row.config, seed=seed))
+            for seed in range(self.seeds)
+            for row in self.rows
+        ]
+
+
+def shipped_sweeps() -> list[str]:
+    """The names of the sweeps that come with the project."""
+    names = (path.name.removesuffix(".yaml") for path in SHIPPED.iterdir() if path.name.endswith(".yaml"))
+    return sorted(name for name in names if name != LEDGER)
+
+
+def load_sweep(name: str, *, scale: str, settings: Sequence[str] = (), seeds: int | None = None) -> Sweep:
+    """Read the shipped sweep `name`, or the file of that path, at `scale`, under the command line's `settings`.
+
+    Every mistake in it is a UserError that names the file and the key.
+    """
+    source, file = _read(name)
+    for key in file:
+        if key not in KEYS:
+            raise UserError(f"{source}: {key}: no such key{nearest(key, KEYS) or ';'} allowed: {', '.join(KEYS)}")
+    rows, base = file.get("rows"), file.get("base") or {}
+    if not isinstance(rows, Mapping) or not rows:
+        raise UserError(f"{source}: rows: got {rows!r}, allowed: a mapping of row names to settings")
+    if not isinstance(base, Mapping):
+        raise UserError(f"{source}: base: got {base!r}, allowed: a mapping of settings")
+    baseline = str(file.get("baseline", next(iter(rows))))
+    if baseline not in map(str, rows):
+        hint = nearest(baseline, map(str, rows))
+        raise UserError(f"{source}: baseline: no row named '{baseline}'{hint or ';'} rows: {', '.join(map(str, rows))}")
+    below = [scale_layer(scale), Layer(f"{source}: base", base)]
+    above = command_line(settings)
+    configs, published = {}, {}
+    for row, values in rows.items():
+        if not isinstance(values, Mapping | None):
+            raise UserError(f"{source}: rows.{row}: got {values!r}, allowed: a mapping of settings")
+        own = dict(values or {})
+        published[str(row)] = own.pop("published", "")
+        configs[str(row)] = resolve([*below, Layer(f"{source}: rows.{row}", own), above])
+    seeds = seeds if seeds is not None else file.get("seeds", 3)
+    if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
+        raise UserError(f"{source}: seeds: got {seeds!r}, allowed: 1 or more")
+    return Sweep(
+        name=Path(name).stem,
+        title=str(file.get("title", Path(name).stem)),
+        about=str(file.get("about", "")).strip(),
+        scale=scale,
+        baseline=baseline,
+        rows=tuple(
+            Row(
+                name=row,
+                config=config,
+                difference=difference(config, configs[baseline]),
+                published=published_value(published[row], "perplexity", f"{source}: rows.{row}"),
+                reference=published[row],
+            )
+            for row, config in configs.items()
+        ),
+        seeds=seeds,
+    )
+
+
+def published_value(reference: str, quantity: str, where: str) -> float | None:
+    """Look `reference` (like `table5.11`) up in the paper ledger; an empty reference has no value."""
+    if not reference:
+        return None
+    ledger = _yaml(SHIPPED / f"{LEDGER}.yaml", f"sweeps/{LEDGER}.yaml")
+    table, _, row = reference.partition(".")
+    rows = {str(key): value for key, value in ledger.get(table, {}).items()}
+    value = rows.get(row, {}).get(quantity)
+    if value is None:
+        known = [f"{table}.{row}" for table, rows in ledger.items() for row in rows]
+        raise UserError(f"{where}: published: '{reference}' has no {quantity} in the paper ledger{nearest(reference, known)}")
+    return float(value)
+
+
+def _read(name: str) -> tuple[str, Mapping[str, Any]]:
+    """The sweep file of that name or path: how errors call it, and what it holds."""
+    if name in shipped_sweeps():
+        return f"sweeps/{name}.yaml", _yaml(SHIPPED / f"{name}.yaml", f"sweeps/{name}.yaml")
+    path = Path(name)
+    if not path.is_file():
+        known = shipped_sweeps()
+        raise UserError(f"no sweep or file named '{name}'{nearest(name, known) or ';'} sweeps: {', '.join(known)}")
+    return name, _yaml(path, name)
+
+
+def _yaml(path: Any, source: str) -> Mapping[str, Any]:
+    try:
+        values = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")), resolve=True)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise UserError(f"{source}: not a YAML file that can be read: {' '.join(str(error).split())}") from None
+    if not isinstance(values, Mapping):
+        raise UserError(f"{source}: allowed: a mapping with {', '.join(KEYS)}")
+    return {str(key): value for key, value in values.items()}

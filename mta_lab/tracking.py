@@ -1,0 +1,119 @@
+"""MLflow: an experiment a sweep, a parent run a launch, a child run a cell. The only importer of mlflow.
+
+The store is MLflow's default, `./mlflow.db`, or what MLFLOW_TRACKING_URI names. Results do not depend on it: when
+MLflow fails, that is said once and the training goes on.
+"""
+
+import functools
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, ParamSpec
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+from mlflow.utils.time import get_current_time_millis
+
+from mta_lab.config import RunConfig, flatten, plain
+from mta_lab.training.result import Progress
+
+P = ParamSpec("P")
+
+
+def _tolerant(method: Callable[Concatenate["Tracker", P], None]) -> Callable[Concatenate["Tracker", P], None]:
+    """Say an MLflow failure once and give up tracking, instead of ending the sweep."""
+
+    @functools.wraps(method)
+    def wrapped(self: "Tracker", /, *args: P.args, **kwargs: P.kwargs) -> None:
+        if self.broken:
+            return
+        try:
+            method(self, *args, **kwargs)
+        except (MlflowException, OSError) as error:
+            self.broken = True
+            self._say(f"MLflow failed, tracking stops here, results go on ({str(error).splitlines()[0]})")
+
+    return wrapped
+
+
+class Tracker:
+    """The MLflow runs of one launch of a sweep."""
+
+    def __init__(self, experiment: str, say: Callable[[str], None]) -> None:
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        self.broken = False
+        self.uri = mlflow.get_tracking_uri()
+        self._say = say
+        self._experiment = experiment
+        self._experiment_id = ""
+        self._parent = ""
+        self._runs: dict[str, str] = {}
+        self._pending: dict[str, list[Metric]] = {}
+
+    def run_id(self, fingerprint: str) -> str:
+        """The run of a cell, or an empty string where MLflow has none."""
+        return self._runs.get(fingerprint, "")
+
+    @_tolerant
+    def start(self, name: str, tags: Mapping[str, str]) -> None:
+        """Open the experiment and this launch's parent run."""
+        self._client = MlflowClient()
+        known = self._client.get_experiment_by_name(self._experiment)
+        self._experiment_id = known.experiment_id if known else self._client.create_experiment(self._experiment)
+        self._parent = self._client.create_run(self._experiment_id, run_name=name, tags=dict(tags)).info.run_id
+
+    @_tolerant
+    def start_cell(self, fingerprint: str, name: str, config: RunConfig, tags: Mapping[str, str]) -> None:
+        """Open the run of a cell below the parent run; its flattened configuration becomes the params."""
+        labels = {**tags, MLFLOW_PARENT_RUN_ID: self._parent, MLFLOW_RUN_NAME: name}
+        run_id = self._client.create_run(self._experiment_id, run_name=name, tags=labels).info.run_id
+        params = [Param(key, v if isinstance(v, str) else json.dumps(v)) for key, v in flatten(config).items()]
+        self._client.log_batch(run_id, params=params)
+        self._client.log_dict(run_id, plain(config), "config.yaml")
+        self._runs[fingerprint] = run_id
+        self._pending[fingerprint] = []
+
+    def progress(self, fingerprint: str, progress: Progress) -> None:
+        """Note a point of the curves; points are written in batches, with each validation."""
+        values = {"train/loss": progress.loss}
+        if progress.validation:
+            values = {f"val/perplexity/{name}": value for name, value in progress.validation.domains.items()}
+            values["val/perplexity"] = progress.validation.perplexity
+        now = get_current_time_millis()
+        points = self._pending.setdefault(fingerprint, [])
+        points += [Metric(key, value, now, progress.step) for key, value in values.items()]
+        if progress.validation:
+            self._flush(fingerprint)
+
+    @_tolerant
+    def end_cell(self, fingerprint: str, metrics: Mapping[str, float]) -> None:
+        """Close the run of a finished cell with its last metrics."""
+        now = get_current_time_millis()
+        self._pending[fingerprint] += [Metric(key, value, now, 0) for key, value in metrics.items()]
+        self._flush(fingerprint)
+        self._client.set_terminated(self._runs[fingerprint], "FINISHED")
+
+    @_tolerant
+    def fail_cell(self, fingerprint: str, status: str, traceback: str) -> None:
+        """Close the run of a cell that FAILED or was KILLED, its traceback as an artifact."""
+        self._flush(fingerprint)
+        run_id = self._runs[fingerprint]
+        self._client.log_text(run_id, traceback, "traceback.txt")
+        self._client.set_terminated(run_id, status)
+
+    @_tolerant
+    def end(self, status: str, note: str) -> None:
+        """Close the launch's parent run, with the table as its note."""
+        self._client.log_batch(self._parent, tags=[RunTag(MLFLOW_RUN_NOTE, note)])
+        self._client.set_terminated(self._parent, status)
+
+    @_tolerant
+    def _flush(self, fingerprint: str) -> None:
+        points = self._pending[fingerprint]
+        self._pending[fingerprint] = []
+        if points and fingerprint in self._runs:
+            self._client.log_batch(self._runs[fingerprint], metrics=points)

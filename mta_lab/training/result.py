@@ -1,0 +1,45 @@
+"""What a training run tells while it runs and when it is done. Plain data: it crosses process borders."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """Perplexity on the fixed validation text after `step` optimizer steps."""
+
+    step: int
+    domains: Mapping[str, float]
+
+    @property
+    def perplexity(self) -> float:
+        """The plain mean over the domains' perplexities, as the paper averages."""
+        return sum(self.domains.values()) / len(self.domains)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run is: training loss in nats a token (mean since the last report), and a validation if one was done."""
+
+    step: int
+    loss: float
+    validation: Validation | None = None
+
+
+Report = Callable[[Progress], bool]
+"""called as a run goes on; true means: stop here"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """A finished run."""
+
+    parameters: int
+    losses: tuple[tuple[int, float], ...]
+    """training curve: (step, mean loss since the point before)"""
+    validations: tuple[Validation, ...]
+    tokens_per_second: float
+    """training tokens a second of training time, validation left out"""
+    seconds: float
+    """wall-clock time of the whole run"""
+    stopped_early: bool

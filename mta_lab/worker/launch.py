@@ -1,0 +1,222 @@
+"""One launch of a sweep: finds what is missing, hands it to workers, records and tracks what comes back."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from filelock import FileLock, Timeout
+
+from mta_lab.config import component_code, fingerprint, plain
+from mta_lab.data import Corpus
+from mta_lab.errors import UserError
+from mta_lab.provenance import commit, provenance
+from mta_lab.records import Failure, Record, Records
+from mta_lab.sweep import Cell, Sweep
+from mta_lab.worker.messages import Advanced, Died, Failed, Finished, Job
+
+if TYPE_CHECKING:  # both import slowly, and a launch with nothing to do needs neither
+    from mta_lab.scheduling import Study
+    from mta_lab.tracking import Tracker
+    from mta_lab.training.result import Progress, TrainingResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A cell together with the text it reads and what identifies it."""
+
+    cell: Cell
+    corpus: Corpus
+    fingerprint: str
+
+
+class Observer(Protocol):
+    """Whoever shows a launch to a person."""
+
+    def say(self, message: str) -> None:
+        """A line worth reading."""
+
+    def started(self, worker: int, task: Task) -> None:
+        """A worker took a cell."""
+
+    def advanced(self, worker: int, task: Task, progress: "Progress") -> None:
+        """A cell has come further."""
+
+    def ended(self, worker: int, task: Task, result: Record | Failure) -> None:
+        """A cell finished or failed."""
+
+
+def tasks_of(sweep: Sweep, open_corpus: Callable[[Cell], Corpus]) -> list[Task]:
+    """The sweep's cells with their fingerprints, in the order they should run."""
+    tasks = []
+    for cell in sweep.cells():
+        corpus = open_corpus(cell)
+        identity = fingerprint(cell.config, corpus.content_hash)
+        tasks.append(Task(cell=cell, corpus=corpus, fingerprint=identity))
+    return tasks
+
+
+def launch(
+    sweep: Sweep,
+    tasks: Sequence[Task],
+    *,
+    records: Records,
+    workers: int,
+    components: Sequence[Path],
+    corpus_root: Path,
+    observer: Observer,
+    note: Callable[[], str],
+) -> None:
+    """Train what is missing of `tasks` on `workers` processes; returns when each has finished or failed.
+
+    Finished cells are never trained again; failed ones are tried anew. `note` makes the table that MLflow shows on
+    the launch's parent run. Interrupted, everything finished is kept, and the same launch goes on from there.
+    """
+    pending = deque(missing(tasks, records))
+    if not pending:
+        return
+    with _only_launch(records.directory), Pool(min(workers, len(pending)), components, records.directory) as pool:
+        from mta_lab.scheduling import Study
+        from mta_lab.tracking import Tracker
+
+        study = Study(records.directory / "optuna.journal", f"{sweep.name}-{sweep.scale}")
+        for task in tasks:
+            if record := records.finished(task.fingerprint):
+                study.adopt(task.fingerprint, task.cell.row, task.cell.seed, record.perplexity)
+        tracker = Tracker(sweep.name, observer.say)
+        tracker.start(f"{sweep.name} {sweep.scale}", {"sweep": sweep.name, "scale": sweep.scale, "commit": commit()})
+        run = _Launch(sweep, pending, records, corpus_root, observer, pool, study, tracker)
+        try:
+            run.until_done()
+        except BaseException:
+            run.interrupt()
+            tracker.end("KILLED", note())
+            raise
+        tracker.end("FAILED" if run.failures else "FINISHED", note())
+
+
+def missing(tasks: Sequence[Task], records: Records) -> list[Task]:
+    """The tasks without a record, one for each fingerprint, in their order."""
+    unique = {task.fingerprint: task for task in tasks}
+    return [task for task in unique.values() if records.finished(task.fingerprint) is None]
+
+
+@contextmanager
+def _only_launch(directory: Path) -> Iterator[None]:
+    """Hold the results directory, or say that another launch does: both would train the same cells."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with FileLock(directory / "launch.lock", blocking=False):
+            yield
+    except Timeout:
+        raise UserError(f"{directory}: another sweep is running here; wait for it, or start in another directory") from None
+
+
+class _Launch:
+    """The state of a launch: what waits, and which worker runs what."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        pending: deque[Task],
+        records: Records,
+        corpus_root: Path,
+        observer: Observer,
+        pool: Pool,
+        study: "Study",
+        tracker: "Tracker",
+    ) -> None:
+        self.sweep, self.pending, self.records, self.corpus_root = sweep, pending, records, corpus_root
+        self.observer, self.pool, self.study, self.tracker = observer, pool, study, tracker
+        self.running: dict[int, Task] = {}
+        self.failures = 0
+
+    def until_done(self) -> None:
+        """Answer the workers until nothing is pending and nothing runs."""
+        for worker, message in self.pool.messages():
+            if isinstance(message, Advanced):
+                self._advanced(worker, message.progress)
+            elif isinstance(message, Finished):
+                self._finished(worker, message.result)
+            elif isinstance(message, Failed):
+                self._failed(worker, message.reason, message.traceback)
+                self._start_next(worker)
+            elif isinstance(message, Died):
+                if worker not in self.running:  # the one in its place would die as well, for ever
+                    raise UserError(f"a worker could not start: {message.reason}; see {message.log}")
+                self._failed(worker, message.reason, message.log.read_text(errors="replace")[-4000:])
+            elif message is not None:
+                self._start_next(worker)
+            if not self.pending and not self.running:
+                return
+
+    def interrupt(self) -> None:
+        """Give running cells back: they will be trained by the next launch."""
+        for task in self.running.values():
+            self.study.fail(task.fingerprint, "interrupted")
+            self.tracker.fail_cell(task.fingerprint, "KILLED", "interrupted")
+
+    def _start_next(self, worker: int) -> None:
+        if not self.pending:
+            return
+        task = self.pending.popleft()
+        cell = task.cell
+        self.pool.send(worker, Job(config=cell.config, corpus_root=self.corpus_root))
+        self.running[worker] = task
+        self.study.claim(task.fingerprint, cell.row, cell.seed)
+        self.tracker.start_cell(task.fingerprint, cell.label, cell.config, self._tags(task))
+        self.observer.started(worker, task)
+
+    def _advanced(self, worker: int, progress: "Progress") -> None:
+        task = self.running[worker]
+        self.tracker.progress(task.fingerprint, progress)
+        if progress.validation:
+            self.study.report(task.fingerprint, progress.step, progress.validation.perplexity)
+        self.observer.advanced(worker, task, progress)
+
+    def _finished(self, worker: int, result: "TrainingResult") -> None:
+        task = self.running.pop(worker)
+        last = result.validations[-1]
+        record = Record(
+            fingerprint=task.fingerprint,
+            config=plain(task.cell.config),
+            content_hash=task.corpus.content_hash,
+            parameters=result.parameters,
+            perplexity=last.perplexity,
+            domains=last.domains,
+            tokens_per_second=result.tokens_per_second,
+            seconds=result.seconds,
+            losses=result.losses,
+            validations=tuple((validation.step, validation.perplexity) for validation in result.validations),
+            run_id=self.tracker.run_id(task.fingerprint),
+            provenance=provenance(self.pool.threads),
+        )
+        self.records.finish(record)
+        self._start_next(worker)  # before the copies for Optuna and MLflow are written: no worker waits for those
+        self.study.finish(task.fingerprint, record.perplexity)
+        speed = {"tokens_per_second": result.tokens_per_second, "seconds": result.seconds}
+        self.tracker.end_cell(task.fingerprint, {**speed, "parameters": result.parameters})
+        self.observer.ended(worker, task, record)
+
+    def _failed(self, worker: int, reason: str, traceback: str) -> None:
+        task = self.running.pop(worker)
+        self.failures += 1
+        failure = Failure(fingerprint=task.fingerprint, label=task.cell.label, reason=reason, traceback=traceback)
+        self.records.fail(failure)
+        self.study.fail(task.fingerprint, reason)
+        self.tracker.fail_cell(task.fingerprint, "FAILED", traceback)
+        self.observer.ended(worker, task, failure)
+
+    def _tags(self, task: Task) -> Mapping[str, str]:
+        return {
+            "sweep": self.sweep.name,
+            "scale": self.sweep.scale,
+            "row": task.cell.row,
+            "seed": str(task.cell.seed),
+            "fingerprint": task.fingerprint,
+            "data": task.corpus.content_hash,
+            "commit": commit(),
+            "component_code": component_code(task.cell.config),
+        }

@@ -1,0 +1,53 @@
+"""What a launch and its workers say to each other."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mta_lab.config import RunConfig
+from mta_lab.training.result import Progress, TrainingResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """To a worker: train this."""
+
+    config: RunConfig
+    corpus_root: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """From a worker: everything is imported, send a job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advanced:
+    """From a worker: its run has come this far."""
+
+    progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """From a worker: its run is done."""
+
+    result: TrainingResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """From a worker: its run raised."""
+
+    reason: str
+    traceback: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Died:
+    """From the pool: the worker process is gone, and another is starting in its place."""
+
+    reason: str
+    log: Path
+
+
+Message = Ready | Advanced | Finished | Failed | Died

@@ -1,0 +1,83 @@
+"""Warm worker processes on this machine: one pipe each, the dead noticed and replaced."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from mta_lab.worker.messages import Died, Job, Message
+from mta_lab.worker.process import work
+
+# glibc otherwise returns every freed activation to the system and faults it in again: 10-40 % of a small model's step.
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
+    "MALLOC_TOP_PAD_": str(64 << 20),
+}
+
+
+class Pool:
+    """`workers` processes that share the machine's cores; use as a context manager."""
+
+    def __init__(self, workers: int, components: Sequence[Path], logs: Path) -> None:
+        self._components, self._logs = tuple(components), logs
+        self.threads = max(1, len(os.sched_getaffinity(0)) // workers)
+        self._context = multiprocessing.get_context("spawn")
+        self._workers = [self._start(index) for index in range(workers)]
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process, connection in self._workers:
+            connection.close()
+            process.terminate()
+        for process, _connection in self._workers:
+            process.join()
+
+    def send(self, worker: int, job: Job) -> None:
+        """Hand a job to a worker that is ready."""
+        self._workers[worker][1].send(job)
+
+    def messages(self) -> Iterator[tuple[int, Message | None]]:
+        """What the workers say, as it comes; (worker, None) twice a second when nobody says anything.
+
+        A worker that died is replaced; its last word is Died.
+        """
+        while True:
+            connections = {connection: index for index, (_, connection) in enumerate(self._workers)}
+            ready = wait(list(connections), timeout=0.5)
+            if not ready:
+                yield 0, None
+            for connection in ready:
+                index = connections[connection]  # type: ignore[index]
+                try:
+                    message = self._workers[index][1].recv()
+                except (EOFError, OSError):
+                    message = self._bury(index)
+                yield index, message
+
+    def _start(self, index: int) -> tuple[SpawnProcess, "Connection[Job | None, Message]"]:
+        ours, theirs = self._context.Pipe()
+        log = self._logs / f"worker-{index}.log"
+        process = self._context.Process(
+            target=work, args=(theirs, self._components, self.threads, log), name=f"mta-lab worker {index}", daemon=True
+        )
+        os.environ.update(MALLOC)  # read by the child's C library before its first line of Python
+        process.start()
+        for name in MALLOC:
+            del os.environ[name]
+        theirs.close()
+        return process, ours
+
+    def _bury(self, index: int) -> Died:
+        process, connection = self._workers[index]
+        connection.close()
+        process.join()
+        code = process.exitcode or 0
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        self._workers[index] = self._start(index)
+        return Died(reason=f"the worker process died ({how})", log=self._logs / f"worker-{index}.log")

@@ -1,0 +1,59 @@
+"""The worker process: imports once, then trains the jobs it is sent until it is told to stop."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from mta_lab.worker.messages import Advanced, Failed, Finished, Job, Message, Ready
+
+
+def work(connection: "Connection[Message, Job | None]", components: Sequence[Path], threads: int, log: Path) -> None:
+    """Serve jobs from `connection` until None or its end; what libraries print goes to `log`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launch decides what an interrupt means
+    _print_to(log)
+    import torch
+
+    from mta_lab.plugins import load_components
+
+    torch.set_num_threads(threads)
+    load_components(components)
+    import mta_lab.training  # noqa: F401  imported before the first job is timed
+
+    connection.send(Ready())
+    while True:
+        try:
+            job = connection.recv()
+        except EOFError:
+            return
+        if job is None:
+            return
+        connection.send(_run(job, connection))
+
+
+def _run(job: Job, connection: "Connection[Message, Job | None]") -> Finished | Failed:
+    from mta_lab.data import prepare
+    from mta_lab.training import Progress, train
+
+    def report(progress: Progress) -> bool:
+        connection.send(Advanced(progress=progress))
+        return False
+
+    try:
+        corpus = prepare(job.config.data, job.config.model.vocabulary, job.corpus_root)
+        return Finished(result=train(job.config, corpus, report))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return Failed(reason=reason, traceback=traceback.format_exc())
+
+
+def _print_to(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with log.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)

@@ -1,0 +1,79 @@
+"""What the conformance tests run on: every registered variant, in the attention layer that shows it alone.
+
+Component files named in the environment variable MTA_LAB_COMPONENTS (separated as in PATH) are registered first.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from components import FAMILIES, Component
+from components.attention import AttentionConfig, MultiToken
+from components.initialise import initialise
+from components.kernel_init import KernelInitConfig
+from components.norms import NoNorm, NormConfig
+from components.score_ops import KeyQuery, ScoreOpConfig
+
+if own_files := os.environ.get("MTA_LAB_COMPONENTS"):
+    from mta_lab.plugins import load_components
+
+    load_components([Path(name) for name in own_files.split(os.pathsep) if name])
+
+HEADS, WIDTH = 4, 24
+LAYER, LAYERS = 3, 4  # the layer where 'every 4' stands
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A variant under test and the attention it is tested in."""
+
+    variant: type[Component]
+    place: str
+    attention: AttentionConfig
+
+    def __str__(self) -> str:
+        return f"{self.variant.family}-{self.variant.name}{self.place}"
+
+    def build(self, *, seed: int | None = 0) -> nn.Module:
+        """The attention module, initialised from `seed`; None leaves it as its constructor made it."""
+        module = self.attention.build(width=WIDTH, heads=HEADS, layer=LAYER, layers=LAYERS)
+        if seed is not None:
+            initialise(module, seed)
+        return module
+
+    def build_random(self) -> nn.Module:
+        """The module after some imagined training: no parameter rests at its initial value."""
+        module = self.build()
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+        return module
+
+
+def subjects_of(variant: type[Component]) -> Iterator[Subject]:
+    """Every place in an attention layer where the variant can stand, alone; none for other families."""
+    config = variant()
+    match config:
+        case AttentionConfig():
+            yield Subject(variant, "", config)
+        case ScoreOpConfig():
+            alone = dataclasses.replace(config, layers="all")
+            for place in ("pre_softmax", "post_softmax"):
+                lists: dict[str, Any] = {"pre_softmax": (), "post_softmax": (), place: (alone,)}
+                yield Subject(variant, f"-{place}", MultiToken(norm=NoNorm(), **lists))
+        case NormConfig():
+            yield Subject(variant, "", MultiToken(pre_softmax=(), post_softmax=(), norm=config))
+        case KernelInitConfig():
+            op = KeyQuery(layers="all", init=config)
+            yield Subject(variant, "", MultiToken(pre_softmax=(op,), post_softmax=(), norm=NoNorm()))
+
+
+VARIANTS = [family.get(name) for family in FAMILIES.values() for name in family.names()]
+SUBJECTS = [subject for variant in VARIANTS for subject in subjects_of(variant)]

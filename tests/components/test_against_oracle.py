@@ -1,0 +1,204 @@
+"""Every shipped variant against the loops of `oracle.py`: outputs, gradients of the input and of each parameter.
+
+All in float64 with random kernels, matrices and weights, on shapes that divide nothing.
+Shapes: B batch, T tokens, D model width, M heads, d head width.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from components import FAMILIES
+from components.attention import (
+    AttentionConfig,
+    Differential,
+    MultiToken,
+    Softmax,
+    TalkingHeads,
+    rotary_table,
+)
+from components.norms import Depth, Gate, LayerNorm, NoNorm, NormConfig, Plain
+from components.score_ops import HeadMixing, KeyQuery, ScoreOpConfig
+from tests.components import oracle
+
+ROTARY_THETA = 100_000.0
+MIX = HeadMixing()
+KQ = KeyQuery(layers="all", kernel=(2, 9))
+ORDERS: dict[str, tuple[tuple[ScoreOpConfig, ...], tuple[ScoreOpConfig, ...]]] = {
+    "nothing": ((), ()),
+    "pre kq": ((KQ,), ()),
+    "pre kq head": ((KQ, MIX), ()),
+    "pre head kq": ((MIX, KQ), ()),
+    "pre head": ((MIX,), ()),
+    "pre kq kq": ((KQ, KQ), ()),
+    "post kq head": ((), (KQ, MIX)),
+    "post head kq": ((), (MIX, KQ)),
+    "both": ((KQ, MIX), (KQ, MIX)),
+}
+NORMS: tuple[NormConfig, ...] = (NoNorm(), Plain(), Depth(), LayerNorm(), Gate())
+VARIANTS: tuple[AttentionConfig, ...] = (Softmax(), MultiToken(), TalkingHeads(), Differential())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """The size of one case; `layer` is counted from 1 in a model of 24."""
+
+    heads: int = 4
+    head_width: int = 6
+    tokens: int = 5
+    layer: int = 3
+
+
+def pre_or_post(place: str, op: ScoreOpConfig) -> MultiToken:
+    """Multi-token attention with one operation, before or after the softmax."""
+    return MultiToken(pre_softmax=(op,) * (place == "pre"), post_softmax=(op,) * (place == "post"), norm=NoNorm())
+
+
+def oracle_op(op: nn.Module) -> oracle.Op:
+    """The loops for a score operation's module, over the module's own parameters."""
+    parameters = dict(op.named_parameters())
+    if "kernel" in parameters:
+        return partial(oracle.convolve, theta_MAB=parameters["kernel"])
+    return partial(oracle.mix, matrix_GOI=parameters["matrix"])
+
+
+def oracle_norm(config: NormConfig, parameters: dict[str, Tensor], layer: int) -> oracle.Norm:
+    """The loops for a norm, over the module's own parameters."""
+    if config.name == "none":
+        return oracle.no_norm
+    weight_d = parameters["norm.rms.weight"]
+    if config.name == "gate":
+        w_d, bias = parameters["norm.gate.weight"][0], parameters["norm.gate.bias"][0]
+        return partial(oracle.gate, weight_d=weight_d, w_d=w_d, bias=bias)
+    if config.name == "plain":
+        return partial(oracle.plain, weight_d=weight_d)
+    scaled = {"depth": oracle.depth, "layer_norm": oracle.layer_norm}[config.name]
+    return partial(scaled, weight_d=weight_d, layer=layer)
+
+
+def oracle_heads(config: AttentionConfig, module: nn.Module, qkv: tuple[Tensor, Tensor, Tensor], layer: int) -> Tensor:
+    """One sequence's output of all heads, by the loops, from queries, keys and values [M, T, d]."""
+    parameters: dict[str, Tensor] = dict(module.named_parameters())
+    if isinstance(config, Differential):
+        lambdas = [parameters[f"lambda_{part}"] for part in ("query_1", "key_1", "query_2", "key_2")]
+        return oracle.differential(*qkv, lambdas_4d=lambdas, weight_2d=parameters["norm.weight"], layer=layer)
+    if isinstance(config, Softmax):
+        return oracle.attention(*qkv, norm=oracle.no_norm)
+    norm = oracle_norm(config.norm if isinstance(config, MultiToken) else NoNorm(), parameters, layer)
+    pre, post = (
+        [oracle_op(op) for op in module.get_submodule(f"{place}_softmax").children()] for place in ("pre", "post")
+    )
+    return oracle.attention(*qkv, pre=pre, post=post, norm=norm)
+
+
+def oracle_forward(
+    config: AttentionConfig, module: nn.Module, x_BTD: Tensor, shape: Shape, angles: Tensor | None
+) -> Tensor:
+    """The whole layer by the loops: project, rotate, attend, concatenate the heads, project."""
+    weights = {name: module.get_parameter(f"{name}.weight") for name in ("query", "key", "value", "output")}
+    sequences = []
+    for x_TD in x_BTD:
+        q, k, v = (
+            torch.stack((x_TD @ weights[name].T).split(shape.head_width, dim=-1)) for name in ("query", "key", "value")
+        )
+        if angles is not None:
+            q, k = oracle.rotate(q, angles), oracle.rotate(k, angles)
+        heads = oracle_heads(config, module, (q, k, v), shape.layer)
+        sequences.append(torch.cat(list(heads), dim=-1) @ weights["output"].T)
+    return torch.stack(sequences)
+
+
+def check(config: AttentionConfig, shape: Shape, *, rotary: bool = False) -> None:
+    """Compare output and gradients of `config`'s module with the loops, all parameters random."""
+    torch.manual_seed(7)
+    width = shape.heads * shape.head_width
+    module = config.build(width=width, heads=shape.heads, layer=shape.layer, layers=24).double()
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.4)
+    x_BTD = torch.randn(2, shape.tokens, width, dtype=torch.float64, requires_grad=True)
+    angles = oracle.rotary_angles(shape.tokens, shape.head_width, ROTARY_THETA) if rotary else None
+    actual = module(x_BTD, None if angles is None else (angles.cos(), angles.sin()))
+    expected = oracle_forward(config, module, x_BTD, shape, angles)
+    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-9)
+
+    inputs = {"x": x_BTD, **dict(module.named_parameters())}
+    upstream = torch.randn_like(actual)
+    gradients, references = (
+        dict(zip(inputs, torch.autograd.grad(out, list(inputs.values()), upstream), strict=True))
+        for out in (actual, expected)
+    )
+    torch.testing.assert_close(gradients, references, rtol=1e-9, atol=1e-9)  # names the parameter that differs
+
+
+@pytest.mark.parametrize("rotary", [False, True], ids=["bare", "rotary"])
+@pytest.mark.parametrize(
+    "shape", [Shape(tokens=1), Shape(tokens=7, heads=2, head_width=10)], ids=["1 token", "7 tokens"]
+)
+@pytest.mark.parametrize("config", VARIANTS, ids=lambda config: config.name)
+def test_variant(config: AttentionConfig, shape: Shape, rotary: bool) -> None:
+    check(config, shape, rotary=rotary)
+
+
+@pytest.mark.parametrize("layer", [1, 2, 24])
+def test_differential_in_other_layers(layer: int) -> None:
+    check(Differential(), Shape(layer=layer))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_order_of_operations(order: str) -> None:
+    pre, post = ORDERS[order]
+    check(MultiToken(pre_softmax=pre, post_softmax=post, norm=NoNorm()), Shape())
+
+
+@pytest.mark.parametrize("place", ["pre", "post"])
+@pytest.mark.parametrize("tokens", [1, 5, 13])
+@pytest.mark.parametrize("kernel", [(1, 1), (2, 9), (6, 11), (4, 4)], ids=lambda kernel: f"{kernel[0]}x{kernel[1]}")
+def test_key_query_kernel(kernel: tuple[int, int], tokens: int, place: str) -> None:
+    check(pre_or_post(place, KeyQuery(layers="all", kernel=kernel)), Shape(heads=2, tokens=tokens))
+
+
+@pytest.mark.parametrize("place", ["pre", "post"])
+@pytest.mark.parametrize(("heads", "group"), [(2, 1), (2, 2), (4, 1), (4, 2), (4, "all"), (6, 3)])
+def test_head_group(heads: int, group: int, place: str) -> None:
+    check(pre_or_post(place, HeadMixing(group=group)), Shape(heads=heads, head_width=10))
+
+
+@pytest.mark.parametrize("layer", [1, 2, 24])
+@pytest.mark.parametrize("norm", NORMS, ids=lambda norm: norm.name)
+def test_norm(norm: NormConfig, layer: int) -> None:
+    check(MultiToken(pre_softmax=(MIX,), post_softmax=(), norm=norm), Shape(layer=layer, head_width=10))
+
+
+def test_operations_stand_on_their_layers_only() -> None:
+    """'every 4' of 24 layers stands in layer 7, not in layer 8, where plain attention remains."""
+    config = MultiToken(pre_softmax=(KeyQuery(kernel=(2, 3)),), post_softmax=(), norm=NoNorm())
+    built = {layer: config.build(width=8, heads=2, layer=layer, layers=24) for layer in (7, 8)}
+    kernels = {
+        layer: sum(name.endswith("kernel") for name, _ in module.named_parameters()) for layer, module in built.items()
+    }
+    assert kernels == {7: 1, 8: 0}
+    check(config, Shape(layer=7))
+    check(config, Shape(layer=8))
+
+
+def test_rotary_table() -> None:
+    angles = oracle.rotary_angles(13, 10, ROTARY_THETA)
+    cosine, sine = rotary_table(13, 10, ROTARY_THETA)
+    torch.testing.assert_close(cosine.double(), angles.cos(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(sine.double(), angles.sin(), rtol=0, atol=1e-5)
+
+
+def test_every_shipped_variant_has_a_case() -> None:
+    """A shipped component that no case above compares with the loops is missing its reference."""
+    cases: dict[str, set[str]] = {
+        "attention": {config.name for config in VARIANTS},
+        "norms": {norm.name for norm in NORMS},
+        "score_ops": {op.name for lists in ORDERS.values() for ops in lists for op in ops},
+    }
+    for family, compared in cases.items():
+        variants = map(FAMILIES[family].get, FAMILIES[family].names())
+        shipped = {variant.name for variant in variants if variant.__module__.startswith("components.")}
+        assert shipped == compared, f"{family}: write a loop in oracle.py and a case for each"

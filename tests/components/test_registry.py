@@ -1,0 +1,196 @@
+"""What the registry and the configs refuse, and the layers that a rule names."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from torch import nn
+
+from components import FAMILIES, Component, ComponentError, Family, register
+from components.attention import AttentionConfig, Differential, MultiToken, Softmax, TalkingHeads
+from components.norms import NormConfig
+from components.score_ops import HeadMixing, KeyQuery, layers_of
+
+
+@pytest.fixture
+def boats() -> Iterator[Family]:
+    """A family of its own with one variant, `canoe`; gone after the test."""
+
+    class Boat(Component, family="boats"):
+        """Base of all boats."""
+
+    try:
+
+        @register("boats", "canoe")
+        class Canoe(Boat):
+            """A light boat."""
+
+            seats: int = 2
+            """how many can sit"""
+
+        yield FAMILIES["boats"]
+    finally:
+        del FAMILIES["boats"]
+
+
+def refused(*parts: str) -> pytest.RaisesExc[ComponentError]:
+    """Expect a ComponentError whose message holds all `parts`, in this order."""
+    return pytest.raises(ComponentError, match=".*".join(map(re.escape, parts)))
+
+
+def test_component_error_is_a_value_error() -> None:
+    assert issubclass(ComponentError, ValueError)
+
+
+def test_registered_class_is_found_under_its_name(boats: Family) -> None:
+    canoe = boats.get("canoe")
+    assert (canoe.name, canoe.family, canoe.__doc__) == ("canoe", "boats", "A light boat.")
+    assert issubclass(canoe, boats.base)
+    assert canoe(seats=3) == canoe(seats=3) != canoe()  # type: ignore[call-arg]
+
+
+def test_names_are_sorted(boats: Family) -> None:
+    @register("boats", "ark")
+    class Ark(boats.base):  # type: ignore[name-defined, misc]
+        """A large boat."""
+
+    assert boats.names() == ["ark", "canoe"]
+    assert boats.get("ark") is Ark
+
+
+def test_duplicate_name_is_refused_and_changes_nothing(boats: Family) -> None:
+    canoe = boats.get("canoe")
+    with refused("boats 'canoe' is registered twice", "test_registry.py", "test_registry.py"):
+
+        @register("boats", "canoe")
+        class Another(boats.base):  # type: ignore[name-defined, misc]
+            """Another light boat."""
+
+    assert boats.get("canoe") is canoe
+
+
+def test_unknown_name_suggests_the_nearest_and_lists_all(boats: Family) -> None:
+    with refused("no boats named 'canou'", "did you mean 'canoe'?", "known: canoe"):
+        boats.get("canou")
+    with pytest.raises(ComponentError) as far_off:
+        boats.get("zzz")
+    assert "did you mean" not in str(far_off.value)
+
+
+def test_unknown_family_suggests_the_nearest(boats: Family) -> None:
+    with refused("no family named 'boat'", "did you mean 'boats'?", "attention", "norms"):
+        register("boat", "canoe")
+
+
+def test_class_of_another_family_is_refused(boats: Family) -> None:
+    with refused("'canoe' must subclass NormConfig"):
+        register("norms", "canoe")(boats.get("canoe"))
+    assert "canoe" not in FAMILIES["norms"].names()
+
+
+def test_class_without_docstring_is_refused(boats: Family) -> None:
+    with refused("'raft' needs a docstring"):
+
+        @register("boats", "raft")
+        class Raft(boats.base):  # type: ignore[name-defined, misc]
+            seats: int = 1
+
+    assert "raft" not in boats.names()
+
+
+def test_shipped_components_are_registered_under_their_names() -> None:
+    for family, names in {
+        "attention": {"softmax", "multi_token", "talking_heads", "differential"},
+        "score_ops": {"key_query", "head_mixing"},
+        "norms": {"none", "plain", "depth", "layer_norm", "gate"},
+        "kernel_init": {"identity"},
+    }.items():
+        assert names <= set(FAMILIES[family].names())
+    assert FAMILIES["attention"].base is AttentionConfig
+    assert FAMILIES["norms"].base is NormConfig
+
+
+@pytest.mark.parametrize(
+    ("rule", "layers", "expected"),
+    [
+        ("all", 3, {1, 2, 3}),
+        ("none", 3, set()),
+        ("every 1", 3, {1, 2, 3}),
+        ("every 2", 6, {1, 3, 5}),
+        ("every 4", 24, {3, 7, 11, 15, 19, 23}),  # section 4.2's 880M model
+        ("every 4", 3, {3}),
+        ((3, 7), 8, {3, 7}),
+        ((1,), 1, {1}),
+        ((7, 3), 8, {3, 7}),
+    ],
+)
+def test_layer_rule(rule: str | tuple[int, ...], layers: int, expected: set[int]) -> None:
+    assert layers_of(rule, layers) == expected
+    on = {layer for layer in range(1, layers + 1) if HeadMixing(layers=rule).on_layer(layer, layers)}
+    assert on == expected
+
+
+@pytest.mark.parametrize("rule", ["", "al", "All", "every", "every4", "every -4", "every 0", "every 4th", "every 2.5"])
+def test_misspelt_layer_rule_is_refused(rule: str) -> None:
+    with refused(f"layers: got '{rule}'", "'all', 'none', 'every N'"):
+        layers_of(rule, 12)
+
+
+@pytest.mark.parametrize(("rule", "wrong"), [((0, 1), 0), ((1, 5), 5), ((-1,), -1)])
+def test_layer_outside_the_model_is_refused(rule: tuple[int, ...], wrong: int) -> None:
+    with refused(f"layers: got {wrong}", "1 to 4"):
+        layers_of(rule, 4)
+
+
+@pytest.mark.parametrize(("rule", "layers"), [("every 4", 2), ("every 9", 7)])
+def test_rule_that_picks_no_layer_is_refused(rule: str, layers: int) -> None:
+    with refused(f"'{rule}' picks none", f"{layers} layers", "'none'"):
+        layers_of(rule, layers)
+
+
+def build(config: AttentionConfig, *, width: int = 24, heads: int = 4) -> nn.Module:
+    """The config's module in the only layer of a model."""
+    return config.build(width=width, heads=heads, layer=1, layers=1)
+
+
+@pytest.mark.parametrize("kernel", [(0, 11), (6, 0), (-1, 3)])
+def test_empty_kernel_is_refused(kernel: tuple[int, int]) -> None:
+    with refused(f"kernel: got {list(kernel)}", "at least 1"):
+        KeyQuery(kernel=kernel)
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, 1.5, float("nan")])
+@pytest.mark.parametrize("variant", [Softmax, MultiToken, TalkingHeads, Differential])
+def test_dropout_out_of_range_is_refused(variant: Callable[..., AttentionConfig], dropout: float) -> None:
+    with refused(f"dropout: got {dropout}", "0 <= dropout < 1"):
+        variant(dropout=dropout)
+
+
+@pytest.mark.parametrize("group", [0, -2])
+def test_group_below_one_is_refused(group: int) -> None:
+    with refused(f"group: got {group}", "'all'"):
+        HeadMixing(group=group)
+
+
+@pytest.mark.parametrize("group", [3, 8])
+def test_group_that_does_not_divide_the_heads_is_refused(group: int) -> None:
+    with refused(f"group: got {group}", "4 heads"):
+        build(MultiToken(pre_softmax=(), post_softmax=(HeadMixing(group=group),)))
+
+
+def test_odd_heads_are_refused_by_differential() -> None:
+    with refused("heads: got 3", "even"):
+        build(Differential(), heads=3)
+
+
+@pytest.mark.parametrize(
+    "config", [Softmax(), TalkingHeads(), Differential(), MultiToken(pre_softmax=(), post_softmax=())]
+)
+def test_heads_that_do_not_divide_the_width_are_refused(config: AttentionConfig) -> None:
+    with refused("heads: got 4", "divisor of the width 26"):
+        build(config, width=26)
+
+
+def test_misspelt_layer_rule_is_refused_when_a_layer_is_built() -> None:
+    with refused("layers: got 'evry 4'"):
+        build(MultiToken(pre_softmax=(KeyQuery(layers="evry 4"),)))
