@@ -27,6 +27,8 @@ class Component:
     def __init_subclass__(cls, family: str | None = None) -> None:
         super().__init_subclass__()
         if family is not None:
+            if family in FAMILIES:
+                raise ComponentError(f"{_place(cls)}: there is a family '{family}' already; register variants in it")
             cls.family = family
             FAMILIES[family] = Family(family, cls)
 
@@ -46,7 +48,7 @@ class Family:
             raise ComponentError(
                 f"{self.name} '{name}' is registered twice: in {_place(taken)} and in {_place(variant)}"
             )
-        if not dataclasses.is_dataclass(variant) or variant.__doc__ is None:
+        if not dataclasses.is_dataclass(variant) or not (variant.__doc__ or "").strip():
             raise ComponentError(f"{_place(variant)}: '{name}' needs a docstring that says what it is")
         variant.name = name
         self._variants[name] = variant

@@ -46,9 +46,7 @@ class Block(nn.Module):
         super().__init__()
         model = config.model
         self.attention_norm = nn.RMSNorm(model.width, eps=NORM_EPS)
-        self.attention = config.attention.build(
-            width=model.width, heads=model.heads, layer=layer, layers=model.layers
-        )
+        self.attention = config.attention.build(width=model.width, heads=model.heads, layer=layer, layers=model.layers)
         self.feed_forward_norm = nn.RMSNorm(model.width, eps=NORM_EPS)
         self.feed_forward = SwiGLU(model.width, model.feed_forward_multiple)
 

@@ -56,13 +56,13 @@ class Sweep:
     scale: str
     baseline: str
     rows: tuple[Row, ...]
-    seeds: int
+    seeds: tuple[int, ...]
 
     def cells(self) -> list[Cell]:
         """Every row under every seed; a seed is finished over all rows before the next begins."""
         return [
             Cell(row=row.name, seed=seed, config=replace(row.config, seed=seed))
-            for seed in range(self.seeds)
+            for seed in self.seeds
             for row in self.rows
         ]
 
@@ -93,6 +93,8 @@ def load_sweep(name: str, *, scale: str, settings: Sequence[str] = (), seeds: in
         raise UserError(f"{source}: baseline: no row named '{baseline}'{hint or ';'} rows: {', '.join(map(str, rows))}")
     below = [scale_layer(scale), Layer(f"{source}: base", base)]
     above = command_line(settings)
+    if "seed" in above.values:
+        raise UserError("command line: seed: a sweep runs each row under several; use --seeds N")
     configs, published = {}, {}
     for row, values in rows.items():
         if not isinstance(values, Mapping | None):
@@ -100,9 +102,9 @@ def load_sweep(name: str, *, scale: str, settings: Sequence[str] = (), seeds: in
         own = dict(values or {})
         published[str(row)] = own.pop("published", "")
         configs[str(row)] = resolve([*below, Layer(f"{source}: rows.{row}", own), above])
-    seeds = seeds if seeds is not None else file.get("seeds", 3)
-    if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
-        raise UserError(f"{source}: seeds: got {seeds!r}, allowed: 1 or more")
+    count = seeds if seeds is not None else file.get("seeds", 3)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise UserError(f"{source}: seeds: got {count!r}, allowed: 1 or more")
     return Sweep(
         name=Path(name).stem,
         title=str(file.get("title", Path(name).stem)),
@@ -119,7 +121,21 @@ def load_sweep(name: str, *, scale: str, settings: Sequence[str] = (), seeds: in
             )
             for row, config in configs.items()
         ),
-        seeds=seeds,
+        seeds=tuple(range(count)),
+    )
+
+
+def single_run(config: RunConfig) -> Sweep:
+    """One run as a sweep of one row under one seed."""
+    row = Row(name=config.attention.name, config=config, difference={}, published=None, reference="")
+    return Sweep(
+        name="train",
+        title="One run",
+        about="",
+        scale=config.scale,
+        baseline=row.name,
+        rows=(row,),
+        seeds=(config.seed,),
     )
 
 
@@ -133,7 +149,9 @@ def published_value(reference: str, quantity: str, where: str) -> float | None:
     value = rows.get(row, {}).get(quantity)
     if value is None:
         known = [f"{table}.{row}" for table, rows in ledger.items() for row in rows]
-        raise UserError(f"{where}: published: '{reference}' has no {quantity} in the paper ledger{nearest(reference, known)}")
+        raise UserError(
+            f"{where}: published: '{reference}' has no {quantity} in the paper ledger{nearest(reference, known)}"
+        )
     return float(value)
 
 

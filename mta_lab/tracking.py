@@ -7,15 +7,15 @@ MLflow fails, that is said once and the training goes on.
 import functools
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
-from mlflow.utils.time import get_current_time_millis
 
 from mta_lab.config import RunConfig, flatten, plain
 from mta_lab.training.result import Progress
@@ -83,7 +83,7 @@ class Tracker:
         if progress.validation:
             values = {f"val/perplexity/{name}": value for name, value in progress.validation.domains.items()}
             values["val/perplexity"] = progress.validation.perplexity
-        now = get_current_time_millis()
+        now = _milliseconds()
         points = self._pending.setdefault(fingerprint, [])
         points += [Metric(key, value, now, progress.step) for key, value in values.items()]
         if progress.validation:
@@ -92,7 +92,7 @@ class Tracker:
     @_tolerant
     def end_cell(self, fingerprint: str, metrics: Mapping[str, float]) -> None:
         """Close the run of a finished cell with its last metrics."""
-        now = get_current_time_millis()
+        now = _milliseconds()
         self._pending[fingerprint] += [Metric(key, value, now, 0) for key, value in metrics.items()]
         self._flush(fingerprint)
         self._client.set_terminated(self._runs[fingerprint], "FINISHED")
@@ -117,3 +117,8 @@ class Tracker:
         self._pending[fingerprint] = []
         if points and fingerprint in self._runs:
             self._client.log_batch(self._runs[fingerprint], metrics=points)
+
+
+def _milliseconds() -> int:
+    """Now, as MLflow counts time."""
+    return time.time_ns() // 1_000_000

@@ -48,10 +48,10 @@ class DifferentialAttention(Attention):
         visible_QK = visible_keys(tokens, query_BMTd.device)
         scores_BMQK = query_BMTd @ key_BMTd.transpose(-1, -2) * head_width**-0.5
         weights_BMQK = scores_BMQK.masked_fill(~visible_QK, float("-inf")).softmax(-1)
-        first_BMQK, second_BMQK = weights_BMQK.unflatten(1, (-1, 2)).unbind(2)
+        first_BMQK, second_BMQK = weights_BMQK[:, 0::2], weights_BMQK[:, 1::2]
         weights_BMQK = first_BMQK - self.difference_weight() * second_BMQK
         weights_BMQK = F.dropout(weights_BMQK, self.dropout, self.training)
-        wide_value_BMTd = value_BMTd.unflatten(1, (-1, 2)).transpose(2, 3).flatten(3)
+        wide_value_BMTd = torch.cat((value_BMTd[:, 0::2], value_BMTd[:, 1::2]), dim=-1)
         y_BMTd: Tensor = self.norm(weights_BMQK @ wide_value_BMTd) * (1.0 - self.lambda_init)
         return y_BMTd
 

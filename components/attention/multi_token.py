@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.attention.base import Attention, AttentionConfig, visible_keys
-from components.norms import Gate, NormConfig, NoNorm
+from components.norms import Gate, NoNorm, NormConfig
 from components.registry import register
 from components.score_ops import HeadMixing, KeyQuery, ScoreOpConfig
 
@@ -42,7 +42,10 @@ class MultiToken(AttentionConfig):
         )
 
     def identity(self) -> Self:
-        return replace(self, norm=NoNorm())
+        def plain(ops: tuple[ScoreOpConfig, ...]) -> tuple[ScoreOpConfig, ...]:
+            return tuple(op.identity() for op in ops)
+
+        return replace(self, pre_softmax=plain(self.pre_softmax), post_softmax=plain(self.post_softmax), norm=NoNorm())
 
 
 class MultiTokenAttention(Attention):

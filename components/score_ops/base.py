@@ -6,6 +6,7 @@ Shapes: B batch, M heads, Q query position, K key position.
 import re
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Self
 
 from torch import nn
 
@@ -31,6 +32,10 @@ class ScoreOpConfig(Component, family="score_ops"):
         there. `visible_QK` is true where the query may see the key.
         """
 
+    def identity(self) -> Self:
+        """Return the setting that, freshly initialised, leaves the map as it is (default: as it is set)."""
+        return self
+
     def on_layer(self, layer: int, layers: int) -> bool:
         """Whether layer `layer` of `layers`, counted from 1, carries this operation."""
         return layer in layers_of(self.layers, layers)
@@ -53,6 +58,8 @@ def layers_of(rule: LayerRule, layers: int) -> frozenset[int]:
         if not chosen:
             raise ComponentError(f"layers: '{rule}' picks none of the model's {layers} layers; to say so, use 'none'")
         return chosen
+    if not rule:
+        raise ComponentError(f"layers: got an empty list, allowed: {LAYER_RULE_HELP}")
     outside = [layer for layer in rule if not 1 <= layer <= layers]
     if outside:
         raise ComponentError(f"layers: got {outside[0]}, allowed: 1 to {layers}")

@@ -18,7 +18,7 @@ class HeadMixing(ScoreOpConfig):
     """c_h: heads a group, a divisor of the number of heads, or 'all'"""
 
     def __post_init__(self) -> None:
-        if self.group != "all" and self.group < 1:
+        if self.group != "all" and not (isinstance(self.group, int) and self.group >= 1):
             raise ComponentError(f"group: got {self.group}, allowed: a divisor of the number of heads, or 'all'")
 
     def build(self, *, heads: int) -> nn.Module:
@@ -44,5 +44,7 @@ class HeadMixingMatrix(nn.Module):
     def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
         """Mix within groups, each place on its own."""
         groups, group, _ = self.matrix.shape
-        maps = scores_BMQK.unflatten(1, (groups, group)).flatten(3)
-        return (self.matrix @ maps).view_as(scores_BMQK)
+        batch, _, queries, keys = scores_BMQK.shape
+        maps = scores_BMQK.reshape(batch, groups, group, queries * keys)
+        mixed: Tensor = self.matrix @ maps
+        return mixed.view_as(scores_BMQK)

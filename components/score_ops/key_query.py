@@ -1,5 +1,8 @@
 """Key-query convolution (2504.00927, section 3.1): each logit or weight sees its neighbours in queries and keys."""
 
+from dataclasses import replace
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,8 +25,11 @@ class KeyQuery(ScoreOpConfig):
     """the kernel's initial values"""
 
     def __post_init__(self) -> None:
-        if min(self.kernel) < 1:
+        if len(self.kernel) != 2 or min(self.kernel) < 1:
             raise ComponentError(f"kernel: got {list(self.kernel)}, allowed: two sizes of at least 1, like [6, 11]")
+
+    def identity(self) -> Self:
+        return replace(self, init=Identity())
 
     def build(self, *, heads: int) -> nn.Module:
         return KeyQueryConvolution(heads=heads, kernel=self.kernel, init=self.init)

@@ -57,7 +57,7 @@ def fingerprint(config: RunConfig, content_hash: str) -> str:
 
 def component_code(config: RunConfig) -> str:
     """A hash over the source of every component class that the run's attention is made of."""
-    classes = {type(part) for part in _components(config.attention)}
+    classes: set[type] = {type(part) for part in _components(config.attention)}
     classes |= {type(inner) for module in config.attention_modules() for inner in module.modules()}
     files = {inspect.getsourcefile(base) for cls in classes for base in cls.__mro__ if _is_component_code(base)}
     hashes = sorted(_source_hash(file) for file in files if file)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -30,7 +30,7 @@ class Layer:
     values: Mapping[str, Any]
 
 
-class _Invalid(Exception):
+class _InvalidError(Exception):
     """A mistake at a key; `resolve` adds the layer it came from."""
 
     def __init__(self, key: str, message: str) -> None:
@@ -46,9 +46,10 @@ def resolve(layers: Sequence[Layer]) -> RunConfig:
         for key, value in layer.values.items():
             _assign(merged, str(key), value, layer.source, origins)
     try:
-        return _build(RunConfig, merged, "")
-    except _Invalid as error:
+        config: RunConfig = _build(RunConfig, merged, "")
+    except _InvalidError as error:
         raise UserError(f"{_origin(error.key, origins)}: {error.key}: {error}") from None
+    return config
 
 
 def command_line(settings: Sequence[str]) -> Layer:
@@ -75,8 +76,7 @@ def scale_layer(name: str) -> Layer:
     if name not in scales():
         raise UserError(f"--scale: no scale named '{name}'{nearest(name, scales())} known: {', '.join(scales())}")
     values = OmegaConf.to_container(OmegaConf.create((SCALES / f"{name}.yaml").read_text()))
-    assert isinstance(values, dict)
-    return Layer(f"scale {name}", {"scale": name, **values})
+    return Layer(f"scale {name}", {"scale": name, **cast(Tree, values)})
 
 
 def _scale_order(name: str) -> tuple[bool, float | str]:
@@ -118,29 +118,29 @@ def _origin(key: str, origins: Mapping[str, str]) -> str:
 
 def _build(schema: type, node: Any, path: str) -> Any:
     """Turn a tree into an instance of the dataclass `schema`."""
-    if not isinstance(node, Mapping):
-        raise _Invalid(path, f"got {node!r}, allowed: a mapping of {', '.join(field.name for field in fields(schema))}")
     hints = {field.name: type_hints(schema)[field.name] for field in fields(schema)}
+    if not isinstance(node, Mapping):
+        raise _InvalidError(path, f"got {node!r}, allowed: a mapping of {', '.join(hints)}")
     typed = OmegaConf.structured(schema)
     OmegaConf.set_readonly(typed, False)
     for key, value in node.items():
         inner = f"{path}.{key}" if path else key
         if key not in hints:
             names = [f"{path}.{name}" if path else name for name in hints]
-            raise _Invalid(inner, f"no such key{nearest(inner, names) or ';'} allowed: {', '.join(hints)}")
+            raise _InvalidError(inner, f"no such key{nearest(inner, names) or ';'} allowed: {', '.join(hints)}")
         value = _value(hints[key], value, getattr(schema, key, None), inner)
         try:
             OmegaConf.update(typed, key, value, merge=False)
         except OmegaConfBaseException:
-            raise _Invalid(inner, f"got {node[key]!r}, allowed: {_readable(hints[key])}") from None
+            raise _InvalidError(inner, f"got {node[key]!r}, allowed: {_readable(hints[key])}") from None
     missing = sorted(map(str, OmegaConf.missing_keys(typed)))
     if missing:
-        raise _Invalid(f"{path}.{missing[0]}" if path else missing[0], "is not set")
+        raise _InvalidError(f"{path}.{missing[0]}" if path else missing[0], "is not set")
     try:
         return OmegaConf.to_object(typed)
     except ComponentError as error:
         name, _, message = str(error).partition(": ")
-        raise _Invalid(f"{path}.{name}" if path else name, message) from None
+        raise _InvalidError(f"{path}.{name}" if path else name, message) from None
 
 
 def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
@@ -152,7 +152,7 @@ def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
     element = get_args(hint)[0] if get_origin(hint) is tuple else None
     if isinstance(element, type) and issubclass(element, Component):
         if not isinstance(value, list | tuple):
-            raise _Invalid(path, f"got {value!r}, allowed: a list of {element.family}")
+            raise _InvalidError(path, f"got {value!r}, allowed: a list of {element.family}")
         return tuple(_component(element, item, None, f"{path}[{index}]") for index, item in enumerate(value))
     return tuple(value) if isinstance(value, list) else value
 
@@ -160,14 +160,14 @@ def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
 def _component(base: type[Component], value: Any, default: Component | None, path: str) -> Component:
     settings = {"name": value} if isinstance(value, str) else value
     if not isinstance(settings, Mapping):
-        raise _Invalid(path, f"got {value!r}, allowed: the name of one of {base.family}, or a mapping with 'name'")
+        raise _InvalidError(path, f"got {value!r}, allowed: the name of one of {base.family}, or a mapping with 'name'")
     name = settings.get("name", default.name if default else None)
     if not isinstance(name, str):
-        raise _Invalid(path, f"got {value!r}, allowed: a mapping with the 'name' of one of {base.family}")
+        raise _InvalidError(path, f"got {value!r}, allowed: a mapping with the 'name' of one of {base.family}")
     try:
         variant = FAMILIES[base.family].get(name)
     except ComponentError as error:
-        raise _Invalid(path, str(error)) from None
+        raise _InvalidError(path, str(error)) from None
     component: Component = _build(variant, {k: v for k, v in settings.items() if k != "name"}, path)
     return component
 

@@ -50,7 +50,7 @@ def as_json(table: Table) -> str:
         "title": table.sweep.title,
         "scale": table.sweep.scale,
         "baseline": table.sweep.baseline,
-        "seeds": table.sweep.seeds,
+        "seeds": list(table.sweep.seeds),
         "noise": comparison.noise if comparison else None,
         "degrees_of_freedom": comparison.degrees if comparison else None,
         "provenance": list(table.provenance),
@@ -94,7 +94,7 @@ def notes(table: Table) -> list[str]:
         )
     else:
         lines.append("delta: needs the baseline, another row and two seeds.")
-    total = len(table.rows) * sweep.seeds
+    total = len(table.rows) * len(sweep.seeds)
     if table.finished < total:
         lines.append(f"{table.finished} of {total} cells finished.")
     lines += [f"Failed: {failure.label}: {failure.reason}" for failure in table.failures]
@@ -102,7 +102,7 @@ def notes(table: Table) -> list[str]:
 
 
 def _header(table: Table) -> list[str]:
-    seeds = [f"seed {seed}" for seed in range(table.sweep.seeds)]
+    seeds = [f"seed {seed}" for seed in table.sweep.seeds]
     return ["row", "parameters", *seeds, "mean", "delta [95 %]", "published", "published delta", "tokens/s"]
 
 
@@ -110,7 +110,7 @@ def _cells(table: Table, row: TableRow) -> list[str]:
     return [
         row.name,
         f"{row.parameters:,}",
-        *(_seed_cell(row, seed) for seed in range(table.sweep.seeds)),
+        *(_seed_cell(row, seed) for seed in table.sweep.seeds),
         _or_dash(row.mean, lambda mean: f"{mean:.3f}"),
         _delta_cell(table, row),
         _or_dash(row.published, lambda value: f"{value:.2f}"),

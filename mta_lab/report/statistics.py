@@ -50,7 +50,10 @@ def compare(perplexities: Mapping[str, Mapping[int, float]], baseline: str) -> C
     if not perplexities.get(baseline) or len(rows) < 2 or len(seeds) < 2:
         return None
     design = np.array(
-        [[1.0, *(row == other for other in rows[1:]), *(seed == other for other in seeds[1:])] for row, seed, _ in cells]
+        [
+            [1.0, *(row == other for other in rows[1:]), *(seed == other for other in seeds[1:])]
+            for row, seed, _ in cells
+        ]
     )
     fit = OLS(np.log([value for *_, value in cells]), design).fit()
     degrees = round(fit.df_resid)

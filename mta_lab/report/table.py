@@ -59,7 +59,7 @@ class Table:
     def resolved(self, row: TableRow) -> bool:
         """Whether a row's difference stands out; never while one of its or the baseline's seeds is missing."""
         baseline = next(other for other in self.rows if other.name == self.sweep.baseline)
-        complete = len(row.perplexities) == len(baseline.perplexities) == self.sweep.seeds
+        complete = len(row.perplexities) == len(baseline.perplexities) == len(self.sweep.seeds)
         return complete and row.contrast is not None and row.contrast.resolved
 
 
@@ -77,9 +77,7 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
     published_base = next(row.published for row in sweep.rows if row.name == sweep.baseline)
     return Table(
         sweep=sweep,
-        rows=tuple(
-            _row(row, found[row.name], failed[row.name], comparison, published_base) for row in sweep.rows
-        ),
+        rows=tuple(_row(row, found[row.name], failed[row.name], comparison, published_base) for row in sweep.rows),
         comparison=comparison,
         provenance=_provenance([record for cells in found.values() for record in cells.values()]),
     )

@@ -89,7 +89,7 @@ class _Reporter(Callback):
         self.losses.append((trainer.global_step, loss))
         self._tell(trainer, Progress(step=trainer.global_step, loss=loss))
 
-    def on_validation_end(self, trainer: Any, module: LanguageModule) -> None:
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
         loss = self.losses[-1][1] if self.losses else math.nan
         self._tell(trainer, Progress(step=trainer.global_step, loss=loss, validation=module.validations[-1]))
 

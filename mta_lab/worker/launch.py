@@ -3,33 +3,24 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
 
-from mta_lab.config import component_code, fingerprint, plain
-from mta_lab.data import Corpus
+from mta_lab.config import component_code, plain
 from mta_lab.errors import UserError
 from mta_lab.provenance import commit, provenance
 from mta_lab.records import Failure, Record, Records
-from mta_lab.sweep import Cell, Sweep
+from mta_lab.sweep import Sweep
 from mta_lab.worker.messages import Advanced, Died, Failed, Finished, Job
+from mta_lab.worker.pool import Pool
+from mta_lab.worker.tasks import Task, missing
 
 if TYPE_CHECKING:  # both import slowly, and a launch with nothing to do needs neither
     from mta_lab.scheduling import Study
     from mta_lab.tracking import Tracker
     from mta_lab.training.result import Progress, TrainingResult
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """A cell together with the text it reads and what identifies it."""
-
-    cell: Cell
-    corpus: Corpus
-    fingerprint: str
 
 
 class Observer(Protocol):
@@ -46,16 +37,6 @@ class Observer(Protocol):
 
     def ended(self, worker: int, task: Task, result: Record | Failure) -> None:
         """A cell finished or failed."""
-
-
-def tasks_of(sweep: Sweep, open_corpus: Callable[[Cell], Corpus]) -> list[Task]:
-    """The sweep's cells with their fingerprints, in the order they should run."""
-    tasks = []
-    for cell in sweep.cells():
-        corpus = open_corpus(cell)
-        identity = fingerprint(cell.config, corpus.content_hash)
-        tasks.append(Task(cell=cell, corpus=corpus, fingerprint=identity))
-    return tasks
 
 
 def launch(
@@ -97,12 +78,6 @@ def launch(
         tracker.end("FAILED" if run.failures else "FINISHED", note())
 
 
-def missing(tasks: Sequence[Task], records: Records) -> list[Task]:
-    """The tasks without a record, one for each fingerprint, in their order."""
-    unique = {task.fingerprint: task for task in tasks}
-    return [task for task in unique.values() if records.finished(task.fingerprint) is None]
-
-
 @contextmanager
 def _only_launch(directory: Path) -> Iterator[None]:
     """Hold the results directory, or say that another launch does: both would train the same cells."""
@@ -111,7 +86,9 @@ def _only_launch(directory: Path) -> Iterator[None]:
         with FileLock(directory / "launch.lock", blocking=False):
             yield
     except Timeout:
-        raise UserError(f"{directory}: another sweep is running here; wait for it, or start in another directory") from None
+        raise UserError(
+            f"{directory}: another sweep is running here; wait for it, or start in another directory"
+        ) from None
 
 
 class _Launch:

@@ -1,0 +1,51 @@
+# Everything a user types. `make help` lists it; SCALE, SEEDS, WORKERS and ARGS pass through to mta-lab.
+PYTHON ?= python3
+SCALE ?= nano
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OPTIONS = --scale $(SCALE) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-real lint dashboard bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z%][a-zA-Z_%-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /\1|/' | \
+	awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@echo "  sweeps:" $(subst _,-,$(filter-out paper,$(basename $(notdir $(wildcard sweeps/*.yaml)))))
+
+setup: $(READY) ## create .venv with the pinned dependencies (every target does this when needed)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+sweep-%: $(READY) ## train what is missing of sweeps/%.yaml and print its table
+	@$(BIN)/mta-lab sweep $(subst -,_,$*) $(OPTIONS) $(if $(WORKERS),--workers $(WORKERS))
+
+report-%: $(READY) ## print the table of sweeps/%.yaml from what is finished
+	@$(BIN)/mta-lab report $(subst -,_,$*) $(OPTIONS)
+
+dashboard: $(READY) ## open MLflow's pages over the runs on 127.0.0.1
+	@$(BIN)/mta-lab dashboard $(ARGS)
+
+test: $(READY) ## the fast tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-real: $(READY) ## the tests that need a server, a browser or the network
+	@$(BIN)/python -m pytest -m 'network or real' $(ARGS)
+
+lint: $(READY) ## ruff (lint and format) and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(READY) ## time and memory of every attention variant, beside softmax
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+clean: ## remove caches and .venv; data/, results/ and MLflow's files stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,61 @@
+"""`components` and `new`: what is registered, and the skeleton of something that is not yet."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from string import Template
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from components.registry import FAMILIES, Component, ComponentError
+from mta_lab.config import flatten, plain
+from mta_lab.errors import UserError, nearest
+from mta_lab.plugins import load_components
+
+SKELETONS = {path.stem: path for path in (Path(__file__).parent / "skeletons").glob("*.txt")}
+
+
+def show(components: Sequence[Path]) -> None:
+    """Print every family with its variants, what they are and what can be set."""
+    load_components(components)
+    console = Console()
+    for family in FAMILIES.values():
+        table = RichTable(title=family.name, title_justify="left", show_lines=True)
+        for name in ("name", "what it is", "settings and defaults"):
+            table.add_column(name)
+        for name in family.names():
+            variant = family.get(name)
+            about = (variant.__doc__ or "").strip().splitlines()[0]
+            table.add_row(name, about, _settings(variant))
+        console.print(table)
+
+
+def write_skeleton(family: str, name: str) -> None:
+    """Write NAME.py in this directory, a component that passes the conformance tests as it stands."""
+    if family not in SKELETONS:
+        raise UserError(f"new: got '{family}'{nearest(family, SKELETONS) or ';'} allowed: {', '.join(SKELETONS)}")
+    if not name.isidentifier() or name.lower() != name:
+        raise UserError(f"new: got '{name}', allowed: a lower-case Python name, like key_shift")
+    try:
+        FAMILIES[family].get(name)
+    except ComponentError:
+        pass
+    else:
+        raise UserError(f"new: {family} '{name}' exists already; choose another name")
+    file = Path(f"{name}.py")
+    class_name = "".join(part.capitalize() for part in name.split("_"))
+    text = Template(SKELETONS[family].read_text()).substitute(name=name, class_name=class_name)
+    try:
+        with file.open("x") as out:
+            out.write(text)
+    except FileExistsError:
+        raise UserError(f"new: {file} exists already; choose another name or move it") from None
+    print(f"{file}: written. Try it:  mta-lab train attention={name} --components {file}")
+
+
+def _settings(variant: type[Component]) -> str:
+    try:
+        return "\n".join(f"{key} = {value}" for key, value in flatten(plain(variant())).items() if key != "name") or "-"
+    except TypeError:  # a setting without a default
+        return "\n".join(field.name for field in fields(variant))

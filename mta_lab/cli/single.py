@@ -1,0 +1,96 @@
+"""The commands about one model, the text or the tracker."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from mta_lab.cli.places import CORPORA
+from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
+from mta_lab.data import Corpus, find, prepare
+from mta_lab.errors import UserError
+from mta_lab.plugins import load_components
+
+MODELS = {"transformer": "softmax", "mta": "multi_token"}
+"""names of Table 2's models that differ from their attention's"""
+
+
+def train_one(settings: Sequence[str], scale: str, components: Sequence[Path]) -> None:
+    """Train one configuration as a sweep of a single cell would, and print its perplexity by domain."""
+    from mta_lab.cli import sweeping
+    from mta_lab.records import Records
+    from mta_lab.sweep import single_run
+
+    load_components(components)
+    config = resolve([scale_layer(scale), command_line(settings)])
+    plan = sweeping.Plan(sweep=single_run(config), records=Records())
+    status = sweeping.run(plan, 1, components)
+    if status:
+        raise SystemExit(status)
+
+
+def parameters(model: str, scale: str, settings: Sequence[str], components: Sequence[Path]) -> int:
+    """Trainable parameters of a model at a scale."""
+    from mta_lab.model import count_parameters
+
+    load_components(components)
+    name = Layer("--model", {"attention": MODELS.get(model, model)})
+    return count_parameters(resolve([scale_layer(scale), name, command_line(settings)]))
+
+
+def prepare_data(settings: Sequence[str], scale: str) -> None:
+    """Fetch and prepare the text of a scale."""
+    console = Console()
+    config = _config(settings, scale)
+    corpus = prepare(config.data, config.model.vocabulary, CORPORA, console.print)
+    console.print(f"{corpus.directory}: ready, content hash {corpus.content_hash[:16]}")
+
+
+def show_data(settings: Sequence[str], scale: str) -> None:
+    """Show what the prepared text is made of."""
+    config = _config(settings, scale)
+    corpus = find(config.data, config.model.vocabulary, CORPORA)
+    if corpus is None:
+        raise UserError("data: this text is not prepared yet; run `mta-lab data prepare` with the same settings")
+    Console().print(_data_table(corpus))
+
+
+def dashboard(port: int) -> None:
+    """Serve MLflow's pages over the default store, or the one that MLFLOW_TRACKING_URI names, on 127.0.0.1."""
+    store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    if store.startswith(("http://", "https://")):
+        raise UserError(f"dashboard: MLFLOW_TRACKING_URI is a server already; open {store} in a browser")
+    if store == "sqlite:///mlflow.db" and not Path("mlflow.db").exists():
+        raise UserError("dashboard: no mlflow.db here; run a sweep first")
+    print(f"MLflow at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store]
+    try:
+        raise SystemExit(subprocess.call([*command, "--host", "127.0.0.1", "--port", str(port)]))
+    except KeyboardInterrupt:
+        raise SystemExit(0) from None
+
+
+def _config(settings: Sequence[str], scale: str) -> RunConfig:
+    return resolve([scale_layer(scale), command_line(settings)])
+
+
+def _data_table(corpus: Corpus) -> RichTable:
+    title = f"{corpus.name}: vocabulary {corpus.vocabulary}, content hash {corpus.content_hash[:16]}"
+    table = RichTable(title=title, show_lines=True)
+    for name in ("domain", "made of", "rights", "documents", "train / valid MB", "train / valid tokens", "stand-in"):
+        table.add_column(name)
+    for domain in corpus.domains:
+        table.add_row(
+            domain.name,
+            "\n".join(f"{source.package} {source.version}: {source.what}" for source in domain.sources),
+            "\n".join(source.rights for source in domain.sources),
+            f"{domain.documents:,}",
+            f"{domain.train_bytes / 1e6:.2f} / {domain.valid_bytes / 1e6:.2f}",
+            f"{domain.train_tokens:,} / {domain.valid_tokens:,}",
+            domain.proxy or "-",
+        )
+    return table

@@ -1,0 +1,180 @@
+"""`sweep` and `report`: plan the cells, launch what is missing, print the table."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from mta_lab.cli.places import CORPORA
+from mta_lab.data import Corpus, find, prepare
+from mta_lab.errors import UserError, nearest
+from mta_lab.plugins import load_components
+from mta_lab.records import Record, Records
+from mta_lab.sweep import Cell, Row, Sweep, load_sweep
+from mta_lab.worker.tasks import Task, missing, tasks_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A resolved sweep and where its records are."""
+
+    sweep: Sweep
+    records: Records
+
+
+def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> Plan:
+    """Resolve a sweep; every mistake in it is said here, before anything starts."""
+    load_components(components)
+    return Plan(sweep=load_sweep(name, scale=scale, settings=settings, seeds=seeds), records=Records())
+
+
+def run(plan: Plan, workers: int, components: Sequence[Path]) -> int:
+    """Launch what is missing and print the table; the exit status is 1 if a cell failed."""
+    from mta_lab.cli.progress import observer_for
+    from mta_lab.worker.launch import launch
+
+    console = Console()
+    open_corpus = _opener(lambda cell: prepare(cell.config.data, cell.config.model.vocabulary, CORPORA, console.print))
+    tasks = tasks_of(plan.sweep, open_corpus)
+    to_do = missing(tasks, plan.records)
+    if to_do:
+        console.print(f"{plan.sweep.title}: {len(to_do)} of {len(tasks)} cells to train on {workers} workers")
+        try:
+            with observer_for(console, to_do) as observer:
+                launch(
+                    plan.sweep,
+                    tasks,
+                    records=plan.records,
+                    workers=workers,
+                    components=components,
+                    corpus_root=CORPORA,
+                    observer=observer,
+                    note=lambda: _text(plan, tasks, "markdown"),
+                )
+        except KeyboardInterrupt:
+            _print_table(plan, tasks, console, "rich")
+            left = len(missing(tasks, plan.records))
+            print(f"mta-lab: interrupted; {left} cells left, the same command goes on with them", file=sys.stderr)
+            return 130
+    else:
+        console.print(f"{plan.sweep.title}: all {len(tasks)} cells are finished, nothing to train")
+    _print_table(plan, tasks, console, "rich")
+    return 1 if missing(tasks, plan.records) else 0
+
+
+def show_report(plan: Plan, form: str) -> None:
+    """Print the table from what is finished."""
+    from mta_lab.report import FORMATS
+
+    if form not in FORMATS:
+        raise UserError(f"--format: got '{form}'{nearest(form, FORMATS) or ';'} allowed: {', '.join(FORMATS)}")
+    tasks = _tasks_at_hand(plan)
+    if tasks is None:
+        raise UserError(f"{plan.sweep.name}: nothing is finished yet; run `mta-lab sweep {plan.sweep.name}` first")
+    _print_table(plan, tasks, Console(), form)
+
+
+def show_plan(plan: Plan) -> None:
+    """Print the rows, how they differ from the baseline, their cost and what is left; start nothing."""
+    from mta_lab.model import count_parameters
+
+    sweep, tasks = plan.sweep, _tasks_at_hand(plan)
+    left = [task.cell for task in missing(tasks, plan.records)] if tasks is not None else sweep.cells()
+    history = plan.records.all_finished()
+    table = RichTable(title=f"{sweep.title} ({sweep.scale}): {len(left)} of {len(sweep.cells())} cells to train")
+    for name in ("row", "to train", f"differs from {sweep.baseline}", "parameters", "time a cell"):
+        table.add_column(name, justify="right" if name in ("parameters", "time a cell") else "left")
+    shared = _shared_difference(sweep)
+    total: float | None = 0.0
+    for row in sweep.rows:
+        seeds = [cell.seed for cell in left if cell.row == row.name]
+        seconds = estimate(row, history)
+        if seeds:
+            total = None if total is None or seconds is None else total + seconds * len(seeds)
+        own = [f"{key} = {value}" for key, value in row.difference.items() if key not in shared]
+        differs = "\n".join(own) or "-"
+        which = "seeds " + ", ".join(map(str, seeds)) if seeds else "finished"
+        table.add_row(row.name, which, differs, f"{count_parameters(row.config):,}", _duration(seconds))
+    Console().print(table)
+    if shared:
+        settings = "; ".join(f"{key} = {value}" for key, value in shared.items())
+        Console().print(f"Every row but {sweep.baseline} also sets: {settings}", markup=False, highlight=False)
+    Console().print(f"In all, one worker's time: {_duration(total)} (from the recorded throughput of finished runs)")
+
+
+def _shared_difference(sweep: Sweep) -> dict[str, object]:
+    """The settings in which every row differs from the baseline, and in the same way."""
+    others = [row.difference for row in sweep.rows if row.name != sweep.baseline]
+    if len(others) < 2:
+        return {}
+    return {key: value for key, value in others[0].items() if all(key in o and o[key] == value for o in others)}
+
+
+def estimate(row: Row, history: Sequence[Record]) -> float | None:
+    """Seconds a run of `row` takes, from runs of the same model and batch; None where there are none."""
+    from mta_lab.config import plain
+
+    config = plain(row.config)
+    alike = [
+        record.seconds * row.config.training.steps / record.config["training"]["steps"]
+        for record in history
+        if all(record.config[part] == config[part] for part in ("model", "attention"))
+        and record.config["training"]["batch_size"] == row.config.training.batch_size
+    ]
+    return sum(alike) / len(alike) if alike else None
+
+
+def _tasks_at_hand(plan: Plan) -> list[Task] | None:
+    """The tasks, if the text they read is prepared; without it, none can be finished."""
+
+    class AbsentError(Exception):
+        """The text of some cell is not there."""
+
+    def open_corpus(cell: Cell) -> Corpus:
+        corpus = find(cell.config.data, cell.config.model.vocabulary, CORPORA)
+        if corpus is None:
+            raise AbsentError
+        return corpus
+
+    try:
+        return tasks_of(plan.sweep, _opener(open_corpus))
+    except AbsentError:
+        return None
+
+
+def _opener(open_one: Callable[[Cell], Corpus]) -> Callable[[Cell], Corpus]:
+    """Open each text once, however many cells read it."""
+    opened: dict[object, Corpus] = {}
+
+    def open_corpus(cell: Cell) -> Corpus:
+        key = (cell.config.data, cell.config.model.vocabulary)
+        if key not in opened:
+            opened[key] = open_one(cell)
+        return opened[key]
+
+    return open_corpus
+
+
+def _print_table(plan: Plan, tasks: Sequence[Task], console: Console, form: str) -> None:
+    from mta_lab.report import build_table, render
+
+    render(
+        build_table(plan.sweep, {(t.cell.row, t.cell.seed): t.fingerprint for t in tasks}, plan.records), form, console
+    )
+
+
+def _text(plan: Plan, tasks: Sequence[Task], form: str) -> str:
+    console = Console(file=StringIO(), width=200)
+    _print_table(plan, tasks, console, form)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"

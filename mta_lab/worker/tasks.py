@@ -1,0 +1,34 @@
+"""The cells of a sweep with what identifies each, and which of them are missing. Imports nothing heavy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mta_lab.config import fingerprint
+from mta_lab.data import Corpus
+from mta_lab.records import Records
+from mta_lab.sweep import Cell, Sweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A cell together with the text it reads and what identifies it."""
+
+    cell: Cell
+    corpus: Corpus
+    fingerprint: str
+
+
+def tasks_of(sweep: Sweep, open_corpus: Callable[[Cell], Corpus]) -> list[Task]:
+    """The sweep's cells with their fingerprints, in the order they should run."""
+    tasks = []
+    for cell in sweep.cells():
+        corpus = open_corpus(cell)
+        identity = fingerprint(cell.config, corpus.content_hash)
+        tasks.append(Task(cell=cell, corpus=corpus, fingerprint=identity))
+    return tasks
+
+
+def missing(tasks: Sequence[Task], records: Records) -> list[Task]:
+    """The tasks without a record, one for each fingerprint, in their order."""
+    unique = {task.fingerprint: task for task in tasks}
+    return [task for task in unique.values() if records.finished(task.fingerprint) is None]
