@@ -43,8 +43,8 @@ lint: $(READY) ## ruff (lint and format) and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY) ## time and memory of every attention variant, beside softmax
-	@$(BIN)/python -m tests.bench $(ARGS)
+bench: $(READY) ## time a training step of every attention variant, side by side
+	@$(BIN)/mta-lab bench --scale $(SCALE) $(ARGS)
 
 clean: ## remove caches and .venv; data/, results/ and MLflow's files stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

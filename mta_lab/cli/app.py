@@ -104,6 +104,14 @@ def new(
 
 
 @app.command()
+def bench(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: Components = None) -> None:
+    """Measure a training step of every attention variant, side by side."""
+    from mta_lab.cli.bench import measure
+
+    measure(settings or [], scale, components or [])
+
+
+@app.command()
 def dashboard(port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 5000) -> None:
     """Open MLflow's pages over the runs on 127.0.0.1."""
     from mta_lab.cli import single

@@ -5,10 +5,10 @@ from dataclasses import fields
 from pathlib import Path
 from string import Template
 
-from rich.console import Console
 from rich.table import Table as RichTable
 
 from components.registry import FAMILIES, Component, ComponentError
+from mta_lab.cli.common import make_console
 from mta_lab.config import flatten, plain
 from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
@@ -19,7 +19,7 @@ SKELETONS = {path.stem: path for path in (Path(__file__).parent / "skeletons").g
 def show(components: Sequence[Path]) -> None:
     """Print every family with its variants, what they are and what can be set."""
     load_components(components)
-    console = Console()
+    console = make_console()
     for family in FAMILIES.values():
         table = RichTable(title=family.name, title_justify="left", show_lines=True)
         for name in ("name", "what it is", "settings and defaults"):

@@ -6,10 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table as RichTable
 
-from mta_lab.cli.places import CORPORA
+from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
 from mta_lab.data import Corpus, find, prepare
 from mta_lab.errors import UserError
@@ -44,7 +43,7 @@ def parameters(model: str, scale: str, settings: Sequence[str], components: Sequ
 
 def prepare_data(settings: Sequence[str], scale: str) -> None:
     """Fetch and prepare the text of a scale."""
-    console = Console()
+    console = make_console()
     config = _config(settings, scale)
     corpus = prepare(config.data, config.model.vocabulary, CORPORA, console.print)
     console.print(f"{corpus.directory}: ready, content hash {corpus.content_hash[:16]}")
@@ -56,7 +55,7 @@ def show_data(settings: Sequence[str], scale: str) -> None:
     corpus = find(config.data, config.model.vocabulary, CORPORA)
     if corpus is None:
         raise UserError("data: this text is not prepared yet; run `mta-lab data prepare` with the same settings")
-    Console().print(_data_table(corpus))
+    make_console().print(_data_table(corpus))
 
 
 def dashboard(port: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from mta_lab.cli.places import CORPORA
+from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.data import Corpus, find, prepare
 from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
@@ -37,7 +37,7 @@ def run(plan: Plan, workers: int, components: Sequence[Path]) -> int:
     from mta_lab.cli.progress import observer_for
     from mta_lab.worker.launch import launch
 
-    console = Console()
+    console = make_console()
     open_corpus = _opener(lambda cell: prepare(cell.config.data, cell.config.model.vocabulary, CORPORA, console.print))
     tasks = tasks_of(plan.sweep, open_corpus)
     to_do = missing(tasks, plan.records)
@@ -75,7 +75,7 @@ def show_report(plan: Plan, form: str) -> None:
     tasks = _tasks_at_hand(plan)
     if tasks is None:
         raise UserError(f"{plan.sweep.name}: nothing is finished yet; run `mta-lab sweep {plan.sweep.name}` first")
-    _print_table(plan, tasks, Console(), form)
+    _print_table(plan, tasks, make_console(), form)
 
 
 def show_plan(plan: Plan) -> None:
@@ -99,11 +99,11 @@ def show_plan(plan: Plan) -> None:
         differs = "\n".join(own) or "-"
         which = "seeds " + ", ".join(map(str, seeds)) if seeds else "finished"
         table.add_row(row.name, which, differs, f"{count_parameters(row.config):,}", _duration(seconds))
-    Console().print(table)
+    make_console().print(table)
     if shared:
         settings = "; ".join(f"{key} = {value}" for key, value in shared.items())
-        Console().print(f"Every row but {sweep.baseline} also sets: {settings}", markup=False, highlight=False)
-    Console().print(f"In all, one worker's time: {_duration(total)} (from the recorded throughput of finished runs)")
+        make_console().print(f"Every row but {sweep.baseline} also sets: {settings}", markup=False, highlight=False)
+    make_console().print(f"In all, one worker's time: {_duration(total)} (from recorded runs of the same model)")
 
 
 def _shared_difference(sweep: Sweep) -> dict[str, object]:

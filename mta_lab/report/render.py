@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -24,9 +25,9 @@ def render(table: Table, form: str, console: Console) -> None:
 
 def rich_table(table: Table) -> RenderableType:
     """The table for a terminal, its notes below."""
-    drawn = RichTable(title=f"{table.sweep.title} ({table.sweep.scale})", caption_justify="left")
-    for index, name in enumerate(_header(table)):
-        drawn.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
+    drawn = RichTable(title=f"{table.sweep.title} ({table.sweep.scale})", box=SIMPLE_HEAD)
+    for index, name in enumerate(HEADER):
+        drawn.add_column(name, justify="left" if index == 0 else "right")
     for row in table.rows:
         style = "bold" if table.resolved(row) else "none" if row.name == table.sweep.baseline else "dim"
         drawn.add_row(*_cells(table, row), style=style)
@@ -35,9 +36,8 @@ def rich_table(table: Table) -> RenderableType:
 
 def markdown(table: Table) -> str:
     """The table as GitHub-flavoured Markdown."""
-    header = _header(table)
-    lines = [f"### {table.sweep.title} ({table.sweep.scale})", "", "| " + " | ".join(header) + " |"]
-    lines.append("|" + "|".join([":--"] + ["--:"] * (len(header) - 1)) + "|")
+    lines = [f"### {table.sweep.title} ({table.sweep.scale})", "", "| " + " | ".join(HEADER) + " |"]
+    lines.append("|" + "|".join([":--"] + ["--:"] * (len(HEADER) - 1)) + "|")
     lines += ["| " + " | ".join(_cells(table, row)) + " |" for row in table.rows]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes(table))])
 
@@ -101,27 +101,25 @@ def notes(table: Table) -> list[str]:
     return lines + [f"Measured on {place}." for place in table.provenance]
 
 
-def _header(table: Table) -> list[str]:
-    seeds = [f"seed {seed}" for seed in table.sweep.seeds]
-    return ["row", "parameters", *seeds, "mean", "delta [95 %]", "published", "published delta", "tokens/s"]
+HEADER = ("row", "parameters", "perplexity by seed", "mean", "delta [95 %]", "paper", "paper delta", "tokens/s")
 
 
 def _cells(table: Table, row: TableRow) -> list[str]:
     return [
         row.name,
         f"{row.parameters:,}",
-        *(_seed_cell(row, seed) for seed in table.sweep.seeds),
-        _or_dash(row.mean, lambda mean: f"{mean:.3f}"),
+        " ".join(_seed_cell(row, seed) for seed in table.sweep.seeds),
+        _or_dash(row.mean, lambda mean: f"{mean:.2f}"),
         _delta_cell(table, row),
         _or_dash(row.published, lambda value: f"{value:.2f}"),
-        _or_dash(row.published_delta, lambda delta: f"{delta:+.2%}") if row.published_delta else "-",
+        "baseline" if row.name == table.sweep.baseline else _or_dash(row.published_delta, lambda d: f"{d:+.2%}"),
         _or_dash(row.tokens_per_second, lambda speed: f"{speed:,.0f}"),
     ]
 
 
 def _seed_cell(row: TableRow, seed: int) -> str:
     if seed in row.perplexities:
-        return f"{row.perplexities[seed]:.3f}"
+        return f"{row.perplexities[seed]:.2f}"
     return "failed" if seed in row.failures else "pending"
 
 
@@ -130,7 +128,7 @@ def _delta_cell(table: Table, row: TableRow) -> str:
         return "baseline"
     if row.contrast is None:
         return "-"
-    mark = "*" if table.resolved(row) else " "
+    mark = " *" if table.resolved(row) else ""
     return f"{row.contrast.delta:+.2%} [{row.contrast.low:+.2%}, {row.contrast.high:+.2%}]{mark}"
 
 
