@@ -1,5 +1,6 @@
 """Loads a user's components: files named on the command line and installed entry points."""
 
+import hashlib
 import importlib.util
 import sys
 import traceback
@@ -31,7 +32,7 @@ def load_components(paths: Iterable[Path]) -> None:
 
 
 def _load_file(file: Path) -> None:
-    name = f"mta_lab_components_{file.stem}"
+    name = f"mta_lab_components_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise UserError(f"--components: {file} is not a Python file")

@@ -9,11 +9,12 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mta_lab.errors import UserError
 
 RESULTS = Path("results")
+R = TypeVar("R", "Record", "Failure")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +62,11 @@ class Records:
 
     def finished(self, fingerprint: str) -> Record | None:
         """The record of a finished cell, or None; a file that cannot be read is a UserError naming it."""
-        fields = self._read("cells", fingerprint)
-        return Record(**fields) if fields else None
+        return self._read(Record, "cells", fingerprint)
 
     def failed(self, fingerprint: str) -> Failure | None:
         """The last failure of a cell that has not finished since, or None."""
-        fields = self._read("failed", fingerprint)
-        return Failure(**fields) if fields else None
+        return self._read(Failure, "failed", fingerprint)
 
     def finish(self, record: Record) -> None:
         """Keep a finished cell and forget its failure, if it had one."""
@@ -86,15 +85,14 @@ class Records:
     def _path(self, kind: str, fingerprint: str) -> Path:
         return self.directory / kind / f"{fingerprint}.json"
 
-    def _read(self, kind: str, fingerprint: str) -> dict[str, Any] | None:
+    def _read(self, what: type[R], kind: str, fingerprint: str) -> R | None:
         path = self._path(kind, fingerprint)
         try:
-            fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return what(**json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise UserError(f"{path}: cannot be read ({error}); delete it to run the cell again") from None
-        return fields
 
 
 def write_whole(path: Path, text: str) -> None:

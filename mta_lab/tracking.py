@@ -22,6 +22,12 @@ from mta_lab.training.result import Progress
 
 P = ParamSpec("P")
 
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",  # opens on the training runs, not on traces
+    "mlflow.experiment.primaryMetric.name": "val/perplexity",
+    "mlflow.experiment.primaryMetric.greaterIsBetter": "false",
+}
+
 
 def _tolerant(method: Callable[Concatenate["Tracker", P], None]) -> Callable[Concatenate["Tracker", P], None]:
     """Say an MLflow failure once and give up tracking, instead of ending the sweep."""
@@ -63,7 +69,9 @@ class Tracker:
         """Open the experiment and this launch's parent run."""
         self._client = MlflowClient()
         known = self._client.get_experiment_by_name(self._experiment)
-        self._experiment_id = known.experiment_id if known else self._client.create_experiment(self._experiment)
+        self._experiment_id = (
+            known.experiment_id if known else self._client.create_experiment(self._experiment, tags=EXPERIMENT_TAGS)
+        )
         self._parent = self._client.create_run(self._experiment_id, run_name=name, tags=dict(tags)).info.run_id
 
     @_tolerant

@@ -1,5 +1,6 @@
 """The command line: the one place that knows every part. Heavy imports wait until a command needs them."""
 
+import os
 import sys
 
 from mta_lab.errors import UserError
@@ -9,6 +10,7 @@ def main() -> None:
     """Run the `mta-lab` command; a user's mistake is one line on stderr and exit status 2."""
     from mta_lab.cli.app import app
 
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody asked for reports to its makers
     try:
         app(prog_name="mta-lab")
     except UserError as error:

@@ -4,12 +4,11 @@ import ast
 import hashlib
 import inspect
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
-
-import torch
 
 from components.registry import Component
 from mta_lab.config.schema import RunConfig
@@ -59,7 +58,7 @@ def component_code(config: RunConfig) -> str:
     """A hash over the source of every component class that the run's attention is made of."""
     classes: set[type] = {type(part) for part in _components(config.attention)}
     classes |= {type(inner) for module in config.attention_modules() for inner in module.modules()}
-    files = {inspect.getsourcefile(base) for cls in classes for base in cls.__mro__ if _is_component_code(base)}
+    files = {_source_file(base) for cls in classes for base in cls.__mro__}
     hashes = sorted(_source_hash(file) for file in files if file)
     return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
 
@@ -74,8 +73,12 @@ def _components(value: Any) -> Iterator[Component]:
             yield from _components(item)
 
 
-def _is_component_code(cls: type) -> bool:
-    return cls is not object and not cls.__module__.startswith((torch.__name__ + ".", "abc", "typing"))
+def _source_file(cls: type) -> str | None:
+    """The Python file that defines a class; None for torch's and Python's own."""
+    package = cls.__module__.partition(".")[0]
+    if package == "torch" or package in sys.stdlib_module_names:
+        return None
+    return inspect.getsourcefile(cls)
 
 
 @cache

@@ -86,7 +86,9 @@ def notes(table: Table) -> list[str]:
         f"Scale {sweep.scale}: perplexities are not comparable with the paper's (880M parameters, 105B tokens); "
         "compare signs and ranks."
     ]
-    if comparison:
+    if len(table.rows) == 1:
+        lines += [f"{domain}: {value:.2f}" for domain, value in table.rows[0].domains.items()]
+    elif comparison:
         lines.append(
             f"delta: against {sweep.baseline}, paired over seeds, 95 % interval; * resolved at 5 % (Holm over "
             f"{len(comparison.contrasts)} rows), otherwise unresolved. Noise of one run: {comparison.noise:.2%} "
