@@ -1,0 +1,80 @@
+"""`mta-lab report` over records on disk, and `--dry-run` beside them. No model is trained here."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mta_lab.config import fingerprint
+from mta_lab.data import Corpus
+from mta_lab.records import Failure, Records
+from mta_lab.sweep import load_sweep
+from tests.cli.conftest import Command
+from tests.report.examples import finish
+
+OWN = "data.path=mine"
+MEASURED = {"transformer": (31.0, 31.5, 30.8), "1x1": (31.1, 31.4, 30.9), "4x9": (30.1, 30.6)}
+
+
+@pytest.fixture
+def results(corpus: Corpus) -> dict[tuple[str, int], str]:
+    """Records of made-up results for some cells of kernel_sizes, and one failure; the cells' fingerprints."""
+    cells = load_sweep("kernel_sizes", scale="nano", settings=[OWN]).cells()
+    names = {(cell.row, cell.seed): fingerprint(cell.config, corpus.content_hash) for cell in cells}
+    for cell in cells:
+        if cell.seed < len(MEASURED.get(cell.row, ())):
+            finish(Records(), names[cell.row, cell.seed], MEASURED[cell.row][cell.seed], cell.config)
+    failure = Failure(fingerprint=names["4x9", 2], label="4x9 seed 2", reason="out of memory", traceback="")
+    Records().fail(failure)
+    return names
+
+
+def test_prepared_text_without_results_is_a_table_of_pending_cells(lab: Command, corpus: Corpus) -> None:
+    done = lab("report", "kernel_sizes", OWN, "--format", "markdown")
+    assert done.status == 0
+    assert done.out.count("pending") == 15
+    assert "0 of 15 cells finished" in done.out
+
+
+def test_json_report_holds_what_was_recorded(lab: Command, results: dict[tuple[str, int], str]) -> None:
+    done = lab("report", "kernel_sizes", OWN, "--format", "json")
+    assert done.status == 0
+    rows = {row["row"]: row for row in json.loads(done.out)["rows"]}
+    for name, values in MEASURED.items():
+        assert rows[name]["perplexities"] == {str(seed): value for seed, value in enumerate(values)}
+    assert rows["4x9"]["failed"] == {"2": "out of memory"}
+    assert rows["4x9"]["resolved"] is False
+    assert (rows["8x13"]["perplexities"], rows["8x13"]["published"]) == ({}, 11.31)
+
+
+@pytest.mark.parametrize("form", ["rich", "markdown"])
+def test_report_names_failed_and_pending_cells(form: str, lab: Command, results: dict[tuple[str, int], str]) -> None:
+    done = lab("report", "kernel_sizes", OWN, "--format", form)
+    assert done.status == 0
+    assert "8 of 15 cells finished" in done.out
+    assert "out of memory" in done.out
+    assert "31.50" in done.out
+
+
+def test_other_settings_share_no_result(lab: Command, results: dict[tuple[str, int], str]) -> None:
+    done = lab("report", "kernel_sizes", OWN, "training.weight_decay=0.1", "--format", "json")
+    assert all(row["perplexities"] == {} for row in json.loads(done.out)["rows"])
+
+
+def test_fewer_seeds_read_the_same_results(lab: Command, results: dict[tuple[str, int], str]) -> None:
+    done = lab("report", "kernel_sizes", OWN, "--seeds", "2", "--format", "json")
+    rows = {row["row"]: row for row in json.loads(done.out)["rows"]}
+    assert rows["4x9"]["perplexities"] == {"0": 30.1, "1": 30.6}
+    assert rows["4x9"]["failed"] == {}
+
+
+def test_dry_run_counts_what_is_left(lab: Command, results: dict[tuple[str, int], str]) -> None:
+    done = lab("sweep", "kernel_sizes", OWN, "--dry-run")
+    assert done.status == 0
+    assert "7 of 15 cells" in done.out
+
+
+def test_unreadable_record_is_named(lab: Command, results: dict[tuple[str, int], str]) -> None:
+    path = Path("results") / "cells" / f"{results['1x1', 0]}.json"
+    path.write_text('{"finger')
+    assert f"{path}: cannot be read" in lab("report", "kernel_sizes", OWN).complaint

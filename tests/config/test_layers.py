@@ -1,0 +1,135 @@
+"""How layers merge: rank, dotted and nested keys, components by name, and the canonical form."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from components import FAMILIES
+from components.attention import Differential, MultiToken, Softmax
+from components.kernel_init import Identity
+from components.norms import Depth, Gate, Plain
+from components.score_ops import HeadMixing, KeyQuery
+from mta_lab.config import Layer, RunConfig, command_line, flatten, plain, resolve, scales
+from mta_lab.errors import UserError
+from tests.config.helpers import SIZES, config, layered
+
+ATTENTIONS = FAMILIES["attention"].names()
+
+
+def test_each_layer_ranks_above_the_one_before() -> None:
+    key = "weight_decay"
+    layers = [
+        SIZES,
+        Layer("base", {f"training.{key}": 0.1, "training.steps": 400}),
+        Layer("row", {f"training.{key}": 0.2, "training.steps": 500}),
+        command_line([f"training.{key}=0.3"]),
+    ]
+    decays = [getattr(resolve(layers[: count + 1]).training, key) for count in range(len(layers))]
+    assert decays == [0.05, 0.1, 0.2, 0.3]
+    assert [resolve(layers[: count + 1]).training.steps for count in range(len(layers))] == [250, 400, 500, 500]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model": {"heads": 8}, "attention": {"name": "multi_token", "norm": {"name": "plain"}}},
+        {"model.heads": 8, "attention.name": "multi_token", "attention.norm.name": "plain"},
+        {"model": {"heads": 8}, "attention": "multi_token", "attention.norm": "plain"},
+        {"model.heads": 8, "attention": {"name": "multi_token"}, "attention.norm": {"name": "plain"}},
+    ],
+    ids=["nested", "dotted", "shorthand", "mixed"],
+)
+def test_spellings_of_one_configuration_are_equal(values: dict[str, Any]) -> None:
+    found = layered(values)
+    assert found.model.heads == 8
+    assert found.attention == MultiToken(norm=Plain())
+    assert found == resolve([SIZES, Layer("row", values), command_line([])])
+
+
+def test_a_layer_leaves_neighbouring_keys_alone() -> None:
+    found = layered({"model": {"heads": 8}}, {"model.context": 64}, {"model": {"rope_theta": 500.0}})
+    assert (found.model.heads, found.model.context, found.model.rope_theta) == (8, 64, 500.0)
+    assert found.model.width == config().model.width
+
+
+def test_same_component_keeps_settings_from_layers_below() -> None:
+    below = {"attention": {"name": "multi_token", "dropout": 0.1, "norm": "depth"}}
+    assert layered(below, {"attention.norm": "plain"}).attention == MultiToken(dropout=0.1, norm=Plain())
+    assert layered(below, {"attention": {"name": "multi_token", "norm": "gate"}}).attention == MultiToken(
+        dropout=0.1, norm=Gate()
+    )
+    assert layered(below, {"attention": "multi_token"}).attention == MultiToken(dropout=0.1, norm=Depth())
+
+
+@pytest.mark.parametrize("other", ["differential", {"name": "differential"}], ids=["string", "mapping"])
+def test_another_component_drops_settings_of_the_one_before(other: Any) -> None:
+    below = {"attention": {"name": "multi_token", "dropout": 0.1, "norm": "depth"}}
+    assert layered(below, {"attention": other}).attention == Differential(dropout=0.0)
+    assert layered(below, {"attention.name": "differential"}).attention == Differential(dropout=0.0)
+
+
+def test_setting_without_a_name_belongs_to_the_default_component() -> None:
+    assert layered({"attention.dropout": 0.2}).attention == Softmax(dropout=0.2)
+
+
+def test_order_of_a_list_is_kept_and_a_list_replaces_the_one_below() -> None:
+    both = ["head_mixing", {"name": "key_query", "kernel": [2, 3], "init": "identity", "layers": "all"}]
+    found = layered({"attention": {"name": "multi_token", "pre_softmax": both}})
+    convolution = KeyQuery(kernel=(2, 3), init=Identity(), layers="all")
+    assert isinstance(found.attention, MultiToken)
+    assert found.attention.pre_softmax == (HeadMixing(), convolution)
+    emptied = layered({"attention": {"name": "multi_token", "pre_softmax": both}}, {"attention.pre_softmax": []})
+    assert emptied.attention == MultiToken(pre_softmax=())
+
+
+def test_command_line_values_are_yaml() -> None:
+    found = config("training.learning_rate=1e-2", "data.path=null", "seed=3", "training.precision=bf16")
+    assert (found.training.learning_rate, found.data.path, found.seed) == (0.01, None, 3)
+    found = config("attention={name: multi_token, pre_softmax: [{name: key_query, layers: [1, 3]}]}")
+    assert found.attention == MultiToken(pre_softmax=(KeyQuery(layers=(1, 3)),))
+
+
+def test_later_command_line_setting_wins() -> None:
+    assert config("model.heads=8", "model.heads=2").model.heads == 2
+
+
+def test_frozen_at_every_depth() -> None:
+    found = config("attention=multi_token")
+    for part in (found, found.model, found.training, found.data, found.attention):
+        field = dataclasses.fields(part)[0].name
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(part, field, None)
+    assert isinstance(hash(found), int)
+
+
+@pytest.mark.parametrize("scale", scales())
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_canonical_form_resolves_to_the_same_configuration(attention: str, scale: str) -> None:
+    found = config(f"attention={attention}", "seed=7", scale=scale)
+    assert resolve([Layer("canonical", plain(found))]) == found
+    assert found.scale == scale
+    assert found.attention.name == attention
+
+
+def test_flattened_form_names_every_leaf_once() -> None:
+    flat = flatten(config("attention=multi_token"))
+    assert flat["attention.pre_softmax.0.kernel"] == [6, 11]
+    assert flat["attention.norm.name"] == "gate"
+    assert not any(isinstance(value, dict) for value in flat.values())
+
+
+def test_a_size_without_a_default_must_be_set() -> None:
+    with pytest.raises(UserError, match="model: is not set"):
+        resolve([Layer("file", {"scale": "mine"})])
+
+
+def test_scales_are_smallest_first_and_name_themselves() -> None:
+    assert scales() == ["nano", "small", "paper-300m", "paper-550m", "paper-880m", "paper-1b"]
+    sizes = [config(scale=scale).model for scale in scales()]
+    blocks = [model.layers * model.width**2 for model in sizes]
+    assert blocks == sorted(blocks)
+
+
+def test_result_is_a_run_config() -> None:
+    assert isinstance(config(), RunConfig)

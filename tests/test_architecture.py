@@ -1,0 +1,109 @@
+"""The rooms of the house and the one-way doors between them, read from the import statements."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAY_IMPORT = {
+    "components": {"components"},
+    "errors": set(),
+    "config": {"components", "errors"},
+    "plugins": {"components", "errors"},
+    "records": {"errors"},
+    "provenance": set(),
+    "sweep": {"config", "errors"},
+    "model": {"components", "config", "errors"},
+    "data": {"config", "errors"},
+    "training": {"components", "config", "data", "errors", "model"},
+    "scheduling": {"config", "errors"},
+    "tracking": {"config", "errors", "training"},  # training's result types only: see the test below
+    "worker": {"config", "data", "errors", "plugins", "provenance", "records", "sweep"}
+    | {"training", "scheduling", "tracking"},
+    "report": {"config", "errors", "model", "records", "sweep"},
+}
+SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}
+
+
+def imports(file: Path) -> Iterator[str]:
+    """The dotted names of everything that `file` imports, inside functions too."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room_of(name: str) -> str:
+    """`mta_lab.config.schema` -> `config`; any other name -> its first part."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "mta_lab" and len(parts) > 1 else parts[0]
+
+
+FILES = [(file, room_of(".".join(file.relative_to(ROOT).with_suffix("").parts)))
+         for package in ("components", "mta_lab") for file in sorted((ROOT / package).rglob("*.py"))]  # fmt: skip
+IMPORTS = [(file, room, name) for file, room in FILES for name in imports(file)]
+
+
+def test_every_room_is_known() -> None:
+    assert {room for _, room in FILES} - {"cli", "__init__", "__main__"} == set(MAY_IMPORT)
+
+
+def test_imports_go_one_way() -> None:
+    rooms = set(MAY_IMPORT) | {"cli"}
+    wrong = [f"{file.relative_to(ROOT)} imports {name}" for file, room, name in IMPORTS
+             if room in MAY_IMPORT and room_of(name) in rooms - MAY_IMPORT[room] - {room}]  # fmt: skip
+    assert not wrong
+
+
+def test_components_need_only_torch_and_the_standard_library() -> None:
+    allowed = {"components", "torch", *sys.stdlib_module_names}
+    assert not [(file, name) for file, room, name in IMPORTS if room == "components" and room_of(name) not in allowed]
+
+
+@pytest.mark.parametrize("library", SOLE_IMPORTERS)
+def test_each_framework_has_one_importer(library: str) -> None:
+    assert {room for _, room, name in IMPORTS if room_of(name) == library} == {SOLE_IMPORTERS[library]}
+
+
+def test_tracking_knows_only_the_types_of_training() -> None:
+    names = {name.rpartition(".")[0] for _, room, name in IMPORTS if room == "tracking" and room_of(name) == "training"}
+    assert names <= {"mta_lab.training.result"}
+
+
+HEAVY = ("torch", "lightning", "mlflow", "optuna")
+LOADED = """
+import contextlib, io, sys
+from mta_lab.cli import main
+for line in sys.argv[1:]:
+    sys.argv = ["mta-lab", *line.split()]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        main()
+    print(len(out.getvalue()), end=" ")
+print(*sorted({name.partition(".")[0] for name in sys.modules}), "mta_lab.report" in sys.modules)
+"""
+
+
+def loaded_by(*commands: str, cwd: Path) -> list[str]:
+    """How much each command printed, the packages that are loaded then, and whether the report is."""
+    arguments = [sys.executable, "-c", LOADED, *commands]
+    done = subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.split()
+
+
+def test_help_leaves_heavy_libraries_alone(tmp_path: Path) -> None:
+    printed, more, *loaded = loaded_by("--help", "sweep --help", cwd=tmp_path)
+    assert min(int(printed), int(more)) > 100, "a command printed nothing: it did not run"
+    assert not set(loaded) & set(HEAVY)
+
+
+def test_plan_and_report_leave_training_and_tracking_alone(tmp_path: Path) -> None:
+    printed, _, *loaded, report = loaded_by("sweep kernel_sizes --dry-run", "report kernel_sizes", cwd=tmp_path)
+    assert int(printed) > 100, "the command printed nothing: it did not run"
+    assert report == "True"
+    assert not set(loaded) & (set(HEAVY) - {"torch"})

@@ -1,0 +1,145 @@
+"""A user's components: files, directories and installed entry points."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components import FAMILIES
+from mta_lab.config import command_line, resolve, scale_layer
+from mta_lab.errors import UserError
+from mta_lab.plugins import ENTRY_POINTS, load_components
+from tests.config.helpers import registry_restored
+
+VARIANT = '''
+from torch import nn
+from components.norms import NormConfig
+from components.registry import register
+
+
+@register("norms", "{name}")
+class {class_name}(NormConfig):
+    """A norm of the tests."""
+
+    scale: float = 1.0
+    """a number"""
+
+    def build(self, *, width: int, layer: int) -> nn.Module:
+        return nn.Identity()
+'''
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    with registry_restored():
+        yield
+
+
+def write(file: Path, name: str) -> Path:
+    """A file that registers the norm `name`."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(VARIANT.format(name=name, class_name=name.title()))
+    return file
+
+
+def refused(*paths: Path) -> str:
+    """What the user is told about `paths`, in one line."""
+    with pytest.raises(UserError) as caught:
+        load_components(paths)
+    said = str(caught.value)
+    assert "\n" not in said
+    return said
+
+
+def test_file_registers_what_it_decorates(tmp_path: Path) -> None:
+    load_components([write(tmp_path / "mine.py", "mine")])
+    settings = ["attention=multi_token", "attention.norm={name: mine, scale: 2.0}"]
+    attention = resolve([scale_layer("nano"), command_line(settings)]).attention
+    assert attention.norm.scale == 2.0  # type: ignore[attr-defined]
+
+
+def test_directory_stands_for_its_python_files(tmp_path: Path) -> None:
+    write(tmp_path / "one.py", "one")
+    write(tmp_path / "two.py", "two")
+    (tmp_path / "notes.txt").write_text("not Python (")
+    load_components([tmp_path])
+    assert {"one", "two"} <= set(FAMILIES["norms"].names())
+
+
+def test_several_files(tmp_path: Path) -> None:
+    load_components([write(tmp_path / "one.py", "one"), write(tmp_path / "sub" / "two.py", "two")])
+    assert {"one", "two"} <= set(FAMILIES["norms"].names())
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    assert str(tmp_path / "nowhere.py") in refused(tmp_path / "nowhere.py")
+
+
+def test_file_that_is_not_python(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    assert "notes.txt is not a Python file" in refused(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("x = 1\ny = (\n", 2, "SyntaxError"),
+        ("x = 1\n\nraise KeyError('lost')\n", 3, "KeyError: 'lost'"),
+        ("def f():\n    return 1 / 0\n\nf()\n", 2, "ZeroDivisionError"),
+        ("import json\njson.loads('{')\n", 2, "JSONDecodeError"),
+        ("\nimport not_installed_anywhere\n", 2, "No module named 'not_installed_anywhere'"),
+        ("raise ValueError('two\\nlines')\n", 1, "ValueError: two"),
+        ("from components.registry import register\n\nregister('norm', 'x')\n", 3, "did you mean 'norms'?"),
+    ],
+)
+def test_broken_file_is_named_with_its_line(text: str, line: int, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text(text)
+    said = refused(file)
+    assert f"{file}:{line}: " in said
+    assert says in said
+    assert not [name for name in sys.modules if name.startswith("mta_lab_components_broken")]
+
+
+def test_name_that_ships_is_taken(tmp_path: Path) -> None:
+    file = write(tmp_path / "mine.py", "gate")
+    said = refused(file)
+    assert "norms 'gate' is registered twice" in said
+    assert said.count("mine.py") >= 1
+    assert "gate.py" in said
+    assert FAMILIES["norms"].get("gate").__module__ == "components.norms.gate"
+
+
+def test_two_files_with_one_name(tmp_path: Path) -> None:
+    said = refused(write(tmp_path / "one.py", "same"), write(tmp_path / "two.py", "same"))
+    assert "one.py" in said
+    assert "two.py" in said
+
+
+def install(site: Path, module: str, target: str) -> None:
+    """What pip leaves of a distribution with one entry point."""
+    info = site / f"{module}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\nour_norms = {target}\n")
+
+
+def test_entry_point_of_an_installed_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "norms_of_ours.py", "ours")
+    install(tmp_path, "norms_of_ours", "norms_of_ours")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        load_components([])
+        load_components([])
+        assert "ours" in FAMILIES["norms"].names()
+    finally:
+        sys.modules.pop("norms_of_ours", None)
+
+
+def test_broken_entry_point_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "nothing_of_ours", "nothing_of_ours")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = refused()
+    assert f"{ENTRY_POINTS}:our_norms" in said
+    assert "nothing_of_ours" in said

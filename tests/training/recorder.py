@@ -1,0 +1,53 @@
+"""Watches a run from outside: what the model is built with, what it reads, how the optimizer steps."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from mta_lab.model import Decoder
+
+
+@dataclass
+class Recording:
+    """What one run did, in order."""
+
+    model: Decoder | None = None
+    start: dict[str, Tensor] = field(default_factory=dict)
+    """every parameter before the first step, by name"""
+    batches: list[Tensor] = field(default_factory=list)
+    """the inputs of each training step"""
+    validated: list[Tensor] = field(default_factory=list)
+    """the inputs of each validation batch"""
+    rates: list[float] = field(default_factory=list)
+    """the learning rate of each optimizer step"""
+
+
+@contextmanager
+def recording() -> Iterator[Recording]:
+    """Record the run inside the block, through torch's global hooks."""
+    seen = Recording()
+
+    def before_forward(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        if isinstance(module, Decoder):
+            if seen.model is None:
+                seen.model = module
+                seen.start = {name: value.detach().clone() for name, value in module.named_parameters()}
+            (seen.batches if module.training else seen.validated).append(arguments[0].detach().clone())
+
+    def before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        rates = {group["lr"] for group in optimizer.param_groups}
+        assert len(rates) == 1
+        seen.rates.append(float(rates.pop()))
+
+    hooks = [register_module_forward_pre_hook(before_forward), register_optimizer_step_pre_hook(before_step)]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,144 @@
+"""How a run goes: learning rate, validations, stopping, failing."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from components.attention import Attention, AttentionConfig
+from components.registry import FAMILIES, register
+from mta_lab.data import Corpus
+from mta_lab.training import Progress, train
+from mta_lab.training.module import rate_factor
+from tests.training.conftest import Configure
+from tests.training.recorder import recording
+
+
+class Poisoned(Attention):
+    """Attention whose output turns into NaN in the fourth training step, or whenever it is validated."""
+
+    def __init__(self, *, width: int, heads: int, when: str) -> None:
+        super().__init__(width=width, heads=heads)
+        self.when, self.steps = when, 0
+
+    def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
+        self.steps += self.training
+        bad = self.steps == 4 if self.when == "training" else not self.training
+        return value_BMTd * (float("nan") if bad else 1.0)
+
+
+@pytest.fixture(scope="module")
+def poison() -> Iterator[str]:
+    """The name of an attention variant that is registered as long as this module's tests run."""
+    name = "poisoned_for_a_test"
+
+    @register("attention", name)
+    class PoisonedConfig(AttentionConfig):
+        """Returns NaN at a given time."""
+
+        when: str = "training"
+
+        def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
+            return Poisoned(width=width, heads=heads, when=self.when)
+
+    yield name
+    del FAMILIES["attention"]._variants[name]
+
+
+def test_the_learning_rate_rises_and_falls_in_straight_lines(configure: Configure, corpus: Corpus) -> None:
+    with recording() as seen:
+        train(configure({"training.steps": 8, "training.warmup_steps": 4, "training.learning_rate": 0.01}), corpus)
+    up, down = [0.0025, 0.005, 0.0075, 0.01], [0.01, 0.0075, 0.005, 0.0025]
+    assert seen.rates == pytest.approx(up + down)
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(8, 0), (250, 25), (10, 9), (1, 0)])
+def test_the_rate_peaks_at_one_and_would_be_zero_after_the_last_step(
+    configure: Configure, steps: int, warmup: int
+) -> None:
+    settings = {"training.steps": steps, "training.warmup_steps": warmup, "training.validations": 1}
+    config = configure(settings).training
+    factors = [rate_factor(step, config) for step in range(steps)]
+    assert max(factors) == 1.0
+    assert min(factors) > 0
+    assert factors[:warmup] == sorted(factors[:warmup])
+    assert factors[warmup:] == sorted(factors[warmup:], reverse=True)
+    assert rate_factor(steps, config) == 0.0
+
+
+@pytest.mark.parametrize("validations", [1, 2, 4, 12])
+def test_validations_are_spread_evenly_and_end_with_the_run(
+    configure: Configure, corpus: Corpus, validations: int
+) -> None:
+    result = train(configure({"training.validations": validations}), corpus)
+    every = 12 // validations
+    assert [validation.step for validation in result.validations] == list(range(every, 13, every))
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="as often as steps // validations fits, plus the end: 5 gives 6, 7 gives 12",
+)
+@pytest.mark.parametrize("validations", [5, 7])
+def test_as_many_validations_as_asked_when_steps_do_not_divide(
+    configure: Configure, corpus: Corpus, validations: int
+) -> None:
+    steps = [v.step for v in train(configure({"training.validations": validations}), corpus).validations]
+    assert steps[-1] == 12
+    assert len(steps) == validations
+
+
+def test_the_end_is_validated_once_when_steps_do_not_divide(configure: Configure, corpus: Corpus) -> None:
+    heard: list[Progress] = []
+    result = train(configure({"training.validations": 5}), corpus, lambda progress: bool(heard.append(progress)))
+    assert [v.step for v in result.validations][-1] == 12
+    assert len({v.step for v in result.validations}) == len(result.validations)
+    assert [p.validation for p in heard if p.validation] == list(result.validations)
+
+
+def test_a_report_that_returns_true_stops_the_run(configure: Configure, corpus: Corpus) -> None:
+    with recording() as seen:
+        result = train(configure(), corpus, lambda progress: progress.step >= 3)
+    assert len(seen.batches) == 3
+    assert result.losses[-1][0] == 3
+    assert result.stopped_early
+
+
+def test_a_run_can_be_stopped_by_its_validation(configure: Configure, corpus: Corpus) -> None:
+    result = train(configure(), corpus, lambda progress: progress.validation is not None)
+    assert [validation.step for validation in result.validations] == [6]
+    assert result.losses[-1][0] == 6
+    assert result.stopped_early
+
+
+def test_a_learning_rate_beyond_reason_fails_at_a_named_step(configure: Configure, corpus: Corpus) -> None:
+    with pytest.raises(FloatingPointError, match=r"loss is nan at step [2-9]$"):
+        train(configure({"training.learning_rate": 1e20}), corpus)
+
+
+def test_a_component_that_returns_nan_fails_at_its_step(configure: Configure, corpus: Corpus, poison: str) -> None:
+    heard: list[Progress] = []
+    with pytest.raises(FloatingPointError, match=r"step 4$"):
+        train(configure({"attention": poison}), corpus, lambda progress: bool(heard.append(progress)))
+    assert [progress.step for progress in heard] == [1, 2, 3]
+
+
+@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="NaN passes for a result, the run finishes")
+def test_a_validation_of_nan_fails_as_well(configure: Configure, corpus: Corpus, poison: str) -> None:
+    with pytest.raises(FloatingPointError, match=r"step 6$"):
+        train(configure({"attention": {"name": poison, "when": "validation"}}), corpus)
+
+
+@pytest.mark.xfail(strict=True, raises=OverflowError, reason="math.exp of a loss above 709: math range error")
+def test_a_validation_loss_beyond_floating_point_fails_with_the_step(configure: Configure, corpus: Corpus) -> None:
+    settings = {"training.learning_rate": 100.0, "training.warmup_steps": 0, "training.validations": 12}
+    with pytest.raises(FloatingPointError, match=r"step 1$"):
+        train(configure(settings), corpus)
+
+
+def test_training_leaves_no_gradient_mode_or_hooks_behind(configure: Configure, corpus: Corpus) -> None:
+    train(configure(), corpus)
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()

@@ -1,0 +1,128 @@
+"""One launch of good and bad cells on two real workers, for all tests of this folder; it takes half a minute."""
+
+import io
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from components.registry import FAMILIES
+from mta_lab.cli import progress, sweeping
+from mta_lab.errors import UserError
+from mta_lab.records import Failure, Record
+from mta_lab.training import Progress
+from mta_lab.worker.launch import Observer
+from mta_lab.worker.tasks import Task
+from tests.worker.sweeps import write_sweep
+
+ROWS = {
+    "deadly": {"attention": {"name": "moody", "mood": "deadly"}},
+    "plain": {"attention": "softmax"},
+    "raising": {"attention": {"name": "moody", "mood": "raising"}},
+    "own": {"attention": "moody"},
+}
+
+
+@dataclass
+class Launched:
+    """What came of a launch."""
+
+    folder: Path
+    status: int
+    output: str
+    events: list[tuple[str, int, Task]] = field(default_factory=list)
+    """(started, advanced or ended; worker; cell), in order"""
+    results: list[Record | Failure] = field(default_factory=list)
+    refusal: str = ""
+    """what a second launch at the same time said"""
+
+
+class Recorder:
+    """Passes on what an observer hears, and keeps it; tries a second launch when the first cell starts."""
+
+    def __init__(self, inner: Observer, launched: Launched, again: sweeping.Plan | None) -> None:
+        self.inner, self.launched, self.again = inner, launched, again
+
+    def say(self, message: str) -> None:
+        self.inner.say(message)
+
+    def started(self, worker: int, task: Task) -> None:
+        self.launched.events.append(("started", worker, task))
+        self.inner.started(worker, task)
+        if self.again and not self.launched.refusal:
+            try:
+                sweeping.run(self.again, 1, [])
+                self.launched.refusal = "none: it ran"
+            except UserError as error:
+                self.launched.refusal = str(error)
+
+    def advanced(self, worker: int, task: Task, progress: Progress) -> None:
+        self.launched.events.append(("advanced", worker, task))
+        self.inner.advanced(worker, task, progress)
+
+    def ended(self, worker: int, task: Task, result: Record | Failure) -> None:
+        self.launched.events.append(("ended", worker, task))
+        self.launched.results.append(result)
+        self.inner.ended(worker, task, result)
+
+
+def run(file: Path, components: Sequence[Path], *, compete: bool = False) -> Launched:
+    """Run the sweep in `file` as the command line does, in the current directory."""
+    launched = Launched(folder=file.parent, status=-1, output="")
+    plan = sweeping.plan(str(file), [], "nano", None, [])
+    original = progress.observer_for
+
+    @contextmanager
+    def observer_for(console: Console, tasks: Sequence[Task]) -> Iterator[Observer]:
+        with original(console, tasks) as inner:
+            yield Recorder(inner, launched, plan if compete else None)
+
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as output:
+        patch.setattr(progress, "observer_for", observer_for)
+        launched.status = sweeping.run(plan, 2, components)
+    launched.output = output.getvalue()
+    return launched
+
+
+@pytest.fixture(scope="package")
+def moody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A file with a user's component, known to this process as long as the tests run, in the current directory."""
+    folder = tmp_path_factory.mktemp("launch")
+    file = folder / "moody.py"
+    file.write_text((Path(__file__).parent / "moody.py").read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        sweeping.load_components([file])
+        yield file
+    del FAMILIES["attention"]._variants["moody"]
+
+
+@pytest.fixture(scope="package")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small text of one domain."""
+    generator = random.Random(1)
+    folder = tmp_path_factory.mktemp("words")
+    lines = (" ".join(generator.choices(["red", "old", "cat", "sees", "a", "tree"], k=80)) for _ in range(80))
+    (folder / "tales.jsonl").write_text("\n".join(f'{{"text": "{line}"}}' for line in lines))
+    return folder
+
+
+@pytest.fixture(scope="package")
+def first(moody: Path, words: Path) -> Launched:
+    """Two seeds of four rows: two kill their worker, two raise, four are well."""
+    (moody.parent / "broken").touch()
+    file = write_sweep(moody.parent / "first.yaml", ROWS, data={"path": str(words)})
+    return run(file, [moody], compete=True)
+
+
+@pytest.fixture(scope="package")
+def second(first: Launched, moody: Path, words: Path) -> Launched:
+    """Another sweep that shares a finished row with the first, and one that failed there and is mended."""
+    (moody.parent / "broken").unlink()
+    rows = {"same": ROWS["plain"], "mended": ROWS["raising"]}
+    return run(write_sweep(moody.parent / "second.yaml", rows, data={"path": str(words)}), [moody])

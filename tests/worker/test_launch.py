@@ -1,0 +1,136 @@
+import json
+from collections import Counter
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+import optuna
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from mta_lab.records import Failure, Record, Records
+from tests.worker.conftest import Launched, run
+
+
+def labels(launched: Launched, kind: str) -> Counter[str]:
+    return Counter(task.cell.label for event, _, task in launched.events if event == kind)
+
+
+def failures(launched: Launched, row: str) -> list[Failure]:
+    found = [result for result in launched.results if isinstance(result, Failure) and result.label.startswith(row)]
+    assert len(found) == 2
+    return found
+
+
+def children(folder: Path, experiment: str) -> list[Run]:
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+    return [run for run in runs if MLFLOW_PARENT_RUN_ID in run.data.tags]
+
+
+def states(folder: Path, study: str) -> Counter[tuple[str, TrialState]]:
+    storage = JournalStorage(JournalFileBackend(str(folder / "results" / "optuna.journal")))
+    trials = optuna.load_study(study_name=study, storage=storage).get_trials()
+    return Counter((trial.user_attrs["row"], trial.state) for trial in trials)
+
+
+def test_every_cell_starts_and_ends_exactly_once(first: Launched) -> None:
+    cells = {f"{row} seed {seed}": 1 for row in ("deadly", "plain", "raising", "own") for seed in (0, 1)}
+    assert labels(first, "started") == cells
+    assert labels(first, "ended") == cells
+    for worker in (0, 1):  # each worker ends what it starts, in order
+        order = {
+            kind: [task.fingerprint for event, who, task in first.events if (event, who) == (kind, worker)]
+            for kind in ("started", "ended")
+        }
+        assert order["started"] == order["ended"] != []
+
+
+def test_good_cells_finish_beside_bad_ones(first: Launched) -> None:
+    finished = {(r.config["attention"]["name"], r.config["seed"]): r for r in first.results if isinstance(r, Record)}
+    assert set(finished) == {("softmax", 0), ("softmax", 1), ("moody", 0), ("moody", 1)}
+    for record in finished.values():
+        assert Records(first.folder / "results").finished(record.fingerprint) is not None
+        assert [step for step, _ in record.validations] == [6, 12]
+        assert 1 < record.perplexity == record.domains["tales"] < 400
+        assert record.provenance["threads"] >= 1
+    # A first seed and a second differ; a user's component differs from softmax.
+    assert len({record.perplexity for record in finished.values()}) == 4
+
+
+def test_a_component_that_raises_is_recorded_with_its_traceback(first: Launched) -> None:
+    for failure in failures(first, "raising"):
+        assert failure.reason == "RuntimeError: the mood is bad"
+        assert "moody.py" in failure.traceback
+        assert "in attend" in failure.traceback
+        assert Failure(**json.loads(json.dumps(vars(failure)))) == failure
+
+
+def test_a_worker_that_dies_fails_its_cell_and_is_replaced(first: Launched) -> None:
+    reasons = sorted(failure.reason for failure in failures(first, "deadly"))
+    assert "exit code 7" in reasons[0]
+    assert "SIGKILL" in reasons[1]
+    deaths = [i for i, (event, _, task) in enumerate(first.events) if event == "ended" and task.cell.row == "deadly"]
+    later = [worker for event, worker, _ in first.events[deaths[-1] :] if event == "started"]
+    assert later  # both workers have died by now: those that train are new
+
+
+def test_the_exit_status_and_the_table_tell_of_the_failed_cells(first: Launched) -> None:
+    assert first.status == 1
+    table = first.output.partition("8/8 cells")[2]
+    for label in ("deadly seed 0", "deadly seed 1", "raising seed 0", "raising seed 1"):
+        assert f"{label} FAILED" in first.output
+        assert label in table
+    assert "RuntimeError: the mood is bad" in table
+    assert "own" in table
+    assert "Traceback" not in first.output
+
+
+def test_a_launch_at_the_same_time_is_refused_in_one_line(first: Launched) -> None:
+    assert "another sweep is running here" in first.refusal
+    assert "\n" not in first.refusal
+
+
+def test_the_tracker_and_the_study_hold_what_happened(first: Launched) -> None:
+    runs = Counter((run.data.tags["row"], run.info.status) for run in children(first.folder, "first"))
+    bad, good = ("deadly", "raising"), ("plain", "own")
+    assert runs == {(row, "FAILED" if row in bad else "FINISHED"): 2 for row in (*bad, *good)}
+    expected = {(row, TrialState.FAIL if row in bad else TrialState.COMPLETE): 2 for row in (*bad, *good)}
+    assert states(first.folder, "first-nano") == expected
+
+
+def test_another_sweep_trains_only_what_is_not_there(first: Launched, second: Launched) -> None:
+    assert second.status == 0
+    assert labels(second, "ended") == {"mended seed 0": 1, "mended seed 1": 1}
+    assert all(isinstance(result, Record) for result in second.results)
+    assert [Records(second.folder / "results").failed(result.fingerprint) for result in second.results] == [None] * 2
+    before = [result for result in first.results if isinstance(result, Record)]
+    shared = [f"{record.perplexity:.2f}" for record in before if record.config["attention"]["name"] == "softmax"]
+    assert len(shared) == 2
+    assert all(value in second.output for value in shared)
+    both = {("same", TrialState.COMPLETE): 2, ("mended", TrialState.COMPLETE): 2}
+    assert states(second.folder, "second-nano") == both
+
+
+def test_a_launch_with_nothing_to_do_starts_no_process(second: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SpawnProcess, "start", lambda _: pytest.fail("a worker process was started"))
+    before = len(children(second.folder, "second"))
+    again = run(second.folder / "second.yaml", [])
+    assert (again.status, again.events) == (0, [])
+    assert "nothing to train" in again.output
+    assert again.output.partition("Second (nano)")[2] == second.output.partition("Second (nano)")[2] != ""
+    assert len(children(second.folder, "second")) == before
+
+
+def test_the_failed_cells_of_a_sweep_are_tried_anew(second: Launched) -> None:
+    """What the second sweep mended is finished for the first as well."""
+    from mta_lab.cli import sweeping
+
+    plan = sweeping.plan(str(second.folder / "first.yaml"), [], "nano", None, [])
+    tasks = sweeping._tasks_at_hand(plan)
+    assert tasks is not None
+    assert [task.cell.row for task in sweeping.missing(tasks, plan.records)] == ["deadly", "deadly"]
