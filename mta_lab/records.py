@@ -5,8 +5,7 @@ These files are the truth about what is finished; Optuna and MLflow hold copies.
 
 import json
 import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,9 +32,9 @@ class Record:
     """validation perplexity by domain at the end of the run"""
     tokens_per_second: float
     seconds: float
-    losses: tuple[tuple[int, float], ...]
+    losses: Sequence[Sequence[float]]
     """training curve: (step, nats a token)"""
-    validations: tuple[tuple[int, float], ...]
+    validations: Sequence[Sequence[float]]
     """validation curve: (step, perplexity)"""
     run_id: str
     """the MLflow run, or an empty string where none was written"""
@@ -99,10 +98,11 @@ def write_whole(path: Path, text: str) -> None:
     """Write `text` so that `path` holds either what it held before or all of it, whatever happens."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        with unfinished.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(file.name, path)
+        os.replace(unfinished, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None

@@ -93,15 +93,16 @@ def load_sweep(name: str, *, scale: str, settings: Sequence[str] = (), seeds: in
         raise UserError(f"{source}: baseline: no row named '{baseline}'{hint or ';'} rows: {', '.join(map(str, rows))}")
     below = [scale_layer(scale), Layer(f"{source}: base", base)]
     above = command_line(settings)
-    if "seed" in above.values:
-        raise UserError("command line: seed: a sweep runs each row under several; use --seeds N")
     configs, published = {}, {}
     for row, values in rows.items():
         if not isinstance(values, Mapping | None):
             raise UserError(f"{source}: rows.{row}: got {values!r}, allowed: a mapping of settings")
         own = dict(values or {})
         published[str(row)] = own.pop("published", "")
-        configs[str(row)] = resolve([*below, Layer(f"{source}: rows.{row}", own), above])
+        layers = [*below, Layer(f"{source}: rows.{row}", own), above]
+        _refuse_reserved(layers[1:])
+        configs[str(row)] = resolve(layers)
+    _refuse_equal_rows(configs, baseline, source)
     count = seeds if seeds is not None else file.get("seeds", 3)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise UserError(f"{source}: seeds: got {count!r}, allowed: 1 or more")
@@ -143,16 +144,32 @@ def published_value(reference: str, quantity: str, where: str) -> float | None:
     """Look `reference` (like `table5.11`) up in the paper ledger; an empty reference has no value."""
     if not reference:
         return None
+    if not isinstance(reference, str):
+        raise UserError(f"{where}: published: got {reference!r}, allowed: a row of the paper ledger, like table5.11")
     ledger = _yaml(SHIPPED / f"{LEDGER}.yaml", f"sweeps/{LEDGER}.yaml")
     table, _, row = reference.partition(".")
     rows = {str(key): value for key, value in ledger.get(table, {}).items()}
     value = rows.get(row, {}).get(quantity)
     if value is None:
-        known = [f"{table}.{row}" for table, rows in ledger.items() for row in rows]
+        known = [f"{name}.{key}" for name, rows in ledger.items() for key, row in rows.items() if quantity in row]
         raise UserError(
             f"{where}: published: '{reference}' has no {quantity} in the paper ledger{nearest(reference, known)}"
         )
     return float(value)
+
+
+def _refuse_reserved(layers: Sequence[Layer]) -> None:
+    """A sweep has one scale and several seeds; a row that set its own would be another row than it says."""
+    for layer in layers:
+        for key, option in (("scale", "--scale NAME"), ("seed", "--seeds N")):
+            if key in layer.values:
+                raise UserError(f"{layer.source}: {key}: not a setting of a sweep's rows; use {option}")
+
+
+def _refuse_equal_rows(configs: Mapping[str, RunConfig], baseline: str, source: str) -> None:
+    for row, config in configs.items():
+        if row != baseline and config == configs[baseline]:
+            raise UserError(f"{source}: rows.{row}: the same settings as the baseline '{baseline}'; nothing to compare")
 
 
 def _read(name: str) -> tuple[str, Mapping[str, Any]]:

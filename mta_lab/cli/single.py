@@ -1,17 +1,17 @@
 """The commands about one model, the text or the tracker."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table as RichTable
 
+from components.registry import FAMILIES
 from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
 from mta_lab.data import Corpus, find, prepare
-from mta_lab.errors import UserError
+from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
 
 MODELS = {"transformer": "softmax", "mta": "multi_token"}
@@ -37,6 +37,9 @@ def parameters(model: str, scale: str, settings: Sequence[str], components: Sequ
     from mta_lab.model import count_parameters
 
     load_components(components)
+    known = [*MODELS, *FAMILIES["attention"].names()]
+    if model not in known:
+        raise UserError(f"--model: no model named '{model}'{nearest(model, known) or ';'} known: {', '.join(known)}")
     name = Layer("--model", {"attention": MODELS.get(model, model)})
     return count_parameters(resolve([scale_layer(scale), name, command_line(settings)]))
 
@@ -67,10 +70,7 @@ def dashboard(port: int) -> None:
         raise UserError("dashboard: no mlflow.db here; run a sweep first")
     print(f"MLflow at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store]
-    try:
-        raise SystemExit(subprocess.call([*command, "--host", "127.0.0.1", "--port", str(port)]))
-    except KeyboardInterrupt:
-        raise SystemExit(0) from None
+    os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port)])  # so that signals reach MLflow
 
 
 def _config(settings: Sequence[str], scale: str) -> RunConfig:

@@ -1,5 +1,6 @@
 """`sweep` and `report`: plan the cells, launch what is missing, print the table."""
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ def run(plan: Plan, workers: int, components: Sequence[Path]) -> int:
     tasks = tasks_of(plan.sweep, open_corpus)
     to_do = missing(tasks, plan.records)
     if to_do:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's wish to stop is a Ctrl-C
         console.print(f"{plan.sweep.title}: {len(to_do)} of {len(tasks)} cells to train on {workers} workers")
         try:
             with observer_for(console, to_do) as observer:
@@ -122,7 +124,7 @@ def estimate(row: Row, history: Sequence[Record]) -> float | None:
     alike = [
         record.seconds * row.config.training.steps / record.config["training"]["steps"]
         for record in history
-        if all(record.config[part] == config[part] for part in ("model", "attention"))
+        if all(record.config.get(part) == config[part] for part in ("model", "attention"))
         and record.config["training"]["batch_size"] == row.config.training.batch_size
     ]
     return sum(alike) / len(alike) if alike else None

@@ -4,6 +4,7 @@ A key may be dotted (`model.heads`) or nested. A component is named by a string 
 another component drops the settings of the one before. Every mistake is a UserError that says which layer it is in.
 """
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
@@ -31,11 +32,15 @@ class Layer:
 
 
 class _InvalidError(Exception):
-    """A mistake at a key; `resolve` adds the layer it came from."""
+    """A mistake at a key; `resolve` adds the layer it came from.
 
-    def __init__(self, key: str, message: str) -> None:
+    `among` are the sections whose settings do not go together, where the mistake is not one key's alone.
+    """
+
+    def __init__(self, key: str, message: str, among: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.key = key
+        self.among = tuple(among)
 
 
 def resolve(layers: Sequence[Layer]) -> RunConfig:
@@ -48,7 +53,8 @@ def resolve(layers: Sequence[Layer]) -> RunConfig:
     try:
         config: RunConfig = _build(RunConfig, merged, "")
     except _InvalidError as error:
-        raise UserError(f"{_origin(error.key, origins)}: {error.key}: {error}") from None
+        source = _latest(error.among, layers, origins) if error.among else _origin(error.key, origins)
+        raise UserError(f"{source}: {error.key}: {error}") from None
     return config
 
 
@@ -57,7 +63,7 @@ def command_line(settings: Sequence[str]) -> Layer:
     values: Tree = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
-        if not equals or not key:
+        if not equals or not key or "\n" in value:
             raise UserError(f"command line: got '{setting}', allowed: KEY=VALUE, like model.heads=8")
         try:
             values[key] = OmegaConf.to_container(OmegaConf.create(f"value: {value}"))["value"]  # type: ignore[index,call-overload]
@@ -116,6 +122,12 @@ def _origin(key: str, origins: Mapping[str, str]) -> str:
     return origins.get(key, "defaults")
 
 
+def _latest(sections: Sequence[str], layers: Sequence[Layer], origins: Mapping[str, str]) -> str:
+    """The last layer that set anything in `sections`: settings that do not fit together were fine before it."""
+    setters = {source for key, source in origins.items() if key.startswith(tuple(sections))}
+    return next((layer.source for layer in reversed(layers) if layer.source in setters), "defaults")
+
+
 def _build(schema: type, node: Any, path: str) -> Any:
     """Turn a tree into an instance of the dataclass `schema`."""
     hints = {field.name: type_hints(schema)[field.name] for field in fields(schema)}
@@ -126,8 +138,8 @@ def _build(schema: type, node: Any, path: str) -> Any:
     for key, value in node.items():
         inner = f"{path}.{key}" if path else key
         if key not in hints:
-            names = [f"{path}.{name}" if path else name for name in hints]
-            raise _InvalidError(inner, f"no such key{nearest(inner, names) or ';'} allowed: {', '.join(hints)}")
+            allowed = ", ".join(hints) or "nothing"
+            raise _InvalidError(inner, f"no such key{_suggestion(key, path, hints)} allowed: {allowed}")
         value = _value(hints[key], value, getattr(schema, key, None), inner)
         try:
             OmegaConf.update(typed, key, value, merge=False)
@@ -140,7 +152,19 @@ def _build(schema: type, node: Any, path: str) -> Any:
         return OmegaConf.to_object(typed)
     except ComponentError as error:
         name, _, message = str(error).partition(": ")
-        raise _InvalidError(f"{path}.{name}" if path else name, message) from None
+        sections = [path] if path else ["model", "attention"]
+        raise _InvalidError(f"{path}.{name}" if path else name, message, sections) from None
+    except OmegaConfBaseException as error:
+        raise _InvalidError(path or "settings", str(error).splitlines()[0]) from None
+
+
+def _suggestion(key: str, path: str, hints: Mapping[str, Any]) -> str:
+    """The nearest key at this place, or the section that has a key of this very name."""
+    prefix = f"{path}." if path else ""
+    elsewhere = [name for name, hint in hints.items() if is_dataclass(hint) and key in hint.__dataclass_fields__]
+    close = difflib.get_close_matches(key, hints, n=1, cutoff=0.5)
+    names = [f"{section}.{key}" for section in elsewhere] or [f"{prefix}{name}" for name in close]
+    return f"; did you mean '{names[0]}'?" if names else ";"
 
 
 def _value(hint: Any, value: Any, default: Any, path: str) -> Any:

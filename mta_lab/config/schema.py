@@ -1,5 +1,6 @@
 """The types of a run's configuration. A field without a default is set by the scale (`scales/*.yaml`)."""
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -34,6 +35,8 @@ class ModelConfig:
             raise ComponentError(
                 f"vocabulary: got {self.vocabulary}, allowed: at least 257 (256 bytes and end of text)"
             )
+        if self.width % 2:
+            raise ComponentError(f"width: got {self.width}, allowed: an even number")
         if self.width % self.heads or (self.width // self.heads) % 2:
             allowed = [n for n in range(1, self.width + 1) if self.width % n == 0 and (self.width // n) % 2 == 0]
             raise ComponentError(f"heads: got {self.heads}, allowed for width {self.width}: {allowed}")
@@ -79,7 +82,7 @@ class TrainingConfig:
         positive = ("steps", "batch_size", "learning_rate", "validation_tokens", "validations")
         _positive(self, *positive, "epsilon", "gradient_clip")
         for name in ("warmup_steps", "weight_decay"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ComponentError(f"{name}: got {getattr(self, name)}, allowed: 0 or more")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
@@ -124,7 +127,7 @@ class RunConfig:
 
 def _positive(config: Any, *names: str) -> None:
     for name in names:
-        if getattr(config, name) <= 0:
+        if not 0 < getattr(config, name) < math.inf:
             kind = next(field.type for field in fields(config) if field.name == name)
             least = "1 or more" if kind is int else "more than 0"
             raise ComponentError(f"{name}: got {getattr(config, name)}, allowed: {least}")

@@ -55,10 +55,9 @@ def compare(perplexities: Mapping[str, Mapping[int, float]], baseline: str) -> C
             for row, seed, _ in cells
         ]
     )
-    fit = OLS(np.log([value for *_, value in cells]), design).fit()
-    degrees = round(fit.df_resid)
-    if degrees < 1 or np.linalg.matrix_rank(design) < design.shape[1]:
+    if np.linalg.matrix_rank(design) < design.shape[1] or len(cells) <= design.shape[1]:
         return None
+    fit = OLS(np.log([value for *_, value in cells]), design).fit()
     effects = slice(1, len(rows))
     adjusted = multipletests(fit.pvalues[effects], method="holm")[1]
     contrasts = {
@@ -67,4 +66,4 @@ def compare(perplexities: Mapping[str, Mapping[int, float]], baseline: str) -> C
             rows[1:], fit.params[effects], fit.conf_int(LEVEL)[effects], adjusted, strict=True
         )
     }
-    return Comparison(contrasts=contrasts, noise=math.expm1(math.sqrt(fit.mse_resid)), degrees=degrees)
+    return Comparison(contrasts=contrasts, noise=math.expm1(math.sqrt(fit.mse_resid)), degrees=round(fit.df_resid))

@@ -16,6 +16,8 @@ from mta_lab.model import build_model
 from mta_lab.training.result import Validation
 from mta_lab.training.seeds import derive
 
+LARGEST_LOSS = 700.0  # nats a token; exp of more is not a number any more
+
 
 class LanguageModule(lightning.LightningModule):
     """Next-token prediction with AdamW, linear warm-up and linear decay to zero."""
@@ -40,6 +42,8 @@ class LanguageModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Turn the sums into perplexities and start anew."""
         means = (self._scores[:, 0] / self._scores[:, 1]).tolist()
+        if not max(means) < LARGEST_LOSS:
+            raise FloatingPointError(f"the validation loss is {max(means)} nats at step {self.global_step}")
         perplexities = {domain: math.exp(mean) for domain, mean in zip(self.domains, means, strict=True)}
         self.validations.append(Validation(step=self.global_step, domains=perplexities))
         self._scores.zero_()

@@ -165,8 +165,8 @@ class _Launch:
             domains=last.domains,
             tokens_per_second=result.tokens_per_second,
             seconds=result.seconds,
-            losses=result.losses,
-            validations=tuple((validation.step, validation.perplexity) for validation in result.validations),
+            losses=[[step, loss] for step, loss in result.losses],
+            validations=[[validation.step, validation.perplexity] for validation in result.validations],
             run_id=self.tracker.run_id(task.fingerprint),
             provenance=provenance(self.pool.threads),
         )
