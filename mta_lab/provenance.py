@@ -1,5 +1,6 @@
 """When, where and with what a result was measured."""
 
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -31,9 +32,9 @@ def commit() -> str:
 def _machine() -> dict[str, Any]:
     return {
         "commit": commit(),
-        "machine": f"{_processor()}, {torch.get_num_threads()} cores"
-        if not torch.cuda.is_available()
-        else torch.cuda.get_device_name(),
+        "machine": torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"{_processor()}, {len(os.sched_getaffinity(0))} cores",
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "lightning")},
     }

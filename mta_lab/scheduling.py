@@ -4,6 +4,8 @@ The plan is ours and Optuna runs it: a cell is enqueued when a worker is free fo
 sampler never invents a trial. One process at a time owns the journal (see `mta_lab.worker.launch`).
 """
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -15,9 +17,11 @@ from optuna.trial import Trial, TrialState, create_trial
 class Study:
     """The Optuna study of one sweep."""
 
-    def __init__(self, journal: Path, name: str) -> None:
+    def __init__(self, journal: Path, name: str, say: Callable[[str], None]) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         journal.parent.mkdir(parents=True, exist_ok=True)
+        if _cut_torn_line(journal):
+            say(f"{journal}: its last line was cut short, and is removed")
         self._study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(journal))),
             study_name=name,
@@ -27,10 +31,12 @@ class Study:
         self._running: dict[str, Trial] = {}
         self._complete = set()
         for trial in self._study.get_trials(deepcopy=False):
-            if trial.state in (TrialState.RUNNING, TrialState.WAITING):
-                self._study.tell(trial.number, state=TrialState.FAIL)  # left behind by a launch that died
-            elif trial.state == TrialState.COMPLETE:
+            if trial.state == TrialState.COMPLETE:
                 self._complete.add(trial.user_attrs["fingerprint"])
+            elif trial.state == TrialState.RUNNING:  # left behind by a launch that died
+                self._study.tell(trial.number, state=TrialState.FAIL)
+            elif trial.state == TrialState.WAITING:  # the same; only a trial that was asked for can be told
+                self._study.tell(self._study.ask(), state=TrialState.FAIL)
 
     def claim(self, fingerprint: str, row: str, seed: int) -> None:
         """Start the trial of a cell."""
@@ -47,6 +53,7 @@ class Study:
     def finish(self, fingerprint: str, perplexity: float) -> None:
         """Complete the trial of a cell."""
         self._study.tell(self._running.pop(fingerprint), perplexity)
+        self._complete.add(fingerprint)
 
     def fail(self, fingerprint: str, reason: str) -> None:
         """Fail the trial of a cell, with its reason."""
@@ -60,3 +67,14 @@ class Study:
             attributes = {"fingerprint": fingerprint, "row": row, "seed": seed}
             self._study.add_trial(create_trial(value=perplexity, user_attrs=attributes))
             self._complete.add(fingerprint)
+
+
+def _cut_torn_line(journal: Path) -> bool:
+    """Cut what follows the last whole line, as a crash or a full disk leaves it; whether there was any."""
+    if not journal.exists():
+        return False
+    content = journal.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(journal, whole)
+    return whole < len(content)

@@ -7,6 +7,7 @@ MLflow fails, that is said once and the training goes on.
 import functools
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Concatenate, ParamSpec
@@ -14,7 +15,6 @@ from typing import Concatenate, ParamSpec
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from mta_lab.config import RunConfig, flatten, plain
@@ -38,7 +38,7 @@ def _tolerant(method: Callable[Concatenate["Tracker", P], None]) -> Callable[Con
             return
         try:
             method(self, *args, **kwargs)
-        except (MlflowException, OSError) as error:
+        except Exception as error:  # a missing driver, a server away, a full disk: none may end the training
             self.broken = True
             self._say(f"MLflow failed, tracking stops here, results go on ({str(error).splitlines()[0]})")
 
@@ -49,6 +49,9 @@ class Tracker:
     """The MLflow runs of one launch of a sweep."""
 
     def __init__(self, experiment: str, say: Callable[[str], None]) -> None:
+        os.environ.setdefault(
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"
+        )  # a server that is away costs seconds, not minutes
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         self.broken = False
@@ -85,6 +88,7 @@ class Tracker:
         self._runs[fingerprint] = run_id
         self._pending[fingerprint] = []
 
+    @_tolerant
     def progress(self, fingerprint: str, progress: Progress) -> None:
         """Note a point of the curves; points are written in batches, with each validation."""
         values = {"train/loss": progress.loss}
@@ -119,7 +123,6 @@ class Tracker:
         self._client.log_batch(self._parent, tags=[RunTag(MLFLOW_RUN_NOTE, note)])
         self._client.set_terminated(self._parent, status)
 
-    @_tolerant
     def _flush(self, fingerprint: str) -> None:
         points = self._pending[fingerprint]
         self._pending[fingerprint] = []

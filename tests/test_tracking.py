@@ -149,9 +149,6 @@ def test_a_store_that_cannot_be_opened_is_said_once(uri: str, tmp_path: Path, mo
     assert tracker.run_id("a") == ""
 
 
-@pytest.mark.xfail(
-    strict=True, raises=ImportError, reason="ends the launch: only MlflowException and OSError are caught"
-)
 def test_a_store_without_its_database_driver_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "mssql://nobody@127.0.0.1/none")
@@ -169,9 +166,6 @@ def break_store(folder: Path) -> None:
     connection.close()
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="said by the flush inside end_cell and again by end_cell itself"
-)
 def test_a_store_that_breaks_in_the_middle_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")

@@ -1,6 +1,5 @@
 """`sweep` and `report`: plan the cells, launch what is missing, print the table."""
 
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,7 +42,6 @@ def run(plan: Plan, workers: int, components: Sequence[Path]) -> int:
     tasks = tasks_of(plan.sweep, open_corpus)
     to_do = missing(tasks, plan.records)
     if to_do:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's wish to stop is a Ctrl-C
         console.print(f"{plan.sweep.title}: {len(to_do)} of {len(tasks)} cells to train on {workers} workers")
         try:
             with observer_for(console, to_do) as observer:

@@ -69,6 +69,8 @@ def command_line(settings: Sequence[str]) -> Layer:
             values[key] = OmegaConf.to_container(OmegaConf.create(f"value: {value}"))["value"]  # type: ignore[index,call-overload]
         except Exception as error:
             raise UserError(f"command line: {key}: '{value}' is not a YAML value ({type(error).__name__})") from None
+    if "scale" in values:
+        raise UserError("command line: scale: sizes come with it; use --scale NAME")
     return Layer("command line", values)
 
 
@@ -145,17 +147,24 @@ def _build(schema: type, node: Any, path: str) -> Any:
             OmegaConf.update(typed, key, value, merge=False)
         except OmegaConfBaseException:
             raise _InvalidError(inner, f"got {node[key]!r}, allowed: {_readable(hints[key])}") from None
-    missing = sorted(map(str, OmegaConf.missing_keys(typed)))
-    if missing:
-        raise _InvalidError(f"{path}.{missing[0]}" if path else missing[0], "is not set")
     try:
+        missing = sorted(map(str, OmegaConf.missing_keys(typed)))
+        if missing:
+            raise _InvalidError(f"{path}.{missing[0]}" if path else missing[0], "is not set")
         return OmegaConf.to_object(typed)
     except ComponentError as error:
         name, _, message = str(error).partition(": ")
-        sections = [path] if path else ["model", "attention"]
-        raise _InvalidError(f"{path}.{name}" if path else name, message, sections) from None
+        raise _InvalidError(f"{path}.{name}" if path else name, message, _read_together(path, name)) from None
     except OmegaConfBaseException as error:
-        raise _InvalidError(path or "settings", str(error).splitlines()[0]) from None
+        key = f"{path}.{error.key}" if path else str(error.key)
+        raise _InvalidError(key, str(error).splitlines()[0]) from None
+
+
+def _read_together(path: str, name: str) -> list[str]:
+    """The sections that a failed check of `name` at `path` may have compared."""
+    if path:
+        return [path.partition("[")[0]]
+    return ["model", "attention"] if name == "attention" else []
 
 
 def _suggestion(key: str, path: str, hints: Mapping[str, Any]) -> str:

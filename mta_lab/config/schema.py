@@ -67,7 +67,7 @@ class TrainingConfig:
     validation_tokens: int
     """tokens of each domain's validation text that are scored"""
     validations: int = 4
-    """how often the validation text is scored during the run, the end included"""
+    """how often at most the validation text is scored, at equal intervals and at the end"""
     weight_decay: float = 0.05
     beta1: float = 0.9
     beta2: float = 0.98

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mta_lab.errors import UserError
+
 MIXTURE = {
     "arxiv": 0.023,
     "book": 0.021,
@@ -29,6 +31,8 @@ class TrainingBatches(Dataset[Tensor]):
     """Item k is the batch of step k: B windows at random places of domains drawn by their share."""
 
     def __init__(self, domains: dict[str, TokenArray], *, seed: int, steps: int, batch_size: int, context: int) -> None:
+        for name, tokens in domains.items():
+            _check_length(f"{name}, training", tokens, context)
         self.tokens = [domains[name] for name in sorted(domains)]
         self.shares = mixture(sorted(domains))
         self.seed, self.steps, self.batch_size, self.context = seed, steps, batch_size, context
@@ -52,6 +56,7 @@ class ValidationBatches(Dataset[Tensor]):
     """The first `limit` tokens of one domain's validation text, cut into windows that follow each other."""
 
     def __init__(self, tokens: TokenArray, *, limit: int, batch_size: int, context: int) -> None:
+        _check_length("validation", tokens, context)
         windows = max(1, (min(limit, len(tokens) - 1)) // context)
         starts = np.arange(windows) * context
         self.batches = np.array_split(starts, -(-windows // batch_size))
@@ -63,6 +68,11 @@ class ValidationBatches(Dataset[Tensor]):
     def __getitem__(self, index: int) -> Tensor:
         places = self.batches[index][:, None] + np.arange(self.context + 1)
         return torch.from_numpy(self.tokens[places].astype(np.int64))
+
+
+def _check_length(what: str, tokens: TokenArray, context: int) -> None:
+    if len(tokens) < context + 1:
+        raise UserError(f"data: {what}: {len(tokens)} tokens given, model.context={context} needs {context + 1}")
 
 
 def mixture(domains: Sequence[str]) -> NDArray[np.float64]:

@@ -1,6 +1,5 @@
-"""Training one run with Lightning."""
+"""Training one run with Lightning: `mta_lab.training.run.train`. The types of its result import nothing heavy."""
 
 from mta_lab.training.result import Progress, Report, TrainingResult, Validation
-from mta_lab.training.run import train
 
-__all__ = ["Progress", "Report", "TrainingResult", "Validation", "train"]
+__all__ = ["Progress", "Report", "TrainingResult", "Validation"]

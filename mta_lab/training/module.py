@@ -42,8 +42,8 @@ class LanguageModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Turn the sums into perplexities and start anew."""
         means = (self._scores[:, 0] / self._scores[:, 1]).tolist()
-        if not max(means) < LARGEST_LOSS:
-            raise FloatingPointError(f"the validation loss is {max(means)} nats at step {self.global_step}")
+        if not all(mean < LARGEST_LOSS for mean in means):
+            raise FloatingPointError(f"the validation losses are {means} nats at step {self.global_step}")
         perplexities = {domain: math.exp(mean) for domain, mean in zip(self.domains, means, strict=True)}
         self.validations.append(Validation(step=self.global_step, domains=perplexities))
         self._scores.zero_()
@@ -57,7 +57,7 @@ class LanguageModule(lightning.LightningModule):
             betas=(config.beta1, config.beta2),
             eps=config.epsilon,
             weight_decay=config.weight_decay,
-            fused=True,
+            fused=config.precision == "fp32",  # Lightning cannot clip under autocast with the fused one
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, config))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,10 +1,11 @@
 """One launch of a sweep: finds what is missing, hands it to workers, records and tracks what comes back."""
 
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from filelock import FileLock, Timeout
 
@@ -62,7 +63,7 @@ def launch(
         from mta_lab.scheduling import Study
         from mta_lab.tracking import Tracker
 
-        study = Study(records.directory / "optuna.journal", f"{sweep.name}-{sweep.scale}")
+        study = Study(records.directory / "optuna.journal", f"{sweep.name}-{sweep.scale}", observer.say)
         for task in tasks:
             if record := records.finished(task.fingerprint):
                 study.adopt(task.fingerprint, task.cell.row, task.cell.seed, record.perplexity)
@@ -70,7 +71,8 @@ def launch(
         tracker.start(f"{sweep.name} {sweep.scale}", {"sweep": sweep.name, "scale": sweep.scale, "commit": commit()})
         run = _Launch(sweep, pending, records, corpus_root, observer, pool, study, tracker)
         try:
-            run.until_done()
+            with _Interrupt() as interrupt:
+                run.until_done(interrupt)
         except BaseException:
             run.interrupt()
             tracker.end("KILLED", note())
@@ -89,6 +91,29 @@ def _only_launch(directory: Path) -> Iterator[None]:
         raise UserError(
             f"{directory}: another sweep is running here; wait for it, or start in another directory"
         ) from None
+
+
+class _Interrupt:
+    """Ctrl-C or SIGTERM is noted and answered between two messages, never in the middle of writing a result down.
+
+    The second one raises KeyboardInterrupt at once.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
 
 
 class _Launch:
@@ -110,9 +135,11 @@ class _Launch:
         self.running: dict[int, Task] = {}
         self.failures = 0
 
-    def until_done(self) -> None:
-        """Answer the workers until nothing is pending and nothing runs."""
+    def until_done(self, interrupt: _Interrupt) -> None:
+        """Answer the workers until nothing is pending and nothing runs; asked to stop, raise KeyboardInterrupt."""
         for worker, message in self.pool.messages():
+            if interrupt.asked:
+                raise KeyboardInterrupt
             if isinstance(message, Advanced):
                 self._advanced(worker, message.progress)
             elif isinstance(message, Finished):
@@ -171,11 +198,11 @@ class _Launch:
             provenance=provenance(self.pool.threads),
         )
         self.records.finish(record)
+        self.observer.ended(worker, task, record)
         self._start_next(worker)  # before the copies for Optuna and MLflow are written: no worker waits for those
         self.study.finish(task.fingerprint, record.perplexity)
         speed = {"tokens_per_second": result.tokens_per_second, "seconds": result.seconds}
         self.tracker.end_cell(task.fingerprint, {**speed, "parameters": result.parameters})
-        self.observer.ended(worker, task, record)
 
     def _failed(self, worker: int, reason: str, traceback: str) -> None:
         task = self.running.pop(worker)

@@ -21,7 +21,7 @@ def work(connection: "Connection[Message, Job | None]", components: Sequence[Pat
 
     torch.set_num_threads(threads)
     load_components(components)
-    import mta_lab.training  # noqa: F401  imported before the first job is timed
+    import mta_lab.training.run  # noqa: F401  imported before the first job is timed
 
     connection.send(Ready())
     while True:
@@ -36,7 +36,8 @@ def work(connection: "Connection[Message, Job | None]", components: Sequence[Pat
 
 def _run(job: Job, connection: "Connection[Message, Job | None]") -> Finished | Failed:
     from mta_lab.data import prepare
-    from mta_lab.training import Progress, train
+    from mta_lab.training import Progress
+    from mta_lab.training.run import train
 
     def report(progress: Progress) -> bool:
         connection.send(Advanced(progress=progress))

@@ -62,6 +62,5 @@ def test_own_text_that_is_not_there(lab: Command, tmp_path: Path) -> None:
     assert "nowhere" in lab("data", "prepare", "data.path=nowhere").complaint
 
 
-@pytest.mark.xfail(strict=True, reason="the names of Table 2's models are neither listed nor suggested")
 def test_model_alias_is_suggested(lab: Command) -> None:
     assert "'transformer'" in lab("params", "--model", "transfomer").complaint

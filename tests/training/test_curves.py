@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus
 from mta_lab.model import Decoder, count_parameters
-from mta_lab.training import Progress, Validation, train
+from mta_lab.training import Progress, Validation
+from mta_lab.training.run import train
 from tests.training.conftest import Configure
 from tests.training.recorder import recording
 
@@ -100,7 +101,6 @@ def test_a_long_run_reports_about_a_hundred_times(configure: Configure, corpus: 
     assert steps == [*range(2, 201, 2), 201]
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="fused AdamW refuses clipping under bf16-mixed")
 def test_bf16_runs_close_to_fp32_and_keeps_float32_weights(configure: Configure, corpus: Corpus) -> None:
     exact = train(configure({"attention": "multi_token"}), corpus)
     with recording() as seen:

@@ -7,7 +7,7 @@ from components.attention import AttentionConfig
 from components.registry import FAMILIES
 from mta_lab.data import Corpus
 from mta_lab.data.batches import TrainingBatches
-from mta_lab.training import train
+from mta_lab.training.run import train
 from mta_lab.training.seeds import derive
 from tests.training.conftest import Configure
 from tests.training.recorder import Recording, recording
