@@ -54,7 +54,7 @@ def report(
     settings: Settings = None,
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
-    form: Annotated[str, typer.Option("--format", help="rich, markdown or json")] = "rich",
+    form: Annotated[str, typer.Option("--format", help="rich, markdown, svg or json")] = "rich",
     components: Components = None,
 ) -> None:
     """Print the table of a sweep from what is finished; trains nothing."""

@@ -1,7 +1,8 @@
-"""A table for people (rich, markdown) and for programs (json)."""
+"""A table for people (rich, markdown, svg) and for programs (json)."""
 
 import json
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -11,7 +12,8 @@ from rich.text import Text
 
 from mta_lab.report.table import Table, TableRow
 
-FORMATS = ("rich", "markdown", "json")
+FORMATS = ("rich", "markdown", "svg", "json")
+PICTURE_WIDTH = 120  # characters
 
 
 def render(table: Table, form: str, console: Console) -> None:
@@ -19,7 +21,7 @@ def render(table: Table, form: str, console: Console) -> None:
     if form == "rich":
         console.print(rich_table(table))
     else:
-        text = markdown(table) if form == "markdown" else as_json(table)
+        text = {"markdown": markdown, "svg": svg, "json": as_json}[form](table)
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -40,6 +42,13 @@ def markdown(table: Table) -> str:
     lines.append("|" + "|".join([":--"] + ["--:"] * (len(HEADER) - 1)) + "|")
     lines += ["| " + " | ".join(_cells(table, row)) + " |" for row in table.rows]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes(table))])
+
+
+def svg(table: Table) -> str:
+    """The table as a picture of a terminal."""
+    console = Console(record=True, width=PICTURE_WIDTH, file=StringIO(), force_terminal=True)
+    console.print(rich_table(table))
+    return console.export_svg(title=f"mta-lab report {table.sweep.name}")
 
 
 def as_json(table: Table) -> str:

@@ -56,28 +56,20 @@ def launch(
     Finished cells are never trained again; failed ones are tried anew. `note` makes the table that MLflow shows on
     the launch's parent run. Interrupted, everything finished is kept, and the same launch goes on from there.
     """
-    pending = deque(missing(tasks, records))
-    if not pending:
-        return
-    with _only_launch(records.directory), Pool(min(workers, len(pending)), components, records.directory) as pool:
-        from mta_lab.scheduling import Study
-        from mta_lab.tracking import Tracker
+    with _only_launch(records.directory):
+        pending = deque(missing(tasks, records))
+        if not pending:
+            return
+        with Pool(min(workers, len(pending)), components, records.directory) as pool:
+            from mta_lab.scheduling import Study
+            from mta_lab.tracking import Tracker
 
-        study = Study(records.directory / "optuna.journal", f"{sweep.name}-{sweep.scale}", observer.say)
-        for task in tasks:
-            if record := records.finished(task.fingerprint):
-                study.adopt(task.fingerprint, task.cell.row, task.cell.seed, record.perplexity)
-        tracker = Tracker(sweep.name, observer.say)
-        tracker.start(f"{sweep.name} {sweep.scale}", {"sweep": sweep.name, "scale": sweep.scale, "commit": commit()})
-        run = _Launch(sweep, pending, records, corpus_root, observer, pool, study, tracker)
-        try:
-            with _Interrupt() as interrupt:
-                run.until_done(interrupt)
-        except BaseException:
-            run.interrupt()
-            tracker.end("KILLED", note())
-            raise
-        tracker.end("FAILED" if run.failures else "FINISHED", note())
+            study = Study(records.directory / "optuna.journal", f"{sweep.name}-{sweep.scale}", observer.say)
+            for task in tasks:
+                if record := records.finished(task.fingerprint):
+                    study.adopt(task.fingerprint, task.cell.row, task.cell.seed, record.perplexity)
+            tracker = Tracker(sweep.name, observer.say)
+            _Launch(sweep, pending, records, corpus_root, observer, pool, study, tracker).run(note)
 
 
 @contextmanager
@@ -135,7 +127,21 @@ class _Launch:
         self.running: dict[int, Task] = {}
         self.failures = 0
 
-    def until_done(self, interrupt: _Interrupt) -> None:
+    def run(self, note: Callable[[], str]) -> None:
+        """Train everything pending, inside a parent run of MLflow's that ends with the table as its note."""
+        sweep = self.sweep
+        tags = {"sweep": sweep.name, "scale": sweep.scale, "commit": commit()}
+        self.tracker.start(f"{sweep.name} {sweep.scale}", tags)
+        try:
+            with _Interrupt() as interrupt:
+                self._until_done(interrupt)
+        except BaseException:
+            self._give_back()
+            self.tracker.end("KILLED", note())
+            raise
+        self.tracker.end("FAILED" if self.failures else "FINISHED", note())
+
+    def _until_done(self, interrupt: _Interrupt) -> None:
         """Answer the workers until nothing is pending and nothing runs; asked to stop, raise KeyboardInterrupt."""
         for worker, message in self.pool.messages():
             if interrupt.asked:
@@ -156,8 +162,8 @@ class _Launch:
             if not self.pending and not self.running:
                 return
 
-    def interrupt(self) -> None:
-        """Give running cells back: they will be trained by the next launch."""
+    def _give_back(self) -> None:
+        """Close what runs as interrupted; the next launch trains it."""
         for task in self.running.values():
             self.study.fail(task.fingerprint, "interrupted")
             self.tracker.fail_cell(task.fingerprint, "KILLED", "interrupted")
