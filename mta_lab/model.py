@@ -22,10 +22,14 @@ class Decoder(nn.Module):
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
         model = config.model
-        self.embedding = nn.Embedding(model.vocabulary, model.width)
+        # Empty: `initialise` draws the values, and drawing them on meta would load torch's compiler.
+        weight = torch.empty(model.vocabulary, model.width)
+        self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(1, model.layers + 1))
         self.norm = nn.RMSNorm(model.width, eps=NORM_EPS)
-        cosine, sine = rotary_table(model.context, model.width // model.heads, model.rope_theta)
+        # On the CPU even in a model built on meta: small, and sums on meta would load the compiler too.
+        head_width, cpu = model.width // model.heads, torch.device("cpu")
+        cosine, sine = rotary_table(model.context, head_width, model.rope_theta, cpu)
         self.register_buffer("cosine", cosine, persistent=False)
         self.register_buffer("sine", sine, persistent=False)
 

@@ -39,7 +39,7 @@ class HeadMixingMatrix(nn.Module):
     def initialise(self, draw: Draw) -> None:
         """Start as identity: no head is mixed."""
         with torch.no_grad():
-            self.matrix.copy_(torch.eye(self.matrix.shape[-1]).expand_as(self.matrix))
+            self.matrix.zero_().diagonal(dim1=1, dim2=2).fill_(1.0)  # torch.eye on meta loads the compiler
 
     def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
         """Mix within groups, each place on its own."""
