@@ -43,7 +43,7 @@ lint: $(READY) ## ruff (lint and format) and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY) ## time a training step of every attention variant, side by side
+bench: $(READY) ## time forward and backward of every attention variant, side by side
 	@$(BIN)/mta-lab bench --scale $(SCALE) $(ARGS)
 
 clean: ## remove caches and .venv; data/, results/ and MLflow's files stay

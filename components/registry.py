@@ -23,6 +23,8 @@ class Component:
 
     name: ClassVar[str] = ""
     family: ClassVar[str] = ""
+    exempt: ClassVar[dict[str, str]] = {}
+    """conformance tests that the variant cannot pass by nature: name of the test -> the reason"""
 
     def __init_subclass__(cls, family: str | None = None) -> None:
         super().__init_subclass__()

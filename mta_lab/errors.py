@@ -11,6 +11,11 @@ class UserError(Exception):
     """Where, what was given, what is allowed: one line, no traceback."""
 
 
+def described(error: BaseException) -> str:
+    """An exception as one line: its type and the first line of what it says."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the closest allowed name, or an empty string."""
     close = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.5)

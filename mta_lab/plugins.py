@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from mta_lab.errors import UserError
+from mta_lab.errors import UserError, described
 
 ENTRY_POINTS = "mta_lab.components"
 
@@ -28,7 +28,7 @@ def load_components(paths: Iterable[Path]) -> None:
         try:
             entry_point.load()
         except Exception as error:
-            raise UserError(f"entry point {ENTRY_POINTS}:{entry_point.name}: {_last_line(error)}") from error
+            raise UserError(f"entry point {ENTRY_POINTS}:{entry_point.name}: {described(error)}") from error
 
 
 def _load_file(file: Path) -> None:
@@ -42,7 +42,7 @@ def _load_file(file: Path) -> None:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise UserError(f"--components: {_place(error, file)}: {_last_line(error)}") from error
+        raise UserError(f"--components: {_place(error, file)}: {described(error)}") from error
 
 
 def _place(error: BaseException, file: Path) -> str:
@@ -51,7 +51,3 @@ def _place(error: BaseException, file: Path) -> str:
     if isinstance(error, SyntaxError) and error.filename == str(file):
         lines.append(error.lineno)
     return f"{file}:{lines[-1]}" if lines else str(file)
-
-
-def _last_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]

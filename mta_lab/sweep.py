@@ -102,7 +102,7 @@ def load_sweep(name: str, *, scale: str, settings: Sequence[str] = (), seeds: in
         layers = [*below, Layer(f"{source}: rows.{row}", own), above]
         _refuse_reserved(layers[1:])
         configs[str(row)] = resolve(layers)
-    _refuse_equal_rows(configs, baseline, source)
+    _refuse_incomparable(configs, baseline, source)
     count = seeds if seeds is not None else file.get("seeds", 3)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise UserError(f"{source}: seeds: got {count!r}, allowed: 1 or more")
@@ -166,10 +166,15 @@ def _refuse_reserved(layers: Sequence[Layer]) -> None:
                 raise UserError(f"{layer.source}: {key}: not a setting of a sweep's rows; use {option}")
 
 
-def _refuse_equal_rows(configs: Mapping[str, RunConfig], baseline: str, source: str) -> None:
+def _refuse_incomparable(configs: Mapping[str, RunConfig], baseline: str, source: str) -> None:
+    """Rows that are the same run would count as independent; perplexities over other tokens cannot be compared."""
+    text = {row: (config.data, config.model.vocabulary) for row, config in configs.items()}
+    seen: dict[RunConfig, str] = {}
     for row, config in configs.items():
-        if row != baseline and config == configs[baseline]:
-            raise UserError(f"{source}: rows.{row}: the same settings as the baseline '{baseline}'; nothing to compare")
+        if (twin := seen.setdefault(config, row)) != row:
+            raise UserError(f"{source}: rows.{row}: the same settings as row '{twin}'; nothing to compare")
+        if text[row] != text[baseline]:
+            raise UserError(f"{source}: rows.{row}: reads other text or tokens than '{baseline}'; nothing to compare")
 
 
 def _read(name: str) -> tuple[str, Mapping[str, Any]]:

@@ -18,6 +18,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from mta_lab.config import RunConfig, flatten, plain
+from mta_lab.errors import described
 from mta_lab.training.result import Progress
 
 P = ParamSpec("P")
@@ -40,7 +41,7 @@ def _tolerant(method: Callable[Concatenate["Tracker", P], None]) -> Callable[Con
             method(self, *args, **kwargs)
         except Exception as error:  # a missing driver, a server away, a full disk: none may end the training
             self.broken = True
-            self._say(f"MLflow failed, tracking stops here, results go on ({str(error).splitlines()[0]})")
+            self._say(f"MLflow failed, tracking stops here, results go on ({described(error)})")
 
     return wrapped
 

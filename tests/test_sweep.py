@@ -184,5 +184,17 @@ def test_scale_in_a_row_is_refused(tmp_path: Path) -> None:
 
 
 def test_command_line_that_makes_rows_equal_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"rows.\w+: the same settings as the baseline"):
+    with pytest.raises(UserError, match=r"rows.\w+: the same settings as row"):
         load(tmp_path, GOOD, "attention=softmax", "training.weight_decay=0.1")
+
+
+def test_two_rows_of_one_configuration_are_refused(tmp_path: Path) -> None:
+    twins = {"softmax": {"attention": "softmax"}, "depth": {}, "again": {"attention.norm": "depth"}}
+    with pytest.raises(UserError, match=r"rows\.again: the same settings as row 'depth'"):
+        load(tmp_path, but(rows=twins))
+
+
+@pytest.mark.parametrize("own", [{"data.corpus": "stdlib"}, {"model.vocabulary": 1024}])
+def test_rows_over_other_tokens_are_refused(own: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"rows\.other: reads other text or tokens than 'softmax'"):
+        load(tmp_path, but(rows={"softmax": {"attention": "softmax"}, "other": own}))

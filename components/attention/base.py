@@ -5,7 +5,7 @@ Shapes: B batch, T tokens, D model width, M heads, d head width (D / M), Q query
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,6 @@ Rotary = tuple[Tensor, Tensor]
 @dataclass(frozen=True, kw_only=True)
 class AttentionConfig(Component, family="attention"):
     """Base of all attention configs."""
-
-    exempt: ClassVar[dict[str, str]] = {}
-    """conformance tests that the variant cannot pass by nature: name of the test -> the reason"""
 
     dropout: float = 0.0
     """probability of dropping an attention weight while training; the model has no other dropout"""

@@ -5,7 +5,6 @@ Kernels are [M, c_q, c_k] for M heads: entry [m, a, b] weighs the pair of query 
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,9 +15,6 @@ from components.registry import Component
 @dataclass(frozen=True, kw_only=True)
 class KernelInitConfig(Component, family="kernel_init"):
     """Base of all kernel initialisations."""
-
-    exempt: ClassVar[dict[str, str]] = {}
-    """conformance tests that the variant cannot pass by nature: name of the test -> the reason"""
 
     @abstractmethod
     def fill(self, kernel: Tensor, generator: torch.Generator | None) -> None:

@@ -1,4 +1,4 @@
-"""`bench`: a training step of every attention variant, measured side by side in one process."""
+"""`bench`: forward and backward of every attention variant, float32 on the CPU, side by side in one process."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ def measure(settings: Sequence[str], scale: str, components: Sequence[Path]) -> 
     for _ in track(range(ROUNDS), "measuring", console=console, transient=True):
         for name, timer in timers.items():
             turns[name].append(timer.timeit(1).mean)
-    times = {name: median(turns[name][1:]) for name in names}
+    times = {name: median(turns[name]) for name in names}
     batch, context = configs["softmax"].training.batch_size, configs["softmax"].model.context
     title = f"forward + backward, {scale}: batch {batch}, context {context}, {torch.get_num_threads()} threads"
     table = RichTable(title=title)

@@ -10,7 +10,8 @@ from rich.table import Table as RichTable
 from components.registry import FAMILIES
 from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
-from mta_lab.data import Corpus, find, prepare
+from mta_lab.data import Corpus, Source, find, prepare
+from mta_lab.data.sources import RECIPES
 from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
 
@@ -26,7 +27,7 @@ def train_one(settings: Sequence[str], scale: str, components: Sequence[Path]) -
 
     load_components(components)
     config = resolve([scale_layer(scale), command_line(settings)])
-    plan = sweeping.Plan(sweep=single_run(config), records=Records())
+    plan = sweeping.Plan(given="train", sweep=single_run(config), records=Records())
     status = sweeping.run(plan, 1, components)
     if status:
         raise SystemExit(status)
@@ -53,12 +54,12 @@ def prepare_data(settings: Sequence[str], scale: str) -> None:
 
 
 def show_data(settings: Sequence[str], scale: str) -> None:
-    """Show what the prepared text is made of."""
+    """Show what the text is made of, and how much of it there is where it is prepared."""
     config = _config(settings, scale)
     corpus = find(config.data, config.model.vocabulary, CORPORA)
-    if corpus is None:
-        raise UserError("data: this text is not prepared yet; run `mta-lab data prepare` with the same settings")
-    make_console().print(_data_table(corpus))
+    if corpus is None and config.data.path is not None:
+        raise UserError(f"data.path: {config.data.path} is not prepared yet; run `mta-lab data prepare` with it")
+    make_console().print(_prepared(corpus) if corpus else _recipes(config.data.corpus))
 
 
 def dashboard(port: int) -> None:
@@ -77,19 +78,33 @@ def _config(settings: Sequence[str], scale: str) -> RunConfig:
     return resolve([scale_layer(scale), command_line(settings)])
 
 
-def _data_table(corpus: Corpus) -> RichTable:
-    title = f"{corpus.name}: vocabulary {corpus.vocabulary}, content hash {corpus.content_hash[:16]}"
-    table = RichTable(title=title, show_lines=True)
-    for name in ("domain", "made of", "rights", "documents", "train / valid MB", "train / valid tokens", "stand-in"):
-        table.add_column(name)
+def _prepared(corpus: Corpus) -> RichTable:
+    sizes = ("documents", "train / valid MB", "train / valid tokens")
+    table = _sources(f"{corpus.name}: vocabulary {corpus.vocabulary}, content hash {corpus.content_hash[:16]}", *sizes)
     for domain in corpus.domains:
         table.add_row(
-            domain.name,
-            "\n".join(f"{source.package} {source.version}: {source.what}" for source in domain.sources),
-            "\n".join(source.rights for source in domain.sources),
+            *_origin(domain.name, domain.sources, domain.proxy),
             f"{domain.documents:,}",
             f"{domain.train_bytes / 1e6:.2f} / {domain.valid_bytes / 1e6:.2f}",
             f"{domain.train_tokens:,} / {domain.valid_tokens:,}",
-            domain.proxy or "-",
         )
     return table
+
+
+def _recipes(corpus: str) -> RichTable:
+    table = _sources(f"{corpus}: not prepared yet; `mta-lab data prepare` does it")
+    for recipe in RECIPES[corpus]:
+        table.add_row(*_origin(recipe.name, [part.source for part in recipe.parts], recipe.proxy))
+    return table
+
+
+def _sources(title: str, *more: str) -> RichTable:
+    table = RichTable(title=title, show_lines=True)
+    for name in ("domain", "made of", "rights", "stand-in", *more):
+        table.add_column(name)
+    return table
+
+
+def _origin(name: str, sources: Sequence[Source], proxy: str) -> list[str]:
+    made_of = "\n".join(f"{source.package} {source.version}: {source.what}" for source in sources)
+    return [name, made_of, "\n".join(source.rights for source in sources), proxy or "-"]

@@ -1,11 +1,13 @@
 """`sweep` and `report`: plan the cells, launch what is missing, print the table."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.table import Table as RichTable
 
@@ -22,6 +24,8 @@ from mta_lab.worker.tasks import Task, missing, tasks_of
 class Plan:
     """A resolved sweep and where its records are."""
 
+    given: str
+    """the sweep's name or file, as it was given"""
     sweep: Sweep
     records: Records
 
@@ -29,14 +33,16 @@ class Plan:
 def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> Plan:
     """Resolve a sweep; every mistake in it is said here, before anything starts."""
     load_components(components)
-    return Plan(sweep=load_sweep(name, scale=scale, settings=settings, seeds=seeds), records=Records())
+    return Plan(given=name, sweep=load_sweep(name, scale=scale, settings=settings, seeds=seeds), records=Records())
 
 
-def run(plan: Plan, workers: int, components: Sequence[Path]) -> int:
+def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
     """Launch what is missing and print the table; the exit status is 1 if a cell failed."""
     from mta_lab.cli.progress import observer_for
     from mta_lab.worker.launch import launch
 
+    if workers is None:
+        workers = 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
     console = make_console()
     open_corpus = _opener(lambda cell: prepare(cell.config.data, cell.config.model.vocabulary, CORPORA, console.print))
     tasks = tasks_of(plan.sweep, open_corpus)
@@ -74,7 +80,9 @@ def show_report(plan: Plan, form: str) -> None:
         raise UserError(f"--format: got '{form}'{nearest(form, FORMATS) or ';'} allowed: {', '.join(FORMATS)}")
     tasks = _tasks_at_hand(plan)
     if tasks is None:
-        raise UserError(f"{plan.sweep.name}: nothing is finished yet; run `mta-lab sweep {plan.sweep.name}` first")
+        raise UserError(
+            f"{plan.given}: nothing is finished here, its text is not even prepared; run `mta-lab sweep {plan.given}`"
+        )
     _print_table(plan, tasks, make_console(), form)
 
 

@@ -43,6 +43,9 @@ def difference(config: RunConfig, base: RunConfig) -> dict[str, Any]:
 _ABSENT = object()
 
 
+ENGINE = 1  # raise it when the decoder, initialisation, batches or training change what a run computes
+
+
 def fingerprint(config: RunConfig, content_hash: str) -> str:
     """16 hex digits over the configuration, the text it reads and the code of the components it touches.
 
@@ -50,17 +53,33 @@ def fingerprint(config: RunConfig, content_hash: str) -> str:
     """
     canonical = plain(config)
     del canonical["scale"], canonical["data"]  # the content hash says what is read
-    identity = {"config": canonical, "data": content_hash, "code": component_code(config)}
+    identity = {"config": canonical, "data": content_hash, "code": component_code(config), "engine": ENGINE}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def component_code(config: RunConfig) -> str:
-    """A hash over the source of every component class that the run's attention is made of."""
+    """A hash over the code of the components that the run touches."""
+    hashes = sorted(_source_hash(module) for module in modules_of(config))
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
+
+
+def modules_of(config: RunConfig) -> set[str]:
+    """The modules that define what the run's attention is made of: configs, torch modules, their bases.
+
+    So do the functions that these import from their own package or from `components`; the registry decides no result.
+    """
     classes: set[type] = {type(part) for part in _components(config.attention)}
     classes |= {type(inner) for module in config.attention_modules() for inner in module.modules()}
-    files = {_source_file(base) for cls in classes for base in cls.__mro__}
-    hashes = sorted(_source_hash(file) for file in files if file)
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
+    modules = {base.__module__ for cls in classes for base in cls.__mro__ if _is_component_code(base.__module__)}
+    return (modules | {name for module in modules for name in _modules_of_functions(module)}) - {"components.registry"}
+
+
+def _modules_of_functions(module: str) -> set[str]:
+    """Where the functions that `module` imported were defined."""
+    functions = [value for value in vars(sys.modules[module]).values() if inspect.isfunction(value)]
+    packages = {module.partition(".")[0], "components"}
+    homes = {function.__module__ for function in functions}
+    return {home for home in homes if home.partition(".")[0] in packages}
 
 
 def _components(value: Any) -> Iterator[Component]:
@@ -73,24 +92,21 @@ def _components(value: Any) -> Iterator[Component]:
             yield from _components(item)
 
 
-def _source_file(cls: type) -> str | None:
-    """The Python file that defines a class; None for torch's and Python's own."""
-    package = cls.__module__.partition(".")[0]
-    if package == "torch" or package in sys.stdlib_module_names:
-        return None
-    return inspect.getsourcefile(cls)
+def _is_component_code(module: str) -> bool:
+    """Whether a class of this module is neither torch's nor Python's own."""
+    package = module.partition(".")[0]
+    return package != "torch" and package not in sys.stdlib_module_names
 
 
 @cache
-def _source_hash(file: str) -> str:
-    """A hash of a Python file's syntax tree, docstrings removed."""
-    with open(file, encoding="utf-8") as source:
-        tree = ast.parse(source.read())
+def _source_hash(module: str) -> str:
+    """A hash of a module's code, comments and docstrings removed."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [item for item in body if not _is_bare_string(item)]  # type: ignore[attr-defined]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
 
 
 def _is_bare_string(node: ast.AST) -> bool:

@@ -152,12 +152,14 @@ def _build(schema: type, node: Any, path: str) -> Any:
         if missing:
             raise _InvalidError(f"{path}.{missing[0]}" if path else missing[0], "is not set")
         return OmegaConf.to_object(typed)
-    except ComponentError as error:
-        name, _, message = str(error).partition(": ")
-        raise _InvalidError(f"{path}.{name}" if path else name, message, _read_together(path, name)) from None
     except OmegaConfBaseException as error:
         key = f"{path}.{error.key}" if path else str(error.key)
         raise _InvalidError(key, str(error).splitlines()[0]) from None
+    except ValueError as error:
+        name, _, message = str(error).partition(": ")
+        if name not in hints:
+            raise _InvalidError(path, str(error)) from None
+        raise _InvalidError(f"{path}.{name}" if path else name, message, _read_together(path, name)) from None
 
 
 def _read_together(path: str, name: str) -> list[str]:

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import torch
 
 from components.attention import AttentionConfig, Softmax
-from components.registry import ComponentError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +31,12 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _positive(self, "width", "layers", "heads", "context", "rope_theta", "feed_forward_multiple")
         if self.vocabulary < 257:
-            raise ComponentError(
-                f"vocabulary: got {self.vocabulary}, allowed: at least 257 (256 bytes and end of text)"
-            )
+            raise ValueError(f"vocabulary: got {self.vocabulary}, allowed: at least 257 (256 bytes and end of text)")
         if self.width % 2:
-            raise ComponentError(f"width: got {self.width}, allowed: an even number")
+            raise ValueError(f"width: got {self.width}, allowed: an even number")
         if self.width % self.heads or (self.width // self.heads) % 2:
             allowed = [n for n in range(1, self.width + 1) if self.width % n == 0 and (self.width // n) % 2 == 0]
-            raise ComponentError(f"heads: got {self.heads}, allowed for width {self.width}: {allowed}")
+            raise ValueError(f"heads: got {self.heads}, allowed for width {self.width}: {allowed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +80,14 @@ class TrainingConfig:
         _positive(self, *positive, "epsilon", "gradient_clip")
         for name in ("warmup_steps", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ComponentError(f"{name}: got {getattr(self, name)}, allowed: 0 or more")
+                raise ValueError(f"{name}: got {getattr(self, name)}, allowed: 0 or more")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
-                raise ComponentError(f"{name}: got {getattr(self, name)}, allowed: 0 <= {name} < 1")
+                raise ValueError(f"{name}: got {getattr(self, name)}, allowed: 0 <= {name} < 1")
         if self.warmup_steps >= self.steps:
-            raise ComponentError(f"warmup_steps: got {self.warmup_steps}, allowed: fewer than steps ({self.steps})")
+            raise ValueError(f"warmup_steps: got {self.warmup_steps}, allowed: fewer than steps ({self.steps})")
         if self.validations > self.steps:
-            raise ComponentError(f"validations: got {self.validations}, allowed: at most steps ({self.steps})")
+            raise ValueError(f"validations: got {self.validations}, allowed: at most steps ({self.steps})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +106,11 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         if self.seed < 0:
-            raise ComponentError(f"seed: got {self.seed}, allowed: 0 or more")
+            raise ValueError(f"seed: got {self.seed}, allowed: 0 or more")
         try:
             self.attention_modules()
-        except ComponentError as error:
-            raise ComponentError(f"attention: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"attention: {error}") from error
 
     def attention_modules(self) -> list[torch.nn.Module]:
         """The attention of every layer, on the meta device: no memory, but every check of the variant runs."""
@@ -130,4 +127,4 @@ def _positive(config: Any, *names: str) -> None:
         if not 0 < getattr(config, name) < math.inf:
             kind = next(field.type for field in fields(config) if field.name == name)
             least = "1 or more" if kind is int else "more than 0"
-            raise ComponentError(f"{name}: got {getattr(config, name)}, allowed: {least}")
+            raise ValueError(f"{name}: got {getattr(config, name)}, allowed: {least}")

@@ -93,23 +93,26 @@ def _json_row(table: Table, row: TableRow) -> dict[str, Any]:
 def notes(table: Table) -> list[str]:
     """What a reader has to know besides the numbers."""
     sweep, comparison = table.sweep, table.comparison
-    lines = [
+    lines = [sweep.about] if sweep.about else []
+    lines.append(
         f"Scale {sweep.scale}: perplexities are not comparable with the paper's (880M parameters, 105B tokens); "
         "compare signs and ranks."
-    ]
+    )
+    if references := ", ".join(f"{row.name} {row.reference}" for row in table.rows if row.reference):
+        lines.append(f"paper: as printed in arXiv 2504.00927: {references}.")
     if len(table.rows) == 1:
         lines += [f"{domain}: {value:.2f}" for domain, value in table.rows[0].domains.items()]
     elif comparison:
         lines.append(
-            f"delta: against {sweep.baseline}, paired over seeds, 95 % interval; * resolved at 5 % (Holm over "
-            f"{len(comparison.contrasts)} rows), otherwise unresolved. Noise of one run: {comparison.noise:.2%} "
-            f"({comparison.degrees} degrees of freedom)."
+            f"delta: against {sweep.baseline}, paired over seeds, with its own 95 % interval. * resolved at 5 % after "
+            f"Holm's correction over {len(comparison.contrasts)} rows; otherwise unresolved. Noise of one run: "
+            f"{comparison.noise:.2%} ({comparison.degrees} degrees of freedom), over seeds on a fixed validation text."
         )
     else:
         lines.append("delta: needs the baseline, another row and two seeds.")
     total = len(table.rows) * len(sweep.seeds)
     if table.finished < total:
-        lines.append(f"{table.finished} of {total} cells finished.")
+        lines.append(f"{table.finished} of {total} cells finished; a mean is over those of its row.")
     lines += [f"Failed: {failure.label}: {failure.reason}" for failure in table.failures]
     return lines + [f"Measured on {place}." for place in table.provenance]
 

@@ -59,7 +59,7 @@ def compare(perplexities: Mapping[str, Mapping[int, float]], baseline: str) -> C
         return None
     fit = OLS(np.log([value for *_, value in cells]), design).fit()
     effects = slice(1, len(rows))
-    adjusted = multipletests(fit.pvalues[effects], method="holm")[1]
+    adjusted = multipletests(np.nan_to_num(fit.pvalues[effects], nan=1.0), method="holm")[1]
     contrasts = {
         row: Contrast(delta=math.expm1(effect), low=math.expm1(low), high=math.expm1(high), p=float(p))
         for row, effect, (low, high), p in zip(

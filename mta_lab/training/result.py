@@ -39,7 +39,7 @@ class TrainingResult:
     """training curve: (step, mean loss since the point before)"""
     validations: tuple[Validation, ...]
     tokens_per_second: float
-    """training tokens a second of training time, validation left out"""
+    """training tokens a second of optimizer steps; validation and reading batches left out"""
     seconds: float
     """wall-clock time of the whole run"""
     stopped_early: bool

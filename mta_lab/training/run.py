@@ -28,8 +28,8 @@ def train(config: RunConfig, corpus: Corpus, report: Report = lambda _: False) -
     """
     started = time.perf_counter()
     _quiet()
-    torch.manual_seed(derive(config.seed, "dropout"))
     module = LanguageModule(config, domain_names(corpus))
+    torch.manual_seed(derive(config.seed, "dropout"))  # after the model: variants draw differently while they are built
     training = config.training
     reporter = _Reporter(report, every=max(1, training.steps // REPORTS))
     trainer = lightning.Trainer(
@@ -77,8 +77,8 @@ class _Reporter(Callback):
         self._step_started = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Tensor, index: int) -> None:
+        self._sum = self._sum + outputs["loss"].detach().cpu()  # waits for the device
         self.training_seconds += time.perf_counter() - self._step_started
-        self._sum = self._sum + outputs["loss"].detach().cpu()
         self._since += 1
         if self._since < self.every and trainer.global_step < trainer.max_steps:
             return

@@ -77,12 +77,17 @@ def _only_launch(directory: Path) -> Iterator[None]:
     """Hold the results directory, or say that another launch does: both would train the same cells."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with FileLock(directory / "launch.lock", blocking=False):
-            yield
+        lock = FileLock(directory / "launch.lock")
+        lock.acquire(blocking=False)
     except Timeout:
-        raise UserError(
-            f"{directory}: another sweep is running here; wait for it, or start in another directory"
-        ) from None
+        where = "wait for it, or start in another directory"
+        raise UserError(f"{directory}: another sweep is running here; {where}") from None
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be written: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Interrupt:
@@ -125,6 +130,7 @@ class _Launch:
         self.sweep, self.pending, self.records, self.corpus_root = sweep, pending, records, corpus_root
         self.observer, self.pool, self.study, self.tracker = observer, pool, study, tracker
         self.running: dict[int, Task] = {}
+        self.ready: set[int] = set()
         self.failures = 0
 
     def run(self, note: Callable[[], str]) -> None:
@@ -144,8 +150,6 @@ class _Launch:
     def _until_done(self, interrupt: _Interrupt) -> None:
         """Answer the workers until nothing is pending and nothing runs; asked to stop, raise KeyboardInterrupt."""
         for worker, message in self.pool.messages():
-            if interrupt.asked:
-                raise KeyboardInterrupt
             if isinstance(message, Advanced):
                 self._advanced(worker, message.progress)
             elif isinstance(message, Finished):
@@ -154,11 +158,12 @@ class _Launch:
                 self._failed(worker, message.reason, message.traceback)
                 self._start_next(worker)
             elif isinstance(message, Died):
-                if worker not in self.running:  # the one in its place would die as well, for ever
-                    raise UserError(f"a worker could not start: {message.reason}; see {message.log}")
-                self._failed(worker, message.reason, message.log.read_text(errors="replace")[-4000:])
+                self._buried(worker, message)
             elif message is not None:
+                self.ready.add(worker)
                 self._start_next(worker)
+            if interrupt.asked:
+                raise KeyboardInterrupt
             if not self.pending and not self.running:
                 return
 
@@ -173,7 +178,11 @@ class _Launch:
             return
         task = self.pending.popleft()
         cell = task.cell
-        self.pool.send(worker, Job(config=cell.config, corpus_root=self.corpus_root))
+        try:
+            self.pool.send(worker, Job(config=cell.config, corpus_root=self.corpus_root))
+        except OSError:  # it died since its last word, and the pool will say so
+            self.pending.appendleft(task)
+            return
         self.running[worker] = task
         self.study.claim(task.fingerprint, cell.row, cell.seed)
         self.tracker.start_cell(task.fingerprint, cell.label, cell.config, self._tags(task))
@@ -209,6 +218,13 @@ class _Launch:
         self.study.finish(task.fingerprint, record.perplexity)
         speed = {"tokens_per_second": result.tokens_per_second, "seconds": result.seconds}
         self.tracker.end_cell(task.fingerprint, {**speed, "parameters": result.parameters})
+
+    def _buried(self, worker: int, message: Died) -> None:
+        if worker in self.running:
+            self._failed(worker, message.reason, message.log.read_text(errors="replace")[-4000:])
+        elif worker not in self.ready:  # the one in its place would die as well, for ever
+            raise UserError(f"a worker could not start: {message.reason}; see {message.log}")
+        self.ready.discard(worker)
 
     def _failed(self, worker: int, reason: str, traceback: str) -> None:
         task = self.running.pop(worker)

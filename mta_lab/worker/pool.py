@@ -60,7 +60,7 @@ class Pool:
                     message = self._bury(index)
                 yield index, message
 
-    def _start(self, index: int) -> tuple[SpawnProcess, "Connection[Job | None, Message]"]:
+    def _start(self, index: int) -> tuple[SpawnProcess, "Connection[Job, Message]"]:
         ours, theirs = self._context.Pipe()
         log = self._logs / f"worker-{index}.log"
         process = self._context.Process(

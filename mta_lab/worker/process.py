@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from mta_lab.errors import described
 from mta_lab.worker.messages import Advanced, Failed, Finished, Job, Message, Ready
 
 
-def work(connection: "Connection[Message, Job | None]", components: Sequence[Path], threads: int, log: Path) -> None:
-    """Serve jobs from `connection` until None or its end; what libraries print goes to `log`."""
+def work(connection: "Connection[Message, Job]", components: Sequence[Path], threads: int, log: Path) -> None:
+    """Serve jobs from `connection` until its end; what libraries print goes to `log`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launch decides what an interrupt means
     _print_to(log)
     import torch
@@ -29,12 +30,10 @@ def work(connection: "Connection[Message, Job | None]", components: Sequence[Pat
             job = connection.recv()
         except EOFError:
             return
-        if job is None:
-            return
         connection.send(_run(job, connection))
 
 
-def _run(job: Job, connection: "Connection[Message, Job | None]") -> Finished | Failed:
+def _run(job: Job, connection: "Connection[Message, Job]") -> Finished | Failed:
     from mta_lab.data import prepare
     from mta_lab.training import Progress
     from mta_lab.training.run import train
@@ -47,8 +46,7 @@ def _run(job: Job, connection: "Connection[Message, Job | None]") -> Finished | 
         corpus = prepare(job.config.data, job.config.model.vocabulary, job.corpus_root)
         return Finished(result=train(job.config, corpus, report))
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        return Failed(reason=reason, traceback=traceback.format_exc())
+        return Failed(reason=described(error), traceback=traceback.format_exc())
 
 
 def _print_to(log: Path) -> None:

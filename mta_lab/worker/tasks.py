@@ -1,10 +1,11 @@
-"""The cells of a sweep with what identifies each, and which of them are missing. Imports nothing heavy."""
+"""The cells of a sweep with what identifies each, and which of them are missing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
+from mta_lab.errors import UserError
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep
 
@@ -23,9 +24,19 @@ def tasks_of(sweep: Sweep, open_corpus: Callable[[Cell], Corpus]) -> list[Task]:
     tasks = []
     for cell in sweep.cells():
         corpus = open_corpus(cell)
+        _check_length(cell, corpus)
         identity = fingerprint(cell.config, corpus.content_hash)
         tasks.append(Task(cell=cell, corpus=corpus, fingerprint=identity))
     return tasks
+
+
+def _check_length(cell: Cell, corpus: Corpus) -> None:
+    """Refuse a context that some domain's text cannot fill, before anything starts."""
+    shortest = min(corpus.domains, key=lambda domain: min(domain.train_tokens, domain.valid_tokens))
+    tokens = min(shortest.train_tokens, shortest.valid_tokens)
+    if tokens <= cell.config.model.context:
+        given = f"model.context: got {cell.config.model.context}"
+        raise UserError(f"{cell.label}: {given}, allowed: fewer than the {tokens} tokens of domain '{shortest.name}'")
 
 
 def missing(tasks: Sequence[Task], records: Records) -> list[Task]:

@@ -73,3 +73,11 @@ def test_dry_run_shows_rows_differences_and_starts_nothing(lab: Command, tmp_pat
     assert "kernel = [4, 9]" in done.out
     assert "10 of 10 cells" in done.out
     assert not list(tmp_path.iterdir())
+
+
+def test_rights_are_shown_before_anything_is_downloaded(lab: Command, tmp_path: Path) -> None:
+    shown = " ".join(lab("data", "show").out.split())
+    assert "not prepared yet" in shown
+    for word in ("public domain", "CC-BY-SA-4.0", "stackexchange", "wikipedia"):
+        assert word in shown
+    assert not list(tmp_path.iterdir())

@@ -29,7 +29,7 @@ MISTAKES = {
     "name in capitals": ("new attention Mine", "a lower-case Python name"),
     "taken name": ("new attention softmax", "exists already"),
     "report of nothing": ("report kernel_sizes", "mta-lab sweep kernel_sizes"),
-    "text not prepared": ("data show", "mta-lab data prepare"),
+    "own text not there": ("data show data.path=.", "holds no DOMAIN.jsonl"),
     "no tracker": ("dashboard", "run a sweep first"),
 }
 

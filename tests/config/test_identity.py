@@ -12,6 +12,7 @@ import pytest
 
 from components import FAMILIES
 from mta_lab.config import Layer, RunConfig, difference, fingerprint, plain, resolve
+from mta_lab.config.identity import modules_of
 from mta_lab.errors import UserError
 from mta_lab.plugins import load_components
 from tests.config.helpers import config, registry_restored
@@ -171,3 +172,12 @@ def test_files_of_one_name_in_two_directories_are_told_apart(tmp_path: Path) -> 
     with registry_restored():
         load_components([tmp_path / "a" / "mine.py", other])
         assert fingerprint(config("attention=mine"), TEXT) == alone
+
+
+def test_code_that_counts_is_that_of_the_components_touched() -> None:
+    differential = modules_of(config("attention=differential"))
+    assert {"components.attention.differential", "components.attention.base"} <= differential
+    assert "components.norms.base" in differential  # lambda_init, a function it imports
+    assert "components.initialise" in differential
+    assert not {"components.registry", "components.norms.gate", "components.score_ops.key_query"} & differential
+    assert "components.score_ops.key_query" in modules_of(config("attention=multi_token"))

@@ -1,6 +1,7 @@
 """What the three formats show: the same numbers, what is missing, and nothing published in a measured place."""
 
 import json
+from html import unescape
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ def shown(table: Table, form: str, width: int = 250) -> str:
     console = Console(file=StringIO(), width=width)
     render(table, form, console)
     assert isinstance(console.file, StringIO)
-    return console.file.getvalue()
+    return unescape(console.file.getvalue()).replace("\xa0", " ")  # svg escapes, and keeps spaces from folding
 
 
 def document(table: Table) -> dict[str, Any]:
