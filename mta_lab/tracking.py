@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Concatenate, ParamSpec
 
-import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from mta_lab.config import RunConfig, flatten, plain
 from mta_lab.errors import described
+from mta_lab.records import Record
 from mta_lab.training.result import Progress
 
 P = ParamSpec("P")
@@ -50,13 +50,11 @@ class Tracker:
     """The MLflow runs of one launch of a sweep."""
 
     def __init__(self, experiment: str, say: Callable[[str], None]) -> None:
-        os.environ.setdefault(
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"
-        )  # a server that is away costs seconds, not minutes
+        # A server that is away then costs seconds, not minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         self.broken = False
-        self.uri = mlflow.get_tracking_uri()
         self._say = say
         self._experiment = experiment
         self._experiment_id = ""
@@ -81,13 +79,22 @@ class Tracker:
     @_tolerant
     def start_cell(self, fingerprint: str, name: str, config: RunConfig, tags: Mapping[str, str]) -> None:
         """Open the run of a cell below the parent run; its flattened configuration becomes the params."""
-        labels = {**tags, MLFLOW_PARENT_RUN_ID: self._parent, MLFLOW_RUN_NAME: name}
-        run_id = self._client.create_run(self._experiment_id, run_name=name, tags=labels).info.run_id
-        params = [Param(key, v if isinstance(v, str) else json.dumps(v)) for key, v in flatten(config).items()]
-        self._client.log_batch(run_id, params=params)
-        self._client.log_dict(run_id, plain(config), "config.yaml")
-        self._runs[fingerprint] = run_id
-        self._pending[fingerprint] = []
+        self._open(fingerprint, name, config, tags)
+
+    @_tolerant
+    def adopt(self, record: Record, name: str, config: RunConfig, tags: Mapping[str, str]) -> None:
+        """Enter a cell that another sweep finished as a run of this one, unless the experiment has it already."""
+        finished = f"attributes.status = 'FINISHED' and tags.fingerprint = '{record.fingerprint}'"
+        if self._client.search_runs([self._experiment_id], finished, max_results=1):
+            return
+        self._open(record.fingerprint, name, config, tags)
+        now = _milliseconds()
+        points = [Metric("train/loss", loss, now, int(step)) for step, loss in record.losses]
+        points += [Metric("val/perplexity", value, now, int(step)) for step, value in record.validations]
+        last = int(record.validations[-1][0])
+        points += [Metric(f"val/perplexity/{domain}", value, now, last) for domain, value in record.domains.items()]
+        self._pending[record.fingerprint] += points
+        self._close(record)
 
     @_tolerant
     def progress(self, fingerprint: str, progress: Progress) -> None:
@@ -103,12 +110,9 @@ class Tracker:
             self._flush(fingerprint)
 
     @_tolerant
-    def end_cell(self, fingerprint: str, metrics: Mapping[str, float]) -> None:
-        """Close the run of a finished cell with its last metrics."""
-        now = _milliseconds()
-        self._pending[fingerprint] += [Metric(key, value, now, 0) for key, value in metrics.items()]
-        self._flush(fingerprint)
-        self._client.set_terminated(self._runs[fingerprint], "FINISHED")
+    def end_cell(self, record: Record) -> None:
+        """Close the run of a finished cell with what its record says of its cost."""
+        self._close(record)
 
     @_tolerant
     def fail_cell(self, fingerprint: str, status: str, traceback: str) -> None:
@@ -123,6 +127,22 @@ class Tracker:
         """Close the launch's parent run, with the table as its note."""
         self._client.log_batch(self._parent, tags=[RunTag(MLFLOW_RUN_NOTE, note)])
         self._client.set_terminated(self._parent, status)
+
+    def _open(self, fingerprint: str, name: str, config: RunConfig, tags: Mapping[str, str]) -> None:
+        labels = {**tags, MLFLOW_PARENT_RUN_ID: self._parent, MLFLOW_RUN_NAME: name}
+        run_id = self._client.create_run(self._experiment_id, run_name=name, tags=labels).info.run_id
+        params = [Param(key, v if isinstance(v, str) else json.dumps(v)) for key, v in flatten(config).items()]
+        self._client.log_batch(run_id, params=params)
+        self._client.log_dict(run_id, plain(config), "config.yaml")
+        self._runs[fingerprint] = run_id
+        self._pending[fingerprint] = []
+
+    def _close(self, record: Record) -> None:
+        now = _milliseconds()
+        cost = ("tokens_per_second", "seconds", "parameters")
+        self._pending[record.fingerprint] += [Metric(key, float(getattr(record, key)), now, 0) for key in cost]
+        self._flush(record.fingerprint)
+        self._client.set_terminated(self._runs[record.fingerprint], "FINISHED")
 
     def _flush(self, fingerprint: str) -> None:
         points = self._pending[fingerprint]

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "data": {"config", "errors"},
     "training": {"components", "config", "data", "errors", "model"},
     "scheduling": {"config", "errors"},
-    "tracking": {"config", "errors", "training"},  # training's result types only: see the test below
+    "tracking": {"config", "errors", "records", "training"},  # training's result types only: see the test below
     "worker": {"config", "data", "errors", "plugins", "provenance", "records", "sweep"}
     | {"training", "scheduling", "tracking"},
     "report": {"config", "errors", "model", "records", "sweep"},

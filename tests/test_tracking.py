@@ -8,6 +8,7 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from mta_lab.config import Layer, RunConfig, flatten, plain, resolve, scale_layer
+from mta_lab.records import Record
 from mta_lab.tracking import Tracker
 from mta_lab.training import Progress, Validation
 
@@ -24,6 +25,23 @@ def validation(step: int, *perplexities: float) -> Progress:
     return Progress(step=step, loss=1.0, validation=Validation(step=step, domains=domains))
 
 
+def finished(fingerprint: str) -> Record:
+    return Record(
+        fingerprint=fingerprint,
+        config={},
+        content_hash="text",
+        parameters=1234,
+        perplexity=11.0,
+        domains={"book": 10.0, "c4": 12.0},
+        tokens_per_second=1000.0,
+        seconds=4.0,
+        losses=[[10, 5.0], [20, 4.0]],
+        validations=[[10, 21.0], [20, 11.0]],
+        run_id="",
+        provenance={},
+    )
+
+
 def ended_launch(said: list[str]) -> Tracker:
     """A launch of four cells: one finished, one failed, one interrupted, one baseline."""
     tracker = Tracker("table", said.append)
@@ -36,10 +54,10 @@ def ended_launch(said: list[str]) -> Tracker:
         if step % 10 == 0:
             tracker.progress("a", validation(step, 30.0 - step, 32.0 - step))
     tracker.progress("b", Progress(step=5, loss=7.0))  # not yet written when the cell fails
-    tracker.end_cell("a", {"tokens_per_second": 1000.0, "seconds": 4.0, "parameters": 1234})
+    tracker.end_cell(finished("a"))
     tracker.fail_cell("b", "FAILED", "Traceback: boom")
     tracker.fail_cell("c", "KILLED", "interrupted")
-    tracker.end_cell("d", {"seconds": 3.0})
+    tracker.end_cell(finished("d"))
     tracker.end("FAILED", "| row | mean |")
     return tracker
 
@@ -175,9 +193,32 @@ def test_a_store_that_breaks_in_the_middle_is_said_once(tmp_path: Path, monkeypa
     tracker.start_cell("a", "cell", config("softmax"), TAGS)
     break_store(tmp_path)
     tracker.progress("a", Progress(step=1, loss=2.0))
-    tracker.end_cell("a", {"seconds": 1.0})
+    tracker.end_cell(finished("a"))
     tracker.start_cell("b", "cell", config("softmax"), TAGS)
     tracker.progress("b", validation(10, 3.0, 4.0))
     tracker.fail_cell("b", "FAILED", "boom")
     tracker.end("FAILED", "")
     assert len(said) == 1
+
+
+def test_a_cell_of_another_sweep_is_entered_once_with_its_curves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    said: list[str] = []
+    for _ in range(2):
+        tracker = Tracker("table", said.append)
+        tracker.start("table nano", {})
+        tracker.adopt(finished("f"), "softmax seed 0", config("softmax"), {**TAGS, "fingerprint": "f"})
+    assert said == []
+    client = MlflowClient()
+    (run,) = runs(client, "tags.fingerprint = 'f'")
+    assert run.info.status == "FINISHED"
+    assert run.data.params["attention.name"] == "softmax"
+    assert [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, "val/perplexity")] == [
+        (10, 21.0),
+        (20, 11.0),
+    ]
+    assert run.data.metrics["val/perplexity/c4"] == 12.0
+    assert run.data.metrics["tokens_per_second"] == 1000.0

@@ -1,19 +1,16 @@
 """One launch of a sweep: finds what is missing, hands it to workers, records and tracks what comes back."""
 
-import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Protocol
 
 from mta_lab.config import component_code, plain
 from mta_lab.errors import UserError
 from mta_lab.provenance import commit, provenance
 from mta_lab.records import Failure, Record, Records
 from mta_lab.sweep import Sweep
+from mta_lab.worker.guards import Interrupt, only_launch
 from mta_lab.worker.messages import Advanced, Died, Failed, Finished, Job
 from mta_lab.worker.pool import Pool
 from mta_lab.worker.tasks import Task, missing
@@ -56,7 +53,7 @@ def launch(
     Finished cells are never trained again; failed ones are tried anew. `note` makes the table that MLflow shows on
     the launch's parent run. Interrupted, everything finished is kept, and the same launch goes on from there.
     """
-    with _only_launch(records.directory):
+    with only_launch(records.directory):
         pending = deque(missing(tasks, records))
         if not pending:
             return
@@ -65,52 +62,8 @@ def launch(
             from mta_lab.tracking import Tracker
 
             study = Study(records.directory / "optuna.journal", f"{sweep.name}-{sweep.scale}", observer.say)
-            for task in tasks:
-                if record := records.finished(task.fingerprint):
-                    study.adopt(task.fingerprint, task.cell.row, task.cell.seed, record.perplexity)
             tracker = Tracker(sweep.name, observer.say)
-            _Launch(sweep, pending, records, corpus_root, observer, pool, study, tracker).run(note)
-
-
-@contextmanager
-def _only_launch(directory: Path) -> Iterator[None]:
-    """Hold the results directory, or say that another launch does: both would train the same cells."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(directory / "launch.lock")
-        lock.acquire(blocking=False)
-    except Timeout:
-        where = "wait for it, or start in another directory"
-        raise UserError(f"{directory}: another sweep is running here; {where}") from None
-    except OSError as error:
-        raise UserError(f"{directory}: cannot be written: {error.strerror}") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-class _Interrupt:
-    """Ctrl-C or SIGTERM is noted and answered between two messages, never in the middle of writing a result down.
-
-    The second one raises KeyboardInterrupt at once.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: object) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
+            _Launch(sweep, pending, records, corpus_root, observer, pool, study, tracker).run(tasks, note)
 
 
 class _Launch:
@@ -133,13 +86,14 @@ class _Launch:
         self.ready: set[int] = set()
         self.failures = 0
 
-    def run(self, note: Callable[[], str]) -> None:
+    def run(self, tasks: Sequence[Task], note: Callable[[], str]) -> None:
         """Train everything pending, inside a parent run of MLflow's that ends with the table as its note."""
         sweep = self.sweep
         tags = {"sweep": sweep.name, "scale": sweep.scale, "commit": commit()}
         self.tracker.start(f"{sweep.name} {sweep.scale}", tags)
         try:
-            with _Interrupt() as interrupt:
+            with Interrupt() as interrupt:
+                self._adopt_finished(tasks)
                 self._until_done(interrupt)
         except BaseException:
             self._give_back()
@@ -147,7 +101,14 @@ class _Launch:
             raise
         self.tracker.end("FAILED" if self.failures else "FINISHED", note())
 
-    def _until_done(self, interrupt: _Interrupt) -> None:
+    def _adopt_finished(self, tasks: Sequence[Task]) -> None:
+        """Enter cells that were finished before, by another sweep perhaps, into this sweep's study and experiment."""
+        for task in tasks:
+            if record := self.records.finished(task.fingerprint):
+                self.study.adopt(task.fingerprint, task.cell.row, task.cell.seed, record.perplexity)
+                self.tracker.adopt(record, task.cell.label, task.cell.config, self._tags(task))
+
+    def _until_done(self, interrupt: Interrupt) -> None:
         """Answer the workers until nothing is pending and nothing runs; asked to stop, raise KeyboardInterrupt."""
         for worker, message in self.pool.messages():
             if isinstance(message, Advanced):
@@ -216,8 +177,7 @@ class _Launch:
         self.observer.ended(worker, task, record)
         self._start_next(worker)  # before the copies for Optuna and MLflow are written: no worker waits for those
         self.study.finish(task.fingerprint, record.perplexity)
-        speed = {"tokens_per_second": result.tokens_per_second, "seconds": result.seconds}
-        self.tracker.end_cell(task.fingerprint, {**speed, "parameters": result.parameters})
+        self.tracker.end_cell(record)
 
     def _buried(self, worker: int, message: Died) -> None:
         if worker in self.running:

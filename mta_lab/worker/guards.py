@@ -1,0 +1,52 @@
+"""Two guards of a launch: no other beside it, and no interrupt in the middle of writing a result down."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from mta_lab.errors import UserError
+
+
+@contextmanager
+def only_launch(directory: Path) -> Iterator[None]:
+    """Hold the results directory, or say that another launch does: both would train the same cells."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(directory / "launch.lock")
+        lock.acquire(blocking=False)
+    except Timeout:
+        where = "wait for it, or start in another directory"
+        raise UserError(f"{directory}: another sweep is running here; {where}") from None
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be written: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Interrupt:
+    """Ctrl-C or SIGTERM is noted and answered between two messages, never in the middle of writing a result down.
+
+    The second one raises KeyboardInterrupt at once.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
