@@ -145,8 +145,8 @@ def test_runs_are_found_by_a_setting(launch: "tuple[MlflowClient, Tracker]") -> 
 def test_a_second_launch_goes_into_the_same_experiment(
     launch: "tuple[MlflowClient, Tracker]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, first = launch
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", first.uri)
+    client, _ = launch
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     second = Tracker("table", pytest.fail)
     second.start("again", {})
     second.end("FINISHED", "")
