@@ -106,9 +106,14 @@ def _row(
     )
 
 
+def _threads(record: Record) -> str:
+    threads = record.provenance["threads"]
+    return f"{threads} thread{'s' if threads != 1 else ''}"
+
+
 def _provenance(records: Sequence[Record]) -> tuple[str, ...]:
     places = {
-        f"{record.provenance['machine']}, {record.provenance['threads']} threads a run, "
+        f"{record.provenance['machine']}, {_threads(record)} a run, "
         f"torch {record.provenance['torch']}, commit {record.provenance['commit']}"
         for record in records
     }
