@@ -128,7 +128,9 @@ def _cells(table: Table, row: TableRow) -> list[str]:
         _or_dash(row.mean, lambda mean: f"{mean:.2f}"),
         _delta_cell(table, row),
         _or_dash(row.published, lambda value: f"{value:.2f}"),
-        "baseline" if row.name == table.sweep.baseline else _or_dash(row.published_delta, lambda d: f"{d:+.2%}"),
+        "baseline"
+        if row.published and row.name == table.sweep.baseline
+        else _or_dash(row.published_delta, lambda delta: f"{delta:+.2%}"),
         _or_dash(row.tokens_per_second, lambda speed: f"{speed:,.0f}"),
     ]
 
