@@ -22,6 +22,7 @@ def commit() -> str:
     """The commit this package is checked out at, `+` behind it if files differ; its version outside a checkout."""
     here = Path(__file__).parent
     try:
+        _git(here, "ls-files", "--error-unmatch", Path(__file__).name)  # fails where installed into another checkout
         found = _git(here, "rev-parse", "--short=12", "HEAD")
         return found + ("+" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
