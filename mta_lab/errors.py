@@ -4,6 +4,7 @@ The command line prints its message on one line and exits with 2, without a trac
 """
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 
@@ -14,6 +15,12 @@ class UserError(Exception):
 def described(error: BaseException) -> str:
     """An exception as one line: its type and the first line of what it says."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def place(error: BaseException) -> str:
+    """Where an exception was raised, as `file:line`."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:

@@ -90,6 +90,8 @@ class Records:
             return what(**json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            raise UserError(f"{self.directory}: is not a directory; move it away or start elsewhere") from None
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"{path}: cannot be read ({error}); delete it to run the cell again") from None
 

@@ -112,7 +112,7 @@ def bench(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: C
 
 
 @app.command()
-def dashboard(port: Annotated[int, typer.Option(help="port on 127.0.0.1")] = 5000) -> None:
+def dashboard(port: Annotated[int, typer.Option(min=1, max=65535, help="port on 127.0.0.1")] = 5000) -> None:
     """Open MLflow's pages over the runs on 127.0.0.1."""
     from mta_lab.cli import single
 

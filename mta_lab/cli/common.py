@@ -11,4 +11,4 @@ LOG_WIDTH = 140  # characters, where there is no terminal to ask
 
 def make_console() -> Console:
     """The console on stdout, wide enough for a table when it goes to a file or a pipe."""
-    return Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False, markup=False)

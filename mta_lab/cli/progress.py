@@ -19,8 +19,8 @@ def observer_for(console: Console, tasks: Sequence[Task]) -> Iterator[Observer]:
     if not console.is_terminal:
         yield Lines(console, tasks)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
+    cell, note = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
+    with Progress(cell, BarColumn(), MofNCompleteColumn(), note, TimeElapsedColumn(), console=console) as bars:
         yield Bars(bars, tasks)
 
 
@@ -37,9 +37,18 @@ class Clock:
         """The first cell has started: workers are warm, and time counts from here."""
         self._started = self._started or time.monotonic()
 
+    def end(self, worker: int, task: Task, result: Record | Failure) -> None:
+        """Count a finished cell's steps; those of a failed one are no longer to do, and say nothing of the speed."""
+        steps = task.cell.config.training.steps
+        self.running.pop(worker, None)
+        if isinstance(result, Failure):
+            self.total -= steps
+        else:
+            self.ended += steps
+
     @property
     def done(self) -> int:
-        """Steps done, of finished, failed and running cells."""
+        """Steps done, of finished and running cells."""
         return self.ended + sum(self.running.values())
 
     def left(self) -> str:
@@ -75,8 +84,7 @@ class Lines:
 
     def ended(self, worker: int, task: Task, result: Record | Failure) -> None:
         self._ended += 1
-        self._clock.running.pop(worker, None)
-        self._clock.ended += task.cell.config.training.steps
+        self._clock.end(worker, task, result)
         self.say(f"worker {worker}: {outcome(task, result)}; {self._ended}/{self._cells} cells, {self._clock.left()}")
 
 
@@ -106,14 +114,13 @@ class Bars:
 
     def ended(self, worker: int, task: Task, result: Record | Failure) -> None:
         self._ended += 1
-        self._clock.running.pop(worker, None)
-        self._clock.ended += task.cell.config.training.steps
+        self._clock.end(worker, task, result)
         self.say(outcome(task, result))
         self._show_all()
 
     def _show_all(self) -> None:
         note = f"{self._ended}/{self._cells} cells, {self._clock.left()}"
-        self._bars.update(self._all, completed=self._clock.done, note=note)
+        self._bars.update(self._all, total=self._clock.total, completed=self._clock.done, note=note)
 
 
 def outcome(task: Task, result: Record | Failure) -> str:

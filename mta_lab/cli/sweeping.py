@@ -81,7 +81,8 @@ def show_report(plan: Plan, form: str) -> None:
     tasks = _tasks_at_hand(plan)
     if tasks is None:
         raise UserError(
-            f"{plan.given}: nothing is finished here, its text is not even prepared; run `mta-lab sweep {plan.given}`"
+            f"{plan.given}: its text is not prepared here, so what is finished cannot be told; "
+            f"`mta-lab sweep {plan.given}` prepares it and trains what is missing"
         )
     _print_table(plan, tasks, make_console(), form)
 

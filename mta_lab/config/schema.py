@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 
 from components.attention import AttentionConfig, Softmax
+from mta_lab.errors import described, place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +112,8 @@ class RunConfig:
             self.attention_modules()
         except ValueError as error:
             raise ValueError(f"attention: {error}") from error
+        except Exception as error:  # a fault in a component's own code
+            raise ValueError(f"attention: {described(error)} ({place(error)})") from error
 
     def attention_modules(self) -> list[torch.nn.Module]:
         """The attention of every layer, on the meta device: no memory, but every check of the variant runs."""

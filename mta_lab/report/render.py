@@ -11,6 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from mta_lab.records import RESULTS
 from mta_lab.report.table import Table, TableRow
 
 FORMATS = ("rich", "markdown", "svg", "json")
@@ -28,12 +29,12 @@ def render(table: Table, form: str, console: Console) -> None:
 
 def rich_table(table: Table) -> RenderableType:
     """The table for a terminal, its notes below."""
-    drawn = RichTable(title=f"{table.sweep.title} ({table.sweep.scale})", box=SIMPLE_HEAD)
+    drawn = RichTable(title=Text(f"{table.sweep.title} ({table.sweep.scale})"), box=SIMPLE_HEAD)
     for index, name in enumerate(HEADER):
         drawn.add_column(name, justify="left" if index == 0 else "right")
     for row in table.rows:
         style = "bold" if table.resolved(row) else "none" if row.name == table.sweep.baseline else "dim"
-        drawn.add_row(*_cells(table, row), style=style)
+        drawn.add_row(*map(Text, _cells(table, row)), style=style)  # Text: brackets in a name are no markup
     return Group(drawn, *(Text(note, style="dim") for note in notes(table)))
 
 
@@ -41,7 +42,8 @@ def markdown(table: Table) -> str:
     """The table as GitHub-flavoured Markdown."""
     lines = [f"### {table.sweep.title} ({table.sweep.scale})", "", "| " + " | ".join(HEADER) + " |"]
     lines.append("|" + "|".join([":--"] + ["--:"] * (len(HEADER) - 1)) + "|")
-    lines += ["| " + " | ".join(_cells(table, row)) + " |" for row in table.rows]
+    cells = [[cell.replace("|", "\\|") for cell in _cells(table, row)] for row in table.rows]
+    lines += ["| " + " | ".join(row) + " |" for row in cells]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes(table))])
 
 
@@ -113,7 +115,10 @@ def notes(table: Table) -> list[str]:
     total = len(table.rows) * len(sweep.seeds)
     if table.finished < total:
         lines.append(f"{table.finished} of {total} cells finished; a mean is over those of its row.")
-    lines += [f"Failed: {failure.label}: {failure.reason}" for failure in table.failures]
+    lines += [
+        f"Failed: {failure.label}: {failure.reason}; traceback in {RESULTS}/failed/{failure.fingerprint}.json"
+        for failure in table.failures
+    ]
     return lines + [f"Measured on {place}." for place in table.provenance]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from mta_lab.errors import described
+from mta_lab.errors import described, place
 from mta_lab.worker.messages import Advanced, Failed, Finished, Job, Message, Ready
 
 
@@ -46,7 +46,7 @@ def _run(job: Job, connection: "Connection[Message, Job]") -> Finished | Failed:
         corpus = prepare(job.config.data, job.config.model.vocabulary, job.corpus_root)
         return Finished(result=train(job.config, corpus, report))
     except Exception as error:
-        return Failed(reason=described(error), traceback=traceback.format_exc())
+        return Failed(reason=f"{described(error)} ({place(error)})", traceback=traceback.format_exc())
 
 
 def _print_to(log: Path) -> None:

@@ -1,5 +1,6 @@
-"""What the three formats show: the same numbers, what is missing, and nothing published in a measured place."""
+"""What the four formats show: the same numbers, what is missing, and nothing published in a measured place."""
 
+import dataclasses
 import json
 from html import unescape
 from io import StringIO
@@ -134,3 +135,10 @@ def test_json_of_equal_results_is_json(tmp_path: Path) -> None:
 def test_brackets_are_no_markup(form: str, tmp_path: Path) -> None:
     failed = table_of(tmp_path, {"softmax": {0: 30.0}}, {("wide", 0): "got [red] [/none]"})
     assert "got [red] [/none]" in shown(failed, form)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_odd_row_names_are_shown_as_they_are(form: str, tmp_path: Path) -> None:
+    table = table_of(tmp_path, {"softmax": {0: 30.0}})
+    rows = (dataclasses.replace(table.rows[0], name="[/x] [red]é[/red]"), *table.rows[1:])
+    assert "[/x] [red]é[/red]" in shown(dataclasses.replace(table, rows=rows), form).replace("\\u00e9", "é")

@@ -1,4 +1,5 @@
 import json
+import re
 from collections import Counter
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -64,7 +65,7 @@ def test_good_cells_finish_beside_bad_ones(first: Launched) -> None:
 
 def test_a_component_that_raises_is_recorded_with_its_traceback(first: Launched) -> None:
     for failure in failures(first, "raising"):
-        assert failure.reason == "RuntimeError: the mood is bad"
+        assert re.fullmatch(r"RuntimeError: the mood is bad \(.*moody\.py:31\)", failure.reason)
         assert "moody.py" in failure.traceback
         assert "in attend" in failure.traceback
         assert Failure(**json.loads(json.dumps(vars(failure)))) == failure
