@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def published_value(reference: str, quantity: str, where: str) -> float | None:
         return None
     if not isinstance(reference, str):
         raise UserError(f"{where}: published: got {reference!r}, allowed: a row of the paper ledger, like table5.11")
-    ledger = _yaml(SHIPPED / f"{LEDGER}.yaml", f"sweeps/{LEDGER}.yaml")
+    ledger = _ledger()
     table, _, row = reference.partition(".")
     rows = {str(key): value for key, value in ledger.get(table, {}).items()}
     value = rows.get(row, {}).get(quantity)
@@ -156,6 +157,11 @@ def published_value(reference: str, quantity: str, where: str) -> float | None:
             f"{where}: published: '{reference}' has no {quantity} in the paper ledger{nearest(reference, known)}"
         )
     return float(value)
+
+
+@cache
+def _ledger() -> Mapping[str, Any]:
+    return _yaml(SHIPPED / f"{LEDGER}.yaml", f"sweeps/{LEDGER}.yaml")
 
 
 def _refuse_reserved(layers: Sequence[Layer]) -> None:

@@ -4,8 +4,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
@@ -18,6 +18,9 @@ from mta_lab.plugins import load_components
 from mta_lab.records import Record, Records
 from mta_lab.sweep import Cell, Row, Sweep, load_sweep
 from mta_lab.worker.tasks import Task, missing, tasks_of
+
+if TYPE_CHECKING:
+    from mta_lab.report import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
                     components=components,
                     corpus_root=CORPORA,
                     observer=observer,
-                    note=lambda: _text(plan, tasks, "markdown"),
+                    note=lambda: _markdown(plan, tasks),
                 )
         except KeyboardInterrupt:
             _print_table(plan, tasks, console, "rich")
@@ -108,11 +111,12 @@ def show_plan(plan: Plan) -> None:
         differs = "\n".join(own) or "-"
         which = "seeds " + ", ".join(map(str, seeds)) if seeds else "finished"
         table.add_row(row.name, which, differs, f"{count_parameters(row.config):,}", _duration(seconds))
-    make_console().print(table)
+    console = make_console()
+    console.print(table)
     if shared:
         settings = "; ".join(f"{key} = {value}" for key, value in shared.items())
-        make_console().print(f"Every row but {sweep.baseline} also sets: {settings}", markup=False, highlight=False)
-    make_console().print(f"In all, one worker's time: {_duration(total)} (from recorded runs of the same model)")
+        console.print(f"Every row but {sweep.baseline} also sets: {settings}")
+    console.print(f"In all, one worker's time: {_duration(total)} (from recorded runs of the same model)")
 
 
 def _shared_difference(sweep: Sweep) -> dict[str, object]:
@@ -169,18 +173,22 @@ def _opener(open_one: Callable[[Cell], Corpus]) -> Callable[[Cell], Corpus]:
 
 
 def _print_table(plan: Plan, tasks: Sequence[Task], console: Console, form: str) -> None:
-    from mta_lab.report import build_table, render
+    from mta_lab.report import render  # slow to import, and workers should start before it
 
-    render(
-        build_table(plan.sweep, {(t.cell.row, t.cell.seed): t.fingerprint for t in tasks}, plan.records), form, console
-    )
+    render(_table(plan, tasks), form, console)
 
 
-def _text(plan: Plan, tasks: Sequence[Task], form: str) -> str:
-    console = Console(file=StringIO(), width=200)
-    _print_table(plan, tasks, console, form)
-    assert isinstance(console.file, StringIO)
-    return console.file.getvalue()
+def _markdown(plan: Plan, tasks: Sequence[Task]) -> str:
+    from mta_lab.report import markdown
+
+    return markdown(_table(plan, tasks))
+
+
+def _table(plan: Plan, tasks: Sequence[Task]) -> "Table":
+    from mta_lab.report import build_table
+
+    fingerprints = {(task.cell.row, task.cell.seed): task.fingerprint for task in tasks}
+    return build_table(plan.sweep, fingerprints, plan.records)
 
 
 def _duration(seconds: float | None) -> str:

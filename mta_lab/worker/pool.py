@@ -66,10 +66,9 @@ class Pool:
         process = self._context.Process(
             target=work, args=(theirs, self._components, self.threads, log), name=f"mta-lab worker {index}", daemon=True
         )
-        os.environ.update(MALLOC)  # read by the child's C library before its first line of Python
+        for name, value in MALLOC.items():  # read by the child's C library before its first line of Python
+            os.environ.setdefault(name, value)
         process.start()
-        for name in MALLOC:
-            del os.environ[name]
         theirs.close()
         return process, ours
 
