@@ -1,6 +1,7 @@
 """Attention variants, one file each."""
 
 from components.attention.base import Attention, AttentionConfig, Rotary, rotary_table
+from components.attention.core import CoreAttention, CoreConfig
 from components.attention.differential import Differential
 from components.attention.multi_token import MultiToken
 from components.attention.softmax import Softmax
@@ -9,6 +10,8 @@ from components.attention.talking_heads import TalkingHeads
 __all__ = [
     "Attention",
     "AttentionConfig",
+    "CoreAttention",
+    "CoreConfig",
     "Differential",
     "MultiToken",
     "Rotary",

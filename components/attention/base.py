@@ -10,6 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from components.kernels.choice import Choice
 from components.registry import Component, ComponentError
 
 Rotary = tuple[Tensor, Tensor]
@@ -48,6 +49,8 @@ class Attention(nn.Module):
             raise ComponentError(f"heads: got {heads}, allowed: a divisor of the width {width}")
         self.heads = heads
         self.dropout = dropout
+        self.ran: Choice | None = None
+        """what computed the last forward"""
         self.query = nn.Linear(width, width, bias=False)
         self.key = nn.Linear(width, width, bias=False)
         self.value = nn.Linear(width, width, bias=False)
@@ -61,9 +64,14 @@ class Attention(nn.Module):
         )
         if rotary is not None:
             query_BMTd, key_BMTd = rotate(query_BMTd, rotary), rotate(key_BMTd, rotary)
+        self.ran = self.implementation(query_BMTd.device, query_BMTd.dtype)
         y_BMTd = self.attend(query_BMTd, key_BMTd, value_BMTd)
         out_BTD: Tensor = self.output(y_BMTd.transpose(1, 2).flatten(2))
         return out_BTD
+
+    def implementation(self, device: torch.device, dtype: torch.dtype) -> Choice:
+        """What computes `attend` for queries of that device and dtype, and why."""
+        return Choice("own", "the variant computes attention itself")
 
     @abstractmethod
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
@@ -82,8 +90,3 @@ def rotate(x_BMTd: Tensor, rotary: Rotary) -> Tensor:
     cosine, sine = (table.to(x_BMTd.dtype) for table in rotary)
     first, second = x_BMTd.chunk(2, dim=-1)
     return torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=-1)
-
-
-def visible_keys(tokens: int, device: torch.device) -> Tensor:
-    """The causal mask: [Q, K], true where key j is not after query i."""
-    return torch.ones(tokens, tokens, dtype=torch.bool, device=device).tril()

@@ -1,4 +1,7 @@
-"""Differential attention (Ye et al. 2024, 2410.05258): the difference of two softmax maps."""
+"""Differential attention (Ye et al. 2024, 2410.05258): the difference of two softmax maps.
+
+Shapes: B batch, M heads, T tokens, Q query position, K key position, d head width.
+"""
 
 from typing import ClassVar
 
@@ -6,56 +9,83 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.attention.base import Attention, AttentionConfig, visible_keys
+from components.attention.core import CoreAttention, CoreConfig
 from components.initialise import Draw, default_stream
-from components.norms.base import NORM_EPS, lambda_init
+from components.norms.base import ScaledRMSNorm, lambda_init
 from components.registry import ComponentError, register
+from components.score_ops.base import ScoreOp, Stage
 
 
 @register("attention", "differential")
-class Differential(AttentionConfig):
+class Differential(CoreConfig):
     """The difference of two softmax maps, half as many heads of twice the value width (2410.05258)."""
 
     exempt: ClassVar[dict[str, str]] = {"identity": "lambda starts above zero and the output is always normalised"}
 
     def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
-        return DifferentialAttention(width=width, heads=heads, layer=layer, dropout=self.dropout)
-
-
-class DifferentialAttention(Attention):
-    """A = softmax(first half) - lambda softmax(second half); RMSNorm over 2d, times (1 - lambda_init)."""
-
-    lambda_vectors = ("lambda_query_1", "lambda_key_1", "lambda_query_2", "lambda_key_2")
-
-    def __init__(self, *, width: int, heads: int, layer: int, dropout: float) -> None:
-        super().__init__(width=width, heads=heads, dropout=dropout)
         if heads % 2:
             raise ComponentError(f"heads: got {heads}, allowed: an even number (differential pairs them)")
-        head_width = width // heads
+        difference = PairDifference(heads=heads, width=width // heads, layer=layer, dropout=self.dropout)
+        return CoreAttention(
+            width=width,
+            heads=heads,
+            dropout=0.0,  # the operation drops weights: the two heads of a pair share one map
+            impl=self.impl,
+            pre_softmax=(),
+            post_softmax=(difference,),
+            norm=PairNorm(width=width // heads, layer=layer),
+        )
+
+
+class PairDifference(ScoreOp):
+    """A = A_1 - lambda A_2 of the two maps of a pair of heads, for both: each weighs its half of the wide value.
+
+    lambda = exp(lq1 . lk1) - exp(lq2 . lk2) + lambda_init(l), four vectors of a head's width for the layer.
+    """
+
+    earlier_queries = 0
+    pointwise = True
+    vectors = ("lambda_query_1", "lambda_key_1", "lambda_query_2", "lambda_key_2")
+
+    def __init__(self, *, heads: int, width: int, layer: int, dropout: float) -> None:
+        super().__init__()
+        self.pairs = heads // 2
         self.lambda_init = lambda_init(layer)
-        for name in self.lambda_vectors:
-            self.register_parameter(name, nn.Parameter(torch.empty(head_width)))
-        self.norm = nn.RMSNorm(2 * head_width, eps=NORM_EPS)
+        self.dropout = dropout
+        for name in self.vectors:
+            self.register_parameter(name, nn.Parameter(torch.empty(width)))
         self.initialise(default_stream)
 
     def initialise(self, draw: Draw) -> None:
         """N(0, 0.1) for the four lambda vectors, as in section 2.1 of the paper."""
-        for name in self.lambda_vectors:
+        for name in self.vectors:
             nn.init.normal_(self.get_parameter(name), std=0.1, generator=draw(name))
 
-    def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
-        tokens, head_width = query_BMTd.shape[-2:]
-        visible_QK = visible_keys(tokens, query_BMTd.device)
-        scores_BMQK = query_BMTd @ key_BMTd.transpose(-1, -2) * head_width**-0.5
-        weights_BMQK = scores_BMQK.masked_fill(~visible_QK, float("-inf")).softmax(-1)
-        first_BMQK, second_BMQK = weights_BMQK[:, 0::2], weights_BMQK[:, 1::2]
-        weights_BMQK = first_BMQK - self.difference_weight() * second_BMQK
-        weights_BMQK = F.dropout(weights_BMQK, self.dropout, self.training)
-        wide_value_BMTd = torch.cat((value_BMTd[:, 0::2], value_BMTd[:, 1::2]), dim=-1)
-        y_BMTd: Tensor = self.norm(weights_BMQK @ wide_value_BMTd) * (1.0 - self.lambda_init)
-        return y_BMTd
+    def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
+        """Subtract in pairs, drop weights of the difference, and give it to both heads of the pair."""
+        difference_BMQK = scores_BMQK[:, 0::2] - self.difference_weight() * scores_BMQK[:, 1::2]
+        difference_BMQK = F.dropout(difference_BMQK, self.dropout, self.training)
+        return difference_BMQK.repeat_interleave(2, dim=1)
+
+    def stage(self) -> Stage | None:
+        """The matrix [[1, -lambda], [1, -lambda]] of each pair; a fused kernel cannot drop for a pair."""
+        if self.dropout:
+            return None
+        weight = self.difference_weight()
+        row = torch.stack((torch.ones_like(weight), -weight))
+        return Stage("mix", row.expand(self.pairs, 2, 2))
 
     def difference_weight(self) -> Tensor:
-        """lambda = exp(lq1 . lk1) - exp(lq2 . lk2) + lambda_init(l)."""
-        query_1, key_1, query_2, key_2 = (self.get_parameter(name) for name in self.lambda_vectors)
+        query_1, key_1, query_2, key_2 = (self.get_parameter(name) for name in self.vectors)
         return (query_1 @ key_1).exp() - (query_2 @ key_2).exp() + self.lambda_init
+
+
+class PairNorm(ScaledRMSNorm):
+    """Joins the two halves of each wide head, then RMSNorm over its 2d channels, times 1 - lambda_init(l)."""
+
+    def __init__(self, *, width: int, layer: int) -> None:
+        super().__init__(2 * width, 1.0 - lambda_init(layer))
+
+    def forward(self, y_BMTd: Tensor) -> Tensor:
+        """[B, M, T, d] -> [B, M / 2, T, 2d]."""
+        return super().forward(torch.cat((y_BMTd[:, 0::2], y_BMTd[:, 1::2]), dim=-1))

@@ -1,9 +1,11 @@
 """Plain causal softmax attention: the baseline (Vaswani et al. 2017, 1706.03762)."""
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
 from components.attention.base import Attention, AttentionConfig
+from components.kernels import sdpa
+from components.kernels.choice import Choice
 from components.registry import register
 
 
@@ -18,6 +20,9 @@ class Softmax(AttentionConfig):
 class SoftmaxAttention(Attention):
     """softmax(Q K^T / sqrt(d)) V through torch's fused kernel."""
 
+    def implementation(self, device: torch.device, dtype: torch.dtype) -> Choice:
+        return Choice("sdpa", "plain softmax attention")
+
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        return F.scaled_dot_product_attention(query_BMTd, key_BMTd, value_BMTd, dropout_p=dropout, is_causal=True)
+        return sdpa.attend(query_BMTd, key_BMTd, value_BMTd, dropout=dropout)

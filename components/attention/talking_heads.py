@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from components.attention.base import AttentionConfig
+from components.attention.core import CoreConfig
 from components.attention.multi_token import MultiToken
 from components.norms import NoNorm
 from components.registry import register
@@ -10,10 +10,10 @@ from components.score_ops import HeadMixing
 
 
 @register("attention", "talking_heads")
-class TalkingHeads(AttentionConfig):
+class TalkingHeads(CoreConfig):
     """All heads' maps mixed by one matrix before and one after the softmax (2003.02436)."""
 
     def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
         mixing = (HeadMixing(group="all"),)
-        same = MultiToken(dropout=self.dropout, pre_softmax=mixing, post_softmax=mixing, norm=NoNorm())
+        same = MultiToken(dropout=self.dropout, impl=self.impl, pre_softmax=mixing, post_softmax=mixing, norm=NoNorm())
         return same.build(width=width, heads=heads, layer=layer, layers=layers)

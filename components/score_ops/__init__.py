@@ -1,7 +1,7 @@
 """Operations on the attention map, before or after the softmax, one file each."""
 
-from components.score_ops.base import ScoreOpConfig, layers_of
+from components.score_ops.base import ScoreOp, ScoreOpConfig, Stage, layers_of
 from components.score_ops.head_mixing import HeadMixing
 from components.score_ops.key_query import KeyQuery
 
-__all__ = ["HeadMixing", "KeyQuery", "ScoreOpConfig", "layers_of"]
+__all__ = ["HeadMixing", "KeyQuery", "ScoreOp", "ScoreOpConfig", "Stage", "layers_of"]

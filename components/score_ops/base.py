@@ -6,9 +6,9 @@ Shapes: B batch, M heads, Q query position, K key position.
 import re
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
-from torch import nn
+from torch import Tensor, nn
 
 from components.registry import Component, ComponentError
 
@@ -25,11 +25,10 @@ class ScoreOpConfig(Component, family="score_ops"):
     """layers that carry the operation: 'all', 'none', 'every 4' (layers 3, 7, 11, ...) or a list like [3, 7]"""
 
     @abstractmethod
-    def build(self, *, heads: int) -> nn.Module:
-        """Return a module `(scores_BMQK, visible_QK) -> scores_BMQK`.
+    def build(self, *, heads: int) -> "ScoreOp":
+        """Return the operation for maps of `heads` heads.
 
-        It may leave anything at invisible places (key after query), which the caller masks, but must read nothing
-        there. `visible_QK` is true where the query may see the key.
+        Raises ComponentError where it cannot have that number of heads.
         """
 
     def identity(self) -> Self:
@@ -39,6 +38,47 @@ class ScoreOpConfig(Component, family="score_ops"):
     def on_layer(self, layer: int, layers: int) -> bool:
         """Whether layer `layer` of `layers`, counted from 1, carries this operation."""
         return layer in layers_of(self.layers, layers)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a fused kernel computes in place of an operation's `forward`."""
+
+    kind: Literal["convolve", "convolve_exact", "mix"]
+    """key-query convolution with `double` or `exact` masking, or a matrix over groups of neighbouring heads"""
+    weight: Tensor
+    """[M, c_q, c_k] of a convolution; [G, out, in] of a mix, out = in = M / G; gradients flow through it"""
+
+
+class ScoreOp(nn.Module):
+    """An operation on the attention map: `(scores_BMQK, visible_QK) -> scores_BMQK`.
+
+    The map's rows are neighbouring queries, Q of them and the last one is query K - 1; its columns are the keys from
+    0 to K - 1. `visible_QK` is true where a row's query may see the key. Three rules:
+
+    - Row i reads no row after i, and no key that is invisible to query i. At places invisible to their own row the
+      result may hold anything: the caller masks them.
+    - The rows may be a block of all rows. What the operation reads above the block is then missing and read as zero,
+      which is right for the block that starts with query 0; of a later block the first `earlier_queries` rows come
+      out wrong, and the caller has put that many rows too many on top.
+    - The same input gives the same result: the backward pass may compute it anew.
+    """
+
+    earlier_queries: int | None = None
+    """how many earlier queries' rows a row reads; None is unknown, and the operation needs the whole map"""
+    pointwise: bool = False
+    """whether each place depends on the heads' values at this place alone, invisible places too"""
+    reads_invisible: bool = False
+    """whether row i reads earlier rows at keys visible to query i and not to them: right on raw logits and, if every
+    operation before this one is pointwise, on what these made of them"""
+
+    @abstractmethod
+    def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
+        """Return the changed map, of the same shape."""
+
+    def stage(self) -> Stage | None:
+        """What a fused kernel computes instead, or None where there is no fused form."""
+        return None
 
 
 def layers_of(rule: LayerRule, layers: int) -> frozenset[int]:

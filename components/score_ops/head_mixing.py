@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from components.initialise import Draw, default_stream
 from components.registry import ComponentError, register
-from components.score_ops.base import ScoreOpConfig
+from components.score_ops.base import ScoreOp, ScoreOpConfig, Stage
 
 
 @register("score_ops", "head_mixing")
@@ -21,15 +21,18 @@ class HeadMixing(ScoreOpConfig):
         if self.group != "all" and not (isinstance(self.group, int) and self.group >= 1):
             raise ComponentError(f"group: got {self.group}, allowed: a divisor of the number of heads, or 'all'")
 
-    def build(self, *, heads: int) -> nn.Module:
+    def build(self, *, heads: int) -> ScoreOp:
         group = heads if self.group == "all" else self.group
         if heads % group:
             raise ComponentError(f"group: got {group}, allowed: a divisor of the {heads} heads, or 'all'")
         return HeadMixingMatrix(heads=heads, group=group)
 
 
-class HeadMixingMatrix(nn.Module):
+class HeadMixingMatrix(ScoreOp):
     """One [out, in] matrix a group; the map at (query, key) of a head becomes a mix of its group's maps there."""
+
+    earlier_queries = 0
+    pointwise = True
 
     def __init__(self, *, heads: int, group: int) -> None:
         super().__init__()
@@ -48,3 +51,6 @@ class HeadMixingMatrix(nn.Module):
         maps = scores_BMQK.reshape(batch, groups, group, queries * keys)
         mixed: Tensor = self.matrix @ maps
         return mixed.view_as(scores_BMQK)
+
+    def stage(self) -> Stage:
+        return Stage("mix", self.matrix)

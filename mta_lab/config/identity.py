@@ -43,7 +43,7 @@ def difference(config: RunConfig, base: RunConfig) -> dict[str, Any]:
 _ABSENT = object()
 
 
-ENGINE = 1  # raise it when the decoder, initialisation, batches or training change what a run computes
+ENGINE = 2  # raise it when the decoder, initialisation, batches or training change what a run computes
 
 
 def fingerprint(config: RunConfig, content_hash: str) -> str:
@@ -66,19 +66,24 @@ def component_code(config: RunConfig) -> str:
 def modules_of(config: RunConfig) -> set[str]:
     """The modules that define what the run's attention is made of: configs, torch modules, their bases.
 
-    So do the functions that these import from their own package or from `components`; the registry decides no result.
+    So do the functions and modules that these import from their own package or from `components`, and so on; the
+    registry decides no result.
     """
     classes: set[type] = {type(part) for part in _components(config.attention)}
     classes |= {type(inner) for module in config.attention_modules() for inner in module.modules()}
     modules = {base.__module__ for cls in classes for base in cls.__mro__ if _is_component_code(base.__module__)}
-    return (modules | {name for module in modules for name in _modules_of_functions(module)}) - {"components.registry"}
+    new = modules
+    while new := {name for module in new for name in _imported_by(module)} - modules:
+        modules |= new
+    return modules - {"components.registry"}
 
 
-def _modules_of_functions(module: str) -> set[str]:
-    """Where the functions that `module` imported were defined."""
-    functions = [value for value in vars(sys.modules[module]).values() if inspect.isfunction(value)]
+def _imported_by(module: str) -> set[str]:
+    """The modules that `module` imported from, functions or whole."""
+    values = vars(sys.modules[module]).values()
+    homes = {value.__module__ for value in values if inspect.isfunction(value)}
+    homes |= {value.__name__ for value in values if inspect.ismodule(value)}
     packages = {module.partition(".")[0], "components"}
-    homes = {function.__module__ for function in functions}
     return {home for home in homes if home.partition(".")[0] in packages}
 
 

@@ -3,8 +3,10 @@
 Nothing here comes from `components/`. Autograd runs through the loops and gives reference gradients too.
 
 Notation of arXiv 2504.00927: i, a query position and offset; j, b key position and offset; theta a kernel.
-Shapes: M heads, T tokens, d head width. One sequence at a time. A map is triangular: `S[i][j]` exists for
-j <= i only and is the vector of the M heads' values there, so that no loop can read a key after its query.
+Shapes: M heads, T tokens, d head width. One sequence at a time. A map `S[i][j]` is the vector of the M heads' values
+there. Raw logits are a square, for equation 4 reads an earlier query's logits at later keys; so are mixings of them.
+Convolutions and the softmax return triangles: `S[i][j]` exists for j <= i only, so that nothing after them can read a
+key after its query.
 """
 
 import math
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor
 
 Map = list[list[Tensor]]
-"""S[i][j], j <= i: a vector of M values"""
+"""S[i][j]: a vector of M values"""
 Op = Callable[[Map], Map]
 Norm = Callable[[Tensor], Tensor]
 
@@ -22,15 +24,16 @@ EPS = 1e-5
 
 
 def logits(q_MTd: Tensor, k_MTd: Tensor) -> Map:
-    """Equation 1: S[i, j] = q_i . k_j / sqrt(d), for every key up to its query."""
+    """Equation 1: S[i, j] = q_i . k_j / sqrt(d), for every query and key."""
     tokens, width = q_MTd.shape[1:]
-    return [[(q_MTd[:, i] * k_MTd[:, j]).sum(-1) / math.sqrt(width) for j in range(i + 1)] for i in range(tokens)]
+    return [[(q_MTd[:, i] * k_MTd[:, j]).sum(-1) / math.sqrt(width) for j in range(tokens)] for i in range(tokens)]
 
 
 def softmax(S: Map) -> Map:
     """Equation 1: A[i, j] = exp S[i, j] / sum over j' <= i of exp S[i, j']."""
     A: Map = []
-    for row in S:
+    for i in range(len(S)):
+        row = S[i][: i + 1]
         largest = torch.stack(row).amax(0).detach()
         powers = [(s - largest).exp() for s in row]
         total = torch.stack(powers).sum(0)
@@ -63,6 +66,28 @@ def convolve(S: Map, theta_MAB: Tensor) -> Map:
                 for column, b in enumerate(offsets):
                     if i - a >= 0 and 0 <= j - b <= i - a:
                         terms.append(theta_MAB[:, a, column] * S[i - a][j - b])
+            convolved[i].append(torch.stack(terms).sum(0))
+    return convolved
+
+
+def convolve_exact(S: Map, theta_MAB: Tensor, *, weights: bool = False) -> Map:
+    """Equation 4: S'[i, j] = sum over a, b of theta[a, b] S[i - a, j - b] where 0 <= j - b <= i.
+
+    `weights` are attention weights: a triangle, zero at keys after their query.
+    """
+    c_q, c_k = theta_MAB.shape[1:]
+    offsets = range(-math.floor(c_k / 2), math.ceil(c_k / 2))
+    zero = torch.zeros_like(S[0][0])
+    convolved: Map = []
+    for i in range(len(S)):
+        convolved.append([])
+        for j in range(i + 1):
+            terms = [zero]
+            for a in range(min(c_q, i + 1)):
+                for column, b in enumerate(offsets):
+                    if 0 <= j - b <= i:
+                        s_M = zero if weights and j - b > i - a else S[i - a][j - b]
+                        terms.append(theta_MAB[:, a, column] * s_M)
             convolved[i].append(torch.stack(terms).sum(0))
     return convolved
 

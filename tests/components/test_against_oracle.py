@@ -7,6 +7,7 @@ Shapes: B batch, T tokens, D model width, M heads, d head width.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import get_args
 
 import pytest
 import torch
@@ -23,11 +24,13 @@ from components.attention import (
 )
 from components.norms import Depth, Gate, LayerNorm, NoNorm, NormConfig, Plain
 from components.score_ops import HeadMixing, KeyQuery, ScoreOpConfig
+from components.score_ops.key_query import Mask
 from tests.components import oracle
 
 ROTARY_THETA = 100_000.0
 MIX = HeadMixing()
 KQ = KeyQuery(layers="all", kernel=(2, 9))
+EXACT = KeyQuery(layers="all", kernel=(3, 4), mask="exact")
 ORDERS: dict[str, tuple[tuple[ScoreOpConfig, ...], tuple[ScoreOpConfig, ...]]] = {
     "nothing": ((), ()),
     "pre kq": ((KQ,), ()),
@@ -38,6 +41,10 @@ ORDERS: dict[str, tuple[tuple[ScoreOpConfig, ...], tuple[ScoreOpConfig, ...]]] =
     "post kq head": ((), (KQ, MIX)),
     "post head kq": ((), (MIX, KQ)),
     "both": ((KQ, MIX), (KQ, MIX)),
+    "pre exact": ((EXACT,), ()),
+    "pre head exact": ((MIX, EXACT), ()),
+    "pre exact kq head": ((EXACT, KQ, MIX), ()),
+    "both exact": ((EXACT, MIX), (MIX, EXACT, KQ)),
 }
 NORMS: tuple[NormConfig, ...] = (NoNorm(), Plain(), Depth(), LayerNorm(), Gate())
 VARIANTS: tuple[AttentionConfig, ...] = (Softmax(), MultiToken(), TalkingHeads(), Differential())
@@ -58,12 +65,18 @@ def pre_or_post(place: str, op: ScoreOpConfig) -> MultiToken:
     return MultiToken(pre_softmax=(op,) * (place == "pre"), post_softmax=(op,) * (place == "post"), norm=NoNorm())
 
 
-def oracle_ops(configs: Sequence[ScoreOpConfig], modules: nn.Module, layer: int) -> list[oracle.Op]:
-    """The loops for the operations that should stand in the layer, over the parameters of those that do."""
+def oracle_ops(configs: Sequence[ScoreOpConfig], modules: nn.Module, layer: int, *, weights: bool) -> list[oracle.Op]:
+    """The loops for the operations that should stand in the layer, over the parameters of those that do.
+
+    `weights` says that they act on attention weights, not on logits.
+    """
     ops: list[oracle.Op] = []
     standing = [config for config in configs if config.on_layer(layer, 24)]
     for config, module in zip(standing, modules.children(), strict=True):
-        if config.name == "key_query":
+        if isinstance(config, KeyQuery) and config.mask == "exact":
+            theta_MAB = module.get_parameter("kernel")
+            ops.append(partial(oracle.convolve_exact, theta_MAB=theta_MAB, weights=weights))
+        elif config.name == "key_query":
             ops.append(partial(oracle.convolve, theta_MAB=module.get_parameter("kernel")))
         else:
             ops.append(partial(oracle.mix, matrix_GOI=module.get_parameter("matrix")))
@@ -88,15 +101,16 @@ def oracle_heads(config: AttentionConfig, module: nn.Module, qkv: tuple[Tensor, 
     """One sequence's output of all heads, by the loops, from queries, keys and values [M, T, d]."""
     parameters: dict[str, Tensor] = dict(module.named_parameters())
     if isinstance(config, Differential):
-        lambdas = [parameters[f"lambda_{part}"] for part in ("query_1", "key_1", "query_2", "key_2")]
-        return oracle.differential(*qkv, lambdas_4d=lambdas, weight_2d=parameters["norm.weight"], layer=layer)
+        vectors = ("query_1", "key_1", "query_2", "key_2")
+        lambdas = [parameters[f"post_softmax.0.lambda_{vector}"] for vector in vectors]
+        return oracle.differential(*qkv, lambdas_4d=lambdas, weight_2d=parameters["norm.rms.weight"], layer=layer)
     if isinstance(config, Softmax):
         return oracle.attention(*qkv, norm=oracle.no_norm)
     if isinstance(config, TalkingHeads):
         config = MultiToken(pre_softmax=(MIX,), post_softmax=(MIX,), norm=NoNorm())
     assert isinstance(config, MultiToken)
-    pre = oracle_ops(config.pre_softmax, module.get_submodule("pre_softmax"), layer)
-    post = oracle_ops(config.post_softmax, module.get_submodule("post_softmax"), layer)
+    pre = oracle_ops(config.pre_softmax, module.get_submodule("pre_softmax"), layer, weights=False)
+    post = oracle_ops(config.post_softmax, module.get_submodule("post_softmax"), layer, weights=True)
     return oracle.attention(*qkv, pre=pre, post=post, norm=oracle_norm(config.norm, parameters, layer))
 
 
@@ -159,11 +173,24 @@ def test_order_of_operations(order: str) -> None:
     check(MultiToken(pre_softmax=pre, post_softmax=post, norm=NoNorm()), Shape())
 
 
+@pytest.mark.parametrize("mask", ["double", "exact"])
 @pytest.mark.parametrize("place", ["pre", "post"])
 @pytest.mark.parametrize("tokens", [1, 5, 13])
 @pytest.mark.parametrize("kernel", [(1, 1), (2, 9), (6, 11), (4, 4)], ids=lambda kernel: f"{kernel[0]}x{kernel[1]}")
-def test_key_query_kernel(kernel: tuple[int, int], tokens: int, place: str) -> None:
-    check(pre_or_post(place, KeyQuery(layers="all", kernel=kernel)), Shape(heads=2, tokens=tokens))
+def test_key_query_kernel(kernel: tuple[int, int], tokens: int, place: str, mask: Mask) -> None:
+    check(pre_or_post(place, KeyQuery(layers="all", kernel=kernel, mask=mask)), Shape(heads=2, tokens=tokens))
+
+
+@pytest.mark.parametrize(("place", "same"), [("pre", False), ("post", True)])
+def test_exact_masking_differs_from_double_before_the_softmax_only(place: str, same: bool) -> None:
+    outputs = []
+    for mask in get_args(Mask):
+        torch.manual_seed(3)
+        op = KeyQuery(layers="all", kernel=(3, 4), mask=mask)
+        module = pre_or_post(place, op).build(width=12, heads=2, layer=1, layers=1).double()
+        nn.init.normal_(module.get_parameter(f"{place}_softmax.0.kernel"))
+        outputs.append(module(torch.randn(1, 9, 12, dtype=torch.float64)))
+    assert torch.allclose(*outputs, rtol=0, atol=1e-12) is same
 
 
 @pytest.mark.parametrize("place", ["pre", "post"])

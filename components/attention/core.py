@@ -1,0 +1,79 @@
+"""Attention through the core: operations on the attention map, in whichever implementation runs.
+
+Every variant that says its map as lists of score operations is this class with other lists. The order is data:
+`pre_softmax` acts on the logits, `post_softmax` on the weights, each list from first to last.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+
+from components.attention.base import Attention, AttentionConfig
+from components.kernels.choice import IMPLEMENTATIONS, Choice, Impl, choose, refuse
+from components.registry import ComponentError
+from components.score_ops import ScoreOp
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreConfig(AttentionConfig):
+    """Base of the configs whose attention runs through the core."""
+
+    impl: Impl = "auto"
+    """what computes it: 'eager', 'streaming' (no map stored), 'fused' (compiled, CPU), or 'auto', the best that can"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.impl not in get_args(Impl):
+            raise ComponentError(f"impl: got {self.impl!r}, allowed: {', '.join(get_args(Impl))}")
+
+
+class CoreAttention(Attention):
+    """Equations 1 and 4 to 7 of 2504.00927: logits, operations, softmax, operations, dropout, values, norm."""
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        heads: int,
+        dropout: float,
+        impl: Impl,
+        pre_softmax: Sequence[ScoreOp],
+        post_softmax: Sequence[ScoreOp],
+        norm: nn.Module,
+    ) -> None:
+        super().__init__(width=width, heads=heads, dropout=dropout)
+        self.impl = impl
+        self.pre_softmax = nn.ModuleList(pre_softmax)
+        self.post_softmax = nn.ModuleList(post_softmax)
+        self.norm = norm
+        self._choices: dict[tuple[torch.device, torch.dtype], Choice] = {}
+        for place, ops in (("pre_softmax", pre_softmax), ("post_softmax", post_softmax)):
+            _check_order(place, ops)
+        refuse(impl, [*pre_softmax, *post_softmax])
+
+    def implementation(self, device: torch.device, dtype: torch.dtype) -> Choice:
+        if (device, dtype) not in self._choices:
+            self._choices[device, dtype] = choose(self.impl, [*self.pre_softmax, *self.post_softmax], device, dtype)
+        return self._choices[device, dtype]
+
+    def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
+        core = IMPLEMENTATIONS[self.implementation(query_BMTd.device, query_BMTd.dtype).name]
+        dropout = self.dropout if self.training else 0.0
+        y_BMTd = core(query_BMTd, key_BMTd, value_BMTd, self.pre_softmax, self.post_softmax, dropout=dropout)
+        return self.norm(y_BMTd)  # type: ignore[no-any-return]
+
+
+def _check_order(place: str, ops: Sequence[ScoreOp]) -> None:
+    """Refuse what is no score operation, and one that reads invisible places after one that leaves anything there."""
+    for index, op in enumerate(ops):
+        if not isinstance(op, ScoreOp):
+            raise ComponentError(f"{place}: {type(op).__name__} is no ScoreOp: its `build` must return one")
+        before = [other for other in ops[:index] if not other.pointwise]
+        if op.reads_invisible and before:
+            raise ComponentError(
+                f"{place}: {type(op).__name__} after {type(before[0]).__name__}, which leaves nothing to read at keys "
+                "after the query; allowed: after operations on each place alone, like head_mixing, or mask: double"
+            )

@@ -1,0 +1,4 @@
+"""The attention core, softmax attention with operations on its map, in several implementations that agree.
+
+Each offers `attend(query_BMTd, key_BMTd, value_BMTd, pre, post, *, dropout) -> y_BMTd`; `choice.py` says which runs.
+"""
