@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.attention import rotary_table
+from components.attention import Attention, rotary_table
 from components.initialise import initialise
+from components.kernels.choice import OWN
 from mta_lab.config import RunConfig
 
 NORM_EPS = 1e-5
@@ -82,6 +83,16 @@ def build_model(config: RunConfig, seed: int) -> Decoder:
     model = Decoder(config)
     initialise(model, seed)
     return model
+
+
+def implementations(model: Decoder) -> dict[str, str]:
+    """What computed the attention in the last forward: the implementations' names, sorted, and why each ran."""
+    reasons: dict[str, list[str]] = {}
+    for block in model.blocks:
+        ran = [part.ran for part in block.modules() if isinstance(part, Attention) and part.ran]
+        for choice in ran or [OWN]:
+            reasons.setdefault(choice.name, []).append(choice.reason)
+    return {name: "; ".join(dict.fromkeys(reasons[name])) for name in sorted(reasons)}
 
 
 def count_parameters(config: RunConfig) -> int:

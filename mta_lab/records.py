@@ -6,7 +6,7 @@ These files are the truth about what is finished; Optuna and MLflow hold copies.
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +40,13 @@ class Record:
     """the MLflow run, or an empty string where none was written"""
     provenance: Mapping[str, Any]
     """when, where and with what it was measured"""
+    implementations: Mapping[str, str] = field(default_factory=dict)
+    """what computed the attention: name -> why; empty in records of earlier versions"""
+
+    @property
+    def implementation(self) -> str:
+        """What computed the attention, in short: `fused`, or `fused + sdpa` where layers differ."""
+        return " + ".join(self.implementations)
 
 
 @dataclass(frozen=True, kw_only=True)

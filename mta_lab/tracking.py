@@ -142,7 +142,9 @@ class Tracker:
         cost = ("tokens_per_second", "seconds", "parameters")
         self._pending[record.fingerprint] += [Metric(key, float(getattr(record, key)), now, 0) for key in cost]
         self._flush(record.fingerprint)
-        self._client.set_terminated(self._runs[record.fingerprint], "FINISHED")
+        run_id = self._runs[record.fingerprint]
+        self._client.set_tag(run_id, "implementation", record.implementation)
+        self._client.set_terminated(run_id, "FINISHED")
 
     def _flush(self, fingerprint: str) -> None:
         points = self._pending[fingerprint]

@@ -27,6 +27,7 @@ def record(fingerprint: str = NAME, perplexity: float = 11.25) -> Record:
         validations=[[2, 480.5]],
         run_id="",
         provenance={"machine": "a machine"},
+        implementations={"eager": "set by impl: eager", "sdpa": "no operation on the map"},
     )
 
 
@@ -43,6 +44,21 @@ def test_finished_cell_comes_back(tmp_path: Path) -> None:
 def test_record_read_equals_record_written(tmp_path: Path) -> None:
     Records(tmp_path).finish(record())
     assert Records(tmp_path).finished(NAME) == record()
+
+
+def test_record_names_what_computed_its_attention() -> None:
+    assert record().implementation == "eager + sdpa"
+
+
+def test_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """It has no implementations; its time still helps to estimate a sweep."""
+    Records(tmp_path).finish(record())
+    path = tmp_path / "cells" / f"{NAME}.json"
+    fields = json.loads(path.read_text())
+    del fields["implementations"]
+    path.write_text(json.dumps(fields))
+    (found,) = Records(tmp_path).all_finished()
+    assert (found.perplexity, found.implementation) == (11.25, "")
 
 
 def test_failure_comes_back_and_finishing_forgets_it(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def finished(fingerprint: str) -> Record:
         validations=[[10, 21.0], [20, 11.0]],
         run_id="",
         provenance={},
+        implementations={"eager": "set by impl: eager", "sdpa": "no operation on the map"},
     )
 
 
@@ -125,6 +126,11 @@ def test_curves_have_a_point_at_each_step_reported(launch: "tuple[MlflowClient, 
     assert curve("val/perplexity") == [(10, 21.0), (20, 11.0)]
     assert curve("train/loss", "b") == [(5, 7.0)]
     assert run_of(launch, "a").data.metrics.items() >= {"seconds": 4.0, "parameters": 1234.0}.items()
+
+
+def test_a_finished_cell_says_what_computed_its_attention(launch: "tuple[MlflowClient, Tracker]") -> None:
+    found = runs(launch[0], "tags.implementation = 'eager + sdpa'")
+    assert sorted(run.data.tags["fingerprint"] for run in found) == ["a", "d"]
 
 
 def test_cells_end_in_the_state_that_they_ended_in(launch: "tuple[MlflowClient, Tracker]", tmp_path: Path) -> None:
@@ -220,5 +226,6 @@ def test_a_cell_of_another_sweep_is_entered_once_with_its_curves(
         (10, 21.0),
         (20, 11.0),
     ]
+    assert run.data.tags["implementation"] == "eager + sdpa"
     assert run.data.metrics["val/perplexity/c4"] == 12.0
     assert run.data.metrics["tokens_per_second"] == 1000.0

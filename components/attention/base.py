@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from components.kernels.choice import Choice
+from components.kernels.choice import OWN, Choice
 from components.registry import Component, ComponentError
 
 Rotary = tuple[Tensor, Tensor]
@@ -71,7 +71,7 @@ class Attention(nn.Module):
 
     def implementation(self, device: torch.device, dtype: torch.dtype) -> Choice:
         """What computes `attend` for queries of that device and dtype, and why."""
-        return Choice("own", "the variant computes attention itself")
+        return OWN
 
     @abstractmethod
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:

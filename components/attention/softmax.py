@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from components.attention.base import Attention, AttentionConfig
 from components.kernels import sdpa
-from components.kernels.choice import Choice
+from components.kernels.choice import SDPA, Choice
 from components.registry import register
 
 
@@ -21,7 +21,7 @@ class SoftmaxAttention(Attention):
     """softmax(Q K^T / sqrt(d)) V through torch's fused kernel."""
 
     def implementation(self, device: torch.device, dtype: torch.dtype) -> Choice:
-        return Choice("sdpa", "plain softmax attention")
+        return SDPA
 
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
         dropout = self.dropout if self.training else 0.0

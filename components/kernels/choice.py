@@ -31,6 +31,10 @@ class Choice:
     """a short phrase"""
 
 
+SDPA = Choice("sdpa", "no operation on the map")
+OWN = Choice("own", "the variant computes attention itself")
+
+
 def choose(impl: Impl, ops: Sequence[ScoreOp], device: torch.device, dtype: torch.dtype) -> Choice:
     """Choose for queries of `device` and `dtype` under the setting `impl`; without operations it is torch's sdpa.
 
@@ -39,7 +43,7 @@ def choose(impl: Impl, ops: Sequence[ScoreOp], device: torch.device, dtype: torc
     the keys that nobody sees. An `impl` that cannot run here is a ComponentError.
     """
     if not ops:
-        return Choice("sdpa", "no operation on the map")
+        return SDPA
     if impl != "auto":
         refuse(impl, ops, device, dtype)
         return Choice(impl, f"set by impl: {impl}")

@@ -13,7 +13,7 @@ from torch.utils.benchmark import Timer
 from components.registry import FAMILIES
 from mta_lab.cli.common import make_console
 from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
-from mta_lab.model import build_model, count_parameters
+from mta_lab.model import Decoder, build_model, count_parameters, implementations
 from mta_lab.plugins import load_components
 
 ROUNDS = 7
@@ -30,7 +30,8 @@ def measure(settings: Sequence[str], scale: str, components: Sequence[Path]) -> 
         name: resolve([scale_layer(scale), Layer("bench", {"attention": name}), command_line(settings)])
         for name in names
     }
-    timers = {name: _timer(config) for name, config in configs.items()}
+    models = {name: build_model(config, seed=0) for name, config in configs.items()}
+    timers = {name: _timer(models[name], config) for name, config in configs.items()}
     turns: dict[str, list[float]] = {name: [] for name in names}
     console = make_console()
     for _ in track(range(ROUNDS), "measuring", console=console, transient=True):
@@ -40,17 +41,17 @@ def measure(settings: Sequence[str], scale: str, components: Sequence[Path]) -> 
     batch, context = configs["softmax"].training.batch_size, configs["softmax"].model.context
     title = f"forward + backward, {scale}: batch {batch}, context {context}, {torch.get_num_threads()} threads"
     table = RichTable(title=title)
-    for column in ("attention", "parameters", "ms a step", "times softmax", "tokens/s"):
+    for column in ("attention", "parameters", "ms a step", "times softmax", "tokens/s", "impl"):
         table.add_column(column, justify="left" if column == "attention" else "right")
     for name in sorted(names, key=times.__getitem__):
         ratio, speed = times[name] / times["softmax"], batch * context / times[name]
         parameters = count_parameters(configs[name])
-        table.add_row(name, f"{parameters:,}", f"{1e3 * times[name]:.1f}", f"{ratio:.2f}", f"{speed:,.0f}")
+        ran = " + ".join(implementations(models[name]))
+        table.add_row(name, f"{parameters:,}", f"{1e3 * times[name]:.1f}", f"{ratio:.2f}", f"{speed:,.0f}", ran)
     console.print(table)
 
 
-def _timer(config: RunConfig) -> Timer:
-    model = build_model(config, seed=0)
+def _timer(model: Decoder, config: RunConfig) -> Timer:
     shape = (config.training.batch_size, config.model.context + 1)
     tokens = torch.randint(config.model.vocabulary, shape, generator=torch.Generator().manual_seed(0))
 

@@ -29,7 +29,10 @@ def render(table: Table, form: str, console: Console) -> None:
 
 def rich_table(table: Table) -> RenderableType:
     """The table for a terminal, its notes below."""
-    drawn = RichTable(title=Text(f"{table.sweep.title} ({table.sweep.scale})"), box=SIMPLE_HEAD)
+    title = Text(f"{table.sweep.title} ({table.sweep.scale})")
+    drawn = RichTable(
+        title=title, box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False
+    )  # 120 columns hold three seeds
     for index, name in enumerate(HEADER):
         drawn.add_column(name, justify="left" if index == 0 else "right")
     for row in table.rows:
@@ -86,6 +89,7 @@ def _json_row(table: Table, row: TableRow) -> dict[str, Any]:
         "p_holm": contrast.p if contrast else None,
         "resolved": table.resolved(row),
         "tokens_per_second": row.tokens_per_second,
+        "impl": row.implementation or None,
         "published": row.published,
         "published_delta": row.published_delta,
         "reference": row.reference or None,
@@ -122,7 +126,7 @@ def notes(table: Table) -> list[str]:
     return lines + [f"Measured on {place}." for place in table.provenance]
 
 
-HEADER = ("row", "parameters", "perplexity by seed", "mean", "delta [95 %]", "paper", "paper delta", "tokens/s")
+HEADER = ("row", "params", "perplexity by seed", "mean", "delta [95 %]", "paper, delta", "tokens/s", "impl")
 
 
 def _cells(table: Table, row: TableRow) -> list[str]:
@@ -132,11 +136,9 @@ def _cells(table: Table, row: TableRow) -> list[str]:
         " ".join(_seed_cell(row, seed) for seed in table.sweep.seeds),
         _or_dash(row.mean, lambda mean: f"{mean:.2f}"),
         _delta_cell(table, row),
-        _or_dash(row.published, lambda value: f"{value:.2f}"),
-        "baseline"
-        if row.published and row.name == table.sweep.baseline
-        else _or_dash(row.published_delta, lambda delta: f"{delta:+.2%}"),
+        _or_dash(row.published, lambda value: f"{value:.2f} {_published_delta(table, row):>6}"),
         _or_dash(row.tokens_per_second, lambda speed: f"{speed:,.0f}"),
+        row.implementation or "-",
     ]
 
 
@@ -153,6 +155,12 @@ def _delta_cell(table: Table, row: TableRow) -> str:
         return "-"
     mark = " *" if table.resolved(row) else ""
     return f"{row.contrast.delta:+.2%} [{row.contrast.low:+.2%}, {row.contrast.high:+.2%}]{mark}"
+
+
+def _published_delta(table: Table, row: TableRow) -> str:
+    if row.name == table.sweep.baseline:
+        return "-"
+    return _or_dash(row.published_delta, lambda delta: f"{delta:+.2%}")
 
 
 def _or_dash(value: float | None, form: Callable[[float], str]) -> str:

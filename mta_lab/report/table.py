@@ -23,6 +23,8 @@ class TableRow:
     domains: Mapping[str, float]
     """mean over the finished seeds"""
     tokens_per_second: float | None
+    implementation: str
+    """what computed the attention, as the records say; empty without them"""
     contrast: Contrast | None
     """against the baseline; None for the baseline itself and where there are too few cells"""
     published: float | None
@@ -99,6 +101,7 @@ def _row(
         failures=failures,
         domains={name: fmean(record.domains[name] for record in cells.values()) for name in domains},
         tokens_per_second=fmean(record.tokens_per_second for record in cells.values()) if cells else None,
+        implementation=", ".join(sorted({record.implementation for record in cells.values()} - {""})),
         contrast=comparison.contrasts.get(row.name) if comparison else None,
         published=row.published,
         published_delta=delta,

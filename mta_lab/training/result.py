@@ -1,7 +1,7 @@
 """What a training run tells while it runs and when it is done. Plain data: it crosses process borders."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,8 @@ class Progress:
     step: int
     loss: float
     validation: Validation | None = None
+    implementations: Mapping[str, str] = field(default_factory=dict)
+    """what computes the attention: name -> why"""
 
 
 Report = Callable[[Progress], bool]
@@ -35,6 +37,8 @@ class TrainingResult:
     """A finished run."""
 
     parameters: int
+    implementations: Mapping[str, str]
+    """what computed the attention: name -> why; several where layers differ"""
     losses: tuple[tuple[int, float], ...]
     """training curve: (step, mean loss since the point before)"""
     validations: tuple[Validation, ...]

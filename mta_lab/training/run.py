@@ -13,8 +13,9 @@ from torch import Tensor
 
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus
+from mta_lab.model import implementations
 from mta_lab.training.module import LanguageModule, TextModule, domain_names
-from mta_lab.training.result import Progress, Report, TrainingResult
+from mta_lab.training.result import Progress, Report, TrainingResult, Validation
 from mta_lab.training.seeds import derive
 
 REPORTS = 100  # how often a run reports its training loss
@@ -52,6 +53,7 @@ def train(config: RunConfig, corpus: Corpus, report: Report = lambda _: False) -
     tokens = trainer.global_step * training.batch_size * config.model.context
     return TrainingResult(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
+        implementations=implementations(module.model),
         losses=tuple(reporter.losses),
         validations=tuple(module.validations),
         tokens_per_second=tokens / reporter.training_seconds,
@@ -87,14 +89,15 @@ class _Reporter(Callback):
             raise FloatingPointError(f"the training loss is {loss} at step {trainer.global_step}")
         self._sum, self._since = torch.zeros(()), 0
         self.losses.append((trainer.global_step, loss))
-        self._tell(trainer, Progress(step=trainer.global_step, loss=loss))
+        self._tell(trainer, module, loss)
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         loss = self.losses[-1][1] if self.losses else math.nan
-        self._tell(trainer, Progress(step=trainer.global_step, loss=loss, validation=module.validations[-1]))
+        self._tell(trainer, module, loss, module.validations[-1])
 
-    def _tell(self, trainer: Any, progress: Progress) -> None:
-        if self.report(progress):
+    def _tell(self, trainer: Any, module: LanguageModule, loss: float, validation: Validation | None = None) -> None:
+        ran = implementations(module.model)
+        if self.report(Progress(step=trainer.global_step, loss=loss, validation=validation, implementations=ran)):
             self.stopped = trainer.should_stop = True
 
 

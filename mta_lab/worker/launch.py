@@ -85,6 +85,7 @@ class _Launch:
         self.running: dict[int, Task] = {}
         self.ready: set[int] = set()
         self.failures = 0
+        self.said: set[tuple[str, str]] = set()
 
     def run(self, tasks: Sequence[Task], note: Callable[[], str]) -> None:
         """Train everything pending, inside a parent run of MLflow's that ends with the table as its note."""
@@ -151,6 +152,10 @@ class _Launch:
 
     def _advanced(self, worker: int, progress: "Progress") -> None:
         task = self.running[worker]
+        for choice in progress.implementations.items():
+            if choice not in self.said:
+                self.said.add(choice)
+                self.observer.say("attention computed by {}: {}".format(*choice))
         self.tracker.progress(task.fingerprint, progress)
         if progress.validation:
             self.study.report(task.fingerprint, progress.step, progress.validation.perplexity)
@@ -172,6 +177,7 @@ class _Launch:
             validations=[[validation.step, validation.perplexity] for validation in result.validations],
             run_id=self.tracker.run_id(task.fingerprint),
             provenance=provenance(self.pool.threads),
+            implementations=result.implementations,
         )
         self.records.finish(record)
         self.observer.ended(worker, task, record)

@@ -25,6 +25,8 @@ CLEAR = {
     "wide": {0: 28.0, 1: 28.2, 2: 27.85},
 }
 """`wide` is far below the noise, `narrow` inside it"""
+IMPLEMENTATIONS = {"softmax": ("sdpa",), "narrow": ("sdpa", "streaming"), "wide": ("eager", "sdpa")}
+"""what computed the attention of each row"""
 
 
 def example_sweep(folder: Path, seeds: int | None = None) -> Sweep:
@@ -34,7 +36,7 @@ def example_sweep(folder: Path, seeds: int | None = None) -> Sweep:
     return load_sweep(str(path), scale="nano", seeds=seeds)
 
 
-def finish(records: Records, fingerprint: str, perplexity: float, config: RunConfig) -> None:
+def finish(records: Records, fingerprint: str, perplexity: float, config: RunConfig, *implementations: str) -> None:
     """Keep a made-up result."""
     records.finish(
         Record(
@@ -50,6 +52,7 @@ def finish(records: Records, fingerprint: str, perplexity: float, config: RunCon
             validations=(),
             run_id="",
             provenance={"machine": "a made-up machine", "threads": 1, "torch": "0", "commit": "none"},
+            implementations=dict.fromkeys(implementations, "made up"),
         )
     )
 
@@ -63,7 +66,7 @@ def table_of(
     configs = {(cell.row, cell.seed): cell.config for cell in sweep.cells()}
     for row, values in perplexities.items():
         for seed, value in values.items():
-            finish(records, names[row, seed], value, configs[row, seed])
+            finish(records, names[row, seed], value, configs[row, seed], *IMPLEMENTATIONS[row])
     for (row, seed), reason in (failed or {}).items():
         label = f"{row} seed {seed}"
         records.fail(Failure(fingerprint=names[row, seed], label=label, reason=reason, traceback=""))

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mta_lab.report import FORMATS, Table, render
-from tests.report.examples import CLEAR, ROWS, table_of
+from mta_lab.records import Records
+from mta_lab.report import FORMATS, Table, build_table, render
+from mta_lab.report.render import PICTURE_WIDTH
+from tests.report.examples import CLEAR, IMPLEMENTATIONS, ROWS, finish, table_of
 
 
 def shown(table: Table, form: str, width: int = 250) -> str:
@@ -50,6 +52,7 @@ def test_every_number_is_in_its_rows_line(form: str, tmp_path: Path) -> None:
             numbers += [f"{row.contrast.delta:+.2%}", f"{row.contrast.low:+.2%}", f"{row.contrast.high:+.2%}"]
         if row.published:
             numbers.append(f"{row.published:.2f}")
+        numbers.append(" + ".join(IMPLEMENTATIONS[row.name]))
         assert [number for number in numbers if number not in line] == []
 
 
@@ -81,6 +84,27 @@ def test_published_value_stands_in_no_measured_column(form: str, tmp_path: Path)
     assert "0 of 9 cells finished" in text
 
 
+def test_rows_of_three_seeds_are_lines_of_the_picture(tmp_path: Path) -> None:
+    """The longest names and numbers of the README's table do not wrap at its width."""
+    table = table_of(tmp_path, CLEAR)
+    names = {"softmax": "transformer"}
+    rows = [dataclasses.replace(r, name=names.get(r.name, r.name), tokens_per_second=19_401.0) for r in table.rows]
+    sweep = dataclasses.replace(table.sweep, baseline="transformer")
+    text = shown(dataclasses.replace(table, sweep=sweep, rows=tuple(rows)), "rich", PICTURE_WIDTH)
+    for row in rows:
+        assert line_of(text, row.name).rstrip().endswith(f"19,401  {row.implementation:>16}")
+    assert "%] *" in line_of(text, "wide")
+
+
+def test_seeds_of_several_implementations_are_all_shown(tmp_path: Path) -> None:
+    table = table_of(tmp_path, {"softmax": {0: 30.0, 1: 30.2}})
+    assert [row.implementation for row in table.rows] == ["sdpa", "", ""]
+    records = Records(tmp_path / "results")
+    finish(records, "softmax-1", 30.2, table.sweep.rows[0].config, "own")
+    names = {("softmax", 0): "softmax-0", ("softmax", 1): "softmax-1"}
+    assert build_table(table.sweep, names, records).rows[0].implementation == "own, sdpa"
+
+
 def test_markdown_is_one_table_of_equal_rows(tmp_path: Path) -> None:
     lines = [line for line in shown(table_of(tmp_path, CLEAR), "markdown").splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(ROWS)
@@ -109,6 +133,7 @@ def test_json_holds_the_tables_numbers(tmp_path: Path) -> None:
         assert written["mean"] == row.mean
         assert written["parameters"] == row.parameters
         assert written["published"] == row.published
+        assert written["impl"] == " + ".join(IMPLEMENTATIONS[row.name])
         assert written["resolved"] is table.resolved(row)
         if row.contrast:
             assert written["delta"] == row.contrast.delta
@@ -119,7 +144,7 @@ def test_json_holds_the_tables_numbers(tmp_path: Path) -> None:
 def test_json_without_results_has_published_values_only(tmp_path: Path) -> None:
     found = document(table_of(tmp_path, {}, {("wide", 0): "killed"}))
     assert found["noise"] is None
-    measured = ("mean", "delta", "interval", "p_holm", "tokens_per_second")
+    measured = ("mean", "delta", "interval", "p_holm", "tokens_per_second", "impl")
     for row in found["rows"]:
         assert [row[key] for key in measured] == [None] * len(measured)
         assert (row["perplexities"], row["domains"], row["resolved"]) == ({}, {}, False)

@@ -91,6 +91,18 @@ def test_the_exit_status_and_the_table_tell_of_the_failed_cells(first: Launched)
     assert "Traceback" not in first.output
 
 
+def test_what_computes_the_attention_is_said_once_and_recorded(first: Launched) -> None:
+    said = [line for line in first.output.splitlines() if line.startswith("attention computed by")]
+    assert sorted(said) == [
+        "attention computed by own: the variant computes attention itself",
+        "attention computed by sdpa: no operation on the map",
+    ]
+    ran = {(r.config["attention"]["name"], r.implementation) for r in first.results if isinstance(r, Record)}
+    assert ran == {("softmax", "sdpa"), ("moody", "own")}
+    tags = {run.data.tags["row"]: run.data.tags.get("implementation") for run in children(first.folder, "first")}
+    assert tags == {"plain": "sdpa", "own": "own", "deadly": None, "raising": None}
+
+
 def test_a_launch_at_the_same_time_is_refused_in_one_line(first: Launched) -> None:
     assert "another sweep is running here" in first.refusal
     assert "\n" not in first.refusal
