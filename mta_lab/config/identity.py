@@ -79,10 +79,10 @@ def modules_of(config: RunConfig) -> set[str]:
 
 
 def _imported_by(module: str) -> set[str]:
-    """The modules that `module` imported from, functions or whole."""
+    """The modules that `module` imported, whole or a function of theirs; a package only holds others."""
     values = vars(sys.modules[module]).values()
     homes = {value.__module__ for value in values if inspect.isfunction(value)}
-    homes |= {value.__name__ for value in values if inspect.ismodule(value)}
+    homes |= {value.__name__ for value in values if inspect.ismodule(value) and not hasattr(value, "__path__")}
     packages = {module.partition(".")[0], "components"}
     return {home for home in homes if home.partition(".")[0] in packages}
 

@@ -57,9 +57,9 @@ class Subject:
         return module
 
 
-def subjects_of(variant: type[Component]) -> Iterator[Subject]:
-    """Every place in an attention layer where the variant can stand, alone; none for other families."""
-    config = variant()
+def subjects_of(config: Component, named: str = "") -> Iterator[Subject]:
+    """Every place in an attention layer where the component can stand, alone; none for other families."""
+    variant = type(config)
     match config:
         case AttentionConfig():
             yield Subject(variant, "", config)
@@ -67,7 +67,7 @@ def subjects_of(variant: type[Component]) -> Iterator[Subject]:
             alone = dataclasses.replace(config, layers="all")
             for place in ("pre_softmax", "post_softmax"):
                 lists: dict[str, Any] = {"pre_softmax": (), "post_softmax": (), place: (alone,)}
-                yield Subject(variant, f"-{place}", MultiToken(norm=NoNorm(), **lists))
+                yield Subject(variant, f"{named}-{place}", MultiToken(norm=NoNorm(), **lists))
         case NormConfig():
             yield Subject(variant, "", MultiToken(pre_softmax=(), post_softmax=(), norm=config))
         case KernelInitConfig():
@@ -76,4 +76,7 @@ def subjects_of(variant: type[Component]) -> Iterator[Subject]:
 
 
 VARIANTS = [family.get(name) for family in FAMILIES.values() for name in family.names()]
-SUBJECTS = [subject for variant in VARIANTS for subject in subjects_of(variant)]
+SUBJECTS = [
+    *(subject for variant in VARIANTS for subject in subjects_of(variant())),
+    *subjects_of(KeyQuery(mask="exact"), "-exact"),  # code of its own, which the defaults do not reach
+]

@@ -7,7 +7,7 @@ The tests enumerate the registry, so a new variant is tested for free. To test c
 A class attribute `exempt = {"causal": "reason"}` skips `test_causal` for that variant. Each test is a function of a
 `Subject`, or of a config class, and can be called from elsewhere too.
 
-Shapes: B batch, T tokens, D model width.
+Shapes: B batch, M heads, T tokens, D model width, Q query position, K key position.
 """
 
 import ast
@@ -19,13 +19,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from components import FAMILIES, Component
-from components.attention import Softmax, rotary_table
+from components import FAMILIES, Component, ComponentError
+from components.attention import Attention, CoreConfig, Softmax, rotary_table
+from components.kernels import streaming
+from components.score_ops import ScoreOp
+from tests.components import implementations
 from tests.components.subjects import HEADS, SUBJECTS, VARIANTS, WIDTH, Subject
 
 BATCH, TOKENS = 2, 9
 
 every_subject = pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+every_op = pytest.mark.parametrize("subject", [s for s in SUBJECTS if s.variant.family == "score_ops"], ids=str)
 every_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda cls: f"{cls.family}-{cls.name}")
 
 
@@ -137,6 +141,95 @@ def test_seed(subject: Subject) -> None:
     moved = [name for name in first if not torch.equal(first[name], again[name])]
     assert not moved, f"{moved} not drawn by initialise(): give the module an `initialise(draw)` method"
     assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    "subject", [s for s in SUBJECTS if isinstance(s.attention, CoreConfig) and s.variant.family != "norms"], ids=str
+)
+@pytest.mark.parametrize("impl", [name for name in implementations.IMPLEMENTATIONS if name != "eager"])
+def test_implementations(subject: Subject, impl: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every implementation that can compute the variant agrees with the eager one, in outputs and gradients."""
+    monkeypatch.setattr(streaming, "BLOCK", 4)  # three blocks
+    computed = []
+    for name in ("eager", impl):
+        attention = dataclasses.replace(subject.attention, **{"impl": name})
+        implementations.require(name)
+        try:
+            module = dataclasses.replace(subject, attention=attention).build_random()
+        except ComponentError as error:
+            pytest.skip(str(error))
+        assert isinstance(module, Attention)
+        y_BTD = module(tokens())
+        if module.ran is None or module.ran.name != name:
+            pytest.skip(f"runs as {module.ran}")
+        y_BTD.square().sum().backward()
+        computed.append({"y": y_BTD.detach(), **{key: value.grad for key, value in module.named_parameters()}})
+    torch.testing.assert_close(computed[1], computed[0], rtol=1e-3, atol=1e-3)
+
+
+def operation(subject: Subject) -> ScoreOp:
+    """The operation that the subject's layer shows alone."""
+    module = subject.build_random()
+    (op,) = (part for part in module.modules() if isinstance(part, ScoreOp))
+    return op
+
+
+def a_map() -> tuple[Tensor, Tensor]:
+    """A random map [B, M, Q, K], invisible places too, and the causal mask [Q, K]."""
+    generator = torch.Generator().manual_seed(4)
+    return torch.randn(BATCH, HEADS, TOKENS, TOKENS, generator=generator), torch.ones(TOKENS, TOKENS).tril().bool()
+
+
+@every_op
+def test_earlier_queries(subject: Subject) -> None:
+    """Changing a row changes no bit of the rows before it, nor of those more than `earlier_queries` after it."""
+    op, (scores_BMQK, visible_QK) = operation(subject), a_map()
+    if op.earlier_queries is None:
+        pytest.skip("it declares no earlier_queries: it is computed on whole maps")
+    with torch.no_grad():
+        before_BMQK = op(scores_BMQK, visible_QK)
+        for row in range(TOKENS):
+            changed_BMQK = scores_BMQK.clone()
+            changed_BMQK[:, :, row] += 50.0
+            same_QK = (op(changed_BMQK, visible_QK) == before_BMQK).all(0).all(0) | ~visible_QK
+            assert same_QK[:row].all(), f"a row before {row} reads it"
+            assert same_QK[row + op.earlier_queries + 1 :].all(), f"more than {op.earlier_queries} rows after read it"
+
+
+@every_op
+def test_block_of_rows(subject: Subject) -> None:
+    """On a block of rows, those below the first `earlier_queries` come out as on the whole map."""
+    op, (scores_BMQK, visible_QK) = operation(subject), a_map()
+    if op.earlier_queries is None:
+        pytest.skip("it declares no earlier_queries: it is computed on whole maps")
+    with torch.no_grad():
+        whole_BMQK = op(scores_BMQK, visible_QK)
+        for start, stop in ((0, 1), (0, 6), (2, 7), (4, 9)):
+            first = max(0, start - op.earlier_queries)
+            seen_QK = visible_QK[first:stop, :stop]
+            block_BMQK = op(scores_BMQK[:, :, first:stop, :stop], seen_QK).masked_fill(~seen_QK, 0.0)
+            expected_BMQK = whole_BMQK[:, :, start:stop, :stop].masked_fill(~visible_QK[start:stop, :stop], 0.0)
+            torch.testing.assert_close(block_BMQK[:, :, start - first :], expected_BMQK)
+
+
+@every_op
+def test_places_read(subject: Subject) -> None:
+    """A place that a row reads is one it says it reads: `pointwise`, `reads_invisible` or else visible ones alone."""
+    op, (scores_BMQK, visible_QK) = operation(subject), a_map()
+    with torch.no_grad():
+        before_BMQK = op(scores_BMQK, visible_QK)
+        for query in range(TOKENS):
+            for key in range(TOKENS):
+                changed_BMQK = scores_BMQK.clone()
+                changed_BMQK[:, :, query, key] += 50.0
+                changed_QK = (op(changed_BMQK, visible_QK) != before_BMQK).any(0).any(0)
+                if op.pointwise:
+                    changed_QK[query, key] = False
+                    assert not changed_QK.any(), f"pointwise, but another place reads {query, key}"
+                readers = (changed_QK & visible_QK).any(1).nonzero().flatten().tolist()
+                if key > query and not op.reads_invisible:
+                    assert not readers, f"rows {readers} read the invisible place {query, key}"
+                assert all(row >= key for row in readers), f"rows {readers} read key {key}, which is after them"
 
 
 @every_variant

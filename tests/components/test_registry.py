@@ -9,7 +9,7 @@ from torch import nn
 from components import FAMILIES, Component, ComponentError, Family, register
 from components.attention import AttentionConfig, Differential, MultiToken, Softmax, TalkingHeads
 from components.norms import NormConfig
-from components.score_ops import HeadMixing, KeyQuery, layers_of
+from components.score_ops import HeadMixing, KeyQuery, ScoreOpConfig, layers_of
 
 
 @pytest.fixture
@@ -157,6 +157,32 @@ def build(config: AttentionConfig, *, width: int = 24, heads: int = 4) -> nn.Mod
 def test_empty_kernel_is_refused(kernel: tuple[int, int]) -> None:
     with refused(f"kernel: got {list(kernel)}", "at least 1"):
         KeyQuery(kernel=kernel)
+
+
+def test_unknown_mask_is_refused() -> None:
+    with refused("mask: got 'causal'", "double, exact"):
+        KeyQuery(mask="causal")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("place", ["pre_softmax", "post_softmax"])
+def test_exact_masking_after_a_convolution_is_refused(place: str) -> None:
+    """Equation 4 reads logits at keys after the earlier query, where a convolution leaves nothing to read."""
+    plain, exact = KeyQuery(layers="all"), KeyQuery(layers="all", mask="exact")
+    lists: dict[str, tuple[ScoreOpConfig, ...]] = {"pre_softmax": (), "post_softmax": ()}
+    for before in (plain, exact):
+        with refused(f"{place}: ExactConvolution after", "head_mixing, or mask: double"):
+            build(MultiToken(**{**lists, place: (before, HeadMixing(), exact)}))
+    build(MultiToken(**{**lists, place: (HeadMixing(), exact, HeadMixing(), plain)}))
+    build(MultiToken(**{**lists, place: (KeyQuery(layers="none"), exact)}))  # stands on no layer
+
+
+def test_operation_that_is_none_is_refused() -> None:
+    class NoOperation(HeadMixing):
+        def build(self, *, heads: int) -> nn.Module:  # type: ignore[override]
+            return nn.Identity()
+
+    with refused("pre_softmax: Identity is no ScoreOp"):
+        build(MultiToken(pre_softmax=(NoOperation(),), post_softmax=()))
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0, 1.5, float("nan")])

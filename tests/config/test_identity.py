@@ -180,4 +180,17 @@ def test_code_that_counts_is_that_of_the_components_touched() -> None:
     assert "components.norms.base" in differential  # lambda_init, a function it imports
     assert "components.initialise" in differential
     assert not {"components.registry", "components.norms.gate", "components.score_ops.key_query"} & differential
-    assert "components.score_ops.key_query" in modules_of(config("attention=multi_token"))
+    multi_token = modules_of(config("attention=multi_token"))
+    assert {"components.score_ops.key_query", "components.attention.core"} <= multi_token
+    cores = {f"components.kernels.{name}" for name in ("choice", "eager", "streaming", "fused")}
+    assert cores <= multi_token & differential
+    assert not cores & modules_of(config("attention=softmax"))
+
+
+def test_importing_all_components_touches_none_of_them(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import components\n" + VARIANT.format(comment="First.", factor=1.0))
+    with registry_restored():
+        load_components([tmp_path / "mine.py"])
+        touched = modules_of(config("attention=mine"))
+    assert "components.attention.softmax" in touched
+    assert not {"components.attention.differential", "components.norms.gate"} & touched

@@ -1,0 +1,1 @@
+"""Tests of the attention core: every implementation against the oracle, and the choice between them."""

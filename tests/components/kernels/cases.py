@@ -1,0 +1,111 @@
+"""What the implementations are compared on: lists of operations by name, random inputs, outputs with all gradients.
+
+Shapes: B batch, M heads, T tokens, d head width.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from components.attention.differential import PairDifference
+from components.kernels import eager
+from components.score_ops import HeadMixing, KeyQuery, ScoreOp
+
+Attend = Callable[..., Tensor]
+ORDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "kq": (("kq",), ()),
+    "exact": (("exact",), ()),
+    "mix": (("mix",), ()),
+    "kq mix": (("kq", "mix"), ()),
+    "mix kq": (("mix", "kq"), ()),
+    "mix exact": (("mix", "exact"), ()),
+    "kq kq": (("kq", "kq"), ()),
+    "exact kq": (("exact", "kq"), ()),
+    "softmax kq": ((), ("kq",)),
+    "softmax exact": ((), ("exact",)),
+    "softmax mix": ((), ("mix",)),
+    "softmax kq mix": ((), ("kq", "mix")),
+    "softmax mix kq": ((), ("mix", "kq")),
+    "softmax kq kq": ((), ("kq", "kq")),
+    "kq mix softmax kq mix": (("kq", "mix"), ("kq", "mix")),
+    "mix exact kq softmax mix exact": (("mix", "exact", "kq"), ("mix", "exact")),
+    "softmax difference": ((), ("difference",)),
+    "kq softmax difference": (("kq",), ("difference",)),
+}
+"""the operations before and after the softmax; `difference` pairs heads"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """The operations and sizes of one comparison."""
+
+    order: str = "kq mix softmax kq mix"
+    heads: int = 3
+    tokens: int = 63
+    width: int = 24
+    kernel: tuple[int, int] = (2, 9)
+    batch: int = 2
+
+    def ops(self, dtype: torch.dtype) -> tuple[list[ScoreOp], list[ScoreOp]]:
+        """The operations before and after the softmax, every parameter random."""
+        pre, post = ([self.op(name) for name in names] for names in ORDERS[self.order])
+        generator = torch.Generator().manual_seed(5)
+        for parameter in nn.ModuleList([*pre, *post]).parameters():
+            scale = parameter[0].numel() ** -0.5 if parameter.dim() > 1 else 0.3
+            nn.init.normal_(parameter, std=1.5 * scale, generator=generator)
+        for op in (*pre, *post):
+            op.bfloat16().to(dtype)  # the same numbers in any dtype
+        return pre, post
+
+    def op(self, name: str) -> ScoreOp:
+        """One operation by its short name."""
+        if name == "difference":
+            return PairDifference(heads=self.heads, width=4, layer=3, dropout=0.0)
+        group = next(size for size in (4, 3, 2, 1) if self.heads % size == 0)
+        config = {
+            "kq": KeyQuery(kernel=self.kernel),
+            "exact": KeyQuery(kernel=self.kernel, mask="exact"),
+            "mix": HeadMixing(group=group),
+        }[name]
+        return config.build(heads=self.heads)
+
+    def inputs(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        """Queries, keys, values and the gradient that comes from above [B, M, T, d]: the same numbers in any dtype."""
+        generator = torch.Generator().manual_seed(6)
+        shape = (self.batch, self.heads, self.tokens, self.width)
+        return {
+            name: torch.randn(shape, generator=generator).bfloat16().to(dtype)
+            for name in ("query", "key", "value", "upstream")
+        }
+
+
+def run(attend: Attend, case: Case, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Output and gradients of queries, keys, values and each parameter, by name."""
+    pre, post = case.ops(dtype)
+    inputs = case.inputs(dtype)
+    upstream = inputs.pop("upstream")
+    for tensor in inputs.values():
+        tensor.requires_grad_()
+    y_BMTd = attend(*inputs.values(), pre, post, dropout=0.0)
+    assert (y_BMTd.dtype, y_BMTd.shape) == (dtype, upstream.shape)
+    ops = nn.ModuleDict({"pre": nn.ModuleList(pre), "post": nn.ModuleList(post)})
+    inputs |= dict(ops.named_parameters())
+    gradients = torch.autograd.grad(y_BMTd, list(inputs.values()), upstream)
+    return {"y": y_BMTd.detach(), **dict(zip(inputs, gradients, strict=True))}
+
+
+def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> None:
+    """Each tensor's largest error is at most `tolerance` of the largest value expected in it."""
+    assert actual.keys() == expected.keys()
+    for name, reference in expected.items():
+        error = (actual[name].double() - reference.double()).abs().max().item()
+        assert error <= tolerance * max(reference.abs().max().item(), 1e-3), f"{name}: {error}"
+
+
+@cache
+def reference(case: Case) -> dict[str, Tensor]:
+    """The eager form in float64, which the oracle's loops confirm on small shapes."""
+    return run(eager.attend, case, torch.float64)

@@ -1,0 +1,178 @@
+"""Every implementation against the loops of the oracle and the eager form in float64: outputs and all gradients.
+
+Shapes: B batch, M heads, T tokens, d head width.
+"""
+
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from components.kernels import eager, streaming
+from components.kernels.choice import IMPLEMENTATIONS
+from components.score_ops import ScoreOp
+from tests.components import implementations, oracle
+from tests.components.kernels.cases import ORDERS, Attend, Case, assert_close, reference, run
+
+ROUNDING = {torch.float64: 1e-11, torch.float32: 3e-5, torch.bfloat16: 4e-2}
+"""largest error, of the largest value"""
+every_impl = pytest.mark.parametrize("impl", implementations.IMPLEMENTATIONS)
+
+
+@pytest.fixture
+def attend(impl: str, monkeypatch: pytest.MonkeyPatch) -> Attend:
+    """The implementation under test; streaming in blocks so small that few tokens make several."""
+    implementations.require(impl)
+    monkeypatch.setattr(streaming, "BLOCK", 8)
+    return IMPLEMENTATIONS[impl]
+
+
+def finest(impl: str) -> torch.dtype:
+    """The dtype that an implementation is compared in."""
+    return torch.float32 if impl == "fused" else torch.float64
+
+
+def check(attend: Attend, case: Case, dtype: torch.dtype) -> None:
+    assert_close(run(attend, case, dtype), reference(case), ROUNDING[dtype])
+
+
+def with_even_heads(order: str) -> Case:
+    """A small case of the order, its heads even where it pairs them."""
+    return Case(order, heads=2 if "difference" in order else 3)
+
+
+def loops(query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, pre: list[ScoreOp], post: list[ScoreOp]) -> Tensor:
+    """The oracle with the signature of an implementation; each operation as its `stage` says."""
+
+    def loop(op: ScoreOp, weights: bool) -> oracle.Op:
+        stage = op.stage()
+        assert stage is not None
+        if stage.kind == "mix":
+            return partial(oracle.mix, matrix_GOI=stage.weight)
+        if stage.kind == "convolve":
+            return partial(oracle.convolve, theta_MAB=stage.weight)
+        return partial(oracle.convolve_exact, theta_MAB=stage.weight, weights=weights)
+
+    ops = {"pre": [loop(op, False) for op in pre], "post": [loop(op, True) for op in post]}
+    sequences = zip(query_BMTd, key_BMTd, value_BMTd, strict=True)
+    return torch.stack([oracle.attention(*qkv, **ops, norm=oracle.no_norm) for qkv in sequences])
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@every_impl
+def test_loops(attend: Attend, impl: str, order: str) -> None:
+    """Eleven tokens: two blocks of the streaming form, the kernel wider than what is left of the second."""
+    case = Case(order, heads=2, tokens=11, width=4, kernel=(3, 4), batch=1)
+    expected = run(lambda *inputs, dropout: loops(*inputs), case, torch.float64)
+    assert_close(run(attend, case, finest(impl)), expected, ROUNDING[finest(impl)])
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@every_impl
+def test_orders(attend: Attend, impl: str, order: str) -> None:
+    check(attend, with_even_heads(order), finest(impl))
+
+
+@pytest.mark.parametrize("tokens", [1, 5, 63, 129])
+@pytest.mark.parametrize("width", [24, 96])
+@pytest.mark.parametrize("heads", [1, 2, 3, 16])
+@every_impl
+def test_sizes(attend: Attend, impl: str, heads: int, width: int, tokens: int) -> None:
+    check(attend, Case(heads=heads, width=width, tokens=tokens, batch=1), finest(impl))
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (2, 9), (8, 13), (13, 2)], ids=lambda kernel: f"{kernel[0]}x{kernel[1]}")
+@pytest.mark.parametrize("order", ["kq mix softmax kq mix", "mix exact kq softmax mix exact"])
+@pytest.mark.parametrize("tokens", [5, 65])
+@every_impl
+def test_kernels(attend: Attend, impl: str, tokens: int, order: str, kernel: tuple[int, int]) -> None:
+    check(attend, Case(order, heads=2, tokens=tokens, kernel=kernel), finest(impl))
+
+
+@pytest.mark.parametrize("order", ["kq mix softmax kq mix", "mix exact", "softmax exact"])
+@every_impl
+def test_bfloat16(attend: Attend, impl: str, order: str) -> None:
+    check(attend, Case(order, heads=2), torch.bfloat16)
+
+
+@every_impl
+def test_autocast(attend: Attend, impl: str) -> None:
+    """Training in bf16: queries, keys and values come in bfloat16, the operations' parameters stay float32."""
+
+    def cast(query: Tensor, key: Tensor, value: Tensor, *ops: list[ScoreOp], dropout: float) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            y_BMTd = attend(query.bfloat16(), key.bfloat16(), value.bfloat16(), *ops, dropout=dropout)
+        assert y_BMTd.dtype == torch.bfloat16
+        return y_BMTd.float()
+
+    case = Case()
+    assert_close(run(cast, case, torch.float32), reference(case), ROUNDING[torch.bfloat16])
+
+
+@pytest.mark.parametrize("order", ["kq mix softmax kq mix", "mix exact kq softmax mix exact", "kq softmax difference"])
+@pytest.mark.parametrize("impl", ["eager", "streaming"])
+def test_gradients_are_those_of_finite_differences(attend: Attend, order: str) -> None:
+    case = Case(order, heads=2, tokens=10, width=2, kernel=(2, 3), batch=1)
+    pre, post = case.ops(torch.float64)
+    inputs = [tensor.requires_grad_() for name, tensor in case.inputs(torch.float64).items() if name != "upstream"]
+    weights = list(nn.ModuleList([*pre, *post]).parameters())  # perturbed in place, where the operations read them
+
+    def outputs(*tensors: Tensor) -> Tensor:
+        return attend(*tensors[:3], pre, post, dropout=0.0)
+
+    assert torch.autograd.gradcheck(outputs, (*inputs, *weights))
+
+
+cases = st.builds(
+    Case,
+    order=st.sampled_from([order for order in ORDERS if "difference" not in order]),
+    heads=st.integers(1, 6),
+    tokens=st.integers(1, 70),
+    width=st.integers(1, 40),
+    kernel=st.tuples(st.integers(1, 9), st.integers(1, 14)),
+    batch=st.integers(1, 3),
+)
+
+
+@pytest.mark.parametrize("impl", ["streaming", "fused"])
+@given(case=cases, block=st.integers(1, 20))
+@settings(max_examples=30, deadline=None)
+def test_any_shape(impl: str, case: Case, block: int) -> None:
+    implementations.require(impl)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streaming, "BLOCK", block)
+        check(IMPLEMENTATIONS[impl], case, finest(impl))
+
+
+@every_impl
+def test_no_gradient_is_asked_for(attend: Attend, impl: str) -> None:
+    """Evaluation, and gradients of some inputs only."""
+    case, dtype = Case(), finest(impl)
+    pre, post = case.ops(dtype)
+    query, key, value, upstream = case.inputs(dtype).values()
+    with torch.no_grad():
+        y_BMTd = attend(query, key, value, pre, post, dropout=0.0)
+    assert_close({"y": y_BMTd}, {"y": reference(case)["y"]}, ROUNDING[dtype])
+    y_BMTd = attend(query, key.requires_grad_(), value, pre, post, dropout=0.0)
+    (gradient,) = torch.autograd.grad(y_BMTd, [key], upstream)
+    assert_close({"key": gradient}, {"key": reference(case)["key"]}, ROUNDING[dtype])
+
+
+@every_impl
+def test_inputs_of_any_layout(attend: Attend, impl: str) -> None:
+    """As projections leave them: heads inside a token, transposed; and a gradient that is one number, expanded."""
+
+    def turned(query: Tensor, key: Tensor, value: Tensor, *ops: list[ScoreOp], dropout: float) -> Tensor:
+        inputs = (tensor.transpose(1, 2).contiguous().transpose(1, 2) for tensor in (query, key, value))
+        return attend(*inputs, *ops, dropout=dropout)
+
+    check(turned, Case(), finest(impl))
+    gradients = []
+    for core, dtype in ((attend, finest(impl)), (eager.attend, torch.float64)):
+        query, key, value, _ = (tensor.requires_grad_() for tensor in Case().inputs(dtype).values())
+        y_BMTd = core(query, key, value, *Case().ops(dtype), dropout=0.0)
+        gradients.append(dict(zip(("q", "k"), torch.autograd.grad(y_BMTd.sum(), [query, key]), strict=True)))
+    assert_close(*gradients, ROUNDING[finest(impl)])

@@ -1,0 +1,178 @@
+"""Which implementation runs: every rule of `auto`, and what an explicit setting says where it cannot."""
+
+import re
+
+import pytest
+import torch
+from torch import Tensor
+
+from components import ComponentError
+from components.attention import Attention, Differential, MultiToken, Softmax, TalkingHeads
+from components.attention.core import CoreConfig
+from components.kernels import fused
+from components.kernels.choice import OWN, SDPA, Choice, Impl, choose
+from components.norms import NoNorm
+from components.score_ops import HeadMixing, KeyQuery, ScoreOp
+from mta_lab.errors import UserError
+from tests.config.helpers import config
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+MIX, EXACT = HeadMixing().build(heads=2), KeyQuery(mask="exact").build(heads=2)
+CORE = (MultiToken, TalkingHeads, Differential)
+
+
+class Whole(ScoreOp):
+    """A user's operation that says nothing of itself."""
+
+    def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
+        return scores_BMQK
+
+
+class Rows(Whole):
+    """One that says which rows it reads."""
+
+    earlier_queries = 0
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the fused kernel were there."""
+    monkeypatch.setattr(fused, "unavailable", lambda: None)
+
+
+@pytest.fixture
+def not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it were not."""
+    monkeypatch.setattr(fused, "unavailable", lambda: "not built; run something")
+
+
+def build(variant: CoreConfig) -> Attention:
+    """Its layer 3 of 4 with two heads."""
+    module = variant.build(width=8, heads=2, layer=3, layers=4)
+    assert isinstance(module, Attention)
+    return module
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize(
+    ("ops", "device", "dtype", "expected"),
+    [
+        ([MIX, EXACT], CPU, torch.float32, Choice("fused", "every operation has a fused form")),
+        ([MIX, EXACT], CPU, torch.bfloat16, Choice("fused", "every operation has a fused form")),
+        (
+            [MIX],
+            CPU,
+            torch.float64,
+            Choice("streaming", "the fused kernel knows float32 and bfloat16, not float64"),
+        ),
+        ([MIX], CUDA, torch.bfloat16, Choice("streaming", "the fused kernel runs on the CPU, not on cuda")),
+        ([MIX, Rows()], CPU, torch.float32, Choice("streaming", "Rows has no fused form")),
+        (
+            [MIX, Whole()],
+            CPU,
+            torch.float32,
+            Choice("eager", "Whole has no fused form; Whole does not declare its earlier_queries"),
+        ),
+        ([], CUDA, torch.float16, SDPA),
+    ],
+    ids=["fused", "bfloat16", "float64", "cuda", "no fused form", "whole map", "no operation"],
+)
+def test_auto(ops: list[ScoreOp], device: torch.device, dtype: torch.dtype, expected: Choice) -> None:
+    assert choose("auto", ops, device, dtype) == expected
+
+
+@pytest.mark.usefixtures("not_built")
+def test_auto_without_the_fused_kernel() -> None:
+    expected = Choice("streaming", "the fused kernel cannot be loaded (not built; run something)")
+    assert choose("auto", [MIX], CPU, torch.float32) == expected
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("impl", ["eager", "streaming", "fused"])
+@pytest.mark.parametrize("variant", CORE)
+def test_what_is_set_runs(variant: type[CoreConfig], impl: Impl) -> None:
+    expected = Choice(impl, f"set by impl: {impl}")
+    assert build(variant(impl=impl)).implementation(CPU, torch.float32) == expected
+
+
+@pytest.mark.usefixtures("not_built")
+@pytest.mark.parametrize("variant", CORE)
+def test_fused_that_is_not_built_is_refused_when_a_layer_is_built(variant: type[CoreConfig]) -> None:
+    message = "impl: got 'fused', but the fused kernel cannot be loaded (not built; run something); "
+    with pytest.raises(ComponentError, match=re.escape(message + "can run: auto, streaming, eager")):
+        build(variant(impl="fused"))
+
+
+@pytest.mark.usefixtures("not_built")
+def test_a_configuration_that_asks_for_it_is_refused_in_one_line() -> None:
+    with pytest.raises(UserError) as refused:
+        config("attention={name: talking_heads, impl: fused}")
+    assert str(refused.value).startswith("command line: attention: impl: got 'fused', but the fused kernel cannot")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("built")
+def test_fused_is_refused_on_another_device_and_dtype_at_the_first_forward() -> None:
+    module = build(MultiToken(impl="fused"))
+    with pytest.raises(ComponentError, match=r"'fused', but the fused kernel runs on the CPU, not on meta; can run"):
+        module.to("meta")(torch.randn(1, 5, 8, device="meta"))
+    with pytest.raises(ComponentError, match=r"knows float32 and bfloat16, not float64; can run: auto, streaming"):
+        build(MultiToken(impl="fused")).double()(torch.randn(1, 5, 8).double())
+    with pytest.raises(ComponentError, match=r"runs on the CPU, not on cuda; can run: auto, streaming, eager$"):
+        choose("fused", [MIX], CUDA, torch.float32)
+
+
+@pytest.mark.usefixtures("built")
+def test_operations_decide_what_can_run() -> None:
+    with pytest.raises(ComponentError, match=r"'fused', but Rows has no fused form; can run: auto, streaming, eager$"):
+        choose("fused", [MIX, Rows()], CPU, torch.float32)
+    with pytest.raises(
+        ComponentError, match=r"'streaming', but Whole does not .* earlier_queries; can run: auto, eager$"
+    ):
+        choose("streaming", [Whole()], CPU, torch.float32)
+    assert choose("eager", [Whole()], CUDA, torch.float16).name == "eager"
+
+
+@pytest.mark.usefixtures("built")
+def test_differential_with_dropout_has_no_fused_form() -> None:
+    """Its two heads share one dropped map, which the kernel cannot do; said, not ignored."""
+    choice = build(Differential(dropout=0.1)).implementation(CPU, torch.float32)
+    assert choice == Choice("streaming", "PairDifference has no fused form")
+    with pytest.raises(ComponentError, match="PairDifference has no fused form"):
+        build(Differential(dropout=0.1, impl="fused"))
+
+
+@pytest.mark.parametrize("impl", ["fast", "Eager", ""])
+@pytest.mark.parametrize("variant", CORE)
+def test_unknown_implementation_is_refused(variant: type[CoreConfig], impl: str) -> None:
+    with pytest.raises(ComponentError, match=f"impl: got '{impl}', allowed: auto, eager, streaming, fused"):
+        variant(impl=impl)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("impl", ["auto", "eager", "streaming", "fused"])
+def test_layers_without_operations_are_torchs_own(impl: Impl) -> None:
+    """'every 4' stands on layer 3 alone; the others need nothing that is not there."""
+    variant = MultiToken(impl=impl, pre_softmax=(KeyQuery(),), post_softmax=(), norm=NoNorm())
+    module = variant.build(width=8, heads=2, layer=2, layers=4)
+    assert isinstance(module, Attention)
+    module(torch.randn(1, 5, 8))
+    assert module.ran == SDPA
+
+
+def test_what_ran_is_told_by_the_module() -> None:
+    softmax, eager = Softmax().build(width=8, heads=2, layer=1, layers=1), build(TalkingHeads(impl="eager"))
+    assert isinstance(softmax, Attention)
+    assert (softmax.ran, eager.ran) == (None, None)
+    for module in (softmax, eager):
+        module(torch.randn(1, 5, 8))
+    assert (softmax.ran, eager.ran) == (SDPA, Choice("eager", "set by impl: eager"))
+
+
+def test_a_variant_that_attends_itself_says_own() -> None:
+    class Values(Attention):
+        def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
+            return value_BMTd
+
+    module = Values(width=8, heads=2)
+    module(torch.randn(1, 5, 8))
+    assert module.ran == OWN

@@ -1,0 +1,61 @@
+"""What streaming promises besides the result: no map of all queries and keys at any time, forward or backward."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from components.kernels import eager, streaming
+from tests.components.kernels.cases import Attend, Case, run
+
+CASE = Case(heads=2, tokens=300, width=8, kernel=(6, 11), batch=1)
+MAP = CASE.heads * CASE.tokens**2
+
+
+class Largest(TorchDispatchMode):
+    """Notes the largest tensor that any operation returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        sizes = [leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        self.elements = max([self.elements, *sizes])
+        return result
+
+
+def largest(attend: Attend) -> int:
+    """Elements of the largest tensor in a forward and backward pass."""
+    with Largest() as seen:
+        run(attend, CASE, torch.float32)
+    return seen.elements
+
+
+def test_no_map_is_ever_stored() -> None:
+    """A block's rows, with twice 5 rows that the kernels need above and 10 keys of padding, are the largest."""
+    assert largest(eager.attend) >= MAP
+    assert largest(streaming.attend) <= CASE.heads * (streaming.BLOCK + 10 + 5) * (CASE.tokens + 10)
+
+
+def test_nothing_of_a_block_is_kept_for_the_backward_pass() -> None:
+    """What autograd saves beside the inputs: nothing that grows with the square of the tokens."""
+    kept: dict[str, int] = {}
+    for name, attend in {"eager": eager.attend, "streaming": streaming.attend}.items():
+        saved: dict[int, int] = {}
+
+        def note(tensor: Tensor, saved: dict[int, int] = saved) -> Tensor:
+            saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes() // tensor.element_size()
+            return tensor
+
+        pre, post = CASE.ops(torch.float32)
+        query, key, value, _ = (tensor.requires_grad_() for tensor in CASE.inputs(torch.float32).values())
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            y_BMTd = attend(query, key, value, pre, post, dropout=0.0)
+        kept[name] = sum(saved.values())
+        y_BMTd.sum().backward()
+    assert kept["eager"] > MAP
+    assert kept["streaming"] < 8 * value.numel()
