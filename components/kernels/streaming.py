@@ -1,7 +1,8 @@
 """The attention core block by block: rows of a few queries at a time, over the keys that these can see.
 
 No map of T x T is ever stored. The backward pass computes each block anew (torch.utils.checkpoint), so that the
-memory beside queries, keys and values is that of one block: O(M * BLOCK * T).
+memory beside queries, keys and values is that of one block: O(M * BLOCK * T). Up to BLOCK tokens there is one block,
+and nothing to gain by that.
 
 Shapes: B batch, M heads, T tokens, d head width.
 """
@@ -12,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from components.kernels.eager import attend_rows
+from components.kernels import eager
 from components.score_ops.base import ScoreOp
 
-BLOCK = 64  # queries
+BLOCK = 128  # queries
 
 
 def attend(
@@ -29,13 +30,15 @@ def attend(
 ) -> Tensor:
     """Causal attention as `eager.attend`; every operation must say its `earlier_queries`."""
     tokens, reach_pre, reach_post = query_BMTd.shape[-2], reach(pre), reach(post)
+    if tokens <= BLOCK:
+        return eager.attend(query_BMTd, key_BMTd, value_BMTd, pre, post, dropout=dropout)
     blocks_BMQd = []
     for start in range(0, tokens, BLOCK):
         stop = min(start + BLOCK, tokens)
         weights_from = max(0, start - reach_post)
         logits_from = max(0, weights_from - reach_pre)
         block_BMQd: Tensor = checkpoint(
-            attend_rows,
+            eager.attend_rows,
             query_BMTd[..., logits_from:stop, :],
             key_BMTd[..., :stop, :],
             value_BMTd[..., :stop, :],
