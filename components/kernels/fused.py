@@ -1,15 +1,39 @@
-"""The attention core as one compiled kernel for the CPU: not there yet."""
+"""The attention core as one C++ kernel for the CPU (`fused/`): block by block, nothing T x T in memory.
+
+A block's maps of all heads that a mixing couples stay in a core's cache; convolutions and matrix products are blocked
+in registers; the backward pass computes each block anew. float32 and bfloat16 tensors, computed in float32. Results do
+not depend on the number of threads, to the bit. It has no second derivative.
+
+Shapes: B batch, M heads, T tokens, d head width.
+"""
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
+import torch
 from torch import Tensor
 
+from components.kernels import build
 from components.score_ops.base import ScoreOp
 
+Gradients = tuple[Tensor, Tensor, Tensor, list[Tensor], None, None, None, None]
 
+
+@cache
 def unavailable() -> str | None:
-    """Why the kernel cannot run on this machine, in a few words; None where it can."""
-    return "not built"
+    """Why the kernel cannot run on this machine, in a few words; None where it can. The first call loads it."""
+    path = build.library()
+    if not path.exists():
+        return "not built; `mta-lab build-kernel` compiles it"
+    try:
+        torch.ops.load_library(path)
+    except OSError as error:
+        return str(error)
+    torch.library.register_fake("mta_lab::attend", _fake)
+    torch.library.register_fake("mta_lab::attend_backward", _fake_backward)
+    torch.library.register_autograd("mta_lab::attend", _backward, setup_context=_save)
+    return None
 
 
 def attend(
@@ -21,5 +45,41 @@ def attend(
     *,
     dropout: float,
 ) -> Tensor:
-    """Causal attention as `eager.attend`, each operation as its `stage()` says."""
-    raise NotImplementedError(unavailable())
+    """Causal attention as `eager.attend`, each operation as its `stage()` says; `unavailable()` must be None."""
+    stages = [op.stage() for op in (*pre, *post)]
+    weights = [stage.weight for stage in stages if stage]
+    kinds = [stage.kind for stage in stages if stage]
+    assert len(kinds) == len(stages), "every operation needs a fused form"
+    seed = torch.randint(2**62, ()) if dropout else None  # from torch's global stream, as F.dropout's
+    y_BMTd: Tensor = torch.ops.mta_lab.attend(query_BMTd, key_BMTd, value_BMTd, weights, kinds, len(pre), dropout, seed)
+    return y_BMTd
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    query, key, value, weights, kinds, softmax, dropout, seed = inputs
+    ctx.save_for_backward(query, key, value, seed, *weights)
+    ctx.settings = kinds, softmax, dropout
+
+
+def _backward(ctx: Any, gradient_BMTd: Tensor) -> Gradients:
+    query, key, value, seed, *weights = ctx.saved_tensors
+    kinds, softmax, dropout = ctx.settings
+    found = torch.ops.mta_lab.attend_backward(
+        gradient_BMTd, query, key, value, weights, kinds, softmax, dropout, seed
+    )
+    return found[0], found[1], found[2], list(found[3:]), None, None, None, None
+
+
+def _like(x_BMTd: Tensor) -> Tensor:
+    """An empty tensor of the same shape, each token's heads side by side in memory, as the kernel writes them."""
+    return torch.empty_like(x_BMTd.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
+
+
+def _fake(query: Tensor, key: Tensor, value: Tensor, weights: Sequence[Tensor], *_: Any) -> Tensor:
+    return _like(query)
+
+
+def _fake_backward(
+    gradient: Tensor, query: Tensor, key: Tensor, value: Tensor, weights: Sequence[Tensor], *_: Any
+) -> list[Tensor]:
+    return [_like(query), _like(key), _like(value), *(torch.empty(w.shape, dtype=w.dtype) for w in weights)]

@@ -28,7 +28,7 @@ def dropped(impl: str, value_BMTd: Tensor) -> Tensor:
     """Equal weights on all visible keys, some of them dropped, times `value_BMTd`."""
     implementations.require(impl)
     torch.manual_seed(1)
-    nothing = torch.zeros(1, HEADS, TOKENS, 8)
+    nothing = torch.zeros_like(value_BMTd)
     op = HeadMixing(group=1).build(heads=HEADS)
     return IMPLEMENTATIONS[impl](nothing, nothing, value_BMTd, [op], [], dropout=SHARE)
 
@@ -53,8 +53,8 @@ def test_the_share_is_dropped_and_the_rest_scaled(impl: str) -> None:
 @every_impl
 def test_the_backward_pass_drops_the_same_weights(impl: str) -> None:
     weights_MQK = dropped(impl, identity())[0]
-    value_BMTd = torch.ones(1, HEADS, TOKENS, 1, requires_grad=True)
-    dropped(impl, value_BMTd).sum().backward()
+    value_BMTd = torch.ones(1, HEADS, TOKENS, 8, requires_grad=True)
+    dropped(impl, value_BMTd)[..., 0].sum().backward()
     assert value_BMTd.grad is not None
     torch.testing.assert_close(value_BMTd.grad[0, ..., 0], weights_MQK.sum(1))
 

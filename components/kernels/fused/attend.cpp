@@ -1,0 +1,212 @@
+// torch operators: mta_lab::attend and its gradient.
+//
+// Tasks are handed out as threads become free, but each writes to places of its own, and sums over tasks are made
+// afterwards in one order: the result does not depend on the number of threads.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/library.h>
+
+#include <atomic>
+#include <numeric>
+#include <optional>
+#include <string>
+
+#include "walk.h"
+
+namespace mta {
+namespace {
+
+using at::Tensor;
+
+Plan make_plan(
+    const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights, const std::vector<std::string>& kinds, int64_t softmax, double dropout,
+    const std::optional<Tensor>& seed) {
+  TORCH_CHECK(query.dim() == 4, "attend: query must be [batch, heads, tokens, width], got ", query.sizes());
+  TORCH_CHECK(query.numel() > 0, "attend: query is empty: ", query.sizes());
+  TORCH_CHECK(
+      key.sizes() == query.sizes() && value.sizes() == query.sizes(), "attend: query ", query.sizes(), ", key ",
+      key.sizes(), " and value ", value.sizes(), " must have one shape");
+  TORCH_CHECK(kinds.size() == weights.size(), "attend: ", kinds.size(), " kinds for ", weights.size(), " weights");
+  TORCH_CHECK(
+      0 <= softmax && softmax <= static_cast<int64_t>(kinds.size()), "attend: the softmax cannot stand at ", softmax);
+  TORCH_CHECK(0.0 <= dropout && dropout < 1.0, "attend: dropout ", dropout, " is not in [0, 1)");
+  TORCH_CHECK(dropout == 0.0 || seed.has_value(), "attend: dropout needs a seed");
+  Plan plan{query.size(0), query.size(1), query.size(2), query.size(3), softmax};
+  for (size_t s = 0; s < kinds.size(); ++s) {
+    const Tensor weight = weights[s].to(at::kFloat).contiguous();
+    const bool mixes = kinds[s] == "mix";
+    TORCH_CHECK(
+        mixes || kinds[s] == "convolve" || kinds[s] == "convolve_exact", "attend: no stage '", kinds[s],
+        "'; known: convolve, convolve_exact, mix");
+    TORCH_CHECK(
+        weight.dim() == 3 && weight.numel() > 0 &&
+            (mixes ? weight.size(1) == weight.size(2) && weight.size(0) * weight.size(1) == plan.heads
+                   : weight.size(0) == plan.heads),
+        "attend: ", kinds[s], " of ", plan.heads, " heads cannot have a weight of ", weight.sizes());
+    Stage stage{mixes ? Stage::Kind::mix : Stage::Kind::convolve};
+    stage.weight.assign(weight.data_ptr<float>(), weight.data_ptr<float>() + weight.numel());
+    if (stage.convolves()) {
+      stage.exact = kinds[s] == "convolve_exact" && static_cast<int64_t>(s) < softmax;  // weights are zero there
+      stage.c_q = weight.size(1);
+      stage.c_k = weight.size(2);
+      stage.pack_taps(plan.heads);
+    } else {
+      stage.group = weight.size(1);
+      plan.unit = std::lcm(plan.unit, stage.group);
+    }
+    plan.stages.push_back(std::move(stage));
+  }
+  if (dropout > 0.0) {
+    plan.stages.push_back(Stage{Stage::Kind::drop});
+    plan.dropout = dropout;
+    plan.seed = static_cast<uint64_t>(seed->item<int64_t>());
+  }
+  plan.lay_out();
+  return plan;
+}
+
+// The first block of a walk: later blocks have more keys, so earlier walks have more blocks.
+int64_t walk_start(const Plan& plan, int64_t walk) {
+  const double share = static_cast<double>(walk) / static_cast<double>(plan.walks());
+  return std::llround(static_cast<double>(plan.blocks()) * std::sqrt(share));
+}
+
+// Calls work(walk over a unit's heads, its number, its first block, the block after its last) for all walks, on
+// torch's threads. Keys are packed once a unit: by the thread that walks, or before all, where several walks share them.
+template <typename F>
+void for_walks(const Plan& plan, const Operands& operands, bool backward, const F& work) {
+  const int64_t walks = plan.walks(), units = plan.batch * plan.units();
+  const auto pack = [&](Keys& keys, int64_t unit, int64_t h) {
+    keys.pack(plan, operands, unit / plan.units(), unit % plan.units() * plan.unit, h);
+  };
+  std::vector<Keys> shared(walks > 1 ? units : 0, Keys(plan, backward));
+  at::parallel_for(0, static_cast<int64_t>(shared.size()) * plan.unit, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t head = begin; head < end; ++head) pack(shared[head / plan.unit], head / plan.unit, head % plan.unit);
+  });
+  std::atomic<int64_t> next{0};
+  at::parallel_for(0, std::min<int64_t>(at::get_num_threads(), units * walks), 1, [&](int64_t, int64_t) {
+    Workspace space(plan, backward);
+    std::optional<Keys> own;
+    if (walks == 1) own.emplace(plan, backward);
+    for (int64_t task = next++; task < units * walks; task = next++) {
+      const int64_t unit = task / walks, number = task % walks;
+      if (own) {
+        for (int64_t h = 0; h < plan.unit; ++h) pack(*own, unit, h);
+      }
+      const Keys& keys = own ? *own : shared[unit];
+      Walk walk(plan, operands, keys, space, unit / plan.units(), unit % plan.units() * plan.unit);
+      work(walk, task, walk_start(plan, number), walk_start(plan, number + 1));
+    }
+  });
+}
+
+// x as float32 with its channels side by side; the tensor owns what the result points to.
+std::pair<Heads4d, Tensor> readable(const Tensor& x) {
+  Tensor single = x.to(at::kFloat);
+  if (single.stride(3) != 1) single = single.contiguous();
+  return {{single.data_ptr<float>(), single.stride(0), single.stride(1), single.stride(2)}, single};
+}
+
+// [batch, padded, heads, depth] as [batch, heads, tokens, width] of the dtype of `like`.
+Tensor without_padding(const Plan& plan, const Tensor& x, const Tensor& like) {
+  return x.narrow(1, 0, plan.tokens).narrow(3, 0, plan.width).to(like.scalar_type()).contiguous().transpose(1, 2);
+}
+
+Tensor attend(
+    const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights,
+    std::vector<std::string> kinds, int64_t softmax, double dropout, const std::optional<Tensor>& seed) {
+  const Plan plan = make_plan(query, key, value, weights, kinds, softmax, dropout, seed);
+  const auto [queries, query_owner] = readable(query);
+  const auto [keys, key_owner] = readable(key);
+  const auto [values, value_owner] = readable(value);
+  Tensor output = at::empty({plan.batch, plan.padded, plan.heads, plan.depth}, at::kFloat);
+  float* const out = output.data_ptr<float>();
+  for_walks(plan, {queries, keys, values, {}}, false, [&](Walk& walk, int64_t, int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      walk.forward(block * plan.rows, plan.rows_of(block), block > begin);
+      walk.weigh(out);
+    }
+  });
+  return without_padding(plan, output, query);
+}
+
+// Sums the tasks' partial sums of stage `s` into a gradient like `weight`.
+Tensor weight_gradient(
+    const Plan& plan, const Stage& stage, const Tensor& weight, const std::vector<float>& partial, int64_t task_size,
+    int64_t offset, int64_t walks) {
+  Tensor gradient = at::zeros(weight.sizes(), at::kFloat);
+  float* const sum = gradient.data_ptr<float>();
+  const int64_t size = plan.unit * stage.weights_per_head();
+  for (int64_t pair = 0; pair < plan.batch * plan.units(); ++pair) {
+    for (int64_t walk = 0; walk < walks; ++walk) {
+      const float* part = partial.data() + (pair * walks + walk) * task_size + offset;
+      for (int64_t w = 0; w < size; ++w) sum[pair % plan.units() * size + w] += part[w];
+    }
+  }
+  return gradient.to(weight.scalar_type());
+}
+
+std::vector<Tensor> attend_backward(
+    const Tensor& output_gradient, const Tensor& query, const Tensor& key, const Tensor& value,
+    at::TensorList weights, std::vector<std::string> kinds, int64_t softmax, double dropout,
+    const std::optional<Tensor>& seed) {
+  const Plan plan = make_plan(query, key, value, weights, kinds, softmax, dropout, seed);
+  const auto [queries, query_owner] = readable(query);
+  const auto [keys, key_owner] = readable(key);
+  const auto [values, value_owner] = readable(value);
+  const auto [output_gradients, gradient_owner] = readable(output_gradient);
+  const int64_t walks = plan.walks();
+  Tensor query_gradient = at::empty({plan.batch, plan.padded, plan.heads, plan.depth}, at::kFloat);
+  Tensor key_gradient = at::empty({walks, plan.batch, plan.tokens, plan.heads, plan.width}, at::kFloat);
+  Tensor value_gradient = at::empty_like(key_gradient);
+  float* const dq = query_gradient.data_ptr<float>();
+  float* const dk = key_gradient.data_ptr<float>();
+  float* const dv = value_gradient.data_ptr<float>();
+  int64_t task_size = 0;
+  for (const Stage& stage : plan.stages) task_size += plan.unit * stage.weights_per_head();
+  std::vector<float> partial(plan.batch * plan.units() * walks * task_size);
+
+  const Operands operands{queries, keys, values, output_gradients};
+  for_walks(plan, operands, true, [&](Walk& walk, int64_t task, int64_t begin, int64_t end) {
+    if (end < plan.blocks() && plan.reach() > 0) {
+      const int64_t first = end * plan.rows;
+      walk.backward(first, std::min(plan.reach(), plan.padded - first), true, nullptr);
+    }
+    for (int64_t block = end - 1; block >= begin; --block) {
+      walk.backward(block * plan.rows, plan.rows_of(block), false, dq);
+    }
+    const int64_t offset = task % walks * key.numel();
+    walk.write_gradients(dk + offset, dv + offset);
+    float* out = partial.data() + task * task_size;
+    for (int64_t s = 0; s < plan.last(); ++s) out = walk.gather(s, out);
+  });
+
+  const auto finish = [&](const Tensor& walked, const Tensor& like) {
+    return (walks == 1 ? walked.select(0, 0) : walked.sum(0)).to(like.scalar_type()).transpose(1, 2);
+  };
+  std::vector<Tensor> gradients{
+      without_padding(plan, query_gradient, query), finish(key_gradient, key), finish(value_gradient, value)};
+  int64_t offset = 0;
+  for (size_t s = 0; s < weights.size(); ++s) {
+    gradients.push_back(weight_gradient(plan, plan.stages[s], weights[s], partial, task_size, offset, walks));
+    offset += plan.unit * plan.stages[s].weights_per_head();
+  }
+  return gradients;
+}
+
+}  // namespace
+}  // namespace mta
+
+TORCH_LIBRARY(mta_lab, library) {
+  library.def(
+      "attend(Tensor query, Tensor key, Tensor value, Tensor[] weights, str[] kinds, int softmax, float dropout, "
+      "Tensor? seed) -> Tensor");
+  library.def(
+      "attend_backward(Tensor output_gradient, Tensor query, Tensor key, Tensor value, Tensor[] weights, str[] kinds, "
+      "int softmax, float dropout, Tensor? seed) -> Tensor[]");
+}
+
+TORCH_LIBRARY_IMPL(mta_lab, CPU, library) {
+  library.impl("attend", &mta::attend);
+  library.impl("attend_backward", &mta::attend_backward);
+}

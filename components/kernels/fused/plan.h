@@ -1,0 +1,133 @@
+// What is computed, and in which memory: stages, maps and the sizes of blocks.
+#pragma once
+
+#include <c10/core/CPUAllocator.h>
+
+#include <cmath>
+#include <vector>
+
+#include "convolve.h"
+#include "vector.h"
+
+namespace mta {
+
+// One operation on the attention maps of some heads.
+struct Stage {
+  enum class Kind { convolve, mix, drop };
+  Kind kind;
+  bool exact = false;         // a convolution that sees keys up to its own query's, not the shifted query's (equation 4)
+  int64_t c_q = 1, c_k = 1;   // of a convolution
+  int64_t group = 1;          // heads that a mixing mixes
+  std::vector<float> weight;  // convolution: [heads, c_q, c_k]; mixing: [groups, out, in]
+  std::vector<float> forward, adjoint;  // a convolution's taps as `correlate` reads them, and those of its gradient
+
+  bool convolves() const { return kind == Kind::convolve; }
+  int64_t after() const { return c_k / 2; }  // keys after its own that a convolution reads
+  int64_t before() const { return c_k - 1 - after(); }
+  int64_t weights_per_head() const { return convolves() ? c_q * c_k : kind == Kind::mix ? group : 0; }
+
+  // Fills in `forward` and `adjoint`: S'[i, j] = sum over a, b of theta[a, b] S[i - a, j + after - b].
+  void pack_taps(int64_t heads) {
+    forward.resize(weight.size());
+    adjoint.resize(weight.size());
+    for (int64_t head = 0; head < heads; ++head) {
+      const int64_t start = head * c_q * c_k;
+      for (int64_t a = 0; a < c_q; ++a) {
+        for (int64_t b = 0; b < c_k; ++b) {
+          const float theta = weight[start + a * c_k + b];
+          forward[start + tap_index(c_q - 1 - a, c_k - 1 - b, c_q, c_k)] = theta;
+          adjoint[start + tap_index(a, b, c_q, c_k)] = theta;
+        }
+      }
+    }
+  }
+};
+
+// Rows of floats for each head of a unit, zeros left of the columns, room right of them; the rest is not initialised.
+class Map {
+ public:
+  Map(int64_t heads, int64_t above, int64_t rows, int64_t columns, int64_t margin)
+      : above_(above), margin_(margin), pitch_((round_up(columns + 2 * margin, 16) / 16 | 1) * 16),
+        head_pitch_(pitch_ * (above + rows)),
+        data_(c10::GetCPUAllocator()->allocate(sizeof(float) * head_pitch_ * heads)) {
+    float* const start = static_cast<float*>(data_.get());
+    for (int64_t row = 0; row < heads * (above + rows); ++row) std::fill_n(start + row * pitch_, margin, 0.0f);
+  }
+
+  // Column 0 of a row; row 0 is the block's first, rows above it are negative.
+  float* row(int64_t head, int64_t row) const {
+    return static_cast<float*>(data_.get()) + head * head_pitch_ + (row + above_) * pitch_ + margin_;
+  }
+  int64_t pitch() const { return pitch_; }  // an odd number of cache lines: a strip's rows then lie in different sets
+  int64_t head_pitch() const { return head_pitch_; }
+  int64_t margin() const { return margin_; }
+
+ private:
+  int64_t above_, margin_, pitch_, head_pitch_;
+  c10::DataPtr data_;
+};
+
+constexpr int64_t scratch_bytes = 24 << 20;  // what the maps of a thread may take, where the kernels' reach allows it
+constexpr int64_t longest_block = 64;
+constexpr int64_t fewest_blocks = 8;  // in a backward task
+constexpr int64_t tasks_wanted = 8;
+
+// The order of work. Map 0 holds logits, stage s makes map s + 1 of map s, and the softmax acts in place on map
+// `softmax`. Heads that a mixing couples form a unit. All sizes follow from shapes, none from the number of threads,
+// so that every sum is made in the same order whatever that number is.
+struct Plan {
+  int64_t batch, heads, tokens, width;  // width: channels a head
+  int64_t softmax;
+  std::vector<Stage> stages;
+  double dropout = 0.0;
+  uint64_t seed = 0;
+
+  int64_t unit = 1;             // heads
+  int64_t rows = strip;         // queries a block
+  int64_t margin = lanes;       // columns left and right of a map that stay zero
+  int64_t depth = 0;            // `width` in whole vectors
+  int64_t padded = 0;           // `tokens` in whole strips
+  int64_t columns = 0;          // `tokens` in whole tiles, and what exact convolutions see beyond
+  std::vector<int64_t> halo;    // rows above the block that each map holds
+  std::vector<int64_t> beyond;  // keys after its query that each row of a map holds (for exact convolutions)
+
+  float scale() const { return 1.0f / std::sqrt(static_cast<float>(width)); }
+  int64_t last() const { return static_cast<int64_t>(stages.size()); }
+  int64_t units() const { return heads / unit; }
+  int64_t blocks() const { return (padded + rows - 1) / rows; }
+  int64_t rows_of(int64_t block) const { return std::min(rows, padded - block * rows); }
+
+  // Backward tasks a unit: blocks of queries are walked from last to first, so a long walk is cut into few.
+  int64_t walks() const {
+    const int64_t wanted = (tasks_wanted + batch * units() - 1) / (batch * units());
+    return std::max<int64_t>(1, std::min(wanted, blocks() / fewest_blocks));
+  }
+  // Rows of the walk after that a walk has to look at before its own.
+  int64_t reach() const {
+    int64_t rows_read = 0;
+    for (const Stage& stage : stages) rows_read += stage.c_q - 1;
+    return round_up(rows_read, strip);
+  }
+
+  void lay_out() {
+    halo.assign(last() + 1, 0);
+    beyond.assign(last() + 1, 0);
+    for (int64_t s = last() - 1; s >= 0; --s) {
+      halo[s] = round_up(halo[s + 1] + stages[s].c_q - 1, strip);
+      TORCH_CHECK(
+          !stages[s].convolves() || beyond[s + 1] == 0, "attend: an exact convolution cannot follow another convolution");
+      if (s < softmax) beyond[s] = stages[s].exact ? stages[s].c_q - 1 : stages[s].convolves() ? 0 : beyond[s + 1];
+      margin = std::max(margin, round_up(stages[s].c_q + stages[s].c_k, column_step) + column_step);
+    }
+    depth = round_up(width, lanes);
+    padded = round_up(tokens, strip);
+    columns = round_up(padded + beyond[0] + column_step, tile);
+    const int64_t least = std::min(std::max(reach(), strip), padded);
+    const int64_t bytes_a_row = 4 * unit * (columns + 2 * margin) * (last() + 3);
+    rows = std::min(longest_block, padded);
+    while (rows > least && (rows + halo[0] / 2) * bytes_a_row > scratch_bytes) rows = round_up(rows / 2, strip);
+    rows = std::max(rows, least);
+  }
+};
+
+}  // namespace mta

@@ -1,0 +1,65 @@
+// Softmax, its gradient and dropout on one row of a map.
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "vector.h"
+
+namespace mta {
+
+// The softmax of the first `visible` values, in place; zero behind them up to the next multiple of `lanes`.
+inline void softmax_row(float* x, int64_t visible) {
+  const int64_t width = round_up(visible, lanes);
+  std::fill(x + visible, x + width, -std::numeric_limits<float>::infinity());
+  Vec largest(-std::numeric_limits<float>::infinity());
+  for (int64_t j = 0; j < width; j += lanes) largest = at::vec::maximum(largest, Vec::loadu(x + j));
+  const Vec shift(max_of_lanes(largest));
+  Vec total;
+  for (int64_t j = 0; j < width; j += lanes) {
+    const Vec power = (Vec::loadu(x + j) - shift).exp_u20();
+    power.store(x + j);
+    total = total + power;
+  }
+  const Vec share(1.0f / sum_of_lanes(total));
+  for (int64_t j = 0; j < width; j += lanes) (Vec::loadu(x + j) * share).store(x + j);
+}
+
+// Turns the gradient of the weights into that of the logits, in place: weights * (gradient - <gradient, weights>).
+inline void softmax_gradient_row(const float* weights, float* gradient, int64_t visible) {
+  Vec total;
+  for (int64_t j = 0; j < visible; j += lanes) {
+    total = at::vec::fmadd(Vec::loadu(gradient + j), Vec::loadu(weights + j), total);
+  }
+  const Vec mean(sum_of_lanes(total));
+  for (int64_t j = 0; j < visible; j += lanes) {
+    (Vec::loadu(weights + j) * (Vec::loadu(gradient + j) - mean)).store(gradient + j);
+  }
+}
+
+// A well-mixed 32-bit number for each key of the map's row that `stream` names.
+inline uint32_t random_bits(uint32_t stream, uint32_t key) {
+  uint32_t x = stream ^ (key * 0x9e3779b9u);
+  x = (x ^ (x >> 16)) * 0x85ebca6bu;
+  x = (x ^ (x >> 13)) * 0xc2b2ae35u;
+  return x ^ (x >> 16);
+}
+
+// The stream of one row: of head `head` of the whole batch, query `query`.
+inline uint32_t row_stream(uint64_t seed, uint64_t head, uint64_t query) {
+  uint64_t x = seed + (head << 32 | query) * 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return static_cast<uint32_t>(x ^ (x >> 31));
+}
+
+// out = in where it is kept, scaled by 1 / (1 - p), and zero elsewhere. `out` may be `in`.
+inline void drop_row(const float* in, float* out, int64_t visible, uint32_t stream, double p) {
+  const uint32_t threshold = static_cast<uint32_t>(p * 4294967296.0);
+  const float scale = static_cast<float>(1.0 / (1.0 - p));
+  for (int64_t j = 0; j < visible; ++j) {
+    out[j] = random_bits(stream, static_cast<uint32_t>(j)) < threshold ? 0.0f : in[j] * scale;
+  }
+}
+
+}  // namespace mta

@@ -1,0 +1,137 @@
+"""What only the compiled kernel promises: the same bits on any number of threads, its contract as a torch operator.
+
+Shapes: B batch, M heads, T tokens, Q query position, K key position, d head width.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from components.kernels import eager, fused
+from components.score_ops import ScoreOp
+from tests.components import implementations
+from tests.components.kernels.cases import ORDERS, Case, assert_close, run
+
+LONG = Case(heads=4, tokens=700, width=24, batch=1)
+"""one unit of heads, long enough to be cut into several walks"""
+
+
+@pytest.fixture(autouse=True)
+def built() -> None:
+    implementations.require("fused")
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def arguments(case: Case, dtype: torch.dtype = torch.float32) -> tuple[object, ...]:
+    """What `mta_lab::attend` takes."""
+    pre, post = case.ops(dtype)
+    stages = [op.stage() for op in (*pre, *post)]
+    inputs = case.inputs(dtype)
+    del inputs["upstream"]
+    weights = [stage.weight.detach().requires_grad_() for stage in stages if stage]
+    kinds = [stage.kind for stage in stages if stage]
+    return *(tensor.requires_grad_() for tensor in inputs.values()), weights, kinds, len(pre), 0.0, None
+
+
+@pytest.mark.parametrize("case", [Case(batch=3), LONG], ids=["batch", "walks"])
+def test_threads_change_no_bit(case: Case, threads: Callable[[int], None]) -> None:
+    results = []
+    for number in (1, 2, 3):
+        threads(number)
+        torch.manual_seed(3)
+        results.append(run(partial(dropping, share=0.2), case, torch.float32))
+    for other in results[1:]:
+        assert all(torch.equal(other[name], value) for name, value in results[0].items())
+
+
+def dropping(*inputs: Tensor, dropout: float, share: float) -> Tensor:
+    """The kernel with dropout, whatever is asked for."""
+    return fused.attend(*inputs, dropout=share)  # type: ignore[arg-type,misc]
+
+
+@pytest.mark.parametrize("order", ["kq mix softmax kq mix", "mix exact kq softmax mix exact"])
+def test_walks_join(order: str) -> None:
+    """Several walks and blocks over one sequence: gradients cross their borders."""
+    case = Case(order, heads=4, tokens=700, width=24, batch=1, kernel=(13, 4))
+    assert_close(run(fused.attend, case, torch.float32), run(eager.attend, case, torch.float64), 3e-5)
+
+
+@pytest.mark.parametrize("order", ["kq", "softmax kq mix", "kq mix softmax kq mix"])
+def test_dropped_weights_have_the_gradients_of_the_kept(order: str) -> None:
+    """The mask, read off the map itself, in the eager form: the same output and gradients."""
+    case = Case(order, heads=2, tokens=40, width=40, batch=2)
+    torch.manual_seed(4)
+    dropped = run(partial(dropping, share=0.4), case, torch.float32)
+    mask_BMQK = kept(case, 0.4)
+    masked = partial(with_mask, mask_BMQK=mask_BMQK / 0.6)
+    assert 0.5 < mask_BMQK[..., torch.ones(40, 40).tril().bool()].float().mean() < 0.7
+    assert_close(dropped, run(masked, case, torch.float64), 3e-5)
+
+
+def kept(case: Case, share: float) -> Tensor:
+    """Which weights the kernel keeps after the same seed: [B, M, Q, K], read with the identity as values."""
+    inputs = case.inputs(torch.float32)
+    torch.manual_seed(4)
+    identity = torch.eye(case.tokens).expand(case.batch, case.heads, -1, -1)
+    weights_BMQK = fused.attend(inputs["query"], inputs["key"], identity, *case.ops(torch.float32), dropout=share)
+    return weights_BMQK != 0
+
+
+def with_mask(
+    query: Tensor, key: Tensor, value: Tensor, pre: list[ScoreOp], post: list[ScoreOp], *, dropout: float, mask_BMQK: Tensor
+) -> Tensor:
+    """The eager form with a mask on its final weights, which come out with the identity as values."""
+    identity = torch.eye(query.shape[-2], dtype=query.dtype).expand(*query.shape[:-1], -1)
+    return eager.attend(query, key, identity, pre, post, dropout=0.0) * mask_BMQK @ value
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_operator(order: str) -> None:
+    """Schema, fake tensors and autograd registration, as torch checks them for any operator."""
+    case = Case(order, heads=2, tokens=19, width=8)
+    torch.library.opcheck(torch.ops.mta_lab.attend.default, arguments(case))
+
+
+def test_compiles_without_a_break() -> None:
+    *inputs, kinds, softmax, dropout, seed = arguments(Case(tokens=21))
+
+    def loss(query: Tensor, key: Tensor, value: Tensor, weights: list[Tensor]) -> Tensor:
+        y_BMTd = torch.ops.mta_lab.attend(query, key, value, weights, kinds, softmax, dropout, seed)
+        return y_BMTd.square().sum()
+
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    query = inputs[0]
+    expected, actual = (torch.autograd.grad(function(*inputs), query)[0] for function in (loss, compiled))
+    torch.testing.assert_close(actual, expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({1: torch.zeros(2, 3, 5, 24)}, "one shape"),
+        ({0: torch.zeros(3, 63, 24)}, r"must be \[batch, heads, tokens, width\]"),
+        ({4: ["convolve", "blend", "convolve", "mix"]}, "no stage 'blend'"),
+        ({5: 9}, "softmax cannot stand at 9"),
+        ({6: 1.5}, r"1.5 is not in \[0, 1\)"),
+        ({6: 0.5}, "needs a seed"),
+        ({3: [torch.zeros(2, 2, 9), *[torch.ones(1, 3, 3)] * 3]}, "cannot have a weight"),
+        ({4: ["convolve", "mix", "convolve_exact", "mix"], 5: 4}, "cannot follow another"),
+    ],
+)
+def test_refuses(change: dict[int, object], message: str) -> None:
+    given = list(arguments(Case()))
+    for place, value in change.items():
+        given[place] = value
+    if given[5] == 4:
+        given[3] = [torch.ones(3, 2, 9), torch.ones(1, 3, 3)] * 2
+    with pytest.raises(RuntimeError, match=message):
+        torch.ops.mta_lab.attend(*given)
