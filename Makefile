@@ -3,20 +3,25 @@ PYTHON ?= python3
 SCALE ?= nano
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 OPTIONS = --scale $(SCALE) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-real lint dashboard bench clean
+.PHONY: help setup test test-real test-asan lint dashboard bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%][a-zA-Z_%-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /\1|/' | \
 	awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
 	@echo "  sweeps:" $(subst _,-,$(filter-out paper,$(basename $(notdir $(wildcard sweeps/*.yaml)))))
 
-setup: $(READY) ## create .venv with the pinned dependencies (every target does this when needed)
+setup: $(READY) ## create .venv with the pinned dependencies and the fused kernel (every target does this when needed)
 
-$(READY): pyproject.toml constraints.txt
+$(READY): $(INSTALLED) $(wildcard components/kernels/fused/*)
+	@$(BIN)/mta-lab build-kernel || echo "going on without the fused kernel: slower, with the same results" >&2
+	@touch $@
+
+$(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
@@ -37,6 +42,13 @@ test: $(READY) ## the fast tests
 
 test-real: $(READY) ## the tests that need a server, a browser or the network
 	@$(BIN)/python -m pytest -m 'network or real' $(ARGS)
+
+test-asan: export MTA_LAB_KERNEL_FLAGS = -fsanitize=address -g1
+test-asan: export LD_PRELOAD = $(shell c++ -print-file-name=libasan.so)
+test-asan: export ASAN_OPTIONS = detect_leaks=0
+test-asan: $(READY) ## the tests of the fused kernel, compiled with AddressSanitizer
+	@$(BIN)/mta-lab build-kernel
+	@MTA_LAB_REQUIRE_FUSED=1 $(BIN)/python -m pytest tests/components/kernels -k fused $(ARGS)
 
 lint: $(READY) ## ruff (lint and format) and mypy
 	@$(BIN)/ruff check .

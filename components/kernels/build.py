@@ -6,6 +6,7 @@ checkout or another kind of processor never loads a library that was not made fr
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ CPU_FLAGS = {
 
 
 class BuildError(RuntimeError):
-    """The kernel could not be compiled: no compiler, or an error of it."""
+    """The kernel could not be compiled: no compiler, or an error from it."""
 
 
 def flags() -> tuple[str, ...]:
@@ -47,6 +48,9 @@ def build() -> Path:
     path = library()
     if path.exists():
         return path
+    compiler = os.environ.get("CXX", "c++")
+    if shutil.which(compiler) is None:
+        raise BuildError(f"no C++ compiler '{compiler}' on the PATH; on Debian: apt install g++")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         from torch.utils import cpp_extension  # slow to import, and only needed here
@@ -60,5 +64,6 @@ def build() -> Path:
             is_python_module=False,
         )
     except Exception as error:
-        raise BuildError(str(error).strip()) from error
+        wrong = [line for line in str(error).splitlines() if "error:" in line]
+        raise BuildError((wrong or str(error).splitlines())[0]) from error
     return path

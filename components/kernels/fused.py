@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from components.kernels import build
 from components.score_ops.base import ScoreOp
@@ -27,12 +28,14 @@ def unavailable() -> str | None:
     if not path.exists():
         return "not built; `mta-lab build-kernel` compiles it"
     try:
-        torch.ops.load_library(path)
+        torch.ops.load_library(path)  # type: ignore[no-untyped-call]
     except OSError as error:
         return str(error)
     torch.library.register_fake("mta_lab::attend", _fake)
     torch.library.register_fake("mta_lab::attend_backward", _fake_backward)
     torch.library.register_autograd("mta_lab::attend", _backward, setup_context=_save)
+    register_flop_formula(torch.ops.mta_lab.attend)(_flops)
+    register_flop_formula(torch.ops.mta_lab.attend_backward)(_flops_backward)
     return None
 
 
@@ -64,9 +67,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, gradient_BMTd: Tensor) -> Gradients:
     query, key, value, seed, *weights = ctx.saved_tensors
     kinds, softmax, dropout = ctx.settings
-    found = torch.ops.mta_lab.attend_backward(
-        gradient_BMTd, query, key, value, weights, kinds, softmax, dropout, seed
-    )
+    found = torch.ops.mta_lab.attend_backward(gradient_BMTd, query, key, value, weights, kinds, softmax, dropout, seed)
     return found[0], found[1], found[2], list(found[3:]), None, None, None, None
 
 
@@ -83,3 +84,26 @@ def _fake_backward(
     gradient: Tensor, query: Tensor, key: Tensor, value: Tensor, weights: Sequence[Tensor], *_: Any
 ) -> list[Tensor]:
     return [_like(query), _like(key), _like(value), *(torch.empty(w.shape, dtype=w.dtype) for w in weights)]
+
+
+def _flops(
+    query: Sequence[int],
+    key: Sequence[int],
+    value: Sequence[int],
+    weights: Sequence[Sequence[int]],
+    kinds: list[str],
+    *_: Any,
+    **__: Any,
+) -> int:
+    """Multiplications and additions, of the visible half of the map alone: that is all the kernel computes."""
+    batch, heads, tokens, width = query
+    places = batch * heads * tokens * (tokens + 1) // 2
+    taps = [w[2] if kind == "mix" else w[1] * w[2] for w, kind in zip(weights, kinds, strict=True)]
+    return 2 * places * (2 * width + sum(taps))
+
+
+def _flops_backward(gradient: Sequence[int], query: Sequence[int], *rest: Any, **settings: Any) -> int:
+    """The forward but for the product with the values, its four products' gradients, two products a stage."""
+    batch, heads, tokens, width = query
+    once = _flops(query, *rest)
+    return 3 * once - 2 * batch * heads * tokens * (tokens + 1) // 2 * width

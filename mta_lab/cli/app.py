@@ -111,6 +111,14 @@ def bench(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: C
     measure(settings or [], scale, components or [])
 
 
+@app.command("build-kernel")
+def build_kernel() -> None:
+    """Compile the fused attention kernel for this machine's CPU; `make setup` does this."""
+    from mta_lab.cli import single
+
+    single.build_kernel()
+
+
 @app.command()
 def dashboard(port: Annotated[int, typer.Option(min=1, max=65535, help="port on 127.0.0.1")] = 5000) -> None:
     """Open MLflow's pages over the runs on 127.0.0.1."""

@@ -62,6 +62,21 @@ def show_data(settings: Sequence[str], scale: str) -> None:
     make_console().print(_prepared(corpus) if corpus else _recipes(config.data.corpus))
 
 
+def build_kernel() -> None:
+    """Compile the fused kernel unless this machine has it."""
+    from components.kernels import build
+
+    console = make_console()
+    path = build.library()
+    try:
+        if not path.exists():
+            with console.status("compiling the fused attention kernel (about half a minute)"):
+                build.build()
+    except build.BuildError as error:
+        raise UserError(f"build-kernel: {error}") from None
+    console.print(f"fused attention kernel: {path}", soft_wrap=True)
+
+
 def dashboard(port: int) -> None:
     """Serve MLflow's pages over the default store, or the one that MLFLOW_TRACKING_URI names, on 127.0.0.1."""
     store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")

@@ -87,7 +87,14 @@ def kept(case: Case, share: float) -> Tensor:
 
 
 def with_mask(
-    query: Tensor, key: Tensor, value: Tensor, pre: list[ScoreOp], post: list[ScoreOp], *, dropout: float, mask_BMQK: Tensor
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    pre: list[ScoreOp],
+    post: list[ScoreOp],
+    *,
+    dropout: float,
+    mask_BMQK: Tensor,
 ) -> Tensor:
     """The eager form with a mask on its final weights, which come out with the identity as values."""
     identity = torch.eye(query.shape[-2], dtype=query.dtype).expand(*query.shape[:-1], -1)
