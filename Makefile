@@ -44,7 +44,7 @@ test-real: $(READY) ## the tests that need a server, a browser or the network
 	@$(BIN)/python -m pytest -m 'network or real' $(ARGS)
 
 test-asan: export MTA_LAB_KERNEL_FLAGS = -fsanitize=address -g1
-test-asan: export LD_PRELOAD = $(shell c++ -print-file-name=libasan.so)
+test-asan: export LD_PRELOAD = $(shell c++ -print-file-name=libasan.so) $(shell c++ -print-file-name=libstdc++.so)
 test-asan: export ASAN_OPTIONS = detect_leaks=0
 test-asan: $(READY) ## the tests of the fused kernel, compiled with AddressSanitizer
 	@$(BIN)/mta-lab build-kernel
