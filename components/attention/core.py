@@ -22,7 +22,8 @@ class CoreConfig(AttentionConfig):
     """Base of the configs whose attention runs through the core."""
 
     impl: Impl = "auto"
-    """what computes it: 'eager', 'streaming' (no map stored), 'fused' (compiled, CPU), or 'auto', the best that can"""
+    """what computes it: 'sdpa' (torch's; no operations), 'fused' (compiled, CPU), 'streaming' (stores no map), 'eager'
+    or 'auto', the best that can"""
 
     def __post_init__(self) -> None:
         super().__post_init__()

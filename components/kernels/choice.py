@@ -11,13 +11,13 @@ from components.kernels import eager, fused, sdpa, streaming
 from components.registry import ComponentError
 from components.score_ops.base import ScoreOp
 
-Impl = Literal["auto", "eager", "streaming", "fused"]
+Impl = Literal["auto", "sdpa", "fused", "streaming", "eager"]
 FUSED_DTYPES = (torch.float32, torch.bfloat16)
 IMPLEMENTATIONS: dict[str, Callable[..., Tensor]] = {
-    "eager": eager.attend,
-    "streaming": streaming.attend,
-    "fused": fused.attend,
     "sdpa": sdpa.attend,
+    "fused": fused.attend,
+    "streaming": streaming.attend,
+    "eager": eager.attend,
 }
 
 
@@ -31,29 +31,29 @@ class Choice:
     """a short phrase"""
 
 
-SDPA = Choice("sdpa", "no operation on the map")
 OWN = Choice("own", "the variant computes attention itself")
 
 
 def choose(impl: Impl, ops: Sequence[ScoreOp], device: torch.device, dtype: torch.dtype) -> Choice:
-    """Choose for queries of `device` and `dtype` under the setting `impl`; without operations it is torch's sdpa.
+    """Choose for queries of `device` and `dtype` under the setting `impl`.
 
-    `auto` takes fused where it can run, then streaming, then eager. Streaming goes before eager on any device: it
-    never stores a map, and on a CPU it is the faster one besides, because it leaves out the keys that nobody sees:
-    equal to eager up to 128 tokens, about twice as fast at 1024 (only at 256 and without convolutions it is slower, by
-    a tenth to a third). An `impl` that cannot run here is a ComponentError.
+    `auto` takes the first of fused, sdpa, streaming and eager that can run; in bfloat16, which the fused kernel
+    computes as float32, sdpa goes first. Streaming goes before eager on any device: it never stores a map, and on a
+    CPU it is the faster one besides, because it leaves out the keys that nobody sees: equal to eager up to 128 tokens,
+    about twice as fast at 1024 (only at 256 and without convolutions it is slower, by a tenth to a third). An `impl`
+    that cannot run here is a ComponentError.
     """
-    if not ops:
-        return SDPA
     if impl != "auto":
         refuse(impl, ops, device, dtype)
         return Choice(impl, f"set by impl: {impl}")
+    order = ("sdpa", "fused") if dtype == torch.bfloat16 else ("fused", "sdpa")
     reasons: list[str] = []
-    for name in ("fused", "streaming"):
+    for name in (*order, "streaming"):
         why_not = obstacle(name, ops, device, dtype)
         if why_not is None:
-            return Choice(name, "; ".join(reasons) or "every operation has a fused form")
-        reasons.append(why_not)
+            reasons += ["the fastest that can run"] if name in order else []
+            return Choice(name, "; ".join(reasons))
+        reasons += [why_not] if name != "sdpa" else []
     return Choice("eager", "; ".join(reasons))
 
 
@@ -61,13 +61,15 @@ def refuse(
     impl: Impl, ops: Sequence[ScoreOp], device: torch.device | None = None, dtype: torch.dtype | None = None
 ) -> None:
     """Raise ComponentError if `impl` cannot run; None for `device` and `dtype` where they are not known yet."""
-    if ops and (why_not := obstacle(impl, ops, device, dtype)):
-        able = [name for name in ("fused", "streaming", "eager") if obstacle(name, ops, device, dtype) is None]
+    if why_not := obstacle(impl, ops, device, dtype):
+        able = [name for name in IMPLEMENTATIONS if obstacle(name, ops, device, dtype) is None]
         raise ComponentError(f"impl: got '{impl}', but {why_not}; can run: auto, {', '.join(able)}")
 
 
 def obstacle(impl: str, ops: Sequence[ScoreOp], device: torch.device | None, dtype: torch.dtype | None) -> str | None:
     """Why `impl` cannot compute `ops` on that device in that dtype, or None if it can, as far as these are known."""
+    if impl == "sdpa":
+        return f"{_names(ops)} acts on the map" if ops else None
     if impl == "streaming":
         silent = [op for op in ops if op.earlier_queries is None]
         return f"{_names(silent)} does not declare its earlier_queries" if silent else None

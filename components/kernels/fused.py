@@ -18,7 +18,7 @@ from torch.utils.flop_counter import register_flop_formula
 from components.kernels import build
 from components.score_ops.base import ScoreOp
 
-Gradients = tuple[Tensor, Tensor, Tensor, list[Tensor], None, None, None, None]
+Gradients = tuple[Tensor, Tensor, Tensor, list[Tensor], None, None, None]
 
 
 @cache
@@ -49,26 +49,27 @@ def attend(
     dropout: float,
 ) -> Tensor:
     """Causal attention as `eager.attend`, each operation as its `stage()` says; `unavailable()` must be None."""
-    stages = [op.stage() for op in (*pre, *post)]
-    weights = [stage.weight for stage in stages if stage]
-    kinds = [stage.kind for stage in stages if stage]
-    assert len(kinds) == len(stages), "every operation needs a fused form"
+    found = [op.stage() for op in (*pre, *post)]
+    stages = [stage for stage in found if stage]
+    assert len(stages) == len(found), "every operation needs a fused form"
+    weights, kinds = [stage.weight for stage in stages], [str(stage.kind) for stage in stages]
+    kinds.insert(len(pre), "softmax")
     seed = torch.randint(2**62, ()) if dropout else None  # from torch's global stream, as F.dropout's
-    y_BMTd: Tensor = torch.ops.mta_lab.attend(query_BMTd, key_BMTd, value_BMTd, weights, kinds, len(pre), dropout, seed)
+    y_BMTd: Tensor = torch.ops.mta_lab.attend(query_BMTd, key_BMTd, value_BMTd, weights, " ".join(kinds), dropout, seed)
     return y_BMTd
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    query, key, value, weights, kinds, softmax, dropout, seed = inputs
+    query, key, value, weights, stages, dropout, seed = inputs
     ctx.save_for_backward(query, key, value, seed, *weights)
-    ctx.settings = kinds, softmax, dropout
+    ctx.settings = stages, dropout
 
 
 def _backward(ctx: Any, gradient_BMTd: Tensor) -> Gradients:
     query, key, value, seed, *weights = ctx.saved_tensors
-    kinds, softmax, dropout = ctx.settings
-    found = torch.ops.mta_lab.attend_backward(gradient_BMTd, query, key, value, weights, kinds, softmax, dropout, seed)
-    return found[0], found[1], found[2], list(found[3:]), None, None, None, None
+    stages, dropout = ctx.settings
+    found = torch.ops.mta_lab.attend_backward(gradient_BMTd, query, key, value, weights, stages, dropout, seed)
+    return found[0], found[1], found[2], list(found[3:]), None, None, None
 
 
 def _like(x_BMTd: Tensor) -> Tensor:
@@ -91,13 +92,14 @@ def _flops(
     key: Sequence[int],
     value: Sequence[int],
     weights: Sequence[Sequence[int]],
-    kinds: list[str],
+    stages: str,
     *_: Any,
     **__: Any,
 ) -> int:
     """Multiplications and additions, of the visible half of the map alone: that is all the kernel computes."""
     batch, heads, tokens, width = query
     places = batch * heads * tokens * (tokens + 1) // 2
+    kinds = [name for name in stages.split() if name != "softmax"]
     taps = [w[2] if kind == "mix" else w[1] * w[2] for w, kind in zip(weights, kinds, strict=True)]
     return 2 * places * (2 * width + sum(taps))
 

@@ -1,4 +1,4 @@
-"""Torch's own fused attention, for layers without operations on the map.
+"""The attention core without operations: torch's own scaled_dot_product_attention.
 
 Shapes: B batch, M heads, T tokens, d head width.
 """
@@ -15,8 +15,8 @@ def attend(
     query_BMTd: Tensor,
     key_BMTd: Tensor,
     value_BMTd: Tensor,
-    pre: Sequence[ScoreOp] = (),
-    post: Sequence[ScoreOp] = (),
+    pre: Sequence[ScoreOp],
+    post: Sequence[ScoreOp],
     *,
     dropout: float,
 ) -> Tensor:

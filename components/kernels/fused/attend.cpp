@@ -9,6 +9,7 @@
 #include <atomic>
 #include <numeric>
 #include <optional>
+#include <sstream>
 #include <string>
 
 #include "walk.h"
@@ -19,34 +20,37 @@ namespace {
 using at::Tensor;
 
 Plan make_plan(
-    const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights, const std::vector<std::string>& kinds, int64_t softmax, double dropout,
+    const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights, const std::string& stages, double dropout,
     const std::optional<Tensor>& seed) {
   TORCH_CHECK(query.dim() == 4, "attend: query must be [batch, heads, tokens, width], got ", query.sizes());
   TORCH_CHECK(query.numel() > 0, "attend: query is empty: ", query.sizes());
   TORCH_CHECK(
       key.sizes() == query.sizes() && value.sizes() == query.sizes(), "attend: query ", query.sizes(), ", key ",
       key.sizes(), " and value ", value.sizes(), " must have one shape");
-  TORCH_CHECK(kinds.size() == weights.size(), "attend: ", kinds.size(), " kinds for ", weights.size(), " weights");
-  TORCH_CHECK(
-      0 <= softmax && softmax <= static_cast<int64_t>(kinds.size()), "attend: the softmax cannot stand at ", softmax);
   TORCH_CHECK(0.0 <= dropout && dropout < 1.0, "attend: dropout ", dropout, " is not in [0, 1)");
   TORCH_CHECK(dropout == 0.0 || seed.has_value(), "attend: dropout needs a seed");
-  Plan plan{query.size(0), query.size(1), query.size(2), query.size(3), softmax};
-  for (size_t s = 0; s < kinds.size(); ++s) {
-    const Tensor weight = weights[s].to(at::kFloat).contiguous();
-    const bool mixes = kinds[s] == "mix";
+  Plan plan{query.size(0), query.size(1), query.size(2), query.size(3), -1};
+  std::istringstream names(stages);
+  for (std::string name; names >> name;) {
+    if (name == "softmax" && plan.softmax < 0) {
+      plan.softmax = plan.last();
+      continue;
+    }
+    const bool mixes = name == "mix";
     TORCH_CHECK(
-        mixes || kinds[s] == "convolve" || kinds[s] == "convolve_exact", "attend: no stage '", kinds[s],
-        "'; known: convolve, convolve_exact, mix");
+        mixes || name == "convolve" || name == "convolve_exact", "attend: no stage '", name, "' here in '", stages,
+        "'; known: convolve, convolve_exact, mix, and one softmax");
+    TORCH_CHECK(plan.stages.size() < weights.size(), "attend: ", weights.size(), " weights for '", stages, "'");
+    const Tensor weight = weights[plan.last()].to(at::kFloat).contiguous();
     TORCH_CHECK(
         weight.dim() == 3 && weight.numel() > 0 &&
             (mixes ? weight.size(1) == weight.size(2) && weight.size(0) * weight.size(1) == plan.heads
                    : weight.size(0) == plan.heads),
-        "attend: ", kinds[s], " of ", plan.heads, " heads cannot have a weight of ", weight.sizes());
+        "attend: ", name, " of ", plan.heads, " heads cannot have a weight of ", weight.sizes());
     Stage stage{mixes ? Stage::Kind::mix : Stage::Kind::convolve};
     stage.weight.assign(weight.data_ptr<float>(), weight.data_ptr<float>() + weight.numel());
     if (stage.convolves()) {
-      stage.exact = kinds[s] == "convolve_exact" && static_cast<int64_t>(s) < softmax;  // weights are zero there
+      stage.exact = name == "convolve_exact" && plan.softmax < 0;  // weights are zero right of the diagonal
       stage.c_q = weight.size(1);
       stage.c_k = weight.size(2);
       stage.pack_taps(plan.heads);
@@ -56,6 +60,8 @@ Plan make_plan(
     }
     plan.stages.push_back(std::move(stage));
   }
+  TORCH_CHECK(plan.softmax >= 0, "attend: no softmax in '", stages, "'");
+  TORCH_CHECK(plan.stages.size() == weights.size(), "attend: ", weights.size(), " weights for '", stages, "'");
   if (dropout > 0.0) {
     plan.stages.push_back(Stage{Stage::Kind::drop});
     plan.dropout = dropout;
@@ -114,8 +120,8 @@ Tensor without_padding(const Plan& plan, const Tensor& x, const Tensor& like) {
 
 Tensor attend(
     const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights,
-    std::vector<std::string> kinds, int64_t softmax, double dropout, const std::optional<Tensor>& seed) {
-  const Plan plan = make_plan(query, key, value, weights, kinds, softmax, dropout, seed);
+    std::string stages, double dropout, const std::optional<Tensor>& seed) {
+  const Plan plan = make_plan(query, key, value, weights, stages, dropout, seed);
   const auto [queries, query_owner] = readable(query);
   const auto [keys, key_owner] = readable(key);
   const auto [values, value_owner] = readable(value);
@@ -148,9 +154,9 @@ Tensor weight_gradient(
 
 std::vector<Tensor> attend_backward(
     const Tensor& output_gradient, const Tensor& query, const Tensor& key, const Tensor& value,
-    at::TensorList weights, std::vector<std::string> kinds, int64_t softmax, double dropout,
+    at::TensorList weights, std::string stages, double dropout,
     const std::optional<Tensor>& seed) {
-  const Plan plan = make_plan(query, key, value, weights, kinds, softmax, dropout, seed);
+  const Plan plan = make_plan(query, key, value, weights, stages, dropout, seed);
   const auto [queries, query_owner] = readable(query);
   const auto [keys, key_owner] = readable(key);
   const auto [values, value_owner] = readable(value);
@@ -199,11 +205,11 @@ std::vector<Tensor> attend_backward(
 
 TORCH_LIBRARY(mta_lab, library) {
   library.def(
-      "attend(Tensor query, Tensor key, Tensor value, Tensor[] weights, str[] kinds, int softmax, float dropout, "
+      "attend(Tensor query, Tensor key, Tensor value, Tensor[] weights, str stages, float dropout, "
       "Tensor? seed) -> Tensor");
   library.def(
-      "attend_backward(Tensor output_gradient, Tensor query, Tensor key, Tensor value, Tensor[] weights, str[] kinds, "
-      "int softmax, float dropout, Tensor? seed) -> Tensor[]");
+      "attend_backward(Tensor output_gradient, Tensor query, Tensor key, Tensor value, Tensor[] weights, str stages, "
+      "float dropout, Tensor? seed) -> Tensor[]");
 }
 
 TORCH_LIBRARY_IMPL(mta_lab, CPU, library) {

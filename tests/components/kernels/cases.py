@@ -16,6 +16,7 @@ from components.score_ops import HeadMixing, KeyQuery, ScoreOp
 
 Attend = Callable[..., Tensor]
 ORDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "softmax": ((), ()),
     "kq": (("kq",), ()),
     "exact": (("exact",), ()),
     "mix": (("mix",), ()),

@@ -10,7 +10,7 @@ from components import ComponentError
 from components.attention import Attention, Differential, MultiToken, Softmax, TalkingHeads
 from components.attention.core import CoreConfig
 from components.kernels import fused
-from components.kernels.choice import OWN, SDPA, Choice, Impl, choose
+from components.kernels.choice import OWN, Choice, Impl, choose
 from components.norms import NoNorm
 from components.score_ops import HeadMixing, KeyQuery, ScoreOp
 from mta_lab.errors import UserError
@@ -18,7 +18,7 @@ from tests.config.helpers import config
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 MIX, EXACT = HeadMixing().build(heads=2), KeyQuery(mask="exact").build(heads=2)
-CORE = (MultiToken, TalkingHeads, Differential)
+CORE = (Softmax, MultiToken, TalkingHeads, Differential)
 
 
 class Whole(ScoreOp):
@@ -57,8 +57,8 @@ def build(variant: CoreConfig) -> Attention:
 @pytest.mark.parametrize(
     ("ops", "device", "dtype", "expected"),
     [
-        ([MIX, EXACT], CPU, torch.float32, Choice("fused", "every operation has a fused form")),
-        ([MIX, EXACT], CPU, torch.bfloat16, Choice("fused", "every operation has a fused form")),
+        ([MIX, EXACT], CPU, torch.float32, Choice("fused", "the fastest that can run")),
+        ([MIX, EXACT], CPU, torch.bfloat16, Choice("fused", "the fastest that can run")),
         (
             [MIX],
             CPU,
@@ -73,9 +73,19 @@ def build(variant: CoreConfig) -> Attention:
             torch.float32,
             Choice("eager", "Whole has no fused form; Whole does not declare its earlier_queries"),
         ),
-        ([], CUDA, torch.float16, SDPA),
+        ([], CPU, torch.float32, Choice("fused", "the fastest that can run")),
+        ([], CPU, torch.bfloat16, Choice("sdpa", "the fastest that can run")),
+        (
+            [],
+            CUDA,
+            torch.float16,
+            Choice("sdpa", "the fused kernel runs on the CPU, not on cuda; the fastest that can run"),
+        ),
     ],
-    ids=["fused", "bfloat16", "float64", "cuda", "no fused form", "whole map", "no operation"],
+    ids=[
+        *("fused", "bfloat16", "float64", "cuda", "no fused form", "whole map"),
+        *("no operation", "no operation in bfloat16", "no operation on cuda"),
+    ],
 )
 def test_auto(ops: list[ScoreOp], device: torch.device, dtype: torch.dtype, expected: Choice) -> None:
     assert choose("auto", ops, device, dtype) == expected
@@ -98,8 +108,8 @@ def test_what_is_set_runs(variant: type[CoreConfig], impl: Impl) -> None:
 @pytest.mark.usefixtures("not_built")
 @pytest.mark.parametrize("variant", CORE)
 def test_fused_that_is_not_built_is_refused_when_a_layer_is_built(variant: type[CoreConfig]) -> None:
-    message = "impl: got 'fused', but the fused kernel cannot be loaded (not built; run something); "
-    with pytest.raises(ComponentError, match=re.escape(message + "can run: auto, streaming, eager")):
+    message = "impl: got 'fused', but the fused kernel cannot be loaded (not built; run something); can run: auto, "
+    with pytest.raises(ComponentError, match=re.escape(message)):
         build(variant(impl="fused"))
 
 
@@ -145,27 +155,28 @@ def test_differential_with_dropout_has_no_fused_form() -> None:
 @pytest.mark.parametrize("impl", ["fast", "Eager", ""])
 @pytest.mark.parametrize("variant", CORE)
 def test_unknown_implementation_is_refused(variant: type[CoreConfig], impl: str) -> None:
-    with pytest.raises(ComponentError, match=f"impl: got '{impl}', allowed: auto, eager, streaming, fused"):
+    with pytest.raises(ComponentError, match=f"impl: got '{impl}', allowed: auto, sdpa, fused, streaming, eager"):
         variant(impl=impl)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("impl", ["auto", "eager", "streaming", "fused"])
-def test_layers_without_operations_are_torchs_own(impl: Impl) -> None:
-    """'every 4' stands on layer 3 alone; the others need nothing that is not there."""
-    variant = MultiToken(impl=impl, pre_softmax=(KeyQuery(),), post_softmax=(), norm=NoNorm())
+@pytest.mark.usefixtures("built")
+def test_torchs_own_attention_takes_no_operation() -> None:
+    """'every 4' stands on layer 3 alone: the other layers can, and what is set holds for all of them."""
+    variant = MultiToken(impl="sdpa", pre_softmax=(KeyQuery(),), post_softmax=(), norm=NoNorm())
     module = variant.build(width=8, heads=2, layer=2, layers=4)
     assert isinstance(module, Attention)
     module(torch.randn(1, 5, 8))
-    assert module.ran == SDPA
+    assert module.ran == Choice("sdpa", "set by impl: sdpa")
+    with pytest.raises(ComponentError, match=r"'sdpa', but KeyQueryConvolution acts on the map; can run: auto, fused"):
+        variant.build(width=8, heads=2, layer=3, layers=4)
 
 
 def test_what_ran_is_told_by_the_module() -> None:
-    softmax, eager = Softmax().build(width=8, heads=2, layer=1, layers=1), build(TalkingHeads(impl="eager"))
-    assert isinstance(softmax, Attention)
+    softmax, eager = build(Softmax(impl="sdpa")), build(TalkingHeads(impl="eager"))
     assert (softmax.ran, eager.ran) == (None, None)
     for module in (softmax, eager):
         module(torch.randn(1, 5, 8))
-    assert (softmax.ran, eager.ran) == (SDPA, Choice("eager", "set by impl: eager"))
+    assert (softmax.ran, eager.ran) == (Choice("sdpa", "set by impl: sdpa"), Choice("eager", "set by impl: eager"))
 
 
 def test_a_variant_that_attends_itself_says_own() -> None:

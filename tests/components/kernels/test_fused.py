@@ -38,8 +38,9 @@ def arguments(case: Case, dtype: torch.dtype = torch.float32) -> tuple[object, .
     inputs = case.inputs(dtype)
     del inputs["upstream"]
     weights = [stage.weight.detach().requires_grad_() for stage in stages if stage]
-    kinds = [stage.kind for stage in stages if stage]
-    return *(tensor.requires_grad_() for tensor in inputs.values()), weights, kinds, len(pre), 0.0, None
+    kinds = [str(stage.kind) for stage in stages if stage]
+    kinds.insert(len(pre), "softmax")
+    return *(tensor.requires_grad_() for tensor in inputs.values()), weights, " ".join(kinds), 0.0, None
 
 
 @pytest.mark.parametrize("case", [Case(batch=3), LONG], ids=["batch", "walks"])
@@ -109,10 +110,10 @@ def test_operator(order: str) -> None:
 
 
 def test_compiles_without_a_break() -> None:
-    *inputs, kinds, softmax, dropout, seed = arguments(Case(tokens=21))
+    *inputs, stages, dropout, seed = arguments(Case(tokens=21))
 
     def loss(query: Tensor, key: Tensor, value: Tensor, weights: list[Tensor]) -> Tensor:
-        y_BMTd = torch.ops.mta_lab.attend(query, key, value, weights, kinds, softmax, dropout, seed)
+        y_BMTd = torch.ops.mta_lab.attend(query, key, value, weights, stages, dropout, seed)
         return y_BMTd.square().sum()
 
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
@@ -126,19 +127,20 @@ def test_compiles_without_a_break() -> None:
     [
         ({1: torch.zeros(2, 3, 5, 24)}, "one shape"),
         ({0: torch.zeros(3, 63, 24)}, r"must be \[batch, heads, tokens, width\]"),
-        ({4: ["convolve", "blend", "convolve", "mix"]}, "no stage 'blend'"),
-        ({5: 9}, "softmax cannot stand at 9"),
-        ({6: 1.5}, r"1.5 is not in \[0, 1\)"),
-        ({6: 0.5}, "needs a seed"),
-        ({3: [torch.zeros(2, 2, 9), *[torch.ones(1, 3, 3)] * 3]}, "cannot have a weight"),
-        ({4: ["convolve", "mix", "convolve_exact", "mix"], 5: 4}, "cannot follow another"),
+        ({4: "convolve blend softmax convolve mix"}, "no stage 'blend' here"),
+        ({4: "convolve softmax mix softmax convolve mix"}, "no stage 'softmax' here"),
+        ({4: "convolve mix convolve mix"}, "no softmax"),
+        ({4: "convolve mix softmax"}, "4 weights for 'convolve mix softmax'"),
+        ({4: "convolve mix softmax convolve mix mix"}, "4 weights for"),
+        ({5: 1.5}, r"1.5 is not in \[0, 1\)"),
+        ({5: 0.5}, "needs a seed"),
+        ({3: [torch.zeros(2, 2, 9), *[torch.ones(1, 3, 3)] * 3]}, "convolve of 3 heads cannot have a weight of"),
+        ({4: "convolve mix convolve_exact mix softmax"}, "cannot follow another"),
     ],
 )
 def test_refuses(change: dict[int, object], message: str) -> None:
     given = list(arguments(Case()))
     for place, value in change.items():
         given[place] = value
-    if given[5] == 4:
-        given[3] = [torch.ones(3, 2, 9), torch.ones(1, 3, 3)] * 2
     with pytest.raises(RuntimeError, match=message):
         torch.ops.mta_lab.attend(*given)
