@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from components.attention.base import Attention, AttentionConfig, visible_keys
 from components.initialise import Draw, default_stream
-from components.norms.base import NORM_EPS, lambda_init
+from components.norms.base import lambda_init
+from components.norms.rms import RMSNorm
 from components.registry import ComponentError, register
 
 
@@ -35,7 +36,7 @@ class DifferentialAttention(Attention):
         self.lambda_init = lambda_init(layer)
         for name in self.lambda_vectors:
             self.register_parameter(name, nn.Parameter(torch.empty(head_width)))
-        self.norm = nn.RMSNorm(2 * head_width, eps=NORM_EPS)
+        self.norm = RMSNorm(2 * head_width)
         self.initialise(default_stream)
 
     def initialise(self, draw: Draw) -> None:
