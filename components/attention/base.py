@@ -74,7 +74,10 @@ class Attention(nn.Module):
 
     @abstractmethod
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
-        """Causal attention of all heads; heads may be fewer and wider in the result, in the same order."""
+        """Causal attention of all heads; heads may be fewer and wider in the result, in the same order.
+
+        Queries and keys share an order of channels, which differs with and without rotary embedding.
+        """
 
 
 def rotary_table(tokens: int, head_width: int, theta: float, device: torch.device | None = None) -> Rotary:
@@ -89,12 +92,12 @@ def in_pairs(weight_DD: Tensor, heads: int) -> Tensor:
 
     For queries and keys, of which only products count: any order of channels will do if both have it.
     """
-    return weight_DD.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)
+    return weight_DD.view(heads, 2, -1, weight_DD.shape[-1]).transpose(1, 2).reshape(weight_DD.shape)
 
 
 def rotate(x_BTD: Tensor, turn_TD: Tensor) -> Tensor:
     """Turn neighbouring channels, read as complex numbers, by their position's angle; `turn_TD` has D / 2 columns."""
-    turned_BTD: Tensor = _Rotate.apply(x_BTD, turn_TD)
+    turned_BTD: Tensor = _Rotate.apply(x_BTD, turn_TD)  # type: ignore[no-untyped-call]
     return turned_BTD
 
 
@@ -105,7 +108,7 @@ class _Rotate(torch.autograd.Function):
     def forward(ctx: Any, x_BTD: Tensor, turn_TD: Tensor) -> Tensor:
         ctx.save_for_backward(turn_TD)
         wide = torch.promote_types(x_BTD.dtype, torch.float32)  # there is no complex bfloat16
-        pairs = torch.view_as_complex(x_BTD.to(wide).unflatten(-1, (-1, 2)))
+        pairs = torch.view_as_complex(x_BTD.to(wide).view(*x_BTD.shape[:-1], -1, 2))
         return torch.view_as_real(pairs * turn_TD).flatten(-2).to(x_BTD.dtype)
 
     @staticmethod

@@ -33,8 +33,8 @@ class ScalarGate(ScaledRMSNorm):
     def normalise(self, y_BTMd: Tensor) -> Tensor:
         """Normalise each row, then scale it by its own gate."""
         wide = torch.promote_types(y_BTMd.dtype, torch.float32)
-        parameters = (self.rms.weight, self.gate.weight[0], self.gate.bias)
-        gated: Tensor = _GatedRMSNorm.apply(y_BTMd.to(wide), *(parameter.to(wide) for parameter in parameters))
+        inputs = (y_BTMd, self.rms.weight, self.gate.weight[0], self.gate.bias)
+        gated: Tensor = _GatedRMSNorm.apply(*(given.to(wide) for given in inputs))  # type: ignore[no-untyped-call]
         return gated.to(torch.promote_types(y_BTMd.dtype, self.rms.weight.dtype))
 
 

@@ -34,14 +34,15 @@ def rms_norm(x: Tensor, weight_d: Tensor) -> Tensor:
         return F.rms_norm(x, weight_d.shape, weight_d, NORM_EPS)  # fused there
     dtype = torch.promote_types(x.dtype, weight_d.dtype)
     wide = torch.promote_types(dtype, torch.float32)
-    normed: Tensor = _RMSNorm.apply(x.to(wide), weight_d.to(wide))
+    normed: Tensor = _RMSNorm.apply(x.to(wide), weight_d.to(wide))  # type: ignore[no-untyped-call]
     return normed.to(dtype)
 
 
 def inverse_rms(x: Tensor) -> Tensor:
     """1 / sqrt(mean(x^2) + eps) of each row; the last dimension becomes 1."""
     mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square() / x.shape[-1]
-    return (mean_square + NORM_EPS).rsqrt()
+    inverse: Tensor = (mean_square + NORM_EPS).rsqrt()
+    return inverse
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -64,4 +65,4 @@ class _RMSNorm(torch.autograd.Function):
 
 def sum_rows(x: Tensor, weights: Tensor) -> Tensor:
     """The sum of x's rows, each times its own weight (last dimension 1): [d]."""
-    return x.flatten(0, -2).T @ weights.flatten()
+    return x.reshape(-1, x.shape[-1]).T @ weights.flatten()
