@@ -9,12 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.attention import Attention, rotary_table
+from components.attention import Attention, Rotary, rotary_table
 from components.initialise import initialise
 from components.kernels.choice import OWN
+from components.norms.rms import RMSNorm
 from mta_lab.config import RunConfig
-
-NORM_EPS = 1e-5
 
 
 class Decoder(nn.Module):
@@ -27,18 +26,15 @@ class Decoder(nn.Module):
         weight = torch.empty(model.vocabulary, model.width)
         self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(1, model.layers + 1))
-        self.norm = nn.RMSNorm(model.width, eps=NORM_EPS)
+        self.norm = RMSNorm(model.width)
         # On the CPU even in a model built on meta: small, and sums on meta would load the compiler too.
         head_width, cpu = model.width // model.heads, torch.device("cpu")
-        cosine, sine = rotary_table(model.context, head_width, model.rope_theta, cpu)
-        self.register_buffer("cosine", cosine, persistent=False)
-        self.register_buffer("sine", sine, persistent=False)
+        self.register_buffer("rotary", rotary_table(model.context, head_width, model.rope_theta, cpu), persistent=False)
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Return the logits [B, T, V] of each position's next token."""
         x_BTD = self.embedding(tokens_BT)
-        tokens = tokens_BT.shape[-1]
-        rotary = (self.get_buffer("cosine")[:tokens], self.get_buffer("sine")[:tokens])
+        rotary = self.get_buffer("rotary")[: tokens_BT.shape[-1]]
         for block in self.blocks:
             x_BTD = block(x_BTD, rotary)
         return F.linear(self.norm(x_BTD), self.embedding.weight)
@@ -50,12 +46,12 @@ class Block(nn.Module):
     def __init__(self, config: RunConfig, layer: int) -> None:
         super().__init__()
         model = config.model
-        self.attention_norm = nn.RMSNorm(model.width, eps=NORM_EPS)
+        self.attention_norm = RMSNorm(model.width)
         self.attention = config.attention.build(width=model.width, heads=model.heads, layer=layer, layers=model.layers)
-        self.feed_forward_norm = nn.RMSNorm(model.width, eps=NORM_EPS)
+        self.feed_forward_norm = RMSNorm(model.width)
         self.feed_forward = SwiGLU(model.width, model.feed_forward_multiple)
 
-    def forward(self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, x_BTD: Tensor, rotary: Rotary) -> Tensor:
         """One decoder block."""
         x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), rotary)
         out_BTD: Tensor = x_BTD + self.feed_forward(self.feed_forward_norm(x_BTD))

@@ -29,13 +29,18 @@ def commit() -> str:
         return f"mta-lab {version('mta-lab')}"
 
 
+def machine() -> str:
+    """What computes here: the GPU, or the processor and how many cores of it."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
+
+
 @cache
 def _machine() -> dict[str, Any]:
     return {
         "commit": commit(),
-        "machine": torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"{_processor()}, {len(os.sched_getaffinity(0))} cores",
+        "machine": machine(),
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "lightning")},
     }

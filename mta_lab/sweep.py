@@ -1,6 +1,6 @@
 """A sweep file -> rows x seeds -> cells. Pure: reads YAML, starts nothing, writes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -74,9 +74,18 @@ def shipped_sweeps() -> list[str]:
     return sorted(name for name in names if name != LEDGER)
 
 
-def load_sweep(name: str, *, scale: str, settings: Sequence[str] = (), seeds: int | None = None) -> Sweep:
+def load_sweep(
+    name: str,
+    *,
+    scale: str,
+    settings: Sequence[str] = (),
+    seeds: int | None = None,
+    settle: Callable[[RunConfig, RunConfig], RunConfig] = lambda config, baseline: config,
+) -> Sweep:
     """Read the shipped sweep `name`, or the file of that path, at `scale`, under the command line's `settings`.
 
+    `settle` gets a row's configuration and the baseline's and returns what the row runs with, where a setting leaves
+    that open (`training.precision: auto`).
     Every mistake in it is a UserError that names the file and the key.
     """
     source, file = _read(name)
@@ -103,6 +112,7 @@ def load_sweep(name: str, *, scale: str, settings: Sequence[str] = (), seeds: in
         layers = [*below, Layer(f"{source}: rows.{row}", own), above]
         _refuse_reserved(layers[1:])
         configs[str(row)] = resolve(layers)
+    configs = {row: settle(config, configs[baseline]) for row, config in configs.items()}
     _refuse_incomparable(configs, baseline, source)
     count = seeds if seeds is not None else file.get("seeds", 3)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:

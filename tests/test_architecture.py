@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "model": {"components", "config", "errors"},
     "data": {"config", "errors"},
     "training": {"components", "config", "data", "errors", "model"},
+    "precision": {"components", "config", "errors", "model", "provenance", "records", "training"},
     "scheduling": {"config", "errors"},
     "tracking": {"config", "errors", "records", "training"},  # training's result types only: see the test below
     "worker": {"config", "data", "errors", "plugins", "provenance", "records", "sweep"}
@@ -74,6 +75,11 @@ def test_each_framework_has_one_importer(library: str) -> None:
 def test_tracking_knows_only_the_types_of_training() -> None:
     names = {name.rpartition(".")[0] for _, room, name in IMPORTS if room == "tracking" and room_of(name) == "training"}
     assert names <= {"mta_lab.training.result"}
+
+
+def test_measuring_the_precision_does_not_wait_for_lightning() -> None:
+    names = {name.rpartition(".")[0] for _, room, name in IMPORTS if (room, room_of(name)) == ("precision", "training")}
+    assert names == {"mta_lab.training.loss"}
 
 
 HEAVY = ("torch", "lightning", "mlflow", "optuna")

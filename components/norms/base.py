@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from components.norms.rms import RMSNorm, rms_norm
 from components.registry import Component
-
-NORM_EPS = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +27,17 @@ class ScaledRMSNorm(nn.Module):
 
     def __init__(self, width: int, scale: float = 1.0) -> None:
         super().__init__()
-        self.rms = nn.RMSNorm(width, eps=NORM_EPS)
+        self.rms = RMSNorm(width)
         self.scale = scale
 
     def forward(self, y_BMTd: Tensor) -> Tensor:
         """Normalise each head at each position."""
-        normed: Tensor = self.rms(y_BMTd)
-        return normed if self.scale == 1.0 else normed * self.scale
+        # In the order that the output projection reads: what is not in it is copied once, here and not there.
+        return self.normalise(y_BMTd.transpose(1, 2).contiguous()).transpose(1, 2)
+
+    def normalise(self, y_BTMd: Tensor) -> Tensor:
+        """The norm of each row."""
+        return rms_norm(y_BTMd, self.rms.weight * self.scale)
 
 
 def lambda_init(layer: int) -> float:

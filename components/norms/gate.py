@@ -1,9 +1,16 @@
-"""RMSNorm per head and a scalar gate: the normalisation of the paper's main model."""
+"""RMSNorm per head and a scalar gate: the normalisation of the paper's main model.
+
+Shapes: B batch, T tokens, M heads, d head width.
+"""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from components.norms.base import NormConfig, ScaledRMSNorm
+from components.norms.rms import inverse_rms, sum_rows
 from components.registry import register
 
 
@@ -23,7 +30,38 @@ class ScalarGate(ScaledRMSNorm):
         self.gate = nn.Linear(width, 1)
         nn.init.zeros_(self.gate.bias)
 
-    def forward(self, y_BMTd: Tensor) -> Tensor:
-        """Normalise, then scale each head at each position by its own gate."""
-        normed = super().forward(y_BMTd)
-        return normed * torch.sigmoid(self.gate(normed))
+    def normalise(self, y_BTMd: Tensor) -> Tensor:
+        """Normalise each row, then scale it by its own gate."""
+        wide = torch.promote_types(y_BTMd.dtype, torch.float32)
+        inputs = (y_BTMd, self.rms.weight, self.gate.weight[0], self.gate.bias)
+        gated: Tensor = _GatedRMSNorm.apply(*(given.to(wide) for given in inputs))  # type: ignore[no-untyped-call]
+        return gated.to(torch.promote_types(y_BTMd.dtype, self.rms.weight.dtype))
+
+
+class _GatedRMSNorm(torch.autograd.Function):
+    """y = x r w s with r = 1 / rms(x) and the gate s = sigmoid(r x . (w v) + b): few passes over x, little kept."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight_d: Tensor, gate_d: Tensor, bias: Tensor) -> Tensor:
+        inverse = inverse_rms(x)
+        dot = torch.linalg.vecdot(x, weight_d * gate_d).unsqueeze(-1)
+        gate = torch.sigmoid(inverse * dot + bias)
+        ctx.save_for_backward(x, weight_d, gate_d, inverse, dot, gate)
+        return (x * (inverse * gate)).mul_(weight_d)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """From the gradients of r s and of the sigmoid's argument z, by the chain rule."""
+        x, weight_d, gate_d, inverse, dot, gate = ctx.saved_tensors
+        product, scale = gradient * x, inverse * gate
+        scale_gradient = (product @ weight_d).unsqueeze(-1)
+        z_gradient = scale_gradient * scale * (1.0 - gate)
+        inverse_gradient = scale_gradient * gate + z_gradient * dot
+        dot_gradient = z_gradient * inverse
+        x_gradient = (gradient * scale).mul_(weight_d)
+        x_gradient.addcmul_(dot_gradient, weight_d * gate_d)
+        x_gradient.addcmul_(x, inverse_gradient * inverse**3 / -x.shape[-1])
+        combined_d = sum_rows(x, dot_gradient)  # the gradient of w v
+        weight_gradient = sum_rows(product, scale) + combined_d * gate_d
+        return x_gradient, weight_gradient, combined_d * weight_d, z_gradient.sum().view(1)

@@ -27,7 +27,7 @@ def train_one(settings: Sequence[str], scale: str, components: Sequence[Path]) -
 
     load_components(components)
     config = resolve([scale_layer(scale), command_line(settings)])
-    plan = sweeping.Plan(given="train", sweep=single_run(config), records=Records())
+    plan = sweeping.Plan(given="train", sweep=single_run(sweeping.settled(config, config)), records=Records())
     status = sweeping.run(plan, 1, components)
     if status:
         raise SystemExit(status)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from mta_lab.cli.common import CORPORA, make_console
+from mta_lab.config import RunConfig
 from mta_lab.data import Corpus, find, prepare
 from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
@@ -36,7 +37,22 @@ class Plan:
 def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> Plan:
     """Resolve a sweep; every mistake in it is said here, before anything starts."""
     load_components(components)
-    return Plan(given=name, sweep=load_sweep(name, scale=scale, settings=settings, seeds=seeds), records=Records())
+    sweep = load_sweep(name, scale=scale, settings=settings, seeds=seeds, settle=settled)
+    return Plan(given=name, sweep=sweep, records=Records())
+
+
+def settled(config: RunConfig, like: RunConfig) -> RunConfig:
+    """`config` with what it leaves open decided for this machine."""
+    if config.training.precision != "auto":
+        return config
+    from mta_lab.precision import settle
+
+    return settle(config, like, _note)
+
+
+def _note(message: str) -> None:
+    """Say something that is no part of a command's output."""
+    print(f"mta-lab: {message}", file=sys.stderr)
 
 
 def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:

@@ -2,12 +2,13 @@
 
 from mta_lab.config.identity import component_code, difference, fingerprint, flatten, plain
 from mta_lab.config.resolve import Layer, command_line, resolve, scale_layer, scales
-from mta_lab.config.schema import DataConfig, ModelConfig, RunConfig, TrainingConfig
+from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig, TrainingConfig
 
 __all__ = [
     "DataConfig",
     "Layer",
     "ModelConfig",
+    "Precision",
     "RunConfig",
     "TrainingConfig",
     "command_line",

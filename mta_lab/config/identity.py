@@ -43,7 +43,7 @@ def difference(config: RunConfig, base: RunConfig) -> dict[str, Any]:
 _ABSENT = object()
 
 
-ENGINE = 2  # raise it when the decoder, initialisation, batches or training change what a run computes
+ENGINE = 2  # raise it when the decoder, initialisation, batches, training or the C++ kernel change what a run computes
 
 
 def fingerprint(config: RunConfig, content_hash: str) -> str:

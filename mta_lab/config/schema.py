@@ -9,6 +9,8 @@ import torch
 from components.attention import AttentionConfig, Softmax
 from mta_lab.errors import described, place
 
+Precision = Literal["auto", "fp32", "bf16"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -73,8 +75,8 @@ class TrainingConfig:
     """the constants of AdamW"""
     gradient_clip: float = 1.0
     """largest norm of the whole gradient"""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """'bf16' is autocast; weights and optimizer stay float32"""
+    precision: Precision = "fp32"
+    """'bf16' is autocast; weights and optimizer stay float32; 'auto' is the faster one, measured once a machine"""
 
     def __post_init__(self) -> None:
         positive = ("steps", "batch_size", "learning_rate", "validation_tokens", "validations")

@@ -5,7 +5,6 @@ from typing import Any
 
 import lightning
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -13,6 +12,7 @@ from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.data import Corpus
 from mta_lab.data.batches import TrainingBatches, ValidationBatches
 from mta_lab.model import build_model
+from mta_lab.training.loss import token_losses
 from mta_lab.training.result import Validation
 from mta_lab.training.seeds import derive
 
@@ -24,6 +24,8 @@ class LanguageModule(lightning.LightningModule):
 
     def __init__(self, config: RunConfig, domains: tuple[str, ...]) -> None:
         super().__init__()
+        if config.training.precision == "auto":
+            raise ValueError("training.precision: 'auto' is settled before a run is identified (mta_lab.precision)")
         self.model = build_model(config, derive(config.seed, "weights"))
         self.config = config.training
         self.domains = domains
@@ -32,11 +34,11 @@ class LanguageModule(lightning.LightningModule):
 
     def training_step(self, tokens: Tensor, index: int) -> Tensor:
         """Mean loss of the batch, in nats a token."""
-        return self._losses(tokens).mean()
+        return token_losses(self.model, tokens, self.config.precision).mean()
 
     def validation_step(self, tokens: Tensor, index: int, dataloader_idx: int = 0) -> None:
         """Add the batch's summed loss and number of tokens to its domain's."""
-        losses = self._losses(tokens)
+        losses = token_losses(self.model, tokens, self.config.precision)
         self._scores[dataloader_idx] += torch.tensor([losses.double().sum(), losses.numel()], dtype=torch.float64)
 
     def on_validation_epoch_end(self) -> None:
@@ -57,14 +59,10 @@ class LanguageModule(lightning.LightningModule):
             betas=(config.beta1, config.beta2),
             eps=config.epsilon,
             weight_decay=config.weight_decay,
-            fused=config.precision == "fp32",  # Lightning cannot clip under autocast with the fused one
+            fused=True,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, config))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _losses(self, tokens: Tensor) -> Tensor:
-        logits = self.model(tokens[:, :-1])
-        return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten(), reduction="none")
 
 
 def rate_factor(step: int, config: TrainingConfig) -> float:

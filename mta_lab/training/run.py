@@ -37,7 +37,6 @@ def train(config: RunConfig, corpus: Corpus, report: Report = lambda _: False) -
         accelerator="auto",
         devices=1,
         max_steps=training.steps,
-        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
         gradient_clip_val=training.gradient_clip,
         val_check_interval=math.ceil(training.steps / training.validations),
         num_sanity_val_steps=0,

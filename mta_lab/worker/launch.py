@@ -13,7 +13,7 @@ from mta_lab.sweep import Sweep
 from mta_lab.worker.guards import Interrupt, only_launch
 from mta_lab.worker.messages import Advanced, Died, Failed, Finished, Job
 from mta_lab.worker.pool import Pool
-from mta_lab.worker.tasks import Task, missing
+from mta_lab.worker.tasks import Task, missing, next_task
 
 if TYPE_CHECKING:  # both import slowly, and a launch with nothing to do needs neither
     from mta_lab.scheduling import Study
@@ -84,6 +84,7 @@ class _Launch:
         self.observer, self.pool, self.study, self.tracker = observer, pool, study, tracker
         self.running: dict[int, Task] = {}
         self.ready: set[int] = set()
+        self.seconds: dict[str, float] = {}  # what a row's last cell took
         self.failures = 0
         self.said: set[tuple[str, str]] = set()
 
@@ -138,7 +139,8 @@ class _Launch:
     def _start_next(self, worker: int) -> None:
         if not self.pending:
             return
-        task = self.pending.popleft()
+        task = next_task(self.pending, self.seconds)
+        self.pending.remove(task)
         cell = task.cell
         try:
             self.pool.send(worker, Job(config=cell.config, corpus_root=self.corpus_root))
@@ -163,6 +165,7 @@ class _Launch:
 
     def _finished(self, worker: int, result: "TrainingResult") -> None:
         task = self.running.pop(worker)
+        self.seconds[task.cell.row] = result.seconds
         last = result.validations[-1]
         record = Record(
             fingerprint=task.fingerprint,

@@ -1,6 +1,7 @@
 """The cells of a sweep with what identifies each, and which of them are missing."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mta_lab.config import fingerprint
@@ -37,6 +38,16 @@ def _check_length(cell: Cell, corpus: Corpus) -> None:
     if tokens <= cell.config.model.context:
         given = f"model.context: got {cell.config.model.context}"
         raise UserError(f"{cell.label}: {given}, allowed: fewer than the {tokens} tokens of domain '{shortest.name}'")
+
+
+def next_task(pending: Sequence[Task], seconds: Mapping[str, float]) -> Task:
+    """The task to start next: seeds in their order, and within a seed the row that takes longest.
+
+    So the cells that run last are short, and no worker waits long for another at the end. Rows that nothing is known
+    about go first, in the sweep's order.
+    """
+    alike = [task for task in pending if task.cell.seed == pending[0].cell.seed]
+    return max(alike, key=lambda task: seconds.get(task.cell.row, math.inf))
 
 
 def missing(tasks: Sequence[Task], records: Records) -> list[Task]:

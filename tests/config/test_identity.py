@@ -115,8 +115,7 @@ def test_difference_against_another_variant_names_every_setting_it_lacks() -> No
 VARIANT = '''
 """{comment}"""
 from torch import nn
-from components.attention import AttentionConfig
-from components.attention.softmax import SoftmaxAttention
+from components.attention import Attention, AttentionConfig
 from components.registry import register
 
 
@@ -128,9 +127,9 @@ class Mine(AttentionConfig):
         return MineAttention(width=width, heads=heads, dropout=self.dropout)  # {comment}
 
 
-class MineAttention(SoftmaxAttention):
+class MineAttention(Attention):
     def attend(self, query_BMTd, key_BMTd, value_BMTd):
-        return scaled(super().attend(query_BMTd, key_BMTd, value_BMTd))
+        return scaled(value_BMTd)
 
 
 def scaled(y_BMTd):
@@ -183,8 +182,7 @@ def test_code_that_counts_is_that_of_the_components_touched() -> None:
     multi_token = modules_of(config("attention=multi_token"))
     assert {"components.score_ops.key_query", "components.attention.core"} <= multi_token
     cores = {f"components.kernels.{name}" for name in ("choice", "eager", "streaming", "fused")}
-    assert cores <= multi_token & differential
-    assert not cores & modules_of(config("attention=softmax"))
+    assert cores <= multi_token & differential & modules_of(config("attention=softmax"))
 
 
 def test_importing_all_components_touches_none_of_them(tmp_path: Path) -> None:
@@ -192,5 +190,5 @@ def test_importing_all_components_touches_none_of_them(tmp_path: Path) -> None:
     with registry_restored():
         load_components([tmp_path / "mine.py"])
         touched = modules_of(config("attention=mine"))
-    assert "components.attention.softmax" in touched
+    assert "components.attention.base" in touched
     assert not {"components.attention.differential", "components.norms.gate"} & touched

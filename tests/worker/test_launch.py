@@ -96,10 +96,8 @@ def test_the_exit_status_and_the_table_tell_of_the_failed_cells(first: Launched)
 def test_what_computes_the_attention_is_said_once_and_recorded(first: Launched) -> None:
     plain = choose("auto", [], torch.device("cpu"), torch.float32)
     said = [line for line in first.output.splitlines() if line.startswith("attention computed by")]
-    assert sorted(said) == sorted(
-        ["attention computed by own: the variant computes attention itself"]
-        + [f"attention computed by {plain.name}: {plain.reason}"]
-    )
+    own = "attention computed by own: the variant computes attention itself"
+    assert sorted(said) == sorted([own, f"attention computed by {plain.name}: {plain.reason}"])
     ran = {(r.config["attention"]["name"], r.implementation) for r in first.results if isinstance(r, Record)}
     assert ran == {("softmax", plain.name), ("moody", "own")}
     tags = {run.data.tags["row"]: run.data.tags.get("implementation") for run in children(first.folder, "first")}

@@ -1,0 +1,110 @@
+"""`training.precision: auto`: which precision is faster here, measured once a machine and remembered.
+
+bfloat16 gains where the processor multiplies it and the model is wide, and loses elsewhere: conversions cost more than
+the products save. So a few steps of both decide. They are those of plain attention under one thread, so that every row
+of a sweep, whatever its attention, and every command, whatever its workers, comes to the same precision.
+"""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from components.attention import Softmax
+from mta_lab.config import Precision, RunConfig
+from mta_lab.errors import UserError
+from mta_lab.model import build_model
+from mta_lab.provenance import machine
+from mta_lab.records import write_whole
+from mta_lab.training.loss import token_losses
+
+WORTH = 1.1  # bf16 must be this much faster: it costs digits
+SECONDS = 2.0  # of measuring, and at least ROUNDS steps of each
+ROUNDS = 3
+LAYERS, TOKENS = 2, 4096  # at most, in the steps that are measured
+
+
+def settle(config: RunConfig, like: RunConfig, say: Callable[[str], None]) -> RunConfig:
+    """`config` with 'auto' replaced by the faster precision for the sizes of `like`; says which and why, once."""
+    if config.training.precision != "auto":
+        return config
+    ratio = _remembered(_probe(like), say)
+    return replace(config, training=replace(config.training, precision="bf16" if ratio >= WORTH else "fp32"))
+
+
+def _probe(config: RunConfig) -> RunConfig:
+    """A model of the same widths with plain attention; everything that does not bear on the ratio left out."""
+    model = replace(config.model, layers=min(config.model.layers, LAYERS))
+    batch_size = max(1, min(config.training.batch_size, TOKENS // model.context))
+    training = replace(config.training, batch_size=batch_size)
+    return replace(config, model=model, training=training, attention=Softmax(), seed=0)
+
+
+@cache
+def _remembered(probe: RunConfig, say: Callable[[str], None]) -> float:
+    """How many times as fast as in fp32 a step in bf16 is: from the cache, or measured and put there."""
+    file, known = cache_file(), _read(cache_file())
+    capability = torch.backends.cpu.get_cpu_capability()
+    key = f"{machine()} {capability}, torch {torch.__version__}, {probe.model}, batch {probe.training.batch_size}"
+    how = f"measured before, see {file}"
+    if key not in known:
+        known[key] = measure(probe)
+        how = f"measured just now, kept in {file}"
+        try:
+            write_whole(file, json.dumps(known, indent=1))
+        except UserError as error:
+            how = f"measured just now, not kept: {error}"
+    chosen = "bf16" if known[key] >= WORTH else "fp32"
+    say(f"training.precision: auto is {chosen}: a step in bf16 is {known[key]:.2f} times as fast as in fp32 ({how})")
+    return known[key]
+
+
+def cache_file() -> Path:
+    """Where measurements are kept: below XDG_CACHE_HOME, or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mta-lab" / "precision.json"
+
+
+def _read(file: Path) -> dict[str, float]:
+    """The measurements in `file`; none where it is absent or damaged."""
+    try:
+        return {str(key): float(ratio) for key, ratio in json.loads(file.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def measure(config: RunConfig) -> float:
+    """Time of an fp32 step over that of a bf16 one: medians of steps that take turns, under one thread."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = build_model(config, seed=0).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    shape = (config.training.batch_size, config.model.context + 1)
+    tokens = torch.randint(config.model.vocabulary, shape, generator=torch.Generator().manual_seed(0)).to(device)
+
+    def step(precision: Precision) -> float:
+        started = time.perf_counter()
+        token_losses(model, tokens, precision).mean().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        times: dict[Precision, list[float]] = {"fp32": [], "bf16": []}
+        for precision in times:
+            step(precision)  # first steps allocate
+        until = time.perf_counter() + SECONDS
+        while len(times["bf16"]) < ROUNDS or time.perf_counter() < until:
+            for precision, taken in times.items():
+                taken.append(step(precision))
+    finally:
+        torch.set_num_threads(threads)
+    return statistics.median(times["fp32"]) / statistics.median(times["bf16"])

@@ -1,0 +1,78 @@
+"""RMSNorm with its own gradient against torch's, which records every pass."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from components.norms import Gate, Plain
+from components.norms.rms import NORM_EPS, RMSNorm, rms_norm
+
+
+def draw(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64).to(dtype)
+
+
+@pytest.mark.parametrize("shape", [(6,), (5, 8), (2, 3, 7, 4), (3, 1)])
+def test_values_and_gradients_are_torchs(shape: tuple[int, ...]) -> None:
+    weight, x, direction = draw(shape[-1]).requires_grad_(), draw(*shape).requires_grad_(), draw(*shape)
+    ours, theirs = rms_norm(x, weight), F.rms_norm(x, shape[-1:], weight, NORM_EPS)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    gradients = [torch.autograd.grad((y * direction).sum(), (x, weight)) for y in (ours, theirs)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-12)
+
+
+def test_a_row_of_zeros_has_a_finite_gradient() -> None:
+    x = torch.zeros(2, 4, requires_grad=True)
+    rms_norm(x, torch.ones(4)).sum().backward()
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, torch.full((2, 4), NORM_EPS**-0.5))
+
+
+@pytest.mark.parametrize(
+    ("x_dtype", "weight_dtype", "expected"),
+    [
+        (torch.bfloat16, torch.bfloat16, torch.bfloat16),
+        (torch.bfloat16, torch.float32, torch.float32),  # what autocast hands to a norm
+        (torch.float32, torch.float32, torch.float32),
+    ],
+)
+def test_it_computes_in_float32_at_least(
+    x_dtype: torch.dtype, weight_dtype: torch.dtype, expected: torch.dtype
+) -> None:
+    x, weight = draw(5, 16, dtype=x_dtype).requires_grad_(), draw(16, dtype=weight_dtype).requires_grad_()
+    y = rms_norm(x, weight)
+    exact = F.rms_norm(x.double(), (16,), weight.double(), NORM_EPS)
+    assert y.dtype == expected
+    torch.testing.assert_close(y, exact.to(expected), rtol=torch.finfo(expected).eps, atol=1e-6)
+    y.sum().backward()
+    assert x.grad is not None
+    assert weight.grad is not None
+    assert (x.grad.dtype, weight.grad.dtype) == (x_dtype, weight_dtype)
+
+
+def test_the_module_is_a_norm_of_torchs() -> None:
+    """Where code asks for torch's class, as initialisation does, ours counts."""
+    module = RMSNorm(8)
+    assert isinstance(module, torch.nn.RMSNorm)
+    assert module.eps == NORM_EPS
+    assert list(module.state_dict()) == ["weight"]
+
+
+@pytest.mark.parametrize("norm", [Plain(), Gate()])
+def test_heads_may_lie_in_memory_in_either_order(norm: Plain | Gate) -> None:
+    """[B, M, T, d] may be a view of [B, T, M, d]: the same values and gradients."""
+    module, y_BMTd = norm.build(width=8, layer=2).double(), draw(2, 3, 5, 8)
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter)
+    view_BMTd = y_BMTd.transpose(1, 2).contiguous().transpose(1, 2)
+    assert not view_BMTd.is_contiguous()
+    outputs = []
+    for given in (y_BMTd, view_BMTd):
+        module.zero_grad()
+        y = given.detach().requires_grad_()
+        normed = module(y)
+        assert normed.transpose(1, 2).is_contiguous()  # the output projection reads it without a copy
+        (normed * draw(2, 3, 5, 8)).sum().backward()
+        outputs.append([normed, y.grad, *(parameter.grad for parameter in module.parameters())])
+    torch.testing.assert_close(*outputs, rtol=0, atol=1e-12)

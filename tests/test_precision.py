@@ -1,0 +1,127 @@
+"""`training.precision: auto`: measured, remembered, said, and settled before a run is identified."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mta_lab import precision
+from mta_lab.config import RunConfig, fingerprint
+from mta_lab.precision import WORTH, cache_file, settle
+from mta_lab.sweep import load_sweep
+from mta_lab.training.module import LanguageModule
+from tests.config.helpers import config
+
+TINY = ("model.width=16", "model.heads=2", "model.vocabulary=300", "model.context=8", "model.feed_forward_multiple=16")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A cache directory of the test's own, and little time to measure."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(precision, "SECONDS", 0.0)
+    yield
+    precision._remembered.cache_clear()
+
+
+def auto(*settings: str) -> RunConfig:
+    return config(*TINY, "training.precision=auto", *settings)
+
+
+def settled(run: RunConfig, like: RunConfig | None = None) -> tuple[str, list[str]]:
+    """The precision that a new process would come to, and what it says."""
+    precision._remembered.cache_clear()
+    said: list[str] = []
+    return settle(run, like or run, said.append).training.precision, said
+
+
+def remember(ratio: float) -> None:
+    """Write down that bf16 was `ratio` times as fast whenever it was measured."""
+    known = json.loads(cache_file().read_text())
+    cache_file().write_text(json.dumps(dict.fromkeys(known, ratio)))
+
+
+def test_it_is_measured_once_and_then_remembered() -> None:
+    chosen, (line,) = settled(auto())
+    assert chosen in ("fp32", "bf16")
+    assert f"auto is {chosen}" in line
+    assert "measured just now" in line
+    (ratio,) = json.loads(cache_file().read_text()).values()
+    assert f"{ratio:.2f} times" in line
+    assert (chosen == "bf16") == (ratio >= WORTH)
+    again, (line,) = settled(auto())
+    assert again == chosen
+    assert "measured before" in line
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0.5, "fp32"), (1.0, "fp32"), (WORTH, "bf16"), (3.0, "bf16")])
+def test_bf16_is_chosen_where_it_is_clearly_faster(ratio: float, expected: str) -> None:
+    settled(auto())
+    remember(ratio)
+    assert settled(auto())[0] == expected
+
+
+def test_it_says_so_once_however_many_rows_ask() -> None:
+    said: list[str] = []
+    for attention in ("softmax", "multi_token", "talking_heads"):
+        settle(auto(f"attention={attention}"), auto(), said.append)
+    assert len(said) == 1
+
+
+def test_the_attention_and_the_seed_have_no_part_in_it_but_the_sizes_have() -> None:
+    settled(auto())
+    settled(auto("attention=multi_token", "seed=3"))
+    assert len(json.loads(cache_file().read_text())) == 1
+    settled(auto("model.width=32"))
+    assert len(json.loads(cache_file().read_text())) == 2
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"a": "b"}', '{"a": null}'])
+def test_a_damaged_memory_is_measured_anew(content: str) -> None:
+    cache_file().parent.mkdir(parents=True)
+    cache_file().write_text(content)
+    assert "measured just now" in settled(auto())[1][0]
+    assert len(json.loads(cache_file().read_text())) == 1
+
+
+def test_a_memory_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mta-lab").write_text("a file where a directory should be")
+    chosen, (line,) = settled(auto())
+    assert chosen in ("fp32", "bf16")
+    assert "not kept" in line
+
+
+def test_a_precision_that_is_set_is_left_alone() -> None:
+    for name in ("fp32", "bf16"):
+        assert settled(config(*TINY, f"training.precision={name}")) == (name, [])
+    assert not cache_file().exists()
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0.9, "fp32"), (2.0, "bf16")])
+def test_a_run_is_identified_by_the_precision_that_runs(ratio: float, expected: str) -> None:
+    settled(auto())
+    remember(ratio)
+    precision._remembered.cache_clear()
+    chosen = settle(auto(), auto(), lambda line: None)
+    assert fingerprint(chosen, "text") == fingerprint(config(*TINY, f"training.precision={expected}"), "text")
+
+
+def test_all_rows_of_a_sweep_get_the_baselines(tmp_path: Path) -> None:
+    file = tmp_path / "rows.yaml"
+    said: list[str] = []
+
+    def choose(run: RunConfig, baseline: RunConfig) -> RunConfig:
+        return settle(run, baseline, said.append)
+
+    settings = (*TINY[1:], "training.precision=auto")
+    file.write_text("rows:\n  plain: {model.width: 16}\n  wide: {model.width: 32}\n")
+    sweep = load_sweep(str(file), scale="nano", settings=settings, settle=choose)
+    assert {row.config.training.precision for row in sweep.rows} <= {"fp32", "bf16"}
+    assert len({row.config.training.precision for row in sweep.rows}) == 1
+    assert len(said) == 1
+
+
+def test_a_model_is_never_trained_in_a_precision_that_is_open() -> None:
+    with pytest.raises(ValueError, match="'auto' is settled before"):
+        LanguageModule(auto(), ("a",))
