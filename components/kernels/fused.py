@@ -13,12 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.flop_counter import register_flop_formula
 
 from components.kernels import build
 from components.score_ops.base import ScoreOp
-
-Gradients = tuple[Tensor, Tensor, Tensor, list[Tensor], None, None, None]
 
 
 @cache
@@ -33,7 +32,6 @@ def unavailable() -> str | None:
         return str(error)
     torch.library.register_fake("mta_lab::attend", _fake)
     torch.library.register_fake("mta_lab::attend_backward", _fake_backward)
-    torch.library.register_autograd("mta_lab::attend", _backward, setup_context=_save)
     register_flop_formula(torch.ops.mta_lab.attend)(_flops)
     register_flop_formula(torch.ops.mta_lab.attend_backward)(_flops_backward)
     return None
@@ -52,24 +50,32 @@ def attend(
     found = [op.stage() for op in (*pre, *post)]
     stages = [stage for stage in found if stage]
     assert len(stages) == len(found), "every operation needs a fused form"
-    weights, kinds = [stage.weight for stage in stages], [str(stage.kind) for stage in stages]
+    kinds: list[str] = [stage.kind for stage in stages]
     kinds.insert(len(pre), "softmax")
     seed = torch.randint(2**62, ()) if dropout else None  # from torch's global stream, as F.dropout's
-    y_BMTd: Tensor = torch.ops.mta_lab.attend(query_BMTd, key_BMTd, value_BMTd, weights, " ".join(kinds), dropout, seed)
+    operands = (query_BMTd, key_BMTd, value_BMTd, *(stage.weight for stage in stages))
+    y_BMTd: Tensor = _Attend.apply(" ".join(kinds), dropout, seed, *operands)  # type: ignore[no-untyped-call]
     return y_BMTd
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    query, key, value, weights, stages, dropout, seed = inputs
-    ctx.save_for_backward(query, key, value, seed, *weights)
-    ctx.settings = stages, dropout
+class _Attend(torch.autograd.Function):
+    """The two operators joined; torch.library.register_autograd would cost half a millisecond a call."""
 
+    @staticmethod
+    def forward(ctx: Any, stages: str, dropout: float, seed: Tensor | None, *operands: Tensor) -> Tensor:
+        query, key, value, *weights = operands
+        ctx.save_for_backward(seed, *operands)
+        ctx.settings = stages, dropout
+        y_BMTd: Tensor = torch.ops.mta_lab.attend(query, key, value, weights, stages, dropout, seed)
+        return y_BMTd
 
-def _backward(ctx: Any, gradient_BMTd: Tensor) -> Gradients:
-    query, key, value, seed, *weights = ctx.saved_tensors
-    stages, dropout = ctx.settings
-    found = torch.ops.mta_lab.attend_backward(gradient_BMTd, query, key, value, weights, stages, dropout, seed)
-    return found[0], found[1], found[2], list(found[3:]), None, None, None
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_BMTd: Tensor) -> tuple[Tensor | None, ...]:
+        seed, query, key, value, *weights = ctx.saved_tensors
+        stages, dropout = ctx.settings
+        found = torch.ops.mta_lab.attend_backward(gradient_BMTd, query, key, value, weights, stages, dropout, seed)
+        return None, None, None, *found
 
 
 def _like(x_BMTd: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The worker process: imports once, then trains the jobs it is sent until it is told to stop."""
 
+import gc
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ def work(connection: "Connection[Message, Job]", components: Sequence[Path], thr
     load_components(components)
     import mta_lab.training.run  # noqa: F401  imported before the first job is timed
 
+    gc.freeze()  # what is imported lives as long as the process: no collection during training looks at it again
     connection.send(Ready())
     while True:
         try:

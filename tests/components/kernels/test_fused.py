@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from components.kernels import eager, fused
 from components.score_ops import ScoreOp
@@ -103,23 +104,37 @@ def with_mask(
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_operator(order: str) -> None:
-    """Schema, fake tensors and autograd registration, as torch checks them for any operator."""
+def test_operators(order: str) -> None:
+    """Schema and fake tensors, as torch checks them for any operator."""
     case = Case(order, heads=2, tokens=19, width=8)
-    torch.library.opcheck(torch.ops.mta_lab.attend.default, arguments(case))
+    given, checks = arguments(case), ("test_schema", "test_faketensor")
+    torch.library.opcheck(torch.ops.mta_lab.attend.default, given, test_utils=checks)
+    upstream = case.inputs(torch.float32)["upstream"]
+    torch.library.opcheck(torch.ops.mta_lab.attend_backward.default, (upstream, *given), test_utils=checks)
 
 
 def test_compiles_without_a_break() -> None:
-    *inputs, stages, dropout, seed = arguments(Case(tokens=21))
+    case = Case(tokens=21)
+    ops = case.ops(torch.float32)
+    inputs = case.inputs(torch.float32)
+    del inputs["upstream"]
+    query = inputs["query"].requires_grad_()
 
-    def loss(query: Tensor, key: Tensor, value: Tensor, weights: list[Tensor]) -> Tensor:
-        y_BMTd = torch.ops.mta_lab.attend(query, key, value, weights, stages, dropout, seed)
-        return y_BMTd.square().sum()
+    def loss(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return fused.attend(query, key, value, *ops, dropout=0.0).square().sum()
 
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
-    query = inputs[0]
-    expected, actual = (torch.autograd.grad(function(*inputs), query)[0] for function in (loss, compiled))
+    expected, actual = (torch.autograd.grad(function(*inputs.values()), query)[0] for function in (loss, compiled))
     torch.testing.assert_close(actual, expected)
+
+
+def test_operations_are_counted() -> None:
+    """Two products of the visible places and each tap once; backward, five products and each tap three times."""
+    case = Case("kq mix", heads=3, tokens=10, width=8, kernel=(2, 9), batch=2)
+    places, taps = 2 * 3 * 55, 2 * 9 + 3
+    with FlopCounterMode(display=False) as counter:
+        run(fused.attend, case, torch.float32)
+    assert counter.get_total_flops() == 2 * places * (7 * 8 + 4 * taps)
 
 
 @pytest.mark.parametrize(
