@@ -14,6 +14,8 @@ from mta_lab.errors import UserError
 
 COLOURS = {"sdpa": "#555555", "eager": "#c1121f", "streaming": "#e09f3e", "fused": "#00798c"}
 
+TOKENS = "tokens T"
+
 
 class Point(NamedTuple):
     """One contestant's place on a curve."""
@@ -30,7 +32,7 @@ def against_tokens(file: Path, course: Sequence[Comparison], foot: str) -> None:
     marks = {one.settings["tokens"]: str(one.settings["tokens"]) for one in course}
     places = [one.settings["tokens"] for one in course]
     sizes = "B{batch} M{heads} d{width}".format(**course[0].settings)
-    _draw(file, course, places, marks, (f"mta ({BOTH}), {sizes}", "tokens T", foot))
+    _draw(file, course, places, marks, (f"mta ({BOTH}), {sizes}", TOKENS, foot))
 
 
 def against_kernels(file: Path, course: Sequence[Comparison], foot: str) -> None:
@@ -58,7 +60,7 @@ def _draw(
         left.fill_between(x, *band, color=COLOURS.get(name), alpha=0.2, linewidth=0)
         right.plot(x, [point.ratio for point in points], **style)
     for axes, name in ((left, "milliseconds"), (right, f"times {BASELINE}")):
-        axes.set(xscale="log", yscale="log", xlabel=label, ylabel=name)
+        axes.set(xscale="log" if label == TOKENS else "linear", yscale="log", xlabel=label, ylabel=name)
         axes.set_xticks(list(marks), list(marks.values()))
         axes.minorticks_off()
         axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
