@@ -55,8 +55,11 @@ lint: $(READY) ## ruff (lint and format) and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY) ## time forward and backward of every attention variant, side by side
-	@$(BIN)/mta-lab bench --scale $(SCALE) $(ARGS)
+bench: WIDE = model.width=256 model.heads=8 model.layers=4 model.context=256 model.vocabulary=4096 training.batch_size=8
+bench: $(READY) ## time and memory of attention alone and of training steps, side by side (ARGS: of the steps)
+	@$(BIN)/mta-lab bench op
+	@$(BIN)/mta-lab bench step --scale $(SCALE) $(ARGS)
+	@$(BIN)/mta-lab bench step $(WIDE) $(ARGS)
 
 clean: ## remove caches and .venv; data/, results/ and MLflow's files stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

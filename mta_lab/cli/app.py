@@ -104,11 +104,38 @@ def new(
 
 
 @app.command()
-def bench(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: Components = None) -> None:
-    """Measure forward and backward of every attention variant on this machine's CPU, side by side."""
-    from mta_lab.cli.bench import measure
+def bench(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[op|step|engine] [KEY=VALUE]...",
+            help="op: the attention core alone; step: a whole training step (default), under settings (attention.KEY "
+            "where a variant has it; attention=NAME: this one only); engine: planning, and what finished cells took",
+        ),
+    ] = None,
+    scale: Scale = DEFAULT_SCALE,
+    components: Components = None,
+    shape: Annotated[
+        list[str] | None, typer.Option(help="op: batch,heads,tokens,head width, like 8,8,256,32; repeatable")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="rounds; default: what fits a few seconds, 3 to 25")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write all of it to FILE")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="DIRECTORY", help="op: draw cost against tokens and kernel size (SVG)")
+    ] = None,
+) -> None:
+    """Measure what attention costs on this machine's CPU, side by side, as ratios."""
+    from mta_lab.cli.bench import run
 
-    measure(settings or [], scale, components or [])
+    run(
+        words or [],
+        scale=scale,
+        components=components or [],
+        shapes=shape or [],
+        rounds=rounds,
+        json_file=json_file,
+        plot=plot,
+    )
 
 
 @app.command("build-kernel")

@@ -1,63 +1,131 @@
-"""`bench`: forward and backward of every attention variant, float32 on the CPU, side by side in one process."""
+"""`bench`: what attention costs on this machine, at one level: an operation, a training step or the engine."""
 
-from collections.abc import Sequence
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 
-import torch
-import torch.nn.functional as F
-from rich.progress import track
-from rich.table import Table as RichTable
-from torch.utils.benchmark import Timer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from components.registry import FAMILIES
+from mta_lab.bench import engine, op, step
+from mta_lab.bench.process import Laboratory
+from mta_lab.bench.render import tables
+from mta_lab.bench.results import Comparison, Report, Say, as_tree
 from mta_lab.cli.common import make_console
-from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
-from mta_lab.model import Decoder, build_model, count_parameters, implementations
-from mta_lab.plugins import load_components
+from mta_lab.errors import UserError, nearest
+from mta_lab.provenance import provenance
+from mta_lab.records import Records, write_whole
+from mta_lab.worker.pool import MALLOC
 
-ROUNDS = 7
+LEVELS = ("op", "step", "engine")
+TIMES = "Times: medians (quartiles) of rounds, each of which runs every contestant once in turn, after a warm-up round."
+MEMORY = "Memory: growth of the peak resident memory (ru_maxrss) of a fresh process that runs one contestant, in MB of"
+NOTES = {
+    "op": (TIMES, f"{MEMORY} 10^6 bytes: forward + backward; its inputs are not counted."),
+    "step": (TIMES, f"{MEMORY} 10^6 bytes: weights, optimizer and {step.STEPS} steps. paper: Table 9, 880M, GPUs."),
+    "engine": (TIMES,),
+}
 
 
-def measure(settings: Sequence[str], scale: str, components: Sequence[Path]) -> None:
-    """Print forward + backward time of a whole model for every attention variant, and its ratio to softmax.
-
-    The variants take turns, so that a machine that slows down slows them all; the median of the turns counts.
-    """
-    load_components(components)
-    names = FAMILIES["attention"].names()
-    configs = {
-        name: resolve([scale_layer(scale), Layer("bench", {"attention": name}), command_line(settings)])
-        for name in names
-    }
-    models = {name: build_model(config, seed=0) for name, config in configs.items()}
-    timers = {name: _timer(models[name], config) for name, config in configs.items()}
-    turns: dict[str, list[float]] = {name: [] for name in names}
+def run(
+    words: Sequence[str],
+    *,
+    scale: str,
+    components: Sequence[Path],
+    shapes: Sequence[str],
+    rounds: int | None,
+    json_file: Path | None,
+    plot: Path | None,
+) -> None:
+    """Measure the level that `words` begin with (default: step) under the settings behind it, and print tables."""
+    level, settings = _level(words)
+    if settings and level != "step":
+        raise UserError(f"bench {level}: got '{settings[0]}', allowed: no settings; they belong to the level step")
+    for option, given in (("--shape", shapes), ("--plot", plot)):
+        if given and level != "op":
+            raise UserError(f"bench {level}: {option} belongs to the level op")
+    if plot is not None and plot.exists() and not plot.is_dir():
+        raise UserError(f"--plot: {plot} is a file, allowed: a directory")
+    chosen = [_shape(text) for text in shapes] or list(op.SHAPES)
     console = make_console()
-    for _ in track(range(ROUNDS), "measuring", console=console, transient=True):
-        for name, timer in timers.items():
-            turns[name].append(timer.timeit(1).mean)
-    times = {name: median(turns[name]) for name in names}
-    batch, context = configs["softmax"].training.batch_size, configs["softmax"].model.context
-    title = f"forward + backward, {scale}: batch {batch}, context {context}, {torch.get_num_threads()} threads"
-    table = RichTable(title=title)
-    for column in ("attention", "parameters", "ms a step", "times softmax", "tokens/s", "impl"):
-        table.add_column(column, justify="left" if column == "attention" else "right")
-    for name in sorted(names, key=times.__getitem__):
-        ratio, speed = times[name] / times["softmax"], batch * context / times[name]
-        parameters = count_parameters(configs[name])
-        ran = " + ".join(implementations(models[name]))
-        table.add_row(name, f"{parameters:,}", f"{1e3 * times[name]:.1f}", f"{ratio:.2f}", f"{speed:,.0f}", ran)
-    console.print(table)
+    laboratory = Laboratory(MALLOC)
+    dtype = str(op.DTYPE).removeprefix("torch.")
+    if level == "op":
+        with _progress(console) as say:
+            found = op.compare(laboratory, chosen, rounds, say)
+    elif level == "step":
+        entries = step.Entries(settings, scale, components)
+        dtype = {"fp32": dtype, "bf16": "bfloat16 autocast"}[entries.configs[step.BASELINE].training.precision]
+        with _progress(console) as say:
+            found = [step.compare(laboratory, entries, rounds, say)]
+    else:
+        with _progress(console) as say:
+            found = engine.compare(laboratory, scale, Records(), engine.CELLS, rounds, say)
+    place = provenance(laboratory.threads()) | {"dtype": dtype}
+    console.print(tables(Report(level=level, provenance=place, comparisons=tuple(found), notes=NOTES[level])))
+    if plot is not None:
+        found += _plots(laboratory, plot, chosen[0], rounds, place, console)
+    if json_file is not None:
+        report = Report(level=level, provenance=place, comparisons=tuple(found), notes=NOTES[level])
+        write_whole(json_file, json.dumps(as_tree(report), indent=1))
 
 
-def _timer(model: Decoder, config: RunConfig) -> Timer:
-    shape = (config.training.batch_size, config.model.context + 1)
-    tokens = torch.randint(config.model.vocabulary, shape, generator=torch.Generator().manual_seed(0))
+def _level(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The level and the settings; a first word without '=' is a level."""
+    if not words or "=" in words[0]:
+        return "step", list(words)
+    if words[0] not in LEVELS:
+        hint = nearest(words[0], LEVELS) or ";"
+        raise UserError(f"bench: no level named '{words[0]}'{hint} levels: {', '.join(LEVELS)}")
+    return words[0], list(words[1:])
 
-    def step() -> None:
-        logits = model(tokens[:, :-1])
-        torch.autograd.backward(F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()))
-        model.zero_grad()
 
-    return Timer("step()", globals={"step": step}, num_threads=torch.get_num_threads())
+def _shape(text: str) -> op.Shape:
+    allowed = "allowed: batch,heads,tokens,head width, all 1 or more and an even number of heads, like 8,8,256,32"
+    try:
+        shape = op.Shape(*map(int, text.split(",")))
+    except (ValueError, TypeError):
+        raise UserError(f"--shape: got '{text}', {allowed}") from None
+    if min(shape) < 1 or shape.heads % 2:
+        raise UserError(f"--shape: got '{text}', {allowed}")
+    return shape
+
+
+def _plots(
+    laboratory: Laboratory, directory: Path, shape: op.Shape, rounds: int | None, place: dict[str, object], out: Console
+) -> list[Comparison]:
+    """Measure and draw the curves, for the first shape: T with a batch of one, kernels at its T."""
+    from mta_lab.bench import plot
+
+    with _progress(out) as say:
+        tokens = op.against_tokens(laboratory, shape._replace(batch=1), op.TOKENS, rounds, say)
+    with _progress(out) as say:
+        kernels = op.against_kernels(laboratory, shape, rounds, say)
+    foot = "{machine}, {threads} threads, torch {torch}, commit {commit}, {dtype}".format(**place)
+    plot.against_tokens(directory / "tokens.svg", tokens, foot)
+    plot.against_kernels(directory / "kernel.svg", kernels, foot)
+    for note in dict.fromkeys(note for one in (*tokens, *kernels) for note in one.notes):
+        out.print(note)
+    out.print(f"{directory}/tokens.svg and {directory}/kernel.svg are written", soft_wrap=True)
+    return [*tokens, *kernels]
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Say]:
+    """Shows what is measured and how long the rest may take: a bar in a terminal, plain lines in a log."""
+    if not console.is_terminal:
+        started = time.monotonic()
+
+        def say(what: str, done: int, total: int) -> None:
+            left = (time.monotonic() - started) * (total - done) / done if done else None
+            rest = "" if left is None else f", about {int(left) // 60}:{int(left) % 60:02d} left"
+            console.print(f"measuring {done + 1}/{total}: {what}{rest}")
+
+        yield say
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("measuring")
+        yield lambda what, done, total: bar.update(task, description=f"measuring {what}", completed=done, total=total)

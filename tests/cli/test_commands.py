@@ -16,7 +16,7 @@ COMMANDS = {
     "params": ("--model", "--scale"),
     "components": ("--components",),
     "new": ("attention",),
-    "bench": ("--scale",),
+    "bench": ("--scale", "--components", "--shape", "--json", "--plot", "KEY=VALUE"),
     "dashboard": ("--port",),
     "data prepare": ("--scale",),
     "data show": ("--scale",),

@@ -1,0 +1,179 @@
+"""Level `op`: the attention core alone, every implementation of it, with the operations of the paper's models.
+
+Shapes: B batch, M heads, T tokens, d head width.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from components.attention import CoreAttention, CoreConfig, Differential, MultiToken, TalkingHeads
+from components.kernels.choice import IMPLEMENTATIONS, obstacle
+from components.score_ops import HeadMixing, KeyQuery, ScoreOp
+from mta_lab.bench.measure import Work, load_torch, peak_growth, take_turns
+from mta_lab.bench.process import Laboratory
+from mta_lab.bench.results import Comparison, Contestant, Measure, Say
+
+FORWARD, BOTH, MEMORY = "forward", "forward + backward", "memory"
+DTYPE = torch.float32
+BASELINE = "sdpa"
+"""softmax attention without operations, torch's own kernel"""
+
+
+class Shape(NamedTuple):
+    """Sizes of queries, keys and values."""
+
+    batch: int
+    heads: int
+    tokens: int
+    width: int
+    """of a head"""
+
+    def __str__(self) -> str:
+        return f"B{self.batch} M{self.heads} T{self.tokens} d{self.width}"
+
+
+SHAPES = (Shape(8, 8, 256, 32), Shape(4, 8, 512, 64), Shape(1, 16, 1024, 64))
+CONVOLUTION = KeyQuery(layers="all")
+BOTH_OPS = (CONVOLUTION, HeadMixing())
+OPERATIONS: dict[str, CoreConfig] = {
+    "mta": MultiToken(pre_softmax=BOTH_OPS, post_softmax=BOTH_OPS),
+    "key-query": MultiToken(pre_softmax=(CONVOLUTION,), post_softmax=()),
+    "talking heads": TalkingHeads(),
+    "differential": Differential(),
+}
+"""by name, the variant whose operations are measured: convolution and mixing before and after the softmax, ..."""
+TOKENS = (128, 256, 512, 1024, 2048, 4096)
+KERNELS = ((1, 1), (4, 9), (6, 11), (8, 13), (12, 17))
+"""c_q, c_k; three of them are those of the paper's Table 5"""
+PATIENCE = 4.0  # seconds that one forward and backward of a plotted contestant may take
+
+
+def compare(laboratory: Laboratory, shapes: Sequence[Shape], rounds: int | None, say: Say) -> list[Comparison]:
+    """Time and memory of every implementation, for all shapes and operations."""
+    cases = [(shape, name) for shape in shapes for name in OPERATIONS]
+    comparisons = []
+    for done, (shape, name) in enumerate(cases):
+        say(f"{name}, {shape}", done, len(cases))
+        config = OPERATIONS[name]
+        able, notes = contestants(config, shape)
+        times = laboratory.call(_times, config, shape, tuple(able), rounds)
+        memory = {impl: {MEMORY: laboratory.call(_memory, config, shape, impl)} for impl in able}
+        comparisons.append(_comparison(name, config, shape, {i: times[i] | memory[i] for i in able}, notes))
+    return comparisons
+
+
+def against_tokens(
+    laboratory: Laboratory, base: Shape, tokens: Sequence[int], rounds: int | None, say: Say
+) -> list[Comparison]:
+    """Forward and backward with MTA's operations at growing T; who grows too slow for PATIENCE drops out."""
+    growing = [base._replace(tokens=size) for size in tokens]
+    return _course(laboratory, [("mta", OPERATIONS["mta"], shape) for shape in growing], rounds, say)
+
+
+def against_kernels(laboratory: Laboratory, shape: Shape, rounds: int | None, say: Say) -> list[Comparison]:
+    """Forward and backward with a key-query convolution before the softmax, of growing size."""
+    cases = []
+    for kernel in KERNELS:
+        config = MultiToken(pre_softmax=(replace(CONVOLUTION, kernel=kernel),), post_softmax=())
+        cases.append((f"key-query {kernel[0]}x{kernel[1]}", config, shape))
+    return _course(laboratory, cases, rounds, say)
+
+
+def contestants(config: CoreConfig, shape: Shape) -> tuple[list[str], tuple[str, ...]]:
+    """The implementations that can compute these operations, the baseline first, and why others cannot."""
+    pre, post = _ops(config, shape)
+    notes, able = [], [BASELINE]
+    for impl in IMPLEMENTATIONS:
+        if impl == BASELINE:
+            continue
+        why_not = obstacle(impl, [*pre, *post], torch.device("cpu"), DTYPE)
+        if why_not is None:
+            able.append(impl)
+        else:
+            notes.append(f"{impl} does not take part: {why_not}")
+    return able, tuple(notes)
+
+
+def _course(
+    laboratory: Laboratory, cases: Sequence[tuple[str, CoreConfig, Shape]], rounds: int | None, say: Say
+) -> list[Comparison]:
+    comparisons: list[Comparison] = []
+    late: dict[str, str] = {}
+    for done, (name, config, shape) in enumerate(cases):
+        say(f"{name}, {shape}", done, len(cases))
+        able, notes = contestants(config, shape)
+        able = [impl for impl in able if impl not in late]
+        times = laboratory.call(_times, config, shape, tuple(able), rounds, (BOTH,))
+        comparisons.append(_comparison(name, config, shape, times, (*notes, *late.values())))
+        if done + 1 < len(cases):
+            growth = (cases[done + 1][2].tokens / shape.tokens) ** 2
+            for impl in able[1:]:  # the baseline stays
+                if times[impl][BOTH].median * growth > PATIENCE:
+                    late[impl] = f"{impl} stops at {shape}: more would take over {PATIENCE:.0f} s a pass"
+    return comparisons
+
+
+def _comparison(
+    name: str, config: CoreConfig, shape: Shape, measures: Mapping[str, Mapping[str, Measure]], notes: tuple[str, ...]
+) -> Comparison:
+    kernels = [op.kernel for op in getattr(config, "pre_softmax", ()) if isinstance(op, KeyQuery)]
+    settings: dict[str, Any] = {"operations": name, **shape._asdict(), "kernel": list(kernels[0]) if kernels else None}
+    ran = tuple(Contestant(name=impl, measures=found) for impl, found in measures.items())
+    return Comparison(title=f"{name}, {shape}", settings=settings, contestants=ran, notes=notes)
+
+
+def _times(
+    config: CoreConfig,
+    shape: Shape,
+    impls: Sequence[str],
+    rounds: int | None,
+    quantities: Sequence[str] = (FORWARD, BOTH),
+) -> dict[str, dict[str, Measure]]:
+    """Seconds by implementation and quantity, all of them taking turns in this process."""
+    load_torch()
+    works = {(impl, quantity): _work(config, shape, impl, quantity) for impl in impls for quantity in quantities}
+    taken = take_turns({"\n".join(key): work for key, work in works.items()}, rounds)
+    return {impl: {quantity: taken[f"{impl}\n{quantity}"] for quantity in quantities} for impl in impls}
+
+
+def _memory(config: CoreConfig, shape: Shape, impl: str) -> Measure:
+    """What one forward and backward adds to this process."""
+    load_torch()
+    _work(config, shape._replace(batch=1, tokens=8), impl, BOTH)()  # loads what it needs
+    return peak_growth(_work(config, shape, impl, BOTH))
+
+
+def _work(config: CoreConfig, shape: Shape, impl: str, quantity: str) -> Work:
+    """One call of the implementation, on random inputs in the layout [B, T, M, d] that projections give."""
+    pre, post = ((), ()) if impl == BASELINE else _ops(config, shape)
+    assert obstacle(impl, [*pre, *post], torch.device("cpu"), DTYPE) is None  # asked in each process: it loads fused
+    query, key, value, upstream = (_random(shape) for _ in range(4))
+    attend = partial(IMPLEMENTATIONS[impl], query, key, value, pre, post, dropout=0.0)
+    learned = [parameter for op in (*pre, *post) for parameter in op.parameters()]
+    leaves = [tensor.requires_grad_() for tensor in (query, key, value, *learned)]
+
+    def forward() -> object:
+        with torch.no_grad():
+            return attend()
+
+    return forward if quantity == FORWARD else lambda: torch.autograd.grad(attend(), leaves, upstream)
+
+
+def _random(shape: Shape) -> Tensor:
+    stored_BTMd = torch.randn(shape.batch, shape.tokens, shape.heads, shape.width, dtype=DTYPE)
+    return stored_BTMd.transpose(1, 2)
+
+
+def _ops(config: CoreConfig, shape: Shape) -> tuple[list[ScoreOp], list[ScoreOp]]:
+    """The operations before and after the softmax; their matrices random, for at identity some would be sparse."""
+    attention = config.build(width=shape.heads * shape.width, heads=shape.heads, layer=1, layers=1)
+    assert isinstance(attention, CoreAttention)
+    for parameter in (*attention.pre_softmax.parameters(), *attention.post_softmax.parameters()):
+        if parameter.dim() > 1:
+            nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+    return list(attention.pre_softmax), list(attention.post_softmax)  # type: ignore[arg-type]

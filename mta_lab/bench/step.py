@@ -1,0 +1,177 @@
+"""Level `step`: a whole training step of every attention variant, beside what the paper's Table 9 printed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from components.attention import AttentionConfig
+from components.registry import FAMILIES
+from mta_lab.bench.measure import Work, load_torch, peak_growth, take_turns
+from mta_lab.bench.process import Laboratory
+from mta_lab.bench.results import Comparison, Contestant, Measure, Say
+from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
+from mta_lab.errors import UserError, nearest
+from mta_lab.model import Decoder, build_model, count_parameters, implementations
+from mta_lab.plugins import load_components
+from mta_lab.sweep import published_value
+
+STEP, MEMORY = "step", "memory"
+BASELINE = "softmax"
+TABLE_9 = {
+    "softmax": "table9.transformer",
+    "differential": "table9.differential",
+    "talking_heads": "table9.talking_heads",
+    "multi_token": "table9.multi_token",
+}
+"""the paper's four models, by their attention"""
+STEPS = 2  # before memory has its shape: the optimizer's state comes with the first
+
+
+class Entries:
+    """The variants that take part and the settings of each; picklable, and resolved anew in every process."""
+
+    def __init__(self, settings: Sequence[str], scale: str, components: Sequence[Path]) -> None:
+        self._given = list(settings), scale, list(components)
+        load_components(components)
+        self._common, self._special = _divided(command_line(settings).values)
+        self._scale = scale_layer(scale)
+        self.notes = tuple(self._explain())
+        self.configs = {name: self._resolved(name) for name in self._names()}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Entries, self._given  # its configs' classes may be in a file that must be loaded first
+
+    def _names(self) -> list[str]:
+        """The baseline, the paper's models, the user's own; of these only `attention=NAME` where it is given."""
+        known, only = FAMILIES["attention"].names(), self._special.get("attention")
+        if only is not None and only not in known:
+            hint = nearest(str(only), known) or ";"
+            raise UserError(f"command line: attention: got {only!r}{hint} a bench takes one of: {', '.join(known)}")
+        ordered = [*TABLE_9, *(name for name in known if name not in TABLE_9)]
+        return [name for name in ordered if only in (None, name) or name == BASELINE]
+
+    def _resolved(self, name: str) -> RunConfig:
+        own = {key: value for key, value in self._special.items() if _has(name, key)}
+        layers = [self._scale, Layer("bench", {"attention": name}), Layer("command line", {**self._common, **own})]
+        return resolve(layers)
+
+    def _explain(self) -> list[str]:
+        """Who gets the settings of attention; one that nobody has is a UserError."""
+        notes, names = [], self._names()
+        for key in self._special:
+            if key == "attention":
+                continue
+            having = [name for name in names if _has(name, key)]
+            if not having:
+                known = sorted({f"attention.{field}" for name in names for field in _fields(name)})
+                hint = nearest(key, known) or ";"
+                raise UserError(f"command line: {key}: no variant has such a key{hint} known: {', '.join(known)}")
+            if len(having) < len(names):
+                notes.append(f"{key} is a setting of {', '.join(having)}")
+        return notes
+
+
+def compare(laboratory: Laboratory, entries: Entries, rounds: int | None, say: Say) -> Comparison:
+    """Time and memory of a training step of every variant."""
+    configs = entries.configs
+    say("steps, in turns", 0, len(configs) + 1)
+    times, ran = laboratory.call(_times, entries, rounds)
+    contestants = []
+    for done, (name, config) in enumerate(configs.items(), start=1):
+        say(f"memory of {name}", done, len(configs) + 1)
+        contestant = Contestant(
+            name=name,
+            measures={STEP: times[name], MEMORY: laboratory.call(_memory, entries, name)},
+            facts={"parameters": f"{count_parameters(config):,}", "attention computed by": ran[name]},
+            published=published(name),
+        )
+        contestants.append(contestant)
+    first = configs[BASELINE]
+    sizes = {name: getattr(first.model, name) for name in ("width", "heads", "layers", "context", "vocabulary")}
+    settings = {
+        "scale": first.scale,
+        **sizes,
+        "batch": first.training.batch_size,
+        "precision": first.training.precision,
+    }
+    title = f"one training step: {', '.join(f'{key} {value}' for key, value in settings.items())}"
+    return Comparison(title=title, settings=settings, contestants=tuple(contestants), notes=entries.notes)
+
+
+def published(name: str) -> dict[str, float]:
+    """The paper's ratios to the Transformer: time for the same tokens, and memory; none for other variants."""
+    if name not in TABLE_9:
+        return {}
+
+    def printed(variant: str, quantity: str) -> float:
+        value = published_value(TABLE_9[variant], quantity, "bench")
+        assert value is not None
+        return value
+
+    speed, memory = "thousand_tokens_per_second", "memory_gb"
+    return {
+        STEP: printed(BASELINE, speed) / printed(name, speed),
+        MEMORY: printed(name, memory) / printed(BASELINE, memory),
+    }
+
+
+def _divided(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings for all, and those of attention, which not every variant has."""
+    special = {key: value for key, value in values.items() if key.partition(".")[0] == "attention"}
+    return {key: value for key, value in values.items() if key not in special}, special
+
+
+def _has(name: str, key: str) -> bool:
+    """Whether the variant has the setting `key`, like `attention.impl`."""
+    return key.split(".")[1:2] != [] and key.split(".")[1] in _fields(name)
+
+
+def _fields(name: str) -> list[str]:
+    variant = FAMILIES["attention"].get(name)
+    assert issubclass(variant, AttentionConfig)
+    return [field.name for field in fields(variant)]
+
+
+def _times(entries: Entries, rounds: int | None) -> tuple[dict[str, Measure], dict[str, str]]:
+    """Seconds a step of each variant, in turns, and what computed its attention."""
+    models = {name: build_model(config, seed=0) for name, config in entries.configs.items()}
+    steps = {name: _step(model, entries.configs[name]) for name, model in models.items()}
+    times = take_turns(steps, rounds)
+    return times, {name: " + ".join(implementations(model)) for name, model in models.items()}
+
+
+def _memory(entries: Entries, name: str) -> Measure:
+    """What a model and its training add to this process."""
+    config = entries.configs[name]
+    load_torch()
+
+    def train() -> None:
+        step = _step(build_model(config, seed=0), config)
+        for _ in range(STEPS):
+            step()
+
+    return peak_growth(train)
+
+
+def _step(model: Decoder, config: RunConfig) -> Work:
+    """Forward, loss, backward, clipping and AdamW, as training does them, on one batch of random tokens."""
+    training = config.training
+    shape = (training.batch_size, config.model.context + 1)
+    tokens = torch.randint(config.model.vocabulary, shape, generator=torch.Generator().manual_seed(0))
+    parameters, half = list(model.parameters()), training.precision == "bf16"
+    optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True)
+
+    def step() -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            logits = model(tokens[:, :-1])
+            loss = F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(parameters, training.gradient_clip)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
