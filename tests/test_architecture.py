@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "tracking": {"config", "errors", "records", "training"},  # training's result types only: see the test below
     "worker": {"config", "data", "errors", "plugins", "provenance", "records", "sweep"}
     | {"training", "scheduling", "tracking"},
-    "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep"},
+    "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "training"},
     "report": {"config", "errors", "model", "records", "sweep"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}

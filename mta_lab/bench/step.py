@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from components.attention import AttentionConfig
 from components.registry import FAMILIES
@@ -18,16 +17,18 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.model import Decoder, build_model, count_parameters, implementations
 from mta_lab.plugins import load_components
 from mta_lab.sweep import published_value
+from mta_lab.training.loss import token_losses
 
 STEP, MEMORY = "step", "memory"
-BASELINE = "softmax"
+BASELINE = "softmax by sdpa"  # the Transformer as torch computes it: what others compare with
 TABLE_9 = {
+    BASELINE: "table9.transformer",
     "softmax": "table9.transformer",
     "differential": "table9.differential",
     "talking_heads": "table9.talking_heads",
     "multi_token": "table9.multi_token",
 }
-"""the paper's four models, by their attention"""
+"""the paper's four models, by the name they have here"""
 STEPS = 2  # before memory has its shape: the optimizer's state comes with the first
 
 
@@ -40,24 +41,27 @@ class Entries:
         self._common, self._special = _divided(command_line(settings).values)
         self._scale = scale_layer(scale)
         self.notes = tuple(self._explain())
-        self.configs = {name: self._resolved(name) for name in self._names()}
+        self.configs = {BASELINE: self._resolved("softmax", {"attention.impl": "sdpa"})}
+        self.configs |= {name: self._resolved(name, {}) for name in self._names()}
+        if self.configs[BASELINE].training.precision == "auto":
+            raise UserError("bench step: training.precision: got 'auto', allowed: fp32, bf16")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Entries, self._given  # its configs' classes may be in a file that must be loaded first
 
     def _names(self) -> list[str]:
-        """The baseline, the paper's models, the user's own; of these only `attention=NAME` where it is given."""
+        """The paper's models and the user's own; of these only `attention=NAME` where it is given."""
         known, only = FAMILIES["attention"].names(), self._special.get("attention")
         if only is not None and only not in known:
             hint = nearest(str(only), known) or ";"
             raise UserError(f"command line: attention: got {only!r}{hint} a bench takes one of: {', '.join(known)}")
-        ordered = [*TABLE_9, *(name for name in known if name not in TABLE_9)]
-        return [name for name in ordered if only in (None, name) or name == BASELINE]
+        ordered = [name for name in TABLE_9 if name in known] + [name for name in known if name not in TABLE_9]
+        return [name for name in ordered if only in (None, name)]
 
-    def _resolved(self, name: str) -> RunConfig:
+    def _resolved(self, name: str, fixed: Mapping[str, Any]) -> RunConfig:
         own = {key: value for key, value in self._special.items() if _has(name, key)}
         layers = [self._scale, Layer("bench", {"attention": name}), Layer("command line", {**self._common, **own})]
-        return resolve(layers)
+        return resolve([*layers, Layer("bench", fixed)])
 
     def _explain(self) -> list[str]:
         """Who gets the settings of attention; one that nobody has is a UserError."""
@@ -162,14 +166,11 @@ def _step(model: Decoder, config: RunConfig) -> Work:
     training = config.training
     shape = (training.batch_size, config.model.context + 1)
     tokens = torch.randint(config.model.vocabulary, shape, generator=torch.Generator().manual_seed(0))
-    parameters, half = list(model.parameters()), training.precision == "bf16"
+    parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True)
 
     def step() -> None:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-            logits = model(tokens[:, :-1])
-            loss = F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
-        torch.autograd.backward(loss)
+        torch.autograd.backward(token_losses(model, tokens, training.precision).mean())
         torch.nn.utils.clip_grad_norm_(parameters, training.gradient_clip)
         optimizer.step()
         optimizer.zero_grad()

@@ -90,12 +90,12 @@ def test_steps_of_every_variant_beside_the_paper(lab: Command) -> None:
     check(tree, {"step", "memory"})
     (comparison,) = tree["comparisons"]
     contestants = {one["name"]: one for one in comparison["contestants"]}
-    assert comparison["baseline"] == "softmax"
-    assert set(contestants) == set(FAMILIES["attention"].names())
+    assert comparison["baseline"] == "softmax by sdpa"
+    assert set(contestants) == {"softmax by sdpa", *FAMILIES["attention"].names()}
     assert "mine" in contestants
     assert contestants["multi_token"]["facts"]["attention computed by"] == "eager"
-    assert contestants["softmax"]["facts"]["attention computed by"] == "sdpa"
-    assert any("attention.impl is a setting of" in note and "softmax" not in note for note in comparison["notes"])
+    assert contestants["softmax by sdpa"]["facts"]["attention computed by"] == "sdpa"
+    assert any("attention.impl is a setting of" in note and "mine" not in note for note in comparison["notes"])
     assert contestants["mine"]["measures"]["step"]["published_ratio"] is None
     assert contestants["multi_token"]["measures"]["step"]["published_ratio"] == pytest.approx(54.3 / 5.7)
     assert contestants["multi_token"]["measures"]["memory"]["published_ratio"] == pytest.approx(73.8 / 17.5)
@@ -103,7 +103,7 @@ def test_steps_of_every_variant_beside_the_paper(lab: Command) -> None:
 
 def test_one_variant_beside_the_baseline(lab: Command) -> None:
     _, tree = measured(lab, "step", *TINY, "attention=talking_heads", "training.precision=bf16")
-    assert [one["name"] for one in tree["comparisons"][0]["contestants"]] == ["softmax", "talking_heads"]
+    assert [one["name"] for one in tree["comparisons"][0]["contestants"]] == ["softmax by sdpa", "talking_heads"]
     assert "bfloat16" in tree["provenance"]["dtype"]
 
 
@@ -126,7 +126,7 @@ MISTAKES = {
     "plot of step": ("--plot here", "--plot belongs to the level op"),
     "key of all": ("step model.headz=3", "did you mean 'model.heads'?"),
     "key of attention": ("attention.imp=eager", "did you mean 'attention.impl'?"),
-    "value of attention": ("attention.impl=eagre", "allowed: 'auto' or 'eager'"),
+    "value of attention": ("attention.impl=eagre", "allowed: 'auto' or 'sdpa'"),
     "variant": ("attention=multi_tokn", "did you mean 'multi_token'?"),
     "scale": ("step --scale smal", "did you mean 'small'?"),
 }
