@@ -12,7 +12,7 @@
 #include <sstream>
 #include <string>
 
-#include "walk.h"
+#include "backward.h"
 
 namespace mta {
 namespace {
@@ -20,8 +20,8 @@ namespace {
 using at::Tensor;
 
 Plan make_plan(
-    const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights, const std::string& stages, double dropout,
-    const std::optional<Tensor>& seed) {
+    const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights, const std::string& stages,
+    double dropout, const std::optional<Tensor>& seed) {
   TORCH_CHECK(query.dim() == 4, "attend: query must be [batch, heads, tokens, width], got ", query.sizes());
   TORCH_CHECK(query.numel() > 0, "attend: query is empty: ", query.sizes());
   TORCH_CHECK(
@@ -77,10 +77,11 @@ int64_t walk_start(const Plan& plan, int64_t walk) {
   return std::llround(static_cast<double>(plan.blocks()) * std::sqrt(share));
 }
 
-// Calls work(walk over a unit's heads, its number, its first block, the block after its last) for all walks, on
-// torch's threads. Keys are packed once a unit: by the thread that walks, or before all, where several walks share them.
-template <typename F>
-void for_walks(const Plan& plan, const Operands& operands, bool backward, const F& work) {
+// Calls work(a Walk over a unit's heads, its number, its first block, the block after its last) for all walks, on
+// torch's threads. A unit's keys are packed once: by the thread that walks, or before all where several walks read them.
+template <typename Walk, typename F>
+void for_walks(const Plan& plan, const Operands& operands, const F& work) {
+  constexpr bool backward = std::is_same_v<Walk, Backward>;
   const int64_t walks = plan.walks(), units = plan.batch * plan.units();
   const auto pack = [&](Keys& keys, int64_t unit, int64_t h) {
     keys.pack(plan, operands, unit / plan.units(), unit % plan.units() * plan.unit, h);
@@ -107,7 +108,7 @@ void for_walks(const Plan& plan, const Operands& operands, bool backward, const 
 }
 
 // x as float32 with its channels side by side; the tensor owns what the result points to.
-std::pair<Heads4d, Tensor> readable(const Tensor& x) {
+std::pair<Strided, Tensor> readable(const Tensor& x) {
   Tensor single = x.to(at::kFloat);
   if (single.stride(3) != 1) single = single.contiguous();
   return {{single.data_ptr<float>(), single.stride(0), single.stride(1), single.stride(2)}, single};
@@ -127,7 +128,7 @@ Tensor attend(
   const auto [values, value_owner] = readable(value);
   Tensor output = at::empty({plan.batch, plan.padded, plan.heads, plan.depth}, at::kFloat);
   float* const out = output.data_ptr<float>();
-  for_walks(plan, {queries, keys, values, {}}, false, [&](Walk& walk, int64_t, int64_t begin, int64_t end) {
+  for_walks<Forward>(plan, {queries, keys, values, {}}, [&](Forward& walk, int64_t, int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       walk.forward(block * plan.rows, plan.rows_of(block), block > begin);
       walk.weigh(out);
@@ -173,7 +174,7 @@ std::vector<Tensor> attend_backward(
   std::vector<float> partial(plan.batch * plan.units() * walks * task_size);
 
   const Operands operands{queries, keys, values, output_gradients};
-  for_walks(plan, operands, true, [&](Walk& walk, int64_t task, int64_t begin, int64_t end) {
+  for_walks<Backward>(plan, operands, [&](Backward& walk, int64_t task, int64_t begin, int64_t end) {
     if (end < plan.blocks() && plan.reach() > 0) {
       const int64_t first = end * plan.rows;
       walk.backward(first, std::min(plan.reach(), plan.padded - first), true, nullptr);

@@ -15,7 +15,7 @@ namespace mta {
 struct Stage {
   enum class Kind { convolve, mix, drop };
   Kind kind;
-  bool exact = false;         // a convolution that sees keys up to its own query's, not the shifted query's (equation 4)
+  bool exact = false;         // a convolution that sees keys up to its own query's, not the shifted one's (equation 4)
   int64_t c_q = 1, c_k = 1;   // of a convolution
   int64_t group = 1;          // heads that a mixing mixes
   std::vector<float> weight;  // convolution: [heads, c_q, c_k]; mixing: [groups, out, in]
@@ -115,7 +115,8 @@ struct Plan {
     for (int64_t s = last() - 1; s >= 0; --s) {
       halo[s] = round_up(halo[s + 1] + stages[s].c_q - 1, strip);
       TORCH_CHECK(
-          !stages[s].convolves() || beyond[s + 1] == 0, "attend: an exact convolution cannot follow another convolution");
+          !stages[s].convolves() || beyond[s + 1] == 0,
+          "attend: an exact convolution cannot follow another convolution");
       if (s < softmax) beyond[s] = stages[s].exact ? stages[s].c_q - 1 : stages[s].convolves() ? 0 : beyond[s + 1];
       margin = std::max(margin, round_up(stages[s].c_q + stages[s].c_k, column_step) + column_step);
     }

@@ -1,0 +1,196 @@
+// The gradients of one unit's heads, a block of queries at a time, from the last block to the first.
+#pragma once
+
+#include "forward.h"
+
+namespace mta {
+
+// A walk over blocks of queries from last to first: each block's maps are computed anew.
+class Backward : public Forward {
+ public:
+  Backward(
+      const Plan& plan, const Operands& operands, const Keys& keys, Workspace& space, int64_t batch, int64_t head)
+      : Forward(plan, operands, keys, space, batch, head) {
+    for (auto* sums : {&space.key_gradient, &space.value_gradient}) std::fill(sums->begin(), sums->end(), 0.0f);
+    for (auto& sums : space.sums) std::fill(sums.begin(), sums.end(), Vec(0.0f));
+    clear_carried();
+  }
+
+  // Forward again, and all gradients. With `look`, only as far as the blocks before this one need it: nothing is added
+  // to any result. `query_gradient` is [batch, padded, heads, depth].
+  void backward(int64_t first, int64_t rows, bool look, float* query_gradient) {
+    forward(first, rows, false);
+    carry();
+    for (int64_t h = 0; h < plan_.unit; ++h) {
+      pack_rows(operands_.output_gradient, h, first, first + rows, 1.0f, space_.output_gradient);
+    }
+    const Map& weights_gradient = *space_.gradients.back();
+    for_strips(0, [&](int64_t h, int64_t r) {
+      rows_by_panels(
+          output_gradient_row(h, r), plan_.depth, keys_.value_panels.data() + h * plan_.columns * plan_.width,
+          plan_.width, weights_gradient.row(h, r), weights_gradient.pitch(), width(r, 0));
+      clear_right(weights_gradient, h, r, 0);
+    });
+    if (!look) {
+      for (int64_t h = 0; h < plan_.unit; ++h) {
+        add_outer(space_.maps.back(), h, output_gradient_row(h, 0), 0, space_.value_gradient);
+      }
+    }
+    for (int64_t m = plan_.last();; --m) {
+      if (m == plan_.softmax) softmax_gradient();
+      if (m == 0) break;
+      apply_gradient(m - 1, look);
+    }
+    if (look) return;
+    const Map& logits_gradient = *space_.gradients.front();
+    for_strips(0, [&](int64_t h, int64_t r) {
+      rows_by_rows(
+          logits_gradient.row(h, r), logits_gradient.pitch(), keys_.key_rows.data() + h * plan_.columns * plan_.depth,
+          plan_.depth, query_gradient + token_major(h, first_ + r), plan_.heads * plan_.depth,
+          width(r, plan_.beyond[0]), plan_.scale());
+    });
+    for (int64_t h = 0; h < plan_.unit; ++h) {
+      add_outer(logits_gradient, h, query_row(h, 0), plan_.beyond[0], space_.key_gradient);
+    }
+  }
+
+  // Writes a sum over keys to `out`, [batch, tokens, heads, width].
+  void write(const std::vector<float>& sums, float* out) const {
+    for (int64_t h = 0; h < plan_.unit; ++h) {
+      for (int64_t t = 0; t < plan_.tokens; ++t) {
+        std::copy_n(
+            sums.data() + (h * plan_.columns + t) * plan_.depth, plan_.width,
+            out + ((batch_ * plan_.tokens + t) * plan_.heads + head_ + h) * plan_.width);
+      }
+    }
+  }
+  void write_gradients(float* key_gradient, float* value_gradient) const {
+    write(space_.key_gradient, key_gradient);
+    write(space_.value_gradient, value_gradient);
+  }
+
+  // Adds the lanes of stage s's weight gradient, in the order of its weights; returns the end of what was written.
+  float* gather(int64_t s, float* out) const {
+    const Stage& stage = plan_.stages[s];
+    const std::vector<Vec>& sums = space_.sums[s];
+    for (int64_t h = 0; h < plan_.unit; ++h) {
+      for (int64_t w = 0; w < stage.weights_per_head(); ++w) {
+        const int64_t place = stage.convolves() ? tap_index(w / stage.c_k, w % stage.c_k, stage.c_q, stage.c_k) : w;
+        *out++ = sum_of_lanes(sums[h * stage.weights_per_head() + place]);
+      }
+    }
+    return out;
+  }
+
+ private:
+  const float* output_gradient_row(int64_t h, int64_t r) const {
+    return space_.output_gradient.data() + (h * plan_.rows + r) * plan_.depth;
+  }
+  void apply_gradient(int64_t s, bool look) {
+    const Stage& stage = plan_.stages[s];
+    const Map &in = space_.maps[s], &gradient = *space_.gradients[s + 1], &in_gradient = *space_.gradients[s];
+    switch (stage.kind) {
+      case Stage::Kind::convolve:
+        for_strips(0, [&](int64_t h, int64_t r) {
+          if (!look) {
+            tap_gradients(
+                in.row(h, r), in.pitch(), gradient.row(h, r) - stage.after(), gradient.pitch(), stage.c_q, stage.c_k,
+                width(r, 0), space_.sums[s].data() + h * stage.weights_per_head());
+          }
+          correlate(
+              gradient.row(h, r) - stage.after(), gradient.pitch(), taps(stage, stage.adjoint, h), stage.c_q,
+              stage.c_k, in_gradient.row(h, r), in_gradient.pitch(), width(r, 0));
+          clear_right(in_gradient, h, r, 0);
+          if (stage.exact) band_gradient(s, h, r, look);
+        });
+        break;
+      case Stage::Kind::mix:
+        if (!look) add_mix_gradient(s, gradient, in);
+        mix(s, gradient, gradient, 0, 1, stage.group);
+        break;
+      case Stage::Kind::drop:
+        for_strips(0, [&](int64_t h, int64_t r) {
+          for (int64_t k = r; k < r + strip; ++k) drop(gradient.row(h, k), gradient.row(h, k), h, k);
+        });
+    }
+  }
+
+  void add_mix_gradient(int64_t s, const Map& gradient, const Map& in) {
+    const int64_t group = plan_.stages[s].group;
+    for (int64_t h = 0; h < plan_.unit; h += group) {
+      for (int64_t r = 0; r < rows_; r += strip) {
+        mix_gradient(
+            {gradient.row(h, r), gradient.head_pitch(), gradient.pitch()},
+            {in.row(h, r), in.head_pitch(), in.pitch()}, group, width(r, plan_.beyond[s + 1]),
+            space_.sums[s].data() + h * group);
+      }
+    }
+  }
+
+  void softmax_gradient() {
+    const Map &weights = space_.maps[plan_.softmax], &gradient = *space_.gradients[plan_.softmax];
+    for (int64_t h = 0; h < plan_.unit; ++h) {
+      for (int64_t r = 0; r < rows_; ++r) softmax_gradient_row(weights.row(h, r), gradient.row(h, r), first_ + r + 1);
+    }
+  }
+
+  // sums[j] += sum over the block's queries of map[query][j] rows[query], for each key j of a head.
+  void add_outer(const Map& map, int64_t h, const float* rows, int64_t beyond, std::vector<float>& sums) const {
+    float* out = sums.data() + h * plan_.columns * plan_.depth;
+    for (int64_t j = 0; j < first_ + rows_ + beyond; j += strip) {
+      columns_by_rows(
+          map.row(h, 0) + j, map.pitch(), rows, plan_.depth, out + j * plan_.depth,
+          std::max<int64_t>(0, j - first_ - beyond), rows_);
+    }
+  }
+
+  // Forgets gradients that another walk left for blocks before its own.
+  void clear_carried() {
+    for (int64_t s = 0; s < plan_.last(); ++s) {
+      const Map& gradient = *space_.gradients[s + 1];
+      for (int64_t h = 0; h < plan_.unit; ++h) {
+        for (int64_t r = 0; r < plan_.stages[s].c_q - 1; ++r) {
+          std::fill_n(gradient.row(h, r) - gradient.margin(), gradient.pitch(), 0.0f);
+        }
+      }
+    }
+  }
+
+  // Moves the first rows of the gradients that the block behind left, to behind this block's.
+  void carry() {
+    for (int64_t s = 0; s < plan_.last(); ++s) {
+      const Map& gradient = *space_.gradients[s + 1];
+      for (int64_t h = 0; h < plan_.unit; ++h) {
+        for (int64_t r = plan_.stages[s].c_q - 2; r >= 0; --r) {
+          std::copy_n(
+              gradient.row(h, r) - gradient.margin(), gradient.pitch(), gradient.row(h, rows_ + r) - gradient.margin());
+        }
+      }
+    }
+  }
+
+  void band_gradient(int64_t s, int64_t h, int64_t r, bool look) {
+    const Stage& stage = plan_.stages[s];
+    const Map &gradient = *space_.gradients[s + 1], &in_gradient = *space_.gradients[s];
+    const float* weight = stage.weight.data() + (head_ + h) * stage.weights_per_head();
+    Vec* sums = space_.sums[s].data() + h * stage.weights_per_head();
+    for (int64_t k = r; k < r + strip; ++k) {
+      const float* logits = band(s, h, k);
+      for_band(plan_.beyond[s], [&](int64_t a, int64_t x) {
+        const int64_t key = first_ + k + 1 + x;
+        const float* source = gradient.row(h, k + a) + key - stage.after();
+        float sum = 0.0f;
+        for (int64_t b = 0; b < stage.c_k; ++b) {
+          sum += weight[a * stage.c_k + b] * source[b];
+          if (!look) {
+            Vec& total = sums[tap_index(a, b, stage.c_q, stage.c_k)];
+            total = total + Vec::set(Vec(0.0f), Vec(logits[x] * source[b]), 1);
+          }
+        }
+        in_gradient.row(h, k)[key] += sum;
+      });
+    }
+  }
+};
+
+}  // namespace mta

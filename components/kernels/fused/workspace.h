@@ -1,0 +1,115 @@
+// What a walk reads and works in: the operands, a unit's keys packed, and a thread's own memory.
+#pragma once
+
+#include <memory>
+
+#include "plan.h"
+
+namespace mta {
+
+// A tensor [batch, heads, tokens, width] of floats, its channels side by side.
+struct Strided {
+  const float* data;
+  int64_t batch, head, token;  // strides
+
+  const float* at(int64_t b, int64_t h, int64_t t) const { return data + b * batch + h * head + t * token; }
+};
+
+struct Operands {
+  Strided query, key, value, output_gradient;
+};
+
+// The keys and values of a unit, packed for reading many times and padded with zeros: rows [unit, columns, depth] and
+// panels [unit, columns / tile, width, tile].
+struct Keys {
+  std::vector<float> key_panels;
+  std::vector<float> value_rows;              // forward
+  std::vector<float> key_rows, value_panels;  // backward
+
+  Keys(const Plan& plan, bool backward) : key_panels(plan.unit * plan.columns * plan.width) {
+    if (backward) {
+      key_rows.resize(plan.unit * plan.columns * plan.depth);
+      value_panels.resize(plan.unit * plan.columns * plan.width);
+    } else {
+      value_rows.resize(plan.unit * plan.columns * plan.depth);
+    }
+  }
+
+  // Packs head h of the unit whose first head is `head`.
+  void pack(const Plan& plan, const Operands& operands, int64_t batch, int64_t head, int64_t h) {
+    const int64_t rows = h * plan.columns * plan.depth, panels = h * plan.columns * plan.width;
+    pack_panels(plan, operands.key.at(batch, head + h, 0), operands.key.token, key_panels.data() + panels);
+    if (value_panels.empty()) {
+      pack_rows(plan, operands.value, batch, head + h, 0, plan.columns, 1.0f, value_rows.data() + rows);
+    } else {
+      pack_panels(plan, operands.value.at(batch, head + h, 0), operands.value.token, value_panels.data() + panels);
+      pack_rows(plan, operands.key, batch, head + h, 0, plan.columns, 1.0f, key_rows.data() + rows);
+    }
+  }
+
+  // Tokens first .. first + count - 1 of a head, scaled; zeros where there are none.
+  static void pack_rows(
+      const Plan& plan, const Strided& from, int64_t batch, int64_t head, int64_t first, int64_t count, float scale,
+      float* to) {
+    for (int64_t t = first; t < first + count; ++t, to += plan.depth) {
+      const bool there = 0 <= t && t < plan.tokens;
+      if (there) {
+        const float* source = from.at(batch, head, t);
+        for (int64_t c = 0; c < plan.width; ++c) to[c] = scale * source[c];
+      }
+      std::fill(to + (there ? plan.width : 0), to + plan.depth, 0.0f);
+    }
+  }
+
+ private:
+  static void pack_panels(const Plan& plan, const float* from, int64_t stride, float* to) {
+    for (int64_t first = 0; first < plan.columns; first += tile, to += tile * plan.width) {
+      const int there = static_cast<int>(std::clamp<int64_t>(plan.tokens - first, 0, tile));
+      if (there < tile) std::fill_n(to, tile * plan.width, 0.0f);
+      if (there > 0) {
+        at::vec::transpose_mxn<float>(from + first * stride, stride, to, tile, there, static_cast<int>(plan.width));
+      }
+    }
+  }
+};
+
+// What one thread works in.
+struct Workspace {
+  std::vector<float> query, output_gradient;        // rows of the block and its halo; queries scaled by width^-0.5
+  std::vector<float> key_gradient, value_gradient;  // [unit, columns, depth]
+  std::vector<Map> maps;
+  std::vector<std::shared_ptr<Map>> gradients;  // of each map; where a stage works in place, its maps share one
+  std::vector<std::vector<float>> bands;        // what exact convolutions see right of their input's diagonal
+  std::vector<std::vector<Vec>> sums;           // of each stage's weight gradient, lane by lane
+  std::vector<float> mixing;
+
+  Workspace(const Plan& plan, bool backward) : mixing(plan.unit * plan.columns) {
+    query.resize(plan.unit * (plan.halo[0] + plan.rows) * plan.depth);
+    const auto make_map = [&](int64_t above, int64_t rows) {
+      return Map(plan.unit, above, rows, plan.columns, plan.margin);
+    };
+    for (int64_t m = 0; m <= plan.last(); ++m) maps.push_back(make_map(plan.halo[m], plan.rows));
+    for (int64_t s = 0; s < plan.last(); ++s) {
+      bands.emplace_back(plan.stages[s].exact ? plan.unit * (plan.halo[s] + plan.rows) * plan.beyond[s] : 0);
+    }
+    if (!backward) return;
+    output_gradient.resize(plan.unit * plan.rows * plan.depth);
+    key_gradient.resize(plan.unit * plan.columns * plan.depth);
+    value_gradient.resize(key_gradient.size());
+    gradients.resize(plan.last() + 1);
+    for (int64_t m = plan.last(); m >= 0; --m) {
+      const bool in_place = m < plan.last() && !plan.stages[m].convolves();
+      gradients[m] = in_place ? gradients[m + 1] : std::make_shared<Map>(make_map(0, plan.rows + carried(plan, m)));
+    }
+    for (const Stage& stage : plan.stages) sums.emplace_back(plan.unit * stage.weights_per_head());
+  }
+
+ private:
+  // Rows of the block behind it that the nearest convolution before map m reads on the way back.
+  static int64_t carried(const Plan& plan, int64_t m) {
+    while (m > 0 && !plan.stages[m - 1].convolves()) --m;
+    return m > 0 ? plan.stages[m - 1].c_q - 1 : 0;
+  }
+};
+
+}  // namespace mta
