@@ -18,7 +18,7 @@ help: ## list the targets
 setup: $(READY) ## create .venv with the pinned dependencies and the fused kernel (every target does this when needed)
 
 $(READY): $(INSTALLED) $(wildcard components/kernels/fused/*)
-	@$(BIN)/mta-lab build-kernel || echo "going on without the fused kernel: slower, with the same results" >&2
+	@$(BIN)/mta-lab build-kernel || echo "going on without the fused kernel: slower, with the same results up to rounding" >&2
 	@touch $@
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -43,12 +43,11 @@ test: $(READY) ## the fast tests
 test-real: $(READY) ## the tests that need a server, a browser or the network
 	@$(BIN)/python -m pytest -m 'network or real' $(ARGS)
 
-test-asan: export MTA_LAB_KERNEL_FLAGS = -fsanitize=address -g1
-test-asan: export LD_PRELOAD = $(shell c++ -print-file-name=libasan.so) $(shell c++ -print-file-name=libstdc++.so)
-test-asan: export ASAN_OPTIONS = detect_leaks=0
+ASAN = MTA_LAB_KERNEL_FLAGS="-fsanitize=address -g1" ASAN_OPTIONS=detect_leaks=0 \
+	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)"
 test-asan: $(READY) ## the tests of the fused kernel, compiled with AddressSanitizer
-	@$(BIN)/mta-lab build-kernel
-	@MTA_LAB_REQUIRE_FUSED=1 $(BIN)/python -m pytest tests/components/kernels -k fused $(ARGS)
+	@$(ASAN) $(BIN)/mta-lab build-kernel
+	@$(ASAN) MTA_LAB_REQUIRE_FUSED=1 $(BIN)/python -m pytest tests/components/kernels -k fused $(ARGS)
 
 lint: $(READY) ## ruff (lint and format) and mypy
 	@$(BIN)/ruff check .

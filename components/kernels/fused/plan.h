@@ -69,7 +69,7 @@ class Map {
 
 constexpr int64_t scratch_bytes = 24 << 20;  // what the maps of a thread may take, where the kernels' reach allows it
 constexpr int64_t longest_block = 64;
-constexpr int64_t fewest_blocks = 8;  // in a backward task
+constexpr int64_t fewest_blocks = 8;  // in a walk
 constexpr int64_t tasks_wanted = 8;
 
 // The order of work. Map 0 holds logits, stage s makes map s + 1 of map s, and the softmax acts in place on map
@@ -97,7 +97,7 @@ struct Plan {
   int64_t blocks() const { return (padded + rows - 1) / rows; }
   int64_t rows_of(int64_t block) const { return std::min(rows, padded - block * rows); }
 
-  // Backward tasks a unit: blocks of queries are walked from last to first, so a long walk is cut into few.
+  // Tasks a unit: a walk keeps rows from block to block, so a unit is cut into few, and only where units are few.
   int64_t walks() const {
     const int64_t wanted = (tasks_wanted + batch * units() - 1) / (batch * units());
     return std::max<int64_t>(1, std::min(wanted, blocks() / fewest_blocks));
