@@ -3,7 +3,7 @@
 Importing this package registers everything that ships with it. It needs torch and nothing else.
 """
 
-from components import attention, kernel_init, norms, score_ops
+from components import attention, kernel_init, norms, score_ops, tasks
 from components.registry import FAMILIES, Component, ComponentError, Family, register
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "norms",
     "register",
     "score_ops",
+    "tasks",
 ]

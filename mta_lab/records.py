@@ -26,16 +26,18 @@ class Record:
     content_hash: str
     """of the text it read"""
     parameters: int
-    perplexity: float
+    quantity: str
+    """what its scores are: 'perplexity' or 'error_rate', lower is better"""
+    score: float
     """plain mean over the domains at the end of the run"""
     domains: Mapping[str, float]
-    """validation perplexity by domain at the end of the run"""
+    """score by domain at the end of the run"""
     tokens_per_second: float
     seconds: float
     losses: Sequence[Sequence[float]]
     """training curve: (step, nats a token)"""
     validations: Sequence[Sequence[float]]
-    """validation curve: (step, perplexity)"""
+    """validation curve: (step, score)"""
     run_id: str
     """the MLflow run, or an empty string where none was written"""
     provenance: Mapping[str, Any]

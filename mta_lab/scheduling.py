@@ -46,13 +46,13 @@ class Study:
             raise RuntimeError(f"the study handed out {trial.user_attrs}, not {row} seed {seed}")
         self._running[fingerprint] = trial
 
-    def report(self, fingerprint: str, step: int, perplexity: float) -> None:
+    def report(self, fingerprint: str, step: int, score: float) -> None:
         """Note a validation of a running cell."""
-        self._running[fingerprint].report(perplexity, step)
+        self._running[fingerprint].report(score, step)
 
-    def finish(self, fingerprint: str, perplexity: float) -> None:
+    def finish(self, fingerprint: str, score: float) -> None:
         """Complete the trial of a cell."""
-        self._study.tell(self._running.pop(fingerprint), perplexity)
+        self._study.tell(self._running.pop(fingerprint), score)
         self._complete.add(fingerprint)
 
     def fail(self, fingerprint: str, reason: str) -> None:
@@ -61,11 +61,11 @@ class Study:
         trial.set_user_attr("reason", reason)
         self._study.tell(trial, state=TrialState.FAIL)
 
-    def adopt(self, fingerprint: str, row: str, seed: int, perplexity: float) -> None:
+    def adopt(self, fingerprint: str, row: str, seed: int, score: float) -> None:
         """Enter a cell that another sweep finished, unless it is here already."""
         if fingerprint not in self._complete:
             attributes = {"fingerprint": fingerprint, "row": row, "seed": seed}
-            self._study.add_trial(create_trial(value=perplexity, user_attrs=attributes))
+            self._study.add_trial(create_trial(value=score, user_attrs=attributes))
             self._complete.add(fingerprint)
 
 

@@ -90,9 +90,10 @@ class Tracker:
         self._open(record.fingerprint, name, config, tags)
         now = _milliseconds()
         points = [Metric("train/loss", loss, now, int(step)) for step, loss in record.losses]
-        points += [Metric("val/perplexity", value, now, int(step)) for step, value in record.validations]
+        score = f"val/{record.quantity}"
+        points += [Metric(score, value, now, int(step)) for step, value in record.validations]
         last = int(record.validations[-1][0])
-        points += [Metric(f"val/perplexity/{domain}", value, now, last) for domain, value in record.domains.items()]
+        points += [Metric(f"{score}/{domain}", value, now, last) for domain, value in record.domains.items()]
         self._pending[record.fingerprint] += points
         self._close(record)
 
@@ -100,9 +101,10 @@ class Tracker:
     def progress(self, fingerprint: str, progress: Progress) -> None:
         """Note a point of the curves; points are written in batches, with each validation."""
         values = {"train/loss": progress.loss}
-        if progress.validation:
-            values = {f"val/perplexity/{name}": value for name, value in progress.validation.domains.items()}
-            values["val/perplexity"] = progress.validation.perplexity
+        if validation := progress.validation:
+            score = f"val/{validation.quantity}"
+            values = {f"{score}/{name}": value for name, value in validation.domains.items()}
+            values[score] = validation.score
         now = _milliseconds()
         points = self._pending.setdefault(fingerprint, [])
         points += [Metric(key, value, now, progress.step) for key, value in values.items()]

@@ -163,13 +163,13 @@ def test_the_table_shows_what_the_report_holds(story: Story) -> None:
     assert [row["row"] for row in document["rows"]] == list(ROWS)
     for row in document["rows"]:
         line = next(line for line in story.repeated.output.splitlines() if line.split()[:1] == [row["row"]])
-        assert len(row["perplexities"]) == 2
-        assert all(f"{value:.2f}" in line for value in row["perplexities"].values())
+        assert len(row["scores"]) == 2
+        assert all(f"{value:.2f}" in line for value in row["scores"].values())
         assert f"{row['mean']:.2f}" in line
         assert f"{row['parameters']:,}" in line
         assert 1 < row["mean"] < 300  # better than guessing among 300 tokens
-    measured = {value for row in document["rows"] for value in row["perplexities"].values()}
-    assert measured == {json.loads(content)["perplexity"] for content in records(story.folder).values()}
+    measured = {value for row in document["rows"] for value in row["scores"].values()}
+    assert measured == {json.loads(content)["score"] for content in records(story.folder).values()}
 
 
 def test_the_tracker_tells_interrupted_cells_from_finished_ones(story: Story) -> None:

@@ -13,13 +13,14 @@ NAME = "0123456789abcdef"
 FAILURE = Failure(fingerprint=NAME, label="mta seed 0", reason="out of memory", traceback="a\nb\n")
 
 
-def record(fingerprint: str = NAME, perplexity: float = 11.25) -> Record:
+def record(fingerprint: str = NAME, score: float = 11.25) -> Record:
     return Record(
         fingerprint=fingerprint,
         config={"model": {"heads": 4}, "attention": {"name": "softmax"}},
         content_hash="text",
         parameters=1000,
-        perplexity=perplexity,
+        quantity="perplexity",
+        score=score,
         domains={"wikipedia": 10.5, "github": 12.0},
         tokens_per_second=1234.5,
         seconds=6.7,
@@ -37,7 +38,7 @@ def test_finished_cell_comes_back(tmp_path: Path) -> None:
     records.finish(record())
     found = Records(tmp_path).finished(NAME)
     assert found is not None
-    assert (found.perplexity, found.domains, found.config) == (11.25, record().domains, record().config)
+    assert (found.score, found.domains, found.config) == (11.25, record().domains, record().config)
     assert [tuple(point) for point in found.losses] == [(1, 6.2), (2, 6.1)]
 
 
@@ -58,7 +59,7 @@ def test_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     del fields["implementations"]
     path.write_text(json.dumps(fields))
     (found,) = Records(tmp_path).all_finished()
-    assert (found.perplexity, found.implementation) == (11.25, "")
+    assert (found.score, found.implementation) == (11.25, "")
 
 
 def test_failure_comes_back_and_finishing_forgets_it(tmp_path: Path) -> None:
@@ -92,18 +93,18 @@ def test_all_finished_are_the_finished_ones(tmp_path: Path) -> None:
 
 def test_crash_before_the_rename_leaves_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records = Records(tmp_path)
-    records.finish(record(perplexity=1.0))
+    records.finish(record(score=1.0))
 
     def crash(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
-        records.finish(record(perplexity=2.0))
+        records.finish(record(score=2.0))
     monkeypatch.undo()
     found = records.finished(NAME)
     assert found is not None
-    assert found.perplexity == 1.0
+    assert found.score == 1.0
     assert len(records.all_finished()) == 1
 
 
@@ -144,4 +145,4 @@ def test_json_that_is_not_a_record_is_named(content: str, tmp_path: Path) -> Non
 def test_files_are_json_that_others_can_read(tmp_path: Path) -> None:
     Records(tmp_path).finish(record())
     written = json.loads((tmp_path / "cells" / f"{NAME}.json").read_text())
-    assert (written["fingerprint"], written["perplexity"]) == (NAME, 11.25)
+    assert (written["fingerprint"], written["score"]) == (NAME, 11.25)

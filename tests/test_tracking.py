@@ -22,7 +22,7 @@ def config(attention: str) -> RunConfig:
 
 def validation(step: int, *perplexities: float) -> Progress:
     domains = dict(zip(("book", "c4"), perplexities, strict=True))
-    return Progress(step=step, loss=1.0, validation=Validation(step=step, domains=domains))
+    return Progress(step=step, loss=1.0, validation=Validation(step=step, quantity="perplexity", domains=domains))
 
 
 def finished(fingerprint: str) -> Record:
@@ -31,7 +31,8 @@ def finished(fingerprint: str) -> Record:
         config={},
         content_hash="text",
         parameters=1234,
-        perplexity=11.0,
+        quantity="perplexity",
+        score=11.0,
         domains={"book": 10.0, "c4": 12.0},
         tokens_per_second=1000.0,
         seconds=4.0,

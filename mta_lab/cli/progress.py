@@ -128,6 +128,6 @@ def outcome(task: Task, result: Record | Failure) -> str:
     if isinstance(result, Failure):
         return f"{task.cell.label} FAILED: {result.reason}"
     return (
-        f"{task.cell.label}: perplexity {result.perplexity:.3f}, {result.tokens_per_second:,.0f} tokens/s, "
+        f"{task.cell.label}: {result.quantity} {result.score:.3f}, {result.tokens_per_second:,.0f} tokens/s, "
         f"{result.seconds:.0f} s"
     )

@@ -64,12 +64,12 @@ def component_code(config: RunConfig) -> str:
 
 
 def modules_of(config: RunConfig) -> set[str]:
-    """The modules that define what the run's attention is made of: configs, torch modules, their bases.
+    """The modules that define what the run's attention and task are made of: configs, torch modules, their bases.
 
     So do the functions and modules that these import from their own package or from `components`, and so on; the
     registry decides no result.
     """
-    classes: set[type] = {type(part) for part in _components(config.attention)}
+    classes: set[type] = {type(part) for part in _components([config.attention, config.task])}
     classes |= {type(inner) for module in config.attention_modules() for inner in module.modules()}
     modules = {base.__module__ for cls in classes for base in cls.__mro__ if _is_component_code(base.__module__)}
     new = modules

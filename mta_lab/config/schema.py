@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 
 from components.attention import AttentionConfig, Softmax
+from components.tasks import Language, TaskConfig
 from mta_lab.errors import described, place
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -102,10 +103,14 @@ class RunConfig:
     model: ModelConfig
     attention: AttentionConfig = Softmax()
     """the attention variant and its settings, by `attention.name`"""
+    task: TaskConfig = Language()
+    """what is learned, and how it is scored"""
     training: TrainingConfig
     data: DataConfig = DataConfig()
     seed: int = 0
     """initial weights, order of the batches and dropout each have a stream derived from it"""
+    stream: str = ""
+    """runs of another stream share nothing under a seed: for a row that is to be as independent as a stranger's"""
 
     def __post_init__(self) -> None:
         if self.seed < 0:

@@ -80,7 +80,7 @@ def _json_row(table: Table, row: TableRow) -> dict[str, Any]:
     return {
         "row": row.name,
         "parameters": row.parameters,
-        "perplexities": dict(row.perplexities),
+        "scores": dict(row.scores),
         "failed": {seed: failure.reason for seed, failure in row.failures.items()},
         "mean": row.mean,
         "domains": dict(row.domains),
@@ -143,8 +143,8 @@ def _cells(table: Table, row: TableRow) -> list[str]:
 
 
 def _seed_cell(row: TableRow, seed: int) -> str:
-    if seed in row.perplexities:
-        return f"{row.perplexities[seed]:.2f}"
+    if seed in row.scores:
+        return f"{row.scores[seed]:.2f}"
     return "failed" if seed in row.failures else "pending"
 
 

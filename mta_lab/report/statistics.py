@@ -39,15 +39,15 @@ class Comparison:
     """residual degrees of freedom: (rows - 1) (seeds - 1) where no cell is missing"""
 
 
-def compare(perplexities: Mapping[str, Mapping[int, float]], baseline: str) -> Comparison | None:
-    """Compare rows over seeds: `perplexities[row][seed]`. None where too few cells exist to tell noise from effect.
+def compare(scores: Mapping[str, Mapping[int, float]], baseline: str) -> Comparison | None:
+    """Compare rows over seeds: `scores[row][seed]`. None where too few cells exist to tell noise from effect.
 
     Ordinary least squares with a term for each row and each seed; the residual of all rows is pooled.
     """
-    rows = [baseline, *(row for row in perplexities if row != baseline and perplexities[row])]
-    cells = [(row, seed, value) for row in rows for seed, value in perplexities.get(row, {}).items()]
+    rows = [baseline, *(row for row in scores if row != baseline and scores[row])]
+    cells = [(row, seed, value) for row in rows for seed, value in scores.get(row, {}).items()]
     seeds = sorted({seed for _, seed, _ in cells})
-    if not perplexities.get(baseline) or len(rows) < 2 or len(seeds) < 2:
+    if not scores.get(baseline) or len(rows) < 2 or len(seeds) < 2:
         return None
     design = np.array(
         [

@@ -16,7 +16,7 @@ class TableRow:
 
     name: str
     parameters: int
-    perplexities: Mapping[int, float]
+    scores: Mapping[int, float]
     """by seed; a seed that is not there has not finished"""
     failures: Mapping[int, Failure]
     """by seed, of the cells that failed"""
@@ -35,7 +35,7 @@ class TableRow:
     @property
     def mean(self) -> float | None:
         """Mean perplexity over the finished seeds."""
-        return fmean(self.perplexities.values()) if self.perplexities else None
+        return fmean(self.scores.values()) if self.scores else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Table:
     @property
     def finished(self) -> int:
         """Cells with a result."""
-        return sum(len(row.perplexities) for row in self.rows)
+        return sum(len(row.scores) for row in self.rows)
 
     @property
     def failures(self) -> list[Failure]:
@@ -61,7 +61,7 @@ class Table:
     def resolved(self, row: TableRow) -> bool:
         """Whether a row's difference stands out; never while one of its or the baseline's seeds is missing."""
         baseline = next(other for other in self.rows if other.name == self.sweep.baseline)
-        complete = len(row.perplexities) == len(baseline.perplexities) == len(self.sweep.seeds)
+        complete = len(row.scores) == len(baseline.scores) == len(self.sweep.seeds)
         return complete and row.contrast is not None and row.contrast.resolved
 
 
@@ -74,7 +74,7 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
             found[row][seed] = record
         elif failure := records.failed(identity):
             failed[row][seed] = failure
-    values = {row: {seed: record.perplexity for seed, record in cells.items()} for row, cells in found.items()}
+    values = {row: {seed: record.score for seed, record in cells.items()} for row, cells in found.items()}
     comparison = compare(values, sweep.baseline)
     published_base = next(row.published for row in sweep.rows if row.name == sweep.baseline)
     return Table(
@@ -97,7 +97,7 @@ def _row(
     return TableRow(
         name=row.name,
         parameters=count_parameters(row.config),
-        perplexities={seed: record.perplexity for seed, record in sorted(cells.items())},
+        scores={seed: record.score for seed, record in sorted(cells.items())},
         failures=failures,
         domains={name: fmean(record.domains[name] for record in cells.values()) for name in domains},
         tokens_per_second=fmean(record.tokens_per_second for record in cells.values()) if cells else None,

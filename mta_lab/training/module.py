@@ -26,7 +26,7 @@ class LanguageModule(lightning.LightningModule):
         super().__init__()
         if config.training.precision == "auto":
             raise ValueError("training.precision: 'auto' is settled before a run is identified (mta_lab.precision)")
-        self.model = build_model(config, derive(config.seed, "weights"))
+        self.model = build_model(config, derive(config.seed, "weights", config.stream))
         self.config = config.training
         self.domains = domains
         self.validations: list[Validation] = []
@@ -47,7 +47,7 @@ class LanguageModule(lightning.LightningModule):
         if not all(mean < LARGEST_LOSS for mean in means):
             raise FloatingPointError(f"the validation losses are {means} nats at step {self.global_step}")
         perplexities = {domain: math.exp(mean) for domain, mean in zip(self.domains, means, strict=True)}
-        self.validations.append(Validation(step=self.global_step, domains=perplexities))
+        self.validations.append(Validation(step=self.global_step, quantity="perplexity", domains=perplexities))
         self._scores.zero_()
 
     def configure_optimizers(self) -> Any:
@@ -85,7 +85,7 @@ class TextModule(lightning.LightningDataModule):
         training = self.run.training
         batches = TrainingBatches(
             {name: self.corpus.tokens(name, "train") for name in domain_names(self.corpus)},
-            seed=derive(self.run.seed, "batches"),
+            seed=derive(self.run.seed, "batches", self.run.stream),
             steps=training.steps,
             batch_size=training.batch_size,
             context=self.run.model.context,

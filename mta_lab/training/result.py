@@ -3,17 +3,22 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from components.tasks import Quantity
+
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """Perplexity on the fixed validation text after `step` optimizer steps."""
+    """Scores on what is held out, the same for every run of a task, after `step` optimizer steps."""
 
     step: int
+    quantity: Quantity
+    """what the scores are"""
     domains: Mapping[str, float]
+    """a score for each domain"""
 
     @property
-    def perplexity(self) -> float:
-        """The plain mean over the domains' perplexities, as the paper averages."""
+    def score(self) -> float:
+        """The plain mean over the domains, as the paper averages."""
         return sum(self.domains.values()) / len(self.domains)
 
 

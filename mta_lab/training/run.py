@@ -30,7 +30,9 @@ def train(config: RunConfig, corpus: Corpus, report: Report = lambda _: False) -
     started = time.perf_counter()
     _quiet()
     module = LanguageModule(config, domain_names(corpus))
-    torch.manual_seed(derive(config.seed, "dropout"))  # after the model: variants draw differently while they are built
+    torch.manual_seed(
+        derive(config.seed, "dropout", config.stream)
+    )  # after the model: variants draw differently while they are built
     training = config.training
     reporter = _Reporter(report, every=max(1, training.steps // REPORTS))
     trainer = lightning.Trainer(

@@ -3,7 +3,7 @@
 import hashlib
 
 
-def derive(seed: int, purpose: str) -> int:
-    """A seed for `purpose` ("weights", "batches", "dropout"); streams of two purposes share nothing."""
-    digest = hashlib.sha256(f"{purpose}:{seed}".encode()).digest()
+def derive(seed: int, purpose: str, stream: str = "") -> int:
+    """A seed for `purpose` ("weights", "batches", "dropout"); those of two purposes, or of two streams, share nothing."""
+    digest = hashlib.sha256(f"{stream}{purpose}:{seed}".encode()).digest()
     return int.from_bytes(digest[:4], "big")

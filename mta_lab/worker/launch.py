@@ -107,7 +107,7 @@ class _Launch:
         """Enter cells that were finished before, by another sweep perhaps, into this sweep's study and experiment."""
         for task in tasks:
             if record := self.records.finished(task.fingerprint):
-                self.study.adopt(task.fingerprint, task.cell.row, task.cell.seed, record.perplexity)
+                self.study.adopt(task.fingerprint, task.cell.row, task.cell.seed, record.score)
                 self.tracker.adopt(record, task.cell.label, task.cell.config, self._tags(task))
 
     def _until_done(self, interrupt: Interrupt) -> None:
@@ -160,7 +160,7 @@ class _Launch:
                 self.observer.say("attention computed by {}: {}".format(*choice))
         self.tracker.progress(task.fingerprint, progress)
         if progress.validation:
-            self.study.report(task.fingerprint, progress.step, progress.validation.perplexity)
+            self.study.report(task.fingerprint, progress.step, progress.validation.score)
         self.observer.advanced(worker, task, progress)
 
     def _finished(self, worker: int, result: "TrainingResult") -> None:
@@ -172,12 +172,13 @@ class _Launch:
             config=plain(task.cell.config),
             content_hash=task.corpus.content_hash,
             parameters=result.parameters,
-            perplexity=last.perplexity,
+            quantity=last.quantity,
+            score=last.score,
             domains=last.domains,
             tokens_per_second=result.tokens_per_second,
             seconds=result.seconds,
             losses=[[step, loss] for step, loss in result.losses],
-            validations=[[validation.step, validation.perplexity] for validation in result.validations],
+            validations=[[validation.step, validation.score] for validation in result.validations],
             run_id=self.tracker.run_id(task.fingerprint),
             provenance=provenance(self.pool.threads),
             implementations=result.implementations,
@@ -185,7 +186,7 @@ class _Launch:
         self.records.finish(record)
         self.observer.ended(worker, task, record)
         self._start_next(worker)  # before the copies for Optuna and MLflow are written: no worker waits for those
-        self.study.finish(task.fingerprint, record.perplexity)
+        self.study.finish(task.fingerprint, record.score)
         self.tracker.end_cell(record)
 
     def _buried(self, worker: int, message: Died) -> None:

@@ -41,10 +41,10 @@ def test_json_report_holds_what_was_recorded(lab: Command, results: dict[tuple[s
     assert done.status == 0
     rows = {row["row"]: row for row in json.loads(done.out)["rows"]}
     for name, values in MEASURED.items():
-        assert rows[name]["perplexities"] == {str(seed): value for seed, value in enumerate(values)}
+        assert rows[name]["scores"] == {str(seed): value for seed, value in enumerate(values)}
     assert rows["4x9"]["failed"] == {"2": "out of memory"}
     assert rows["4x9"]["resolved"] is False
-    assert (rows["8x13"]["perplexities"], rows["8x13"]["published"]) == ({}, 11.31)
+    assert (rows["8x13"]["scores"], rows["8x13"]["published"]) == ({}, 11.31)
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown"])
@@ -58,13 +58,13 @@ def test_report_names_failed_and_pending_cells(form: str, lab: Command, results:
 
 def test_other_settings_share_no_result(lab: Command, results: dict[tuple[str, int], str]) -> None:
     done = lab("report", "kernel_sizes", OWN, "training.weight_decay=0.1", "--format", "json")
-    assert all(row["perplexities"] == {} for row in json.loads(done.out)["rows"])
+    assert all(row["scores"] == {} for row in json.loads(done.out)["rows"])
 
 
 def test_fewer_seeds_read_the_same_results(lab: Command, results: dict[tuple[str, int], str]) -> None:
     done = lab("report", "kernel_sizes", OWN, "--seeds", "2", "--format", "json")
     rows = {row["row"]: row for row in json.loads(done.out)["rows"]}
-    assert rows["4x9"]["perplexities"] == {"0": 30.1, "1": 30.6}
+    assert rows["4x9"]["scores"] == {"0": 30.1, "1": 30.6}
     assert rows["4x9"]["failed"] == {}
 
 

@@ -44,7 +44,8 @@ def finish(records: Records, fingerprint: str, perplexity: float, config: RunCon
             config=plain(config),
             content_hash="text",
             parameters=1,
-            perplexity=perplexity,
+            quantity="perplexity",
+            score=perplexity,
             domains={"github": perplexity - 1.0, "wikipedia": perplexity + 1.0},
             tokens_per_second=1000.0,
             seconds=1.0,
@@ -58,13 +59,13 @@ def finish(records: Records, fingerprint: str, perplexity: float, config: RunCon
 
 
 def table_of(
-    folder: Path, perplexities: Mapping[str, Mapping[int, float]], failed: Mapping[tuple[str, int], str] | None = None
+    folder: Path, scores: Mapping[str, Mapping[int, float]], failed: Mapping[tuple[str, int], str] | None = None
 ) -> Table:
     """The table of the example sweep with these results and failures (row, seed) -> reason."""
     sweep, records = example_sweep(folder), Records(folder / "results")
     names = {(cell.row, cell.seed): f"{cell.row}-{cell.seed}" for cell in sweep.cells()}
     configs = {(cell.row, cell.seed): cell.config for cell in sweep.cells()}
-    for row, values in perplexities.items():
+    for row, values in scores.items():
         for seed, value in values.items():
             finish(records, names[row, seed], value, configs[row, seed], *IMPLEMENTATIONS[row])
     for (row, seed), reason in (failed or {}).items():

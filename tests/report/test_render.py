@@ -47,7 +47,7 @@ def test_every_number_is_in_its_rows_line(form: str, tmp_path: Path) -> None:
     assert "nano" in text
     for row in table.rows:
         line = line_of(text, row.name)
-        numbers = [f"{row.parameters:,}", f"{row.mean:.2f}", *(f"{value:.2f}" for value in row.perplexities.values())]
+        numbers = [f"{row.parameters:,}", f"{row.mean:.2f}", *(f"{value:.2f}" for value in row.scores.values())]
         if row.contrast:
             numbers += [f"{row.contrast.delta:+.2%}", f"{row.contrast.low:+.2%}", f"{row.contrast.high:+.2%}"]
         if row.published:
@@ -129,7 +129,7 @@ def test_json_holds_the_tables_numbers(tmp_path: Path) -> None:
     assert (found["noise"], found["degrees_of_freedom"]) == (table.comparison.noise, 4)
     for written, row in zip(found["rows"], table.rows, strict=True):
         assert written["row"] == row.name
-        assert written["perplexities"] == {str(seed): value for seed, value in row.perplexities.items()}
+        assert written["scores"] == {str(seed): value for seed, value in row.scores.items()}
         assert written["mean"] == row.mean
         assert written["parameters"] == row.parameters
         assert written["published"] == row.published
@@ -147,7 +147,7 @@ def test_json_without_results_has_published_values_only(tmp_path: Path) -> None:
     measured = ("mean", "delta", "interval", "p_holm", "tokens_per_second", "impl")
     for row in found["rows"]:
         assert [row[key] for key in measured] == [None] * len(measured)
-        assert (row["perplexities"], row["domains"], row["resolved"]) == ({}, {}, False)
+        assert (row["scores"], row["domains"], row["resolved"]) == ({}, {}, False)
     assert [row["published"] for row in found["rows"]] == [11.25, None, 11.23]
     assert found["rows"][2]["failed"] == {"0": "killed"}
 

@@ -14,7 +14,7 @@ def test_rows_hold_their_own_results(tmp_path: Path) -> None:
     assert [row.name for row in table.rows] == list(ROWS)
     for row in table.rows:
         values = CLEAR[row.name]
-        assert row.perplexities == values
+        assert row.scores == values
         assert row.mean == pytest.approx(sum(values.values()) / 3)
         assert row.domains == pytest.approx({"github": row.mean - 1.0, "wikipedia": row.mean + 1.0})
         assert row.tokens_per_second == 1000.0
@@ -65,7 +65,7 @@ def test_missing_seed_of_another_row_does_not_hold_a_row_back(tmp_path: Path) ->
 
 def test_finished_cell_is_no_failure(tmp_path: Path) -> None:
     table = table_of(tmp_path, {"softmax": {0: 30.0}}, {("softmax", 1): "killed"})
-    assert table.rows[0].perplexities == {0: 30.0}
+    assert table.rows[0].scores == {0: 30.0}
     assert {seed: failure.reason for seed, failure in table.rows[0].failures.items()} == {1: "killed"}
     assert table.comparison is None
 
@@ -76,7 +76,7 @@ def test_nothing_measured_is_nothing_but_published(tmp_path: Path) -> None:
     assert table.finished == 0
     for row in table.rows:
         assert (row.mean, row.contrast, row.tokens_per_second) == (None, None, None)
-        assert not row.perplexities
+        assert not row.scores
         assert not row.domains
     assert [row.published for row in table.rows] == [11.25, None, 11.23]
     assert table.provenance == ()

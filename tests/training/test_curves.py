@@ -38,7 +38,7 @@ def test_the_loss_falls(configure: Configure, corpus: Corpus) -> None:
     assert last < math.log(100)
     assert last < first - 1.0
     assert [validation.step for validation in result.validations] == [30, 60]
-    assert result.validations[1].perplexity < result.validations[0].perplexity < 300
+    assert result.validations[1].score < result.validations[0].score < 300
     assert not result.stopped_early
     assert result.parameters == count_parameters(config)
     assert 0 < result.tokens_per_second * result.seconds > 60 * 4 * 16 * 0.5
@@ -55,11 +55,11 @@ def test_reported_perplexity_is_that_of_the_trained_model(configure: Configure, 
     assert set(final.domains) == {"news", "tales"}
     for domain, reported in final.domains.items():
         assert reported == pytest.approx(perplexity_by_hand(seen.model, corpus, domain, config), rel=1e-5)
-    assert final.perplexity == pytest.approx(sum(final.domains.values()) / 2)
+    assert final.score == pytest.approx(sum(final.domains.values()) / 2)
 
 
 def test_a_perplexity_is_the_plain_mean_over_domains_not_over_tokens() -> None:
-    assert Validation(step=1, domains={"large": 10.0, "small": 30.0}).perplexity == 20.0
+    assert Validation(step=1, quantity="perplexity", domains={"large": 10.0, "small": 30.0}).score == 20.0
 
 
 @pytest.mark.parametrize("attention", ["softmax", "multi_token"])
@@ -108,4 +108,4 @@ def test_bf16_runs_close_to_fp32_and_keeps_float32_weights(configure: Configure,
     assert seen.model is not None
     assert {parameter.dtype for parameter in seen.model.parameters()} == {torch.float32}
     assert rounded.losses != exact.losses  # the setting does something
-    assert rounded.validations[-1].perplexity == pytest.approx(exact.validations[-1].perplexity, rel=0.05)
+    assert rounded.validations[-1].score == pytest.approx(exact.validations[-1].score, rel=0.05)

@@ -59,10 +59,10 @@ def test_good_cells_finish_beside_bad_ones(first: Launched) -> None:
     for record in finished.values():
         assert Records(first.folder / "results").finished(record.fingerprint) is not None
         assert [step for step, _ in record.validations] == [6, 12]
-        assert 1 < record.perplexity == record.domains["tales"] < 400
+        assert 1 < record.score == record.domains["tales"] < 400
         assert record.provenance["threads"] >= 1
     # A first seed and a second differ; a user's component differs from softmax.
-    assert len({record.perplexity for record in finished.values()}) == 4
+    assert len({record.score for record in finished.values()}) == 4
 
 
 def test_a_component_that_raises_is_recorded_with_its_traceback(first: Launched) -> None:
@@ -123,7 +123,7 @@ def test_another_sweep_trains_only_what_is_not_there(first: Launched, second: La
     assert all(isinstance(result, Record) for result in second.results)
     assert [Records(second.folder / "results").failed(result.fingerprint) for result in second.results] == [None] * 2
     before = [result for result in first.results if isinstance(result, Record)]
-    shared = [f"{record.perplexity:.2f}" for record in before if record.config["attention"]["name"] == "softmax"]
+    shared = [f"{record.score:.2f}" for record in before if record.config["attention"]["name"] == "softmax"]
     assert len(shared) == 2
     assert all(value in second.output for value in shared)
     both = {("same", TrialState.COMPLETE): 2, ("mended", TrialState.COMPLETE): 2}
