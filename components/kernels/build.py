@@ -4,6 +4,7 @@ A library lies in the user's cache under a hash of its sources, compiler flags a
 checkout or another kind of processor never loads a library that was not made from it and for it.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -55,14 +56,19 @@ def build() -> Path:
     try:
         from torch.utils import cpp_extension  # slow to import, and only needed here
 
-        cpp_extension.load(
-            NAME,
-            [str(SOURCES / "attend.cpp")],
-            extra_cflags=list(flags()),
-            extra_ldflags=[flag for flag in flags() if flag == "-fopenmp" or flag.startswith("-fsanitize")],
-            build_directory=str(path.parent),
-            is_python_module=False,
-        )
+        with (path.parent / "building").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)  # ends with the process
+            (path.parent / "lock").unlink(
+                missing_ok=True
+            )  # torch's: a killed build leaves it, and the next waits for it
+            cpp_extension.load(
+                NAME,
+                [str(SOURCES / "attend.cpp")],
+                extra_cflags=list(flags()),
+                extra_ldflags=[flag for flag in flags() if flag == "-fopenmp" or flag.startswith("-fsanitize")],
+                build_directory=str(path.parent),
+                is_python_module=False,
+            )
     except Exception as error:
         wrong = [line for line in str(error).splitlines() if "error:" in line]
         raise BuildError((wrong or str(error).splitlines())[0]) from error

@@ -16,7 +16,7 @@ from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
 from mta_lab.errors import UserError, nearest
 from mta_lab.model import Decoder, build_model, count_parameters, implementations
 from mta_lab.plugins import load_components
-from mta_lab.sweep import published_value
+from mta_lab.sweep.ledger import published_value
 from mta_lab.training.loss import token_losses
 
 STEP, MEMORY = "step", "memory"
@@ -112,7 +112,7 @@ def published(name: str) -> dict[str, float]:
         return {}
 
     def printed(variant: str, quantity: str) -> float:
-        value = published_value(TABLE_9[variant], quantity, "bench")
+        value = published_value(TABLE_9[variant], quantity)
         assert value is not None
         return value
 

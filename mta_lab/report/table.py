@@ -76,7 +76,7 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
             failed[row][seed] = failure
     values = {row: {seed: record.score for seed, record in cells.items()} for row, cells in found.items()}
     comparison = compare(values, sweep.baseline)
-    published_base = next(row.published for row in sweep.rows if row.name == sweep.baseline)
+    published_base = next(row.published.get(sweep.quantity) for row in sweep.rows if row.name == sweep.baseline)
     return Table(
         sweep=sweep,
         rows=tuple(_row(row, found[row.name], failed[row.name], comparison, published_base) for row in sweep.rows),
@@ -92,7 +92,8 @@ def _row(
     comparison: Comparison | None,
     published_base: float | None,
 ) -> TableRow:
-    delta = row.published / published_base - 1 if row.published and published_base else None
+    published = row.published.get(row.config.task.quantity)
+    delta = published / published_base - 1 if published and published_base else None
     domains = next(iter(cells.values())).domains if cells else {}
     return TableRow(
         name=row.name,
@@ -103,9 +104,9 @@ def _row(
         tokens_per_second=fmean(record.tokens_per_second for record in cells.values()) if cells else None,
         implementation=", ".join(sorted({record.implementation for record in cells.values()} - {""})),
         contrast=comparison.contrasts.get(row.name) if comparison else None,
-        published=row.published,
+        published=published,
         published_delta=delta,
-        reference=row.reference,
+        reference=", ".join(row.references),
     )
 
 

@@ -13,7 +13,8 @@ from components.kernels import fused
 from mta_lab.bench import op, plot, step
 from mta_lab.bench.process import Laboratory
 from mta_lab.errors import UserError
-from mta_lab.sweep import LEDGER, SHIPPED
+from mta_lab.sweep.files import SHIPPED
+from mta_lab.sweep.ledger import LEDGER
 from tests.cli.conftest import Command
 
 TINY = ("model.width=16", "model.heads=2", "model.layers=4", "model.context=16", "training.batch_size=1")

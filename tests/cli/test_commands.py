@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from components import FAMILIES
-from mta_lab.sweep import LEDGER, SHIPPED
+from mta_lab.sweep.files import SHIPPED
+from mta_lab.sweep.ledger import LEDGER
 from tests.cli.conftest import Command
 
 COMMANDS = {

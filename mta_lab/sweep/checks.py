@@ -1,0 +1,65 @@
+"""What would make a table lie: rows that are one run, that read other text, or that differ where nobody said so."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mta_lab.config import Layer, RunConfig
+from mta_lab.errors import UserError
+
+
+def refuse_reserved(layers: Sequence[Layer]) -> None:
+    """A sweep has one scale and several seeds; a row that set its own would be another row than it says."""
+    for layer in layers:
+        for key, option in (("scale", "--scale NAME"), ("seed", "--seeds N")):
+            if key in layer.values:
+                raise UserError(f"{layer.source}: {key}: not a setting of a sweep's rows; use {option}")
+
+
+def refuse_incomparable(configs: Mapping[str, RunConfig], baselines: Mapping[str, str], source: str) -> None:
+    """Rows that are the same run would count as independent; scores over other text or tasks cannot be compared."""
+    read = {row: (config.task, config.data, config.model.vocabulary) for row, config in configs.items()}
+    quantity = next(iter(configs.values())).task.quantity
+    seen: dict[RunConfig, str] = {}
+    for row, config in configs.items():
+        where = f"{source}: rows.{row}"
+        if (twin := seen.setdefault(config, row)) != row:
+            raise UserError(f"{where}: the same settings as row '{twin}'; nothing to compare")
+        if read[row] != read[baselines[row]]:
+            raise UserError(f"{where}: reads other text or tokens than '{baselines[row]}'; nothing to compare")
+        if config.task.quantity != quantity:
+            raise UserError(f"{where}: is scored by {config.task.quantity}, the rows above by {quantity}")
+
+
+def refuse_undeclared(
+    differs: Mapping[str, Any],
+    base: Mapping[str, Any],
+    declared: Sequence[Mapping[str, Any]],
+    where: str,
+    baseline: str,
+) -> None:
+    """A row differs from its baseline only where one of the two says so, by the key or by a section that holds it.
+
+    Naming another component says so for the settings that the two do not share. One that both have (`attention.impl`)
+    must be named itself: the base's value is gone with the component that it was set for.
+    """
+    names, sections = set(), set()
+    for settings in declared:
+        for key, value in _leaves(settings):
+            (names if isinstance(value, str) else sections).add(key)
+    for key, value in differs.items():
+        inside = {key.rsplit(".", depth)[0] for depth in range(key.count(".") + 1)}
+        if key in base and not (inside & sections or key in names or key.removesuffix(".name") in names):
+            raise UserError(
+                f"{where}: {key}: is {value!r} here and {base[key]!r} in '{baseline}', which neither of them sets; "
+                f"set it in one of them, or in both to the same"
+            )
+
+
+def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The written keys, dotted, with their values."""
+    for key, value in settings.items():
+        dotted = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Mapping):
+            yield from _leaves(value, dotted)
+        else:
+            yield dotted, value

@@ -1,0 +1,197 @@
+"""Reads a sweep file: layers of settings become rows, and what makes no sense as a comparison is refused."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.attention import MultiToken
+from mta_lab.config import Layer, RunConfig, command_line, difference, flatten, resolve, scale_layer, scales
+from mta_lab.errors import UserError, nearest
+from mta_lab.sweep.checks import refuse_incomparable, refuse_reserved, refuse_undeclared
+from mta_lab.sweep.files import SHIPPED, read_yaml
+from mta_lab.sweep.generate import GENERATORS
+from mta_lab.sweep.ledger import LEDGER, published
+from mta_lab.sweep.rows import Row, Sweep
+
+KEYS = ("title", "about", "base", "scales", "baseline", "rows", "seeds")
+Settle = Callable[[RunConfig, RunConfig], RunConfig]
+
+
+@dataclass(frozen=True)
+class _RawRow:
+    """A row as the file has it, what is said about it apart from its settings."""
+
+    settings: Mapping[str, Any]
+    times: Mapping[str, float]
+    published: Any
+    against: str
+
+
+def shipped_sweeps() -> list[str]:
+    """The names of the sweeps that come with the project."""
+    names = (path.name.removesuffix(".yaml") for path in SHIPPED.iterdir() if path.name.endswith(".yaml"))
+    return sorted(name for name in names if name != LEDGER)
+
+
+def load_sweep(
+    name: str,
+    *,
+    scale: str,
+    settings: Sequence[str] = (),
+    seeds: int | None = None,
+    settle: Settle = lambda config, baseline: config,
+) -> Sweep:
+    """Read the shipped sweep `name`, or the file of that path, at `scale`, under the command line's `settings`.
+
+    Layers, later ones first in rank: scale, `base`, `scales.<scale>`, row, command line. `settle` gets a row's
+    configuration and its baseline's and returns what the row runs with, where a setting leaves that open
+    (`training.precision: auto`). Every mistake in the file is a UserError that names it and the key.
+    """
+    source, file = _read(name)
+    below, above = _shared_layers(file, scale, source), command_line(settings)
+    refuse_reserved([*below[1:], above])
+    raw = _raw_rows(file, below, above, source)
+    against = _baselines(file, raw, source)
+    configs = {row: _config(row, raw[row], below, above, source) for row in raw}
+    configs = {row: settle(config, configs[against[row]]) for row, config in configs.items()}
+    refuse_incomparable(configs, against, source)
+    rows = []
+    for row, config in configs.items():
+        base = against[row]
+        values, references = published(raw[row].published, f"{source}: rows.{row}") if raw[row].published else ({}, ())
+        differs = difference(config, configs[base])
+        declared = [raw[row].settings, raw[row].times, raw[base].settings, raw[base].times]
+        refuse_undeclared(differs, flatten(configs[base]), declared, f"{source}: rows.{row}", base)
+        rows.append(
+            Row(
+                name=row,
+                config=config,
+                baseline=base,
+                difference=differs,
+                published=values,
+                references=references,
+            )
+        )
+    return Sweep(
+        name=Path(name).stem,
+        title=str(file.get("title", Path(name).stem)),
+        about=str(file.get("about", "")).strip(),
+        scale=scale,
+        baseline=_default_baseline(file, raw, source),
+        rows=tuple(rows),
+        seeds=_seeds(file, seeds, source),
+    )
+
+
+def _shared_layers(file: Mapping[str, Any], scale: str, source: str) -> list[Layer]:
+    """The layers below a row's own."""
+    for key in file:
+        if key not in KEYS:
+            raise UserError(f"{source}: {key}: no such key{nearest(key, KEYS) or ';'} allowed: {', '.join(KEYS)}")
+    special = _mapping(file.get("scales"), f"{source}: scales", "scales, each with a mapping of settings")
+    for name in special:
+        if name not in scales():
+            hint = nearest(str(name), scales()) or ";"
+            raise UserError(f"{source}: scales.{name}: no such scale{hint} known: {', '.join(scales())}")
+    here = f"{source}: scales.{scale}"
+    return [
+        scale_layer(scale),
+        Layer(f"{source}: base", _mapping(file.get("base"), f"{source}: base", "settings")),
+        Layer(here, _mapping(special.get(scale), here, "settings")),
+    ]
+
+
+def _raw_rows(file: Mapping[str, Any], below: Sequence[Layer], above: Layer, source: str) -> dict[str, _RawRow]:
+    """The rows by name, as they are written or generated."""
+    rows = file.get("rows")
+    if isinstance(rows, str):
+        if rows not in GENERATORS:
+            hint = nearest(rows, GENERATORS) or ";"
+            raise UserError(f"{source}: rows: got '{rows}'{hint} allowed: a mapping, or {', '.join(GENERATORS)}")
+        full = resolve([*below, above]).attention
+        if not isinstance(full, MultiToken):
+            raise UserError(f"{source}: base: attention: got '{full.name}', allowed with rows: {rows}: multi_token")
+        rows = GENERATORS[rows](full)
+    if not isinstance(rows, Mapping) or not rows:
+        raise UserError(f"{source}: rows: got {rows!r}, allowed: a mapping of row names to settings")
+    return {str(row): _raw_row(values, f"{source}: rows.{row}") for row, values in rows.items()}
+
+
+def _raw_row(values: Any, where: str) -> _RawRow:
+    own = dict(_mapping(values, where, "settings"))
+    times = _mapping(own.pop("times", None), f"{where}: times", "settings to factors")
+    for key, factor in times.items():
+        if not isinstance(factor, int | float) or isinstance(factor, bool) or factor <= 0:
+            raise UserError(f"{where}: times.{key}: got {factor!r}, allowed: a factor above 0")
+    reference, against = own.pop("published", ""), str(own.pop("against", ""))
+    refuse_reserved([Layer(where, own)])
+    return _RawRow(own, times, reference, against)
+
+
+def _config(row: str, raw: _RawRow, below: Sequence[Layer], above: Layer, source: str) -> RunConfig:
+    """The row's configuration; `times` multiplies what the layers below the row come to."""
+    where = f"{source}: rows.{row}"
+    layers = [*below, Layer(where, raw.settings), above]
+    if not raw.times:
+        return resolve(layers)
+    before = flatten(resolve([*below, Layer(where, raw.settings)]))
+    products: dict[str, Any] = {}
+    for key, factor in raw.times.items():
+        if not isinstance(before.get(key), int | float):
+            numbers = [name for name, value in before.items() if isinstance(value, int | float)]
+            raise UserError(f"{where}: times.{key}: no setting with a number{nearest(str(key), numbers)}")
+        product = before[key] * factor
+        products[key] = round(product) if isinstance(before[key], int) and product == round(product) else product
+    return resolve([*layers[:-1], Layer(f"{where}: times", products), above])
+
+
+def _default_baseline(file: Mapping[str, Any], raw: Mapping[str, _RawRow], source: str) -> str:
+    baseline = str(file.get("baseline", next(iter(raw))))
+    return _known_row(baseline, raw, f"{source}: baseline")
+
+
+def _baselines(file: Mapping[str, Any], raw: Mapping[str, _RawRow], source: str) -> dict[str, str]:
+    """The baseline of each row: the one that it names, itself if others name it, or else the sweep's."""
+    named = {
+        row: _known_row(values.against, raw, f"{source}: rows.{row}: against")
+        for row, values in raw.items()
+        if values.against
+    }
+    usual = _default_baseline(file, raw, source)
+    found = {row: named.get(row, row if row in named.values() else usual) for row in raw}
+    for row, base in found.items():
+        if found[base] != base:
+            raise UserError(f"{source}: rows.{row}: against: '{base}' is itself compared with '{found[base]}'")
+    return found
+
+
+def _known_row(name: str, raw: Mapping[str, _RawRow], where: str) -> str:
+    if name not in raw:
+        raise UserError(f"{where}: no row named '{name}'{nearest(name, raw) or ';'} rows: {', '.join(raw)}")
+    return name
+
+
+def _seeds(file: Mapping[str, Any], asked: int | None, source: str) -> tuple[int, ...]:
+    count = asked if asked is not None else file.get("seeds", 3)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise UserError(f"{source}: seeds: got {count!r}, allowed: 1 or more")
+    return tuple(range(count))
+
+
+def _mapping(value: Any, where: str, of: str) -> Mapping[str, Any]:
+    """`value` if it is a mapping, an empty one for None."""
+    if not isinstance(value, Mapping | None):
+        raise UserError(f"{where}: got {value!r}, allowed: a mapping of {of}")
+    return value or {}
+
+
+def _read(name: str) -> tuple[str, Mapping[str, Any]]:
+    """The sweep file of that name or path: how errors call it, and what it holds."""
+    if name in shipped_sweeps():
+        return f"sweeps/{name}.yaml", read_yaml(SHIPPED / f"{name}.yaml", f"sweeps/{name}.yaml")
+    path = Path(name)
+    if not path.is_file():
+        known = shipped_sweeps()
+        raise UserError(f"no sweep or file named '{name}'{nearest(name, known) or ';'} sweeps: {', '.join(known)}")
+    return name, read_yaml(path, name)

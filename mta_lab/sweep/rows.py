@@ -1,0 +1,79 @@
+"""What a sweep is: rows, seeds, and the cells that they make."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mta_lab.config import RunConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of the table: a configuration (its seed is not meant) and what the paper printed for it."""
+
+    name: str
+    config: RunConfig
+    baseline: str
+    """the row that its delta is against; a baseline names itself"""
+    difference: Mapping[str, Any]
+    """flattened settings that its baseline lacks or sets otherwise"""
+    published: Mapping[str, Any]
+    """what the paper printed for it, by quantity (`sweeps/paper.yaml`); empty where the paper has no such row"""
+    references: tuple[str, ...]
+    """where the paper printed it, like `table5.11`"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One run of a sweep: a row under a seed."""
+
+    row: str
+    seed: int
+    config: RunConfig
+
+    @property
+    def label(self) -> str:
+        """How people name the cell: row and seed."""
+        return f"{self.row} seed {self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A resolved sweep file."""
+
+    name: str
+    title: str
+    about: str
+    scale: str
+    baseline: str
+    """the row that rows are compared with where they say no other"""
+    rows: tuple[Row, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def quantity(self) -> str:
+        """What its rows are scored by, one for all of them: 'perplexity' or 'error_rate'."""
+        return self.rows[0].config.task.quantity
+
+    def cells(self) -> list[Cell]:
+        """Every row under every seed; a seed is finished over all rows before the next begins."""
+        return [
+            Cell(row=row.name, seed=seed, config=replace(row.config, seed=seed))
+            for seed in self.seeds
+            for row in self.rows
+        ]
+
+
+def single_run(config: RunConfig) -> Sweep:
+    """One run as a sweep of one row under one seed."""
+    name = config.attention.name
+    row = Row(name=name, config=config, baseline=name, difference={}, published={}, references=())
+    return Sweep(
+        name="train",
+        title="One run",
+        about="",
+        scale=config.scale,
+        baseline=name,
+        rows=(row,),
+        seeds=(config.seed,),
+    )
