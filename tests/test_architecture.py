@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "plugins": {"components", "errors"},
     "records": {"errors"},
     "provenance": set(),
-    "sweep": {"config", "errors"},
+    "sweep": {"components", "config", "errors"},
     "model": {"components", "config", "errors"},
     "data": {"config", "errors"},
     "training": {"components", "config", "data", "errors", "model"},
@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "worker": {"config", "data", "errors", "plugins", "provenance", "records", "sweep"}
     | {"training", "scheduling", "tracking"},
     "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "training"},
+    "planning": {"bench", "config", "errors", "model", "records", "sweep"},
     "report": {"config", "errors", "model", "records", "sweep"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}

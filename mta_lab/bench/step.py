@@ -143,7 +143,7 @@ def _fields(name: str) -> list[str]:
 def _times(entries: Entries, rounds: int | None) -> tuple[dict[str, Measure], dict[str, str]]:
     """Seconds a step of each variant, in turns, and what computed its attention."""
     models = {name: build_model(config, seed=0) for name, config in entries.configs.items()}
-    steps = {name: _step(model, entries.configs[name]) for name, model in models.items()}
+    steps = {name: training_step(model, entries.configs[name]) for name, model in models.items()}
     times = take_turns(steps, rounds)
     return times, {name: " + ".join(implementations(model)) for name, model in models.items()}
 
@@ -154,14 +154,14 @@ def _memory(entries: Entries, name: str) -> Measure:
     load_torch()
 
     def train() -> None:
-        step = _step(build_model(config, seed=0), config)
+        step = training_step(build_model(config, seed=0), config)
         for _ in range(STEPS):
             step()
 
     return peak_growth(train)
 
 
-def _step(model: Decoder, config: RunConfig) -> Work:
+def training_step(model: Decoder, config: RunConfig) -> Work:
     """Forward, loss, backward, clipping and AdamW, as training does them, on one batch of random tokens."""
     training = config.training
     shape = (training.batch_size, config.model.context + 1)

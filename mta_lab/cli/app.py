@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from mta_lab.errors import UserError
+
 app = typer.Typer(
     help="Ablation sweeps of attention variants: Multi-Token Attention (arXiv 2504.00927), row by row.",
     no_args_is_help=True,
@@ -35,17 +37,46 @@ def sweep(
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
     workers: Workers = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="as many seeds of every row as fit this time, like 45m or 1h30m")
+    ] = None,
+    check_lr: Annotated[
+        bool,
+        typer.Option("--check-lr", help="the baseline and the best rows at half and twice the learning rate"),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and start nothing")] = False,
     components: Components = None,
 ) -> None:
     """Train what is missing of a sweep and print its table."""
-    from mta_lab.cli import sweeping
+    from mta_lab.cli import plans, sweeping
 
     plan = sweeping.plan(name, settings or [], scale, seeds, components or [])
+    if budget is not None:
+        if seeds is not None:
+            raise UserError("--budget: chooses the number of seeds, and so does --seeds; give one of them")
+        plan = plans.within(plan, budget, workers)
     if dry_run:
-        sweeping.show_plan(plan)
+        plans.show_plan(plan, workers, probe=False)
+    elif check_lr:
+        raise typer.Exit(plans.check_learning_rates(plan, workers, components or []))
     else:
         raise typer.Exit(sweeping.run(plan, workers, components or []))
+
+
+@app.command()
+def plan(
+    name: SweepName,
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    workers: Workers = None,
+    components: Components = None,
+) -> None:
+    """Show a sweep's rows, how they differ, and what each costs; times a few steps where nothing is recorded."""
+    from mta_lab.cli import plans, sweeping
+
+    found = sweeping.plan(name, settings or [], scale, seeds, components or [])
+    plans.show_plan(found, workers, probe=True)
 
 
 @app.command()

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
-from rich.table import Table as RichTable
 
 from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus, find, prepare
 from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
-from mta_lab.records import Record, Records
-from mta_lab.sweep import Cell, Row, Sweep, load_sweep
+from mta_lab.records import Records
+from mta_lab.sweep import Cell, Sweep, load_sweep
 from mta_lab.worker.tasks import Task, missing, tasks_of
 
 if TYPE_CHECKING:
@@ -60,8 +59,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
     from mta_lab.cli.progress import observer_for
     from mta_lab.worker.launch import launch
 
-    if workers is None:
-        workers = 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
+    workers = workers or usual_workers()
     console = make_console()
     open_corpus = _opener(lambda cell: prepare(cell.config.data, cell.config.model.vocabulary, CORPORA, console.print))
     tasks = tasks_of(plan.sweep, open_corpus)
@@ -91,73 +89,34 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
     return 1 if missing(tasks, plan.records) else 0
 
 
+def usual_workers() -> int:
+    """One with a GPU, or else as many as there are cores."""
+    return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
+
+
 def show_report(plan: Plan, form: str) -> None:
     """Print the table from what is finished."""
     from mta_lab.report import FORMATS
 
     if form not in FORMATS:
         raise UserError(f"--format: got '{form}'{nearest(form, FORMATS) or ';'} allowed: {', '.join(FORMATS)}")
-    tasks = _tasks_at_hand(plan)
+    from mta_lab.report import render
+
+    render(finished_table(plan), form, make_console())
+
+
+def finished_table(plan: Plan) -> "Table":
+    """The table of what is finished."""
+    tasks = tasks_at_hand(plan)
     if tasks is None:
         raise UserError(
             f"{plan.given}: its text is not prepared here, so what is finished cannot be told; "
             f"`mta-lab sweep {plan.given}` prepares it and trains what is missing"
         )
-    _print_table(plan, tasks, make_console(), form)
+    return _table(plan, tasks)
 
 
-def show_plan(plan: Plan) -> None:
-    """Print the rows, how they differ from the baseline, their cost and what is left; start nothing."""
-    from mta_lab.model import count_parameters
-
-    sweep, tasks = plan.sweep, _tasks_at_hand(plan)
-    left = [task.cell for task in missing(tasks, plan.records)] if tasks is not None else sweep.cells()
-    history = plan.records.all_finished()
-    table = RichTable(title=f"{sweep.title} ({sweep.scale}): {len(left)} of {len(sweep.cells())} cells to train")
-    for name in ("row", "to train", f"differs from {sweep.baseline}", "parameters", "time a cell"):
-        table.add_column(name, justify="right" if name in ("parameters", "time a cell") else "left")
-    shared = _shared_difference(sweep)
-    total: float | None = 0.0
-    for row in sweep.rows:
-        seeds = [cell.seed for cell in left if cell.row == row.name]
-        seconds = estimate(row, history)
-        if seeds:
-            total = None if total is None or seconds is None else total + seconds * len(seeds)
-        own = [f"{key} = {value}" for key, value in row.difference.items() if key not in shared]
-        differs = "\n".join(own) or "-"
-        which = "seeds " + ", ".join(map(str, seeds)) if seeds else "finished"
-        table.add_row(row.name, which, differs, f"{count_parameters(row.config):,}", _duration(seconds))
-    console = make_console()
-    console.print(table)
-    if shared:
-        settings = "; ".join(f"{key} = {value}" for key, value in shared.items())
-        console.print(f"Every row but {sweep.baseline} also sets: {settings}")
-    console.print(f"In all, one worker's time: {_duration(total)} (from recorded runs of the same model)")
-
-
-def _shared_difference(sweep: Sweep) -> dict[str, object]:
-    """The settings in which every row differs from the baseline, and in the same way."""
-    others = [row.difference for row in sweep.rows if row.name != sweep.baseline]
-    if len(others) < 2:
-        return {}
-    return {key: value for key, value in others[0].items() if all(key in o and o[key] == value for o in others)}
-
-
-def estimate(row: Row, history: Sequence[Record]) -> float | None:
-    """Seconds a run of `row` takes, from runs of the same model and batch; None where there are none."""
-    from mta_lab.config import plain
-
-    config = plain(row.config)
-    alike = [
-        record.seconds * row.config.training.steps / record.config["training"]["steps"]
-        for record in history
-        if all(record.config.get(part) == config[part] for part in ("model", "attention"))
-        and record.config["training"]["batch_size"] == row.config.training.batch_size
-    ]
-    return sum(alike) / len(alike) if alike else None
-
-
-def _tasks_at_hand(plan: Plan) -> list[Task] | None:
+def tasks_at_hand(plan: Plan) -> list[Task] | None:
     """The tasks, if the text they read is prepared; without it, none can be finished."""
 
     class AbsentError(Exception):
@@ -205,9 +164,3 @@ def _table(plan: Plan, tasks: Sequence[Task]) -> "Table":
 
     fingerprints = {(task.cell.row, task.cell.seed): task.fingerprint for task in tasks}
     return build_table(plan.sweep, fingerprints, plan.records)
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown"
-    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"

@@ -42,7 +42,8 @@ def refuse_undeclared(
     Naming another component says so for the settings that the two do not share. One that both have (`attention.impl`)
     must be named itself: the base's value is gone with the component that it was set for.
     """
-    names, sections = set(), set()
+    names: set[str] = set()  # written as one name: of a component, say
+    sections: set[str] = set()
     for settings in declared:
         for key, value in _leaves(settings):
             (names if isinstance(value, str) else sections).add(key)

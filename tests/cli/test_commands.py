@@ -1,5 +1,6 @@
 """Every command's help, and the commands that print without training."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from mta_lab.sweep.ledger import LEDGER
 from tests.cli.conftest import Command
 
 COMMANDS = {
-    "sweep": ("--dry-run", "--workers", "--seeds", "--scale", "KEY=VALUE"),
+    "sweep": ("--dry-run", "--workers", "--seeds", "--budget", "--check-lr", "--scale", "KEY=VALUE"),
+    "plan": ("--workers", "--seeds", "--scale", "KEY=VALUE"),
     "report": ("--format", "--seeds", "--scale", "KEY=VALUE"),
     "train": ("--scale", "--components", "KEY=VALUE"),
     "params": ("--model", "--scale"),
@@ -71,9 +73,23 @@ def test_dry_run_shows_rows_differences_and_starts_nothing(lab: Command, tmp_pat
     done = lab("sweep", "kernel_sizes", "--dry-run", "--seeds", "2")
     assert done.status == 0
     assert [row for row in ("transformer", "1x1", "4x9", "6x11", "8x13") if row not in done.out] == []
-    assert "kernel = [4, 9]" in done.out
-    assert "10 of 10 cells" in done.out
+    assert "kernel [4, 9]" in done.out
+    assert "16 of 16 cells" in done.out
     assert not list(tmp_path.iterdir())
+
+
+def test_plan_times_what_is_not_recorded(lab: Command, tmp_path: Path) -> None:
+    done = lab("plan", "language_modeling", "model.width=32", "model.context=16", "--workers", "1")
+    assert done.status == 0
+    assert done.out.count("(probed)") == 4
+    assert re.search(r"In all: about [\d.]+ (s|min|h) on 1 worker\.", done.out)
+    assert not list(tmp_path.iterdir())
+
+
+def test_plan_of_a_scale_too_large_to_probe(lab: Command) -> None:
+    done = lab("plan", "language_modeling", "--scale", "paper-880m")
+    assert (done.status, done.out.count("unknown")) == (0, 5)
+    assert "876,583,320" in done.out
 
 
 def test_rights_are_shown_before_anything_is_downloaded(lab: Command, tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ MISTAKES = {
     "taken name": ("new attention softmax", "exists already"),
     "report of nothing": ("report kernel_sizes", "mta-lab sweep kernel_sizes"),
     "own text not there": ("data show data.path=.", "holds no DOMAIN.jsonl"),
+    "budget without a unit": ("sweep kernel_sizes --budget 45", "allowed: a time like 45m"),
+    "budget and seeds": ("sweep kernel_sizes --budget 45m --seeds 2", "give one of them"),
+    "learning rates of nothing": ("sweep kernel_sizes --check-lr", "mta-lab sweep kernel_sizes"),
     "no tracker": ("dashboard", "run a sweep first"),
 }
 

@@ -1,0 +1,128 @@
+"""What a sweep will take, and whether its learning rate decides it: `plan`, `--dry-run`, `--budget`, `--check-lr`."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table as RichTable
+
+from components.registry import Component
+from mta_lab.cli.common import make_console
+from mta_lab.cli.sweeping import Plan, finished_table, run, tasks_at_hand, usual_workers
+from mta_lab.errors import UserError
+from mta_lab.model import count_parameters
+from mta_lab.planning import Estimate, affordable_seeds, duration, estimates, operations, parse_duration, recorded
+from mta_lab.sweep import Row
+from mta_lab.sweep.learning_rates import over_learning_rates
+from mta_lab.worker.tasks import missing
+
+BEST_ROWS = 2  # besides the baseline, in a check of learning rates
+
+
+def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
+    """Print the rows, how they differ from their baseline, their cost and what is left; train nothing."""
+    sweep, left = plan.sweep, _left(plan)
+    costs = _costs(plan, workers or usual_workers(), probe=probe)
+    table = RichTable(title=f"{sweep.title} ({sweep.scale}): {left.total()} of {len(sweep.cells())} cells to train")
+    for name in ("row", "to train", "differs from its baseline", "parameters", "operations", "time a cell"):
+        table.add_column(name, justify="left" if name in ("row", "differs from its baseline") else "right")
+    for row in sweep.rows:
+        against = [f"against {row.baseline}"] if row.baseline not in (row.name, sweep.baseline) else []
+        table.add_row(
+            row.name,
+            str(left[row.name]) if left[row.name] else "finished",
+            "\n".join([*against, *_differences(row)]) or "-",
+            f"{count_parameters(row.config):,}",
+            f"{operations(row.config):.1e}",
+            f"{duration(costs[row.name].seconds)} ({costs[row.name].source})" if costs[row.name].seconds else "unknown",
+        )
+    console = make_console()
+    console.print(table)
+    total = _total(left, costs, workers or usual_workers())
+    console.print(f"In all: {total}. Operations: about 6 a parameter and token.")
+
+
+def within(plan: Plan, budget: str, workers: int | None) -> Plan:
+    """The plan with as many seeds as fit the budget, each over all rows; says how many and why."""
+    seconds, workers = parse_duration(budget), workers or usual_workers()
+    costs = _costs(plan, workers, probe=True)
+
+    def left(seeds: int) -> Mapping[str, int]:
+        return _left(_with_seeds(plan, seeds))
+
+    seeds = affordable_seeds(costs, left, budget=seconds, workers=workers)
+    chosen = _with_seeds(plan, seeds)
+    total = _total(left(seeds), costs, workers)
+    make_console().print(f"--budget {budget}: {seeds} seed{'s' if seeds > 1 else ''} of every row, {total}")
+    return chosen
+
+
+def check_learning_rates(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
+    """Train the baseline and the best rows so far at other learning rates; print whether they rank alike."""
+    from mta_lab.report.learning_rates import verdict  # slow to import
+
+    table = finished_table(plan)
+    compared = [row.name for row in plan.sweep.rows if row.baseline == plan.sweep.baseline != row.name]
+    alike = [row for row in table.rows if row.name in compared and row.mean is not None]
+    if not alike:
+        raise UserError(f"--check-lr: no finished row to check; run `mta-lab sweep {plan.given}` first")
+    best = sorted(alike, key=lambda row: row.mean or 0.0)[:BEST_ROWS]
+    names = [row.name for row in best]
+    checked = replace(plan, sweep=over_learning_rates(plan.sweep, names))
+    status = run(checked, workers, components)
+    for line in verdict(finished_table(checked), [plan.sweep.baseline, *names]):
+        make_console().print(line)
+    return status
+
+
+def _with_seeds(plan: Plan, seeds: int) -> Plan:
+    return replace(plan, sweep=replace(plan.sweep, seeds=tuple(range(seeds))))
+
+
+def _left(plan: Plan) -> Counter[str]:
+    """How many cells of each row are still to train."""
+    tasks = tasks_at_hand(plan)
+    cells = [task.cell for task in missing(tasks, plan.records)] if tasks is not None else plan.sweep.cells()
+    return Counter(cell.row for cell in cells)
+
+
+def _costs(plan: Plan, workers: int, *, probe: bool) -> Mapping[str, Estimate]:
+    history = plan.records.all_finished()
+    if not probe:
+        return {row.name: recorded(row, history) for row in plan.sweep.rows}
+    console = make_console()
+    threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    with console.status("timing a few steps of each row") as status:
+        return estimates(plan.sweep, history, threads, status.update)
+
+
+def _total(left: Mapping[str, int], costs: Mapping[str, Estimate], workers: int) -> str:
+    known = {row: costs[row].seconds for row, cells in left.items() if cells}
+    if not known:
+        return "nothing to train"
+    seconds = [None if cost is None else cost * left[row] for row, cost in known.items()]
+    if None in seconds:
+        return f"unknown; {sum(cost is None for cost in known.values())} rows have no recorded run"
+    return f"about {duration(sum(filter(None, seconds)) / workers)} on {workers} worker{'s' if workers > 1 else ''}"
+
+
+def _differences(row: Row) -> list[str]:
+    """How the row differs from its baseline, a component in short."""
+    components = {"attention": row.config.attention, "task": row.config.task}
+    named = [name for name in components if any(key.startswith(f"{name}.") for key in row.difference)]
+    rest = [f"{key}: {value}" for key, value in row.difference.items() if key.partition(".")[0] not in components]
+    return [*(f"{name}: {_brief(components[name])}" for name in named), *rest]
+
+
+def _brief(value: Any) -> str:
+    """A component as its name and the settings that are not its defaults."""
+    if isinstance(value, tuple) and any(isinstance(item, Component) for item in value):
+        return f"[{', '.join(map(_brief, value))}]"
+    if not isinstance(value, Component):
+        return "[]" if value == () else str(list(value)) if isinstance(value, tuple) else str(value)
+    given = {field.name: getattr(value, field.name) for field in fields(value)}
+    own = [f"{name} {_brief(found)}" for name, found in given.items() if found != getattr(type(value), name, MISSING)]
+    return f"{value.name}({', '.join(own)})" if own else value.name

@@ -1,0 +1,90 @@
+"""What a sweep will take: from records, from a probe, and how many seeds fit a budget."""
+
+from pathlib import Path
+
+import pytest
+
+from mta_lab.errors import UserError
+from mta_lab.planning import Estimate, affordable_seeds, duration, estimates, operations, parse_duration, recorded
+from mta_lab.records import Record, Records
+from mta_lab.sweep import load_sweep
+from tests.report.examples import finish
+
+COSTS = {"a": Estimate(10.0, "recorded"), "b": Estimate(20.0, "probed")}
+
+
+def history(folder: Path, seconds: float, *settings: str) -> list[Record]:
+    """One recorded run of every row of `masking`."""
+    records = Records(folder)
+    for row in load_sweep("masking", scale="nano", settings=settings).rows:
+        finish(records, row.name.replace(" ", "-"), 30.0, row.config)
+    return records.all_finished()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("45m", 2700), ("1h30m", 5400), ("90s", 90), ("1.5h", 5400), ("1h0m5s", 3605)]
+)
+def test_durations_are_read(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "45", "m", "0m", "-5m", "5m1h", "an hour"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"--budget: got .*45m"):
+        parse_duration(text)
+
+
+def test_durations_for_people() -> None:
+    assert [duration(s) for s in (None, 42, 450, 11520)] == ["unknown", "42 s", "7.5 min", "3.2 h"]
+
+
+@pytest.mark.parametrize(("budget", "workers", "seeds"), [(30, 1, 1), (59, 1, 1), (60, 1, 2), (60, 2, 4)])
+def test_as_many_whole_rounds_of_seeds_as_fit(budget: float, workers: int, seeds: int) -> None:
+    assert affordable_seeds(COSTS, lambda n: {"a": n, "b": n}, budget=budget, workers=workers) == seeds
+
+
+def test_what_is_finished_costs_nothing() -> None:
+    def left(seeds: int) -> dict[str, int]:
+        return {"a": max(0, seeds - 2), "b": max(0, seeds - 2)}
+
+    assert affordable_seeds(COSTS, left, budget=30, workers=1) == 3
+
+
+def test_a_budget_below_one_round_says_what_a_round_takes() -> None:
+    with pytest.raises(UserError, match=r"got 20 s, but one seed of every row takes about 30 s on 1 worker"):
+        affordable_seeds(COSTS, lambda n: {"a": n, "b": n}, budget=20, workers=1)
+
+
+def test_a_row_of_unknown_time_has_no_budget() -> None:
+    unknown = {**COSTS, "c": Estimate(None, "unknown")}
+    with pytest.raises(UserError, match=r"how long 'c' takes.*--seeds"):
+        affordable_seeds(unknown, lambda n: dict.fromkeys(unknown, n), budget=1e9, workers=1)
+
+
+def test_recorded_time_is_scaled_by_steps_and_kept_to_the_same_model(tmp_path: Path) -> None:
+    runs = history(tmp_path, 30.0)
+    half = load_sweep("masking", scale="nano", settings=["training.steps=512"]).rows[0]
+    wider = load_sweep("masking", scale="nano", settings=["model.width=128"]).rows[0]
+    whole = recorded(load_sweep("masking", scale="nano").rows[0], runs)
+    assert whole.source == "recorded"
+    assert whole.seconds
+    assert recorded(half, runs).seconds == pytest.approx(whole.seconds / 2)
+    assert recorded(wider, runs) == Estimate(None, "unknown")
+
+
+def test_rows_without_a_record_are_probed_where_a_step_is_small(tmp_path: Path) -> None:
+    settings = ["model.width=32", "model.context=16", "training.batch_size=1"]
+    sweep = load_sweep("language_modeling", scale="nano", settings=settings)
+    said: list[str] = []
+    found = estimates(sweep, [], 1, said.append)
+    assert {estimate.source for estimate in found.values()} == {"probed"}
+    assert all(estimate.seconds for estimate in found.values())
+    assert len(said) == len(sweep.rows)
+    large = estimates(load_sweep("language_modeling", scale="paper-880m"), [], 1, said.append)
+    assert set(large.values()) == {Estimate(None, "unknown")}
+    assert len(said) == len(sweep.rows)
+
+
+def test_operations_are_six_a_parameter_and_token() -> None:
+    row = load_sweep("language_modeling", scale="paper-880m").rows[0]
+    assert operations(row.config) == pytest.approx(6 * 876_553_728 * 400_000 * 128 * 2048)
