@@ -1,7 +1,7 @@
 """Reads a sweep file: layers of settings become rows, and what makes no sense as a comparison is refused."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from mta_lab.sweep.files import SHIPPED, read_yaml
 from mta_lab.sweep.generate import GENERATORS
 from mta_lab.sweep.ledger import LEDGER, published
 from mta_lab.sweep.rows import Row, Sweep
+from mta_lab.sweep.search import Search, fill, first_values, read_search
 
-KEYS = ("title", "about", "base", "scales", "baseline", "rows", "seeds")
+KEYS = ("title", "about", "base", "scales", "baseline", "rows", "seeds", "search")
+Winners = Mapping[str, Sequence[Mapping[str, Any]]]
 Settle = Callable[[RunConfig, RunConfig], RunConfig]
 
 
@@ -41,17 +43,23 @@ def load_sweep(
     settings: Sequence[str] = (),
     seeds: int | None = None,
     settle: Settle = lambda config, baseline: config,
+    winners: Winners | None = None,
 ) -> Sweep:
     """Read the shipped sweep `name`, or the file of that path, at `scale`, under the command line's `settings`.
 
     Layers, later ones first in rank: scale, `base`, `scales.<scale>`, row, command line. `settle` gets a row's
     configuration and its baseline's and returns what the row runs with, where a setting leaves that open
-    (`training.precision: auto`). Every mistake in the file is a UserError that names it and the key.
+    (`training.precision: auto`). `winners` are the values that a search found, by row and best first. Every mistake in
+    the file is a UserError that names it and the key.
     """
     source, file = _read(name)
     below, above = _shared_layers(file, scale, source), command_line(settings)
     refuse_reserved([*below[1:], above])
     raw = _raw_rows(file, below, above, source)
+    search = _search(file, raw, below, above, source)
+    if search:
+        raw = _with_winners(raw, search, winners or {})
+        below.append(Layer(f"{source}: search", {"data.evaluate": "test"}))
     against = _baselines(file, raw, source)
     configs = {row: _config(row, raw[row], below, above, source) for row in raw}
     configs = {row: settle(config, configs[against[row]]) for row, config in configs.items()}
@@ -81,6 +89,7 @@ def load_sweep(
         baseline=_default_baseline(file, raw, source),
         rows=tuple(rows),
         seeds=_seeds(file, seeds, source),
+        search=search,
     )
 
 
@@ -127,6 +136,28 @@ def _raw_row(values: Any, where: str) -> _RawRow:
     reference, against = own.pop("published", ""), str(own.pop("against", ""))
     refuse_reserved([Layer(where, own)])
     return _RawRow(own, times, reference, against)
+
+
+def _search(
+    file: Mapping[str, Any], raw: Mapping[str, _RawRow], below: Sequence[Layer], above: Layer, source: str
+) -> Search | None:
+    if "search" not in file:
+        return None
+    layers = {row: [*below, Layer(f"{source}: rows.{row}", found.settings), above] for row, found in raw.items()}
+    return read_search(file["search"], layers, source)
+
+
+def _with_winners(raw: Mapping[str, _RawRow], search: Search, winners: Winners) -> dict[str, _RawRow]:
+    """The rows with the templates' at the values that won, each further winner a row of its own."""
+    found = {}
+    for row, values in raw.items():
+        if row not in search.templates:
+            found[row] = values
+            continue
+        for rank, chosen in enumerate(winners.get(row) or [first_values(search, row)], start=1):
+            name = row if rank == 1 else f"{row} #{rank}"
+            found[name] = replace(values, settings=fill(values.settings, chosen))
+    return found
 
 
 def _config(row: str, raw: _RawRow, below: Sequence[Layer], above: Layer, source: str) -> RunConfig:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mta_lab.config import RunConfig
+from mta_lab.sweep.search import Search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,8 @@ class Sweep:
     """the row that rows are compared with where they say no other"""
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
+    search: Search | None = None
+    """ranges to search first; rows that come from it are then at the values that won, before it at the lower ends"""
 
     @property
     def quantity(self) -> str:

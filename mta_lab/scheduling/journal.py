@@ -1,0 +1,38 @@
+"""Opening a study in the journal, whatever a launch that died left there."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+
+def open_study(journal: Path, name: str, say: Callable[[str], None], **settings: Any) -> optuna.Study:
+    """The study `name`, made where it is not there; trials left open are failed, a torn last line is cut and said."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    if _cut_torn_line(journal):
+        say(f"{journal}: its last line was cut short, and is removed")
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    study = optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True, **settings)
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state == TrialState.RUNNING:
+            study.tell(trial.number, state=TrialState.FAIL)
+        elif trial.state == TrialState.WAITING:  # only a trial that was asked for can be told
+            study.tell(study.ask(), state=TrialState.FAIL)
+    return study
+
+
+def _cut_torn_line(journal: Path) -> bool:
+    """Cut what follows the last whole line, as a crash or a full disk leaves it; whether there was any."""
+    if not journal.exists():
+        return False
+    content = journal.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(journal, whole)
+    return whole < len(content)

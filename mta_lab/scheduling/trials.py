@@ -1,0 +1,90 @@
+"""A search: Optuna's TPE proposes values, and its median pruner ends trials that fall behind.
+
+Steps are optimizer steps. Intermediate scores are those of the validation text.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.pruners import MedianPruner
+from optuna.samplers import TPESampler
+from optuna.trial import Trial, TrialState
+
+from mta_lab.scheduling.journal import open_study
+from mta_lab.sweep.search import Choices, Range
+
+STARTUP = 6  # trials at random, and whole, before the sampler and the pruner judge
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+@dataclass(frozen=True)
+class Best:
+    """A trial that ran to its end."""
+
+    number: int
+    values: Mapping[str, Any]
+    score: float
+
+
+class Trials:
+    """The Optuna study of one searched row."""
+
+    def __init__(self, journal: Path, name: str, say: Callable[[str], None]) -> None:
+        sampler = TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=0)
+        self._study = open_study(journal, name, say, sampler=sampler, pruner=MedianPruner(n_startup_trials=STARTUP))
+        self._running: dict[int, Trial] = {}
+
+    def ended(self) -> int:
+        """How many trials have ended, however."""
+        return len(self._study.get_trials(deepcopy=False, states=ENDED))
+
+    def ask(self, space: Mapping[str, Range | Choices]) -> tuple[int, dict[str, Any]]:
+        """Start a trial: its number and the values it proposes."""
+        trial = self._study.ask()
+        self._running[trial.number] = trial
+        return trial.number, {name: _suggest(trial, name, found) for name, found in space.items()}
+
+    def report(self, number: int, step: int, score: float) -> bool:
+        """Note a validation; whether the trial should be ended for it."""
+        trial = self._running[number]
+        trial.report(score, step)
+        return trial.should_prune()
+
+    def finish(self, number: int, score: float) -> None:
+        """Complete a trial."""
+        self._study.tell(self._running.pop(number), score)
+
+    def prune(self, number: int) -> None:
+        """Record a trial as pruned."""
+        self._study.tell(self._running.pop(number), state=TrialState.PRUNED)
+
+    def fail(self, number: int, reason: str) -> None:
+        """Fail a trial, with its reason."""
+        trial = self._running.pop(number)
+        trial.set_user_attr("reason", reason)
+        self._study.tell(trial, state=TrialState.FAIL)
+
+    def best(self, count: int) -> list[Best]:
+        """The best trials that ran to their end, one for each set of values."""
+        whole = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        ranked = sorted(
+            (Best(trial.number, trial.params, trial.value or 0.0) for trial in whole), key=lambda b: b.score
+        )
+        distinct = {tuple(sorted(best.values.items())): best for best in reversed(ranked)}
+        return sorted(distinct.values(), key=lambda best: best.score)[:count]
+
+    def counts(self) -> Mapping[str, int]:
+        """How many trials ran to their end, were pruned, failed."""
+        names = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+        states = [trial.state for trial in self._study.get_trials(deepcopy=False)]
+        return {name: states.count(state) for state, name in names.items()}
+
+
+def _suggest(trial: Trial, name: str, found: Range | Choices) -> Any:
+    if isinstance(found, Choices):
+        return trial.suggest_categorical(name, found.values)
+    if found.whole:
+        return trial.suggest_int(name, int(found.low), int(found.high), log=found.log)
+    return trial.suggest_float(name, found.low, found.high, log=found.log)

@@ -1,0 +1,157 @@
+"""`search:` in a sweep file: ranges in place of values. Its rows are templates, and `$name` stands for a range's value.
+
+The table of such a sweep has the winners as rows. They are chosen by validation on a random stream of their own, and
+trained and scored anew under the sweep's seeds, on the test text that the search never read.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from components.tasks import Language
+from mta_lab.config import Layer, RunConfig, resolve
+from mta_lab.errors import UserError, nearest
+
+STREAM = "search"
+KEYS = ("trials", "winners", "space")
+RANGE_KEYS = ("from", "to", "log", "choices")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`, both included; whole ones if both are; `log`: as likely in every octave."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are meant."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """One of some values."""
+
+    values: tuple[Any, ...]
+
+
+Space = Mapping[str, Range | Choices]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is searched: templates of rows over a space, each with as many trials."""
+
+    trials: int
+    """of each template"""
+    winners: int
+    """best trials of each template that become rows of the table"""
+    space: Space
+    templates: Mapping[str, Sequence[Layer]]
+    """layers of each row with a `$name` in it; the others are no matter of the search"""
+
+    def names(self, template: str) -> list[str]:
+        """The ranges that the template uses."""
+        return sorted({name for layer in self.templates[template] for name in _names(layer.values)})
+
+    def config(self, template: str, values: Mapping[str, Any]) -> RunConfig:
+        """The template's run on the search's own stream, with `values` in place of the names."""
+        return replace(resolve(filled(self.templates[template], values)), stream=STREAM)
+
+
+def read_search(section: Any, templates: Mapping[str, Sequence[Layer]], source: str) -> Search:
+    """Check the `search` section and its rows: every name has a range, every range is used, both ends can be built."""
+    where = f"{source}: search"
+    if not isinstance(section, Mapping):
+        raise UserError(f"{where}: got {section!r}, allowed: a mapping with {', '.join(KEYS)}")
+    for key in section:
+        if key not in KEYS:
+            raise UserError(f"{where}.{key}: no such key{nearest(str(key), KEYS) or ';'} allowed: {', '.join(KEYS)}")
+    space = section.get("space")
+    if not isinstance(space, Mapping) or not space:
+        raise UserError(f"{where}.space: got {space!r}, allowed: a mapping of names to ranges")
+    ranges = {str(name): _range(value, f"{where}.space.{name}") for name, value in space.items()}
+    search = Search(
+        trials=_count(section.get("trials", 20), f"{where}.trials"),
+        winners=_count(section.get("winners", 1), f"{where}.winners"),
+        space=ranges,
+        templates={row: layers for row, layers in templates.items() if any(_uses_names(layers))},
+    )
+    used = {row: search.names(row) for row in search.templates}
+    for row, names in used.items():
+        for name in names:
+            if name not in ranges:
+                raise UserError(f"{source}: rows.{row}: ${name}: no such range{nearest(name, ranges)}")
+        for end in (_first, _last):
+            config = search.config(row, {name: end(ranges[name]) for name in names})
+            if not isinstance(config.task, Language):
+                raise UserError(f"{where}: task '{config.task.name}' has no test text; allowed: language")
+    for name in ranges:
+        if name not in {name for names in used.values() for name in names}:
+            raise UserError(f"{where}.space.{name}: no row uses ${name}")
+    return search
+
+
+def first_values(search: Search, template: str) -> dict[str, Any]:
+    """The lower ends of the ranges that a template uses."""
+    return {name: _first(search.space[name]) for name in search.names(template)}
+
+
+def filled(layers: Sequence[Layer], values: Mapping[str, Any]) -> list[Layer]:
+    """The layers with `values` in place of `$name`."""
+    return [Layer(layer.source, fill(layer.values, values)) for layer in layers]
+
+
+def fill(node: Any, values: Mapping[str, Any]) -> Any:
+    """Settings with `values` in place of `$name`, however deep it stands."""
+    if isinstance(node, Mapping):
+        return {key: fill(value, values) for key, value in node.items()}
+    if isinstance(node, list):
+        return [fill(item, values) for item in node]
+    return values[node[1:]] if isinstance(node, str) and node.startswith("$") else node
+
+
+def _names(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping | list):
+        for item in node.values() if isinstance(node, Mapping) else node:
+            yield from _names(item)
+    elif isinstance(node, str) and node.startswith("$"):
+        yield node[1:]
+
+
+def _uses_names(layers: Sequence[Layer]) -> Iterator[str]:
+    for layer in layers:
+        yield from _names(layer.values)
+
+
+def _range(value: Any, where: str) -> Range | Choices:
+    allowed = "{from: 1, to: 12}, {from: 1.0e-3, to: 1.0e-2, log: true} or {choices: [a, b]}"
+    if not isinstance(value, Mapping) or not set(value) <= set(RANGE_KEYS):
+        raise UserError(f"{where}: got {value!r}, allowed: {allowed}")
+    if "choices" in value:
+        choices = value["choices"]
+        if not isinstance(choices, list) or len(choices) < 2 or len(value) > 1:
+            raise UserError(f"{where}: got {value!r}, allowed: {allowed}")
+        return Choices(tuple(choices))
+    ends = [value[key] for key in ("from", "to") if type(value.get(key)) in (int, float)]
+    log = value.get("log", False)
+    if len(ends) < 2 or not ends[0] < ends[1] or not isinstance(log, bool) or (log and ends[0] <= 0):
+        raise UserError(f"{where}: got {value!r}, allowed: {allowed}")
+    return Range(ends[0], ends[1], log)
+
+
+def _first(found: Range | Choices) -> Any:
+    return found.low if isinstance(found, Range) else found.values[0]
+
+
+def _last(found: Range | Choices) -> Any:
+    return found.high if isinstance(found, Range) else found.values[-1]
+
+
+def _count(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UserError(f"{where}: got {value!r}, allowed: 1 or more")
+    return value
