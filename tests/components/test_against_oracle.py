@@ -49,7 +49,7 @@ ORDERS: dict[str, tuple[tuple[ScoreOpConfig, ...], tuple[ScoreOpConfig, ...]]] =
     "pre head exact": ((MIX, EXACT), ()),
     "pre exact kq head": ((EXACT, KQ, MIX), ()),
     "both exact": ((EXACT, MIX), (MIX, EXACT, KQ)),
-    "left and right": ((RIGHT, LEFT), (LEFT, MIX, RIGHT)),
+    "left and right": ((RIGHT, LEFT), (RIGHT, MIX, LEFT)),
     "pre joint": ((JOINT,), ()),
     "post joint": ((), (JOINT,)),
     "pre head joint kq": ((MIX, JOINT, KQ), ()),

@@ -159,7 +159,7 @@ def test_a_joint_kernel_has_no_fused_form() -> None:
     lists = {"pre_softmax": (Joint(),), "post_softmax": (HeadMixing(),)}
     choice = build(MultiToken(**lists)).implementation(CPU, torch.float32)
     assert choice == Choice("streaming", "JointConvolution has no fused form")
-    with pytest.raises(ComponentError, match="JointConvolution has no fused form; can run: auto, streaming, eager$"):
+    with pytest.raises(ComponentError, match=r"JointConvolution has no fused form; can run: auto, streaming, eager$"):
         build(MultiToken(impl="fused", **lists))
 
 
