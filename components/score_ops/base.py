@@ -109,7 +109,7 @@ def _layers_by_name(rule: str, layers: int) -> frozenset[int]:
     name, number = (numbered[1], int(numbered[2])) if numbered else ("", 0)
     if name == "spread":
         if number > layers:
-            raise ComponentError(f"layers: got '{rule}', but there are {layers} layers; allowed: 0 to {layers}")
+            raise ComponentError(f"layers: got '{rule}', allowed: up to 'spread {layers}', all of the model's layers")
         return everywhere if number == layers else frozenset(-(-k * layers // number) - 1 for k in range(1, number + 1))
     if not number:
         raise ComponentError(f"layers: got '{rule}', allowed: {LAYER_RULE_HELP}")

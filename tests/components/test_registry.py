@@ -151,7 +151,7 @@ def test_spread_picks_as_many_layers_as_it_says() -> None:
 
 
 def test_more_layers_than_there_are_is_refused() -> None:
-    with refused("layers: got 'spread 5'", "4 layers", "0 to 4"):
+    with refused("layers: got 'spread 5', allowed: up to 'spread 4', all of the model's layers"):
         layers_of("spread 5", 4)
 
 
