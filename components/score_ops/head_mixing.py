@@ -10,6 +10,7 @@ from components.registry import ComponentError, register
 from components.score_ops.base import ScoreOp, ScoreOpConfig, Stage
 
 Group = int | Literal["all"]
+"""c_h: how many neighbouring heads are mixed with each other"""
 
 
 @register("score_ops", "head_mixing")
