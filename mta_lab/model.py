@@ -46,9 +46,10 @@ class Block(nn.Module):
     def __init__(self, config: RunConfig, layer: int) -> None:
         super().__init__()
         model = config.model
-        self.attention_norm = RMSNorm(model.width)
+        scale = config.attention.pre_norm_scale(layer)
+        self.attention_norm = RMSNorm(model.width, scale)
         self.attention = config.attention.build(width=model.width, heads=model.heads, layer=layer, layers=model.layers)
-        self.feed_forward_norm = RMSNorm(model.width)
+        self.feed_forward_norm = RMSNorm(model.width, scale)
         self.feed_forward = SwiGLU(model.width, model.feed_forward_multiple)
 
     def forward(self, x_BTD: Tensor, rotary: Rotary) -> Tensor:

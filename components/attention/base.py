@@ -37,6 +37,10 @@ class AttentionConfig(Component, family="attention"):
         Raises ComponentError where the variant cannot have that width or number of heads.
         """
 
+    def pre_norm_scale(self, layer: int) -> float:
+        """What the decoder multiplies the norms before this attention and before the feed-forward by (default: 1)."""
+        return 1.0
+
     def identity(self) -> Self:
         """Return the setting that, freshly initialised, computes plain softmax attention (default: as it is)."""
         return self

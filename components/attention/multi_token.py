@@ -40,6 +40,9 @@ class MultiToken(CoreConfig):
             norm=self.norm.build(width=width // heads, layer=layer),
         )
 
+    def pre_norm_scale(self, layer: int) -> float:
+        return self.norm.pre_norm_scale(layer)
+
     def identity(self) -> Self:
         def plain(ops: tuple[ScoreOpConfig, ...]) -> tuple[ScoreOpConfig, ...]:
             return tuple(op.identity() for op in ops)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from components.norms.rms import RMSNorm, rms_norm
+from components.norms.rms import RMSNorm
 from components.registry import Component
 
 
@@ -21,14 +21,17 @@ class NormConfig(Component, family="norms"):
     def build(self, *, width: int, layer: int) -> nn.Module:
         """Return a module `y_BMTd -> y_BMTd` for heads of `width` channels in layer `layer`, counted from 1."""
 
+    def pre_norm_scale(self, layer: int) -> float:
+        """What the block's two pre-norms, before attention and feed-forward, are multiplied by in layer `layer`."""
+        return 1.0
+
 
 class ScaledRMSNorm(nn.Module):
     """RMSNorm over a head's d channels with one learned weight for all heads, times a fixed `scale`."""
 
     def __init__(self, width: int, scale: float = 1.0) -> None:
         super().__init__()
-        self.rms = RMSNorm(width)
-        self.scale = scale
+        self.rms = RMSNorm(width, scale)
 
     def forward(self, y_BMTd: Tensor) -> Tensor:
         """Normalise each head at each position."""
@@ -37,7 +40,8 @@ class ScaledRMSNorm(nn.Module):
 
     def normalise(self, y_BTMd: Tensor) -> Tensor:
         """The norm of each row."""
-        return rms_norm(y_BTMd, self.rms.weight * self.scale)
+        normed_BTMd: Tensor = self.rms(y_BTMd)
+        return normed_BTMd
 
 
 def lambda_init(layer: int) -> float:

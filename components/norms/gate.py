@@ -1,9 +1,9 @@
-"""RMSNorm per head and a scalar gate: the normalisation of the paper's main model.
+"""RMSNorm per head and a gate: with a scalar one, the normalisation of the paper's main model.
 
 Shapes: B batch, T tokens, M heads, d head width.
 """
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +11,24 @@ from torch.autograd.function import once_differentiable
 
 from components.norms.base import NormConfig, ScaledRMSNorm
 from components.norms.rms import inverse_rms, sum_rows
-from components.registry import register
+from components.registry import ComponentError, register
+
+Per = Literal["scalar", "channel"]
 
 
 @register("norms", "gate")
 class Gate(NormConfig):
-    """RMSNorm per head, times sigmoid(w . y + b): one scalar a position and head, w and b shared by the heads."""
+    """RMSNorm per head, times sigmoid(w . y + b): a gate for each position and head, w and b shared by the heads."""
+
+    per: Per = "scalar"
+    """'scalar': one gate for a head's channels, w a vector; 'channel': one for each channel, w a d x d matrix"""
+
+    def __post_init__(self) -> None:
+        if self.per not in get_args(Per):
+            raise ComponentError(f"per: got {self.per!r}, allowed: {', '.join(get_args(Per))}")
 
     def build(self, *, width: int, layer: int) -> nn.Module:
-        return ScalarGate(width)
+        return ScalarGate(width) if self.per == "scalar" else ChannelGate(width)
 
 
 class ScalarGate(ScaledRMSNorm):
@@ -36,6 +45,20 @@ class ScalarGate(ScaledRMSNorm):
         inputs = (y_BTMd, self.rms.weight, self.gate.weight[0], self.gate.bias)
         gated: Tensor = _GatedRMSNorm.apply(*(given.to(wide) for given in inputs))  # type: ignore[no-untyped-call]
         return gated.to(torch.promote_types(y_BTMd.dtype, self.rms.weight.dtype))
+
+
+class ChannelGate(ScaledRMSNorm):
+    """y * sigmoid(W y + b) of the normalised output y; the bias starts at 0."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.gate = nn.Linear(width, width)
+        nn.init.zeros_(self.gate.bias)
+
+    def normalise(self, y_BTMd: Tensor) -> Tensor:
+        """Normalise each row, then scale each of its channels by its own gate."""
+        normed_BTMd = super().normalise(y_BTMd)
+        return normed_BTMd * torch.sigmoid(self.gate(normed_BTMd))
 
 
 class _GatedRMSNorm(torch.autograd.Function):

@@ -1,4 +1,7 @@
-"""RMSNorm per head with layer-norm scaling (Sun et al. 2025, 2502.05795, read on this per-head norm)."""
+"""RMSNorm per head with layer-norm scaling (Sun et al. 2025, 2502.05795, read on this per-head norm).
+
+`layer_norm_block` is the other reading.
+"""
 
 from torch import nn
 

@@ -18,14 +18,15 @@ NORM_EPS = 1e-5
 
 
 class RMSNorm(nn.RMSNorm):
-    """`torch.nn.RMSNorm` over the last dimension with a learned weight: the same values, faster on a CPU."""
+    """`torch.nn.RMSNorm` over the last dimension with a learned weight, times a fixed `scale`; faster on a CPU."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, scale: float = 1.0) -> None:
         super().__init__(width, eps=NORM_EPS)
+        self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
-        """Divide each row by its root mean square, times the weight."""
-        return rms_norm(x, self.weight)
+        """Divide each row by its root mean square, times the weight and the scale."""
+        return rms_norm(x, self.weight if self.scale == 1.0 else self.weight * self.scale)
 
 
 def rms_norm(x: Tensor, weight_d: Tensor) -> Tensor:

@@ -14,7 +14,10 @@ from components.registry import Component, ComponentError
 
 LayerRule = str | tuple[int, ...]
 
-LAYER_RULE_HELP = "'all', 'none', 'every N' (N - 1, 2N - 1, ...) or a list of layers counted from 1, like [3, 7]"
+LAYER_RULE_HELP = (
+    "'all', 'none', 'every N' (N - 1, 2N - 1, ...), 'spread N' (N layers, evenly spaced) "
+    "or a list of layers counted from 1, like [3, 7]"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,7 @@ class ScoreOpConfig(Component, family="score_ops"):
     """Base of all score operations."""
 
     layers: LayerRule = "all"
-    """layers that carry the operation: 'all', 'none', 'every 4' (layers 3, 7, 11, ...) or a list like [3, 7]"""
+    """layers that carry it: 'all', 'none', 'every 4' (3, 7, 11, ...), 'spread 6' (6, evenly) or a list like [3, 7]"""
 
     @abstractmethod
     def build(self, *, heads: int) -> "ScoreOp":
@@ -84,23 +87,33 @@ class ScoreOp(nn.Module):
 def layers_of(rule: LayerRule, layers: int) -> frozenset[int]:
     """The layers that `rule` names in a model of `layers` layers, counted from 1.
 
-    'every N' is layers N - 1, 2N - 1, ... as in the paper (3, 7, 11, ... for N = 4). A rule that is misspelt, names
-    a layer that is not there, or picks none without being 'none' is a ComponentError.
+    'every N' is layers N - 1, 2N - 1, ... as in the paper (3, 7, 11, ... for N = 4). 'spread N' is N layers, evenly
+    spaced so that 'spread 6' of 24 is 'every 4': layer k of them is ceil(k L / N) - 1 of L, and all are all. A rule
+    that is misspelt, names a layer that is not there, or picks none without saying so is a ComponentError.
     """
     if isinstance(rule, str):
-        every = re.fullmatch(r"every (\d+)", rule)
-        if rule not in ("all", "none") and not (every and int(every[1])):
-            raise ComponentError(f"layers: got '{rule}', allowed: {LAYER_RULE_HELP}")
-        if rule == "none":
-            return frozenset()
-        step = int(every[1]) if every else 1
-        chosen = frozenset(layer for layer in range(1, layers + 1) if layer % step == step - 1)
-        if not chosen:
-            raise ComponentError(f"layers: '{rule}' picks none of the model's {layers} layers; to say so, use 'none'")
-        return chosen
+        return _layers_by_name(rule, layers)
     if not rule:
         raise ComponentError(f"layers: got an empty list, allowed: {LAYER_RULE_HELP}")
     outside = [layer for layer in rule if not 1 <= layer <= layers]
     if outside:
         raise ComponentError(f"layers: got {outside[0]}, allowed: 1 to {layers}")
     return frozenset(rule)
+
+
+def _layers_by_name(rule: str, layers: int) -> frozenset[int]:
+    everywhere = frozenset(range(1, layers + 1))
+    if rule in ("all", "none"):
+        return everywhere if rule == "all" else frozenset()
+    numbered = re.fullmatch(r"(every|spread) (\d+)", rule)
+    name, number = (numbered[1], int(numbered[2])) if numbered else ("", 0)
+    if name == "spread":
+        if number > layers:
+            raise ComponentError(f"layers: got '{rule}', allowed: up to 'spread {layers}', all of the model's layers")
+        return everywhere if number == layers else frozenset(-(-k * layers // number) - 1 for k in range(1, number + 1))
+    if not number:
+        raise ComponentError(f"layers: got '{rule}', allowed: {LAYER_RULE_HELP}")
+    chosen = frozenset(layer for layer in everywhere if layer % number == number - 1)
+    if not chosen:
+        raise ComponentError(f"layers: '{rule}' picks none of the model's {layers} layers; to say so, use 'none'")
+    return chosen

@@ -9,23 +9,22 @@ from components.initialise import Draw, default_stream
 from components.registry import ComponentError, register
 from components.score_ops.base import ScoreOp, ScoreOpConfig, Stage
 
+Group = int | Literal["all"]
+"""c_h: how many neighbouring heads are mixed with each other"""
+
 
 @register("score_ops", "head_mixing")
 class HeadMixing(ScoreOpConfig):
     """Each group of c_h neighbouring heads mixes its maps by a c_h x c_h matrix, identity at the start (equation 7)."""
 
-    group: int | Literal["all"] = "all"
+    group: Group = "all"
     """c_h: heads a group, a divisor of the number of heads, or 'all'"""
 
     def __post_init__(self) -> None:
-        if self.group != "all" and not (isinstance(self.group, int) and self.group >= 1):
-            raise ComponentError(f"group: got {self.group}, allowed: a divisor of the number of heads, or 'all'")
+        check_group(self.group)
 
     def build(self, *, heads: int) -> ScoreOp:
-        group = heads if self.group == "all" else self.group
-        if heads % group:
-            raise ComponentError(f"group: got {group}, allowed: a divisor of the {heads} heads, or 'all'")
-        return HeadMixingMatrix(heads=heads, group=group)
+        return HeadMixingMatrix(heads=heads, group=heads_per_group(self.group, heads))
 
 
 class HeadMixingMatrix(ScoreOp):
@@ -54,3 +53,17 @@ class HeadMixingMatrix(ScoreOp):
 
     def stage(self) -> Stage:
         return Stage("mix", self.matrix)
+
+
+def check_group(group: Group) -> None:
+    """Refuse what is no size of a group in any model."""
+    if group != "all" and not (isinstance(group, int) and group >= 1):
+        raise ComponentError(f"group: got {group}, allowed: a divisor of the number of heads, or 'all'")
+
+
+def heads_per_group(group: Group, heads: int) -> int:
+    """c_h in a model of `heads` heads; ComponentError where they do not divide."""
+    size = heads if group == "all" else group
+    if heads % size:
+        raise ComponentError(f"group: got {size}, allowed: a divisor of the {heads} heads, or 'all'")
+    return size

@@ -13,6 +13,7 @@ from components.registry import ComponentError, register
 from components.score_ops.base import LayerRule, ScoreOp, ScoreOpConfig, Stage
 
 Mask = Literal["double", "exact"]
+Padding = Literal["both", "left", "right"]
 
 
 @register("score_ops", "key_query")
@@ -20,52 +21,70 @@ class KeyQuery(ScoreOpConfig):
     """A convolution over the last c_q queries and c_k keys around each place, one kernel a head (equations 5, 6)."""
 
     layers: LayerRule = "every 4"
-    """layers that carry the convolution: 'all', 'none', 'every 4' (layers 3, 7, 11, ...) or a list like [3, 7]"""
+    """layers that carry it: 'all', 'none', 'every 4' (3, 7, 11, ...), 'spread 6' (6, evenly) or a list like [3, 7]"""
     kernel: tuple[int, int] = (6, 11)
     """c_q, c_k: how many queries and keys the kernel spans"""
     mask: Mask = "double"
     """'double' reads an earlier query's keys up to that query (equation 5), 'exact' up to the row's own (equation 4)"""
+    padding: Padding = "both"
+    """keys it spans: 'both' sides of its place; 'left', its key and those before; 'right', its key and those after"""
     init: KernelInitConfig = Identity()
     """the kernel's initial values"""
 
     def __post_init__(self) -> None:
-        if len(self.kernel) != 2 or min(self.kernel) < 1:
-            raise ComponentError(f"kernel: got {list(self.kernel)}, allowed: two sizes of at least 1, like [6, 11]")
+        check_kernel(self.kernel)
         if self.mask not in get_args(Mask):
             raise ComponentError(f"mask: got {self.mask!r}, allowed: {', '.join(get_args(Mask))}")
+        if self.padding not in get_args(Padding):
+            raise ComponentError(f"padding: got {self.padding!r}, allowed: {', '.join(get_args(Padding))}")
 
     def identity(self) -> Self:
         return replace(self, init=Identity())
 
     def build(self, *, heads: int) -> ScoreOp:
         kind = KeyQueryConvolution if self.mask == "double" else ExactConvolution
-        return kind(heads=heads, kernel=self.kernel, init=self.init)
+        return kind(heads=heads, kernel=self.kernel, padding=self.padding, init=self.init)
 
 
 class KeyQueryConvolution(ScoreOp):
     """S'[i, j] = sum over a, b of theta[a, b] S[i - a, j - b], keys after their query read as zero.
 
-    a = 0 .. c_q - 1 and b = -(c_k // 2) .. c_k - 1 - c_k // 2; zero padding outside. This is the paper's `double`
-    masking: zero here, and the caller masks again.
+    a = 0 .. c_q - 1 and b = -after .. c_k - 1 - after, zero padding outside. The keys after the place, `after` of them,
+    are c_k // 2 where padding is on both sides, none with padding left, c_k - 1 with padding right. Entry
+    [m, a, after + b] is theta[a, b] of head m. This is the paper's `double` masking: zero here, and the caller masks
+    again.
     """
 
-    def __init__(self, *, heads: int, kernel: tuple[int, int], init: KernelInitConfig) -> None:
+    def __init__(self, *, heads: int, kernel: tuple[int, int], padding: Padding, init: KernelInitConfig) -> None:
         super().__init__()
+        keys = kernel[1]
         self.kernel = nn.Parameter(torch.empty(heads, *kernel))
+        self.after = {"both": keys // 2, "left": 0, "right": keys - 1}[padding]
+        self.margins = (0, 0) if self.after == keys // 2 else (keys - 1 - self.after, self.after)
+        """what a centred kernel that holds this one has before and behind it"""
         self.init = init
         self.earlier_queries = kernel[0] - 1
         self.initialise(default_stream)
 
     def initialise(self, draw: Draw) -> None:
-        """Fill the kernel as its `kernel_init` says."""
-        self.init.fill(self.kernel, draw("kernel"))
+        """Fill the kernel as its `kernel_init` fills a centred one."""
+        heads, queries, keys = self.kernel.shape
+        centred = self.kernel.new_empty(heads, queries, keys + sum(self.margins))
+        self.init.fill(centred, draw("kernel"))
+        with torch.no_grad():
+            self.kernel.copy_(centred.narrow(2, self.margins[0], keys))
+
+    def centred(self) -> Tensor:
+        """The kernel with zeros around it, so that its middle is b = 0."""
+        return F.pad(self.kernel, self.margins) if any(self.margins) else self.kernel
 
     def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
         """Convolve each head's map with its kernel."""
-        return convolve(scores_BMQK.masked_fill(~visible_QK, 0.0), self.kernel, above=self.kernel.shape[1] - 1)
+        seen_BMQK = scores_BMQK.masked_fill(~visible_QK, 0.0)
+        return convolve(seen_BMQK, self.kernel.unsqueeze(1), above=self.kernel.shape[1] - 1, after=self.after)
 
     def stage(self) -> Stage:
-        return Stage("convolve", self.kernel)
+        return Stage("convolve", self.centred())
 
 
 class ExactConvolution(KeyQueryConvolution):
@@ -84,16 +103,25 @@ class ExactConvolution(KeyQueryConvolution):
         for a in range(queries):
             earlier_BMQK = above.narrow(2, queries - 1 - a, rows)  # in row i: what row i - a held
             seen_BMQK = earlier_BMQK.masked_fill(~visible_QK, 0.0)
-            convolved_BMQK = convolved_BMQK + convolve(seen_BMQK, self.kernel[:, a : a + 1], above=0)
+            kernel_MNAB = self.kernel[:, None, a : a + 1]
+            convolved_BMQK = convolved_BMQK + convolve(seen_BMQK, kernel_MNAB, above=0, after=self.after)
         return convolved_BMQK
 
     def stage(self) -> Stage:
-        return Stage("convolve_exact", self.kernel)
+        return Stage("convolve_exact", self.centred())
 
 
-def convolve(scores_BMQK: Tensor, kernel_MAB: Tensor, *, above: int) -> Tensor:
-    """Convolve each head with its kernel under `above` rows of zeros: Q + above - (A - 1) rows, as many keys."""
-    heads, _, keys = kernel_MAB.shape
-    after = keys // 2
+def convolve(scores_BMQK: Tensor, kernel_MNAB: Tensor, *, above: int, after: int) -> Tensor:
+    """Convolve groups of N heads' maps, `after` keys beyond each place, under `above` rows of zeros.
+
+    Kernel [m, n] is what head m reads of its group's head n. Returns Q + above - (A - 1) rows, as many keys.
+    """
+    heads, group, _, keys = kernel_MNAB.shape
     padded = F.pad(scores_BMQK, (keys - 1 - after, after, above, 0))
-    return F.conv2d(padded, kernel_MAB.flip(1, 2).unsqueeze(1), groups=heads)
+    return F.conv2d(padded, kernel_MNAB.flip(2, 3), groups=heads // group)
+
+
+def check_kernel(kernel: tuple[int, int]) -> None:
+    """Refuse what are not the sizes of a kernel."""
+    if len(kernel) != 2 or min(kernel) < 1:
+        raise ComponentError(f"kernel: got {list(kernel)}, allowed: two sizes of at least 1, like [6, 11]")

@@ -50,13 +50,19 @@ def weigh(A: Map, v_MTd: Tensor) -> Tensor:
     return torch.stack(rows, dim=1)
 
 
-def convolve(S: Map, theta_MAB: Tensor) -> Map:
+def key_offsets(c_k: int, padding: str = "both") -> range:
+    """The offsets b of a kernel's columns, from the first to the last."""
+    first = {"both": -math.floor(c_k / 2), "left": 0, "right": -(c_k - 1)}[padding]
+    return range(first, first + c_k)
+
+
+def convolve(S: Map, theta_MAB: Tensor, padding: str = "both") -> Map:
     """Equations 5 and 6: S'[i, j] = sum over a, b of theta[a, b] S[i - a, j - b] where 0 <= j - b <= i - a.
 
     Equations 5 (logits) and 6 (weights) differ in what stands at j > i, -inf or 0: neither is held here.
     """
     c_q, c_k = theta_MAB.shape[1:]
-    offsets = range(-math.floor(c_k / 2), math.ceil(c_k / 2))
+    offsets = key_offsets(c_k, padding)
     convolved: Map = []
     for i in range(len(S)):
         convolved.append([])
@@ -70,13 +76,13 @@ def convolve(S: Map, theta_MAB: Tensor) -> Map:
     return convolved
 
 
-def convolve_exact(S: Map, theta_MAB: Tensor, *, weights: bool = False) -> Map:
+def convolve_exact(S: Map, theta_MAB: Tensor, padding: str = "both", *, weights: bool = False) -> Map:
     """Equation 4: S'[i, j] = sum over a, b of theta[a, b] S[i - a, j - b] where 0 <= j - b <= i.
 
     `weights` are attention weights: a triangle, zero at keys after their query.
     """
     c_q, c_k = theta_MAB.shape[1:]
-    offsets = range(-math.floor(c_k / 2), math.ceil(c_k / 2))
+    offsets = key_offsets(c_k, padding)
     zero = torch.zeros_like(S[0][0])
     convolved: Map = []
     for i in range(len(S)):
@@ -106,6 +112,30 @@ def mix(S: Map, matrix_GOI: Tensor) -> Map:
                     heads.append(torch.stack(terms).sum())
             mixed[-1].append(torch.stack(heads))
     return mixed
+
+
+def joint(S: Map, theta_GOIAB: Tensor) -> Map:
+    """Section 3.3: S'[o, i, j] = sum over n, a, b of theta[o, n, a, b] S[n, i - a, j - b] where 0 <= j - b <= i - a.
+
+    o and n are heads of one group g of c_h neighbours, theta[g, o, n] a kernel as in `convolve`.
+    """
+    groups, c_h, _, c_q, c_k = theta_GOIAB.shape
+    convolved: Map = []
+    for i in range(len(S)):
+        convolved.append([])
+        for j in range(i + 1):
+            heads = []
+            for g in range(groups):
+                for o in range(c_h):
+                    terms = [torch.zeros_like(S[i][j][0])]
+                    for a in range(c_q):
+                        for column, b in enumerate(key_offsets(c_k)):
+                            if i - a >= 0 and 0 <= j - b <= i - a:
+                                for n in range(c_h):
+                                    terms.append(theta_GOIAB[g, o, n, a, column] * S[i - a][j - b][g * c_h + n])
+                    heads.append(torch.stack(terms).sum())
+            convolved[i].append(torch.stack(heads))
+    return convolved
 
 
 def attention(
@@ -158,6 +188,18 @@ def gate(y_MTd: Tensor, weight_d: Tensor, w_d: Tensor, bias: Tensor) -> Tensor:
     heads = []
     for y_Td in gated:
         heads.append(torch.stack([y_d / (1 + torch.exp(-((w_d * y_d).sum() + bias))) for y_d in y_Td]))
+    return torch.stack(heads)
+
+
+def channel_gate(y_MTd: Tensor, weight_d: Tensor, W_dd: Tensor, bias_d: Tensor) -> Tensor:
+    """`gate` per channel: y = plain, then y_c times sigmoid(W[c] . y + b_c) for each channel c."""
+    heads = []
+    for y_Td in plain(y_MTd, weight_d):
+        positions = []
+        for y_d in y_Td:
+            gates = [1 / (1 + torch.exp(-((W_dd[c] * y_d).sum() + bias_d[c]))) for c in range(len(y_d))]
+            positions.append(y_d * torch.stack(gates))
+        heads.append(torch.stack(positions))
     return torch.stack(heads)
 
 

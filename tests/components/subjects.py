@@ -17,8 +17,8 @@ from components import FAMILIES, Component
 from components.attention import AttentionConfig, MultiToken
 from components.initialise import initialise
 from components.kernel_init import KernelInitConfig
-from components.norms import NoNorm, NormConfig
-from components.score_ops import KeyQuery, ScoreOpConfig
+from components.norms import Gate, NoNorm, NormConfig
+from components.score_ops import Joint, KeyQuery, ScoreOpConfig
 
 if own_files := os.environ.get("MTA_LAB_COMPONENTS"):
     from mta_lab.plugins import load_components
@@ -69,14 +69,23 @@ def subjects_of(config: Component, named: str = "") -> Iterator[Subject]:
                 lists: dict[str, Any] = {"pre_softmax": (), "post_softmax": (), place: (alone,)}
                 yield Subject(variant, f"{named}-{place}", MultiToken(norm=NoNorm(), **lists))
         case NormConfig():
-            yield Subject(variant, "", MultiToken(pre_softmax=(), post_softmax=(), norm=config))
+            yield Subject(variant, named, MultiToken(pre_softmax=(), post_softmax=(), norm=config))
         case KernelInitConfig():
-            op = KeyQuery(layers="all", init=config)
-            yield Subject(variant, "", MultiToken(pre_softmax=(op,), post_softmax=(), norm=NoNorm()))
+            for op in (KeyQuery(layers="all", init=config), Joint(layers="all", init=config)):
+                yield Subject(variant, f"-{op.name}", MultiToken(pre_softmax=(op,), post_softmax=(), norm=NoNorm()))
 
 
 VARIANTS = [family.get(name) for family in FAMILIES.values() for name in family.names()]
+SETTINGS: dict[str, Component] = {  # code of their own, which the defaults do not reach
+    "-exact": KeyQuery(mask="exact"),
+    "-left": KeyQuery(padding="left"),
+    "-right": KeyQuery(padding="right"),
+    "-exact-left": KeyQuery(mask="exact", padding="left"),
+    "-exact-right": KeyQuery(mask="exact", padding="right"),
+    "-pairs": Joint(group=2),
+    "-channel": Gate(per="channel"),
+}
 SUBJECTS = [
     *(subject for variant in VARIANTS for subject in subjects_of(variant())),
-    *subjects_of(KeyQuery(mask="exact"), "-exact"),  # code of its own, which the defaults do not reach
+    *(subject for named, config in SETTINGS.items() for subject in subjects_of(config, named)),
 ]

@@ -22,15 +22,19 @@ from components.attention import (
     TalkingHeads,
     rotary_table,
 )
-from components.norms import Depth, Gate, LayerNorm, NoNorm, NormConfig, Plain
-from components.score_ops import HeadMixing, KeyQuery, ScoreOpConfig
-from components.score_ops.key_query import Mask
+from components.norms import Depth, Gate, LayerNorm, LayerNormBlock, NoNorm, NormConfig, Plain
+from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOpConfig
+from components.score_ops.head_mixing import Group
+from components.score_ops.key_query import Mask, Padding
 from tests.components import oracle
 
 ROTARY_THETA = 100_000.0
 MIX = HeadMixing()
 KQ = KeyQuery(layers="all", kernel=(2, 9))
 EXACT = KeyQuery(layers="all", kernel=(3, 4), mask="exact")
+LEFT = KeyQuery(layers="all", kernel=(2, 3), padding="left")
+RIGHT = KeyQuery(layers="all", kernel=(3, 2), mask="exact", padding="right")
+JOINT = Joint(layers="all", kernel=(2, 4), group=2)
 ORDERS: dict[str, tuple[tuple[ScoreOpConfig, ...], tuple[ScoreOpConfig, ...]]] = {
     "nothing": ((), ()),
     "pre kq": ((KQ,), ()),
@@ -45,8 +49,13 @@ ORDERS: dict[str, tuple[tuple[ScoreOpConfig, ...], tuple[ScoreOpConfig, ...]]] =
     "pre head exact": ((MIX, EXACT), ()),
     "pre exact kq head": ((EXACT, KQ, MIX), ()),
     "both exact": ((EXACT, MIX), (MIX, EXACT, KQ)),
+    "left and right": ((RIGHT, LEFT), (RIGHT, MIX, LEFT)),
+    "pre joint": ((JOINT,), ()),
+    "post joint": ((), (JOINT,)),
+    "pre head joint kq": ((MIX, JOINT, KQ), ()),
+    "both joint": ((JOINT, MIX), (KQ, JOINT)),
 }
-NORMS: tuple[NormConfig, ...] = (NoNorm(), Plain(), Depth(), LayerNorm(), Gate())
+NORMS: tuple[NormConfig, ...] = (NoNorm(), Plain(), Depth(), LayerNorm(), LayerNormBlock(), Gate(), Gate(per="channel"))
 VARIANTS: tuple[AttentionConfig, ...] = (Softmax(), MultiToken(), TalkingHeads(), Differential())
 
 
@@ -73,11 +82,11 @@ def oracle_ops(configs: Sequence[ScoreOpConfig], modules: nn.Module, layer: int,
     ops: list[oracle.Op] = []
     standing = [config for config in configs if config.on_layer(layer, 24)]
     for config, module in zip(standing, modules.children(), strict=True):
-        if isinstance(config, KeyQuery) and config.mask == "exact":
-            theta_MAB = module.get_parameter("kernel")
-            ops.append(partial(oracle.convolve_exact, theta_MAB=theta_MAB, weights=weights))
-        elif config.name == "key_query":
-            ops.append(partial(oracle.convolve, theta_MAB=module.get_parameter("kernel")))
+        if isinstance(config, KeyQuery):
+            loop = oracle.convolve if config.mask == "double" else partial(oracle.convolve_exact, weights=weights)
+            ops.append(partial(loop, theta_MAB=module.get_parameter("kernel"), padding=config.padding))
+        elif isinstance(config, Joint):
+            ops.append(partial(oracle.joint, theta_GOIAB=module.get_parameter("kernel")))
         else:
             ops.append(partial(oracle.mix, matrix_GOI=module.get_parameter("matrix")))
     return ops
@@ -88,10 +97,12 @@ def oracle_norm(config: NormConfig, parameters: dict[str, Tensor], layer: int) -
     if config.name == "none":
         return oracle.no_norm
     weight_d = parameters["norm.rms.weight"]
-    if config.name == "gate":
-        w_d, bias = parameters["norm.gate.weight"][0], parameters["norm.gate.bias"][0]
-        return partial(oracle.gate, weight_d=weight_d, w_d=w_d, bias=bias)
-    if config.name == "plain":
+    if isinstance(config, Gate):
+        weight, bias = parameters["norm.gate.weight"], parameters["norm.gate.bias"]
+        if config.per == "channel":
+            return partial(oracle.channel_gate, weight_d=weight_d, W_dd=weight, bias_d=bias)
+        return partial(oracle.gate, weight_d=weight_d, w_d=weight[0], bias=bias[0])
+    if config.name in ("plain", "layer_norm_block"):  # the latter scales outside of the attention
         return partial(oracle.plain, weight_d=weight_d)
     scaled = {"depth": oracle.depth, "layer_norm": oracle.layer_norm}[config.name]
     return partial(scaled, weight_d=weight_d, layer=layer)
@@ -181,6 +192,24 @@ def test_key_query_kernel(kernel: tuple[int, int], tokens: int, place: str, mask
     check(pre_or_post(place, KeyQuery(layers="all", kernel=kernel, mask=mask)), Shape(heads=2, tokens=tokens))
 
 
+@pytest.mark.parametrize("mask", get_args(Mask))
+@pytest.mark.parametrize("padding", ["left", "right"])
+@pytest.mark.parametrize("place", ["pre", "post"])
+@pytest.mark.parametrize("tokens", [1, 7])
+@pytest.mark.parametrize("kernel", [(1, 1), (1, 2), (3, 4), (2, 9)], ids=lambda kernel: f"{kernel[0]}x{kernel[1]}")
+def test_key_padding(kernel: tuple[int, int], tokens: int, place: str, padding: Padding, mask: Mask) -> None:
+    op = KeyQuery(layers="all", kernel=kernel, mask=mask, padding=padding)
+    check(pre_or_post(place, op), Shape(heads=2, tokens=tokens))
+
+
+@pytest.mark.parametrize("place", ["pre", "post"])
+@pytest.mark.parametrize("tokens", [1, 6])
+@pytest.mark.parametrize(("heads", "group", "kernel"), [(2, 1, (2, 3)), (4, 2, (3, 4)), (3, "all", (1, 5))])
+def test_joint_kernel(heads: int, group: Group, kernel: tuple[int, int], tokens: int, place: str) -> None:
+    op = Joint(layers="all", kernel=kernel, group=group)
+    check(pre_or_post(place, op), Shape(heads=heads, tokens=tokens))
+
+
 @pytest.mark.parametrize(("place", "same"), [("pre", False), ("post", True)])
 def test_exact_masking_differs_from_double_before_the_softmax_only(place: str, same: bool) -> None:
     outputs = []
@@ -194,9 +223,16 @@ def test_exact_masking_differs_from_double_before_the_softmax_only(place: str, s
 
 
 @pytest.mark.parametrize("place", ["pre", "post"])
-@pytest.mark.parametrize(("heads", "group"), [(2, 1), (2, 2), (4, 1), (4, 2), (4, "all"), (6, 3)])
-def test_head_group(heads: int, group: int, place: str) -> None:
+@pytest.mark.parametrize(("heads", "group"), [(2, 2), (4, 1), (4, "all"), (6, 3)])
+def test_head_group(heads: int, group: Group, place: str) -> None:
     check(pre_or_post(place, HeadMixing(group=group)), Shape(heads=heads, head_width=10))
+
+
+@pytest.mark.parametrize("place", ["pre", "post"])
+@pytest.mark.parametrize("group", [1, 2, 4, 8, 16, "all"])
+def test_head_group_of_the_papers_16_heads(group: Group, place: str) -> None:
+    """Figure 6's c_h."""
+    check(pre_or_post(place, HeadMixing(group=group)), Shape(heads=16, head_width=2, tokens=4))
 
 
 @pytest.mark.parametrize("layer", [1, 2, 24])

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from components.attention import AttentionConfig, Differential, MultiToken, Softmax, TalkingHeads
-from components.norms import Depth, Gate, LayerNorm, NoNorm, NormConfig, Plain
-from components.score_ops import HeadMixing, KeyQuery, ScoreOpConfig
+from components.norms import Depth, Gate, LayerNorm, LayerNormBlock, NoNorm, NormConfig, Plain
+from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOpConfig
 
 WIDTH, HEADS, LAYERS = 1536, 16, 24  # the 880M model; a head is 96 wide
 
@@ -27,11 +27,15 @@ def added(config: AttentionConfig, layer: int = 3) -> int:
     [
         (KeyQuery(kernel=(6, 11)), HEADS * 6 * 11),
         (KeyQuery(kernel=(1, 1)), HEADS),
+        (KeyQuery(kernel=(6, 11), padding="right"), HEADS * 6 * 11),
         (HeadMixing(), HEADS**2),
         (HeadMixing(group=2), 8 * 2**2),
+        (HeadMixing(group=8), 2 * 8**2),
         (HeadMixing(group=1), HEADS),
+        (Joint(kernel=(6, 11)), HEADS**2 * 6 * 11),
+        (Joint(kernel=(6, 11), group=2), 8 * 2**2 * 6 * 11),
     ],
-    ids=["6x11", "1x1", "all heads", "pairs", "single heads"],
+    ids=["6x11", "1x1", "right", "all heads", "pairs", "eights", "single heads", "joint", "joint pairs"],
 )
 def test_operation(op: ScoreOpConfig, expected: int) -> None:
     assert added(MultiToken(pre_softmax=(op,), post_softmax=(), norm=NoNorm())) == expected
@@ -41,7 +45,15 @@ def test_operation(op: ScoreOpConfig, expected: int) -> None:
 
 @pytest.mark.parametrize(
     ("norm", "expected"),
-    [(NoNorm(), 0), (Plain(), 96), (Depth(), 96), (LayerNorm(), 96), (Gate(), 96 + 96 + 1)],
+    [
+        (NoNorm(), 0),
+        (Plain(), 96),
+        (Depth(), 96),
+        (LayerNorm(), 96),
+        (LayerNormBlock(), 96),
+        (Gate(), 96 + 96 + 1),
+        (Gate(per="channel"), 96 + 96**2 + 96),
+    ],
 )
 def test_norm(norm: NormConfig, expected: int) -> None:
     assert added(MultiToken(pre_softmax=(), post_softmax=(), norm=norm)) == expected

@@ -1,5 +1,6 @@
 """What the registry and the configs refuse, and the layers that a rule names."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 
@@ -8,8 +9,8 @@ from torch import nn
 
 from components import FAMILIES, Component, ComponentError, Family, register
 from components.attention import AttentionConfig, Differential, MultiToken, Softmax, TalkingHeads
-from components.norms import NormConfig
-from components.score_ops import HeadMixing, KeyQuery, ScoreOpConfig, layers_of
+from components.norms import Gate, NormConfig
+from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOpConfig, layers_of
 
 
 @pytest.fixture
@@ -101,9 +102,9 @@ def test_class_without_docstring_is_refused(boats: Family) -> None:
 def test_shipped_components_are_registered_under_their_names() -> None:
     for family, names in {
         "attention": {"softmax", "multi_token", "talking_heads", "differential"},
-        "score_ops": {"key_query", "head_mixing"},
-        "norms": {"none", "plain", "depth", "layer_norm", "gate"},
-        "kernel_init": {"identity"},
+        "score_ops": {"key_query", "head_mixing", "joint"},
+        "norms": {"none", "plain", "depth", "layer_norm", "layer_norm_block", "gate"},
+        "kernel_init": {"identity", "zero", "constant", "uniform", "normal", "diagonal"},
     }.items():
         assert names <= set(FAMILIES[family].names())
     assert FAMILIES["attention"].base is AttentionConfig
@@ -119,6 +120,15 @@ def test_shipped_components_are_registered_under_their_names() -> None:
         ("every 2", 6, {1, 3, 5}),
         ("every 4", 24, {3, 7, 11, 15, 19, 23}),  # section 4.2's 880M model
         ("every 4", 3, {3}),
+        ("spread 0", 3, set()),
+        ("spread 1", 24, {23}),
+        ("spread 2", 24, {11, 23}),
+        ("spread 6", 24, {3, 7, 11, 15, 19, 23}),  # 'every 4'
+        ("spread 4", 10, {2, 4, 7, 9}),
+        ("spread 3", 4, {1, 2, 3}),
+        ("spread 1", 2, {1}),
+        ("spread 4", 4, {1, 2, 3, 4}),
+        ("spread 1", 1, {1}),
         ((3, 7), 8, {3, 7}),
         ((1,), 1, {1}),
         ((7, 3), 8, {3, 7}),
@@ -130,9 +140,30 @@ def test_layer_rule(rule: str | tuple[int, ...], layers: int, expected: set[int]
     assert on == expected
 
 
-@pytest.mark.parametrize("rule", ["", "al", "All", "every", "every4", "every -4", "every 0", "every 4th", "every 2.5"])
+def test_spread_picks_as_many_layers_as_it_says() -> None:
+    for layers in range(1, 33):
+        for number in range(layers + 1):
+            chosen = sorted(layers_of(f"spread {number}", layers))
+            gaps = {after - before for before, after in itertools.pairwise(chosen)}
+            assert len(chosen) == number
+            assert not gaps or max(gaps) - min(gaps) <= 1
+    assert all(layers_of(f"spread {24 // n}", 24) == layers_of(f"every {n}", 24) for n in (2, 3, 4, 6, 8, 12, 24))
+
+
+def test_more_layers_than_there_are_is_refused() -> None:
+    with refused("layers: got 'spread 5', allowed: up to 'spread 4', all of the model's layers"):
+        layers_of("spread 5", 4)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *("", "al", "All", "every", "every4", "every -4", "every 0", "every 00", "every 4th", "every 2.5"),
+        *("spread", "spread all", "spread -1", "spread  2", "spread 2.5", "spred 2"),
+    ],
+)
 def test_misspelt_layer_rule_is_refused(rule: str) -> None:
-    with refused(f"layers: got '{rule}'", "'all', 'none', 'every N'"):
+    with refused(f"layers: got '{rule}'", "'all', 'none', 'every N'", "'spread N'"):
         layers_of(rule, 12)
 
 
@@ -155,13 +186,24 @@ def build(config: AttentionConfig, *, width: int = 24, heads: int = 4) -> nn.Mod
 
 @pytest.mark.parametrize("kernel", [(0, 11), (6, 0), (-1, 3)])
 def test_empty_kernel_is_refused(kernel: tuple[int, int]) -> None:
-    with refused(f"kernel: got {list(kernel)}", "at least 1"):
-        KeyQuery(kernel=kernel)
+    for op in (KeyQuery, Joint):
+        with refused(f"kernel: got {list(kernel)}", "at least 1"):
+            op(kernel=kernel)
 
 
 def test_unknown_mask_is_refused() -> None:
     with refused("mask: got 'causal'", "double, exact"):
         KeyQuery(mask="causal")  # type: ignore[arg-type]
+
+
+def test_unknown_padding_is_refused() -> None:
+    with refused("padding: got 'centre'", "both, left, right"):
+        KeyQuery(padding="centre")  # type: ignore[arg-type]
+
+
+def test_unknown_kind_of_gate_is_refused() -> None:
+    with refused("per: got 'head'", "scalar, channel"):
+        Gate(per="head")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("place", ["pre_softmax", "post_softmax"])
@@ -194,14 +236,16 @@ def test_dropout_out_of_range_is_refused(variant: Callable[..., AttentionConfig]
 
 @pytest.mark.parametrize("group", [0, -2])
 def test_group_below_one_is_refused(group: int) -> None:
-    with refused(f"group: got {group}", "'all'"):
-        HeadMixing(group=group)
+    for op in (HeadMixing, Joint):
+        with refused(f"group: got {group}", "'all'"):
+            op(group=group)
 
 
 @pytest.mark.parametrize("group", [3, 8])
 def test_group_that_does_not_divide_the_heads_is_refused(group: int) -> None:
-    with refused(f"group: got {group}", "4 heads"):
-        build(MultiToken(pre_softmax=(), post_softmax=(HeadMixing(group=group),)))
+    for op in (HeadMixing(group=group), Joint(layers="all", group=group)):
+        with refused(f"group: got {group}", "4 heads"):
+            build(MultiToken(pre_softmax=(), post_softmax=(op,)))
 
 
 def test_odd_heads_are_refused_by_differential() -> None:

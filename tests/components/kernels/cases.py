@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from components.attention.differential import PairDifference
 from components.kernels import eager
-from components.score_ops import HeadMixing, KeyQuery, ScoreOp
+from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOp
 
 Attend = Callable[..., Tensor]
 ORDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -35,8 +35,19 @@ ORDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "mix exact kq softmax mix exact": (("mix", "exact", "kq"), ("mix", "exact")),
     "softmax difference": ((), ("difference",)),
     "kq softmax difference": (("kq",), ("difference",)),
+    "left": (("left",), ()),
+    "right": (("right",), ()),
+    "exact left": (("exact left",), ()),
+    "exact right": (("exact right",), ()),
+    "softmax left": ((), ("left",)),
+    "right mix left softmax right mix left": (("right", "mix", "left"), ("right", "mix", "left")),
+    "joint": (("joint",), ()),
+    "softmax joint": ((), ("joint",)),
+    "joint mix kq softmax mix joint": (("joint", "mix", "kq"), ("mix", "joint")),
 }
 """the operations before and after the softmax; `difference` pairs heads"""
+FUSED_ORDERS = [order for order in ORDERS if "joint" not in order]
+"""those that the fused kernel has: a joint kernel has no fused form"""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,8 @@ class Case:
     width: int = 24
     kernel: tuple[int, int] = (2, 9)
     batch: int = 2
+    group: int | None = None
+    """c_h; None is the largest up to 4 that divides the heads"""
 
     def ops(self, dtype: torch.dtype) -> tuple[list[ScoreOp], list[ScoreOp]]:
         """The operations before and after the softmax, every parameter random."""
@@ -65,10 +78,15 @@ class Case:
         """One operation by its short name."""
         if name == "difference":
             return PairDifference(heads=self.heads, width=4, layer=3, dropout=0.0)
-        group = next(size for size in (4, 3, 2, 1) if self.heads % size == 0)
+        group = self.group or next(size for size in (4, 3, 2, 1) if self.heads % size == 0)
         config = {
             "kq": KeyQuery(kernel=self.kernel),
             "exact": KeyQuery(kernel=self.kernel, mask="exact"),
+            "left": KeyQuery(kernel=self.kernel, padding="left"),
+            "right": KeyQuery(kernel=self.kernel, padding="right"),
+            "exact left": KeyQuery(kernel=self.kernel, mask="exact", padding="left"),
+            "exact right": KeyQuery(kernel=self.kernel, mask="exact", padding="right"),
+            "joint": Joint(kernel=self.kernel, group=group),
             "mix": HeadMixing(group=group),
         }[name]
         return config.build(heads=self.heads)

@@ -7,19 +7,28 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from components.kernels import eager, streaming
 from components.kernels.choice import IMPLEMENTATIONS
 from components.score_ops import ScoreOp
+from components.score_ops.joint import JointConvolution
 from tests.components import implementations, oracle
-from tests.components.kernels.cases import ORDERS, Attend, Case, assert_close, reference, run
+from tests.components.kernels.cases import FUSED_ORDERS, ORDERS, Attend, Case, assert_close, reference, run
 
 ROUNDING = {torch.float64: 1e-11, torch.float32: 3e-5, torch.bfloat16: 4e-2}
 """largest error, of the largest value"""
 every_impl = pytest.mark.parametrize("impl", implementations.IMPLEMENTATIONS)
+every_order = pytest.mark.parametrize(
+    ("impl", "order"),
+    [
+        (impl, order)
+        for impl in implementations.IMPLEMENTATIONS
+        for order in (FUSED_ORDERS if impl == "fused" else ORDERS)
+    ],
+)
 
 
 @pytest.fixture
@@ -45,9 +54,11 @@ def with_even_heads(order: str) -> Case:
 
 
 def loops(query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, pre: list[ScoreOp], post: list[ScoreOp]) -> Tensor:
-    """The oracle with the signature of an implementation; each operation as its `stage` says."""
+    """The oracle with the signature of an implementation; each operation as its `stage` says, if it has one."""
 
     def loop(op: ScoreOp, weights: bool) -> oracle.Op:
+        if isinstance(op, JointConvolution):
+            return partial(oracle.joint, theta_GOIAB=op.kernel)
         stage = op.stage()
         assert stage is not None
         if stage.kind == "mix":
@@ -61,8 +72,7 @@ def loops(query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, pre: list[Sc
     return torch.stack([oracle.attention(*qkv, **ops, norm=oracle.no_norm) for qkv in sequences])
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@every_impl
+@every_order
 def test_loops(attend: Attend, impl: str, order: str) -> None:
     """Eleven tokens: two blocks of the streaming form, the kernel wider than what is left of the second."""
     case = Case(order, heads=2, tokens=11, width=4, kernel=(3, 4), batch=1)
@@ -70,8 +80,7 @@ def test_loops(attend: Attend, impl: str, order: str) -> None:
     assert_close(run(attend, case, finest(impl)), expected, ROUNDING[finest(impl)])
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@every_impl
+@every_order
 def test_orders(attend: Attend, impl: str, order: str) -> None:
     check(attend, with_even_heads(order), finest(impl))
 
@@ -84,8 +93,17 @@ def test_sizes(attend: Attend, impl: str, heads: int, width: int, tokens: int) -
     check(attend, Case(heads=heads, width=width, tokens=tokens, batch=1), finest(impl))
 
 
+@pytest.mark.parametrize("group", [1, 2, 4, 8, 16])
+@every_impl
+def test_groups(attend: Attend, impl: str, group: int) -> None:
+    check(attend, Case(heads=16, width=8, tokens=40, group=group, batch=1), finest(impl))
+
+
 @pytest.mark.parametrize("kernel", [(1, 1), (2, 9), (8, 13), (13, 2)], ids=lambda kernel: f"{kernel[0]}x{kernel[1]}")
-@pytest.mark.parametrize("order", ["kq mix softmax kq mix", "mix exact kq softmax mix exact"])
+@pytest.mark.parametrize(
+    "order",
+    ["kq mix softmax kq mix", "mix exact kq softmax mix exact", "right mix left softmax right mix left", "exact right"],
+)
 @pytest.mark.parametrize("tokens", [5, 65])
 @every_impl
 def test_kernels(attend: Attend, impl: str, tokens: int, order: str, kernel: tuple[int, int]) -> None:
@@ -112,7 +130,9 @@ def test_autocast(attend: Attend, impl: str) -> None:
     assert_close(run(cast, case, torch.float32), reference(case), ROUNDING[torch.bfloat16])
 
 
-@pytest.mark.parametrize("order", ["kq mix softmax kq mix", "mix exact kq softmax mix exact", "kq softmax difference"])
+@pytest.mark.parametrize(
+    "order", ["kq mix softmax kq mix", "mix exact kq softmax mix exact", "kq softmax difference", "joint"]
+)
 @pytest.mark.parametrize("impl", ["eager", "streaming"])
 def test_gradients_are_those_of_finite_differences(attend: Attend, order: str) -> None:
     case = Case(order, heads=2, tokens=10, width=2, kernel=(2, 3), batch=1)
@@ -142,6 +162,7 @@ cases = st.builds(
 @settings(max_examples=30, deadline=None)
 def test_any_shape(impl: str, case: Case, block: int) -> None:
     implementations.require(impl)
+    assume(impl != "fused" or case.order in FUSED_ORDERS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(streaming, "BLOCK", block)
         check(IMPLEMENTATIONS[impl], case, finest(impl))

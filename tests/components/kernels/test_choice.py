@@ -1,6 +1,7 @@
 """Which implementation runs: every rule of `auto`, and what an explicit setting says where it cannot."""
 
 import re
+from typing import get_args
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from components.attention.core import CoreConfig
 from components.kernels import fused
 from components.kernels.choice import OWN, Choice, Impl, choose
 from components.norms import NoNorm
-from components.score_ops import HeadMixing, KeyQuery, ScoreOp
+from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOp
+from components.score_ops.key_query import Mask, Padding
 from mta_lab.errors import UserError
 from tests.config.helpers import config
 
@@ -150,6 +152,22 @@ def test_differential_with_dropout_has_no_fused_form() -> None:
     assert choice == Choice("streaming", "PairDifference has no fused form")
     with pytest.raises(ComponentError, match="PairDifference has no fused form"):
         build(Differential(dropout=0.1, impl="fused"))
+
+
+@pytest.mark.usefixtures("built")
+def test_a_joint_kernel_has_no_fused_form() -> None:
+    lists = {"pre_softmax": (Joint(),), "post_softmax": (HeadMixing(),)}
+    choice = build(MultiToken(**lists)).implementation(CPU, torch.float32)
+    assert choice == Choice("streaming", "JointConvolution has no fused form")
+    with pytest.raises(ComponentError, match=r"JointConvolution has no fused form; can run: auto, streaming, eager$"):
+        build(MultiToken(impl="fused", **lists))
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("padding", ["left", "right"])
+def test_padding_to_one_side_is_fused(padding: Padding) -> None:
+    ops = [KeyQuery(padding=padding, mask=mask).build(heads=2) for mask in get_args(Mask)]
+    assert choose("auto", ops, CPU, torch.float32) == Choice("fused", "the fastest that can run")
 
 
 @pytest.mark.parametrize("impl", ["fast", "Eager", ""])

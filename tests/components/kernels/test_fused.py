@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from components.kernels import eager, fused
 from components.score_ops import ScoreOp
 from tests.components import implementations
-from tests.components.kernels.cases import ORDERS, Case, assert_close, run
+from tests.components.kernels.cases import FUSED_ORDERS, Case, assert_close, run
 
 LONG = Case(heads=4, tokens=700, width=24, batch=1)
 """one unit of heads, long enough to be cut into several walks"""
@@ -103,7 +103,7 @@ def with_mask(
     return eager.attend(query, key, identity, pre, post, dropout=0.0) * mask_BMQK @ value
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", FUSED_ORDERS)
 def test_operators(order: str) -> None:
     """Schema and fake tensors, as torch checks them for any operator."""
     case = Case(order, heads=2, tokens=19, width=8)

@@ -1,0 +1,68 @@
+"""Key-query and head mixing convolution in one (2504.00927, section 3.3): a 3-D kernel over heads, queries and keys."""
+
+from dataclasses import replace
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from components.initialise import Draw, default_stream
+from components.kernel_init import Identity, KernelInitConfig
+from components.registry import register
+from components.score_ops.base import LayerRule, ScoreOp, ScoreOpConfig
+from components.score_ops.head_mixing import Group, check_group, heads_per_group
+from components.score_ops.key_query import check_kernel, convolve
+
+
+@register("score_ops", "joint")
+class Joint(ScoreOpConfig):
+    """A convolution over c_h neighbouring heads, c_q queries and c_k keys: each head of a group reads all its maps."""
+
+    layers: LayerRule = "every 4"
+    """layers that carry it: 'all', 'none', 'every 4' (3, 7, 11, ...), 'spread 6' (6, evenly) or a list like [3, 7]"""
+    kernel: tuple[int, int] = (6, 11)
+    """c_q, c_k: how many queries and keys the kernel spans"""
+    group: Group = "all"
+    """c_h: heads a group, a divisor of the number of heads, or 'all'"""
+    init: KernelInitConfig = Identity()
+    """the initial values of what each head reads of its own map; what it reads of others starts at 0"""
+
+    def __post_init__(self) -> None:
+        check_kernel(self.kernel)
+        check_group(self.group)
+
+    def identity(self) -> Self:
+        return replace(self, init=Identity())
+
+    def build(self, *, heads: int) -> ScoreOp:
+        group = heads_per_group(self.group, heads)
+        return JointConvolution(heads=heads, group=group, kernel=self.kernel, init=self.init)
+
+
+class JointConvolution(ScoreOp):
+    """S'[o, i, j] = sum over n, a, b of theta[o, n, a, b] S[n, i - a, j - b], keys after their query read as zero.
+
+    o and n are heads of one group, a and b as in `KeyQueryConvolution`. The kernel is [groups, c_h out, c_h in, c_q,
+    c_k]. A head matrix and a kernel a head, one after the other, are those theta that are products of the two.
+    """
+
+    def __init__(self, *, heads: int, group: int, kernel: tuple[int, int], init: KernelInitConfig) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.empty(heads // group, group, group, *kernel))
+        self.init = init
+        self.earlier_queries = kernel[0] - 1
+        self.initialise(default_stream)
+
+    def initialise(self, draw: Draw) -> None:
+        """Each head of its own map as a key-query kernel of the same `kernel_init`, nothing of others."""
+        groups, group, _, queries, keys = self.kernel.shape
+        own = self.kernel.new_empty(groups * group, queries, keys)
+        self.init.fill(own, draw("kernel"))
+        with torch.no_grad():
+            self.kernel.zero_().diagonal(dim1=1, dim2=2).copy_(own.view(groups, group, queries, keys).movedim(1, -1))
+
+    def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
+        """Convolve each group's maps with its kernels."""
+        seen_BMQK = scores_BMQK.masked_fill(~visible_QK, 0.0)
+        *_, queries, keys = self.kernel.shape
+        return convolve(seen_BMQK, self.kernel.flatten(0, 1), above=queries - 1, after=keys // 2)
