@@ -91,13 +91,13 @@ def test_rows_of_two_baselines(tmp_path: Path) -> None:
     assert "model.layers" not in sweep.rows[1].difference
 
 
-def test_settings_of_a_scale_stand_between_base_and_rows(tmp_path: Path) -> None:
+def test_settings_of_a_scale_rank_above_every_row(tmp_path: Path) -> None:
     file = but(scales={"nano": {"training.weight_decay": 0.4, "model.layers": 5}, "small": {"model.layers": 3}})
     nano, small = load(tmp_path, file), load(tmp_path, file, scale="small")
-    assert [row.config.training.weight_decay for row in nano.rows] == [0.4, 0.4, 0.2]
+    assert [row.config.training.weight_decay for row in nano.rows] == [0.4] * 3
     assert {row.config.model.layers for row in nano.rows} == {5}
     assert {row.config.model.layers for row in small.rows} == {3}
-    assert small.rows[0].config.training.weight_decay == 0.1
+    assert [row.config.training.weight_decay for row in small.rows] == [0.1, 0.1, 0.2]
 
 
 def test_times_multiplies_what_stands_below_the_row(tmp_path: Path) -> None:

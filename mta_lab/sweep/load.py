@@ -47,14 +47,14 @@ def load_sweep(
 ) -> Sweep:
     """Read the shipped sweep `name`, or the file of that path, at `scale`, under the command line's `settings`.
 
-    Layers, later ones first in rank: scale, `base`, `scales.<scale>`, row, command line. `settle` gets a row's
+    Layers, later ones first in rank: scale, `base`, row, `scales.<scale>`, command line. `settle` gets a row's
     configuration and its baseline's and returns what the row runs with, where a setting leaves that open
     (`training.precision: auto`). `winners` are the values that a search found, by row and best first. Every mistake in
     the file is a UserError that names it and the key.
     """
     source, file = _read(name)
-    below, above = _shared_layers(file, scale, source), command_line(settings)
-    refuse_reserved([*below[1:], above])
+    below, above = _shared_layers(file, scale, settings, source)
+    refuse_reserved([*below[1:], *above])
     raw = _raw_rows(file, below, above, source)
     search = _search(file, raw, below, above, source)
     if search:
@@ -93,8 +93,10 @@ def load_sweep(
     )
 
 
-def _shared_layers(file: Mapping[str, Any], scale: str, source: str) -> list[Layer]:
-    """The layers below a row's own."""
+def _shared_layers(
+    file: Mapping[str, Any], scale: str, settings: Sequence[str], source: str
+) -> tuple[list[Layer], list[Layer]]:
+    """The layers below a row's own, and those above it."""
     for key in file:
         if key not in KEYS:
             raise UserError(f"{source}: {key}: no such key{nearest(key, KEYS) or ';'} allowed: {', '.join(KEYS)}")
@@ -104,21 +106,21 @@ def _shared_layers(file: Mapping[str, Any], scale: str, source: str) -> list[Lay
             hint = nearest(str(name), scales()) or ";"
             raise UserError(f"{source}: scales.{name}: no such scale{hint} known: {', '.join(scales())}")
     here = f"{source}: scales.{scale}"
-    return [
-        scale_layer(scale),
-        Layer(f"{source}: base", _mapping(file.get("base"), f"{source}: base", "settings")),
-        Layer(here, _mapping(special.get(scale), here, "settings")),
-    ]
+    base = Layer(f"{source}: base", _mapping(file.get("base"), f"{source}: base", "settings"))
+    at_scale = Layer(here, _mapping(special.get(scale), here, "settings"))
+    return [scale_layer(scale), base], [at_scale, command_line(settings)]
 
 
-def _raw_rows(file: Mapping[str, Any], below: Sequence[Layer], above: Layer, source: str) -> dict[str, _RawRow]:
+def _raw_rows(
+    file: Mapping[str, Any], below: Sequence[Layer], above: Sequence[Layer], source: str
+) -> dict[str, _RawRow]:
     """The rows by name, as they are written or generated."""
     rows = file.get("rows")
     if isinstance(rows, str):
         if rows not in GENERATORS:
             hint = nearest(rows, GENERATORS) or ";"
             raise UserError(f"{source}: rows: got '{rows}'{hint} allowed: a mapping, or {', '.join(GENERATORS)}")
-        full = resolve([*below, above]).attention
+        full = resolve([*below, *above]).attention
         if not isinstance(full, MultiToken):
             raise UserError(f"{source}: base: attention: got '{full.name}', allowed with rows: {rows}: multi_token")
         rows = GENERATORS[rows](full)
@@ -139,11 +141,11 @@ def _raw_row(values: Any, where: str) -> _RawRow:
 
 
 def _search(
-    file: Mapping[str, Any], raw: Mapping[str, _RawRow], below: Sequence[Layer], above: Layer, source: str
+    file: Mapping[str, Any], raw: Mapping[str, _RawRow], below: Sequence[Layer], above: Sequence[Layer], source: str
 ) -> Search | None:
     if "search" not in file:
         return None
-    layers = {row: [*below, Layer(f"{source}: rows.{row}", found.settings), above] for row, found in raw.items()}
+    layers = {row: [*below, Layer(f"{source}: rows.{row}", found.settings), *above] for row, found in raw.items()}
     return read_search(file["search"], layers, source)
 
 
@@ -160,13 +162,13 @@ def _with_winners(raw: Mapping[str, _RawRow], search: Search, winners: Winners) 
     return found
 
 
-def _config(row: str, raw: _RawRow, below: Sequence[Layer], above: Layer, source: str) -> RunConfig:
-    """The row's configuration; `times` multiplies what the layers below the row come to."""
+def _config(row: str, raw: _RawRow, below: Sequence[Layer], above: Sequence[Layer], source: str) -> RunConfig:
+    """The row's configuration; `times` multiplies what all layers below the command line come to."""
     where = f"{source}: rows.{row}"
-    layers = [*below, Layer(where, raw.settings), above]
+    row_layer = Layer(where, raw.settings)
     if not raw.times:
-        return resolve(layers)
-    before = flatten(resolve([*below, Layer(where, raw.settings)]))
+        return resolve([*below, row_layer, *above])
+    before = flatten(resolve([*below, row_layer, *above[:-1]]))
     products: dict[str, Any] = {}
     for key, factor in raw.times.items():
         if not isinstance(before.get(key), int | float):
@@ -174,7 +176,7 @@ def _config(row: str, raw: _RawRow, below: Sequence[Layer], above: Layer, source
             raise UserError(f"{where}: times.{key}: no setting with a number{nearest(str(key), numbers)}")
         product = before[key] * factor
         products[key] = round(product) if isinstance(before[key], int) and product == round(product) else product
-    return resolve([*layers[:-1], Layer(f"{where}: times", products), above])
+    return resolve([*below, row_layer, *above[:-1], Layer(f"{where}: times", products), above[-1]])
 
 
 def _default_baseline(file: Mapping[str, Any], raw: Mapping[str, _RawRow], source: str) -> str:
