@@ -45,8 +45,9 @@ def _run(job: Job, connection: "Connection[Message, Job]") -> Finished | Failed:
         return False
 
     try:
-        corpus = prepare(job.config.data, job.config.model.vocabulary, job.corpus_root)
-        return Finished(result=train(job.config, corpus, report))
+        config = job.config
+        corpus = prepare(config.data, config.model.vocabulary, job.corpus_root) if config.reads_text else None
+        return Finished(result=train(config, corpus, report))
     except Exception as error:
         return Failed(reason=f"{described(error)} ({place(error)})", traceback=traceback.format_exc())
 

@@ -1,19 +1,14 @@
 """The order in which a launch hands out its tasks."""
 
-from pathlib import Path
-
-from mta_lab.data import Corpus
 from mta_lab.sweep import Cell
 from mta_lab.worker.tasks import Task, next_task
 from tests.config.helpers import config
-
-CORPUS = Corpus(directory=Path(), name="text", content_hash="0", vocabulary=512, end_of_text=0, domains=())
 
 
 def order(rows: str, seeds: int, seconds: dict[str, float]) -> list[str]:
     """The labels of all cells in the order they would start."""
     cells = [Cell(row=row, seed=seed, config=config()) for seed in range(seeds) for row in rows.split()]
-    pending = [Task(cell=cell, corpus=CORPUS, fingerprint=cell.label) for cell in cells]
+    pending = [Task(cell=cell, content_hash="0", fingerprint=cell.label) for cell in cells]
     labels = []
     while pending:
         task = next_task(pending, seconds)
