@@ -63,8 +63,6 @@ class ValidationBatches(Dataset[Tensor]):
         starts = window_starts(len(tokens), limit=limit, context=context, evaluate=evaluate)
         self.batches = np.array_split(starts, -(-len(starts) // batch_size))
         self.tokens, self.context = tokens, context
-        self.scored = len(starts) * context
-        """tokens that are scored"""
 
     def __len__(self) -> int:
         return len(self.batches)
