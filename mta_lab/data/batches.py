@@ -78,17 +78,16 @@ def window_starts(tokens: int, *, limit: int, context: int, evaluate: Split) -> 
     'valid' are those of its first `limit` tokens, at least one; 'test' are as many at its end. A text in which the two
     would share a token is a UserError.
     """
-    windows = max(1, min(limit, tokens - 1) // context)
-    starts = np.arange(windows) * context
     if evaluate == "valid":
-        return starts
+        return np.arange(max(1, min(limit, tokens - 1) // context)) * context
+    windows = max(1, limit // context)
     needed = 2 * (windows * context + 1)
     if needed > tokens:
         raise UserError(
             f"data.evaluate: 'test' needs held-out text that 'valid' does not read: {needed} tokens for "
             f"training.validation_tokens={limit}, there are {tokens}"
         )
-    return starts + (tokens - 1 - windows * context)
+    return np.arange(windows) * context + (tokens - 1 - windows * context)
 
 
 def _check_length(what: str, tokens: TokenArray, context: int) -> None:

@@ -19,7 +19,6 @@ class PeakMemory:
     """Counts from its creation on."""
 
     def __init__(self) -> None:
-        load_torch()
         gc.collect()
         self._on_gpu = torch.cuda.is_available()
         if self._on_gpu:

@@ -24,7 +24,9 @@ def work(connection: "Connection[Message, Job]", components: Sequence[Path], thr
     torch.set_num_threads(threads)
     load_components(components)
     import mta_lab.training.run  # noqa: F401  imported before the first job is timed
+    from mta_lab.training.memory import load_torch
 
+    load_torch()
     gc.freeze()  # what is imported lives as long as the process: no collection during training looks at it again
     connection.send(Ready())
     while True:
