@@ -24,7 +24,7 @@ class Record:
     config: Mapping[str, Any]
     """the canonical form of its configuration"""
     content_hash: str
-    """of the text it read"""
+    """of the text it read; empty for a synthetic task, which reads none"""
     parameters: int
     quantity: str
     """what its scores are: 'perplexity' or 'error_rate', lower is better"""
@@ -34,6 +34,7 @@ class Record:
     """score by domain at the end of the run"""
     tokens_per_second: float
     seconds: float
+    """wall-clock time of the whole run"""
     losses: Sequence[Sequence[float]]
     """training curve: (step, nats a token)"""
     validations: Sequence[Sequence[float]]
@@ -43,7 +44,15 @@ class Record:
     provenance: Mapping[str, Any]
     """when, where and with what it was measured"""
     implementations: Mapping[str, str] = field(default_factory=dict)
-    """what computed the attention: name -> why; empty in records of earlier versions"""
+    """what computed the attention: name -> why; empty in records of earlier versions, as what follows"""
+    scored: Mapping[str, int] = field(default_factory=dict)
+    """what each domain's score is over: tokens for a perplexity, sequences for an error rate"""
+    training_seconds: float | None = None
+    """time of the optimizer steps alone"""
+    peak_memory: int | None = None
+    """bytes that the run held at most beyond what its process held before; None where the system does not tell"""
+    flops_per_token: float | None = None
+    """floating-point operations of a training step over the tokens it reads, as its implementation computes them"""
 
     @property
     def implementation(self) -> str:

@@ -25,9 +25,9 @@ P = ParamSpec("P")
 
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",  # opens on the training runs, not on traces
-    "mlflow.experiment.primaryMetric.name": "val/perplexity",
     "mlflow.experiment.primaryMetric.greaterIsBetter": "false",
 }
+COST = ("tokens_per_second", "seconds", "training_seconds", "peak_memory", "flops_per_token", "parameters")
 
 
 def _tolerant(method: Callable[Concatenate["Tracker", P], None]) -> Callable[Concatenate["Tracker", P], None]:
@@ -67,12 +67,13 @@ class Tracker:
         return self._runs.get(fingerprint, "")
 
     @_tolerant
-    def start(self, name: str, tags: Mapping[str, str]) -> None:
-        """Open the experiment and this launch's parent run."""
+    def start(self, name: str, tags: Mapping[str, str], quantity: str = "perplexity") -> None:
+        """Open the experiment, whose cells are scored by `quantity`, and this launch's parent run."""
         self._client = MlflowClient()
         known = self._client.get_experiment_by_name(self._experiment)
+        experiment_tags = {**EXPERIMENT_TAGS, "mlflow.experiment.primaryMetric.name": f"val/{quantity}"}
         self._experiment_id = (
-            known.experiment_id if known else self._client.create_experiment(self._experiment, tags=EXPERIMENT_TAGS)
+            known.experiment_id if known else self._client.create_experiment(self._experiment, tags=experiment_tags)
         )
         self._parent = self._client.create_run(self._experiment_id, run_name=name, tags=dict(tags)).info.run_id
 
@@ -141,8 +142,10 @@ class Tracker:
 
     def _close(self, record: Record) -> None:
         now = _milliseconds()
-        cost = ("tokens_per_second", "seconds", "parameters")
-        self._pending[record.fingerprint] += [Metric(key, float(getattr(record, key)), now, 0) for key in cost]
+        facts = {key: getattr(record, key) for key in COST}
+        facts |= {f"scored/{domain}": count for domain, count in record.scored.items()}
+        points = [Metric(key, float(value), now, 0) for key, value in facts.items() if value is not None]
+        self._pending[record.fingerprint] += points
         self._flush(record.fingerprint)
         run_id = self._runs[record.fingerprint]
         self._client.set_tag(run_id, "implementation", record.implementation)

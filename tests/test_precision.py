@@ -10,7 +10,7 @@ from mta_lab import precision
 from mta_lab.config import RunConfig, fingerprint
 from mta_lab.precision import WORTH, cache_file, settle
 from mta_lab.sweep import load_sweep
-from mta_lab.training.module import LanguageModule
+from mta_lab.training.language import LanguageModule
 from tests.config.helpers import config
 
 TINY = ("model.width=16", "model.heads=2", "model.vocabulary=300", "model.context=8", "model.feed_forward_multiple=16")

@@ -29,6 +29,10 @@ def record(fingerprint: str = NAME, score: float = 11.25) -> Record:
         run_id="",
         provenance={"machine": "a machine"},
         implementations={"eager": "set by impl: eager", "sdpa": "no operation on the map"},
+        scored={"wikipedia": 8192, "github": 4096},
+        training_seconds=5.5,
+        peak_memory=1 << 33,
+        flops_per_token=1.5e6,
     )
 
 
@@ -52,14 +56,16 @@ def test_record_names_what_computed_its_attention() -> None:
 
 
 def test_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
-    """It has no implementations; its time still helps to estimate a sweep."""
+    """It has no implementations and little of its cost; its time still helps to estimate a sweep."""
     Records(tmp_path).finish(record())
     path = tmp_path / "cells" / f"{NAME}.json"
     fields = json.loads(path.read_text())
-    del fields["implementations"]
+    for name in ("implementations", "scored", "training_seconds", "peak_memory", "flops_per_token"):
+        del fields[name]
     path.write_text(json.dumps(fields))
     (found,) = Records(tmp_path).all_finished()
-    assert (found.score, found.implementation) == (11.25, "")
+    assert (found.score, found.implementation, found.seconds) == (11.25, "", 6.7)
+    assert (found.scored, found.training_seconds, found.peak_memory, found.flops_per_token) == ({}, None, None, None)
 
 
 def test_failure_comes_back_and_finishing_forgets_it(tmp_path: Path) -> None:

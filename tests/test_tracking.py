@@ -41,6 +41,10 @@ def finished(fingerprint: str) -> Record:
         run_id="",
         provenance={},
         implementations={"eager": "set by impl: eager", "sdpa": "no operation on the map"},
+        scored={"book": 8192, "c4": 4096},
+        training_seconds=3.5,
+        peak_memory=123 if fingerprint == "a" else None,
+        flops_per_token=1.5e6,
     )
 
 
@@ -126,7 +130,15 @@ def test_curves_have_a_point_at_each_step_reported(launch: "tuple[MlflowClient, 
     assert curve("val/perplexity/book") == [(10, 20.0), (20, 10.0)]
     assert curve("val/perplexity") == [(10, 21.0), (20, 11.0)]
     assert curve("train/loss", "b") == [(5, 7.0)]
-    assert run_of(launch, "a").data.metrics.items() >= {"seconds": 4.0, "parameters": 1234.0}.items()
+
+
+def test_a_finished_cell_says_what_it_cost_and_what_its_scores_are_over(launch: "tuple[MlflowClient, Tracker]") -> None:
+    cost = {"seconds": 4.0, "training_seconds": 3.5, "tokens_per_second": 1000.0, "flops_per_token": 1.5e6}
+    expected = {**cost, "parameters": 1234.0, "scored/book": 8192.0, "scored/c4": 4096.0}
+    assert run_of(launch, "a").data.metrics.items() >= {**expected, "peak_memory": 123.0}.items()
+    other = run_of(launch, "d").data.metrics
+    assert other.items() >= expected.items()
+    assert "peak_memory" not in other  # the system did not tell
 
 
 def test_a_finished_cell_says_what_computed_its_attention(launch: "tuple[MlflowClient, Tracker]") -> None:

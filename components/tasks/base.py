@@ -1,9 +1,16 @@
-"""The contract of a task: what a model is trained on and how it is scored."""
+"""The contract of a task: what a model is trained on and how it is scored.
 
+Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
+"""
+
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from components.registry import Component
+import torch
+from torch import Tensor
+
+from components.registry import Component, ComponentError
 
 Quantity = Literal["perplexity", "error_rate"]
 
@@ -14,3 +21,52 @@ class TaskConfig(Component, family="tasks"):
 
     quantity: ClassVar[Quantity]
     """what held-out text or sequences are scored by; lower is better"""
+
+    @abstractmethod
+    def check(self, *, vocabulary: int, context: int) -> None:
+        """Raise ComponentError where a model of that vocabulary and context cannot take the task's tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticTask(TaskConfig):
+    """Base of the tasks whose sequences are made, not read: a question about the tokens before it, and its answer.
+
+    The loss is that of the answer's tokens alone; a sequence is wrong if any of them is not the most likely one, given
+    those before it (teacher forcing).
+    """
+
+    quantity: ClassVar[Quantity] = "error_rate"
+
+    held_out: int = 1000
+    """sequences that the error rate is over, the same for every run of the task (paper, section 4.1)"""
+
+    def __post_init__(self) -> None:
+        if self.held_out < 1:
+            raise ComponentError(f"held_out: got {self.held_out}, allowed: 1 or more")
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> int:
+        """Number of different tokens; they are 0..vocabulary-1."""
+
+    @property
+    @abstractmethod
+    def context(self) -> int:
+        """T, tokens that a model reads of each sequence."""
+
+    @abstractmethod
+    def sequences(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """`count` random sequences [B, T + 1] as int64, and which of their T targets are scored: [B, T] bool.
+
+        Everything random comes from `generator`, on the CPU.
+        """
+
+    @abstractmethod
+    def text(self, tokens: Tensor) -> str:
+        """One sequence [T + 1] as people read it."""
+
+    def check(self, *, vocabulary: int, context: int) -> None:
+        if vocabulary != self.vocabulary:
+            raise ComponentError(f"{self.name} needs model.vocabulary={self.vocabulary}, got {vocabulary}")
+        if context < self.context:
+            raise ComponentError(f"{self.name} needs model.context={self.context} or more, got {context}")

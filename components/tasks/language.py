@@ -2,8 +2,10 @@
 
 from typing import ClassVar
 
-from components.registry import register
+from components.registry import ComponentError, register
 from components.tasks.base import Quantity, TaskConfig
+
+SMALLEST_VOCABULARY = 257  # 256 bytes and the end of text
 
 
 @register("tasks", "language")
@@ -11,3 +13,10 @@ class Language(TaskConfig):
     """Next-token prediction on the text of `data`."""
 
     quantity: ClassVar[Quantity] = "perplexity"
+
+    def check(self, *, vocabulary: int, context: int) -> None:
+        if vocabulary < SMALLEST_VOCABULARY:
+            raise ComponentError(
+                f"language needs model.vocabulary={SMALLEST_VOCABULARY} or more (256 bytes, end of text), "
+                f"got {vocabulary}"
+            )

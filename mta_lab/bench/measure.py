@@ -5,8 +5,6 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 
-import torch
-
 from mta_lab.bench.results import Measure
 
 Work = Callable[[], object]
@@ -43,16 +41,6 @@ def peak_growth(work: Work) -> Measure:
     before = _peak()
     work()
     return Measure(unit="bytes", values=(float(_peak() - before),))
-
-
-def load_torch() -> None:
-    """Let torch start its threads and import what it imports late (the optimizer's parts): no contestant's cost."""
-    layer = torch.nn.Linear(256, 256)
-    optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
-    loss = torch.nn.functional.cross_entropy(layer(torch.randn(256, 256)), torch.zeros(256, dtype=torch.long))
-    torch.autograd.backward(loss)
-    torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
-    optimizer.step()
 
 
 def _peak() -> int:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from components.attention import CoreAttention, CoreConfig, Differential, MultiToken, TalkingHeads
 from components.kernels.choice import IMPLEMENTATIONS, obstacle
 from components.score_ops import HeadMixing, KeyQuery, ScoreOp
-from mta_lab.bench.measure import Work, load_torch, peak_growth, take_turns
+from mta_lab.bench.measure import Work, peak_growth, take_turns
 from mta_lab.bench.process import Laboratory
 from mta_lab.bench.results import Comparison, Contestant, Measure, Say
+from mta_lab.training.memory import load_torch
 
 FORWARD, BOTH, MEMORY = "forward", "forward + backward", "memory"
 DTYPE = torch.float32

@@ -9,7 +9,7 @@ import torch
 
 from components.attention import AttentionConfig
 from components.registry import FAMILIES
-from mta_lab.bench.measure import Work, load_torch, peak_growth, take_turns
+from mta_lab.bench.measure import Work, peak_growth, take_turns
 from mta_lab.bench.process import Laboratory
 from mta_lab.bench.results import Comparison, Contestant, Measure, Say
 from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
@@ -18,6 +18,7 @@ from mta_lab.model import Decoder, build_model, count_parameters, implementation
 from mta_lab.plugins import load_components
 from mta_lab.sweep.ledger import published_value
 from mta_lab.training.loss import token_losses
+from mta_lab.training.memory import load_torch
 
 STEP, MEMORY = "step", "memory"
 BASELINE = "softmax by sdpa"  # the Transformer as torch computes it: what others compare with

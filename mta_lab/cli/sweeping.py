@@ -117,7 +117,7 @@ def finished_table(plan: Plan) -> "Table":
 
 
 def tasks_at_hand(plan: Plan) -> list[Task] | None:
-    """The tasks, if the text they read is prepared; without it, none can be finished."""
+    """The tasks, if the text they read, where they read any, is prepared; without it, none can be finished."""
 
     class AbsentError(Exception):
         """The text of some cell is not there."""

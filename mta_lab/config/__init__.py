@@ -2,7 +2,7 @@
 
 from mta_lab.config.identity import component_code, difference, fingerprint, flatten, plain
 from mta_lab.config.resolve import Layer, command_line, resolve, scale_layer, scales
-from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig, TrainingConfig
+from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig, Split, TrainingConfig
 
 __all__ = [
     "DataConfig",
@@ -10,6 +10,7 @@ __all__ = [
     "ModelConfig",
     "Precision",
     "RunConfig",
+    "Split",
     "TrainingConfig",
     "command_line",
     "component_code",

@@ -43,16 +43,18 @@ def difference(config: RunConfig, base: RunConfig) -> dict[str, Any]:
 _ABSENT = object()
 
 
-ENGINE = 2  # raise it when the decoder, initialisation, batches, training or the C++ kernel change what a run computes
+ENGINE = 3  # raise it when the decoder, initialisation, batches, training or the C++ kernel change what a run computes
 
 
 def fingerprint(config: RunConfig, content_hash: str) -> str:
     """16 hex digits over the configuration, the text it reads and the code of the components it touches.
 
+    A synthetic task reads no text: its content hash is empty, and its settings and code say what its sequences are.
     The scale's name is left out: it is a label. Comments and docstrings do not count as code.
     """
     canonical = plain(config)
-    del canonical["scale"], canonical["data"]  # the content hash says what is read
+    del canonical["scale"]
+    canonical["data"] = {"evaluate": config.data.evaluate}  # the content hash says what is read
     identity = {"config": canonical, "data": content_hash, "code": component_code(config), "engine": ENGINE}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -166,7 +166,7 @@ def _read_together(path: str, name: str) -> list[str]:
     """The sections that a failed check of `name` at `path` may have compared."""
     if path:
         return [path.partition("[")[0]]
-    return ["model", "attention"] if name == "attention" else []
+    return ["model", name] if name in ("attention", "task") else []
 
 
 def _suggestion(key: str, path: str, hints: Mapping[str, Any]) -> str:

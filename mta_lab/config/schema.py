@@ -7,10 +7,11 @@ from typing import Any, Literal
 import torch
 
 from components.attention import AttentionConfig, Softmax
-from components.tasks import Language, TaskConfig
+from components.tasks import Language, SyntheticTask, TaskConfig
 from mta_lab.errors import described, place
 
 Precision = Literal["auto", "fp32", "bf16"]
+Split = Literal["valid", "test"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,18 +25,17 @@ class ModelConfig:
     heads: int
     """M, attention heads; a divisor of the width, with an even head width (rotary pairs)"""
     vocabulary: int
-    """tokens in the vocabulary; the tokenizer is trained to this size"""
+    """tokens in the vocabulary; the tokenizer is trained to this size, a synthetic task says its own"""
     context: int
-    """T, tokens a sequence"""
+    """T, tokens a sequence; the longest that the model can read where a synthetic task says how long they are"""
     rope_theta: float = 100_000.0
     """base of the rotary frequencies"""
     feed_forward_multiple: int = 256
     """the SwiGLU width is 8/3 of the model's, rounded up to a multiple of this"""
 
     def __post_init__(self) -> None:
-        _positive(self, "width", "layers", "heads", "context", "rope_theta", "feed_forward_multiple")
-        if self.vocabulary < 257:
-            raise ValueError(f"vocabulary: got {self.vocabulary}, allowed: at least 257 (256 bytes and end of text)")
+        sizes = ("width", "layers", "heads", "vocabulary", "context")
+        _positive(self, *sizes, "rope_theta", "feed_forward_multiple")
         if self.width % 2:
             raise ValueError(f"width: got {self.width}, allowed: an even number")
         if self.width % self.heads or (self.width // self.heads) % 2:
@@ -45,17 +45,20 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which text to read."""
+    """Which text to read, and on what to score; a synthetic task reads no text."""
 
     corpus: Literal["packages", "stdlib"] = "packages"
     """'packages': real text of seven domains, fetched once; 'stdlib': the Python library on disk, no network"""
     path: str | None = None
     """your own text instead: a directory with DOMAIN.jsonl, DOMAIN.txt or DOMAIN/*.jsonl for each domain"""
+    evaluate: Split = "valid"
+    """what is scored: 'valid', or 'test', as much held-out text (or as many sequences) that 'valid' never reads: for
+    what was chosen by its scores on 'valid'"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """Optimisation and evaluation (paper, section 4.3; AdamW, linear decay to zero)."""
+    """Optimisation and evaluation (paper, section 4.3; AdamW)."""
 
     steps: int
     """optimizer steps"""
@@ -65,10 +68,12 @@ class TrainingConfig:
     """peak learning rate"""
     warmup_steps: int
     """steps of linear warm-up"""
+    schedule: Literal["linear", "constant"] = "linear"
+    """the learning rate after warm-up: 'linear' decay to zero, or 'constant'"""
     validation_tokens: int
-    """tokens of each domain's validation text that are scored"""
+    """tokens of each domain's held-out text that are scored; a synthetic task says its `held_out` sequences"""
     validations: int = 4
-    """how often at most the validation text is scored, at equal intervals and at the end"""
+    """how often at most what is held out is scored, at equal intervals and at the end"""
     weight_decay: float = 0.05
     beta1: float = 0.9
     beta2: float = 0.98
@@ -121,6 +126,15 @@ class RunConfig:
             raise ValueError(f"attention: {error}") from error
         except Exception as error:  # a fault in a component's own code
             raise ValueError(f"attention: {described(error)} ({place(error)})") from error
+        try:
+            self.task.check(vocabulary=self.model.vocabulary, context=self.model.context)
+        except ValueError as error:
+            raise ValueError(f"task: {error}") from error
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether the task reads the text of `data`; a synthetic task makes its sequences."""
+        return not isinstance(self.task, SyntheticTask)
 
     def attention_modules(self) -> list[torch.nn.Module]:
         """The attention of every layer, on the meta device: no memory, but every check of the variant runs."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mta_lab.config import Split
 from mta_lab.errors import UserError
 
 MIXTURE = {
@@ -53,13 +54,14 @@ class TrainingBatches(Dataset[Tensor]):
 
 
 class ValidationBatches(Dataset[Tensor]):
-    """The first `limit` tokens of one domain's validation text, cut into windows that follow each other."""
+    """About `limit` tokens of one domain's held-out text, cut into windows that follow each other."""
 
-    def __init__(self, tokens: TokenArray, *, limit: int, batch_size: int, context: int) -> None:
+    def __init__(
+        self, tokens: TokenArray, *, limit: int, batch_size: int, context: int, evaluate: Split = "valid"
+    ) -> None:
         _check_length("validation", tokens, context)
-        windows = max(1, (min(limit, len(tokens) - 1)) // context)
-        starts = np.arange(windows) * context
-        self.batches = np.array_split(starts, -(-windows // batch_size))
+        starts = window_starts(len(tokens), limit=limit, context=context, evaluate=evaluate)
+        self.batches = np.array_split(starts, -(-len(starts) // batch_size))
         self.tokens, self.context = tokens, context
 
     def __len__(self) -> int:
@@ -68,6 +70,24 @@ class ValidationBatches(Dataset[Tensor]):
     def __getitem__(self, index: int) -> Tensor:
         places = self.batches[index][:, None] + np.arange(self.context + 1)
         return torch.from_numpy(self.tokens[places].astype(np.int64))
+
+
+def window_starts(tokens: int, *, limit: int, context: int, evaluate: Split) -> NDArray[np.integer]:
+    """Where the windows of a domain's held-out text of so many tokens begin.
+
+    'valid' are those of its first `limit` tokens, at least one; 'test' are as many at its end. A text in which the two
+    would share a token is a UserError.
+    """
+    if evaluate == "valid":
+        return np.arange(max(1, min(limit, tokens - 1) // context)) * context
+    windows = max(1, limit // context)
+    needed = 2 * (windows * context + 1)
+    if needed > tokens:
+        raise UserError(
+            f"data.evaluate: 'test' needs held-out text that 'valid' does not read: {needed} tokens for "
+            f"training.validation_tokens={limit}, there are {tokens}"
+        )
+    return np.arange(windows) * context + (tokens - 1 - windows * context)
 
 
 def _check_length(what: str, tokens: TokenArray, context: int) -> None:

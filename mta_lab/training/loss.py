@@ -1,6 +1,6 @@
-"""The loss of next-token prediction, in the precision of a run.
+"""The losses of a model's predictions, in the precision of a run.
 
-Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
+Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T; S scored targets of all B x T.
 """
 
 import torch
@@ -11,9 +11,26 @@ from mta_lab.config import Precision
 from mta_lab.model import Decoder
 
 
-def token_losses(model: Decoder, tokens: Tensor, precision: Precision) -> Tensor:
-    """The loss of each of B x T predictions, in nats, float32 in either precision."""
+def predictions(model: Decoder, tokens: Tensor, precision: Precision) -> Tensor:
+    """The logits [B, T, V] of the next tokens, float32 in either precision."""
     # Autocast here and not by Lightning's precision, which cannot clip gradients for the fused optimizer.
     with torch.autocast(tokens.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = model(tokens[:, :-1])
-    return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten(), reduction="none")
+        logits: Tensor = model(tokens[:, :-1])
+    return logits.float()
+
+
+def token_losses(model: Decoder, tokens: Tensor, precision: Precision) -> Tensor:
+    """The loss of each of B x T predictions, in nats, float32 in either precision."""
+    return F.cross_entropy(
+        predictions(model, tokens, precision).flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
+    )
+
+
+def answer_losses(logits_BTV: Tensor, tokens: Tensor, scored_BT: Tensor) -> Tensor:
+    """The loss of each of the S scored predictions, in nats."""
+    return F.cross_entropy(logits_BTV[scored_BT], tokens[:, 1:][scored_BT], reduction="none")
+
+
+def wrong_sequences(logits_BTV: Tensor, tokens: Tensor, scored_BT: Tensor) -> Tensor:
+    """Whether any scored token of a sequence is not the most likely one, given those before it: [B] bool."""
+    return ((logits_BTV.argmax(-1) != tokens[:, 1:]) & scored_BT).any(-1)

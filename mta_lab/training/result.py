@@ -15,6 +15,8 @@ class Validation:
     """what the scores are"""
     domains: Mapping[str, float]
     """a score for each domain"""
+    scored: Mapping[str, int] = field(default_factory=dict)
+    """what each score is over: tokens for a perplexity, sequences for an error rate"""
 
     @property
     def score(self) -> float:
@@ -49,6 +51,12 @@ class TrainingResult:
     validations: tuple[Validation, ...]
     tokens_per_second: float
     """training tokens a second of optimizer steps; validation and reading batches left out"""
+    training_seconds: float
+    """time of the optimizer steps alone"""
     seconds: float
     """wall-clock time of the whole run"""
+    peak_memory: int | None
+    """bytes that the run held at most beyond what the process held before; None where the system does not tell"""
+    flops_per_token: float
+    """floating-point operations of a training step over the tokens it reads, as its implementation computes them"""
     stopped_early: bool

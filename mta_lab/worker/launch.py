@@ -92,7 +92,7 @@ class _Launch:
         """Train everything pending, inside a parent run of MLflow's that ends with the table as its note."""
         sweep = self.sweep
         tags = {"sweep": sweep.name, "scale": sweep.scale, "commit": commit()}
-        self.tracker.start(f"{sweep.name} {sweep.scale}", tags)
+        self.tracker.start(f"{sweep.name} {sweep.scale}", tags, sweep.rows[0].config.task.quantity)
         try:
             with Interrupt() as interrupt:
                 self._adopt_finished(tasks)
@@ -170,13 +170,17 @@ class _Launch:
         record = Record(
             fingerprint=task.fingerprint,
             config=plain(task.cell.config),
-            content_hash=task.corpus.content_hash,
+            content_hash=task.content_hash,
             parameters=result.parameters,
             quantity=last.quantity,
             score=last.score,
             domains=last.domains,
+            scored=last.scored,
             tokens_per_second=result.tokens_per_second,
             seconds=result.seconds,
+            training_seconds=result.training_seconds,
+            peak_memory=result.peak_memory,
+            flops_per_token=result.flops_per_token,
             losses=[[step, loss] for step, loss in result.losses],
             validations=[[validation.step, validation.score] for validation in result.validations],
             run_id=self.tracker.run_id(task.fingerprint),
@@ -212,7 +216,7 @@ class _Launch:
             "row": task.cell.row,
             "seed": str(task.cell.seed),
             "fingerprint": task.fingerprint,
-            "data": task.corpus.content_hash,
+            "data": task.content_hash,
             "commit": commit(),
             "component_code": component_code(task.cell.config),
         }

@@ -24,7 +24,9 @@ def work(connection: "Connection[Message, Job]", components: Sequence[Path], thr
     torch.set_num_threads(threads)
     load_components(components)
     import mta_lab.training.run  # noqa: F401  imported before the first job is timed
+    from mta_lab.training.memory import load_torch
 
+    load_torch()
     gc.freeze()  # what is imported lives as long as the process: no collection during training looks at it again
     connection.send(Ready())
     while True:
@@ -45,8 +47,9 @@ def _run(job: Job, connection: "Connection[Message, Job]") -> Finished | Failed:
         return False
 
     try:
-        corpus = prepare(job.config.data, job.config.model.vocabulary, job.corpus_root)
-        return Finished(result=train(job.config, corpus, report))
+        config = job.config
+        corpus = prepare(config.data, config.model.vocabulary, job.corpus_root) if config.reads_text else None
+        return Finished(result=train(config, corpus, report))
     except Exception as error:
         return Failed(reason=f"{described(error)} ({place(error)})", traceback=traceback.format_exc())
 

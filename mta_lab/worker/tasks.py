@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
+from mta_lab.data.batches import window_starts
 from mta_lab.errors import UserError
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep
@@ -13,31 +14,42 @@ from mta_lab.sweep import Cell, Sweep
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A cell together with the text it reads and what identifies it."""
+    """A cell together with what identifies it."""
 
     cell: Cell
-    corpus: Corpus
+    content_hash: str
+    """of the text it reads; empty for a synthetic task"""
     fingerprint: str
 
 
 def tasks_of(sweep: Sweep, open_corpus: Callable[[Cell], Corpus]) -> list[Task]:
-    """The sweep's cells with their fingerprints, in the order they should run."""
+    """The sweep's cells with their fingerprints, in the order they should run; `open_corpus` is for those with text."""
     tasks = []
     for cell in sweep.cells():
-        corpus = open_corpus(cell)
-        _check_length(cell, corpus)
-        identity = fingerprint(cell.config, corpus.content_hash)
-        tasks.append(Task(cell=cell, corpus=corpus, fingerprint=identity))
+        content_hash = ""
+        if cell.config.reads_text:
+            corpus = open_corpus(cell)
+            _check_length(cell, corpus)
+            content_hash = corpus.content_hash
+        identity = fingerprint(cell.config, content_hash)
+        tasks.append(Task(cell=cell, content_hash=content_hash, fingerprint=identity))
     return tasks
 
 
 def _check_length(cell: Cell, corpus: Corpus) -> None:
-    """Refuse a context that some domain's text cannot fill, before anything starts."""
+    """Refuse a context or a split that some domain's text cannot fill, before anything starts."""
+    config = cell.config
     shortest = min(corpus.domains, key=lambda domain: min(domain.train_tokens, domain.valid_tokens))
     tokens = min(shortest.train_tokens, shortest.valid_tokens)
-    if tokens <= cell.config.model.context:
-        given = f"model.context: got {cell.config.model.context}"
+    if tokens <= config.model.context:
+        given = f"model.context: got {config.model.context}"
         raise UserError(f"{cell.label}: {given}, allowed: fewer than the {tokens} tokens of domain '{shortest.name}'")
+    shortest = min(corpus.domains, key=lambda domain: domain.valid_tokens)
+    limit, split = config.training.validation_tokens, config.data.evaluate
+    try:
+        window_starts(shortest.valid_tokens, limit=limit, context=config.model.context, evaluate=split)
+    except UserError as error:
+        raise UserError(f"{cell.label}: {error} of domain '{shortest.name}'") from None
 
 
 def next_task(pending: Sequence[Task], seconds: Mapping[str, float]) -> Task:

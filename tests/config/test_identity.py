@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from components import FAMILIES
+from components import FAMILIES, register
+from components.tasks import FindBlock, Language
 from mta_lab.config import Layer, RunConfig, difference, fingerprint, plain, resolve
 from mta_lab.config.identity import modules_of
 from mta_lab.errors import UserError
@@ -20,7 +21,10 @@ from tests.config.helpers import config, registry_restored
 TEXT = "a content hash"
 BASE = config("attention=multi_token", "attention.dropout=0.1", "training.warmup_steps=20")
 UNCOUNTED = ("scale", "data.corpus", "data.path")
-LIKELY = ("bf16", "eager", "exact", "left", "channel", "every 2", "all", [2, 3], 2, 3, 8, 0.25, 100.0, 10, 300)
+LIKELY = (
+    *("bf16", "eager", "exact", "left", "channel", "constant", "test", "every 2", "all"),
+    *([2, 3], 2, 3, 8, 0.25, 100.0, 10, 300),
+)
 
 
 def leaves(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -58,6 +62,18 @@ def replaced(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
     return tree
 
 
+@pytest.fixture(scope="module", autouse=True)
+def another_language() -> Iterator[None]:
+    """A task that differs from `language` in its name alone: no other fits the same model."""
+    with registry_restored():
+
+        @register("tasks", "another_language")
+        class AnotherLanguage(Language):
+            """Language modelling under another name."""
+
+        yield
+
+
 @pytest.fixture(scope="module")
 def base_fingerprint() -> str:
     return fingerprint(BASE, TEXT)
@@ -68,12 +84,28 @@ SETTINGS = [path for path in leaves(plain(BASE)) if ".".join(map(str, path[:2]))
 
 @pytest.mark.parametrize("path", SETTINGS, ids=lambda path: ".".join(map(str, path)))
 def test_every_single_setting_changes_the_fingerprint(path: tuple[Any, ...], base_fingerprint: str) -> None:
-    family = {"init": "kernel_init", "task": "tasks"}.get(str(path[-2])) if path[-1] == "name" else None
+    family = {"init": "kernel_init"}.get(str(path[-2])) if path[-1] == "name" else None
     if family and len(FAMILIES[family].names()) == 1:
         pytest.skip(f"there is one of {family}")
     other = next(variations(path), None)
     assert other, f"no other value of {path} is valid: add one to LIKELY"
     assert fingerprint(other, TEXT) != base_fingerprint
+
+
+TOY = ("task={name: find_block, blocks: 3}", "model.vocabulary=28", "attention=multi_token")
+
+
+@pytest.mark.parametrize("setting", ["letters=4", "blocks=2", "question=3", "answer=last", "held_out=99"])
+def test_every_setting_of_a_task_changes_the_fingerprint(setting: str) -> None:
+    assert {field.name for field in dataclasses.fields(FindBlock)} == {"letters", "blocks", "question", "answer"} | {
+        "held_out"
+    }
+    assert fingerprint(config(*TOY, f"task.{setting}"), "") != fingerprint(config(*TOY), "")
+
+
+def test_code_of_a_task_counts_where_it_is_learned() -> None:
+    assert {"components.tasks.find_block", "components.tasks.base"} <= modules_of(config(*TOY))
+    assert "components.tasks.find_block" not in modules_of(BASE)
 
 
 def test_equal_configurations_have_one_fingerprint() -> None:

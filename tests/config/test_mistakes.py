@@ -15,6 +15,7 @@ def mistake(*settings: str) -> str:
 
 
 OPS = "attention={name: multi_token, pre_softmax: [%s]}"
+TOY = "task={name: find_block, %s}"
 MISTAKES = {
     "unknown leaf": ("model.headz=3", "model.headz", "did you mean 'model.heads'?", "width, layers, heads"),
     "unknown section": ("modell.heads=3", "modell", "did you mean 'model'?"),
@@ -30,7 +31,15 @@ MISTAKES = {
     "heads that do not divide": ("model.heads=5", "model.heads", "5", "[1, 2, 4, 8, 16, 32]"),
     "odd head width": ("model.heads=64", "model.heads", "64", "[1, 2, 4, 8, 16, 32]"),
     "no heads": ("model.heads=0", "model.heads", "0", "1 or more"),
-    "vocabulary below the bytes": ("model.vocabulary=100", "model.vocabulary", "100", "at least 257"),
+    "vocabulary below the bytes": ("model.vocabulary=100", "task", "model.vocabulary=257 or more", "got 100"),
+    "no vocabulary": ("model.vocabulary=0", "model.vocabulary", "0", "1 or more"),
+    "unknown task": ("task=find_blok", "task", "'find_blok'", "did you mean 'find_block'?"),
+    "vocabulary of another task": ("task=find_block", "task: find_block needs model.vocabulary=28, got 512"),
+    "context below the task's": (TOY % "blocks: 20", "task: find_block needs model.context=126 or more, got 32"),
+    "question longer than a block": (TOY % "question: 9", "task.question", "9", "1 to letters (5)"),
+    "one of three answers": (TOY % "answer: middle", "task.answer", "'middle'", "'all' or 'first' or 'last'"),
+    "unknown schedule": ("training.schedule=cosine", "training.schedule", "'cosine'", "'linear' or 'constant'"),
+    "unknown split": ("data.evaluate=train", "data.evaluate", "'train'", "'valid' or 'test'"),
     "negative rate": ("training.learning_rate=-0.1", "training.learning_rate", "-0.1", "more than 0"),
     "no steps": ("training.steps=0", "training.steps", "0", "1 or more"),
     "all steps warm up": ("training.warmup_steps=250", "training.warmup_steps", "250", "fewer than steps (250)"),
@@ -64,7 +73,7 @@ MISTAKES = {
     "tagged YAML": ("model.heads=!!python/object:os.system x", "model.heads", "YAML"),
     "duplicate key": ("model={heads: 2, heads: 4}", "model", "YAML"),
 }
-FIRST = {"odd heads for differential": "model.heads=1"}
+FIRST = {"odd heads for differential": "model.heads=1", "context below the task's": "model.vocabulary=28"}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -119,6 +128,15 @@ def test_scale_cannot_be_relabelled() -> None:
 
 def test_impossible_width_is_blamed_on_who_set_it() -> None:
     assert mistake("model.width=67").startswith("command line: ")
+
+
+def test_model_that_does_not_fit_its_task_is_blamed_on_who_set_either() -> None:
+    toy, small = Layer("row", {"task": {"name": "find_block", "blocks": 3}}), Layer("base", {"model.vocabulary": 28})
+    assert resolve([SIZES, small, toy]).task.name == "find_block"
+    with pytest.raises(UserError, match=r"^row: task: find_block needs"):
+        resolve([SIZES, toy])
+    with pytest.raises(UserError, match=r"^last: task: find_block needs model.vocabulary=28, got 30"):
+        resolve([SIZES, small, toy, Layer("last", {"model.vocabulary": 30})])
 
 
 def test_too_few_steps_are_blamed_on_who_set_them() -> None:

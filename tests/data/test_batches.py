@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mta_lab.config import Split
 from mta_lab.data.batches import MIXTURE, TokenArray, TrainingBatches, ValidationBatches, mixture
 from mta_lab.errors import UserError
 
@@ -19,8 +20,8 @@ def training(domains: dict[str, TokenArray] | None = None, *, seed: int = 5, bat
     return TrainingBatches(given, seed=seed, steps=1000, batch_size=batch_size, context=CONTEXT)
 
 
-def validation(tokens: TokenArray, *, limit: int, batch_size: int = 3) -> list[Tensor]:
-    batches = ValidationBatches(tokens, limit=limit, batch_size=batch_size, context=CONTEXT)
+def validation(tokens: TokenArray, *, limit: int, batch_size: int = 3, evaluate: Split = "valid") -> list[Tensor]:
+    batches = ValidationBatches(tokens, limit=limit, batch_size=batch_size, context=CONTEXT, evaluate=evaluate)
     return [batches[index] for index in range(len(batches))]
 
 
@@ -106,6 +107,22 @@ def test_the_batch_size_changes_nothing_that_is_scored(batch_size: int) -> None:
     batches = validation(ids(200), limit=96, batch_size=batch_size)
     assert all(len(batch) <= batch_size for batch in batches)
     assert torch.equal(torch.cat(batches), torch.cat(validation(ids(200), limit=96, batch_size=1)))
+
+
+@pytest.mark.parametrize("tokens", [82, 83, 90, 100, 1000])
+def test_test_windows_are_as_many_at_the_end_and_share_no_token_with_valid_ones(tokens: int) -> None:
+    valid, test = (torch.cat(validation(ids(tokens), limit=47, evaluate=split)) for split in ("valid", "test"))
+    assert len(valid) == len(test) == 5
+    assert not set(valid.flatten().tolist()) & set(test.flatten().tolist())
+    assert test[-1, -1] == tokens - 1
+    assert torch.equal(test[1:, 0], test[:-1, -1])
+
+
+@pytest.mark.parametrize("tokens", [CONTEXT + 1, 80, 81])
+def test_a_text_too_short_for_both_splits_is_refused_with_what_it_needs(tokens: int) -> None:
+    assert validation(ids(tokens), limit=40)
+    with pytest.raises(UserError, match=f"^data.evaluate: 'test' needs .* 82 tokens for .*=40, there are {tokens}$"):
+        validation(ids(tokens), limit=40, evaluate="test")
 
 
 def test_a_validation_text_of_a_single_window_is_scored_once() -> None:

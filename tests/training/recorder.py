@@ -38,7 +38,8 @@ def recording() -> Iterator[Recording]:
             if seen.model is None:
                 seen.model = module
                 seen.start = {name: value.detach().clone() for name, value in module.named_parameters()}
-            (seen.batches if module.training else seen.validated).append(arguments[0].detach().clone())
+            if module.training or not torch.is_grad_enabled():  # else its operations are counted
+                (seen.batches if module.training else seen.validated).append(arguments[0].detach().clone())
 
     def before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         rates = {group["lr"] for group in optimizer.param_groups}

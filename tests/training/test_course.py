@@ -68,6 +68,13 @@ def test_the_rate_peaks_at_one_and_would_be_zero_after_the_last_step(
     assert rate_factor(steps, config) == 0.0
 
 
+def test_a_constant_rate_stays_at_its_peak_after_warm_up(configure: Configure, corpus: Corpus) -> None:
+    settings = {"training.steps": 8, "training.warmup_steps": 4, "training.learning_rate": 0.01}
+    with recording() as seen:
+        train(configure({**settings, "training.schedule": "constant"}), corpus)
+    assert seen.rates == pytest.approx([0.0025, 0.005, 0.0075, *[0.01] * 5])
+
+
 @pytest.mark.parametrize("validations", [1, 2, 4, 12])
 def test_validations_are_spread_evenly_and_end_with_the_run(
     configure: Configure, corpus: Corpus, validations: int

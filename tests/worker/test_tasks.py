@@ -1,19 +1,21 @@
-"""The order in which a launch hands out its tasks."""
+"""What identifies the tasks of a launch, and the order in which they are handed out."""
 
 from pathlib import Path
 
-from mta_lab.data import Corpus
-from mta_lab.sweep import Cell
-from mta_lab.worker.tasks import Task, next_task
-from tests.config.helpers import config
+import pytest
 
-CORPUS = Corpus(directory=Path(), name="text", content_hash="0", vocabulary=512, end_of_text=0, domains=())
+from mta_lab.config import fingerprint
+from mta_lab.data import Corpus, Domain
+from mta_lab.errors import UserError
+from mta_lab.sweep import Cell, single_run
+from mta_lab.worker.tasks import Task, next_task, tasks_of
+from tests.config.helpers import config
 
 
 def order(rows: str, seeds: int, seconds: dict[str, float]) -> list[str]:
     """The labels of all cells in the order they would start."""
     cells = [Cell(row=row, seed=seed, config=config()) for seed in range(seeds) for row in rows.split()]
-    pending = [Task(cell=cell, corpus=CORPUS, fingerprint=cell.label) for cell in cells]
+    pending = [Task(cell=cell, content_hash="0", fingerprint=cell.label) for cell in cells]
     labels = []
     while pending:
         task = next_task(pending, seconds)
@@ -32,3 +34,45 @@ def test_within_a_seed_the_longest_go_first_and_seeds_stay_in_order() -> None:
 
 def test_what_is_unknown_goes_before_what_is_known() -> None:
     assert order("a b c", 1, {"a": 9.0, "c": 2.0}) == ["b0", "a0", "c0"]
+
+
+def corpus(valid_tokens: int) -> Corpus:
+    sizes = {"documents": 2, "train_bytes": 1, "valid_bytes": 1}
+    domains = (
+        Domain(name="long", proxy="", sources=(), train_tokens=9000, valid_tokens=9000, **sizes),
+        Domain(name="short", proxy="", sources=(), train_tokens=9000, valid_tokens=valid_tokens, **sizes),
+    )
+    name = "text"
+    return Corpus(directory=Path(), name=name, content_hash="abc", vocabulary=512, end_of_text=0, domains=domains)
+
+
+def tasks(text: Corpus | None, *settings: str) -> list[Task]:
+    """The task of one run under SIZES: context 32, 1024 validation tokens."""
+
+    def open_corpus(cell: Cell) -> Corpus:
+        assert text is not None, "text was asked for"
+        return text
+
+    return tasks_of(single_run(config(*settings)), open_corpus)
+
+
+def test_text_identifies_a_cell_that_reads_it() -> None:
+    (task,) = tasks(corpus(2050))
+    assert (task.content_hash, task.fingerprint) == ("abc", fingerprint(config(), "abc"))
+
+
+def test_a_synthetic_task_opens_no_text() -> None:
+    toy = ("task={name: find_block, blocks: 3}", "model.vocabulary=28")
+    (task,) = tasks(None, *toy)
+    assert (task.content_hash, task.fingerprint) == ("", fingerprint(config(*toy), ""))
+
+
+def test_held_out_text_too_short_for_valid_and_test_is_refused_before_anything_starts() -> None:
+    assert len(tasks(corpus(2050), "data.evaluate=test")) == len(tasks(corpus(100))) == 1
+    with pytest.raises(UserError, match=r"^softmax seed 0: data.evaluate: .*there are 2049 of domain 'short'$"):
+        tasks(corpus(2049), "data.evaluate=test")
+
+
+def test_context_that_a_text_cannot_fill_is_refused_before_anything_starts() -> None:
+    with pytest.raises(UserError, match=r"model.context: got 32, allowed: fewer than the 32 tokens of domain 'short'$"):
+        tasks(corpus(32))

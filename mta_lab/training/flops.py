@@ -1,0 +1,54 @@
+"""Floating-point operations of a training step, counted on the model as it runs.
+
+Matrix products and attention, forward and backward, a multiplication and an addition being two. The counts are those
+of what computes the attention: fused and sdpa leave out the keys that no query sees, eager does not.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from mta_lab.config import Precision
+from mta_lab.model import Decoder
+from mta_lab.training.loss import token_losses
+
+
+def flops_per_token(model: Decoder, tokens: Tensor, precision: Precision) -> float:
+    """Operations of a forward and backward pass over `tokens` [B, T + 1], divided by B T.
+
+    The model computes as in evaluation, without dropout, and loses its gradients.
+    """
+    training = model.training
+    model.eval()
+    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
+        token_losses(model, tokens, precision).mean().backward()  # type: ignore[no-untyped-call]
+    model.zero_grad()
+    model.train(training)
+    total: int = counter.get_total_flops()
+    return total / tokens[:, 1:].numel()
+
+
+def _forward(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
+    """Logits and output, for the visible half of the map."""
+    return 2 * _places(query) * (query[-1] + value[-1])
+
+
+def _backward(
+    gradient: Sequence[int], query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any
+) -> int:
+    """Logits once more, and the gradients of queries, keys, values and weights."""
+    return 2 * _places(query) * (3 * query[-1] + 2 * value[-1])
+
+
+def _places(query: Sequence[int]) -> int:
+    batch, heads, tokens, _ = query
+    return batch * heads * tokens * (tokens + 1) // 2
+
+
+CPU_ATTENTION: dict[Any, Any] = {  # torch counts its attention on GPUs, not on CPUs
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _forward,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _backward,
+}

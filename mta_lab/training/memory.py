@@ -1,0 +1,70 @@
+"""Peak memory of a run: on a GPU what torch allocated, else resident memory as Linux counts it.
+
+A worker trains run after run, so what counts is the growth over what the process held at a run's start, once freed
+memory is given back to the system; the system's own high-water mark is reset there.
+"""
+
+import ctypes
+import gc
+import re
+from pathlib import Path
+
+import torch
+
+CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+RESET_PEAK = "5"  # proc_pid_clear_refs(5): set the peak of resident memory to its present value
+
+
+class PeakMemory:
+    """Counts from its creation on."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self._on_gpu = torch.cuda.is_available()
+        if self._on_gpu:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            self._before: int | None = torch.cuda.memory_allocated()
+            return
+        _give_back()
+        self._before = _status("VmRSS") if _reset_peak() else None
+
+    def bytes(self) -> int | None:
+        """The highest growth since; None where it cannot be told."""
+        peak = torch.cuda.max_memory_allocated() if self._on_gpu else _status("VmHWM")
+        return None if self._before is None or peak is None else max(0, peak - self._before)
+
+
+def load_torch() -> None:
+    """Let torch start its threads and import what it imports late (the optimizer's parts): no run's cost."""
+    layer = torch.nn.Linear(256, 256)
+    optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
+    loss = torch.nn.functional.cross_entropy(layer(torch.randn(256, 256)), torch.zeros(256, dtype=torch.long))
+    torch.autograd.backward(loss)
+    torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
+    optimizer.step()
+
+
+def _give_back() -> None:
+    """Return freed memory to the system, where the C library can (glibc)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
+
+
+def _reset_peak() -> bool:
+    """Reset the peak of resident memory; whether the system lets us."""
+    try:
+        CLEAR_REFS.write_text(RESET_PEAK)
+    except OSError:
+        return False
+    return True
+
+
+def _status(key: str) -> int | None:
+    """A size from the process' status, in bytes; None where the system has none."""
+    try:
+        found = re.search(rf"^{key}:\s+(\d+) kB$", STATUS.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None

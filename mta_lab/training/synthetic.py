@@ -1,0 +1,84 @@
+"""Synthetic tasks, scored by error rate: what a run does, and the sequences it is given.
+
+Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
+"""
+
+from collections.abc import Mapping
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from components.tasks import SyntheticTask
+from mta_lab.config import RunConfig
+from mta_lab.training.loss import answer_losses, predictions, wrong_sequences
+from mta_lab.training.module import DecoderModule
+from mta_lab.training.seeds import derive
+
+Batch = tuple[Tensor, Tensor]
+"""tokens [B, T + 1] and which of their T targets are scored"""
+
+
+class SyntheticModule(DecoderModule):
+    """The loss of the answers' tokens counts, and an answer is right or wrong as a whole."""
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Mean loss of the batch, in nats a scored token."""
+        tokens, scored = batch
+        return answer_losses(predictions(self.model, tokens, self.config.precision), tokens, scored).mean()
+
+    def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
+        """Add which of the batch's sequences are wrong."""
+        tokens, scored = batch
+        logits = predictions(self.model, tokens, self.config.precision)
+        if not logits.isfinite().all():
+            raise FloatingPointError(f"the validation logits are not finite at step {self.global_step}")
+        self.add(dataloader_idx, wrong_sequences(logits, tokens, scored))
+
+    def scores(self, means: Mapping[str, float]) -> Mapping[str, float]:
+        """The means are error rates."""
+        return means
+
+
+class SequencesModule(lightning.LightningDataModule):
+    """A task's sequences as batches: training by (seed, step), the held-out ones the same for every run of the task."""
+
+    def __init__(self, config: RunConfig, task: SyntheticTask) -> None:
+        super().__init__()
+        self.run = config
+        self.sequences = task
+        self.domains = (task.name,)
+        self.context = task.context
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """One pass is the whole run; item k is the batch of step k."""
+        training = self.run.training
+        seed = derive(self.run.seed, "batches", self.run.stream)
+        batches = SequenceBatches(self.sequences, seed=seed, steps=training.steps, batch_size=training.batch_size)
+        return DataLoader(batches, batch_size=None, shuffle=False)
+
+    def val_dataloader(self) -> list[DataLoader[tuple[Tensor, ...]]]:
+        """One loader, as a task is one domain."""
+        tokens, scored = held_out(self.sequences, self.run.data.evaluate)
+        return [DataLoader(TensorDataset(tokens, scored), batch_size=self.run.training.batch_size)]
+
+
+class SequenceBatches(Dataset[Batch]):
+    """Item k is the batch of step k, and any step can be made without those before it."""
+
+    def __init__(self, task: SyntheticTask, *, seed: int, steps: int, batch_size: int) -> None:
+        self.task, self.seed, self.steps, self.batch_size = task, seed, steps, batch_size
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        (mixed,) = np.random.SeedSequence((self.seed, step)).generate_state(1).tolist()
+        return self.task.sequences(self.batch_size, torch.Generator().manual_seed(mixed))
+
+
+def held_out(task: SyntheticTask, evaluate: str) -> Batch:
+    """The held-out sequences of 'valid' or of 'test': of no run's seed, so the same for all."""
+    return task.sequences(task.held_out, torch.Generator().manual_seed(derive(0, f"held out: {evaluate}")))
