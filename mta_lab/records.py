@@ -44,6 +44,14 @@ class Record:
     """when, where and with what it was measured"""
     implementations: Mapping[str, str] = field(default_factory=dict)
     """what computed the attention: name -> why; empty in records of earlier versions"""
+    scored: Mapping[str, int] = field(default_factory=dict)
+    """tokens or sequences that a score is over, by domain"""
+    training_seconds: float = 0.0
+    """wall-clock time of the optimizer steps alone; 0 where unknown"""
+    peak_memory: int = 0
+    """largest memory of the run in bytes; 0 where unknown"""
+    flops_per_token: float = 0.0
+    """floating-point operations of training a token; 0 where unknown"""
 
     @property
     def implementation(self) -> str:

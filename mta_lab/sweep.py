@@ -25,12 +25,14 @@ class Row:
 
     name: str
     config: RunConfig
+    baseline: str
+    """the row that this row's delta is against; a baseline names itself"""
     difference: Mapping[str, Any]
     """flattened settings that the baseline lacks or sets otherwise"""
-    published: float | None
-    """perplexity in the paper, if the paper has this row"""
-    reference: str
-    """where the paper printed it, like `table5.11`, or an empty string"""
+    published: Mapping[str, Any]
+    """what the paper printed for this row, by quantity; empty where the paper has no such row"""
+    references: tuple[str, ...]
+    """where the paper printed it, like `table5.11`"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,8 @@ class Sweep:
     title: str
     about: str
     scale: str
+    quantity: str
+    """what its scores are: 'perplexity' or 'error_rate'"""
     baseline: str
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
@@ -122,14 +126,16 @@ def load_sweep(
         title=str(file.get("title", Path(name).stem)),
         about=str(file.get("about", "")).strip(),
         scale=scale,
+        quantity=configs[baseline].task.quantity,
         baseline=baseline,
         rows=tuple(
             Row(
                 name=row,
                 config=config,
+                baseline=baseline,
                 difference=difference(config, configs[baseline]),
-                published=published_value(published[row], "perplexity", f"{source}: rows.{row}"),
-                reference=published[row],
+                published=_published(published[row], f"{source}: rows.{row}"),
+                references=(published[row],) if published[row] else (),
             )
             for row, config in configs.items()
         ),
@@ -139,12 +145,14 @@ def load_sweep(
 
 def single_run(config: RunConfig) -> Sweep:
     """One run as a sweep of one row under one seed."""
-    row = Row(name=config.attention.name, config=config, difference={}, published=None, reference="")
+    name = config.attention.name
+    row = Row(name=name, config=config, baseline=name, difference={}, published={}, references=())
     return Sweep(
         name="train",
         title="One run",
         about="",
         scale=config.scale,
+        quantity=config.task.quantity,
         baseline=row.name,
         rows=(row,),
         seeds=(config.seed,),
@@ -167,6 +175,14 @@ def published_value(reference: str, quantity: str, where: str) -> float | None:
             f"{where}: published: '{reference}' has no {quantity} in the paper ledger{nearest(reference, known)}"
         )
     return float(value)
+
+
+def _published(reference: str, where: str) -> Mapping[str, Any]:
+    """All that the ledger holds of a row with a perplexity."""
+    if published_value(reference, "perplexity", where) is None:
+        return {}
+    table, _, row = reference.partition(".")
+    return {str(key): value for key, value in _ledger()[table].items()}[row]  # type: ignore[no-any-return]
 
 
 @cache

@@ -47,12 +47,12 @@ def test_published_values_are_the_ledgers(name: str) -> None:
     written = {str(row): (values or {}).get("published") for row, values in raw(name)["rows"].items()}
     for row in load_sweep(name, scale="nano").rows:
         if written[row.name] is None:
-            assert (row.published, row.reference) == (None, "")
+            assert (row.published, row.references) == ({}, ())
             continue
         table, _, key = written[row.name].partition(".")
         printed = {str(key): values for key, values in LEDGER_TABLES[table].items()}
-        assert row.published == printed[key]["perplexity"]
-        assert row.reference == written[row.name]
+        assert row.published == printed[key]
+        assert row.references == (written[row.name],)
 
 
 @pytest.mark.parametrize("name", SWEEPS)
