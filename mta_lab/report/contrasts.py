@@ -1,5 +1,6 @@
 """A row against its baseline, and how many seeds it would take to tell."""
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,5 +27,5 @@ class Contrast:
 
 
 def seeds_needed(power: Callable[[int], float]) -> int:
-    """The smallest number of seeds (2 or more) with enough `power`, or MOST_SEEDS + 1."""
-    return next((seeds for seeds in range(2, MOST_SEEDS + 1) if power(seeds) >= POWER), MOST_SEEDS + 1)
+    """The smallest number of seeds (2 or more) with enough `power`, which grows with them; or MOST_SEEDS + 1."""
+    return 2 + bisect_left(range(2, MOST_SEEDS + 1), POWER, key=power)

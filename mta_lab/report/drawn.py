@@ -26,9 +26,9 @@ def _table(section: Section) -> RichTable:
         title=Text(section.title), title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False
     )
     drawn.add_column(section.header[0], vertical="bottom")
-    for index, name in enumerate(section.header[1:], start=1):  # names and headers may wrap, numbers do not
-        width = max(len(line.cells[index]) for line in section.lines)
-        drawn.add_column(Text(name), justify="right", vertical="bottom", min_width=width)
+    for index, name in enumerate(section.header[1:], start=1):  # headers and names may wrap, numbers do not
+        width = max(map(len, [*name.split(), *(line.cells[index] for line in section.lines)]))
+        drawn.add_column(Text(name), justify="right", vertical="bottom", width=width)
     for line in section.lines:
         drawn.add_row(*map(Text, line.cells), style=STYLES[line.tone])  # Text: brackets in a name are no markup
     return drawn

@@ -17,7 +17,7 @@ UNITS: dict[str, Unit] = {"perplexity": "relative", "error_rate": "points"}
 def sections(table: Table) -> tuple[Section, ...]:
     """Scores and cost always; what the paper printed of cost and domains where it did."""
     found = [scores(table), cost(table)]
-    if any(row.published.ratios.keys() - {"parameters"} for row in table.rows):
+    if any(row.published.ratios for row in table.rows):
         found.append(printed_cost(table))
     if len(table.rows) == 1 or any(row.published.domains for row in table.rows):
         found += domains(table)
@@ -143,8 +143,10 @@ def printed_cost(table: Table) -> Section:
 
 
 def _ratio_of(name: str) -> Callable[[Measured | Published], str]:
+    digits = 5 if name == "parameters" else 3  # the paper's variants add 0.003 %
+
     def cell(half: Measured | Published) -> str:
-        return or_dash(half.ratios.get(name), lambda ratio: f"{ratio:.3f}x")
+        return or_dash(half.ratios.get(name), lambda ratio: f"{ratio:.{digits}f}x")
 
     return cell
 
