@@ -125,7 +125,7 @@ def _p_value(delta: float, degrees: float, bounds: Callable[[float], tuple[float
 
 def _seeds_needed(delta: float, baseline: float, answers: float, degrees: float, level: float) -> int | None:
     """Seeds with which the difference would be seen; a seed is worth `answers` answers and `degrees` of freedom."""
-    if delta == 0:
+    if abs(delta) in (0, 1):  # nothing to see, or nothing that varies
         return None
 
     def power(seeds: int) -> float:

@@ -27,15 +27,15 @@ def sections(table: Table) -> tuple[Section, ...]:
 def scores(table: Table) -> Section:
     """Each seed's score, the mean, the delta and whether it is resolved, beside the paper's."""
     quantity = table.sweep.quantity
-    unit = "delta, points [95 %]" if quantity == "error_rate" else "delta [95 %]"
     columns: list[Column] = [
         OurColumn(f"{NAMES[quantity]}, by seed", seed_cells),
         OurColumn("mean [95 %]" if quantity == "error_rate" else "mean", _mean),
-        OurColumn(unit, _delta),
-        OurColumn("verdict (seeds needed)", verdict),
     ]
     if len(table.baselines) > 1:
-        columns.insert(2, OurColumn("against", lambda row: "-" if row.role == "baseline" else row.baseline))
+        columns.append(OurColumn("against", lambda row: "-" if row.role == "baseline" else row.baseline))
+    if len(table.rows) > 1:
+        columns.append(OurColumn("delta, points [95 %]" if quantity == "error_rate" else "delta [95 %]", _delta))
+        columns.append(OurColumn("verdict (seeds needed)", verdict))
     if any(row.published.scored for row in table.rows):
         columns.append(PaperColumn(NAMES[quantity], lambda paper: _printed(paper, quantity)))
         columns.append(PaperColumn("delta", lambda paper: or_dash(paper.delta, lambda d: numbers.delta(d, paper.unit))))
