@@ -6,6 +6,7 @@ These files are the truth about what is finished; Optuna and MLflow hold copies.
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,6 +72,10 @@ class Failure:
     traceback: str
 
 
+class OtherVersionError(UserError):
+    """A file with other fields than this version's."""
+
+
 class Records:
     """The records below one directory."""
 
@@ -95,8 +100,11 @@ class Records:
         write_whole(self._path("failed", failure.fingerprint), json.dumps(asdict(failure), indent=1))
 
     def all_finished(self) -> list[Record]:
-        """Every finished cell of every sweep."""
-        found = (self.finished(path.stem) for path in sorted((self.directory / "cells").glob("*.json")))
+        """Every finished cell of every sweep, those that another version wrote left out."""
+        found = []
+        for path in sorted((self.directory / "cells").glob("*.json")):
+            with suppress(OtherVersionError):
+                found.append(self.finished(path.stem))
         return [record for record in found if record]
 
     def _path(self, kind: str, fingerprint: str) -> Path:
@@ -111,7 +119,8 @@ class Records:
         except NotADirectoryError:
             raise UserError(f"{self.directory}: is not a directory; move it away or start elsewhere") from None
         except (OSError, ValueError, TypeError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); delete it to run the cell again") from None
+            failure = OtherVersionError if isinstance(error, TypeError) else UserError
+            raise failure(f"{path}: cannot be read ({error}); delete it to run the cell again") from None
 
 
 def write_whole(path: Path, text: str) -> None:

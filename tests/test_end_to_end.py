@@ -162,7 +162,7 @@ def test_the_table_shows_what_the_report_holds(story: Story) -> None:
     document = json.loads(story.report.output)
     assert [row["row"] for row in document["rows"]] == list(ROWS)
     for row in document["rows"]:
-        line = next(line for line in story.repeated.output.splitlines() if line.split()[:1] == [row["row"]])
+        line = " ".join(line for line in story.repeated.output.splitlines() if line.split()[:1] == [row["row"]])
         assert len(row["scores"]) == 2
         assert all(f"{value:.2f}" in line for value in row["scores"].values())
         assert f"{row['mean']:.2f}" in line

@@ -66,11 +66,11 @@ def check_learning_rates(plan: Plan, workers: int | None, components: Sequence[P
 
     table = finished_table(plan)
     compared = [row.name for row in plan.sweep.rows if row.baseline == plan.sweep.baseline != row.name]
-    alike = [row for row in table.rows if row.name in compared and row.mean is not None]
+    means = {row.name: row.measured.mean for row in table.rows}
+    alike = {name: mean for name in compared if (mean := means[name]) is not None}
     if not alike:
         raise UserError(f"--check-lr: no finished row to check; run `mta-lab sweep {plan.given}` first")
-    best = sorted(alike, key=lambda row: row.mean or 0.0)[:BEST_ROWS]
-    names = [row.name for row in best]
+    names = sorted(alike, key=alike.__getitem__)[:BEST_ROWS]
     checked = replace(plan, sweep=over_learning_rates(plan.sweep, names))
     status = run(checked, workers, components)
     for line in verdict(finished_table(checked), [plan.sweep.baseline, *names]):

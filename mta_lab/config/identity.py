@@ -71,8 +71,7 @@ def modules_of(config: RunConfig) -> set[str]:
     So do the functions and modules that these import from their own package or from `components`, and so on; the
     registry decides no result.
     """
-    classes: set[type] = {type(part) for part in _components([config.attention, config.task])}
-    classes |= {type(inner) for module in config.attention_modules() for inner in module.modules()}
+    classes = {type(part) for part in _components([config.attention, config.task])} | config.attention_classes()
     modules = {base.__module__ for cls in classes for base in cls.__mro__ if _is_component_code(base.__module__)}
     new = modules
     while new := {name for module in new for name in _imported_by(module)} - modules:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -121,7 +122,7 @@ class RunConfig:
         if self.seed < 0:
             raise ValueError(f"seed: got {self.seed}, allowed: 0 or more")
         try:
-            self.attention_modules()
+            self.attention_classes()
         except ValueError as error:
             raise ValueError(f"attention: {error}") from error
         except Exception as error:  # a fault in a component's own code
@@ -136,14 +137,18 @@ class RunConfig:
         """Whether the task reads the text of `data`; a synthetic task makes its sequences."""
         return not isinstance(self.task, SyntheticTask)
 
-    def attention_modules(self) -> list[torch.nn.Module]:
-        """The attention of every layer, on the meta device: no memory, but every check of the variant runs."""
-        model = self.model
-        with torch.device("meta"):
-            return [
-                self.attention.build(width=model.width, heads=model.heads, layer=layer, layers=model.layers)
-                for layer in range(1, model.layers + 1)
-            ]
+    def attention_classes(self) -> frozenset[type]:
+        """The classes of all modules in the attention of every layer; every check of the variant runs."""
+        return _attention_classes(self.attention, self.model.width, self.model.heads, self.model.layers)
+
+
+@cache  # the cells of a row differ in the seed alone
+def _attention_classes(attention: AttentionConfig, width: int, heads: int, layers: int) -> frozenset[type]:
+    with torch.device("meta"):  # takes no memory
+        found = [
+            attention.build(width=width, heads=heads, layer=layer, layers=layers) for layer in range(1, layers + 1)
+        ]
+    return frozenset(type(inner) for module in found for inner in module.modules())
 
 
 def _positive(config: Any, *names: str) -> None:

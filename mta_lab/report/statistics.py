@@ -1,69 +1,72 @@
-"""Paired comparisons in randomised blocks: log(perplexity) ~ row + seed."""
+"""All rows of a table against their baselines, and the verdict over all of them."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 
-LEVEL = 0.05
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contrast:
-    """A row against the baseline, as relative changes of perplexity (-0.02 is 2 % lower)."""
-
-    delta: float
-    low: float
-    high: float
-    """95 % interval of this one contrast"""
-    p: float
-    """Holm-adjusted over the table's rows"""
-
-    @property
-    def resolved(self) -> bool:
-        """Whether the difference stands out of the noise at the 5 % level, all rows considered."""
-        return self.p < LEVEL
+from mta_lab.report.blocks import Noise, Scores, compare_paired, compare_unpaired
+from mta_lab.report.contrasts import LEVEL, Contrast
+from mta_lab.report.proportions import Rates, compare_rates
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All rows against the baseline, with the noise they share."""
+    """The rows' differences, each against its own baseline."""
 
     contrasts: Mapping[str, Contrast]
-    noise: float
-    """standard deviation of one run around row and seed effects, relative"""
-    degrees: int
-    """residual degrees of freedom: (rows - 1) (seeds - 1) where no cell is missing"""
+    p_holm: Mapping[str, float]
+    """Holm-adjusted over all rows that the table plans to compare, whether they have results yet or not"""
+    planned: int
+    """how many those are"""
+    noise: Mapping[str, Noise]
+    """by baseline; empty for error rates, whose rows differ in noise"""
 
 
-def compare(scores: Mapping[str, Mapping[int, float]], baseline: str) -> Comparison | None:
-    """Compare rows over seeds: `scores[row][seed]`. None where too few cells exist to tell noise from effect.
+def compare(
+    scores: Scores, baselines: Mapping[str, str], unshared: Collection[str], sequences: Mapping[str, int] | None
+) -> Comparison:
+    """Compare each row of `baselines` (row -> its baseline) over seeds.
 
-    Ordinary least squares with a term for each row and each seed; the residual of all rows is pooled.
+    `unshared` are the rows on a random stream of their own. `sequences`, by row, is what an error rate is over; without
+    it, the scores are perplexities.
     """
-    rows = [baseline, *(row for row in scores if row != baseline and scores[row])]
-    cells = [(row, seed, value) for row in rows for seed, value in scores.get(row, {}).items()]
-    seeds = sorted({seed for _, seed, _ in cells})
-    if not scores.get(baseline) or len(rows) < 2 or len(seeds) < 2:
-        return None
-    design = np.array(
-        [
-            [1.0, *(row == other for other in rows[1:]), *(seed == other for other in seeds[1:])]
-            for row, seed, _ in cells
-        ]
+    compared = [row for row, baseline in baselines.items() if row != baseline]
+    level = LEVEL / max(len(compared), 1)
+    contrasts: dict[str, Contrast] = {}
+    noise: dict[str, Noise] = {}
+    for baseline in dict.fromkeys(baselines.values()):
+        group = [row for row in compared if baselines[row] == baseline]
+        if sequences is not None:
+            found = {row: _compare_rates(row, baseline, scores, sequences, level) for row in group}
+            contrasts |= {row: contrast for row, contrast in found.items() if contrast}
+            continue
+        paired = {row: scores.get(row, {}) for row in [baseline, *group] if row not in unshared or row == baseline}
+        among, residual = compare_paired(paired, baseline, level)
+        contrasts |= among
+        if residual:
+            noise[baseline] = residual
+        for row in group:
+            alone = row in unshared and compare_unpaired(scores.get(row, {}), scores.get(baseline, {}))
+            if alone:
+                contrasts[row] = alone
+    in_order = {row: contrasts[row] for row in compared if row in contrasts}
+    return Comparison(contrasts=in_order, p_holm=_holm(in_order, compared), planned=len(compared), noise=noise)
+
+
+def _compare_rates(
+    row: str, baseline: str, scores: Scores, sequences: Mapping[str, int], level: float
+) -> Contrast | None:
+    ours, theirs = (
+        Rates(rates=list(scores.get(name, {}).values()), sequences=sequences.get(name, 0)) for name in (row, baseline)
     )
-    if np.linalg.matrix_rank(design) < design.shape[1] or len(cells) <= design.shape[1]:
-        return None
-    fit = OLS(np.log([value for *_, value in cells]), design).fit()
-    effects = slice(1, len(rows))
-    adjusted = multipletests(np.nan_to_num(fit.pvalues[effects], nan=1.0), method="holm")[1]
-    contrasts = {
-        row: Contrast(delta=math.expm1(effect), low=math.expm1(low), high=math.expm1(high), p=float(p))
-        for row, effect, (low, high), p in zip(
-            rows[1:], fit.params[effects], fit.conf_int(LEVEL)[effects], adjusted, strict=True
-        )
-    }
-    return Comparison(contrasts=contrasts, noise=math.expm1(math.sqrt(fit.mse_resid)), degrees=round(fit.df_resid))
+    return compare_rates(ours, theirs, level) if ours.rates and theirs.rates else None
+
+
+def _holm(contrasts: Mapping[str, Contrast], planned: Sequence[str]) -> dict[str, float]:
+    """Adjusted p-values; a planned row without results counts as p = 1: an early table is no laxer than a full one."""
+    if not planned:
+        return {}
+    raw = [contrasts[row].p if row in contrasts else 1.0 for row in planned]
+    adjusted = multipletests(raw, method="holm")[1]
+    return {row: float(p) for row, p in zip(planned, adjusted, strict=True) if row in contrasts}

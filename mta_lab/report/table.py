@@ -1,13 +1,21 @@
 """The table of a sweep as data: what was measured, what the paper printed, and how sure the differences are."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from mta_lab.model import count_parameters
 from mta_lab.records import Failure, Record, Records
-from mta_lab.report.statistics import Comparison, Contrast, compare
+from mta_lab.report.agreement import Agreement, agreement_of
+from mta_lab.report.cost import cost_of, equal_time_delta
+from mta_lab.report.measured import Measured, Role
+from mta_lab.report.proportions import Rates, interval
+from mta_lab.report.published import Published, published_of
+from mta_lab.report.statistics import Comparison, compare
 from mta_lab.sweep import Row, Sweep
+
+Cells = Mapping[str, Mapping[int, Record]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,27 +23,8 @@ class TableRow:
     """One row: measured values from records only, published ones from the ledger only."""
 
     name: str
-    parameters: int
-    scores: Mapping[int, float]
-    """by seed; a seed that is not there has not finished"""
-    failures: Mapping[int, Failure]
-    """by seed, of the cells that failed"""
-    domains: Mapping[str, float]
-    """mean over the finished seeds"""
-    tokens_per_second: float | None
-    implementation: str
-    """what computed the attention, as the records say; empty without them"""
-    contrast: Contrast | None
-    """against the baseline; None for the baseline itself and where there are too few cells"""
-    published: float | None
-    published_delta: float | None
-    """relative to the paper's own baseline"""
-    reference: str
-
-    @property
-    def mean(self) -> float | None:
-        """Mean perplexity over the finished seeds."""
-        return fmean(self.scores.values()) if self.scores else None
+    measured: Measured
+    published: Published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,25 +33,25 @@ class Table:
 
     sweep: Sweep
     rows: tuple[TableRow, ...]
-    comparison: Comparison | None
+    comparison: Comparison
+    agreement: Agreement
     provenance: tuple[str, ...]
     """distinct machines and commits that the results come from"""
 
     @property
     def finished(self) -> int:
         """Cells with a result."""
-        return sum(len(row.scores) for row in self.rows)
+        return sum(len(row.measured.scores) for row in self.rows)
 
     @property
     def failures(self) -> list[Failure]:
         """Cells without a result whose last attempt failed."""
-        return [failure for row in self.rows for failure in row.failures.values()]
+        return [failure for row in self.rows for failure in row.measured.failures.values()]
 
-    def resolved(self, row: TableRow) -> bool:
-        """Whether a row's difference stands out; never while one of its or the baseline's seeds is missing."""
-        baseline = next(other for other in self.rows if other.name == self.sweep.baseline)
-        complete = len(row.scores) == len(baseline.scores) == len(self.sweep.seeds)
-        return complete and row.contrast is not None and row.contrast.resolved
+    @property
+    def baselines(self) -> list[str]:
+        """The rows that others are compared with."""
+        return [row.name for row in self.rows if row.measured.role == "baseline"]
 
 
 def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records) -> Table:
@@ -71,48 +60,84 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
     failed: dict[str, dict[int, Failure]] = {row.name: {} for row in sweep.rows}
     for (row, seed), identity in fingerprints.items():
         if record := records.finished(identity):
-            found[row][seed] = record
+            if math.isfinite(record.score):
+                found[row][seed] = record
+            else:
+                failed[row][seed] = _diverged(record, f"{row} seed {seed}")
         elif failure := records.failed(identity):
             failed[row][seed] = failure
-    values = {row: {seed: record.score for seed, record in cells.items()} for row, cells in found.items()}
-    comparison = compare(values, sweep.baseline)
-    published_base = next(row.published.get(sweep.quantity) for row in sweep.rows if row.name == sweep.baseline)
+    comparison = _compare(sweep, found)
+    rows = tuple(_row(row, sweep, found, failed[row.name], comparison) for row in sweep.rows)
     return Table(
         sweep=sweep,
-        rows=tuple(_row(row, found[row.name], failed[row.name], comparison, published_base) for row in sweep.rows),
+        rows=rows,
         comparison=comparison,
+        agreement=agreement_of(rows),
         provenance=_provenance([record for cells in found.values() for record in cells.values()]),
     )
 
 
-def _row(
-    row: Row,
-    cells: Mapping[int, Record],
-    failures: Mapping[int, Failure],
-    comparison: Comparison | None,
-    published_base: float | None,
-) -> TableRow:
-    published = row.published.get(row.config.task.quantity)
-    delta = published / published_base - 1 if published and published_base else None
-    domains = next(iter(cells.values())).domains if cells else {}
-    return TableRow(
-        name=row.name,
-        parameters=count_parameters(row.config),
-        scores={seed: record.score for seed, record in sorted(cells.items())},
-        failures=failures,
-        domains={name: fmean(record.domains[name] for record in cells.values()) for name in domains},
-        tokens_per_second=fmean(record.tokens_per_second for record in cells.values()) if cells else None,
-        implementation=", ".join(sorted({record.implementation for record in cells.values()} - {""})),
-        contrast=comparison.contrasts.get(row.name) if comparison else None,
-        published=published,
-        published_delta=delta,
-        reference=", ".join(row.references),
+def _diverged(record: Record, label: str) -> Failure:
+    reason = f"diverged: its {record.quantity.replace('_', ' ')} is {record.score}"
+    return Failure(fingerprint=record.fingerprint, label=label, reason=reason, traceback="")
+
+
+def _compare(sweep: Sweep, found: Cells) -> Comparison:
+    configs = {row.name: row.config for row in sweep.rows}
+    return compare(
+        {row: {seed: record.score for seed, record in cells.items()} for row, cells in found.items()},
+        baselines={row.name: row.baseline for row in sweep.rows},
+        unshared={row.name for row in sweep.rows if row.config.stream != configs[row.baseline].stream},
+        sequences={row: _sequences(list(cells.values())) for row, cells in found.items()}
+        if sweep.quantity == "error_rate"
+        else None,
     )
 
 
-def _threads(record: Record) -> str:
-    threads = record.provenance["threads"]
-    return f"{threads} thread{'s' if threads != 1 else ''}"
+def _row(row: Row, sweep: Sweep, found: Cells, failures: Mapping[int, Failure], comparison: Comparison) -> TableRow:
+    baseline = next(other for other in sweep.rows if other.name == row.baseline)
+    cells, base_cells = found[row.name], found[baseline.name]
+    records = [cells[seed] for seed in sorted(cells)]
+    cost = cost_of(count_parameters(row.config), records)
+    base_cost = cost_of(count_parameters(baseline.config), list(base_cells.values()))
+    domains = records[0].domains if records else ()
+    measured = Measured(
+        role=_role(row, baseline),
+        baseline=row.baseline,
+        quantity=sweep.quantity,
+        seeds=sweep.seeds,
+        scores={seed: cells[seed].score for seed in sorted(cells)},
+        failures=failures,
+        interval=_interval(records) if sweep.quantity == "error_rate" else None,
+        domains={name: fmean(record.domains[name] for record in records) for name in domains},
+        contrast=comparison.contrasts.get(row.name),
+        p_holm=comparison.p_holm.get(row.name),
+        baseline_complete=all(seed in base_cells for seed in sweep.seeds),
+        cost=cost,
+        ratios=cost.ratios(base_cost),
+        equal_time_delta=equal_time_delta(cells, base_cells) if row is not baseline else None,
+        implementation=", ".join(sorted({record.implementation for record in records} - {""})),
+    )
+    published = published_of(row, baseline, sweep.quantity)
+    return TableRow(name=row.name, measured=measured, published=published)
+
+
+def _role(row: Row, baseline: Row) -> Role:
+    if row is baseline:
+        return "baseline"
+    again = replace(row.config, stream=baseline.config.stream)
+    return "A/A" if row.config != baseline.config == again else "row"
+
+
+def _interval(records: Sequence[Record]) -> tuple[float, float] | None:
+    if not records:
+        return None
+    return interval(Rates(rates=[record.score for record in records], sequences=_sequences(records)))
+
+
+def _sequences(records: Sequence[Record]) -> int:
+    """What an error rate is over; where no record says it, 1: the most cautious reading."""
+    return max(min((sum(record.scored.values()) for record in records), default=1), 1)
 
 
 def _provenance(records: Sequence[Record]) -> tuple[str, ...]:
@@ -122,3 +147,8 @@ def _provenance(records: Sequence[Record]) -> tuple[str, ...]:
         for record in records
     }
     return tuple(sorted(places))
+
+
+def _threads(record: Record) -> str:
+    threads = record.provenance["threads"]
+    return f"{threads} thread{'s' if threads != 1 else ''}"

@@ -1,6 +1,8 @@
 """`mta-lab report` over records on disk, and `--dry-run` beside them. No model is trained here."""
 
+import csv
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -44,16 +46,27 @@ def test_json_report_holds_what_was_recorded(lab: Command, results: dict[tuple[s
         assert rows[name]["scores"] == {str(seed): value for seed, value in enumerate(values)}
     assert rows["4x9"]["failed"] == {"2": "out of memory"}
     assert rows["4x9"]["resolved"] is False
+    assert rows["4x9"]["status"] == {"0": "finished", "1": "finished", "2": "failed"}
     assert (rows["8x13"]["scores"], rows["8x13"]["published"]) == ({}, 11.31)
+    assert rows["8x13"]["references"] == ["table5.13"]
 
 
-@pytest.mark.parametrize("form", ["rich", "markdown"])
+@pytest.mark.parametrize("form", ["rich", "markdown", "latex"])
 def test_report_names_failed_and_pending_cells(form: str, lab: Command, results: dict[tuple[str, int], str]) -> None:
     done = lab("report", "kernel_sizes", OWN, "--format", form)
     assert done.status == 0
     assert "8 of 15 cells finished" in done.out
     assert "out of memory" in done.out
     assert "31.50" in done.out
+
+
+def test_csv_report_has_a_line_for_each_cell(lab: Command, results: dict[tuple[str, int], str]) -> None:
+    lines = list(csv.DictReader(StringIO(lab("report", "kernel_sizes", OWN, "--format", "csv").out)))
+    assert [(line["row"], int(line["seed"])) for line in lines] == [
+        (row, seed) for row in ("transformer", "1x1", "4x9", "6x11", "8x13") for seed in range(3)
+    ]
+    scores = {(line["row"], int(line["seed"])): float(line["score"]) for line in lines if line["score"]}
+    assert scores == {(row, seed): value for row, values in MEASURED.items() for seed, value in enumerate(values)}
 
 
 def test_other_settings_share_no_result(lab: Command, results: dict[tuple[str, int], str]) -> None:

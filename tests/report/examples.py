@@ -1,7 +1,9 @@
 """A small sweep, and records of results that were never measured: numbers to test the arithmetic with."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mta_lab.config import RunConfig, plain
 from mta_lab.records import Failure, Record, Records
@@ -27,48 +29,80 @@ CLEAR = {
 """`wide` is far below the noise, `narrow` inside it"""
 IMPLEMENTATIONS = {"softmax": ("sdpa",), "narrow": ("sdpa", "streaming"), "wide": ("eager", "sdpa")}
 """what computed the attention of each row"""
+AGAIN = {"again": {0: 30.2, 1: 29.7, 2: 30.15}}
+"""an A/A row's results, for the file below"""
+WITH_CONTROL = FILE + "  again: {attention: softmax, stream: other}\n"
 
 
-def example_sweep(folder: Path, seeds: int | None = None) -> Sweep:
-    """The sweep of FILE at the nano scale."""
+def example_sweep(folder: Path, file: str = FILE) -> Sweep:
+    """The sweep of `file` at the nano scale."""
     path = folder / "widths.yaml"
-    path.write_text(FILE)
-    return load_sweep(str(path), scale="nano", seeds=seeds)
+    path.write_text(file)
+    return load_sweep(str(path), scale="nano")
 
 
-def finish(records: Records, fingerprint: str, perplexity: float, config: RunConfig, *implementations: str) -> None:
-    """Keep a made-up result."""
-    records.finish(
-        Record(
-            fingerprint=fingerprint,
-            config=plain(config),
-            content_hash="text",
-            parameters=1,
-            quantity="perplexity",
-            score=perplexity,
-            domains={"github": perplexity - 1.0, "wikipedia": perplexity + 1.0},
-            tokens_per_second=1000.0,
-            seconds=1.0,
-            losses=(),
-            validations=(),
-            run_id="",
-            provenance={"machine": "a made-up machine", "threads": 1, "torch": "0", "commit": "none"},
-            implementations=dict.fromkeys(implementations, "made up"),
-        )
+def finish(
+    records: Records, fingerprint: str, perplexity: float, config: RunConfig, *implementations: str, **changes: Any
+) -> None:
+    """Keep a made-up result, with other fields than the usual ones where `changes` says so."""
+    records.finish(replace(example_record(fingerprint, perplexity, config, *implementations), **changes))
+
+
+def example_record(fingerprint: str, perplexity: float, config: RunConfig, *implementations: str) -> Record:
+    """A made-up result."""
+    return Record(
+        fingerprint=fingerprint,
+        config=plain(config),
+        content_hash="text",
+        parameters=1,
+        quantity="perplexity",
+        score=perplexity,
+        domains={"github": perplexity - 1.0, "wikipedia": perplexity + 1.0},
+        tokens_per_second=1000.0,
+        seconds=12.0,
+        training_seconds=10.0,
+        peak_memory=2_000_000,
+        flops_per_token=3000.0,
+        scored={"github": 500, "wikipedia": 500},
+        losses=(),
+        validations=[[256, 1.2 * perplexity], [512, 1.1 * perplexity], [1024, perplexity]],
+        run_id="",
+        provenance={"machine": "a made-up machine", "threads": 1, "torch": "0", "commit": "none"},
+        implementations=dict.fromkeys(implementations, "made up"),
     )
 
 
 def table_of(
-    folder: Path, scores: Mapping[str, Mapping[int, float]], failed: Mapping[tuple[str, int], str] | None = None
+    folder: Path,
+    scores: Mapping[str, Mapping[int, float]],
+    failed: Mapping[tuple[str, int], str] | None = None,
+    *,
+    sweep: Sweep | None = None,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Table:
-    """The table of the example sweep with these results and failures (row, seed) -> reason."""
-    sweep, records = example_sweep(folder), Records(folder / "results")
+    """The table of a sweep (the example) with these results and failures: (row, seed) -> reason.
+
+    `changes` are other fields of a row's records than the usual ones.
+    """
+    sweep, records = sweep or example_sweep(folder), Records(folder / "results")
     names = {(cell.row, cell.seed): f"{cell.row}-{cell.seed}" for cell in sweep.cells()}
     configs = {(cell.row, cell.seed): cell.config for cell in sweep.cells()}
     for row, values in scores.items():
         for seed, value in values.items():
-            finish(records, names[row, seed], value, configs[row, seed], *IMPLEMENTATIONS[row])
+            own = {"quantity": sweep.quantity, **(changes or {}).get(row, {})}
+            finish(records, names[row, seed], value, configs[row, seed], *IMPLEMENTATIONS.get(row, ()), **own)
     for (row, seed), reason in (failed or {}).items():
         label = f"{row} seed {seed}"
-        records.fail(Failure(fingerprint=names[row, seed], label=label, reason=reason, traceback=""))
+        records.fail(Failure(fingerprint=names[row, seed], label=label, reason=reason, traceback="a traceback"))
     return build_table(sweep, names, records)
+
+
+def with_rows(sweep: Sweep, **changes: Mapping[str, Any]) -> Sweep:
+    """The sweep with other fields in some rows: row -> field -> value."""
+    return replace(sweep, rows=tuple(replace(row, **changes.get(row.name, {})) for row in sweep.rows))
+
+
+def renamed(table: Table, names: Mapping[str, str]) -> Table:
+    """The table with other names for some rows."""
+    rows = tuple(replace(row, name=names.get(row.name, row.name)) for row in table.rows)
+    return replace(table, rows=rows)

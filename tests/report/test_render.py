@@ -1,5 +1,6 @@
-"""What the four formats show: the same numbers, what is missing, and nothing published in a measured place."""
+"""What the formats show: the same numbers, what is missing, and how sure it is."""
 
+import csv
 import dataclasses
 import json
 from html import unescape
@@ -12,8 +13,22 @@ from rich.console import Console
 
 from mta_lab.records import Records
 from mta_lab.report import FORMATS, Table, build_table, render
-from mta_lab.report.render import PICTURE_WIDTH
-from tests.report.examples import CLEAR, IMPLEMENTATIONS, ROWS, finish, table_of
+from mta_lab.report.data import row_document
+from mta_lab.report.drawn import WIDTH
+from tests.report.examples import (
+    AGAIN,
+    CLEAR,
+    IMPLEMENTATIONS,
+    ROWS,
+    WITH_CONTROL,
+    example_sweep,
+    finish,
+    renamed,
+    table_of,
+    with_rows,
+)
+
+DRAWN = ["rich", "markdown", "latex", "svg"]
 
 
 def shown(table: Table, form: str, width: int = 250) -> str:
@@ -33,127 +48,221 @@ def document(table: Table) -> dict[str, Any]:
     return found
 
 
-def line_of(text: str, row: str) -> str:
-    """The line of the table that starts with `row`."""
-    (line,) = (line for line in text.splitlines() if line.strip(" |│").startswith(row + " "))
-    return line
+def lines_of(text: str, row: str) -> list[str]:
+    """The lines of the tables that start with `row`: scores, cost and so on."""
+    return [line for line in text.splitlines() if line.strip(" |│").startswith(row + " ")]
 
 
-@pytest.mark.parametrize("form", ["rich", "markdown"])
-def test_every_number_is_in_its_rows_line(form: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["rich", "markdown", "latex"])
+def test_every_number_is_in_its_rows_lines(form: str, tmp_path: Path) -> None:
     table = table_of(tmp_path, CLEAR)
-    text = shown(table, form)
+    text = shown(table, form).replace(r"\%", "%").replace("$-$", "-")
     assert "Kernel widths" in text
     assert "nano" in text
     for row in table.rows:
-        line = line_of(text, row.name)
-        numbers = [f"{row.parameters:,}", f"{row.mean:.2f}", *(f"{value:.2f}" for value in row.scores.values())]
-        if row.contrast:
-            numbers += [f"{row.contrast.delta:+.2%}", f"{row.contrast.low:+.2%}", f"{row.contrast.high:+.2%}"]
-        if row.published:
-            numbers.append(f"{row.published:.2f}")
-        numbers.append(" + ".join(IMPLEMENTATIONS[row.name]))
-        assert [number for number in numbers if number not in line] == []
+        ours, (scores, cost, *_) = row.measured, lines_of(text, row.name)
+        numbers = [f"{ours.mean:.2f}", " ".join(f"{value:.2f}" for value in ours.scores.values())]
+        if ours.contrast:
+            numbers.append(f"{ours.contrast.delta:+.2%} [{ours.contrast.low:+.2%}, {ours.contrast.high:+.2%}]")
+        if row.published.value:
+            numbers.append(f"{row.published.value:.2f}")
+        assert [number for number in numbers if number not in scores] == []
+        costs = [f"{ours.cost.parameters:,}", "1,000", "10 s", "2 MB", "3k"]
+        assert [number for number in costs if number not in cost] == []
 
 
-@pytest.mark.parametrize("form", ["rich", "markdown"])
-def test_only_resolved_rows_are_marked(form: str, tmp_path: Path) -> None:
-    text = shown(table_of(tmp_path, CLEAR), form)
-    assert ["*" in line_of(text, row) for row in ROWS] == [False, False, True]
+@pytest.mark.parametrize("form", ["rich", "markdown", "latex"])
+def test_each_row_has_a_verdict(form: str, tmp_path: Path) -> None:
+    table = table_of(tmp_path, {**CLEAR, **AGAIN}, sweep=example_sweep(tmp_path, WITH_CONTROL))
+    text = shown(table, form)
+    softmax, narrow, wide, again = (lines_of(text, row)[0] for row in (*ROWS, "again"))
+    assert "baseline" in softmax
+    assert "unresolved (" in narrow
+    assert "resolved" in wide
+    assert "unresolved" not in wide
+    assert "A/A passed" in again
+    assert "better" not in text
 
 
-@pytest.mark.parametrize("form", ["rich", "markdown"])
+def test_only_resolved_rows_are_bold_and_unresolved_ones_dim(tmp_path: Path) -> None:
+    console = Console(file=StringIO(), width=WIDTH, force_terminal=True, color_system="standard")
+    render(table_of(tmp_path, CLEAR), "rich", console)
+    assert isinstance(console.file, StringIO)
+    lines = [line for line in console.file.getvalue().splitlines() if "%" in line or "baseline" in line]
+    style = {row: next(line for line in lines if row in line).split(row)[0] for row in ROWS}
+    assert "\x1b[1m" in style["wide"]
+    assert "\x1b[2m" in style["narrow"]
+    assert "\x1b[" not in style["softmax"]
+
+
+@pytest.mark.parametrize("form", ["rich", "markdown", "latex"])
 def test_pending_and_failed_cells_are_told_apart(form: str, tmp_path: Path) -> None:
     table = table_of(tmp_path, {**CLEAR, "wide": {0: 28.0}}, {("wide", 1): "loss is nan at step 7"})
     text = shown(table, form)
-    line = line_of(text, "wide")
+    line = lines_of(text, "wide")[0]
     assert (line.count("failed"), line.count("pending")) == (1, 1)
-    assert "*" not in line
+    assert "1 of 3 seeds" in line
+    assert "resolved" not in line
     assert "7 of 9 cells finished" in text
-    assert "wide seed 1: loss is nan at step 7" in text
+    assert "wide seed 1: loss is nan at step 7; traceback in" in text
+
+
+@pytest.mark.parametrize("form", ["rich", "markdown", "latex"])
+def test_missing_seed_of_the_baseline_leaves_no_verdict(form: str, tmp_path: Path) -> None:
+    text = shown(table_of(tmp_path, {**CLEAR, "softmax": {0: 30.0, 1: 30.3}}), form)
+    assert "2 of 3 seeds" in lines_of(text, "softmax")[0]
+    for row in ("narrow", "wide"):
+        assert "baseline partial" in lines_of(text, row)[0]
+        assert "resolved" not in lines_of(text, row)[0]
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown"])
-def test_published_value_stands_in_no_measured_column(form: str, tmp_path: Path) -> None:
+def test_nothing_measured_is_pending(form: str, tmp_path: Path) -> None:
     text = shown(table_of(tmp_path, {}), form)
     for row, published in zip(ROWS, ("11.25", None, "11.23"), strict=True):
-        line = line_of(text, row)
+        line = lines_of(text, row)[0]
         assert line.count("pending") == 3
         assert line.count("11.2") == (1 if published else 0)
-        assert published is None or published in line
     assert "0 of 9 cells finished" in text
 
 
 def test_rows_of_three_seeds_are_lines_of_the_picture(tmp_path: Path) -> None:
-    """The longest names and numbers of the README's table do not wrap at its width."""
-    table = table_of(tmp_path, CLEAR)
-    names = {"softmax": "transformer"}
-    rows = [dataclasses.replace(r, name=names.get(r.name, r.name), tokens_per_second=19_401.0) for r in table.rows]
-    sweep = dataclasses.replace(table.sweep, baseline="transformer")
-    text = shown(dataclasses.replace(table, sweep=sweep, rows=tuple(rows)), "rich", PICTURE_WIDTH)
-    for row in rows:
-        assert line_of(text, row.name).rstrip().endswith(f"19,401  {row.implementation:>16}")
-    assert "%] *" in line_of(text, "wide")
+    """Nothing but a long name wraps, and nothing is cut, at the picture's width."""
+    table = renamed(table_of(tmp_path, CLEAR), {"narrow": "a name of twenty two c"})
+    wide, normal = (shown(table, "rich", width).split("Scale nano")[0] for width in (250, WIDTH))
+    assert sorted(wide.replace("─", "").split()) == sorted(normal.replace("─", "").split())
+    assert max(map(len, normal.splitlines())) <= WIDTH
+    assert len(lines_of(normal, "a name of twenty two c")) >= 2
 
 
-def test_seeds_of_several_implementations_are_all_shown(tmp_path: Path) -> None:
-    table = table_of(tmp_path, {"softmax": {0: 30.0, 1: 30.2}})
-    assert [row.implementation for row in table.rows] == ["sdpa", "", ""]
+def test_several_baselines_are_named_in_their_rows(tmp_path: Path) -> None:
+    sweep = with_rows(example_sweep(tmp_path), narrow={"baseline": "narrow"}, wide={"baseline": "narrow"})
+    text = shown(table_of(tmp_path, CLEAR, sweep=sweep), "markdown")
+    assert "| against |" in text
+    assert "| narrow |" in lines_of(text, "wide")[0]
+
+
+def test_error_rates_are_percentages_with_intervals(tmp_path: Path) -> None:
+    sweep = dataclasses.replace(example_sweep(tmp_path), quantity="error_rate")
+    sweep = with_rows(sweep, softmax={"published": {"error_rate": 0.516, "std": 0.431}})
+    scores = {"softmax": {0: 0.777, 1: 0.753, 2: 0.019}, "wide": {0: 0.0, 1: 0.0, 2: 0.002}}
+    softmax, _, wide = (lines_of(shown(table_of(tmp_path, scores, sweep=sweep), "markdown"), row)[0] for row in ROWS)
+    assert "| 77.7 75.3 1.9 | 51.6 [5.0, 95.6] |" in softmax
+    assert "51.6 (sd 43.1)" in softmax
+    assert "| 0.0 0.0 0.2 |" in wide
+    assert "| -51.6 [" in wide
+    assert "unresolved" in wide
+
+
+def test_domains_of_ours_and_the_papers_are_two_tables(tmp_path: Path) -> None:
+    text = shown(table_of(tmp_path, CLEAR), "markdown")
+    assert "by domain**" in text
+    assert "by domain, as printed in the paper**" in text
+    assert "| paper: github |" in text
+    assert any("4.28" in line for line in lines_of(text, "softmax"))
+    sweep = with_rows(example_sweep(tmp_path), softmax={"published": {"perplexity": 11.25}})
+    assert "by domain" not in shown(table_of(tmp_path / "plain", CLEAR, sweep=sweep), "markdown")
+
+
+def test_notes_say_what_computed_the_attention(tmp_path: Path) -> None:
+    table = table_of(tmp_path, {"softmax": {0: 30.0, 1: 30.2}, "wide": {0: 28.0}})
+    assert [row.measured.implementation for row in table.rows] == ["sdpa", "", "eager + sdpa"]
+    assert "Attention computed by sdpa; eager + sdpa: wide." in shown(table, "rich")
     records = Records(tmp_path / "results")
     finish(records, "softmax-1", 30.2, table.sweep.rows[0].config, "own")
     names = {("softmax", 0): "softmax-0", ("softmax", 1): "softmax-1"}
-    assert build_table(table.sweep, names, records).rows[0].implementation == "own, sdpa"
+    assert build_table(table.sweep, names, records).rows[0].measured.implementation == "own, sdpa"
 
 
-def test_markdown_is_one_table_of_equal_rows(tmp_path: Path) -> None:
-    lines = [line for line in shown(table_of(tmp_path, CLEAR), "markdown").splitlines() if line.startswith("|")]
-    assert len(lines) == 2 + len(ROWS)
-    assert len({line.count("|") for line in lines}) == 1
+def test_markdown_tables_have_equal_rows(tmp_path: Path) -> None:
+    table = renamed(table_of(tmp_path, CLEAR), {"wide": "a | b"})
+    blocks = [block.splitlines() for block in shown(table, "markdown").split("\n\n") if block.startswith("|")]
+    assert [len(block) for block in blocks] == [5, 5, 5, 3]
+    for block in blocks:
+        assert len({line.replace(r"\|", "").count("|") for line in block}) == 1
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown"])
 def test_reader_is_warned_and_told_where_it_was_measured(form: str, tmp_path: Path) -> None:
-    text = " ".join(shown(table_of(tmp_path, CLEAR), form).split())
-    assert "not comparable with the paper" in text
-    assert "a made-up machine" in text
-    assert "Holm" in text
-    assert "4 degrees of freedom" in text
+    table = table_of(tmp_path, {**CLEAR, **AGAIN}, sweep=example_sweep(tmp_path, WITH_CONTROL))
+    text = " ".join(shown(table, form).split())
+    for said in (
+        "880M parameters, 105B tokens. Values are not comparable",
+        "1.05M training tokens",
+        "a made-up machine",
+        "Holm's correction over 3 rows",
+        "4 degrees of freedom",
+        "A/A row again: softmax again on a random stream of its own: passed",
+        "1 of 1 resolved rows agree in sign",
+        "2 of 2 published rows finished",
+        "not decayed",
+    ):
+        assert said in text
 
 
 def test_json_holds_the_tables_numbers(tmp_path: Path) -> None:
     table = table_of(tmp_path, CLEAR)
     found = document(table)
-    assert (found["sweep"], found["scale"], found["baseline"]) == ("widths", "nano", "softmax")
-    assert found["seeds"] == [0, 1, 2]
-    assert table.comparison is not None
-    assert (found["noise"], found["degrees_of_freedom"]) == (table.comparison.noise, 4)
+    assert (found["sweep"], found["scale"], found["baselines"]) == ("widths", "nano", ["softmax"])
+    assert (found["quantity"], found["delta_unit"], found["seeds"]) == ("perplexity", "relative", [0, 1, 2])
+    noise = table.comparison.noise["softmax"]
+    assert found["noise"] == {"softmax": {"deviation": noise.deviation, "degrees_of_freedom": 4}}
+    assert found["coverage"] == {"published": 2, "finished": 2}
+    assert (found["agreement"]["same_sign"], found["agreement"]["resolved"]) == (1, 1)
     for written, row in zip(found["rows"], table.rows, strict=True):
+        ours = row.measured
         assert written["row"] == row.name
-        assert written["scores"] == {str(seed): value for seed, value in row.scores.items()}
-        assert written["mean"] == row.mean
-        assert written["parameters"] == row.parameters
-        assert written["published"] == row.published
+        assert written["scores"] == {str(seed): value for seed, value in ours.scores.items()}
+        assert written["status"] == dict.fromkeys("012", "finished")
+        assert (written["mean"], written["domains"]) == (ours.mean, ours.domains)
+        assert (written["parameters"], written["peak_memory"]) == (ours.cost.parameters, 2_000_000)
+        assert written["published"] == row.published.value
+        assert written["references"] == list(row.published.references)
         assert written["impl"] == " + ".join(IMPLEMENTATIONS[row.name])
-        assert written["resolved"] is table.resolved(row)
-        if row.contrast:
-            assert written["delta"] == row.contrast.delta
-            assert written["interval"] == [row.contrast.low, row.contrast.high]
-            assert written["p_holm"] == row.contrast.p
+        assert written["resolved"] is ours.resolved
+        assert written["seeds_needed"] == (">100" if row.name == "narrow" else None)
+        if ours.contrast:
+            assert written["delta"] == ours.contrast.delta
+            assert written["interval"] == [ours.contrast.low, ours.contrast.high]
+            assert written["p_holm"] == ours.p_holm
 
 
 def test_json_without_results_has_published_values_only(tmp_path: Path) -> None:
     found = document(table_of(tmp_path, {}, {("wide", 0): "killed"}))
-    assert found["noise"] is None
-    measured = ("mean", "delta", "interval", "p_holm", "tokens_per_second", "impl")
+    assert found["noise"] == {}
+    measured = ("mean", "delta", "interval", "p_holm", "tokens_per_second", "impl", "seeds_needed", "delta_equal_time")
     for row in found["rows"]:
         assert [row[key] for key in measured] == [None] * len(measured)
         assert (row["scores"], row["domains"], row["resolved"]) == ({}, {}, False)
     assert [row["published"] for row in found["rows"]] == [11.25, None, 11.23]
     assert found["rows"][2]["failed"] == {"0": "killed"}
+    assert found["rows"][2]["status"] == {"0": "failed", "1": "pending", "2": "pending"}
 
 
-def test_json_of_equal_results_is_json(tmp_path: Path) -> None:
-    document(table_of(tmp_path, {row: {0: 30.0, 1: 30.0, 2: 30.0} for row in ROWS}))
+@pytest.mark.parametrize("quantity", ["perplexity", "error_rate"])
+def test_json_of_equal_results_is_json(quantity: str, tmp_path: Path) -> None:
+    sweep = dataclasses.replace(example_sweep(tmp_path), quantity=quantity)
+    document(table_of(tmp_path, {row: {0: 0.5, 1: 0.5, 2: 0.5} for row in ROWS}, sweep=sweep))
+
+
+def test_json_of_diverged_results_is_json(tmp_path: Path) -> None:
+    document(table_of(tmp_path, {**CLEAR, "wide": {0: float("inf"), 1: float("nan"), 2: 28.0}}))
+
+
+def test_csv_has_a_line_for_each_row_and_seed(tmp_path: Path) -> None:
+    table = table_of(tmp_path, {**CLEAR, "wide": {0: 28.0}}, {("wide", 1): 'a, "b"'})
+    lines = list(csv.DictReader(StringIO(shown(table, "csv", width=40))))
+    assert [(line["row"], line["seed"]) for line in lines] == [(row, str(seed)) for row in ROWS for seed in range(3)]
+    states = [(line["status"], line["score"], line["failed"]) for line in lines[6:]]
+    assert states == [("finished", "28.0", ""), ("failed", "", 'a, "b"'), ("pending", "", "")]
+    narrow = row_document(table.rows[1])
+    for line in lines[3:6]:
+        assert float(line["delta"]) == narrow["delta"]
+        assert float(line["interval_high"]) == narrow["interval"][1]
+        assert float(line["domains.github"]) == narrow["domains"]["github"]
+        assert line["published"] == ""
+    assert lines[0]["published"] == "11.25"
+    assert lines[0]["references"] == "table2.transformer"
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -164,6 +273,15 @@ def test_brackets_are_no_markup(form: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_odd_row_names_are_shown_as_they_are(form: str, tmp_path: Path) -> None:
-    table = table_of(tmp_path, {"softmax": {0: 30.0}})
-    rows = (*table.rows[:-1], dataclasses.replace(table.rows[-1], name="[/x] [red]é[/red]"))
-    assert "[/x] [red]é[/red]" in shown(dataclasses.replace(table, rows=rows), form).replace("\\u00e9", "é")
+    table = renamed(table_of(tmp_path, {"softmax": {0: 30.0}}), {"wide": "[/x] [red]é[/red]"})
+    assert "[/x] [red]é[/red]" in shown(table, form).replace("\\u00e9", "é")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_one_run_is_a_table_with_its_domains(form: str, tmp_path: Path) -> None:
+    sweep = example_sweep(tmp_path)
+    sweep = dataclasses.replace(sweep, rows=sweep.rows[:1], seeds=(0,))
+    text = shown(table_of(tmp_path, {"softmax": {0: 30.0}}, sweep=sweep), form)
+    assert "github" in text
+    assert "29.0" in text
+    assert "verdict" not in text

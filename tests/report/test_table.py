@@ -1,48 +1,62 @@
 """The table as data: which numbers stand where, and when a difference may be called resolved."""
 
+import dataclasses
+import math
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 from mta_lab.model import count_parameters
+from mta_lab.report.measured import Measured
 from mta_lab.report.statistics import compare
-from tests.report.examples import CLEAR, ROWS, table_of
+from mta_lab.report.table import Table
+from tests.report.examples import AGAIN, CLEAR, ROWS, WITH_CONTROL, example_sweep, table_of, with_rows
 
 
 def test_rows_hold_their_own_results(tmp_path: Path) -> None:
     table = table_of(tmp_path, CLEAR)
     assert [row.name for row in table.rows] == list(ROWS)
+    for row in (row.measured for row in table.rows):
+        mean = row.mean
+        assert mean is not None
+        assert row.domains == pytest.approx({"github": mean - 1.0, "wikipedia": mean + 1.0})
+        assert row.cost.tokens_per_second == 1000.0
+        assert row.baseline == "softmax"
     for row in table.rows:
-        values = CLEAR[row.name]
-        assert row.scores == values
-        assert row.mean == pytest.approx(sum(values.values()) / 3)
-        assert row.domains == pytest.approx({"github": row.mean - 1.0, "wikipedia": row.mean + 1.0})
-        assert row.tokens_per_second == 1000.0
+        assert row.measured.scores == CLEAR[row.name]
+        assert row.measured.mean == pytest.approx(sum(CLEAR[row.name].values()) / 3)
     assert table.finished == 9
-    assert table.comparison == compare(CLEAR, "softmax")
+    assert table.comparison == compare(CLEAR, dict.fromkeys(ROWS, "softmax"), (), None)
 
 
 def test_parameters_are_those_of_the_rows_model(tmp_path: Path) -> None:
     table = table_of(tmp_path, {})
-    assert [row.parameters for row in table.rows] == [count_parameters(row.config) for row in table.sweep.rows]
-    softmax, narrow, wide = (row.parameters for row in table.rows)
+    assert [row.measured.cost.parameters for row in table.rows] == [
+        count_parameters(row.config) for row in table.sweep.rows
+    ]
+    softmax, narrow, wide = (row.measured.cost.parameters for row in table.rows)
     assert softmax < narrow < wide
 
 
 def test_contrasts_and_published_deltas(tmp_path: Path) -> None:
     softmax, narrow, wide = table_of(tmp_path, CLEAR).rows
-    assert softmax.contrast is None
-    assert wide.contrast is not None
-    assert wide.contrast.delta == pytest.approx(-0.067, abs=0.002)
-    assert (softmax.published, narrow.published, wide.published) == (11.25, None, 11.23)
-    assert (softmax.reference, narrow.reference, wide.reference) == ("table2.transformer", "", "table5.12")
-    assert narrow.published_delta is None
-    assert wide.published_delta == pytest.approx(11.23 / 11.25 - 1)
+    assert softmax.measured.contrast is None
+    assert wide.measured.contrast is not None
+    assert wide.measured.contrast.delta == pytest.approx(-0.067, abs=0.002)
+    assert [row.published.value for row in (softmax, narrow, wide)] == [11.25, None, 11.23]
+    references = [row.published.references for row in (softmax, narrow, wide)]
+    assert references == [("table2.transformer",), (), ("table5.12",)]
+    assert narrow.published.delta is None
+    assert wide.published.delta == pytest.approx(11.23 / 11.25 - 1)
 
 
 def test_only_what_stands_out_is_resolved(tmp_path: Path) -> None:
-    table = table_of(tmp_path, CLEAR)
-    assert [table.resolved(row) for row in table.rows] == [False, False, True]
+    _, narrow, wide = (row.measured for row in table_of(tmp_path, CLEAR).rows)
+    assert (narrow.resolved, wide.resolved) == (False, True)
+    assert narrow.seeds_needed is not None
+    assert narrow.seeds_needed > 3
+    assert wide.seeds_needed is None
 
 
 @pytest.mark.parametrize("missing", [("wide", 1), ("softmax", 2)], ids=["of the row", "of the baseline"])
@@ -51,32 +65,119 @@ def test_nothing_is_resolved_while_a_seed_is_missing(missing: tuple[str, int], f
     row, seed = missing
     values = {name: {s: v for s, v in cells.items() if (name, s) != missing} for name, cells in CLEAR.items()}
     table = table_of(tmp_path, values, {missing: "diverged"} if failed else None)
-    wide = table.rows[2]
-    assert wide.contrast is not None
-    assert wide.contrast.resolved, "the example must be clear enough to be resolved if it were complete"
-    assert not table.resolved(wide)
+    wide = table.rows[2].measured
+    assert wide.p_holm is not None
+    assert wide.p_holm < 0.05, "the example must be clear enough to be resolved if it were complete"
+    assert not wide.resolved
     assert [failure.label for failure in table.failures] == ([f"{row} seed {seed}"] if failed else [])
 
 
 def test_missing_seed_of_another_row_does_not_hold_a_row_back(tmp_path: Path) -> None:
     table = table_of(tmp_path, {**CLEAR, "narrow": {0: 29.9}})
-    assert table.resolved(table.rows[2])
+    assert table.rows[2].measured.resolved
 
 
 def test_finished_cell_is_no_failure(tmp_path: Path) -> None:
     table = table_of(tmp_path, {"softmax": {0: 30.0}}, {("softmax", 1): "killed"})
-    assert table.rows[0].scores == {0: 30.0}
-    assert {seed: failure.reason for seed, failure in table.rows[0].failures.items()} == {1: "killed"}
-    assert table.comparison is None
+    softmax = table.rows[0].measured
+    assert softmax.scores == {0: 30.0}
+    assert {seed: failure.reason for seed, failure in softmax.failures.items()} == {1: "killed"}
+    assert [softmax.status(seed) for seed in range(3)] == ["finished", "failed", "pending"]
+    assert not table.comparison.contrasts
 
 
 def test_nothing_measured_is_nothing_but_published(tmp_path: Path) -> None:
     """A published value must never stand where a measured one belongs."""
     table = table_of(tmp_path, {})
     assert table.finished == 0
-    for row in table.rows:
-        assert (row.mean, row.contrast, row.tokens_per_second) == (None, None, None)
+    for row in (row.measured for row in table.rows):
+        assert (row.mean, row.contrast, row.cost.tokens_per_second, row.equal_time_delta) == (None,) * 4
         assert not row.scores
         assert not row.domains
-    assert [row.published for row in table.rows] == [11.25, None, 11.23]
+    assert [row.published.value for row in table.rows] == [11.25, None, 11.23]
     assert table.provenance == ()
+
+
+@pytest.mark.parametrize("score", [math.inf, math.nan])
+def test_diverged_seed_is_a_failure_and_no_score(score: float, tmp_path: Path) -> None:
+    table = table_of(tmp_path, {**CLEAR, "wide": {**CLEAR["wide"], 1: score}})
+    wide = table.rows[2].measured
+    assert wide.scores.keys() == {0, 2}
+    assert "diverged" in wide.failures[1].reason
+    assert wide.status(1) == "failed"
+    assert not wide.resolved
+
+
+def control(folder: Path, scores: dict[int, float]) -> Measured:
+    sweep = example_sweep(folder, WITH_CONTROL)
+    return table_of(folder, {**CLEAR, "again": scores}, sweep=sweep).rows[3].measured
+
+
+def test_row_on_a_stream_of_its_own_is_the_control(tmp_path: Path) -> None:
+    again = control(tmp_path, AGAIN["again"])
+    assert (again.role, again.passed, again.resolved, again.seeds_needed) == ("A/A", True, False, None)
+
+
+def test_control_fails_without_holms_help(tmp_path: Path) -> None:
+    """An uncorrected p of 3.6 % is unresolved over three rows, and still no pass."""
+    again = control(tmp_path, {0: 30.6, 1: 30.4, 2: 30.6})
+    assert again.contrast is not None
+    assert 0.025 < again.contrast.p < 0.05
+    assert not again.resolved
+    assert again.passed is False
+
+
+def test_control_with_missing_seeds_is_open(tmp_path: Path) -> None:
+    assert control(tmp_path, {0: 30.2, 1: 29.7}).passed is None
+
+
+def test_only_the_baselines_own_configuration_is_a_control(tmp_path: Path) -> None:
+    file = WITH_CONTROL.replace("again: {attention: softmax,", "again: {attention: talking_heads,")
+    rows = table_of(tmp_path, CLEAR, sweep=example_sweep(tmp_path, file)).rows
+    assert [row.measured.role for row in rows] == ["baseline", "row", "row", "row"]
+
+
+def test_rows_are_compared_with_their_own_baseline(tmp_path: Path) -> None:
+    sweep = with_rows(example_sweep(tmp_path), narrow={"baseline": "narrow"}, wide={"baseline": "narrow"})
+    table = table_of(tmp_path, CLEAR, sweep=sweep)
+    assert table.baselines == ["softmax", "narrow"]
+    softmax, narrow, wide = (row.measured for row in table.rows)
+    assert softmax.contrast is None
+    assert narrow.contrast is None
+    assert wide.contrast is not None
+    assert math.log1p(wide.contrast.delta) == pytest.approx(
+        fmean(math.log(CLEAR["wide"][seed] / CLEAR["narrow"][seed]) for seed in range(3))
+    )
+    assert wide.ratios["parameters"] == wide.cost.parameters / narrow.cost.parameters
+    assert table.comparison.noise.keys() == {"narrow"}
+    assert table.comparison.planned == 1
+
+
+def error_table(folder: Path, scores: dict[str, dict[int, float]], **changes: dict[str, object]) -> Table:
+    sweep = dataclasses.replace(example_sweep(folder), quantity="error_rate")
+    return table_of(folder, scores, sweep=sweep, changes=changes)
+
+
+def test_error_rates_have_intervals_and_differences_in_points(tmp_path: Path) -> None:
+    scores = {
+        "softmax": {0: 0.7, 1: 0.75, 2: 0.8},
+        "narrow": {0: 0.8, 1: 0.7, 2: 0.74},
+        "wide": {0: 0.0, 1: 0.0, 2: 0.0},
+    }
+    softmax, narrow, wide = (row.measured for row in error_table(tmp_path, scores).rows)
+    assert wide.contrast is not None
+    assert wide.contrast.delta == pytest.approx(-0.75)
+    assert (narrow.resolved, wide.resolved) == (False, True)
+    assert softmax.interval is not None
+    assert softmax.interval[0] < 0.75 < softmax.interval[1]
+    assert wide.interval is not None
+    assert 0 == wide.interval[0] < wide.interval[1] < 0.02
+
+
+def test_error_rates_over_an_unknown_number_are_hardly_known(tmp_path: Path) -> None:
+    scores = {row: dict.fromkeys(range(3), rate) for row, rate in (("softmax", 0.75), ("wide", 0.0))}
+    unknown: dict[str, object] = {"scored": {}}
+    wide = error_table(tmp_path, scores, softmax=unknown, wide=unknown).rows[2].measured
+    assert wide.interval is not None
+    assert wide.interval[1] > 0.5
+    assert not wide.resolved

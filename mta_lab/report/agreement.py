@@ -1,0 +1,86 @@
+"""Our rows against the paper's: signs, ranks and coverage; never values."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from scipy.stats import kendalltau, norm
+
+from mta_lab.report.contrasts import LEVEL
+from mta_lab.report.measured import Measured
+from mta_lab.report.published import Published
+
+
+class _Row(Protocol):
+    @property
+    def measured(self) -> Measured: ...
+    @property
+    def published(self) -> Published: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How a table agrees with the paper; rows that the paper lacks and A/A rows are left out."""
+
+    published: int
+    """rows with a published score or delta"""
+    finished: int
+    """those of them with every seed finished"""
+    resolved: int
+    """resolved rows with a published delta that is not zero"""
+    same_sign: int
+    """those of them that differ from their baseline in the published direction"""
+    tau: float | None
+    """Kendall's tau-b between our means and the published values"""
+    tau_interval: tuple[float, float] | None
+    tau_rows: int
+    """rows that it is over"""
+
+
+def agreement_of(rows: Sequence[_Row]) -> Agreement:
+    """Compare measured and published rows."""
+    both = [row for row in rows if row.published.scored and row.measured.role != "A/A"]
+    signs = [
+        row.measured.contrast.delta * row.published.delta > 0
+        for row in both
+        if row.measured.resolved and row.measured.contrast and row.published.delta
+    ]
+    pairs = _pairs(both, "value") or _pairs(both, "delta")  # differences rank too, where nothing else is printed
+    tau = rank_correlation(pairs)
+    return Agreement(
+        published=len(both),
+        finished=sum(row.measured.complete for row in both),
+        resolved=len(signs),
+        same_sign=sum(signs),
+        tau=tau,
+        tau_interval=tau_interval(tau, len(pairs)),
+        tau_rows=len(pairs),
+    )
+
+
+def _pairs(rows: Sequence[_Row], what: str) -> list[tuple[float, float]]:
+    """Our mean and the published value of the rows that have both."""
+    pairs = [(row.measured.mean, getattr(row.published, what)) for row in rows]
+    return [(ours, theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
+
+
+def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Kendall's tau-b; None for fewer than two pairs or where one side does not vary."""
+    if len(pairs) < 2:
+        return None
+    tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)
+    return None if math.isnan(tau) else tau
+
+
+def tau_interval(tau: float | None, count: int) -> tuple[float, float] | None:
+    """The 95 % interval of Kendall's tau over `count` rows.
+
+    Fisher's z with variance 0.437 / (n - 4): Fieller, Hartley and Pearson, Tests for rank correlation coefficients I,
+    Biometrika 44 (1957), who hold it good for |tau| < 0.8. None for 4 rows or fewer, and at -1 and 1, where z is
+    infinite.
+    """
+    if tau is None or count <= 4 or abs(tau) >= 1:
+        return None
+    reach = float(norm.isf(LEVEL / 2)) * math.sqrt(0.437 / (count - 4))
+    return math.tanh(math.atanh(tau) - reach), math.tanh(math.atanh(tau) + reach)

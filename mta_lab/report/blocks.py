@@ -1,0 +1,91 @@
+"""Paired comparisons of perplexities in randomised blocks: log(perplexity) ~ row + seed."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import ttest_ind
+from statsmodels.regression.linear_model import OLS
+from statsmodels.stats.power import ttest_power
+
+from mta_lab.report.contrasts import LEVEL, Contrast, seeds_needed
+
+Scores = Mapping[str, Mapping[int, float]]
+"""row -> seed -> perplexity"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """The residual of rows that share a baseline: the noise floor of their differences."""
+
+    deviation: float
+    """standard deviation of one run around row and seed effects, relative"""
+    degrees: int
+    """residual degrees of freedom: (rows - 1) (seeds - 1) where no cell is missing"""
+
+
+def compare_paired(scores: Scores, baseline: str, level: float) -> tuple[dict[str, Contrast], Noise | None]:
+    """Compare rows with `baseline` over seeds; nothing where too few cells exist to tell noise from effect.
+
+    Ordinary least squares with a term for each row and each seed; the residual of all rows is pooled. `level` is what
+    a single row has to reach, for the seeds that it needs.
+    """
+    rows = [baseline, *(row for row in scores if row != baseline and scores[row])]
+    cells = [(row, seed, value) for row in rows for seed, value in scores.get(row, {}).items()]
+    seeds = sorted({seed for _, seed, _ in cells})
+    if not scores.get(baseline) or len(rows) < 2 or len(seeds) < 2:
+        return {}, None
+    design = np.array(
+        [
+            [1.0, *(row == other for other in rows[1:]), *(seed == other for other in seeds[1:])]
+            for row, seed, _ in cells
+        ]
+    )
+    if np.linalg.matrix_rank(design) < design.shape[1] or len(cells) <= design.shape[1]:
+        return {}, None
+    fit = OLS(np.log([value for *_, value in cells]), design).fit()
+    effects = slice(1, len(rows))
+    deviation = math.sqrt(fit.mse_resid)
+    p_values = np.nan_to_num(fit.pvalues[effects], nan=1.0)  # 0 / 0: equal results
+    contrasts = {
+        row: Contrast(
+            delta=math.expm1(effect),
+            low=math.expm1(low),
+            high=math.expm1(high),
+            p=float(p),
+            seeds_needed=_seeds_needed(effect, deviation, len(rows), level),
+        )
+        for row, effect, (low, high), p in zip(
+            rows[1:], fit.params[effects], fit.conf_int(LEVEL)[effects], p_values, strict=True
+        )
+    }
+    return contrasts, Noise(deviation=math.expm1(deviation), degrees=round(fit.df_resid))
+
+
+def compare_unpaired(scores: Mapping[int, float], baseline: Mapping[int, float]) -> Contrast | None:
+    """Compare a row on a random stream of its own with the baseline: the two-sample t-test of log(perplexity).
+
+    Such a row shares neither initial values nor batches with the baseline, so a seed's luck does not cancel: its
+    contrast has the variance 2 (seed + residual) / S where a paired row's has 2 residual / S. Held against the pooled
+    residual it would be a false alarm by construction, and inside it, it would inflate the noise of all other rows;
+    it does neither. Both samples come from the same configuration if it is an A/A row, hence one variance for both.
+    """
+    if len(scores) < 2 or len(baseline) < 2:
+        return None
+    ours, theirs = np.log(list(scores.values())), np.log(list(baseline.values()))
+    effect = float(ours.mean() - theirs.mean())
+    if not (np.ptp(ours) or np.ptp(theirs)):  # no noise to test against
+        delta = math.expm1(effect)
+        return Contrast(delta=delta, low=delta, high=delta, p=1.0 if delta == 0 else 0.0)
+    test = ttest_ind(ours, theirs)
+    low, high = test.confidence_interval(1 - LEVEL)
+    return Contrast(delta=math.expm1(effect), low=math.expm1(low), high=math.expm1(high), p=float(test.pvalue))
+
+
+def _seeds_needed(effect: float, deviation: float, rows: int, level: float) -> int | None:
+    """Seeds with which the paired t-test, its residual pooled over `rows`, would see `effect`."""
+    if not effect or not deviation:
+        return None
+    size = abs(effect) / (math.sqrt(2) * deviation)  # in deviations of a paired difference
+    return seeds_needed(lambda seeds: float(ttest_power(size, seeds, level, df=(rows - 1) * (seeds - 1))))

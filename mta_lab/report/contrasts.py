@@ -1,0 +1,31 @@
+"""A row against its baseline, and how many seeds it would take to tell."""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+
+LEVEL = 0.05
+"""of intervals, and of a table's verdicts after Holm's correction"""
+POWER = 0.8
+"""the chance of seeing the observed difference that `seeds_needed` asks for"""
+MOST_SEEDS = 100
+"""beyond it, a number of seeds is no advice"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A difference: of perplexities relative (-0.02 is 2 % lower), of error rates absolute (-0.02: 2 points lower)."""
+
+    delta: float
+    low: float
+    high: float
+    """95 % interval of this one contrast"""
+    p: float
+    """of this one contrast, not corrected for the others"""
+    seeds_needed: int | None = None
+    """in all, to resolve the observed delta; MOST_SEEDS + 1 stands for more; None where there is nothing to resolve"""
+
+
+def seeds_needed(power: Callable[[int], float]) -> int:
+    """The smallest number of seeds (2 or more) with enough `power`, which grows with them; or MOST_SEEDS + 1."""
+    return 2 + bisect_left(range(2, MOST_SEEDS + 1), POWER, key=power)

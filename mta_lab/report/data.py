@@ -1,0 +1,120 @@
+"""A table for programs: JSON and CSV at full precision."""
+
+import csv
+import json
+from collections.abc import Sequence
+from io import StringIO
+from typing import Any
+
+from mta_lab.report.contrasts import MOST_SEEDS
+from mta_lab.report.cost import COSTS
+from mta_lab.report.sections import UNITS, seeds_in_words
+from mta_lab.report.table import Table, TableRow
+
+
+def as_json(table: Table) -> str:
+    """Everything in the table; deltas of perplexity are relative (-0.02 is 2 % lower), of error rates absolute."""
+    return json.dumps(document(table), indent=2)
+
+
+def document(table: Table) -> dict[str, Any]:
+    """The JSON form of a table, before it is written."""
+    sweep, agreement = table.sweep, table.agreement
+    return {
+        "sweep": sweep.name,
+        "title": sweep.title,
+        "scale": sweep.scale,
+        "quantity": sweep.quantity,
+        "delta_unit": UNITS[sweep.quantity],
+        "baselines": table.baselines,
+        "seeds": list(sweep.seeds),
+        "cells": {"finished": table.finished, "planned": len(table.rows) * len(sweep.seeds)},
+        "noise": {
+            baseline: {"deviation": noise.deviation, "degrees_of_freedom": noise.degrees}
+            for baseline, noise in table.comparison.noise.items()
+        },
+        "agreement": {
+            "resolved": agreement.resolved,
+            "same_sign": agreement.same_sign,
+            "tau": agreement.tau,
+            "tau_interval": agreement.tau_interval,
+            "tau_rows": agreement.tau_rows,
+        },
+        "coverage": {"published": agreement.published, "finished": agreement.finished},
+        "aa": {row.name: row.measured.passed for row in table.rows if row.measured.role == "A/A"},
+        "provenance": list(table.provenance),
+        "rows": [row_document(row) for row in table.rows],
+    }
+
+
+def row_document(row: TableRow) -> dict[str, Any]:
+    """The JSON form of a row: what is `published` is named so, all else is measured."""
+    measured, published, contrast = row.measured, row.published, row.measured.contrast
+    return {
+        "row": row.name,
+        "role": measured.role,
+        "baseline": measured.baseline,
+        "status": {seed: measured.status(seed) for seed in measured.seeds},
+        "scores": dict(measured.scores),
+        "failed": {seed: failure.reason for seed, failure in measured.failures.items()},
+        "mean": measured.mean,
+        "mean_interval": measured.interval,
+        "domains": dict(measured.domains),
+        "delta": contrast.delta if contrast else None,
+        "interval": [contrast.low, contrast.high] if contrast else None,
+        "p": contrast.p if contrast else None,
+        "p_holm": measured.p_holm,
+        "resolved": measured.resolved,
+        "seeds_needed": _seeds_needed(measured.seeds_needed),
+        "delta_equal_time": measured.equal_time_delta,
+        **{name: getattr(measured.cost, name) for name in COSTS},
+        "ratios": dict(measured.ratios),
+        "impl": measured.implementation or None,
+        "published": published.value,
+        "published_deviation": published.deviation,
+        "published_delta": published.delta,
+        "published_delta_unit": None if published.delta is None else published.unit,
+        "published_domains": dict(published.domains),
+        "published_ratios": dict(published.ratios),
+        "references": list(published.references),
+    }
+
+
+def _seeds_needed(seeds: int | None) -> int | str | None:
+    return seeds_in_words(seeds) if seeds is not None and seeds > MOST_SEEDS else seeds
+
+
+def as_csv(table: Table) -> str:
+    """One line for each row and seed, the row's own columns repeated; a nested value is a column for each key."""
+    sweep = {"sweep": table.sweep.name, "scale": table.sweep.scale, "quantity": table.sweep.quantity}
+    lines: list[dict[str, Any]] = []
+    for row in table.rows:
+        values = row_document(row)
+        status, scores, failed = (values.pop(name) for name in ("status", "scores", "failed"))
+        values["references"] = " ".join(values["references"])
+        for name in ("interval", "mean_interval"):
+            low, high = values.pop(name) or (None, None)
+            values |= {f"{name}_low": low, f"{name}_high": high}
+        cell = [
+            {"seed": seed, "status": status[seed], "score": scores.get(seed), "failed": failed.get(seed)}
+            for seed in row.measured.seeds
+        ]
+        lines += [{**sweep, "row": values["row"], **one, **_flat(values)} for one in cell]
+    return written(lines)
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= {f"{name}.{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def written(lines: Sequence[dict[str, Any]]) -> str:
+    """Lines as CSV under the union of their columns; an empty field is a value that is not there."""
+    columns = dict.fromkeys(name for line in lines for name in line)
+    file = StringIO()
+    writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return file.getvalue().rstrip("\n")

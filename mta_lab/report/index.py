@@ -1,0 +1,94 @@
+"""All sweeps in one table: what is finished, what is resolved, and how it agrees with the paper."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from mta_lab.report import data
+from mta_lab.report.numbers import or_dash
+from mta_lab.report.page import Line, Page, Section
+from mta_lab.report.table import Table
+
+HEADER = (
+    "sweep",
+    "scale",
+    "rows finished",
+    "published rows finished",
+    "resolved",
+    "agree in sign",
+    "tau [95 %]",
+    "A/A",
+)
+
+
+def index_page(tables: Sequence[Table]) -> Page:
+    """The index for people."""
+    lines = tuple(Line(cells=_cells(entry(table))) for table in tables)
+    return Page(
+        name="all",
+        title="All sweeps",
+        sections=(Section(title="Rows, and agreement with the paper", header=HEADER, lines=lines),),
+        notes=(
+            "A row is finished when all its seeds are. Resolved: of the rows that are compared with a baseline, at 5 % "
+            "after Holm's correction within the sweep, not over sweeps. Agree in sign: of the resolved rows that the "
+            "paper has too. tau: Kendall's, of the ranking.",
+        ),
+    )
+
+
+def entry(table: Table) -> dict[str, Any]:
+    """A sweep's line in the index."""
+    agreement, measured = table.agreement, [row.measured for row in table.rows]
+    passed = [row.passed for row in measured if row.role == "A/A"]
+    return {
+        "sweep": table.sweep.name,
+        "title": table.sweep.title,
+        "scale": table.sweep.scale,
+        "rows_planned": len(measured),
+        "rows_finished": sum(row.complete for row in measured),
+        "rows_published": agreement.published,
+        "rows_published_finished": agreement.finished,
+        "rows_compared": sum(row.role == "row" for row in measured),
+        "rows_resolved": sum(row.resolved for row in measured if row.role == "row"),
+        "signs_compared": agreement.resolved,
+        "signs_same": agreement.same_sign,
+        "tau": agreement.tau,
+        "tau_interval": agreement.tau_interval,
+        "aa_passed": None if not passed or None in passed else all(passed),
+        "aa_rows": len(passed),
+    }
+
+
+def index_json(tables: Sequence[Table]) -> str:
+    """The index as a list of objects."""
+    return json.dumps([entry(table) for table in tables], indent=2)
+
+
+def index_csv(tables: Sequence[Table]) -> str:
+    """The index, a line for each sweep."""
+    lines = []
+    for values in map(entry, tables):
+        low, high = values.pop("tau_interval") or (None, None)
+        lines.append({**values, "tau_low": low, "tau_high": high})
+    return data.written(lines)
+
+
+def _cells(found: dict[str, Any]) -> tuple[str, ...]:
+    tau = or_dash(found["tau"], lambda tau: f"{tau:+.2f}")
+    if found["tau_interval"]:
+        tau += " [{:+.2f}, {:+.2f}]".format(*found["tau_interval"])
+    verdict = {True: "passed", False: "FAILED", None: "pending"}[found["aa_passed"]] if found["aa_rows"] else "-"
+
+    def part(some: str, of: str) -> str:
+        return f"{found[some]} of {found[of]}" if found[of] else "-"
+
+    return (
+        found["sweep"],
+        found["scale"],
+        part("rows_finished", "rows_planned"),
+        part("rows_published_finished", "rows_published"),
+        part("rows_resolved", "rows_compared"),
+        part("signs_same", "signs_compared"),
+        tau,
+        verdict,
+    )

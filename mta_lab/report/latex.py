@@ -1,0 +1,53 @@
+r"""A page as LaTeX for \input; the document loads booktabs."""
+
+import re
+
+from mta_lab.report.page import Page, Section
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+}
+
+
+def page_as_latex(page: Page) -> str:
+    """A table environment for each section; the notes below the last."""
+    tables = [_table(page.title, section) for section in page.sections]
+    items = [rf"  \item {escaped(note)}" for note in page.notes]
+    notes = [r"{\footnotesize\begin{itemize}", *items, r"\end{itemize}}"] if items else []
+    return "\n".join([r"% needs \usepackage{booktabs}", *tables, *notes])
+
+
+def _table(title: str, section: Section) -> str:
+    head, *body = (" & ".join(map(_cell, row)) + r" \\" for row in (section.header, *(r.cells for r in section.lines)))
+    return "\n".join(
+        [
+            r"\begin{table}[htbp]\centering\footnotesize\setlength{\tabcolsep}{4pt}",
+            rf"\caption{{{escaped(title)}: {escaped(section.title)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(section.header) - 1)}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def _cell(text: str) -> str:
+    r"""A cell in braces where it starts with a bracket, which `\\` before it would take for its argument."""
+    found = re.sub(r"(?<![\w.-])-(?=\d)", "$-$", escaped(text))
+    return f"{{{found}}}" if found.startswith(("[", "*")) else found
+
+
+def escaped(text: str) -> str:
+    """Plain text as LaTeX."""
+    return "".join(SPECIAL.get(char, char) for char in " ".join(text.split()))

@@ -1,0 +1,23 @@
+"""A page as GitHub-flavoured Markdown."""
+
+import re
+
+from mta_lab.report.page import Page, Section
+
+
+def page_as_markdown(page: Page) -> str:
+    """Tables, then the notes as a list."""
+    parts = [f"### {_escaped(page.title)}", *map(_table, page.sections)]
+    return "\n\n".join([*parts, "\n".join(f"- {_escaped(note)}" for note in page.notes)])
+
+
+def _table(section: Section) -> str:
+    rows = [section.header, *(line.cells for line in section.lines)]
+    head, *body = ["| " + " | ".join(map(_escaped, row)) + " |" for row in rows]
+    rule = "|" + "|".join([":--"] + ["--:"] * (len(section.header) - 1)) + "|"
+    return "\n".join([f"**{_escaped(section.title)}**", "", head, rule, *body])
+
+
+def _escaped(text: str) -> str:
+    """What Markdown would read as markup, HTML or the end of a cell."""
+    return re.sub(r"[\\|*_`<>&~]|\](?=\()", r"\\\g<0>", " ".join(text.split()))

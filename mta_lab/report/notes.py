@@ -1,0 +1,118 @@
+"""What a reader of a sweep's page has to know besides the numbers."""
+
+from collections import Counter
+
+from mta_lab.records import RESULTS
+from mta_lab.report import numbers
+from mta_lab.report.contrasts import LEVEL, POWER
+from mta_lab.report.table import Table
+
+PAPER_SCALE = {
+    "perplexity": "880M parameters, 105B tokens",
+    "error_rate": "4 layers of width 256, 100,000 steps of 64 sequences",
+}
+"""sections 4.3 and 4.1"""
+
+
+def notes(table: Table) -> tuple[str, ...]:
+    """A few short lines, the most needed first."""
+    lines = [table.sweep.about] if table.sweep.about else []
+    lines += [badge(table)]
+    if len(table.rows) > 1:
+        lines += [_deltas(table), *_controls(table), *_agreement(table), *_equal_time(table)]
+    total = len(table.rows) * len(table.sweep.seeds)
+    if table.finished < total:
+        lines.append(f"{table.finished} of {total} cells finished; a mean is over those of its row.")
+    for failure in table.failures:
+        where = f"; traceback in {RESULTS}/failed/{failure.fingerprint}.json" if failure.traceback else ""
+        lines.append(f"Failed: {failure.label}: {failure.reason}{where}")
+    lines += _implementations(table)
+    return (*lines, *(f"Measured on {place}." for place in table.provenance))
+
+
+def badge(table: Table) -> str:
+    """Our scale beside the paper's."""
+    sweep = table.sweep
+    sizes = sorted(row.measured.cost.parameters for row in table.rows)
+    ours = " to ".join(dict.fromkeys(numbers.count(size) for size in (sizes[0], sizes[-1])))
+    runs = [row.config for row in sweep.rows]
+    tokens = max(run.training.steps * run.training.batch_size * run.model.context for run in runs)
+    return (
+        f"Scale {sweep.scale}: {ours} parameters, {numbers.count(tokens)} training tokens; the paper's: "
+        f"{PAPER_SCALE[sweep.quantity]}. Values are not comparable with the paper's; compare signs and ranks."
+    )
+
+
+def _deltas(table: Table) -> str:
+    against = f"{table.baselines[0]}, " if len(table.baselines) == 1 else "the row's baseline, "
+    comparison = table.comparison
+    if not comparison.contrasts:
+        return "delta: needs the baseline, another row and two seeds."
+    if table.sweep.quantity == "error_rate":
+        method = "Newcombe's interval, in which seeds that disagree are worth few test sequences each"
+    else:
+        floors = [f"{noise.deviation:.2%} ({noise.degrees} degrees of freedom)" for noise in comparison.noise.values()]
+        method = f"paired over seeds; noise of one run {', '.join(floors) or 'unknown'}, on one fixed validation text"
+    return (
+        f"delta: against {against}{method}. Resolved: at {LEVEL:.0%} after Holm's correction over {comparison.planned} "
+        f"rows; else unresolved (seeds in all that would resolve this delta with {POWER:.0%} power)."
+    )
+
+
+def _controls(table: Table) -> list[str]:
+    lines = []
+    for row in table.rows:
+        measured = row.measured
+        if measured.role != "A/A":
+            continue
+        if measured.passed is None or measured.contrast is None:
+            outcome = "not all seeds are there yet"
+        elif measured.passed:
+            outcome = f"passed, p = {measured.contrast.p:.2g} uncorrected"
+        else:
+            outcome = f"FAILED, p = {measured.contrast.p:.2g} uncorrected; in a sound table 1 in 20 does"
+        lines.append(f"A/A row {row.name}: {measured.baseline} again on a random stream of its own: {outcome}.")
+    return lines
+
+
+def _agreement(table: Table) -> list[str]:
+    found = table.agreement
+    if not found.published:
+        return []
+    signs = (
+        f"{found.same_sign} of {found.resolved} resolved rows agree in sign" if found.resolved else "no row resolved"
+    )
+    tau = ""
+    if found.tau is not None:
+        around = (
+            f" [{found.tau_interval[0]:+.2f}, {found.tau_interval[1]:+.2f}]" if found.tau_interval else " (no interval)"
+        )
+        tau = f"; Kendall's tau of the ranking {found.tau:+.2f}{around} over {found.tau_rows} rows"
+    tables = Counter(name.partition(".")[0] for row in table.rows for name in row.published.references)
+    sources = ", ".join(f"{name} ({rows} rows)" if rows > 1 else name for name, rows in tables.items())
+    return [
+        f"Against the paper (arXiv 2504.00927, {sources}): {signs}{tau}; "
+        f"{found.finished} of {found.published} published rows finished."
+    ]
+
+
+def _equal_time(table: Table) -> list[str]:
+    if all(row.measured.equal_time_delta is None for row in table.rows):
+        return []
+    several = " Times come from several machines or versions." if len(table.provenance) > 1 else ""
+    return [
+        "Equal time: the slower one's validation curve read at the faster one's training time, where its learning rate "
+        f"has not decayed; not tested.{several}"
+    ]
+
+
+def _implementations(table: Table) -> list[str]:
+    rows: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.measured.implementation:
+            rows.setdefault(row.measured.implementation, []).append(row.name)
+    if not rows:
+        return []
+    most, *others = sorted(rows, key=lambda how: -len(rows[how]))
+    exceptions = "".join(f"; {how}: {', '.join(rows[how])}" for how in others)
+    return [f"Attention computed by {most}{exceptions}."]

@@ -1,0 +1,173 @@
+"""The small tables of a sweep's page: scores, cost, domains."""
+
+from collections.abc import Callable
+
+from mta_lab.report import numbers
+from mta_lab.report.contrasts import MOST_SEEDS
+from mta_lab.report.measured import Measured
+from mta_lab.report.numbers import or_dash
+from mta_lab.report.page import Column, OurColumn, PaperColumn, Section, section
+from mta_lab.report.published import Published, Unit
+from mta_lab.report.table import Table
+
+NAMES = {"perplexity": "perplexity", "error_rate": "error rate, %"}
+UNITS: dict[str, Unit] = {"perplexity": "relative", "error_rate": "points"}
+
+
+def sections(table: Table) -> tuple[Section, ...]:
+    """Scores and cost always; what the paper printed of cost and domains where it did."""
+    found = [scores(table), cost(table)]
+    if any(row.published.ratios for row in table.rows):
+        found.append(printed_cost(table))
+    if len(table.rows) == 1 or any(row.published.domains for row in table.rows):
+        found += domains(table)
+    return tuple(found)
+
+
+def scores(table: Table) -> Section:
+    """Each seed's score, the mean, the delta and whether it is resolved, beside the paper's."""
+    quantity = table.sweep.quantity
+    columns: list[Column] = [
+        OurColumn(f"{NAMES[quantity]}, by seed", seed_cells),
+        OurColumn("mean [95 %]" if quantity == "error_rate" else "mean", _mean),
+    ]
+    if len(table.baselines) > 1:
+        columns.append(OurColumn("against", lambda row: "-" if row.role == "baseline" else row.baseline))
+    if len(table.rows) > 1:
+        columns.append(OurColumn("delta, points [95 %]" if quantity == "error_rate" else "delta [95 %]", _delta))
+        columns.append(OurColumn("verdict (seeds needed)", verdict))
+    if any(row.published.scored for row in table.rows):
+        columns.append(PaperColumn(NAMES[quantity], lambda paper: _printed(paper, quantity)))
+        columns.append(PaperColumn("delta", lambda paper: or_dash(paper.delta, lambda d: numbers.delta(d, paper.unit))))
+    return section(NAMES[quantity].capitalize(), columns, table.rows)
+
+
+def seed_cells(row: Measured) -> str:
+    """Each planned seed's score, or what became of it."""
+    return " ".join(
+        numbers.score(row.scores[seed], row.quantity) if seed in row.scores else row.status(seed) for seed in row.seeds
+    )
+
+
+def verdict(row: Measured) -> str:
+    """What may be said of a row's difference, in a word or two."""
+    if not row.complete:
+        return f"{len(row.scores)} of {len(row.seeds)} seeds"
+    if row.role == "baseline":
+        return "baseline"
+    if not row.baseline_complete:
+        return "baseline partial"
+    if row.contrast is None:
+        return "-"
+    if row.role == "A/A":
+        return "A/A passed" if row.passed else "A/A FAILED"
+    if row.resolved:
+        return "resolved"
+    return "unresolved" + or_dash(row.seeds_needed, lambda seeds: f" ({seeds_in_words(seeds)})").removeprefix("-")
+
+
+def seeds_in_words(seeds: int) -> str:
+    """A number of seeds, or that it is beyond all use."""
+    return f">{MOST_SEEDS}" if seeds > MOST_SEEDS else str(seeds)
+
+
+def _mean(row: Measured) -> str:
+    mean = or_dash(row.mean, lambda value: numbers.score(value, row.quantity))
+    if row.interval is None:
+        return mean
+    low, high = (numbers.score(end, row.quantity) for end in row.interval)
+    return f"{mean} [{low}, {high}]"
+
+
+def _delta(row: Measured) -> str:
+    if row.contrast is None:
+        return "-"
+    delta, low, high = (
+        numbers.delta(value, UNITS[row.quantity]) for value in (row.contrast.delta, row.contrast.low, row.contrast.high)
+    )
+    return f"{delta} [{low}, {high}]"
+
+
+def _printed(paper: Published, quantity: str) -> str:
+    value = or_dash(paper.value, lambda value: numbers.score(value, quantity))
+    spread = or_dash(paper.deviation, lambda value: f" (sd {numbers.score(value, quantity)})")
+    return value + spread.removeprefix("-")
+
+
+def cost(table: Table) -> Section:
+    """What each row costs, over its baseline's (x), and its delta at equal tokens and at equal training time."""
+    columns = [
+        OurColumn("params", _with_ratio("parameters", lambda value: f"{value:,.0f}")),
+        OurColumn("tokens/s", _with_ratio("tokens_per_second", lambda value: f"{value:,.0f}")),
+        OurColumn("time a run", _with_ratio("training_seconds", numbers.duration)),
+        OurColumn("peak memory", _with_ratio("peak_memory", numbers.size)),
+        OurColumn("FLOPs/token", _with_ratio("flops_per_token", numbers.count)),
+    ]
+    if len(table.rows) > 1:
+        columns += [OurColumn("delta, equal tokens", _equal_tokens), OurColumn("delta, equal time", _equal_time)]
+    return section("Cost, and as a multiple of the baseline's (x)", columns, table.rows)
+
+
+def _with_ratio(name: str, form: Callable[[float], str]) -> Callable[[Measured], str]:
+    def cell(row: Measured) -> str:
+        ratio = row.ratios.get(name)
+        value = or_dash(getattr(row.cost, name), form)
+        return value if ratio is None or row.role == "baseline" else f"{value} {ratio:.2f}x"
+
+    return cell
+
+
+def _equal_tokens(row: Measured) -> str:
+    return or_dash(row.contrast, lambda contrast: numbers.delta(contrast.delta, UNITS[row.quantity]))
+
+
+def _equal_time(row: Measured) -> str:
+    return or_dash(row.equal_time_delta, lambda delta: numbers.delta(delta, UNITS[row.quantity]))
+
+
+PRINTED_COSTS = {
+    "params": "parameters",
+    "tokens/s": "tokens_per_second",
+    "memory": "peak_memory",
+    "FLOPs/token": "flops_per_token",
+}
+
+
+def printed_cost(table: Table) -> Section:
+    """Our ratios to the baseline and those that follow from the paper's Tables 8 and 9."""
+    columns: list[Column] = []
+    for head, name in PRINTED_COSTS.items():
+        columns += [OurColumn(head, _ratio_of(name)), PaperColumn(head, _ratio_of(name))]
+    rows = [row for row in table.rows if row.published.ratios]
+    return section("Cost over the baseline's, beside the paper's", columns, rows)
+
+
+def _ratio_of(name: str) -> Callable[[Measured | Published], str]:
+    digits = 5 if name == "parameters" else 3  # the paper's variants add 0.003 %
+
+    def cell(half: Measured | Published) -> str:
+        return or_dash(half.ratios.get(name), lambda ratio: f"{ratio:.{digits}f}x")
+
+    return cell
+
+
+def domains(table: Table) -> list[Section]:
+    """Our scores by domain; then the paper's, in a table of their own."""
+    quantity, found = table.sweep.quantity, []
+    title = f"{NAMES[quantity].capitalize()} by domain"
+    ours = dict.fromkeys(name for row in table.rows for name in row.measured.domains)
+    if ours:
+        found.append(section(title, [OurColumn(name, _domain_of(name, quantity)) for name in ours], table.rows))
+    rows = [row for row in table.rows if row.published.domains]
+    theirs = dict.fromkeys(name for row in rows for name in row.published.domains)
+    if theirs:
+        columns = [PaperColumn(name, _domain_of(name, quantity)) for name in theirs]
+        found.append(section(f"{title}, as printed in the paper", columns, rows))
+    return found
+
+
+def _domain_of(name: str, quantity: str) -> Callable[[Measured | Published], str]:
+    def cell(half: Measured | Published) -> str:
+        return or_dash(half.domains.get(name), lambda value: numbers.score(value, quantity))
+
+    return cell

@@ -1,0 +1,110 @@
+"""What the paper printed, and that it stays in columns of its own."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mta_lab.report.cost import COSTS
+from mta_lab.report.data import row_document
+from mta_lab.report.page import OurColumn, PaperColumn, section
+from mta_lab.report.published import Published, published_of
+from mta_lab.report.sections import sections
+from mta_lab.sweep import Row
+from tests.report.examples import CLEAR, example_sweep, table_of, with_rows
+
+TABLE_9 = {
+    "softmax": {"parameters": 876553728, "memory_gb": 17.5, "flops_1e13": 25.0, "thousand_tokens_per_second": 54.3},
+    "wide": {"parameters": 876583320, "memory_gb": 73.8, "flops_1e13": 2.6, "thousand_tokens_per_second": 5.7},
+}
+
+
+def rows_with(folder: Path, base: dict[str, Any], other: dict[str, Any]) -> tuple[Row, Row]:
+    softmax, _, wide = example_sweep(folder).rows
+    return dataclasses.replace(softmax, published=base), dataclasses.replace(wide, published=other)
+
+
+def test_perplexities_differ_relatively(tmp_path: Path) -> None:
+    base, row = rows_with(tmp_path, {"perplexity": 11.25}, {"perplexity": 10.91})
+    found = published_of(row, base, "perplexity")
+    assert (found.value, found.unit) == (10.91, "relative")
+    assert found.delta == pytest.approx(10.91 / 11.25 - 1)
+    assert published_of(base, base, "perplexity").delta is None
+
+
+def test_error_rates_differ_in_points(tmp_path: Path) -> None:
+    base, row = rows_with(tmp_path, {"error_rate": 0.516, "std": 0.431}, {"error_rate": 0.001, "std": 0.001})
+    found = published_of(row, base, "error_rate")
+    assert (found.value, found.deviation, found.unit) == (0.001, 0.001, "points")
+    assert found.delta == pytest.approx(-0.515)
+
+
+def test_printed_differences_are_absolute(tmp_path: Path) -> None:
+    base, row = rows_with(tmp_path, {}, {"perplexity_difference": 0.02})
+    found = published_of(row, base, "perplexity")
+    assert (found.value, found.delta, found.unit, found.scored) == (None, 0.02, "perplexity", True)
+
+
+def test_another_quantity_is_none_of_the_sweeps(tmp_path: Path) -> None:
+    base, row = rows_with(tmp_path, {"perplexity": 11.25}, {"error_rate": 0.1})
+    assert not published_of(row, base, "perplexity").scored
+    assert published_of(row, base, "error_rate").delta is None
+
+
+def test_cost_ratios_follow_from_tables_8_and_9(tmp_path: Path) -> None:
+    base, row = rows_with(tmp_path, TABLE_9["softmax"], TABLE_9["wide"])
+    found = published_of(row, base, "perplexity").ratios
+    assert set(found) == set(COSTS)
+    assert found["parameters"] == 876583320 / 876553728
+    assert found["peak_memory"] == pytest.approx(73.8 / 17.5)
+    assert found["training_seconds"] == pytest.approx(54.3 / 5.7)
+    assert found["flops_per_token"] == pytest.approx((2.6 / 5.7) / (25.0 / 54.3))
+
+
+class Shown:
+    """Records what it is given."""
+
+    def __init__(self) -> None:
+        self.given: list[Any] = []
+
+    def __call__(self, half: Any) -> str:
+        self.given.append(type(half).__name__)
+        return ""
+
+
+def test_a_column_is_given_its_half_of_a_row_and_no_more(tmp_path: Path) -> None:
+    ours, paper = Shown(), Shown()
+    found = section("", [OurColumn("mean", ours), PaperColumn("mean", paper)], table_of(tmp_path, CLEAR).rows)
+    assert found.header == ("row", "mean", "paper: mean")
+    assert (set(ours.given), set(paper.given)) == ({"Measured"}, {"Published"})
+
+
+MARKED = 777.25
+"""a value that no measurement has"""
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_published_values_are_in_no_measured_column_or_key(finished: bool, tmp_path: Path) -> None:
+    """With every published number replaced by one that stands out, it shows under the paper's headings only."""
+    printed = {
+        "perplexity": MARKED, "domains": {"github": MARKED, "book": MARKED}, "parameters": MARKED, "memory_gb": MARKED,
+    }  # fmt: skip
+    plain = {"perplexity": 1.0, "parameters": 1.0, "memory_gb": 1.0}
+    sweep = with_rows(example_sweep(tmp_path), wide={"published": printed}, softmax={"published": plain})
+    table = table_of(tmp_path, CLEAR if finished else {}, sweep=sweep)
+    seen = 0
+    for part in sections(table):
+        for line in part.lines:
+            for head, cell in zip(part.header, line.cells, strict=True):
+                if "777" in cell or "776" in cell:
+                    assert head.startswith("paper")
+                    seen += 1
+    assert seen == 6  # perplexity, its delta, two costs, two domains
+    for row in table.rows:
+        for key, value in row_document(row).items():
+            assert key.startswith("published") or str(MARKED) not in str(value)
+
+
+def test_nothing_published_is_an_empty_half() -> None:
+    assert not Published().scored
