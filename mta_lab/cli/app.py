@@ -81,17 +81,17 @@ def plan(
 
 @app.command()
 def report(
-    name: SweepName,
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE|all", help="a sweep, or all of them in an index")],
     settings: Settings = None,
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
-    form: Annotated[str, typer.Option("--format", help="rich, markdown, svg or json")] = "rich",
+    form: Annotated[str, typer.Option("--format", help="rich, markdown, latex, csv, svg or json")] = "rich",
     components: Components = None,
 ) -> None:
     """Print the table of a sweep from what is finished; trains nothing."""
-    from mta_lab.cli import sweeping
+    from mta_lab.cli import reports
 
-    sweeping.show_report(sweeping.plan(name, settings or [], scale, seeds, components or []), form)
+    reports.show(name, settings or [], scale, seeds, components or [], form)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from rich.console import Console
 from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus, find, prepare
-from mta_lab.errors import UserError, nearest
+from mta_lab.errors import UserError
 from mta_lab.plugins import load_components
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep, load_sweep
@@ -92,17 +92,6 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
 def usual_workers() -> int:
     """One with a GPU, or else as many as there are cores."""
     return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
-
-
-def show_report(plan: Plan, form: str) -> None:
-    """Print the table from what is finished."""
-    from mta_lab.report import FORMATS
-
-    if form not in FORMATS:
-        raise UserError(f"--format: got '{form}'{nearest(form, FORMATS) or ';'} allowed: {', '.join(FORMATS)}")
-    from mta_lab.report import render
-
-    render(finished_table(plan), form, make_console())
 
 
 def finished_table(plan: Plan) -> "Table":
