@@ -48,7 +48,7 @@ class SequencesModule(lightning.LightningDataModule):
     def __init__(self, config: RunConfig, task: SyntheticTask) -> None:
         super().__init__()
         self.run = config
-        self.sequences = task
+        self.task = task
         self.domains = (task.name,)
         self.context = task.context
 
@@ -56,12 +56,12 @@ class SequencesModule(lightning.LightningDataModule):
         """One pass is the whole run; item k is the batch of step k."""
         training = self.run.training
         seed = derive(self.run.seed, "batches", self.run.stream)
-        batches = SequenceBatches(self.sequences, seed=seed, steps=training.steps, batch_size=training.batch_size)
+        batches = SequenceBatches(self.task, seed=seed, steps=training.steps, batch_size=training.batch_size)
         return DataLoader(batches, batch_size=None, shuffle=False)
 
     def val_dataloader(self) -> list[DataLoader[tuple[Tensor, ...]]]:
         """One loader, as a task is one domain."""
-        tokens, scored = held_out(self.sequences, self.run.data.evaluate)
+        tokens, scored = held_out(self.task, self.run.data.evaluate)
         return [DataLoader(TensorDataset(tokens, scored), batch_size=self.run.training.batch_size)]
 
 
