@@ -126,6 +126,13 @@ class Tracker:
         self._client.set_terminated(run_id, status)
 
     @_tolerant
+    def prune_cell(self, fingerprint: str) -> None:
+        """Close the run of a trial that was ended early; MLflow has no state for it but KILLED, a tag says which."""
+        self._flush(fingerprint)
+        self._client.set_tag(self._runs[fingerprint], "trial_state", "PRUNED")
+        self._client.set_terminated(self._runs[fingerprint], "KILLED")
+
+    @_tolerant
     def end(self, status: str, note: str) -> None:
         """Close the launch's parent run, with the table as its note."""
         self._client.log_batch(self._parent, tags=[RunTag(MLFLOW_RUN_NOTE, note)])

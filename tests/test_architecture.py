@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "data": {"config", "errors"},
     "training": {"components", "config", "data", "errors", "model"},
     "precision": {"components", "config", "errors", "model", "provenance", "records", "training"},
-    "scheduling": {"config", "errors"},
+    "scheduling": {"config", "errors", "sweep"},
     "tracking": {"config", "errors", "records", "training"},  # training's result types only: see the test below
     "worker": {"config", "data", "errors", "plugins", "provenance", "records", "sweep"}
     | {"training", "scheduling", "tracking"},

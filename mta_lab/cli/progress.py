@@ -9,26 +9,27 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from mta_lab.records import Failure, Record
 from mta_lab.training.result import Progress as RunProgress
-from mta_lab.worker.launch import Observer
+from mta_lab.training.result import Validation
+from mta_lab.worker.running import Observer
 from mta_lab.worker.tasks import Task
 
 
 @contextmanager
-def observer_for(console: Console, tasks: Sequence[Task]) -> Iterator[Observer]:
-    """The observer that suits the console, for a launch of `tasks`."""
+def observer_for(console: Console, steps: Sequence[int]) -> Iterator[Observer]:
+    """The observer that suits the console, for a launch of runs of so many optimizer steps each."""
     if not console.is_terminal:
-        yield Lines(console, tasks)
+        yield Lines(console, steps)
         return
     cell, note = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
     with Progress(cell, BarColumn(), MofNCompleteColumn(), note, TimeElapsedColumn(), console=console) as bars:
-        yield Bars(bars, tasks)
+        yield Bars(bars, steps)
 
 
 class Clock:
     """How much of a launch is done, in optimizer steps, and how long the rest may take."""
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self.total = sum(task.cell.config.training.steps for task in tasks)
+    def __init__(self, steps: Sequence[int]) -> None:
+        self.total = sum(steps)
         self.ended = 0
         self.running: dict[int, int] = {}
         self._started: float | None = None
@@ -37,14 +38,11 @@ class Clock:
         """The first cell has started: workers are warm, and time counts from here."""
         self._started = self._started or time.monotonic()
 
-    def end(self, worker: int, task: Task, result: Record | Failure) -> None:
-        """Count a finished cell's steps; those of a failed one are no longer to do, and say nothing of the speed."""
-        steps = task.cell.config.training.steps
+    def end(self, worker: int, task: Task, done: int) -> None:
+        """Count the steps that an ended cell did; the rest of its steps are no longer to do."""
         self.running.pop(worker, None)
-        if isinstance(result, Failure):
-            self.total -= steps
-        else:
-            self.ended += steps
+        self.total -= task.cell.config.training.steps - done
+        self.ended += done
 
     @property
     def done(self) -> int:
@@ -62,8 +60,8 @@ class Clock:
 class Lines:
     """Plain lines: each cell's start and end, and a sign of life every half minute."""
 
-    def __init__(self, console: Console, tasks: Sequence[Task]) -> None:
-        self._console, self._clock, self._cells = console, Clock(tasks), len(tasks)
+    def __init__(self, console: Console, steps: Sequence[int]) -> None:
+        self._console, self._clock, self._cells = console, Clock(steps), len(steps)
         self._ended = 0
         self._last = time.monotonic()
 
@@ -83,18 +81,24 @@ class Lines:
             self.say(f"worker {worker}: {where}; {self._ended}/{self._cells} cells, {self._clock.left()}")
 
     def ended(self, worker: int, task: Task, result: Record | Failure) -> None:
+        self._end(worker, task, steps_done(task, result), outcome(task, result))
+
+    def stopped(self, worker: int, task: Task, last: Validation) -> None:
+        self._end(worker, task, last.step, pruned(task, last))
+
+    def _end(self, worker: int, task: Task, done: int, how: str) -> None:
         self._ended += 1
-        self._clock.end(worker, task, result)
-        self.say(f"worker {worker}: {outcome(task, result)}; {self._ended}/{self._cells} cells, {self._clock.left()}")
+        self._clock.end(worker, task, done)
+        self.say(f"worker {worker}: {how}; {self._ended}/{self._cells} cells, {self._clock.left()}")
 
 
 class Bars:
     """A bar a worker with its cell, step and loss, and one for the whole launch."""
 
-    def __init__(self, bars: Progress, tasks: Sequence[Task]) -> None:
-        self._bars, self._clock = bars, Clock(tasks)
+    def __init__(self, bars: Progress, steps: Sequence[int]) -> None:
+        self._bars, self._clock = bars, Clock(steps)
         self._workers: dict[int, TaskID] = {}
-        self._cells, self._ended = len(tasks), 0
+        self._cells, self._ended = len(steps), 0
         self._all = bars.add_task("all steps", total=self._clock.total, note="workers are starting")
 
     def say(self, message: str) -> None:
@@ -113,14 +117,30 @@ class Bars:
         self._show_all()
 
     def ended(self, worker: int, task: Task, result: Record | Failure) -> None:
+        self._end(worker, task, steps_done(task, result), outcome(task, result))
+
+    def stopped(self, worker: int, task: Task, last: Validation) -> None:
+        self._end(worker, task, last.step, pruned(task, last))
+
+    def _end(self, worker: int, task: Task, done: int, how: str) -> None:
         self._ended += 1
-        self._clock.end(worker, task, result)
-        self.say(outcome(task, result))
+        self._clock.end(worker, task, done)
+        self.say(how)
         self._show_all()
 
     def _show_all(self) -> None:
         note = f"{self._ended}/{self._cells} cells, {self._clock.left()}"
         self._bars.update(self._all, total=self._clock.total, completed=self._clock.done, note=note)
+
+
+def steps_done(task: Task, result: Record | Failure) -> int:
+    """All of a finished cell; a failed one's count for nothing: they say little of the speed."""
+    return 0 if isinstance(result, Failure) else task.cell.config.training.steps
+
+
+def pruned(task: Task, last: Validation) -> str:
+    """One line on a trial that was ended early."""
+    return f"{task.cell.label}: pruned at step {last.step}, {last.quantity} {last.score:.3f}"
 
 
 def outcome(task: Task, result: Record | Failure) -> str:

@@ -17,6 +17,7 @@ from mta_lab.errors import UserError
 from mta_lab.plugins import load_components
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep, load_sweep
+from mta_lab.sweep.load import Winners
 from mta_lab.worker.tasks import Task, missing, tasks_of
 
 if TYPE_CHECKING:
@@ -31,13 +32,23 @@ class Plan:
     """the sweep's name or file, as it was given"""
     sweep: Sweep
     records: Records
+    reload: Callable[[Winners], Sweep] | None = None
+    """the sweep anew, its searched rows at the values that won; of a sweep with a search"""
 
 
 def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> Plan:
     """Resolve a sweep; every mistake in it is said here, before anything starts."""
     load_components(components)
-    sweep = load_sweep(name, scale=scale, settings=settings, seeds=seeds, settle=settled)
-    return Plan(given=name, sweep=sweep, records=Records())
+
+    def load(winners: Winners) -> Sweep:
+        return load_sweep(name, scale=scale, settings=settings, seeds=seeds, settle=settled, winners=winners)
+
+    sweep = load({})
+    if sweep.search is None:
+        return Plan(given=name, sweep=sweep, records=Records())
+    from mta_lab.cli.searching import at_hand
+
+    return at_hand(Plan(given=name, sweep=sweep, records=Records(), reload=load))
 
 
 def settled(config: RunConfig, like: RunConfig) -> RunConfig:
@@ -61,13 +72,17 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
 
     workers = workers or usual_workers()
     console = make_console()
-    open_corpus = _opener(lambda cell: prepare(cell.config.data, cell.config.model.vocabulary, CORPORA, console.print))
+    open_corpus = preparing(console)
+    if plan.sweep.search:
+        from mta_lab.cli.searching import search
+
+        plan = search(plan, workers, components, console)
     tasks = tasks_of(plan.sweep, open_corpus)
     to_do = missing(tasks, plan.records)
     if to_do:
         console.print(f"{plan.sweep.title}: {len(to_do)} of {len(tasks)} cells to train on {workers} workers")
         try:
-            with observer_for(console, to_do) as observer:
+            with observer_for(console, [task.cell.config.training.steps for task in to_do]) as observer:
                 launch(
                     plan.sweep,
                     tasks,
@@ -87,6 +102,11 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
         console.print(f"{plan.sweep.title}: all {len(tasks)} cells are finished, nothing to train")
     _print_table(plan, tasks, console, "rich")
     return 1 if missing(tasks, plan.records) else 0
+
+
+def preparing(console: Console) -> Callable[[Cell], Corpus]:
+    """Opens the text of a cell, prepared first where that is needed."""
+    return _opener(lambda cell: prepare(cell.config.data, cell.config.model.vocabulary, CORPORA, console.print))
 
 
 def usual_workers() -> int:

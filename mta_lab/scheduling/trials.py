@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from mta_lab.scheduling.journal import open_study
@@ -31,10 +34,26 @@ class Best:
 class Trials:
     """The Optuna study of one searched row."""
 
-    def __init__(self, journal: Path, name: str, say: Callable[[str], None]) -> None:
-        sampler = TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=0)
-        self._study = open_study(journal, name, say, sampler=sampler, pruner=MedianPruner(n_startup_trials=STARTUP))
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
         self._running: dict[int, Trial] = {}
+
+    @classmethod
+    def opened(cls, journal: Path, name: str, say: Callable[[str], None]) -> "Trials":
+        """The study `name`, to go on with."""
+        sampler = TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=0)
+        pruner = MedianPruner(n_startup_trials=STARTUP)
+        return cls(open_study(journal, name, say, sampler=sampler, pruner=pruner))
+
+    @classmethod
+    def at_hand(cls, journal: Path, name: str) -> "Trials | None":
+        """The study `name`, to read, while another process writes perhaps; None where there is none."""
+        if not journal.exists():
+            return None
+        try:
+            return cls(optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(journal)))))
+        except KeyError:
+            return None
 
     def ended(self) -> int:
         """How many trials have ended, however."""

@@ -1,14 +1,13 @@
 """`search:` in a sweep file: ranges in place of values. Its rows are templates, and `$name` stands for a range's value.
 
 The table of such a sweep has the winners as rows. They are chosen by validation on a random stream of their own, and
-trained and scored anew under the sweep's seeds, on the test text that the search never read.
+trained and scored anew under the sweep's seeds, on the test text or sequences that the search never saw.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from components.tasks import Language
 from mta_lab.config import Layer, RunConfig, resolve
 from mta_lab.errors import UserError, nearest
 
@@ -86,9 +85,7 @@ def read_search(section: Any, templates: Mapping[str, Sequence[Layer]], source: 
             if name not in ranges:
                 raise UserError(f"{source}: rows.{row}: ${name}: no such range{nearest(name, ranges)}")
         for end in (_first, _last):
-            config = search.config(row, {name: end(ranges[name]) for name in names})
-            if not isinstance(config.task, Language):
-                raise UserError(f"{where}: task '{config.task.name}' has no test text; allowed: language")
+            search.config(row, {name: end(ranges[name]) for name in names})
     for name in ranges:
         if name not in {name for names in used.values() for name in names}:
             raise UserError(f"{where}.space.{name}: no row uses ${name}")

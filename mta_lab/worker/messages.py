@@ -16,6 +16,11 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stop:
+    """To a worker: end the run that you are at."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ready:
     """From a worker: everything is imported, send a job."""
 

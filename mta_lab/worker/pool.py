@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from mta_lab.worker.messages import Died, Job, Message
+from mta_lab.worker.messages import Died, Job, Message, Stop
 from mta_lab.worker.process import work
 
 # glibc otherwise returns every freed activation to the system and faults it in again: 10-40 % of a small model's step.
@@ -38,9 +38,9 @@ class Pool:
         for process, _connection in self._workers:
             process.join()
 
-    def send(self, worker: int, job: Job) -> None:
-        """Hand a job to a worker that is ready."""
-        self._workers[worker][1].send(job)
+    def send(self, worker: int, message: Job | Stop) -> None:
+        """Hand a job to a worker that is ready, or stop the one it is at."""
+        self._workers[worker][1].send(message)
 
     def messages(self) -> Iterator[tuple[int, Message | None]]:
         """What the workers say, as it comes; (worker, None) twice a second when nobody says anything.
@@ -60,7 +60,7 @@ class Pool:
                     message = self._bury(index)
                 yield index, message
 
-    def _start(self, index: int) -> tuple[SpawnProcess, "Connection[Job, Message]"]:
+    def _start(self, index: int) -> tuple[SpawnProcess, "Connection[Job | Stop, Message]"]:
         ours, theirs = self._context.Pipe()
         log = self._logs / f"worker-{index}.log"
         process = self._context.Process(

@@ -10,10 +10,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from mta_lab.errors import described, place
-from mta_lab.worker.messages import Advanced, Failed, Finished, Job, Message, Ready
+from mta_lab.worker.messages import Advanced, Failed, Finished, Job, Message, Ready, Stop
 
 
-def work(connection: "Connection[Message, Job]", components: Sequence[Path], threads: int, log: Path) -> None:
+def work(connection: "Connection[Message, Job | Stop]", components: Sequence[Path], threads: int, log: Path) -> None:
     """Serve jobs from `connection` until its end; what libraries print goes to `log`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launch decides what an interrupt means
     _print_to(log)
@@ -34,17 +34,18 @@ def work(connection: "Connection[Message, Job]", components: Sequence[Path], thr
             job = connection.recv()
         except EOFError:
             return
-        connection.send(_run(job, connection))
+        if isinstance(job, Job):  # a Stop here came too late for its run
+            connection.send(_run(job, connection))
 
 
-def _run(job: Job, connection: "Connection[Message, Job]") -> Finished | Failed:
+def _run(job: Job, connection: "Connection[Message, Job | Stop]") -> Finished | Failed:
     from mta_lab.data import prepare
     from mta_lab.training import Progress
     from mta_lab.training.run import train
 
     def report(progress: Progress) -> bool:
         connection.send(Advanced(progress=progress))
-        return False
+        return connection.poll() and isinstance(connection.recv(), Stop)
 
     try:
         config = job.config

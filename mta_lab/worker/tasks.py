@@ -24,16 +24,17 @@ class Task:
 
 def tasks_of(sweep: Sweep, open_corpus: Callable[[Cell], Corpus]) -> list[Task]:
     """The sweep's cells with their fingerprints, in the order they should run; `open_corpus` is for those with text."""
-    tasks = []
-    for cell in sweep.cells():
-        content_hash = ""
-        if cell.config.reads_text:
-            corpus = open_corpus(cell)
-            _check_length(cell, corpus)
-            content_hash = corpus.content_hash
-        identity = fingerprint(cell.config, content_hash)
-        tasks.append(Task(cell=cell, content_hash=content_hash, fingerprint=identity))
-    return tasks
+    return [task_of(cell, open_corpus) for cell in sweep.cells()]
+
+
+def task_of(cell: Cell, open_corpus: Callable[[Cell], Corpus]) -> Task:
+    """One cell with its fingerprint."""
+    content_hash = ""
+    if cell.config.reads_text:
+        corpus = open_corpus(cell)
+        _check_length(cell, corpus)
+        content_hash = corpus.content_hash
+    return Task(cell=cell, content_hash=content_hash, fingerprint=fingerprint(cell.config, content_hash))
 
 
 def _check_length(cell: Cell, corpus: Corpus) -> None:

@@ -77,8 +77,8 @@ def run(file: Path, components: Sequence[Path], *, compete: bool = False) -> Lau
     original = progress.observer_for
 
     @contextmanager
-    def observer_for(console: Console, tasks: Sequence[Task]) -> Iterator[Observer]:
-        with original(console, tasks) as inner:
+    def observer_for(console: Console, steps: Sequence[int]) -> Iterator[Observer]:
+        with original(console, steps) as inner:
             yield Recorder(inner, launched, plan if compete else None)
 
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as output:

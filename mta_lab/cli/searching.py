@@ -1,0 +1,78 @@
+"""The search of a sweep: what it has found, and its trials that are still to run."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from mta_lab.cli.common import CORPORA
+from mta_lab.cli.progress import observer_for
+from mta_lab.cli.sweeping import Plan, preparing, settled
+from mta_lab.scheduling import Trials
+from mta_lab.sweep import Cell
+from mta_lab.worker.launch import JOURNAL, launch_search, study_name
+from mta_lab.worker.tasks import Task, task_of
+
+
+def at_hand(plan: Plan) -> Plan:
+    """The plan with its searched rows at the best values so far."""
+    search = plan.sweep.search
+    assert search
+    assert plan.reload
+    studies = _studies(plan)
+    winners = {row: [best.values for best in trials.best(search.winners)] for row, trials in studies.items()}
+    return replace(plan, sweep=plan.reload(winners))
+
+
+def search(plan: Plan, workers: int, components: Sequence[Path], console: Console) -> Plan:
+    """Run the trials that are missing, and return the plan with the winners as rows."""
+    found = plan.sweep.search
+    assert found
+    ended = {row: trials.ended() for row, trials in _studies(plan).items()}
+    missing = sum(max(0, found.trials - ended.get(row, 0)) for row in found.templates)
+    if missing:
+        total = found.trials * len(found.templates)
+        console.print(f"{plan.sweep.title}: {missing} of {total} trials to run on {workers} workers")
+        open_corpus = preparing(console)
+
+        def to_task(cell: Cell) -> Task:
+            return task_of(replace(cell, config=settled(cell.config, cell.config)), open_corpus)
+
+        steps = max(row.config.training.steps for row in plan.sweep.rows)
+        with observer_for(console, [steps] * missing) as observer:
+            launch_search(
+                plan.sweep,
+                to_task,
+                records=plan.records,
+                workers=min(workers, missing),
+                components=components,
+                corpus_root=CORPORA,
+                observer=observer,
+            )
+    plan = at_hand(plan)
+    for row, trials in _studies(plan).items():
+        counts = ", ".join(f"{count} {state}" for state, count in trials.counts().items() if count)
+        console.print(f"{row}: {counts}; best: {_brief(trials, found.winners)}")
+    return plan
+
+
+def _studies(plan: Plan) -> dict[str, Trials]:
+    """The studies that there are, by row."""
+    search = plan.sweep.search
+    assert search
+    journal = plan.records.directory / JOURNAL
+    found = {row: Trials.at_hand(journal, study_name(plan.sweep, row)) for row in search.templates}
+    return {row: trials for row, trials in found.items() if trials}
+
+
+def _brief(trials: Trials, count: int) -> str:
+    """The best trials with their values, for people."""
+    texts = []
+    for best in trials.best(count):
+        values = ", ".join(
+            f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in best.values.items()
+        )
+        texts.append(f"trial {best.number} ({values}) {best.score:.3f}")
+    return "; ".join(texts) or "none"

@@ -1,0 +1,195 @@
+"""What happens while a launch runs: workers are handed what the schedule says, results are recorded and tracked."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from mta_lab.config import component_code, plain
+from mta_lab.errors import UserError
+from mta_lab.provenance import commit, provenance
+from mta_lab.records import Failure, Record, Records
+from mta_lab.sweep import Sweep
+from mta_lab.worker.guards import Interrupt
+from mta_lab.worker.messages import Advanced, Died, Failed, Finished, Job, Stop
+from mta_lab.worker.pool import Pool
+from mta_lab.worker.schedules import Schedule
+from mta_lab.worker.tasks import Task
+
+if TYPE_CHECKING:  # imports slowly
+    from mta_lab.tracking import Tracker
+    from mta_lab.training.result import Progress, TrainingResult, Validation
+
+
+class Observer(Protocol):
+    """Whoever shows a launch to a person."""
+
+    def say(self, message: str) -> None:
+        """A line worth reading."""
+
+    def started(self, worker: int, task: Task) -> None:
+        """A worker took a cell."""
+
+    def advanced(self, worker: int, task: Task, progress: "Progress") -> None:
+        """A cell has come further."""
+
+    def ended(self, worker: int, task: Task, result: Record | Failure) -> None:
+        """A cell finished or failed."""
+
+    def stopped(self, worker: int, task: Task, last: "Validation") -> None:
+        """A trial was ended early, for what it scored last."""
+
+
+class Running:
+    """The state of a launch: which worker runs what, and what becomes of it."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        schedule: Schedule,
+        records: Records,
+        corpus_root: Path,
+        observer: Observer,
+        pool: Pool,
+        tracker: "Tracker",
+    ) -> None:
+        self.sweep, self.schedule, self.records, self.corpus_root = sweep, schedule, records, corpus_root
+        self.observer, self.pool, self.tracker = observer, pool, tracker
+        self.running: dict[int, Task] = {}
+        self.ready: set[int] = set()
+        self.failures = 0
+        self.said: set[tuple[str, str]] = set()
+
+    @contextmanager
+    def tracked(self, note: Callable[[], str]) -> Iterator[None]:
+        """A parent run of MLflow's that ends with `note()`; interrupted, what runs is closed as such."""
+        sweep = self.sweep
+        tags = {"sweep": sweep.name, "scale": sweep.scale, "commit": commit()}
+        self.tracker.start(f"{sweep.name} {sweep.scale}", tags, sweep.rows[0].config.task.quantity)
+        try:
+            with Interrupt() as self.interrupt:
+                yield
+        except BaseException:
+            self._give_back()
+            self.tracker.end("KILLED", note())
+            raise
+        self.tracker.end("FAILED" if self.failures else "FINISHED", note())
+
+    def adopt(self, task: Task, record: Record) -> None:
+        """Enter a cell that was finished before, by another sweep perhaps, into this sweep's experiment."""
+        self.tracker.adopt(record, task.cell.label, task.cell.config, self._tags(task))
+
+    def until_done(self) -> None:
+        """Answer the workers until nothing is left and nothing runs; asked to stop, raise KeyboardInterrupt."""
+        for worker, message in self.pool.messages():
+            if isinstance(message, Advanced):
+                self._advanced(worker, message.progress)
+            elif isinstance(message, Finished):
+                self._finished(worker, message.result)
+            elif isinstance(message, Failed):
+                self._failed(worker, message.reason, message.traceback)
+                self._start_next(worker)
+            elif isinstance(message, Died):
+                self._buried(worker, message)
+            elif message is not None:
+                self.ready.add(worker)
+                self._start_next(worker)
+            if self.interrupt.asked:
+                raise KeyboardInterrupt
+            if not self.running and not self.schedule.left():
+                return
+
+    def _give_back(self) -> None:
+        """Close what runs as interrupted; the next launch trains it."""
+        for task in self.running.values():
+            self.schedule.failed(task, "interrupted")
+            self.tracker.fail_cell(task.fingerprint, "KILLED", "interrupted")
+
+    def _start_next(self, worker: int) -> None:
+        task = self.schedule.next()
+        if task is None:
+            return
+        cell = task.cell
+        try:
+            self.pool.send(worker, Job(config=cell.config, corpus_root=self.corpus_root))
+        except OSError:  # it died since its last word, and the pool will say so
+            self.schedule.put_back(task)
+            return
+        self.running[worker] = task
+        self.tracker.start_cell(task.fingerprint, cell.label, cell.config, self._tags(task))
+        self.observer.started(worker, task)
+
+    def _advanced(self, worker: int, progress: "Progress") -> None:
+        task = self.running[worker]
+        for choice in progress.implementations.items():
+            if choice not in self.said:
+                self.said.add(choice)
+                self.observer.say("attention computed by {}: {}".format(*choice))
+        self.tracker.progress(task.fingerprint, progress)
+        self.observer.advanced(worker, task, progress)
+        if progress.validation and self.schedule.validated(task, progress.step, progress.validation.score):
+            with suppress(OSError):  # it died since, and the pool will say so
+                self.pool.send(worker, Stop())
+
+    def _finished(self, worker: int, result: "TrainingResult") -> None:
+        task = self.running.pop(worker)
+        last = result.validations[-1]
+        if result.stopped_early:
+            self.observer.stopped(worker, task, last)
+            self._start_next(worker)
+            self.schedule.stopped(task)
+            self.tracker.prune_cell(task.fingerprint)
+            return
+        record = Record(
+            fingerprint=task.fingerprint,
+            config=plain(task.cell.config),
+            content_hash=task.content_hash,
+            parameters=result.parameters,
+            quantity=last.quantity,
+            score=last.score,
+            domains=last.domains,
+            scored=last.scored,
+            tokens_per_second=result.tokens_per_second,
+            seconds=result.seconds,
+            training_seconds=result.training_seconds,
+            peak_memory=result.peak_memory,
+            flops_per_token=result.flops_per_token,
+            losses=[[step, loss] for step, loss in result.losses],
+            validations=[[validation.step, validation.score] for validation in result.validations],
+            run_id=self.tracker.run_id(task.fingerprint),
+            provenance=provenance(self.pool.threads),
+            implementations=result.implementations,
+        )
+        self.records.finish(record)
+        self.observer.ended(worker, task, record)
+        self._start_next(worker)  # before the copies for Optuna and MLflow are written: no worker waits for those
+        self.schedule.finished(task, record)
+        self.tracker.end_cell(record)
+
+    def _buried(self, worker: int, message: Died) -> None:
+        if worker in self.running:
+            self._failed(worker, message.reason, message.log.read_text(errors="replace")[-4000:])
+        elif worker not in self.ready:  # the one in its place would die as well, for ever
+            raise UserError(f"a worker could not start: {message.reason}; see {message.log}")
+        self.ready.discard(worker)
+
+    def _failed(self, worker: int, reason: str, traceback: str) -> None:
+        task = self.running.pop(worker)
+        self.failures += 1
+        failure = Failure(fingerprint=task.fingerprint, label=task.cell.label, reason=reason, traceback=traceback)
+        self.records.fail(failure)
+        self.schedule.failed(task, reason)
+        self.tracker.fail_cell(task.fingerprint, "FAILED", traceback)
+        self.observer.ended(worker, task, failure)
+
+    def _tags(self, task: Task) -> Mapping[str, str]:
+        return {
+            "sweep": self.sweep.name,
+            "scale": self.sweep.scale,
+            "row": task.cell.row,
+            "seed": str(task.cell.seed),
+            "fingerprint": task.fingerprint,
+            "data": task.content_hash,
+            "commit": commit(),
+            "component_code": component_code(task.cell.config),
+        }

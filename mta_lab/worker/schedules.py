@@ -1,0 +1,135 @@
+"""Who says what runs next: the cells of a plan, or the trials of a search."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from mta_lab.errors import UserError
+from mta_lab.records import Record, Records
+from mta_lab.sweep import Cell
+from mta_lab.sweep.search import Search
+from mta_lab.worker.tasks import Task, next_task
+
+if TYPE_CHECKING:  # imports slowly
+    from mta_lab.scheduling import Study, Trials
+
+
+class Schedule(Protocol):
+    """What a launch asks when a worker is free, and tells of everything that happens."""
+
+    def left(self) -> int:
+        """How many are still to start."""
+
+    def next(self) -> Task | None:
+        """Start one more; None where nothing is left."""
+
+    def put_back(self, task: Task) -> None:
+        """It could not be handed to a worker: another one will take it."""
+
+    def validated(self, task: Task, step: int, score: float) -> bool:
+        """Note a validation; whether the run should stop for it."""
+
+    def finished(self, task: Task, record: Record) -> None:
+        """It ran to its end."""
+
+    def stopped(self, task: Task) -> None:
+        """It ended early, as asked."""
+
+    def failed(self, task: Task, reason: str) -> None:
+        """It failed, or was interrupted."""
+
+
+class Cells:
+    """The cells of a plan, each a trial of the sweep's study."""
+
+    def __init__(self, pending: Sequence[Task], study: "Study") -> None:
+        self._pending, self._study = deque(pending), study
+        self._seconds: dict[str, float] = {}  # what a row's last cell took
+
+    def left(self) -> int:
+        return len(self._pending)
+
+    def next(self) -> Task | None:
+        if not self._pending:
+            return None
+        task = next_task(self._pending, self._seconds)
+        self._pending.remove(task)
+        self._study.claim(task.fingerprint, task.cell.row, task.cell.seed)
+        return task
+
+    def put_back(self, task: Task) -> None:
+        self._study.fail(task.fingerprint, "its worker was gone")
+        self._pending.appendleft(task)
+
+    def validated(self, task: Task, step: int, score: float) -> bool:
+        self._study.report(task.fingerprint, step, score)
+        return False
+
+    def finished(self, task: Task, record: Record) -> None:
+        self._seconds[task.cell.row] = record.seconds
+        self._study.finish(task.fingerprint, record.score)
+
+    def stopped(self, task: Task) -> None:
+        self._study.fail(task.fingerprint, "stopped early")
+
+    def failed(self, task: Task, reason: str) -> None:
+        self._study.fail(task.fingerprint, reason)
+
+    def adopt(self, task: Task, record: Record) -> None:
+        """Enter a cell that was finished before, by another sweep perhaps."""
+        self._study.adopt(task.fingerprint, task.cell.row, task.cell.seed, record.score)
+
+
+class SearchTrials:
+    """The trials of a search, as many of each of its rows, each row a study of its own."""
+
+    def __init__(
+        self, search: Search, studies: Mapping[str, "Trials"], task_of: Callable[[Cell], Task], records: Records
+    ) -> None:
+        self._search, self._studies, self._task_of, self._records = search, studies, task_of, records
+        self._running: dict[str, tuple[str, int]] = {}  # fingerprint -> row, number of the trial
+
+    def left(self) -> int:
+        return sum(max(0, self._search.trials - self._started(row)) for row in self._studies)
+
+    def next(self) -> Task | None:
+        while self.left():
+            row = min(self._studies, key=self._started)
+            names = self._search.names(row)
+            number, values = self._studies[row].ask({name: self._search.space[name] for name in names})
+            try:
+                config = self._search.config(row, values)
+            except UserError as error:  # ranges that do not go together
+                self._studies[row].fail(number, str(error))
+                continue
+            task = self._task_of(Cell(row=f"{row} trial {number}", seed=config.seed, config=config))
+            if record := self._records.finished(task.fingerprint):
+                self._studies[row].finish(number, record.score)
+            elif task.fingerprint in self._running:
+                self._studies[row].fail(number, "the same values are running in another trial")
+            else:
+                self._running[task.fingerprint] = row, number
+                return task
+        return None
+
+    def put_back(self, task: Task) -> None:
+        self.failed(task, "its worker was gone")
+
+    def validated(self, task: Task, step: int, score: float) -> bool:
+        row, number = self._running[task.fingerprint]
+        return self._studies[row].report(number, step, score)
+
+    def finished(self, task: Task, record: Record) -> None:
+        row, number = self._running.pop(task.fingerprint)
+        self._studies[row].finish(number, record.score)
+
+    def stopped(self, task: Task) -> None:
+        row, number = self._running.pop(task.fingerprint)
+        self._studies[row].prune(number)
+
+    def failed(self, task: Task, reason: str) -> None:
+        row, number = self._running.pop(task.fingerprint)
+        self._studies[row].fail(number, reason)
+
+    def _started(self, row: str) -> int:
+        return self._studies[row].ended() + sum(running == row for running, _ in self._running.values())
