@@ -135,6 +135,14 @@ def test_rows_of_three_seeds_are_lines_of_the_picture(tmp_path: Path) -> None:
     assert len(lines_of(normal, "a name of twenty two c")) >= 2
 
 
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_narrow_terminals_wrap_and_cut_nothing(width: int, tmp_path: Path) -> None:
+    table = table_of(tmp_path, CLEAR)
+    wide, narrow = ("".join(shown(table, "rich", size).split("github")[0].split()) for size in (250, width))
+    assert "…" not in narrow
+    assert sorted(narrow.replace("─", "")) == sorted(wide.replace("─", ""))
+
+
 def test_several_baselines_are_named_in_their_rows(tmp_path: Path) -> None:
     sweep = with_rows(example_sweep(tmp_path), narrow={"baseline": "narrow"}, wide={"baseline": "narrow"})
     text = shown(table_of(tmp_path, CLEAR, sweep=sweep), "markdown")
