@@ -51,11 +51,16 @@ def _deltas(table: Table) -> str:
     if table.sweep.quantity == "error_rate":
         method = "Newcombe's interval, in which seeds that disagree are worth few test sequences each"
     else:
-        floors = [f"{noise.deviation:.2%} ({noise.degrees} degrees of freedom)" for noise in comparison.noise.values()]
+        several = len(table.baselines) > 1
+        floors = [
+            (f"{name} " if several else "") + f"{noise.deviation:.2%} ({noise.degrees} degrees of freedom)"
+            for name, noise in comparison.noise.items()
+        ]
         method = f"paired over seeds; noise of one run {', '.join(floors) or 'unknown'}, on one fixed validation text"
     return (
         f"delta: against {against}{method}. Resolved: at {LEVEL:.0%} after Holm's correction over {comparison.planned} "
-        f"rows; else unresolved (seeds in all that would resolve this delta with {POWER:.0%} power)."
+        f"rows; else unresolved (seeds in all that resolve this delta with {POWER:.0%} power at "
+        f"{LEVEL:.0%}/{comparison.planned})."
     )
 
 

@@ -42,7 +42,7 @@ def page_of(table: Table) -> Page:
 
 def _print(form: str, console: Console, page: Callable[[], Page], data: dict[str, Callable[[], str]]) -> None:
     if form == "rich":
-        console.print(terminal(page()))
+        console.print(terminal(page(), console.width))
     else:
         text = data[form]() if form in data else PAGES[form](page())
         console.print(text, markup=False, highlight=False, soft_wrap=True)

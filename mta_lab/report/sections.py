@@ -19,7 +19,7 @@ def sections(table: Table) -> tuple[Section, ...]:
     found = [scores(table), cost(table)]
     if any(row.published.ratios for row in table.rows):
         found.append(printed_cost(table))
-    if len(table.rows) == 1 or any(row.published.domains for row in table.rows):
+    if len(table.rows) == 1 or sum(bool(row.published.domains) for row in table.rows) > 1:  # one alone compares nothing
         found += domains(table)
     return tuple(found)
 

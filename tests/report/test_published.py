@@ -90,7 +90,7 @@ def test_published_values_are_in_no_measured_column_or_key(finished: bool, tmp_p
     printed = {
         "perplexity": MARKED, "domains": {"github": MARKED, "book": MARKED}, "parameters": MARKED, "memory_gb": MARKED,
     }  # fmt: skip
-    plain = {"perplexity": 1.0, "parameters": 1.0, "memory_gb": 1.0}
+    plain = {"perplexity": 1.0, "parameters": 1.0, "memory_gb": 1.0, "domains": {"github": 1.0}}
     sweep = with_rows(example_sweep(tmp_path), wide={"published": printed}, softmax={"published": plain})
     table = table_of(tmp_path, CLEAR if finished else {}, sweep=sweep)
     seen = 0

@@ -135,6 +135,14 @@ def test_rows_of_three_seeds_are_lines_of_the_picture(tmp_path: Path) -> None:
     assert len(lines_of(normal, "a name of twenty two c")) >= 2
 
 
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_narrow_terminals_wrap_and_cut_nothing(width: int, tmp_path: Path) -> None:
+    table = table_of(tmp_path, CLEAR)
+    wide, narrow = ("".join(shown(table, "rich", size).split("github")[0].split()) for size in (250, width))
+    assert "…" not in narrow
+    assert sorted(narrow.replace("─", "")) == sorted(wide.replace("─", ""))
+
+
 def test_several_baselines_are_named_in_their_rows(tmp_path: Path) -> None:
     sweep = with_rows(example_sweep(tmp_path), narrow={"baseline": "narrow"}, wide={"baseline": "narrow"})
     text = shown(table_of(tmp_path, CLEAR, sweep=sweep), "markdown")
@@ -155,13 +163,15 @@ def test_error_rates_are_percentages_with_intervals(tmp_path: Path) -> None:
 
 
 def test_domains_of_ours_and_the_papers_are_two_tables(tmp_path: Path) -> None:
-    text = shown(table_of(tmp_path, CLEAR), "markdown")
+    printed = {"perplexity": 10.9, "domains": {"github": 4.12}}
+    sweep = with_rows(example_sweep(tmp_path), wide={"published": printed})
+    text = shown(table_of(tmp_path, CLEAR, sweep=sweep), "markdown")
     assert "by domain**" in text
     assert "by domain, as printed in the paper**" in text
     assert "| paper: github |" in text
     assert any("4.28" in line for line in lines_of(text, "softmax"))
-    sweep = with_rows(example_sweep(tmp_path), softmax={"published": {"perplexity": 11.25}})
-    assert "by domain" not in shown(table_of(tmp_path / "plain", CLEAR, sweep=sweep), "markdown")
+    alone = table_of(tmp_path / "plain", CLEAR, sweep=example_sweep(tmp_path))
+    assert "by domain" not in shown(alone, "markdown")
 
 
 def test_notes_say_what_computed_the_attention(tmp_path: Path) -> None:
@@ -177,7 +187,7 @@ def test_notes_say_what_computed_the_attention(tmp_path: Path) -> None:
 def test_markdown_tables_have_equal_rows(tmp_path: Path) -> None:
     table = renamed(table_of(tmp_path, CLEAR), {"wide": "a | b"})
     blocks = [block.splitlines() for block in shown(table, "markdown").split("\n\n") if block.startswith("|")]
-    assert [len(block) for block in blocks] == [5, 5, 5, 3]
+    assert [len(block) for block in blocks] == [5, 5]
     for block in blocks:
         assert len({line.replace(r"\|", "").count("|") for line in block}) == 1
 
