@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from components.tasks import FindBlock
 from mta_lab.config import RunConfig, plain
 from mta_lab.records import Failure, Record, Records
 from mta_lab.report import Table, build_table
@@ -39,6 +40,17 @@ def example_sweep(folder: Path, file: str = FILE) -> Sweep:
     path = folder / "widths.yaml"
     path.write_text(file)
     return load_sweep(str(path), scale="nano")
+
+
+def scored_by(sweep: Sweep, quantity: str) -> Sweep:
+    """The same rows, trained on a task of that quantity."""
+    if quantity == sweep.quantity:
+        return sweep
+
+    def moved(config: RunConfig) -> RunConfig:
+        return replace(config, model=replace(config.model, vocabulary=28), task=FindBlock(blocks=6))
+
+    return replace(sweep, rows=tuple(replace(row, config=moved(row.config)) for row in sweep.rows))
 
 
 def finish(

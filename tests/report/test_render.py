@@ -24,6 +24,7 @@ from tests.report.examples import (
     example_sweep,
     finish,
     renamed,
+    scored_by,
     table_of,
     with_rows,
 )
@@ -151,7 +152,7 @@ def test_several_baselines_are_named_in_their_rows(tmp_path: Path) -> None:
 
 
 def test_error_rates_are_percentages_with_intervals(tmp_path: Path) -> None:
-    sweep = dataclasses.replace(example_sweep(tmp_path), quantity="error_rate")
+    sweep = scored_by(example_sweep(tmp_path), "error_rate")
     sweep = with_rows(sweep, softmax={"published": {"error_rate": 0.516, "std": 0.431}})
     scores = {"softmax": {0: 0.777, 1: 0.753, 2: 0.019}, "wide": {0: 0.0, 1: 0.0, 2: 0.002}}
     softmax, _, wide = (lines_of(shown(table_of(tmp_path, scores, sweep=sweep), "markdown"), row)[0] for row in ROWS)
@@ -251,7 +252,7 @@ def test_json_without_results_has_published_values_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("quantity", ["perplexity", "error_rate"])
 def test_json_of_equal_results_is_json(quantity: str, tmp_path: Path) -> None:
-    sweep = dataclasses.replace(example_sweep(tmp_path), quantity=quantity)
+    sweep = scored_by(example_sweep(tmp_path), quantity)
     document(table_of(tmp_path, {row: {0: 0.5, 1: 0.5, 2: 0.5} for row in ROWS}, sweep=sweep))
 
 

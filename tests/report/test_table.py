@@ -1,6 +1,5 @@
 """The table as data: which numbers stand where, and when a difference may be called resolved."""
 
-import dataclasses
 import math
 from pathlib import Path
 from statistics import fmean
@@ -11,7 +10,7 @@ from mta_lab.model import count_parameters
 from mta_lab.report.measured import Measured
 from mta_lab.report.statistics import compare
 from mta_lab.report.table import Table
-from tests.report.examples import AGAIN, CLEAR, ROWS, WITH_CONTROL, example_sweep, table_of, with_rows
+from tests.report.examples import AGAIN, CLEAR, ROWS, WITH_CONTROL, example_sweep, scored_by, table_of, with_rows
 
 
 def test_rows_hold_their_own_results(tmp_path: Path) -> None:
@@ -154,7 +153,7 @@ def test_rows_are_compared_with_their_own_baseline(tmp_path: Path) -> None:
 
 
 def error_table(folder: Path, scores: dict[str, dict[int, float]], **changes: dict[str, object]) -> Table:
-    sweep = dataclasses.replace(example_sweep(folder), quantity="error_rate")
+    sweep = scored_by(example_sweep(folder), "error_rate")
     return table_of(folder, scores, sweep=sweep, changes=changes)
 
 

@@ -145,6 +145,6 @@ def test_the_failed_cells_of_a_sweep_are_tried_anew(second: Launched) -> None:
     from mta_lab.cli import sweeping
 
     plan = sweeping.plan(str(second.folder / "first.yaml"), [], "nano", None, [])
-    tasks = sweeping._tasks_at_hand(plan)
+    tasks = sweeping.tasks_at_hand(plan)
     assert tasks is not None
     assert [task.cell.row for task in sweeping.missing(tasks, plan.records)] == ["deadly", "deadly"]
