@@ -11,7 +11,8 @@ from mta_lab.report.cost import Cost
 
 Role = Literal["row", "baseline", "A/A"]
 """an A/A row is the baseline once more, on a random stream of its own: a check for false alarms"""
-Status = Literal["finished", "failed", "pending"]
+Status = Literal["finished", "failed", "stale", "pending"]
+"""'stale': it has a result of other code or other text, which does not count"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,8 @@ class Measured:
     """by seed; a seed that is not there has not finished, or diverged"""
     failures: Mapping[int, Failure]
     """by seed, of the cells that failed or diverged"""
+    stale: frozenset[int]
+    """seeds whose only result is of other code or other text"""
     interval: tuple[float, float] | None
     """95 % interval of the mean, of error rates only"""
     domains: Mapping[str, float]
@@ -82,4 +85,6 @@ class Measured:
 
     def status(self, seed: int) -> Status:
         """What became of the cell of `seed`."""
-        return "finished" if seed in self.scores else "failed" if seed in self.failures else "pending"
+        if seed in self.scores:
+            return "finished"
+        return "failed" if seed in self.failures else "stale" if seed in self.stale else "pending"

@@ -1,10 +1,13 @@
 """The table of a sweep as data: what was measured, what the paper printed, and how sure the differences are."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import Any
 
+from mta_lab.config import plain
 from mta_lab.model import count_parameters
 from mta_lab.records import Failure, Record, Records
 from mta_lab.report.agreement import Agreement, agreement_of
@@ -66,8 +69,8 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
                 failed[row][seed] = _diverged(record, f"{row} seed {seed}")
         elif failure := records.failed(identity):
             failed[row][seed] = failure
-    comparison = _compare(sweep, found)
-    rows = tuple(_row(row, sweep, found, failed[row.name], comparison) for row in sweep.rows)
+    comparison, stale = _compare(sweep, found), _stale(sweep, found, records)
+    rows = tuple(_row(row, sweep, found, failed[row.name], stale[row.name], comparison) for row in sweep.rows)
     return Table(
         sweep=sweep,
         rows=rows,
@@ -94,7 +97,26 @@ def _compare(sweep: Sweep, found: Cells) -> Comparison:
     )
 
 
-def _row(row: Row, sweep: Sweep, found: Cells, failures: Mapping[int, Failure], comparison: Comparison) -> TableRow:
+def _stale(sweep: Sweep, found: Cells, records: Records) -> dict[str, frozenset[int]]:
+    """The seeds of each row that have a result of the same settings, but of other component code or other text."""
+    missing = [cell for cell in sweep.cells() if cell.seed not in found[cell.row]]
+    known = {_canonical(record.config) for record in records.all_finished()} if missing else set()
+    stale = [cell for cell in missing if _canonical(plain(cell.config)) in known]
+    return {row.name: frozenset(cell.seed for cell in stale if cell.row == row.name) for row in sweep.rows}
+
+
+def _canonical(config: Mapping[str, Any]) -> str:
+    return json.dumps(config, sort_keys=True)
+
+
+def _row(
+    row: Row,
+    sweep: Sweep,
+    found: Cells,
+    failures: Mapping[int, Failure],
+    stale: frozenset[int],
+    comparison: Comparison,
+) -> TableRow:
     baseline = next(other for other in sweep.rows if other.name == row.baseline)
     cells, base_cells = found[row.name], found[baseline.name]
     records = [cells[seed] for seed in sorted(cells)]
@@ -108,6 +130,7 @@ def _row(row: Row, sweep: Sweep, found: Cells, failures: Mapping[int, Failure], 
         seeds=sweep.seeds,
         scores={seed: cells[seed].score for seed in sorted(cells)},
         failures=failures,
+        stale=stale,
         interval=_interval(records) if sweep.quantity == "error_rate" else None,
         domains={name: fmean(record.domains[name] for record in records) for name in domains},
         contrast=comparison.contrasts.get(row.name),
@@ -141,12 +164,12 @@ def _sequences(records: Sequence[Record]) -> int:
 
 
 def _provenance(records: Sequence[Record]) -> tuple[str, ...]:
-    places = {
-        f"{record.provenance['machine']}, {_threads(record)} a run, "
-        f"torch {record.provenance['torch']}, commit {record.provenance['commit']}"
-        for record in records
-    }
-    return tuple(sorted(places))
+    days: dict[str, set[str]] = {}
+    for record in records:
+        found = record.provenance
+        place = f"{found['machine']}, {_threads(record)} a run, torch {found['torch']}, commit {found['commit']}"
+        days.setdefault(place, set()).add(str(found.get("finished", "an unknown day"))[:10])
+    return tuple(f"{place}, {' to '.join(dict.fromkeys((min(on), max(on))))}" for place, on in sorted(days.items()))
 
 
 def _threads(record: Record) -> str:

@@ -7,10 +7,22 @@ from statistics import fmean
 import pytest
 
 from mta_lab.model import count_parameters
+from mta_lab.records import Records
 from mta_lab.report.measured import Measured
 from mta_lab.report.statistics import compare
-from mta_lab.report.table import Table
-from tests.report.examples import AGAIN, CLEAR, ROWS, WITH_CONTROL, example_sweep, scored_by, table_of, with_rows
+from mta_lab.report.table import Table, build_table
+from mta_lab.sweep import load_sweep
+from tests.report.examples import (
+    AGAIN,
+    CLEAR,
+    ROWS,
+    WITH_CONTROL,
+    example_sweep,
+    finish,
+    scored_by,
+    table_of,
+    with_rows,
+)
 
 
 def test_rows_hold_their_own_results(tmp_path: Path) -> None:
@@ -180,3 +192,18 @@ def test_error_rates_over_an_unknown_number_are_hardly_known(tmp_path: Path) -> 
     assert wide.interval is not None
     assert wide.interval[1] > 0.5
     assert not wide.resolved
+
+
+def test_a_result_of_other_code_is_stale_and_counts_for_nothing(tmp_path: Path) -> None:
+    sweep, records = example_sweep(tmp_path), Records(tmp_path / "results")
+    for cell in sweep.cells():
+        finish(records, f"{cell.row}-{cell.seed}", 30.0, cell.config)
+    now = {(cell.row, cell.seed): f"{cell.row}-{cell.seed}" for cell in sweep.cells()}
+    now["wide", 1] = "of-other-code"
+    table = build_table(sweep, now, records)
+    wide = next(row.measured for row in table.rows if row.name == "wide")
+    assert [wide.status(seed) for seed in sweep.seeds] == ["finished", "stale", "finished"]
+    assert 1 not in wide.scores
+    settings = ["training.steps=7", "training.warmup_steps=1"]
+    other = build_table(load_sweep(str(tmp_path / "widths.yaml"), scale="nano", settings=settings), {}, records)
+    assert {row.measured.status(0) for row in other.rows} == {"pending"}
