@@ -9,6 +9,7 @@ from rich.console import Console
 from mta_lab.cli.common import CORPORA
 from mta_lab.cli.progress import observer_for
 from mta_lab.cli.sweeping import Plan, preparing, settled
+from mta_lab.errors import UserError
 from mta_lab.scheduling import Trials
 from mta_lab.sweep import Cell
 from mta_lab.worker.launch import JOURNAL, launch_search, study_name
@@ -54,6 +55,9 @@ def search(plan: Plan, workers: int, components: Sequence[Path], console: Consol
     for row, trials in _studies(plan).items():
         counts = ", ".join(f"{count} {state}" for state, count in trials.counts().items() if count)
         console.print(f"{row}: {counts}; best: {_brief(trials, found.winners)}")
+        if not trials.best(1):
+            where = plan.records.directory / "failed"
+            raise UserError(f"{plan.given}: no trial of row '{row}' ran to its end; see {where}, and run it again")
     return plan
 
 
