@@ -1,4 +1,4 @@
-"""Every sweep that ships, end to end in small: each row trains for two steps, and its table comes out in every format."""
+"""Every sweep that ships, end to end in small: each row trains for two steps, each format shows its table."""
 
 import csv
 import json

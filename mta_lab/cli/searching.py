@@ -13,7 +13,7 @@ from mta_lab.errors import UserError
 from mta_lab.scheduling import Trials
 from mta_lab.sweep import Cell
 from mta_lab.worker.launch import JOURNAL, launch_search, study_name
-from mta_lab.worker.tasks import Task, task_of
+from mta_lab.worker.tasks import Task, task_of, tasks_of
 
 
 def at_hand(plan: Plan) -> Plan:
@@ -36,6 +36,7 @@ def search(plan: Plan, workers: int, components: Sequence[Path], console: Consol
         total = found.trials * len(found.templates)
         console.print(f"{plan.sweep.title}: {missing} of {total} trials to run on {workers} workers")
         open_corpus = preparing(console)
+        tasks_of(plan.sweep, open_corpus)  # text too short for the rows is refused before the trials, not after
 
         def to_task(cell: Cell) -> Task:
             return task_of(replace(cell, config=settled(cell.config, cell.config)), open_corpus)
