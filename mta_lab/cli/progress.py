@@ -51,7 +51,7 @@ class Clock:
 
     def left(self) -> str:
         """`about 3:20 left`, or nothing as long as that is a guess."""
-        if self._started is None or self.done < 0.01 * self.total:
+        if self._started is None or self.done <= 0.01 * self.total:  # both are 0 where every cell has failed
             return ""
         seconds = (time.monotonic() - self._started) * (self.total - self.done) / self.done
         return f"about {int(seconds) // 60}:{int(seconds) % 60:02d} left"

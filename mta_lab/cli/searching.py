@@ -9,10 +9,11 @@ from rich.console import Console
 from mta_lab.cli.common import CORPORA
 from mta_lab.cli.progress import observer_for
 from mta_lab.cli.sweeping import Plan, preparing, settled
+from mta_lab.errors import UserError
 from mta_lab.scheduling import Trials
 from mta_lab.sweep import Cell
 from mta_lab.worker.launch import JOURNAL, launch_search, study_name
-from mta_lab.worker.tasks import Task, task_of
+from mta_lab.worker.tasks import Task, task_of, tasks_of
 
 
 def at_hand(plan: Plan) -> Plan:
@@ -35,6 +36,7 @@ def search(plan: Plan, workers: int, components: Sequence[Path], console: Consol
         total = found.trials * len(found.templates)
         console.print(f"{plan.sweep.title}: {missing} of {total} trials to run on {workers} workers")
         open_corpus = preparing(console)
+        tasks_of(plan.sweep, open_corpus)  # text too short for the rows is refused before the trials, not after
 
         def to_task(cell: Cell) -> Task:
             return task_of(replace(cell, config=settled(cell.config, cell.config)), open_corpus)
@@ -54,6 +56,9 @@ def search(plan: Plan, workers: int, components: Sequence[Path], console: Consol
     for row, trials in _studies(plan).items():
         counts = ", ".join(f"{count} {state}" for state, count in trials.counts().items() if count)
         console.print(f"{row}: {counts}; best: {_brief(trials, found.winners)}")
+        if not trials.best(1):
+            where = plan.records.directory / "failed"
+            raise UserError(f"{plan.given}: no trial of row '{row}' ran to its end; see {where}, and run it again")
     return plan
 
 

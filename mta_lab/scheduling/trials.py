@@ -3,6 +3,7 @@
 Steps are optimizer steps. Intermediate scores are those of the validation text.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,9 @@ from mta_lab.scheduling.journal import open_study
 from mta_lab.sweep.search import Choices, Range
 
 STARTUP = 6  # trials at random, and whole, before the sampler and the pruner judge
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+# A kernel is a list and a component perhaps a mapping: the journal, which is JSON, keeps both.
+warnings.filterwarnings("ignore", message="Choices for a categorical distribution", category=UserWarning)
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,10 @@ class Trials:
     @classmethod
     def opened(cls, journal: Path, name: str, say: Callable[[str], None]) -> "Trials":
         """The study `name`, to go on with."""
-        sampler = TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=0)
-        pruner = MedianPruner(n_startup_trials=STARTUP)
-        return cls(open_study(journal, name, say, sampler=sampler, pruner=pruner))
+        study = open_study(journal, name, say, pruner=MedianPruner(n_startup_trials=STARTUP))
+        seed = len(study.get_trials(deepcopy=False))  # the same one again would propose the same values again
+        study.sampler = TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=seed)
+        return cls(study)
 
     @classmethod
     def at_hand(cls, journal: Path, name: str) -> "Trials | None":
@@ -56,7 +60,7 @@ class Trials:
             return None
 
     def ended(self) -> int:
-        """How many trials have ended, however."""
+        """How many trials ran to their end or were pruned; one that failed counts for nothing."""
         return len(self._study.get_trials(deepcopy=False, states=ENDED))
 
     def ask(self, space: Mapping[str, Range | Choices]) -> tuple[int, dict[str, Any]]:
@@ -91,7 +95,7 @@ class Trials:
         ranked = sorted(
             (Best(trial.number, trial.params, trial.value or 0.0) for trial in whole), key=lambda b: b.score
         )
-        distinct = {tuple(sorted(best.values.items())): best for best in reversed(ranked)}
+        distinct = {repr(sorted(best.values.items())): best for best in reversed(ranked)}  # values may be lists
         return sorted(distinct.values(), key=lambda best: best.score)[:count]
 
     def counts(self) -> Mapping[str, int]:

@@ -1,6 +1,6 @@
 """Who says what runs next: the cells of a plan, or the trials of a search."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -81,13 +81,18 @@ class Cells:
 
 
 class SearchTrials:
-    """The trials of a search, as many of each of its rows, each row a study of its own."""
+    """The trials of a search, as many of each of its rows, each row a study of its own.
+
+    A trial that failed takes one of those places, so that a search whose trials all fail comes to an end; the next
+    launch gives the place to another.
+    """
 
     def __init__(
         self, search: Search, studies: Mapping[str, "Trials"], task_of: Callable[[Cell], Task], records: Records
     ) -> None:
         self._search, self._studies, self._task_of, self._records = search, studies, task_of, records
         self._running: dict[str, tuple[str, int]] = {}  # fingerprint -> row, number of the trial
+        self._failed = Counter[str]()  # by row, in this launch
 
     def left(self) -> int:
         return sum(max(0, self._search.trials - self._started(row)) for row in self._studies)
@@ -100,20 +105,21 @@ class SearchTrials:
             try:
                 config = self._search.config(row, values)
             except UserError as error:  # ranges that do not go together
-                self._studies[row].fail(number, str(error))
+                self._fail(row, number, str(error))
                 continue
             task = self._task_of(Cell(row=f"{row} trial {number}", seed=config.seed, config=config))
             if record := self._records.finished(task.fingerprint):
                 self._studies[row].finish(number, record.score)
             elif task.fingerprint in self._running:
-                self._studies[row].fail(number, "the same values are running in another trial")
+                self._fail(row, number, "the same values are running in another trial")
             else:
                 self._running[task.fingerprint] = row, number
                 return task
         return None
 
     def put_back(self, task: Task) -> None:
-        self.failed(task, "its worker was gone")
+        row, number = self._running.pop(task.fingerprint)
+        self._studies[row].fail(number, "its worker was gone")  # and its place is free again
 
     def validated(self, task: Task, step: int, score: float) -> bool:
         row, number = self._running[task.fingerprint]
@@ -128,8 +134,12 @@ class SearchTrials:
         self._studies[row].prune(number)
 
     def failed(self, task: Task, reason: str) -> None:
-        row, number = self._running.pop(task.fingerprint)
+        self._fail(*self._running.pop(task.fingerprint), reason)
+
+    def _fail(self, row: str, number: int, reason: str) -> None:
+        self._failed[row] += 1
         self._studies[row].fail(number, reason)
 
     def _started(self, row: str) -> int:
-        return self._studies[row].ended() + sum(running == row for running, _ in self._running.values())
+        running = sum(found == row for found, _ in self._running.values())
+        return self._studies[row].ended() + self._failed[row] + running

@@ -10,7 +10,8 @@ import pytest
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
 from mta_lab.records import Failure, Records
-from mta_lab.sweep import load_sweep
+from mta_lab.report import FORMATS
+from mta_lab.sweep import load_sweep, shipped_sweeps
 from tests.cli.conftest import Command
 from tests.report.examples import finish
 
@@ -91,3 +92,31 @@ def test_unreadable_record_is_named(lab: Command, results: dict[tuple[str, int],
     path = Path("results") / "cells" / f"{results['1x1', 0]}.json"
     path.write_text('{"finger')
     assert f"{path}: cannot be read" in lab("report", "kernel_sizes", OWN).complaint
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_index_of_nothing_finished_names_every_sweep(form: str, lab: Command, corpus: Corpus) -> None:
+    done = lab("report", "all", OWN, "--format", form)
+    assert (done.status, done.err) == (0, "")
+    assert [name for name in shipped_sweeps() if name not in done.out.replace("\\", "")] == []
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_index_counts_what_is_finished(form: str, lab: Command, results: dict[tuple[str, int], str]) -> None:
+    done = lab("report", "all", OWN, "--format", form)
+    assert (done.status, done.err) == (0, "")
+    if form == "json":
+        lines = {line["sweep"]: line for line in json.loads(done.out)}
+    elif form == "csv":
+        lines = {line["sweep"]: line for line in csv.DictReader(StringIO(done.out))}
+    else:
+        assert "2 of 8" in done.out  # of kernel_sizes: the rows that have all three seeds
+        return
+    assert set(lines) == set(shipped_sweeps())
+    assert {name: int(line["rows_planned"]) for name, line in lines.items()} == {
+        name: len(load_sweep(name, scale="nano").rows) for name in shipped_sweeps()
+    }
+    assert int(lines["kernel_sizes"]["rows_finished"]) == 2
+    assert int(lines["toy_task"]["rows_finished"]) == 0  # it reads no text, and shares no row
+    # Other sweeps count the Transformer's runs too, which they share.
+    assert int(lines["softmax_order"]["rows_finished"]) == 1

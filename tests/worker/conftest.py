@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from components.registry import FAMILIES
-from mta_lab.cli import progress, sweeping
+from mta_lab.cli import progress, searching, sweeping
 from mta_lab.errors import UserError
 from mta_lab.records import Failure, Record
-from mta_lab.training import Progress
+from mta_lab.training import Progress, Validation
 from mta_lab.worker.launch import Observer
 from mta_lab.worker.tasks import Task
 from tests.worker.sweeps import write_sweep
@@ -35,7 +35,7 @@ class Launched:
     status: int
     output: str
     events: list[tuple[str, int, Task]] = field(default_factory=list)
-    """(started, advanced or ended; worker; cell), in order"""
+    """(started, advanced, stopped or ended; worker; cell), in order"""
     results: list[Record | Failure] = field(default_factory=list)
     refusal: str = ""
     """what a second launch at the same time said"""
@@ -69,6 +69,10 @@ class Recorder:
         self.launched.results.append(result)
         self.inner.ended(worker, task, result)
 
+    def stopped(self, worker: int, task: Task, last: Validation) -> None:
+        self.launched.events.append(("stopped", worker, task))
+        self.inner.stopped(worker, task, last)
+
 
 def run(file: Path, components: Sequence[Path], *, compete: bool = False) -> Launched:
     """Run the sweep in `file` as the command line does, in the current directory."""
@@ -83,6 +87,7 @@ def run(file: Path, components: Sequence[Path], *, compete: bool = False) -> Lau
 
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as output:
         patch.setattr(progress, "observer_for", observer_for)
+        patch.setattr(searching, "observer_for", observer_for)
         launched.status = sweeping.run(plan, 2, components)
     launched.output = output.getvalue()
     return launched

@@ -8,15 +8,19 @@ import yaml
 SMALL = {
     "model": {"width": 16, "heads": 2, "layers": 2, "context": 16, "vocabulary": 300, "feed_forward_multiple": 16},
     "training": {"steps": 12, "batch_size": 4, "warmup_steps": 2, "learning_rate": 0.01, "validations": 2},
-    "training.validation_tokens": 256,
+    "training.validation_tokens": 128,  # held-out text is enough for validation and test
 }
 
 
-def write_sweep(file: Path, rows: dict[str, dict[str, Any]], *, seeds: int = 2, **base: Any) -> Path:
+def write_sweep(
+    file: Path, rows: dict[str, dict[str, Any]], *, seeds: int = 2, search: dict[str, Any] | None = None, **base: Any
+) -> Path:
     """A sweep of `rows` under the small sizes; `base` is further settings of every row, by section."""
     settings: dict[str, Any] = {key: dict(value) if isinstance(value, dict) else value for key, value in SMALL.items()}
     for section, values in base.items():
         settings[section] = {**settings.get(section, {}), **values}
-    content = {"title": file.stem.capitalize(), "base": settings, "rows": rows, "seeds": seeds}
+    content: dict[str, Any] = {"title": file.stem.capitalize(), "base": settings, "rows": rows, "seeds": seeds}
+    if search:
+        content["search"] = search
     file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return file

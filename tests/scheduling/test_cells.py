@@ -1,14 +1,13 @@
+"""A sweep's cells as trials of Optuna's."""
+
 import subprocess
 import sys
 from pathlib import Path
 
-import optuna
-import pytest
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from mta_lab.scheduling import Study
+from tests.scheduling.conftest import plain_study
 
 # Claims two cells, reports on one, and dies without a word. argv: the journal.
 DYING = """
@@ -21,16 +20,6 @@ study.claim("bbbb", "mta", 0)
 study.report("aaaa", 10, 9.5)
 os._exit(9)
 """
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "results" / "optuna.journal"
-
-
-def plain_study(journal: Path, name: str = "table") -> optuna.Study:
-    """The study as a user of Optuna opens it."""
-    return optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(journal))))
 
 
 def trials(journal: Path, name: str = "table") -> list[FrozenTrial]:

@@ -1,0 +1,141 @@
+"""`--dry-run`, `--budget` and `--check-lr`, over made-up records: nothing is trained here."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mta_lab.config import fingerprint
+from mta_lab.data import Corpus
+from mta_lab.records import Records
+from mta_lab.sweep import Row, Sweep, load_sweep, shipped_sweeps
+from mta_lab.sweep.learning_rates import FACTORS, at_rate, over_learning_rates
+from tests.cli.conftest import Command
+from tests.report.examples import finish
+
+OWN = "data.path=mine"
+SCORES = {"transformer": 31.0, "1x1": 30.5, "2x5": 29.0, "4x9": 30.0}
+Keep = Callable[[Sweep, dict[str, float]], None]
+
+
+@pytest.fixture
+def keep(corpus: Corpus) -> Keep:
+    """Keep a made-up result for every seed of these rows; a run took 12 s."""
+
+    def finished(sweep: Sweep, scores: dict[str, float]) -> None:
+        for cell in sweep.cells():
+            if cell.row in scores:
+                name = fingerprint(cell.config, corpus.content_hash)
+                finish(Records(), name, scores[cell.row] + 0.1 * cell.seed, cell.config)
+
+    return finished
+
+
+def sizes(seeds: int | None = None) -> Sweep:
+    return load_sweep("kernel_sizes", scale="nano", settings=[OWN], seeds=seeds)
+
+
+def names_shown(out: str) -> list[str]:
+    """The first column of a plan; a name that is too long goes on in the lines below, where no count stands."""
+    names: list[str] = []
+    for line in out.splitlines():
+        if line.startswith("│"):
+            name, count, *_ = (cell.strip() for cell in line.strip("│").split("│"))
+            if count:
+                names.append(name)
+            else:
+                names[-1] = f"{names[-1]} {name}".strip()
+    return names
+
+
+@pytest.mark.parametrize("name", shipped_sweeps())
+def test_dry_run_names_every_row_and_starts_nothing(name: str, lab: Command, tmp_path: Path) -> None:
+    sweep = load_sweep(name, scale="nano")
+    done = lab("sweep", name, "--dry-run")
+    assert (done.status, done.err) == (0, "")
+    cells = len(sweep.cells())
+    assert f"{cells} of {cells} cells to train" in " ".join(done.out.split())
+    assert names_shown(done.out) == [row.name for row in sweep.rows]
+    assert not list(tmp_path.iterdir())
+
+
+def test_budget_chooses_the_seeds_by_time_and_says_so(lab: Command, keep: Keep) -> None:
+    """One seed of every row is finished and took 12 s: each further seed takes 12 s a row."""
+    keep(sizes(seeds=1), {row.name: 30.0 for row in sizes().rows})
+    rows = len(sizes().rows)
+    done = lab("sweep", "kernel_sizes", OWN, "--budget", f"{12 * rows * 3 + 1}s", "--workers", "1", "--dry-run")
+    assert done.status == 0
+    said = " ".join(done.out.split())
+    assert f"--budget {12 * rows * 3 + 1}s: 4 seeds of every row, about" in said
+    assert "on 1 worker" in said
+    assert f"{3 * rows} of {4 * rows} cells to train" in said
+    assert said.count("(recorded)") == rows
+
+
+def test_more_workers_afford_more_seeds(lab: Command, keep: Keep) -> None:
+    keep(sizes(seeds=1), {row.name: 30.0 for row in sizes().rows})
+    budget = ("--budget", f"{12 * len(sizes().rows)}s", "--dry-run")
+    assert "2 seeds of every row" in lab("sweep", "kernel_sizes", OWN, *budget, "--workers", "1").out
+    assert "3 seeds of every row" in lab("sweep", "kernel_sizes", OWN, *budget, "--workers", "2").out
+
+
+def test_budget_and_seeds_are_one_too_many(lab: Command) -> None:
+    said = lab("sweep", "kernel_sizes", "--budget", "1h", "--seeds", "2", "--dry-run").complaint
+    assert "--budget" in said
+    assert "--seeds" in said
+
+
+def test_budget_that_is_no_time_is_answered_in_one_line(lab: Command) -> None:
+    assert "--budget: got 'soon', allowed: a time like 45m" in lab("sweep", "masking", "--budget", "soon").complaint
+
+
+def test_learning_rates_are_checked_over_finished_rows(lab: Command, keep: Keep, tmp_path: Path) -> None:
+    """Everything is finished, so nothing trains: the baseline and the best two rows at each rate."""
+    sweep = sizes()
+    best = sorted((row.name for row in sweep.rows if row.name != sweep.baseline), key=len)[:3]
+    assert len(best) == 3
+    keep(sweep, dict(zip((sweep.baseline, *best), (31.0, 28.0, 29.0, 30.0), strict=True)))
+    checked = over_learning_rates(sweep, best[:2])
+    level = {sweep.baseline: 31.0, best[0]: 28.0, best[1]: 29.0}
+    others = {at_rate(row, factor): score + 1 for row, score in level.items() for factor in FACTORS if factor != "x1"}
+    keep(checked, others)
+    before = sorted(path.name for path in Path("results", "cells").iterdir())
+    done = lab("sweep", "kernel_sizes", OWN, "--check-lr")
+    assert (done.status, done.err) == (0, "")
+    assert f"all {len(checked.cells())} cells are finished, nothing to train" in done.out
+    ranking = f"{best[0]} < {best[1]} < {sweep.baseline}"
+    for where in (*(f"lr {factor}" for factor in FACTORS), "each at its own best"):
+        assert f"{where}: {ranking}" in done.out
+    assert "The ranking of the means holds over these learning rates" in done.out
+    assert best[2] not in re.findall(r"(\S+), lr x", done.out)
+    assert sorted(path.name for path in Path("results", "cells").iterdir()) == before
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_learning_rates_of_nothing_finished_are_answered_in_one_line(lab: Command, corpus: Corpus) -> None:
+    said = lab("sweep", "kernel_sizes", OWN, "--check-lr").complaint
+    assert said == "--check-lr: no finished row to check; run `mta-lab sweep kernel_sizes` first"
+
+
+def row_named(sweep: Sweep, name: str) -> Row:
+    return next(row for row in sweep.rows if row.name == name)
+
+
+def test_rows_over_learning_rates() -> None:
+    sweep = load_sweep("masking", scale="nano")
+    chosen = ["mta, exact", "transformer"]
+    found = over_learning_rates(sweep, chosen)
+    rows = ["transformer", "mta, double", "mta, exact"]  # in the sweep's order, the baseline among them
+    assert [row.name for row in found.rows] == [f"{row}, lr {factor}" for factor in FACTORS for row in rows]
+    assert (found.name, found.baseline, found.seeds) == ("masking-lr", "mta, double, lr x1", sweep.seeds)
+    for row in rows:
+        before = row_named(sweep, row)
+        for factor, times in FACTORS.items():
+            at = row_named(found, at_rate(row, factor))
+            assert at.baseline == f"mta, double, lr {factor}"
+            assert at.config.training.learning_rate == times * before.config.training.learning_rate
+            like = replace(at.config, training=replace(at.config.training, learning_rate=8e-3))
+            assert like == replace(before.config, training=replace(before.config.training, learning_rate=8e-3))
+            assert (fingerprint(at.config, "text") == fingerprint(before.config, "text")) == (factor == "x1")

@@ -1,0 +1,124 @@
+"""Every sweep that ships, end to end in small: each row trains for two steps, each format shows its table."""
+
+import csv
+import json
+import math
+import random
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from mta_lab.data import Corpus, prepare
+from mta_lab.records import Records
+from mta_lab.report import FORMATS, Table, build_table, render
+from mta_lab.sweep import Cell, Sweep, load_sweep, shipped_sweeps
+from mta_lab.training.run import train
+from mta_lab.worker.tasks import Task, tasks_of
+from tests.report.examples import finish
+
+SWEEPS = shipped_sweeps()
+TWO_STEPS = ("training.steps=2", "training.warmup_steps=1", "training.validations=1", "training.batch_size=2")
+LANGUAGE = ("model.context=16", "training.validation_tokens=64")
+TOY = ("task.held_out=4",)  # its sequences are as long as they are
+Tabulate = Callable[[str], Table]
+
+
+def loaded(name: str, text: Path) -> Sweep:
+    """The shipped sweep at the smallest size that all its rows allow, one seed of each."""
+    reads = load_sweep(name, scale="nano").rows[0].config.reads_text
+    sizes = (*LANGUAGE, f"data.path={text}") if reads else TOY
+    return load_sweep(name, scale="nano", settings=[*TWO_STEPS, *sizes], seeds=1)
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two domains of one-paragraph documents, for the vocabulary of the nano scale."""
+    generator = random.Random(0)
+    folder = tmp_path_factory.mktemp("text")
+    words = ["the", "cat", "sees", "a", "river", "and", "old", "trees"]
+    for domain in ("news", "tales"):
+        documents = (" ".join(generator.choices(words, k=60)) for _ in range(60))
+        (folder / f"{domain}.txt").write_text("\n\n".join(documents))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tabulate(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Tabulate:
+    """The table of a shipped sweep; each distinct cell is trained once, whichever sweeps share it."""
+    corpora = tmp_path_factory.mktemp("corpora")
+    records = Records(tmp_path_factory.mktemp("results"))
+
+    def open_corpus(cell: Cell) -> Corpus:
+        return prepare(cell.config.data, cell.config.model.vocabulary, corpora)
+
+    def made(name: str) -> Table:
+        sweep = loaded(name, text)
+        tasks = tasks_of(sweep, open_corpus)
+        for task in tasks:
+            if records.finished(task.fingerprint) is None:
+                keep(records, task, open_corpus(task.cell) if task.cell.config.reads_text else None)
+        return build_table(sweep, {(task.cell.row, task.cell.seed): task.fingerprint for task in tasks}, records)
+
+    return made
+
+
+def keep(records: Records, task: Task, corpus: Corpus | None) -> None:
+    """Train a cell and keep its result."""
+    config = task.cell.config
+    result = train(config, corpus)
+    last = result.validations[-1]
+    assert last.step == config.training.steps
+    finish(
+        records,
+        task.fingerprint,
+        last.score,
+        config,
+        content_hash=task.content_hash,
+        quantity=last.quantity,
+        domains=last.domains,
+        scored=last.scored,
+        parameters=result.parameters,
+        implementations=result.implementations,
+        losses=result.losses,
+        validations=[(validation.step, validation.score) for validation in result.validations],
+        tokens_per_second=result.tokens_per_second,
+        seconds=result.seconds,
+        training_seconds=result.training_seconds,
+        peak_memory=result.peak_memory,
+        flops_per_token=result.flops_per_token,
+    )
+
+
+def shown(table: Table, form: str) -> str:
+    console = Console(file=StringIO(), width=240)
+    render(table, form, console)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_row_trains_and_its_table_is_shown_in_every_format(name: str, tabulate: Tabulate) -> None:
+    table = tabulate(name)
+    rows = [row.name for row in table.rows]
+    assert rows == [row.name for row in load_sweep(name, scale="nano").rows]
+    scores = {row.name: row.measured.scores for row in table.rows}
+    for row, found in scores.items():
+        assert list(found) == [0], row
+        assert math.isfinite(found[0]), row
+        assert found[0] <= 1 if table.sweep.quantity == "error_rate" else 1 < found[0] < 5000, row
+    assert table.finished == len(rows)
+    texts = {form: shown(table, form) for form in FORMATS}
+    for form in ("rich", "markdown"):
+        assert [row for row in rows if row not in texts[form].replace("\\", "")] == [], form
+    assert texts["latex"].count("\\begin{tabular}") == texts["latex"].count("\\end{tabular}") >= 2
+    assert ElementTree.fromstring(texts["svg"]).tag.endswith("svg")
+    document = {row["row"]: row for row in json.loads(texts["json"])["rows"]}
+    assert {row: found["scores"] for row, found in document.items()} == {
+        row: {str(seed): score for seed, score in found.items()} for row, found in scores.items()
+    }
+    lines = list(csv.DictReader(StringIO(texts["csv"])))
+    assert {line["row"]: float(line["score"]) for line in lines} == {row: found[0] for row, found in scores.items()}

@@ -1,0 +1,68 @@
+"""One warm worker process: it stops when it is asked to, and a word that comes late does not hurt it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mta_lab.training.result import TrainingResult
+from mta_lab.worker.messages import Advanced, Finished, Job, Message, Ready, Stop
+from mta_lab.worker.pool import Pool
+from tests.config.helpers import config
+
+SIZES = ("model.width=16", "model.heads=2", "model.layers=1", "model.vocabulary=28", "model.feed_forward_multiple=16")
+TASK = ("task={name: find_block, letters: 3, blocks: 2, held_out: 12}", "training.validations=2")
+MANY = 4000  # steps: seconds
+
+
+def job(steps: int, folder: Path) -> Job:
+    run = config(*SIZES, *TASK, f"training.steps={steps}", "training.warmup_steps=1")
+    return Job(config=run, corpus_root=folder)
+
+
+def words(pool: Pool) -> Iterator[Message]:
+    return (message for _, message in pool.messages() if message is not None)
+
+
+def result(pool: Pool) -> TrainingResult:
+    """What the run at hand comes to."""
+    message = next(message for message in words(pool) if not isinstance(message, Advanced))
+    assert isinstance(message, Finished)
+    return message.result
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    with Pool(1, [], tmp_path_factory.mktemp("logs")) as pool:
+        assert isinstance(next(words(pool)), Ready)
+        yield pool
+
+
+def test_a_stop_that_comes_late_does_not_hurt(pool: Pool, tmp_path: Path) -> None:
+    pool.send(0, Stop())  # before any run
+    pool.send(0, job(4, tmp_path))
+    first = result(pool)
+    for _ in range(2):
+        pool.send(0, Stop())  # the run is over
+    pool.send(0, job(4, tmp_path))
+    second = result(pool)
+    for found in (first, second):
+        assert not found.stopped_early
+        assert [step for step, _ in found.losses] == [1, 2, 3, 4]
+        assert [validation.step for validation in found.validations] == [2, 4]
+    assert second.losses == first.losses
+    assert second.validations == first.validations
+
+
+def test_a_run_that_is_asked_to_stop_stops_and_the_next_one_is_whole(pool: Pool, tmp_path: Path) -> None:
+    pool.send(0, job(MANY, tmp_path))
+    first = next(words(pool))
+    assert isinstance(first, Advanced)
+    for _ in range(2):  # as a launch may, that hears of another validation meanwhile
+        pool.send(0, Stop())
+    stopped = result(pool)
+    assert stopped.stopped_early
+    assert first.progress.step <= stopped.losses[-1][0] < MANY
+    assert all(validation.step < MANY for validation in stopped.validations)
+    pool.send(0, job(4, tmp_path))
+    assert not result(pool).stopped_early

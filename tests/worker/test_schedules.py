@@ -1,0 +1,212 @@
+"""The trials of a search as a schedule, without processes: what runs next, and what becomes of what ended."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mta_lab.config import fingerprint
+from mta_lab.records import Records
+from mta_lab.scheduling import Trials
+from mta_lab.sweep import Cell, Sweep, load_sweep
+from mta_lab.worker.schedules import SearchTrials
+from mta_lab.worker.tasks import Task
+from tests.report.examples import example_record, finish
+from tests.test_sweep import load
+
+TEXT = "text"
+RATES = {"from": 1e-3, "to": 1e-2, "log": True}
+TWO_ROWS: dict[str, Any] = {
+    "search": {"trials": 3, "space": {"rate": RATES, "keys": {"from": 1, "to": 9}}},
+    "rows": {
+        "plain": {"attention": "softmax", "training.learning_rate": "$rate"},
+        "kernel": {
+            "attention": {"name": "multi_token", "pre_softmax": [{"name": "key_query", "kernel": [2, "$keys"]}]},
+            "training.learning_rate": "$rate",
+        },
+    },
+}
+# Few values, so that trials repeat each other.
+TWO_VALUES: dict[str, Any] = {
+    "search": {"trials": 6, "space": {"rate": {"choices": [0.001, 0.01]}}},
+    "rows": {
+        "plain": {"attention": "softmax", "training.learning_rate": "$rate"},
+        "fixed": {"attention": "talking_heads"},
+    },
+}
+# Both ends can be built, and most of what is between cannot: 64 channels over so many heads.
+HEADS: dict[str, Any] = {
+    "search": {"trials": 12, "space": {"heads": {"from": 1, "to": 32}}},
+    "rows": {"plain": {"attention": "softmax", "model.heads": "$heads"}, "fixed": {"model.heads": 4}},
+}
+
+
+@dataclass
+class Searched:
+    """A search's schedule and what it is made of."""
+
+    sweep: Sweep
+    records: Records
+    studies: dict[str, Trials]
+    schedule: SearchTrials
+
+    def end(self, task: Task, score: float) -> None:
+        """Finish a task, as a launch does."""
+        self.records.finish(example_record(task.fingerprint, score, task.cell.config))
+        self.schedule.finished(task, example_record(task.fingerprint, score, task.cell.config))
+
+    def reopened(self) -> "Searched":
+        """The next launch of the same search."""
+        return searched(self.sweep, self.records)
+
+
+def task_of(cell: Cell) -> Task:
+    return Task(cell=cell, content_hash=TEXT, fingerprint=fingerprint(cell.config, TEXT))
+
+
+def searched(sweep: Sweep, records: Records) -> Searched:
+    assert sweep.search
+    journal = records.directory / "optuna.journal"
+    studies = {row: Trials.opened(journal, f"search-{row}", pytest.fail) for row in sweep.search.templates}
+    return Searched(sweep, records, studies, SearchTrials(sweep.search, studies, task_of, records))
+
+
+Begin = Callable[[dict[str, Any]], Searched]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Begin:
+    return lambda file: searched(load(tmp_path, file), Records(tmp_path / "results"))
+
+
+def row_of(task: Task) -> str:
+    return task.cell.row.split(" trial ")[0]
+
+
+def counts(found: Searched, row: str = "plain") -> tuple[int, int, int]:
+    """Complete, pruned, failed."""
+    complete, pruned, failed = found.studies[row].counts().values()
+    return complete, pruned, failed
+
+
+def test_rows_take_turns_and_get_as_many_trials_each(begin: Begin) -> None:
+    found = begin(TWO_ROWS)
+    assert found.schedule.left() == 6
+    tasks = []
+    while task := found.schedule.next():
+        tasks.append(task)
+        assert found.schedule.left() == 6 - len(tasks)
+    assert [row_of(task) for task in tasks] == ["plain", "kernel"] * 3
+    assert [task.cell.row for task in tasks[::2]] == [f"plain trial {number}" for number in range(3)]
+    assert {task.cell.config.stream for task in tasks} == {"search"}
+    for task in reversed(tasks):  # they end in any order
+        found.end(task, 30.0)
+    assert [counts(found, row) for row in ("plain", "kernel")] == [(3, 0, 0)] * 2
+    assert found.schedule.next() is None
+    assert found.reopened().schedule.left() == 0
+
+
+def test_a_row_that_is_behind_goes_first(begin: Begin) -> None:
+    found = begin(TWO_ROWS)
+    tasks = [task for _ in range(2) if (task := found.schedule.next())]
+    for task in tasks:
+        found.end(task, 30.0) if row_of(task) == "plain" else found.schedule.put_back(task)
+    after = found.schedule.next()
+    assert after
+    assert row_of(after) == "kernel"
+
+
+def test_trials_end_as_they_ended(begin: Begin) -> None:
+    found = begin({**TWO_ROWS, "search": {**TWO_ROWS["search"], "trials": 4}})
+    tasks = []
+    while task := found.schedule.next():
+        tasks.append(task)
+    whole, behind, broken, lost = (task for task in tasks if row_of(task) == "plain")
+    assert found.schedule.validated(whole, 10, 40.0) in (True, False)
+    found.end(whole, 30.0)
+    found.schedule.stopped(behind)
+    found.schedule.failed(broken, "RuntimeError: no")
+    assert counts(found) == (1, 1, 1)
+    assert found.schedule.left() == 0
+    found.schedule.put_back(lost)
+    assert found.schedule.left() == 1
+    assert counts(found) == (1, 1, 2)
+    other = found.schedule.next()
+    assert other
+    assert (row_of(other), other.fingerprint == lost.fingerprint) == ("plain", False)
+    (best,) = found.studies["plain"].best(3)
+    assert (best.score, best.values["rate"]) == (30.0, whole.cell.config.training.learning_rate)
+
+
+def test_the_next_launch_makes_up_for_what_failed(begin: Begin) -> None:
+    found = begin(TWO_ROWS)
+    while task := found.schedule.next():
+        if row_of(task) == "plain":
+            found.schedule.failed(task, "interrupted")
+        else:
+            found.end(task, 30.0)
+    assert (found.schedule.left(), counts(found)) == (0, (0, 0, 3))  # a row whose trials all fail comes to an end
+    again = found.reopened()
+    assert again.schedule.left() == 3
+    rows = Counter[str]()
+    while task := again.schedule.next():
+        rows[row_of(task)] += 1
+        again.end(task, 30.0)
+    assert rows == {"plain": 3}
+    assert counts(again) == (3, 0, 3)
+
+
+def test_values_that_cannot_be_built_fail_their_trial_and_the_search_goes_on(begin: Begin) -> None:
+    found = begin(HEADS)
+    built = []
+    while task := found.schedule.next():
+        built.append(task.cell.config.model.heads)
+        found.end(task, 30.0)
+    complete, pruned, failed = counts(found)
+    assert (complete + failed, pruned) == (12, 0)
+    assert failed > 0
+    assert set(built) <= {1, 2, 4, 8, 16, 32}
+    assert {best.values["heads"] for best in found.studies["plain"].best(12)} == set(built)
+
+
+def test_a_record_of_the_same_values_is_told_at_once(begin: Begin) -> None:
+    found = begin(TWO_VALUES)
+    assert found.sweep.search
+    for rate, score in ((0.001, 50.0), (0.01, 40.0)):
+        config = found.sweep.search.config("plain", {"rate": rate})
+        finish(found.records, fingerprint(config, TEXT), score, config)
+    assert found.schedule.next() is None
+    assert found.schedule.left() == 0
+    assert counts(found) == (6, 0, 0)
+    assert [(best.values["rate"], best.score) for best in found.studies["plain"].best(2)] == [
+        (0.01, 40.0),
+        (0.001, 50.0),
+    ]
+
+
+def test_values_that_are_running_are_not_run_twice(begin: Begin) -> None:
+    found = begin(TWO_VALUES)
+    tasks = []
+    while task := found.schedule.next():
+        tasks.append(task)
+    assert 1 <= len(tasks) == len({task.fingerprint for task in tasks}) <= 2
+    assert counts(found) == (0, 0, 6 - len(tasks))
+    for task in tasks:
+        found.end(task, 30.0)
+    assert counts(found) == (len(tasks), 0, 6 - len(tasks))
+
+
+def test_more_trials_than_before_are_only_the_difference(begin: Begin, tmp_path: Path) -> None:
+    found = begin(TWO_ROWS)
+    while task := found.schedule.next():
+        found.end(task, 30.0)
+    load(tmp_path, {**TWO_ROWS, "search": {**TWO_ROWS["search"], "trials": 5}})
+    more = searched(load_sweep(str(tmp_path / "norms.yaml"), scale="nano"), found.records)
+    assert more.schedule.left() == 4
+    rows = []
+    while task := more.schedule.next():
+        rows.append(task.cell.row)
+    assert rows == ["plain trial 3", "kernel trial 3", "plain trial 4", "kernel trial 4"]  # and none repeats another
