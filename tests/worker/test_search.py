@@ -30,6 +30,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "attention": {
             "name": "multi_token",
             "pre_softmax": [{"name": "key_query", "kernel": [2, "$keys"], "layers": "all"}],
+            "post_softmax": [],
         },
         "training.learning_rate": "$rate",
     },
