@@ -76,7 +76,11 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
     if plan.sweep.search:
         from mta_lab.cli.searching import search
 
-        plan = search(plan, workers, components, console)
+        try:
+            plan = search(plan, workers, components, console)
+        except KeyboardInterrupt:
+            print("mta-lab: interrupted; the same command goes on with the search", file=sys.stderr)
+            return 130
     tasks = tasks_of(plan.sweep, open_corpus)
     to_do = missing(tasks, plan.records)
     if to_do:
