@@ -44,7 +44,7 @@ def sweep(
         bool,
         typer.Option("--check-lr", help="the baseline and the best rows at half and twice the learning rate"),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and start nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and train nothing")] = False,
     components: Components = None,
 ) -> None:
     """Train what is missing of a sweep and print its table."""
@@ -55,6 +55,8 @@ def sweep(
         if seeds is not None:
             raise UserError("--budget: chooses the number of seeds, and so does --seeds; give one of them")
         plan = plans.within(plan, budget, workers)
+    if dry_run and check_lr:
+        raise UserError("--check-lr: trains; --dry-run starts nothing; give one of them")
     if dry_run:
         plans.show_plan(plan, workers, probe=False)
     elif check_lr:

@@ -24,7 +24,7 @@ BEST_ROWS = 2  # besides the baseline, in a check of learning rates
 
 def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
     """Print the rows, how they differ from their baseline, their cost and what is left; train nothing."""
-    sweep, left = plan.sweep, _left(plan)
+    sweep, left, trials = plan.sweep, _left(plan), _trials_left(plan)
     costs = _costs(plan, workers or usual_workers(), probe=probe)
     table = RichTable(title=f"{sweep.title} ({sweep.scale}): {left.total()} of {len(sweep.cells())} cells to train")
     for name in ("row", "to train", "differs from its baseline", "parameters", "operations", "time a cell"):
@@ -33,7 +33,7 @@ def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
         against = [f"against {row.baseline}"] if row.baseline not in (row.name, sweep.baseline) else []
         table.add_row(
             row.name,
-            str(left[row.name]) if left[row.name] else "finished",
+            _to_train(left[row.name], trials[row.name]),
             "\n".join([*against, *_differences(row)]) or "-",
             f"{count_parameters(row.config):,}",
             f"{operations(row.config):.1e}",
@@ -41,7 +41,7 @@ def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
         )
     console = make_console()
     console.print(table)
-    total = _total(left, costs, workers or usual_workers())
+    total = _total(left + trials, costs, workers or usual_workers())
     console.print(f"In all: {total}. Operations: about 6 a parameter and token.")
 
 
@@ -51,7 +51,7 @@ def within(plan: Plan, budget: str, workers: int | None) -> Plan:
     costs = _costs(plan, workers, probe=True)
 
     def left(seeds: int) -> Mapping[str, int]:
-        return _left(_with_seeds(plan, seeds))
+        return _left(_with_seeds(plan, seeds)) + _trials_left(plan)
 
     seeds = affordable_seeds(costs, left, budget=seconds, workers=workers)
     chosen = _with_seeds(plan, seeds)
@@ -65,9 +65,12 @@ def check_learning_rates(plan: Plan, workers: int | None, components: Sequence[P
     from mta_lab.report.learning_rates import verdict  # slow to import
 
     table = finished_table(plan)
-    compared = [row.name for row in plan.sweep.rows if row.baseline == plan.sweep.baseline != row.name]
-    means = {row.name: row.measured.mean for row in table.rows}
-    alike = {name: mean for name in compared if (mean := means[name]) is not None}
+    alike = {
+        row.name: mean
+        for row in table.rows
+        if row.measured.role == "row" and row.measured.baseline == plan.sweep.baseline and row.measured.complete
+        if (mean := row.measured.mean) is not None
+    }
     if not alike:
         raise UserError(f"--check-lr: no finished row to check; run `mta-lab sweep {plan.given}` first")
     names = sorted(alike, key=alike.__getitem__)[:BEST_ROWS]
@@ -80,6 +83,20 @@ def check_learning_rates(plan: Plan, workers: int | None, components: Sequence[P
 
 def _with_seeds(plan: Plan, seeds: int) -> Plan:
     return replace(plan, sweep=replace(plan.sweep, seeds=tuple(range(seeds))))
+
+
+def _trials_left(plan: Plan) -> Counter[str]:
+    """How many trials of each row are still to run; of a sweep without a search, none."""
+    if plan.sweep.search is None:
+        return Counter()
+    from mta_lab.cli.searching import trials_left
+
+    return trials_left(plan)
+
+
+def _to_train(cells: int, trials: int) -> str:
+    some = [f"{count} {what}" for count, what in ((trials, "trials"), (cells, "cells")) if count]
+    return ", ".join(some) or "finished"
 
 
 def _left(plan: Plan) -> Counter[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mta_lab.cli.common import make_console
-from mta_lab.cli.sweeping import finished_table, plan
+from mta_lab.cli.sweeping import finished_table, plan, table_of, tasks_at_hand
 from mta_lab.errors import UserError, nearest
 from mta_lab.sweep import shipped_sweeps
 
@@ -18,8 +18,8 @@ def show(
     if form not in FORMATS:
         raise UserError(f"--format: got '{form}'{nearest(form, FORMATS) or ';'} allowed: {', '.join(FORMATS)}")
     names = shipped_sweeps() if name == "all" else [name]
-    tables = [finished_table(plan(each, settings, scale, seeds, components)) for each in names]
-    if name == "all":
-        render_index(tables, form, make_console())
+    plans = [plan(each, settings, scale, seeds, components) for each in names]
+    if name == "all":  # where a text is not prepared, nothing that reads it is finished
+        render_index([table_of(each, tasks_at_hand(each) or []) for each in plans], form, make_console())
     else:
-        render(tables[0], form, make_console())
+        render(finished_table(plans[0]), form, make_console())

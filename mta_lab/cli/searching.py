@@ -1,5 +1,6 @@
 """The search of a sweep: what it has found, and its trials that are still to run."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,15 +24,14 @@ def at_hand(plan: Plan) -> Plan:
     assert plan.reload
     studies = _studies(plan)
     winners = {row: [best.values for best in trials.best(search.winners)] for row, trials in studies.items()}
-    return replace(plan, sweep=plan.reload(winners))
+    return replace(plan, sweep=replace(plan.reload(winners), seeds=plan.sweep.seeds))
 
 
 def search(plan: Plan, workers: int, components: Sequence[Path], console: Console) -> Plan:
     """Run the trials that are missing, and return the plan with the winners as rows."""
     found = plan.sweep.search
     assert found
-    ended = {row: trials.ended() for row, trials in _studies(plan).items()}
-    missing = sum(max(0, found.trials - ended.get(row, 0)) for row in found.templates)
+    missing = trials_left(plan).total()
     if missing:
         total = found.trials * len(found.templates)
         console.print(f"{plan.sweep.title}: {missing} of {total} trials to run on {workers} workers")
@@ -60,6 +60,14 @@ def search(plan: Plan, workers: int, components: Sequence[Path], console: Consol
             where = plan.records.directory / "failed"
             raise UserError(f"{plan.given}: no trial of row '{row}' ran to its end; see {where}, and run it again")
     return plan
+
+
+def trials_left(plan: Plan) -> Counter[str]:
+    """How many trials of each searched row are still to run."""
+    search = plan.sweep.search
+    assert search
+    ended = {row: trials.ended() for row, trials in _studies(plan).items()}
+    return Counter({row: max(0, search.trials - ended.get(row, 0)) for row in search.templates})
 
 
 def _studies(plan: Plan) -> dict[str, Trials]:

@@ -17,7 +17,7 @@ from mta_lab.errors import UserError
 from mta_lab.plugins import load_components
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep, load_sweep
-from mta_lab.sweep.load import Winners
+from mta_lab.sweep.search import Winners
 from mta_lab.worker.tasks import Task, missing, tasks_of
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def finished_table(plan: Plan) -> "Table":
             f"{plan.given}: its text is not prepared here, so what is finished cannot be told; "
             f"`mta-lab sweep {plan.given}` prepares it and trains what is missing"
         )
-    return _table(plan, tasks)
+    return table_of(plan, tasks)
 
 
 def tasks_at_hand(plan: Plan) -> list[Task] | None:
@@ -163,16 +163,17 @@ def _opener(open_one: Callable[[Cell], Corpus]) -> Callable[[Cell], Corpus]:
 def _print_table(plan: Plan, tasks: Sequence[Task], console: Console, form: str) -> None:
     from mta_lab.report import render  # slow to import, and workers should start before it
 
-    render(_table(plan, tasks), form, console)
+    render(table_of(plan, tasks), form, console)
 
 
 def _markdown(plan: Plan, tasks: Sequence[Task]) -> str:
     from mta_lab.report import markdown
 
-    return markdown(_table(plan, tasks))
+    return markdown(table_of(plan, tasks))
 
 
-def _table(plan: Plan, tasks: Sequence[Task]) -> "Table":
+def table_of(plan: Plan, tasks: Sequence[Task]) -> "Table":
+    """The table of the plan's cells, as far as `tasks` are finished."""
     from mta_lab.report import build_table
 
     fingerprints = {(task.cell.row, task.cell.seed): task.fingerprint for task in tasks}

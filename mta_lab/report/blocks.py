@@ -15,6 +15,14 @@ Scores = Mapping[str, Mapping[int, float]]
 """row -> seed -> perplexity"""
 
 
+LARGEST = 700.0  # exp of more is no number any more
+
+
+def relative(difference: float) -> float:
+    """A difference of logarithms as a relative change."""
+    return math.expm1(min(difference, LARGEST))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Noise:
     """The residual of rows that share a baseline: the noise floor of their differences."""
@@ -50,9 +58,9 @@ def compare_paired(scores: Scores, baseline: str, level: float) -> tuple[dict[st
     p_values = np.nan_to_num(fit.pvalues[effects], nan=1.0)  # 0 / 0: equal results
     contrasts = {
         row: Contrast(
-            delta=math.expm1(effect),
-            low=math.expm1(low),
-            high=math.expm1(high),
+            delta=relative(effect),
+            low=relative(low),
+            high=relative(high),
             p=float(p),
             seeds_needed=_seeds_needed(effect, deviation, len(rows), level),
         )
@@ -60,7 +68,7 @@ def compare_paired(scores: Scores, baseline: str, level: float) -> tuple[dict[st
             rows[1:], fit.params[effects], fit.conf_int(LEVEL)[effects], p_values, strict=True
         )
     }
-    return contrasts, Noise(deviation=math.expm1(deviation), degrees=round(fit.df_resid))
+    return contrasts, Noise(deviation=relative(deviation), degrees=round(fit.df_resid))
 
 
 def compare_unpaired(scores: Mapping[int, float], baseline: Mapping[int, float]) -> Contrast | None:
@@ -76,11 +84,11 @@ def compare_unpaired(scores: Mapping[int, float], baseline: Mapping[int, float])
     ours, theirs = np.log(list(scores.values())), np.log(list(baseline.values()))
     effect = float(ours.mean() - theirs.mean())
     if not (np.ptp(ours) or np.ptp(theirs)):  # no noise to test against
-        delta = math.expm1(effect)
+        delta = relative(effect)
         return Contrast(delta=delta, low=delta, high=delta, p=1.0 if delta == 0 else 0.0)
     test = ttest_ind(ours, theirs)
     low, high = test.confidence_interval(1 - LEVEL)
-    return Contrast(delta=math.expm1(effect), low=math.expm1(low), high=math.expm1(high), p=float(test.pvalue))
+    return Contrast(delta=relative(effect), low=relative(low), high=relative(high), p=float(test.pvalue))
 
 
 def _seeds_needed(effect: float, deviation: float, rows: int, level: float) -> int | None:

@@ -11,7 +11,7 @@ SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     **{char: f"\\{char}" for char in "&%$#_{}"},
 }
 
@@ -19,7 +19,7 @@ SPECIAL = {
 def page_as_latex(page: Page) -> str:
     """A table environment for each section; the notes below the last."""
     tables = [_table(page.title, section) for section in page.sections]
-    items = [rf"  \item {escaped(note)}" for note in page.notes]
+    items = [rf"  \item{{}} {escaped(note)}" for note in page.notes]  # \item[ would take a label
     notes = [r"{\footnotesize\begin{itemize}", *items, r"\end{itemize}}"] if items else []
     return "\n".join([r"% needs \usepackage{booktabs}", *tables, *notes])
 

@@ -17,7 +17,7 @@ PAPER_SCALE = {
 def notes(table: Table) -> tuple[str, ...]:
     """A few short lines, the most needed first."""
     lines = [table.sweep.about] if table.sweep.about else []
-    lines += [badge(table)]
+    lines += [*_search(table), badge(table)]
     if len(table.rows) > 1:
         lines += [_deltas(table), *_controls(table), *_agreement(table), *_equal_time(table)]
     total = len(table.rows) * len(table.sweep.seeds)
@@ -28,6 +28,25 @@ def notes(table: Table) -> tuple[str, ...]:
         lines.append(f"Failed: {failure.label}: {failure.reason}{where}")
     lines += _implementations(table)
     return (*lines, *(f"Measured on {place}." for place in table.provenance))
+
+
+def _search(table: Table) -> list[str]:
+    """What a search found, or that its rows are not settled yet."""
+    search, winners = table.sweep.search, table.sweep.winners
+    if search is None:
+        return []
+    lines = []
+    for row in search.templates:
+        if not winners.get(row):
+            lines.append(f"{row}: its search has not run; it stands at the lower ends of its ranges.")
+            continue
+        found = "; ".join(", ".join(f"{name} {_short(value)}" for name, value in best.items()) for best in winners[row])
+        lines.append(f"{row}: best of {search.trials} trials on the validation text: {found}. Scored here on test.")
+    return lines
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def badge(table: Table) -> str:
@@ -76,7 +95,10 @@ def _controls(table: Table) -> list[str]:
             outcome = f"passed, p = {measured.contrast.p:.2g} uncorrected"
         else:
             outcome = f"FAILED, p = {measured.contrast.p:.2g} uncorrected; in a sound table 1 in 20 does"
-        lines.append(f"A/A row {row.name}: {measured.baseline} again on a random stream of its own: {outcome}.")
+        lines.append(
+            f"A/A row {row.name}: {measured.baseline} again on a random stream of its own, so tested unpaired, by "
+            f"its own noise: {outcome}."
+        )
     return lines
 
 

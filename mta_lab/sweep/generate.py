@@ -12,7 +12,8 @@ PLACES = {"pre_softmax": "before", "post_softmax": "after"}
 def leave_one_out(full: MultiToken) -> dict[str, dict[str, Any]]:
     """The Transformer; it and one component of the registry at a time; `full`; it without one of its own at a time.
 
-    `full` is the attention that the base of the sweep sets. "before" and "after" are meant of the softmax.
+    `full` is the attention that the base of the sweep sets; what lacks something is compared with it. "before" and
+    "after" are meant of the softmax.
     """
     alone: dict[str, Any] = {"name": "multi_token", "pre_softmax": [], "post_softmax": [], "norm": "none"}
     rows: dict[str, dict[str, Any]] = {"transformer": {"attention": "softmax"}, "full": {}}
@@ -20,9 +21,9 @@ def leave_one_out(full: MultiToken) -> dict[str, dict[str, Any]]:
         ops = getattr(full, place)
         for index, op in enumerate(ops):
             rest = [plain(other) for other in (*ops[:index], *ops[index + 1 :])]
-            rows[f"full - {op.name} {where}"] = {f"attention.{place}": rest}
+            rows[f"full - {op.name} {where}"] = {f"attention.{place}": rest, "against": "full"}
     if full.norm.name != "none":
-        rows[f"full - {full.norm.name} norm"] = {"attention.norm": "none"}
+        rows[f"full - {full.norm.name} norm"] = {"attention.norm": "none", "against": "full"}
     for op_name in FAMILIES["score_ops"].names():
         for place, where in PLACES.items():
             rows[f"transformer + {op_name} {where}"] = {"attention": {**alone, place: [op_name]}}

@@ -22,6 +22,7 @@ def over_learning_rates(sweep: Sweep, rows: Sequence[str]) -> Sweep:
         title=f"{sweep.title}: learning rates",
         about="The baseline and the best rows at half, once and twice the learning rate.",
         baseline=at_rate(sweep.baseline, "x1"),
+        search=None,
         rows=tuple(_at(row, factor, sweep.baseline) for factor in FACTORS for row in chosen),
     )
 

@@ -13,10 +13,9 @@ from mta_lab.sweep.files import SHIPPED, read_yaml
 from mta_lab.sweep.generate import GENERATORS
 from mta_lab.sweep.ledger import LEDGER, published
 from mta_lab.sweep.rows import Row, Sweep
-from mta_lab.sweep.search import Search, fill, first_values, read_search
+from mta_lab.sweep.search import Search, Template, Winners, fill, read_search
 
 KEYS = ("title", "about", "base", "scales", "baseline", "rows", "seeds", "search")
-Winners = Mapping[str, Sequence[Mapping[str, Any]]]
 Settle = Callable[[RunConfig, RunConfig], RunConfig]
 
 
@@ -25,7 +24,7 @@ class _RawRow:
     """A row as the file has it, what is said about it apart from its settings."""
 
     settings: Mapping[str, Any]
-    times: Mapping[str, float]
+    times: Mapping[str, Any]
     published: Any
     against: str
 
@@ -59,7 +58,7 @@ def load_sweep(
     search = _search(file, raw, below, above, source)
     if search:
         raw = _with_winners(raw, search, winners or {})
-        below.append(Layer(f"{source}: search", {"data.evaluate": "test"}))
+        above = [Layer(f"{source}: search", {"data.evaluate": "test"}), *above]
     against = _baselines(file, raw, source)
     configs = {row: _config(row, raw[row], below, above, source) for row in raw}
     configs = {row: settle(config, configs[against[row]]) for row, config in configs.items()}
@@ -90,6 +89,7 @@ def load_sweep(
         rows=tuple(rows),
         seeds=_seeds(file, seeds, source),
         search=search,
+        winners=winners or {},
     )
 
 
@@ -132,9 +132,6 @@ def _raw_rows(
 def _raw_row(values: Any, where: str) -> _RawRow:
     own = dict(_mapping(values, where, "settings"))
     times = _mapping(own.pop("times", None), f"{where}: times", "settings to factors")
-    for key, factor in times.items():
-        if not isinstance(factor, int | float) or isinstance(factor, bool) or factor <= 0:
-            raise UserError(f"{where}: times.{key}: got {factor!r}, allowed: a factor above 0")
     reference, against = own.pop("published", ""), str(own.pop("against", ""))
     refuse_reserved([Layer(where, own)])
     return _RawRow(own, times, reference, against)
@@ -145,8 +142,14 @@ def _search(
 ) -> Search | None:
     if "search" not in file:
         return None
-    layers = {row: [*below, Layer(f"{source}: rows.{row}", found.settings), *above] for row, found in raw.items()}
-    return read_search(file["search"], layers, source)
+
+    def template(row: str) -> Template:
+        def build(settings: Mapping[str, Any], times: Mapping[str, Any]) -> RunConfig:
+            return _config(row, replace(raw[row], settings=settings, times=times), below, above, source)
+
+        return Template(raw[row].settings, raw[row].times, build)
+
+    return read_search(file["search"], {row: template(row) for row in raw}, source)
 
 
 def _with_winners(raw: Mapping[str, _RawRow], search: Search, winners: Winners) -> dict[str, _RawRow]:
@@ -156,9 +159,9 @@ def _with_winners(raw: Mapping[str, _RawRow], search: Search, winners: Winners) 
         if row not in search.templates:
             found[row] = values
             continue
-        for rank, chosen in enumerate(winners.get(row) or [first_values(search, row)], start=1):
+        for rank, chosen in enumerate(winners.get(row) or [search.first_values(row)], start=1):
             name = row if rank == 1 else f"{row} #{rank}"
-            found[name] = replace(values, settings=fill(values.settings, chosen))
+            found[name] = replace(values, settings=fill(values.settings, chosen), times=fill(values.times, chosen))
     return found
 
 
@@ -174,6 +177,8 @@ def _config(row: str, raw: _RawRow, below: Sequence[Layer], above: Sequence[Laye
         if not isinstance(before.get(key), int | float):
             numbers = [name for name, value in before.items() if isinstance(value, int | float)]
             raise UserError(f"{where}: times.{key}: no setting with a number{nearest(str(key), numbers)}")
+        if not isinstance(factor, int | float) or isinstance(factor, bool) or factor <= 0:
+            raise UserError(f"{where}: times.{key}: got {factor!r}, allowed: a factor above 0")
         product = before[key] * factor
         products[key] = round(product) if isinstance(before[key], int) and product == round(product) else product
     return resolve([*below, row_layer, *above[:-1], Layer(f"{where}: times", products), above[-1]])

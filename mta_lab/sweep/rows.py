@@ -1,11 +1,11 @@
 """What a sweep is: rows, seeds, and the cells that they make."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mta_lab.config import RunConfig
-from mta_lab.sweep.search import Search
+from mta_lab.sweep.search import Search, Winners
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,9 @@ class Sweep:
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
     search: Search | None = None
-    """ranges to search first; rows that come from it are then at the values that won, before it at the lower ends"""
+    """ranges to search first"""
+    winners: Winners = field(default_factory=dict)
+    """the values that won, where the search has run; before it its rows stand at the lower ends of the ranges"""
 
     @property
     def quantity(self) -> str:

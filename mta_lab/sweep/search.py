@@ -4,11 +4,13 @@ The table of such a sweep has the winners as rows. They are chosen by validation
 trained and scored anew under the sweep's seeds, on the test text or sequences that the search never saw.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from mta_lab.config import Layer, RunConfig, resolve
+from mta_lab.config import RunConfig, component_code, plain
 from mta_lab.errors import UserError, nearest
 
 STREAM = "search"
@@ -38,6 +40,26 @@ class Choices:
 
 
 Space = Mapping[str, Range | Choices]
+Winners = Mapping[str, Sequence[Mapping[str, Any]]]
+"""values that a search found, by row and best first"""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A row with names of ranges in it."""
+
+    settings: Mapping[str, Any]
+    times: Mapping[str, Any]
+    build: Callable[[Mapping[str, Any], Mapping[str, Any]], RunConfig]
+    """settings and factors, without names, to the row's configuration"""
+
+    def names(self) -> list[str]:
+        """The ranges that it uses."""
+        return sorted({*_names(self.settings), *_names(self.times)})
+
+    def config(self, values: Mapping[str, Any]) -> RunConfig:
+        """The configuration with `values` in place of the names."""
+        return self.build(fill(self.settings, values), fill(self.times, values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +71,30 @@ class Search:
     winners: int
     """best trials of each template that become rows of the table"""
     space: Space
-    templates: Mapping[str, Sequence[Layer]]
-    """layers of each row with a `$name` in it; the others are no matter of the search"""
+    templates: Mapping[str, Template]
+    """the rows with a `$name` in them; the others are no matter of the search"""
 
-    def names(self, template: str) -> list[str]:
-        """The ranges that the template uses."""
-        return sorted({name for layer in self.templates[template] for name in _names(layer.values)})
+    def space_of(self, row: str) -> Space:
+        """The ranges that a template uses."""
+        return {name: self.space[name] for name in self.templates[row].names()}
 
-    def config(self, template: str, values: Mapping[str, Any]) -> RunConfig:
-        """The template's run on the search's own stream, with `values` in place of the names."""
-        return replace(resolve(filled(self.templates[template], values)), stream=STREAM)
+    def config(self, row: str, values: Mapping[str, Any]) -> RunConfig:
+        """A trial of the template: on the search's own stream, and scored on the validation text."""
+        return replace(self.templates[row].config(values), stream=STREAM)
+
+    def first_values(self, row: str) -> dict[str, Any]:
+        """The lower ends of the ranges that a template uses."""
+        return {name: _first(found) for name, found in self.space_of(row).items()}
+
+    def key(self, row: str) -> str:
+        """What makes trials of a template comparable: its ranges, all other settings and the components' code."""
+        config = self.config(row, self.first_values(row))
+        ranges = {name: asdict(found) for name, found in self.space_of(row).items()}
+        identity = json.dumps([ranges, plain(config), component_code(config)], sort_keys=True)
+        return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
 
-def read_search(section: Any, templates: Mapping[str, Sequence[Layer]], source: str) -> Search:
+def read_search(section: Any, templates: Mapping[str, Template], source: str) -> Search:
     """Check the `search` section and its rows: every name has a range, every range is used, both ends can be built."""
     where = f"{source}: search"
     if not isinstance(section, Mapping):
@@ -77,29 +110,22 @@ def read_search(section: Any, templates: Mapping[str, Sequence[Layer]], source: 
         trials=_count(section.get("trials", 20), f"{where}.trials"),
         winners=_count(section.get("winners", 1), f"{where}.winners"),
         space=ranges,
-        templates={row: layers for row, layers in templates.items() if any(_uses_names(layers))},
+        templates={row: template for row, template in templates.items() if template.names()},
     )
-    used = {row: search.names(row) for row in search.templates}
-    for row, names in used.items():
-        for name in names:
+    for row, template in search.templates.items():
+        for name in template.names():
             if name not in ranges:
                 raise UserError(f"{source}: rows.{row}: ${name}: no such range{nearest(name, ranges)}")
         for end in (_first, _last):
-            search.config(row, {name: end(ranges[name]) for name in names})
+            config = search.config(row, {name: end(found) for name, found in search.space_of(row).items()})
+            if config.data.evaluate != "valid":
+                raise UserError(
+                    f"{source}: data.evaluate: a search scores its trials on 'valid' and its rows on 'test'"
+                )
     for name in ranges:
-        if name not in {name for names in used.values() for name in names}:
+        if all(name not in template.names() for template in search.templates.values()):
             raise UserError(f"{where}.space.{name}: no row uses ${name}")
     return search
-
-
-def first_values(search: Search, template: str) -> dict[str, Any]:
-    """The lower ends of the ranges that a template uses."""
-    return {name: _first(search.space[name]) for name in search.names(template)}
-
-
-def filled(layers: Sequence[Layer], values: Mapping[str, Any]) -> list[Layer]:
-    """The layers with `values` in place of `$name`."""
-    return [Layer(layer.source, fill(layer.values, values)) for layer in layers]
 
 
 def fill(node: Any, values: Mapping[str, Any]) -> Any:
@@ -117,11 +143,6 @@ def _names(node: Any) -> Iterator[str]:
             yield from _names(item)
     elif isinstance(node, str) and node.startswith("$"):
         yield node[1:]
-
-
-def _uses_names(layers: Sequence[Layer]) -> Iterator[str]:
-    for layer in layers:
-        yield from _names(layer.values)
 
 
 def _range(value: Any, where: str) -> Range | Choices:

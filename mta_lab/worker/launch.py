@@ -80,5 +80,6 @@ def launch_search(
 
 
 def study_name(sweep: Sweep, row: str) -> str:
-    """What the Optuna study of a searched row is called."""
-    return f"{sweep.name}-{sweep.scale}-search-{row}"
+    """What the Optuna study of a searched row is called; another search of that name has another study."""
+    assert sweep.search
+    return f"{sweep.name}-{sweep.scale}-search-{row}-{sweep.search.key(row)}"

@@ -100,8 +100,7 @@ class SearchTrials:
     def next(self) -> Task | None:
         while self.left():
             row = min(self._studies, key=self._started)
-            names = self._search.names(row)
-            number, values = self._studies[row].ask({name: self._search.space[name] for name in names})
+            number, values = self._studies[row].ask(self._search.space_of(row))
             try:
                 config = self._search.config(row, values)
             except UserError as error:  # ranges that do not go together
