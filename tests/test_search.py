@@ -54,7 +54,7 @@ def test_space_and_templates(tmp_path: Path) -> None:
     }
     assert search.space["keys"].whole
     assert not search.space["rate"].whole
-    assert {row: search.names(row) for row in search.templates} == {
+    assert {row: template.names() for row, template in search.templates.items()} == {
         "softmax": ["rate"],
         "kernel": ["keys", "layers", "rate"],
     }
@@ -85,6 +85,38 @@ def test_rows_are_scored_on_the_test_text_at_the_values_that_won(tmp_path: Path)
 
 def test_before_a_search_its_rows_stand_at_the_lower_ends(tmp_path: Path) -> None:
     assert first_kernel(load(tmp_path, FILE), "kernel") == KeyQuery(kernel=(2, 1), layers="every 4")
+
+
+def test_a_trial_takes_times_as_its_row_does(tmp_path: Path) -> None:
+    file = {
+        "baseline": "softmax",
+        "search": {"trials": 4, "space": {"factor": {"from": 0.5, "to": 2.0}}},
+        "rows": {"softmax": {"times": {"training.learning_rate": "$factor", "model.width": 2}}},
+    }
+    sweep = load(tmp_path, file)
+    assert sweep.search
+    plain = load_sweep("language_modeling", scale="nano").rows[0].config
+    trial = sweep.search.config("softmax", {"factor": 1.5})
+    assert trial.model.width == sweep.rows[0].config.model.width == 2 * plain.model.width
+    assert trial.training.learning_rate == 1.5 * plain.training.learning_rate
+    assert sweep.rows[0].config.training.learning_rate == 0.5 * plain.training.learning_rate
+
+
+def test_a_search_is_known_by_all_that_its_trials_depend_on_but_their_number(tmp_path: Path) -> None:
+    def key(*settings: str, **changes: Any) -> str:
+        search = load(tmp_path, but(**changes), *settings).search
+        assert search
+        return search.key("kernel")
+
+    assert key() == key(trials=40) == key(winners=1)
+    wider = {"space": {**SEARCH["space"], "keys": {"from": 1, "to": 11}}}
+    assert len({key(), key(**wider), key("training.steps=500"), key("data.corpus=stdlib")}) == 4
+
+
+def test_what_is_scored_is_not_the_users_to_set(tmp_path: Path) -> None:
+    assert {row.config.data.evaluate for row in load(tmp_path, FILE, "data.evaluate=valid").rows} == {"test"}
+    with pytest.raises(UserError, match=r"data.evaluate: a search scores its trials on 'valid' and its rows on 'test'"):
+        load(tmp_path, FILE, "data.evaluate=test")
 
 
 def but(**changes: Any) -> dict[str, Any]:

@@ -58,9 +58,10 @@ def load_sweep(
     search = _search(file, raw, below, above, source)
     if search:
         raw = _with_winners(raw, search, winners or {})
-        above = [Layer(f"{source}: search", {"data.evaluate": "test"}), *above]
     against = _baselines(file, raw, source)
     configs = {row: _config(row, raw[row], below, above, source) for row in raw}
+    if search:
+        configs = {row: replace(found, data=replace(found.data, evaluate="test")) for row, found in configs.items()}
     configs = {row: settle(config, configs[against[row]]) for row, config in configs.items()}
     refuse_incomparable(configs, against, source)
     rows = []

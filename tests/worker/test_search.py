@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
@@ -52,7 +55,10 @@ class Story:
 
 def trials_of(folder: Path, sweep: str, rows: dict[str, Any]) -> dict[str, list[FrozenTrial]]:
     journal = folder / "results" / "optuna.journal"
-    return {row: plain_study(journal, f"{sweep}-nano-search-{row}").get_trials() for row in rows}
+    names = optuna.get_all_study_names(JournalStorage(JournalFileBackend(str(journal))))
+    found = {row: [name for name in names if name.startswith(f"{sweep}-nano-search-{row}-")] for row in rows}
+    assert all(len(studies) == 1 for studies in found.values()), names
+    return {row: plain_study(journal, name).get_trials() for row, (name,) in found.items()}
 
 
 def runs_of_trials(folder: Path, experiment: str) -> dict[str, Run]:
