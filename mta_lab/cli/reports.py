@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mta_lab.cli.common import make_console
-from mta_lab.cli.sweeping import finished_table, plan, table_of, tasks_at_hand
+from mta_lab.cli.sweeping import Plan, finished_table, plan, table_of, tasks_at_hand
 from mta_lab.errors import UserError, nearest
 from mta_lab.sweep import shipped_sweeps
+from mta_lab.worker.tasks import Task
 
 
 def show(
@@ -19,7 +20,15 @@ def show(
         raise UserError(f"--format: got '{form}'{nearest(form, FORMATS) or ';'} allowed: {', '.join(FORMATS)}")
     names = shipped_sweeps() if name == "all" else [name]
     plans = [plan(each, settings, scale, seeds, components) for each in names]
-    if name == "all":  # where a text is not prepared, nothing that reads it is finished
-        render_index([table_of(each, tasks_at_hand(each) or []) for each in plans], form, make_console())
+    if name == "all":
+        render_index([table_of(each, _tasks(each)) for each in plans], form, make_console())
     else:
         render(finished_table(plans[0]), form, make_console())
+
+
+def _tasks(found: Plan) -> list[Task]:
+    """The sweep's tasks; none where its text is not prepared or too short: nothing that reads it is finished then."""
+    try:
+        return tasks_at_hand(found) or []
+    except UserError:
+        return []

@@ -23,12 +23,13 @@ def plain(value: Any) -> Any:
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """The canonical form with dotted keys; a list of components is numbered, any other list is one value."""
+    """The canonical form with dotted keys; a list of components is their names, and each of them numbered."""
     tree = plain(config)
     if isinstance(tree, dict):
         items = [(f"{prefix}.{key}" if prefix else key, value) for key, value in tree.items()]
     elif isinstance(tree, list) and any(isinstance(item, dict) for item in tree):
-        items = [(f"{prefix}.{index}", item) for index, item in enumerate(tree)]
+        names = {prefix: [item["name"] for item in tree]}
+        return names | {k: v for i, item in enumerate(tree) for k, v in flatten(item, f"{prefix}.{i}").items()}
     else:
         return {prefix: tree}
     return {key: leaf for name, value in items for key, leaf in flatten(value, name).items()}

@@ -203,7 +203,7 @@ def test_reader_is_warned_and_told_where_it_was_measured(form: str, tmp_path: Pa
         "a made-up machine",
         "Holm's correction over 3 rows",
         "4 degrees of freedom",
-        "A/A row again: softmax again on a random stream of its own: passed",
+        "A/A row again: softmax again on a random stream of its own, so tested unpaired, by its own noise: passed",
         "1 of 1 resolved rows agree in sign",
         "2 of 2 published rows finished",
         "not decayed",
