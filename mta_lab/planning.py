@@ -2,6 +2,7 @@
 
 import re
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -83,9 +84,10 @@ def affordable_seeds(
     def takes(seeds: int) -> float:
         return sum(cells * (costs[row].seconds or 0.0) for row, cells in left(seeds).items()) / workers
 
-    seeds = 0
-    while takes(seeds + 1) <= budget:
-        seeds += 1
+    most = 1
+    while takes(most) <= budget:
+        most *= 2
+    seeds = bisect_right(range(1, most + 1), budget, key=takes)
     if not seeds:
         needs = f"one seed of every row takes about {duration(takes(1))} on {workers} workers"
         raise UserError(f"--budget: got {duration(budget)}, but {needs}")

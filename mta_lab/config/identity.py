@@ -62,7 +62,12 @@ def fingerprint(config: RunConfig, content_hash: str) -> str:
 
 def component_code(config: RunConfig) -> str:
     """A hash over the code of the components that the run touches."""
-    hashes = sorted(_source_hash(module) for module in modules_of(config))
+    return _code_of(config.attention, config.task, config.attention_classes())
+
+
+@cache  # the cells of a row differ in the seed alone
+def _code_of(attention: Component, task: Component, classes: frozenset[type]) -> str:
+    hashes = sorted(_source_hash(module) for module in _modules(attention, task, classes))
     return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
 
 
@@ -72,7 +77,11 @@ def modules_of(config: RunConfig) -> set[str]:
     So do the functions and modules that these import from their own package or from `components`, and so on; the
     registry decides no result.
     """
-    classes = {type(part) for part in _components([config.attention, config.task])} | config.attention_classes()
+    return _modules(config.attention, config.task, config.attention_classes())
+
+
+def _modules(attention: Component, task: Component, attention_classes: frozenset[type]) -> set[str]:
+    classes = {type(part) for part in _components([attention, task])} | attention_classes
     modules = {base.__module__ for cls in classes for base in cls.__mro__ if _is_component_code(base.__module__)}
     new = modules
     while new := {name for module in new for name in _imported_by(module)} - modules:
