@@ -17,8 +17,8 @@ from mta_lab.records import Records
 from mta_lab.report import FORMATS, Table, build_table, render
 from mta_lab.sweep import Cell, Sweep, load_sweep, shipped_sweeps
 from mta_lab.training.run import train
+from mta_lab.worker.running import record_of
 from mta_lab.worker.tasks import Task, tasks_of
-from tests.report.examples import finish
 
 SWEEPS = shipped_sweeps()
 TWO_STEPS = ("training.steps=2", "training.warmup_steps=1", "training.validations=1", "training.batch_size=2")
@@ -68,29 +68,9 @@ def tabulate(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Tabulate:
 
 def keep(records: Records, task: Task, corpus: Corpus | None) -> None:
     """Train a cell and keep its result."""
-    config = task.cell.config
-    result = train(config, corpus)
-    last = result.validations[-1]
-    assert last.step == config.training.steps
-    finish(
-        records,
-        task.fingerprint,
-        last.score,
-        config,
-        content_hash=task.content_hash,
-        quantity=last.quantity,
-        domains=last.domains,
-        scored=last.scored,
-        parameters=result.parameters,
-        implementations=result.implementations,
-        losses=result.losses,
-        validations=[(validation.step, validation.score) for validation in result.validations],
-        tokens_per_second=result.tokens_per_second,
-        seconds=result.seconds,
-        training_seconds=result.training_seconds,
-        peak_memory=result.peak_memory,
-        flops_per_token=result.flops_per_token,
-    )
+    result = train(task.cell.config, corpus)
+    assert result.validations[-1].step == task.cell.config.training.steps
+    records.finish(record_of(task, result, run_id="", threads=1))
 
 
 def shown(table: Table, form: str) -> str:

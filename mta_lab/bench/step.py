@@ -113,9 +113,7 @@ def published(name: str) -> dict[str, float]:
         return {}
 
     def printed(variant: str, quantity: str) -> float:
-        value = published_value(TABLE_9[variant], quantity)
-        assert value is not None
-        return value
+        return published_value(TABLE_9[variant], quantity)
 
     speed, memory = "thousand_tokens_per_second", "memory_gb"
     return {

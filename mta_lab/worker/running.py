@@ -140,26 +140,7 @@ class Running:
             self.schedule.stopped(task)
             self.tracker.prune_cell(task.fingerprint)
             return
-        record = Record(
-            fingerprint=task.fingerprint,
-            config=plain(task.cell.config),
-            content_hash=task.content_hash,
-            parameters=result.parameters,
-            quantity=last.quantity,
-            score=last.score,
-            domains=last.domains,
-            scored=last.scored,
-            tokens_per_second=result.tokens_per_second,
-            seconds=result.seconds,
-            training_seconds=result.training_seconds,
-            peak_memory=result.peak_memory,
-            flops_per_token=result.flops_per_token,
-            losses=[[step, loss] for step, loss in result.losses],
-            validations=[[validation.step, validation.score] for validation in result.validations],
-            run_id=self.tracker.run_id(task.fingerprint),
-            provenance=provenance(self.pool.threads),
-            implementations=result.implementations,
-        )
+        record = record_of(task, result, run_id=self.tracker.run_id(task.fingerprint), threads=self.pool.threads)
         self.records.finish(record)
         self.observer.ended(worker, task, record)
         self._start_next(worker)  # before the copies for Optuna and MLflow are written: no worker waits for those
@@ -193,3 +174,28 @@ class Running:
             "commit": commit(),
             "component_code": component_code(task.cell.config),
         }
+
+
+def record_of(task: Task, result: "TrainingResult", *, run_id: str, threads: int) -> Record:
+    """What is kept of a finished cell that was computed with `threads` torch threads."""
+    last = result.validations[-1]
+    return Record(
+        fingerprint=task.fingerprint,
+        config=plain(task.cell.config),
+        content_hash=task.content_hash,
+        parameters=result.parameters,
+        quantity=last.quantity,
+        score=last.score,
+        domains=last.domains,
+        scored=last.scored,
+        tokens_per_second=result.tokens_per_second,
+        seconds=result.seconds,
+        training_seconds=result.training_seconds,
+        peak_memory=result.peak_memory,
+        flops_per_token=result.flops_per_token,
+        losses=[[step, loss] for step, loss in result.losses],
+        validations=[[validation.step, validation.score] for validation in result.validations],
+        run_id=run_id,
+        provenance=provenance(threads),
+        implementations=result.implementations,
+    )
