@@ -37,11 +37,11 @@ def work(connection: "Connection[Message, Job | Stop]", components: Sequence[Pat
         signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINATION)  # here it ends the process
         try:
             job = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the launch is gone
             return
         signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION)
         if isinstance(job, Job):  # a Stop here came too late for its run
-            with suppress(OSError):  # the launch is gone
+            with suppress(OSError):
                 connection.send(_run(job, connection))
 
 
