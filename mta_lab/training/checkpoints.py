@@ -68,8 +68,9 @@ class Checkpoints:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(unfinished, path)
-        except RuntimeError as error:  # torch's, where it could not write
-            raise OSError(str(error)) from error
+        except RuntimeError as error:  # torch's, while it handles that of the disk
+            cause = error.__context__
+            raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
         finally:
             unfinished.unlink(missing_ok=True)
         for old in self._paths()[:-KEPT]:
