@@ -5,6 +5,7 @@ These files are the truth about what is finished; Optuna and MLflow hold copies.
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -91,9 +92,18 @@ class Records:
         return self._read(Failure, "failed", fingerprint)
 
     def finish(self, record: Record) -> None:
-        """Keep a finished cell and forget its failure, if it had one."""
+        """Keep a finished cell and forget its failure, if it had one, and its checkpoints."""
         write_whole(self._path("cells", record.fingerprint), json.dumps(asdict(record), indent=1))
         self._path("failed", record.fingerprint).unlink(missing_ok=True)
+        self.forget_checkpoints(record.fingerprint)
+
+    def checkpoints(self, fingerprint: str) -> Path:
+        """The directory where a cell's run is kept as long as it is not finished."""
+        return self.directory / "checkpoints" / fingerprint
+
+    def forget_checkpoints(self, fingerprint: str) -> None:
+        """Remove what was kept of a run that nobody will go on with."""
+        shutil.rmtree(self.checkpoints(fingerprint), ignore_errors=True)
 
     def fail(self, failure: Failure) -> None:
         """Keep why a cell failed."""

@@ -1,5 +1,6 @@
 """What happens while a launch runs: workers are handed what the schedule says, results are recorded and tracked."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from mta_lab.provenance import commit, provenance
 from mta_lab.records import Failure, Record, Records
 from mta_lab.sweep import Sweep
 from mta_lab.worker.guards import Interrupt
-from mta_lab.worker.messages import Advanced, Died, Failed, Finished, Job, Stop
+from mta_lab.worker.messages import Advanced, Died, Failed, Finished, Interrupted, Job, Said, Stop
 from mta_lab.worker.pool import Pool
 from mta_lab.worker.schedules import Schedule
 from mta_lab.worker.tasks import Task
@@ -19,6 +20,8 @@ from mta_lab.worker.tasks import Task
 if TYPE_CHECKING:  # imports slowly
     from mta_lab.tracking import Tracker
     from mta_lab.training.result import Progress, TrainingResult, Validation
+
+PATIENCE = 10.0  # seconds that workers have, when a launch is interrupted, to keep what they run
 
 
 class Observer(Protocol):
@@ -59,6 +62,7 @@ class Running:
         self.ready: set[int] = set()
         self.failures = 0
         self.said: set[tuple[str, str]] = set()
+        self.patient_until: float | None = None
 
     @contextmanager
     def tracked(self, note: Callable[[], str]) -> Iterator[None]:
@@ -80,10 +84,14 @@ class Running:
         self.tracker.adopt(record, task.cell.label, task.cell.config, self._tags(task))
 
     def until_done(self) -> None:
-        """Answer the workers until nothing is left and nothing runs; asked to stop, raise KeyboardInterrupt."""
+        """Answer the workers until nothing is left and nothing runs; raise KeyboardInterrupt if interrupted."""
         for worker, message in self.pool.messages():
             if isinstance(message, Advanced):
                 self._advanced(worker, message.progress)
+            elif isinstance(message, Said):
+                self.observer.say(f"worker {worker}: {self.running[worker].cell.label} {message.text}")
+            elif isinstance(message, Interrupted):
+                self._interrupted(worker, message.step)
             elif isinstance(message, Finished):
                 self._finished(worker, message.result)
             elif isinstance(message, Failed):
@@ -94,7 +102,7 @@ class Running:
             elif message is not None:
                 self.ready.add(worker)
                 self._start_next(worker)
-            if self.interrupt.asked:
+            if self.interrupt.asked and self._stopped():
                 raise KeyboardInterrupt
             if not self.running and not self.schedule.left():
                 return
@@ -105,15 +113,35 @@ class Running:
             self.schedule.failed(task, "interrupted")
             self.tracker.fail_cell(task.fingerprint, "KILLED", "interrupted")
 
+    def _stopped(self) -> bool:
+        """Ask what runs to stop and keep where it is; whether all of it has, or has had the time to."""
+        if self.patient_until is None:
+            self.patient_until = time.monotonic() + PATIENCE
+            self.observer.say(f"stopping: what runs is kept, within {PATIENCE:.0f} s; once more stops at once")
+            for worker in self.running:
+                with suppress(OSError):  # it died, and the pool will say so
+                    self.pool.send(worker, Stop(keep=True))
+        return not self.running or time.monotonic() > self.patient_until
+
+    def _interrupted(self, worker: int, step: int) -> None:
+        task = self.running.pop(worker)
+        reason = f"interrupted at step {step}"
+        self.observer.say(f"worker {worker}: {task.cell.label} {reason}, goes on from there")
+        self.schedule.put_back(task, reason)
+        self.tracker.fail_cell(task.fingerprint, "KILLED", reason)
+
     def _start_next(self, worker: int) -> None:
+        if self.interrupt.asked:
+            return
         task = self.schedule.next()
         if task is None:
             return
         cell = task.cell
         try:
-            self.pool.send(worker, Job(config=cell.config, corpus_root=self.corpus_root))
+            kept = self.records.checkpoints(task.fingerprint)
+            self.pool.send(worker, Job(config=cell.config, corpus_root=self.corpus_root, checkpoints=kept))
         except OSError:  # it died since its last word, and the pool will say so
-            self.schedule.put_back(task)
+            self.schedule.put_back(task, "its worker was gone")
             return
         self.running[worker] = task
         self.tracker.start_cell(task.fingerprint, cell.label, cell.config, self._tags(task))
@@ -138,6 +166,7 @@ class Running:
             self.observer.stopped(worker, task, last)
             self._start_next(worker)
             self.schedule.stopped(task)
+            self.records.forget_checkpoints(task.fingerprint)
             self.tracker.prune_cell(task.fingerprint)
             return
         record = Record(
