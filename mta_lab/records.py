@@ -8,8 +8,10 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from mta_lab.errors import UserError
 
@@ -81,6 +83,14 @@ class Records:
 
     def __init__(self, directory: Path = RESULTS) -> None:
         self.directory = directory
+
+    @cached_property
+    def identity(self) -> str:
+        """12 hex digits that name this directory wherever it is moved; made when they are first asked for."""
+        path = self.directory / "identity"
+        if not path.exists():
+            write_whole(path, uuid4().hex[:12])
+        return path.read_text(encoding="utf-8").strip()
 
     def finished(self, fingerprint: str) -> Record | None:
         """The record of a finished cell, or None; a file that cannot be read is a UserError naming it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mta_lab.cli.common import CORPORA
+from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.cli.progress import observer_for
 from mta_lab.cli.sweeping import Plan, preparing, settled
 from mta_lab.scheduling import Trials
@@ -55,6 +55,20 @@ def search(plan: Plan, workers: int, components: Sequence[Path], console: Consol
         counts = ", ".join(f"{count} {state}" for state, count in trials.counts().items() if count)
         console.print(f"{row}: {counts}; best: {_brief(trials, found.winners)}")
     return plan
+
+
+def trials_at_hand(plan: Plan) -> list[Task]:
+    """The trials that ran to their end, as tasks; the text that they read is prepared."""
+    found = plan.sweep.search
+    assert found
+    open_corpus = preparing(make_console())
+    tasks = []
+    for row, trials in _studies(plan).items():
+        for trial in trials.best(found.trials):
+            config = found.config(row, trial.values)
+            config = settled(config, config)
+            tasks.append(task_of(Cell(row=f"{row} trial {trial.number}", seed=config.seed, config=config), open_corpus))
+    return tasks
 
 
 def _studies(plan: Plan) -> dict[str, Trials]:
