@@ -118,6 +118,8 @@ class Records:
         return [record for record in found if record]
 
     def _path(self, kind: str, fingerprint: str) -> Path:
+        if not fingerprint.isalnum():  # whatever names come from, none leaves this directory
+            raise ValueError(f"not a fingerprint: {fingerprint!r}")
         return self.directory / kind / f"{fingerprint}.json"
 
     def _read(self, what: type[R], kind: str, fingerprint: str) -> R | None:

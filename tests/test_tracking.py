@@ -1,7 +1,7 @@
 import socket
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,14 @@ from mta_lab.tracking.tracker import Tracker
 from mta_lab.training import Progress, Validation
 
 TAGS = {"sweep": "table", "row": "mta", "seed": "0"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """A launch's end waits for a store that is only slow: on a busy machine its creation takes a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mta_lab.tracking.tracker.PATIENCE", 500.0)
+        yield
 
 
 def config(attention: str) -> RunConfig:
@@ -94,7 +102,7 @@ def end(tracker: Tracker, records: Records, result: Record | Failure) -> None:
 
 
 @pytest.fixture(scope="module")
-def launch(tmp_path_factory: pytest.TempPathFactory) -> "tuple[MlflowClient, Tracker]":
+def launch(tmp_path_factory: pytest.TempPathFactory, patient: None) -> "tuple[MlflowClient, Tracker]":
     """A launch that has ended, in a store of its own."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("mlflow")
@@ -247,7 +255,7 @@ def hide_tables(folder: Path, *, back: bool = False) -> None:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < until, "it does not happen"
         time.sleep(0.05)
