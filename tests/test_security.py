@@ -59,7 +59,7 @@ def test_an_exception_is_repeated_without_its_secrets() -> None:
 def test_a_python_tag_in_a_sweep_is_one_clear_error_and_runs_nothing(tmp_path: Path) -> None:
     file = tmp_path / "evil.yaml"
     file.write_text(f"title: !!python/object/apply:os.system ['touch {tmp_path}/ran']\nrows: {{a: {{}}}}\n")
-    with pytest.raises(UserError, match="not a YAML file that can be read.*python/object/apply:os.system") as raised:
+    with pytest.raises(UserError, match=r"not a YAML file that can be read.*python/object/apply:os.system") as raised:
         load_sweep(str(file), scale="nano")
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "ran").exists()
