@@ -168,8 +168,8 @@ class Tracker:
         cell = job.fingerprint
         whole = not cell or (cell not in self._dropped and (job.starts or cell in self._runs))
         done = whole and self._tried(job.write)
-        if cell and not done:
-            self._runs.pop(cell, None)
+        if not done and self._runs.pop(cell, None):
+            self._contents = None  # its run is left half written
         if job.ends and done:
             self._live.pop(cell, None)
         elif job.ends:
