@@ -9,8 +9,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from mta_lab.errors import UserError
 
@@ -83,6 +85,14 @@ class Records:
     def __init__(self, directory: Path = RESULTS) -> None:
         self.directory = directory
 
+    @cached_property
+    def identity(self) -> str:
+        """12 hex digits that name this directory wherever it is moved; made when they are first asked for."""
+        path = self.directory / "identity"
+        if not path.exists():
+            write_whole(path, uuid4().hex[:12])
+        return path.read_text(encoding="utf-8").strip()
+
     def finished(self, fingerprint: str) -> Record | None:
         """The record of a finished cell, or None; a file that cannot be read is a UserError naming it."""
         return self._read(Record, "cells", fingerprint)
@@ -118,6 +128,8 @@ class Records:
         return [record for record in found if record]
 
     def _path(self, kind: str, fingerprint: str) -> Path:
+        if not fingerprint.isalnum():  # whatever names come from, none leaves this directory
+            raise ValueError(f"not a fingerprint: {fingerprint!r}")
         return self.directory / kind / f"{fingerprint}.json"
 
     def _read(self, what: type[R], kind: str, fingerprint: str) -> R | None:

@@ -1,16 +1,17 @@
 """What happens while a launch runs: workers are handed what the schedule says, results are recorded and tracked."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from mta_lab.config import component_code, plain
-from mta_lab.errors import UserError
+from mta_lab.config import plain
+from mta_lab.errors import UserError, masked
 from mta_lab.provenance import commit, provenance
 from mta_lab.records import Failure, Record, Records
 from mta_lab.sweep import Sweep
+from mta_lab.worker.entries import entry_of
 from mta_lab.worker.guards import Interrupt
 from mta_lab.worker.messages import Advanced, Died, Failed, Finished, Interrupted, Job, Said, Stop
 from mta_lab.worker.pool import Pool
@@ -18,7 +19,7 @@ from mta_lab.worker.schedules import Schedule
 from mta_lab.worker.tasks import Task
 
 if TYPE_CHECKING:  # imports slowly
-    from mta_lab.tracking import Tracker
+    from mta_lab.tracking.tracker import Tracker
     from mta_lab.training.result import Progress, TrainingResult, Validation
 
 PATIENCE = 10.0  # seconds that workers have, when a launch is interrupted, to keep what they run
@@ -79,10 +80,6 @@ class Running:
             raise
         self.tracker.end("FAILED" if self.failures else "FINISHED", note())
 
-    def adopt(self, task: Task, record: Record) -> None:
-        """Enter a cell that was finished before, by another sweep perhaps, into this sweep's experiment."""
-        self.tracker.adopt(record, task.cell.label, task.cell.config, self._tags(task))
-
     def until_done(self) -> None:
         """Answer the workers until nothing is left and nothing runs; raise KeyboardInterrupt if interrupted."""
         for worker, message in self.pool.messages():
@@ -111,7 +108,7 @@ class Running:
         """Close what runs as interrupted; the next launch trains it."""
         for task in self.running.values():
             self.schedule.failed(task, "interrupted")
-            self.tracker.fail_cell(task.fingerprint, "KILLED", "interrupted")
+            self.tracker.kill_cell(task.fingerprint)
 
     def _stopped(self) -> bool:
         """Ask what runs to stop and keep where it is; whether all of it has, or has had the time to."""
@@ -128,7 +125,7 @@ class Running:
         reason = f"interrupted at step {step}"
         self.observer.say(f"worker {worker}: {task.cell.label} {reason}, goes on from there")
         self.schedule.put_back(task, reason)
-        self.tracker.fail_cell(task.fingerprint, "KILLED", reason)
+        self.tracker.kill_cell(task.fingerprint)
 
     def _start_next(self, worker: int) -> None:
         if self.interrupt.asked:
@@ -144,7 +141,7 @@ class Running:
             self.schedule.put_back(task, "its worker was gone")
             return
         self.running[worker] = task
-        self.tracker.start_cell(task.fingerprint, cell.label, cell.config, self._tags(task))
+        self.tracker.start_cell(entry_of(self.sweep, task))
         self.observer.started(worker, task)
 
     def _advanced(self, worker: int, progress: "Progress") -> None:
@@ -167,7 +164,7 @@ class Running:
             self._start_next(worker)
             self.schedule.stopped(task)
             self.records.forget_checkpoints(task.fingerprint)
-            self.tracker.prune_cell(task.fingerprint)
+            self.tracker.kill_cell(task.fingerprint, "PRUNED")
             return
         record = Record(
             fingerprint=task.fingerprint,
@@ -205,20 +202,13 @@ class Running:
     def _failed(self, worker: int, reason: str, traceback: str) -> None:
         task = self.running.pop(worker)
         self.failures += 1
-        failure = Failure(fingerprint=task.fingerprint, label=task.cell.label, reason=reason, traceback=traceback)
+        failure = Failure(
+            fingerprint=task.fingerprint,
+            label=task.cell.label,
+            reason=masked(reason),
+            traceback=masked(traceback),
+        )
         self.records.fail(failure)
         self.schedule.failed(task, reason)
-        self.tracker.fail_cell(task.fingerprint, "FAILED", traceback)
+        self.tracker.fail_cell(failure)
         self.observer.ended(worker, task, failure)
-
-    def _tags(self, task: Task) -> Mapping[str, str]:
-        return {
-            "sweep": self.sweep.name,
-            "scale": self.sweep.scale,
-            "row": task.cell.row,
-            "seed": str(task.cell.seed),
-            "fingerprint": task.fingerprint,
-            "data": task.content_hash,
-            "commit": commit(),
-            "component_code": component_code(task.cell.config),
-        }
