@@ -331,14 +331,16 @@ class Silent:
 def test_a_server_that_never_answers_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mta_lab.tracking.tracker.PATIENCE", 1.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "100")
     said: list[str] = []
     with Silent() as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         start = time.monotonic()
         ended_launch(said)
         took = time.monotonic() - start
-    assert took < 5, "only the end of the launch waits, and only so long as it is told to"
-    assert "mta-lab sync" in said[-1]
+        assert took < 100, "only the end of the launch waits, and only so long as it is told to"
+        (hint,) = said  # its thread, which still waits, may say more once the server is gone
+        assert "mta-lab sync" in hint
 
 
 def test_a_cell_of_another_sweep_is_entered_once_with_its_curves(store: Path) -> None:
