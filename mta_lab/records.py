@@ -5,11 +5,14 @@ These files are the truth about what is finished; Optuna and MLflow hold copies.
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from mta_lab.errors import UserError
 
@@ -82,6 +85,14 @@ class Records:
     def __init__(self, directory: Path = RESULTS) -> None:
         self.directory = directory
 
+    @cached_property
+    def identity(self) -> str:
+        """12 hex digits that name this directory wherever it is moved; made when they are first asked for."""
+        path = self.directory / "identity"
+        if not path.exists():
+            write_whole(path, uuid4().hex[:12])
+        return path.read_text(encoding="utf-8").strip()
+
     def finished(self, fingerprint: str) -> Record | None:
         """The record of a finished cell, or None; a file that cannot be read is a UserError naming it."""
         return self._read(Record, "cells", fingerprint)
@@ -91,9 +102,18 @@ class Records:
         return self._read(Failure, "failed", fingerprint)
 
     def finish(self, record: Record) -> None:
-        """Keep a finished cell and forget its failure, if it had one."""
+        """Keep a finished cell and forget its failure, if it had one, and its checkpoints."""
         write_whole(self._path("cells", record.fingerprint), json.dumps(asdict(record), indent=1))
         self._path("failed", record.fingerprint).unlink(missing_ok=True)
+        self.forget_checkpoints(record.fingerprint)
+
+    def checkpoints(self, fingerprint: str) -> Path:
+        """The directory where a cell's run is kept as long as it is not finished."""
+        return self.directory / "checkpoints" / fingerprint
+
+    def forget_checkpoints(self, fingerprint: str) -> None:
+        """Remove what was kept of a run that nobody will go on with."""
+        shutil.rmtree(self.checkpoints(fingerprint), ignore_errors=True)
 
     def fail(self, failure: Failure) -> None:
         """Keep why a cell failed."""
@@ -108,6 +128,8 @@ class Records:
         return [record for record in found if record]
 
     def _path(self, kind: str, fingerprint: str) -> Path:
+        if not fingerprint.isalnum():  # whatever names come from, none leaves this directory
+            raise ValueError(f"not a fingerprint: {fingerprint!r}")
         return self.directory / kind / f"{fingerprint}.json"
 
     def _read(self, what: type[R], kind: str, fingerprint: str) -> R | None:

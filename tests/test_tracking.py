@@ -1,4 +1,8 @@
+import socket
 import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,11 +12,21 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from mta_lab.config import Layer, RunConfig, flatten, plain, resolve, scale_layer
-from mta_lab.records import Record
-from mta_lab.tracking import Tracker
+from mta_lab.records import Failure, Record, Records
+from mta_lab.tracking.entries import Entry
+from mta_lab.tracking.sync import Synced, sync
+from mta_lab.tracking.tracker import Tracker
 from mta_lab.training import Progress, Validation
 
-TAGS = {"sweep": "table", "row": "mta", "seed": "0", "fingerprint": "aaaa"}
+TAGS = {"sweep": "table", "row": "mta", "seed": "0"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """A launch's end waits for a store that is only slow: on a busy machine its creation takes a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mta_lab.tracking.tracker.PATIENCE", 500.0)
+        yield
 
 
 def config(attention: str) -> RunConfig:
@@ -48,28 +62,47 @@ def finished(fingerprint: str) -> Record:
     )
 
 
+def entry(fingerprint: str, attention: str = "softmax") -> Entry:
+    tags = {**TAGS, "row": attention}
+    return Entry(fingerprint=fingerprint, name=f"{attention} {fingerprint}", config=config(attention), tags=tags)
+
+
+def failed(fingerprint: str, reason: str = "RuntimeError: boom") -> Failure:
+    return Failure(fingerprint=fingerprint, label="a row", reason=reason, traceback="Traceback: boom")
+
+
 def ended_launch(said: list[str]) -> Tracker:
     """A launch of four cells: one finished, one failed, one interrupted, one baseline."""
-    tracker = Tracker("table", said.append)
+    records = Records(Path("results"))
+    tracker = Tracker("table", records, said.append)
     tracker.start("table nano", {"sweep": "table", "scale": "nano"})
     for fingerprint, attention in zip("abcd", ("multi_token", "softmax", "softmax", "softmax"), strict=True):
-        tags = {**TAGS, "row": attention, "fingerprint": fingerprint}
-        tracker.start_cell(fingerprint, f"{attention} {fingerprint}", config(attention), tags)
+        tracker.start_cell(entry(fingerprint, attention))
     for step in (5, 10, 15, 20):
         tracker.progress("a", Progress(step=step, loss=6.0 - step / 10))
         if step % 10 == 0:
             tracker.progress("a", validation(step, 30.0 - step, 32.0 - step))
     tracker.progress("b", Progress(step=5, loss=7.0))  # not yet written when the cell fails
-    tracker.end_cell(finished("a"))
-    tracker.fail_cell("b", "FAILED", "Traceback: boom")
-    tracker.fail_cell("c", "KILLED", "interrupted")
-    tracker.end_cell(finished("d"))
+    end(tracker, records, finished("a"))
+    end(tracker, records, failed("b"))
+    tracker.kill_cell("c")
+    end(tracker, records, finished("d"))
     tracker.end("FAILED", "| row | mean |")
     return tracker
 
 
+def end(tracker: Tracker, records: Records, result: Record | Failure) -> None:
+    """End a cell as a launch does: the records first."""
+    if isinstance(result, Record):
+        records.finish(result)
+        tracker.end_cell(result)
+    else:
+        records.fail(result)
+        tracker.fail_cell(result)
+
+
 @pytest.fixture(scope="module")
-def launch(tmp_path_factory: pytest.TempPathFactory) -> "tuple[MlflowClient, Tracker]":
+def launch(tmp_path_factory: pytest.TempPathFactory, patient: None) -> "tuple[MlflowClient, Tracker]":
     """A launch that has ended, in a store of its own."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("mlflow")
@@ -162,15 +195,23 @@ def test_runs_are_found_by_a_setting(launch: "tuple[MlflowClient, Tracker]") -> 
 
 
 def test_a_second_launch_goes_into_the_same_experiment(
-    launch: "tuple[MlflowClient, Tracker]", monkeypatch: pytest.MonkeyPatch
+    launch: "tuple[MlflowClient, Tracker]", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     client, _ = launch
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
-    second = Tracker("table", pytest.fail)
+    second = Tracker("table", Records(tmp_path), pytest.fail)
     second.start("again", {})
     second.end("FINISHED", "")
     assert [run.info.run_name for run in runs(client, "attributes.run_name = 'again'")] == ["again"]
     assert len([e for e in client.search_experiments() if e.name == "table"]) == 1
+
+
+def complained_once(said: list[str]) -> None:
+    """One line of what failed, and at the end how to make up for it."""
+    failure, hint = said
+    assert "\n" not in failure
+    assert "MLflow failed" in failure
+    assert "mta-lab sync" in hint
 
 
 @pytest.mark.parametrize("uri", ["sqlite:///taken/mlflow.db", "nonsense://store", "./mlruns"])
@@ -180,57 +221,137 @@ def test_a_store_that_cannot_be_opened_is_said_once(uri: str, tmp_path: Path, mo
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     said: list[str] = []
     tracker = ended_launch(said)
-    assert len(said) == 1
-    assert "\n" not in said[0]
-    assert "MLflow" in said[0]
+    complained_once(said)
     assert tracker.run_id("a") == ""
 
 
-def test_a_store_without_its_database_driver_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_without_its_database_driver_is_said_once_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mssql://nobody@127.0.0.1/none")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mssql://nobody:hunter2@127.0.0.1/none?token=hunter3")
     said: list[str] = []
     ended_launch(said)
-    assert len(said) == 1
+    complained_once(said)
+    assert "hunter" not in "".join([*said, *capfd.readouterr()])
 
 
-def break_store(folder: Path) -> None:
-    """Drop the tables under a tracker that writes to them."""
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty directory with the default store."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    return tmp_path
+
+
+def hide_tables(folder: Path, *, back: bool = False) -> None:
+    """Take the tables away under a tracker that writes to them, or put them back."""
     connection = sqlite3.connect(folder / "mlflow.db")
     for table in ("metrics", "latest_metrics", "tags"):
-        connection.execute(f"DROP TABLE {table}")
+        names = (f"{table}_away", table) if back else (table, f"{table}_away")
+        connection.execute("ALTER TABLE {} RENAME TO {}".format(*names))
     connection.commit()
     connection.close()
 
 
-def test_a_store_that_breaks_in_the_middle_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    said: list[str] = []
-    tracker = Tracker("table", said.append)
-    tracker.start("table nano", {})
-    tracker.start_cell("a", "cell", config("softmax"), TAGS)
-    break_store(tmp_path)
-    tracker.progress("a", Progress(step=1, loss=2.0))
-    tracker.end_cell(finished("a"))
-    tracker.start_cell("b", "cell", config("softmax"), TAGS)
-    tracker.progress("b", validation(10, 3.0, 4.0))
-    tracker.fail_cell("b", "FAILED", "boom")
-    tracker.end("FAILED", "")
-    assert len(said) == 1
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < until, "it does not happen"
+        time.sleep(0.05)
 
 
-def test_a_cell_of_another_sweep_is_entered_once_with_its_curves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def states(fingerprint: str) -> list[str]:
+    return sorted(run.info.status for run in runs(MlflowClient(), f"tags.fingerprint = '{fingerprint}'"))
+
+
+@pytest.mark.parametrize("returns", ["while it goes on", "at its end", "later"])
+def test_what_a_broken_store_missed_is_entered_when_it_is_back(
+    returns: str, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setattr("mta_lab.tracking.tracker.PAUSE", 0.2 if returns == "while it goes on" else 60)
     said: list[str] = []
+    records = Records()
+    tracker = Tracker("table", records, said.append)
+    tracker.start("table nano", {"sweep": "table"})
+    tracker.start_cell(entry("a"))
+    tracker.start_cell(entry("c"))
+    wait_for(lambda: bool(tracker.run_id("a") and tracker.run_id("c")))
+    hide_tables(store)
+    tracker.progress("a", validation(10, 3.0, 4.0))
+    wait_for(lambda: bool(said))
+    end(tracker, records, finished("a"))
+    tracker.start_cell(entry("b"))
+    end(tracker, records, failed("b"))
+    if returns == "while it goes on":
+        hide_tables(store, back=True)
+        wait_for(lambda: states("a") == ["FINISHED", "KILLED"] and states("b") == ["FAILED"])
+    end(tracker, records, finished("c"))
+    if returns == "at its end":
+        hide_tables(store, back=True)
+    tracker.end("FAILED", "")
+    if returns == "later":
+        complained_once(said)
+        hide_tables(store, back=True)
+        done = sync("table", "perplexity", [entry(f) for f in "abc"], records)
+        assert (done.finished, done.failed) == (2, 1)
+    else:
+        assert len(said) == 1
+    assert states("a") == ["FINISHED", "KILLED"]
+    assert states("b") == ["FAILED"]
+    assert [state for state in states("c") if state != "KILLED"] == ["FINISHED"]
+    assert sync("table", "perplexity", [entry(f) for f in "abc"], records) == Synced()
+    assert not runs(MlflowClient(), "attributes.status = 'RUNNING'")
+
+
+def test_what_does_not_fit_the_queue_is_entered_from_the_records(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mta_lab.tracking.tracker.QUEUE", 3)
+    records = Records()
+    tracker = Tracker("table", records, pytest.fail)
+    tracker.start("table nano", {"sweep": "table"})
+    for fingerprint in "abcdef":  # quicker than a store is created
+        tracker.start_cell(entry(fingerprint))
+        end(tracker, records, finished(fingerprint))
+    tracker.end("FINISHED", "")
+    for fingerprint in "abcdef":
+        assert [state for state in states(fingerprint) if state != "KILLED"] == ["FINISHED"]
+
+
+class Silent:
+    """A server on loopback that accepts and never answers."""
+
+    def __enter__(self) -> str:
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+
+def test_a_server_that_never_answers_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mta_lab.tracking.tracker.PATIENCE", 1.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "100")
+    said: list[str] = []
+    with Silent() as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        start = time.monotonic()
+        ended_launch(said)
+        took = time.monotonic() - start
+        assert took < 100, "only the end of the launch waits, and only so long as it is told to"
+        (hint,) = said  # its thread, which still waits, may say more once the server is gone
+        assert "mta-lab sync" in hint
+
+
+def test_a_cell_of_another_sweep_is_entered_once_with_its_curves(store: Path) -> None:
+    records = Records()
+    records.finish(finished("f"))
     for _ in range(2):
-        tracker = Tracker("table", said.append)
-        tracker.start("table nano", {})
-        tracker.adopt(finished("f"), "softmax seed 0", config("softmax"), {**TAGS, "fingerprint": "f"})
-    assert said == []
+        tracker = Tracker("table", records, pytest.fail)
+        tracker.start("table nano", {"sweep": "table"})
+        tracker.deliver([entry("f")])
+        tracker.end("FINISHED", "")
+    assert sync("table", "perplexity", [entry("f")], records) == Synced()
     client = MlflowClient()
     (run,) = runs(client, "tags.fingerprint = 'f'")
     assert run.info.status == "FINISHED"
@@ -242,3 +363,64 @@ def test_a_cell_of_another_sweep_is_entered_once_with_its_curves(
     assert run.data.tags["implementation"] == "eager + sdpa"
     assert run.data.metrics["val/perplexity/c4"] == 12.0
     assert run.data.metrics["tokens_per_second"] == 1000.0
+
+
+def test_an_entered_cell_carries_the_times_and_the_origin_of_its_record(store: Path) -> None:
+    provenance = {"finished": "2026-01-02T03:04:05+00:00", "commit": "0123", "machine": "a machine"}
+    long = [[step, 5.0] for step in range(1, 2502)]  # more points than MLflow takes at once
+    Records().finish(replace(finished("f"), provenance=provenance, losses=long))
+    sync("table", "perplexity", [entry("f")], Records())
+    client = MlflowClient()
+    (run,) = runs(client)
+    assert run.info.end_time == 1767323045000
+    assert run.info.end_time - run.info.start_time == 4000
+    assert run.data.tags.items() >= {"commit": "0123", "machine": "a machine"}.items()
+    assert len(client.get_metric_history(run.info.run_id, "train/loss")) == 2501
+
+
+def test_a_failed_cell_is_entered_once_for_each_reason(store: Path, tmp_path: Path) -> None:
+    records = Records()
+    for reason in ("first", "first", "second"):
+        records.fail(failed("f", reason))
+        sync("table", "perplexity", [entry("f")], records)
+    found = runs(MlflowClient())
+    assert sorted(run.data.tags["reason"] for run in found) == ["first", "second"]
+    assert {run.info.status for run in found} == {"FAILED"}
+    traceback = MlflowClient().download_artifacts(found[0].info.run_id, "traceback.txt", str(tmp_path))
+    assert Path(traceback).read_text() == "Traceback: boom"
+
+
+def test_runs_that_a_dead_launch_left_open_are_closed_and_those_of_others_are_not(store: Path) -> None:
+    here, elsewhere = Records(), Records(store / "elsewhere")
+    for records, cells in ((here, "ab"), (elsewhere, "c")):
+        dead = Tracker("table", records, pytest.fail)
+        dead.start("table nano", {"sweep": "table"})
+        for fingerprint in cells:
+            dead.start_cell(entry(fingerprint))
+        wait_for(lambda dead=dead, cells=cells: all(dead.run_id(fingerprint) for fingerprint in cells))
+    here.finish(replace(finished("a"), config=plain(config("softmax"))))  # and died before it told MLflow
+    done = sync("table", "perplexity", [], here)
+    assert done == Synced(finished=1, failed=0, closed=3)
+    assert states("a") == ["FINISHED", "KILLED"]
+    assert states("b") == ["KILLED"]
+    assert states("c") == ["RUNNING"]
+    assert sync("table", "perplexity", [], here) == Synced()
+
+
+def test_the_next_launch_closes_what_a_dead_one_left_open(store: Path) -> None:
+    dead = Tracker("table", Records(), pytest.fail)
+    dead.start("table nano", {"sweep": "table"})
+    dead.start_cell(entry("a"))
+    wait_for(lambda: bool(dead.run_id("a")))
+    tracker = Tracker("table", Records(), pytest.fail)
+    tracker.start("table nano", {"sweep": "table"})
+    tracker.deliver([entry("a")])
+    tracker.start_cell(entry("a"))
+    end(tracker, Records(), finished("a"))
+    tracker.end("FINISHED", "")
+    assert states("a") == ["FINISHED", "KILLED"]
+
+
+def test_a_sync_without_anything_to_enter_creates_no_experiment(store: Path) -> None:
+    assert sync("table", "perplexity", [entry("a")], Records()) == Synced()
+    assert MlflowClient().get_experiment_by_name("table") is None

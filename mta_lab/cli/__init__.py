@@ -3,7 +3,7 @@
 import os
 import sys
 
-from mta_lab.errors import UserError
+from mta_lab.errors import UserError, masked
 
 
 def main() -> None:
@@ -14,5 +14,5 @@ def main() -> None:
     try:
         app(prog_name="mta-lab")
     except UserError as error:
-        print(f"mta-lab: {error}", file=sys.stderr)
+        print(f"mta-lab: {masked(str(error))}", file=sys.stderr)
         sys.exit(2)

@@ -97,6 +97,20 @@ def report(
 
 
 @app.command()
+def sync(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE|train|all", help="a sweep, `train`, or all shipped sweeps")],
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    components: Components = None,
+) -> None:
+    """Enter into MLflow what it lacks of a sweep's finished and failed cells; trains nothing."""
+    from mta_lab.cli import syncing
+
+    syncing.run(name, settings or [], scale, seeds, components or [])
+
+
+@app.command()
 def train(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: Components = None) -> None:
     """Train one model and print its perplexities: `mta-lab train attention=multi_token`."""
     from mta_lab.cli import single
@@ -180,11 +194,16 @@ def build_kernel() -> None:
 
 
 @app.command()
-def dashboard(port: Annotated[int, typer.Option(min=1, max=65535, help="port on 127.0.0.1")] = 5000) -> None:
-    """Open MLflow's pages over the runs on 127.0.0.1."""
+def dashboard(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 5000,
+    host: Annotated[str, typer.Option(help="address to listen on; others than this machine's own are warned of")] = (
+        "127.0.0.1"
+    ),
+) -> None:
+    """Open MLflow's pages over the runs, for this machine only."""
     from mta_lab.cli import single
 
-    single.dashboard(port)
+    single.dashboard(port, host)
 
 
 @data_app.command("prepare")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mta_lab.cli.common import CORPORA
+from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.cli.progress import observer_for
 from mta_lab.cli.sweeping import Plan, preparing, settled
 from mta_lab.errors import UserError
@@ -68,6 +68,20 @@ def trials_left(plan: Plan) -> Counter[str]:
     assert search
     ended = {row: trials.ended() for row, trials in _studies(plan).items()}
     return Counter({row: max(0, search.trials - ended.get(row, 0)) for row in search.templates})
+
+
+def trials_at_hand(plan: Plan) -> list[Task]:
+    """The trials that ran to their end, as tasks; the text that they read is prepared."""
+    found = plan.sweep.search
+    assert found
+    open_corpus = preparing(make_console())
+    tasks = []
+    for row, trials in _studies(plan).items():
+        for trial in trials.best(found.trials):
+            config = found.config(row, trial.values)
+            config = settled(config, config)
+            tasks.append(task_of(Cell(row=f"{row} trial {trial.number}", seed=config.seed, config=config), open_corpus))
+    return tasks
 
 
 def _studies(plan: Plan) -> dict[str, Trials]:

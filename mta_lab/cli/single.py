@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table as RichTable
 
@@ -12,8 +13,13 @@ from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
 from mta_lab.data import Corpus, Source, find, prepare
 from mta_lab.data.sources import RECIPES
-from mta_lab.errors import UserError, nearest
+from mta_lab.errors import UserError, masked, nearest
 from mta_lab.plugins import load_components
+
+if TYPE_CHECKING:
+    from mta_lab.cli.sweeping import Plan
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 MODELS = {"transformer": "softmax", "mta": "multi_token"}
 """names of Table 2's models that differ from their attention's"""
@@ -22,15 +28,21 @@ MODELS = {"transformer": "softmax", "mta": "multi_token"}
 def train_one(settings: Sequence[str], scale: str, components: Sequence[Path]) -> None:
     """Train one configuration as a sweep of a single cell would, and print its perplexity by domain."""
     from mta_lab.cli import sweeping
+
+    status = sweeping.run(one_run(settings, scale, components), 1, components)
+    if status:
+        raise SystemExit(status)
+
+
+def one_run(settings: Sequence[str], scale: str, components: Sequence[Path]) -> "Plan":
+    """The plan of `mta-lab train`."""
+    from mta_lab.cli import sweeping
     from mta_lab.records import Records
     from mta_lab.sweep import single_run
 
     load_components(components)
     config = resolve([scale_layer(scale), command_line(settings)])
-    plan = sweeping.Plan(given="train", sweep=single_run(sweeping.settled(config, config)), records=Records())
-    status = sweeping.run(plan, 1, components)
-    if status:
-        raise SystemExit(status)
+    return sweeping.Plan(given="train", sweep=single_run(sweeping.settled(config, config)), records=Records())
 
 
 def parameters(model: str, scale: str, settings: Sequence[str], components: Sequence[Path]) -> int:
@@ -77,16 +89,20 @@ def build_kernel() -> None:
     console.print(f"fused attention kernel: {path}", soft_wrap=True)
 
 
-def dashboard(port: int) -> None:
-    """Serve MLflow's pages over the default store, or the one that MLFLOW_TRACKING_URI names, on 127.0.0.1."""
+def dashboard(port: int, host: str) -> None:
+    """Serve MLflow's pages over the default store, or the one that MLFLOW_TRACKING_URI names."""
     store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     if store.startswith(("http://", "https://")):
-        raise UserError(f"dashboard: MLFLOW_TRACKING_URI is a server already; open {store} in a browser")
+        raise UserError(f"dashboard: MLFLOW_TRACKING_URI is a server already; open {masked(store)} in a browser")
     if store == "sqlite:///mlflow.db" and not Path("mlflow.db").exists():
         raise UserError("dashboard: no mlflow.db here; run a sweep first")
-    print(f"MLflow at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store]
-    os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port)])  # so that signals reach MLflow
+    if host not in LOOPBACK:
+        risk = "whoever reaches this address can read, change and delete the runs: no password is asked"
+        print(f"mta-lab: warning: --host {host}: {risk}", file=sys.stderr)
+    print(f"MLflow at http://{host}:{port} (Ctrl-C ends it)", flush=True)
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = store  # not among the arguments, which every user of the machine can list
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
+    os.execv(sys.executable, command)  # so that signals reach MLflow
 
 
 def _config(settings: Sequence[str], scale: str) -> RunConfig:

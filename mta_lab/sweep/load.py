@@ -83,7 +83,7 @@ def load_sweep(
         )
     return Sweep(
         name=Path(name).stem,
-        title=str(file.get("title", Path(name).stem)),
+        title=_one_line(file.get("title", Path(name).stem)),
         about=str(file.get("about", "")).strip(),
         scale=scale,
         baseline=_default_baseline(file, raw, source),
@@ -209,6 +209,11 @@ def _known_row(name: str, raw: Mapping[str, _RawRow], where: str) -> str:
     if name not in raw:
         raise UserError(f"{where}: no row named '{name}'{nearest(name, raw) or ';'} rows: {', '.join(raw)}")
     return name
+
+
+def _one_line(title: Any) -> str:
+    """A title as a terminal and a heading can take it: no line breaks, nothing that steers a terminal."""
+    return "".join(letter for letter in " ".join(str(title).split()) if letter.isprintable())
 
 
 def _seeds(file: Mapping[str, Any], asked: int | None, source: str) -> tuple[int, ...]:

@@ -44,9 +44,10 @@ class TextModule(lightning.LightningDataModule):
         self.corpus = corpus
         self.domains = tuple(sorted(domain.name for domain in corpus.domains))
         self.context = config.model.context
+        self.first_step = 0
 
     def train_dataloader(self) -> DataLoader[Tensor]:
-        """One pass is the whole run; item k is the batch of step k."""
+        """One pass is the whole run from `first_step` on; item k is the batch of step k."""
         training = self.run.training
         batches = TrainingBatches(
             {name: self.corpus.tokens(name, "train") for name in self.domains},
@@ -55,7 +56,7 @@ class TextModule(lightning.LightningDataModule):
             batch_size=training.batch_size,
             context=self.context,
         )
-        return DataLoader(batches, batch_size=None, shuffle=False)
+        return DataLoader(batches, batch_size=None, sampler=range(self.first_step, training.steps))
 
     def val_dataloader(self) -> list[DataLoader[Tensor]]:
         """One loader a domain, in the order of `domains`."""

@@ -1,4 +1,4 @@
-"""Peak memory of a run: on a GPU what torch allocated, else resident memory as Linux counts it.
+"""Time and peak memory of a run: the latter on a GPU what torch allocated, else resident memory as Linux counts it.
 
 A worker trains run after run, so what counts is the growth over what the process held at a run's start, once freed
 memory is given back to the system; the system's own high-water mark is reset there.
@@ -7,6 +7,7 @@ memory is given back to the system; the system's own high-water mark is reset th
 import ctypes
 import gc
 import re
+import time
 from pathlib import Path
 
 import torch
@@ -33,6 +34,28 @@ class PeakMemory:
         """The highest growth since; None where it cannot be told."""
         peak = torch.cuda.max_memory_allocated() if self._on_gpu else _status("VmHWM")
         return None if self._before is None or peak is None else max(0, peak - self._before)
+
+
+class Spent:
+    """Wall-clock time and peak memory of a run from its creation on, and of the parts before it was interrupted."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._memory = PeakMemory()
+        self._peak: int | None = None
+
+    def add(self, seconds: float, peak_memory: int | None) -> None:
+        """Count what the parts before took."""
+        self._started -= seconds
+        self._peak = peak_memory
+
+    def seconds(self) -> float:
+        """The time so far."""
+        return time.perf_counter() - self._started
+
+    def peak_memory(self) -> int | None:
+        """The highest of all parts, in bytes; None where it cannot be told."""
+        return max((peak for peak in (self._peak, self._memory.bytes()) if peak is not None), default=None)
 
 
 def load_torch() -> None:

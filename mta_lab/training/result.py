@@ -39,6 +39,14 @@ Report = Callable[[Progress], bool]
 """called as a run goes on; true means: stop here"""
 
 
+class InterruptedRunError(Exception):
+    """A run ended where it was, as asked; the same run goes on from `step`, 0 being its start."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"interrupted; kept at step {step}")
+        self.step = step
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
     """A finished run."""

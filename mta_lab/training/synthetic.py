@@ -51,13 +51,14 @@ class SequencesModule(lightning.LightningDataModule):
         self.task = task
         self.domains = (task.name,)
         self.context = task.context
+        self.first_step = 0
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """One pass is the whole run; item k is the batch of step k."""
+        """One pass is the whole run from `first_step` on; item k is the batch of step k."""
         training = self.run.training
         seed = derive(self.run.seed, "batches", self.run.stream)
         batches = SequenceBatches(self.task, seed=seed, steps=training.steps, batch_size=training.batch_size)
-        return DataLoader(batches, batch_size=None, shuffle=False)
+        return DataLoader(batches, batch_size=None, sampler=range(self.first_step, training.steps))
 
     def val_dataloader(self) -> list[DataLoader[tuple[Tensor, ...]]]:
         """One loader, as a task is one domain."""

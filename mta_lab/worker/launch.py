@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep
+from mta_lab.worker.entries import entry_of
 from mta_lab.worker.guards import only_launch
 from mta_lab.worker.pool import Pool
 from mta_lab.worker.running import Observer, Running
@@ -36,16 +37,16 @@ def launch(
             return
         with Pool(min(workers, len(pending)), components, records.directory) as pool:
             from mta_lab.scheduling import Study
-            from mta_lab.tracking import Tracker
+            from mta_lab.tracking.tracker import Tracker
 
             cells = Cells(pending, Study(records.directory / JOURNAL, f"{sweep.name}-{sweep.scale}", observer.say))
-            tracker = Tracker(sweep.name, observer.say)
+            tracker = Tracker(sweep.name, records, observer.say)
             run = Running(sweep, cells, records, corpus_root, observer, pool, tracker)
             with run.tracked(note):
                 for task in tasks:
                     if record := records.finished(task.fingerprint):
                         cells.adopt(task, record)
-                        run.adopt(task, record)
+                tracker.deliver(entry_of(sweep, task) for task in tasks)
                 run.until_done()
 
 
@@ -64,12 +65,12 @@ def launch_search(
     assert search
     with only_launch(records.directory), Pool(workers, components, records.directory) as pool:
         from mta_lab.scheduling import Trials
-        from mta_lab.tracking import Tracker
+        from mta_lab.tracking.tracker import Tracker
 
         journal = records.directory / JOURNAL
         studies = {row: Trials.opened(journal, study_name(sweep, row), observer.say) for row in search.templates}
         trials = SearchTrials(search, studies, task_of, records)
-        run = Running(sweep, trials, records, corpus_root, observer, pool, Tracker(sweep.name, observer.say))
+        run = Running(sweep, trials, records, corpus_root, observer, pool, Tracker(sweep.name, records, observer.say))
 
         def note() -> str:
             counts = {row: study.counts() for row, study in studies.items()}

@@ -13,11 +13,16 @@ class Job:
 
     config: RunConfig
     corpus_root: Path
+    checkpoints: Path
+    """the directory where its run is kept"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
     """To a worker: end the run that you are at."""
+
+    keep: bool = False
+    """and keep where it is: another will go on with it"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,20 @@ class Advanced:
     """From a worker: its run has come this far."""
 
     progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """From a worker: a line on its run that is worth reading."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interrupted:
+    """From a worker: its run is ended, as asked, and kept at this step."""
+
+    step: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,4 +74,4 @@ class Died:
     log: Path
 
 
-Message = Ready | Advanced | Finished | Failed | Died
+Message = Ready | Advanced | Said | Interrupted | Finished | Failed | Died

@@ -34,7 +34,7 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         for process, connection in self._workers:
             connection.close()
-            process.terminate()
+            process.kill()  # what should be kept has been, and SIGTERM would wait for the end of a step
         for process, _connection in self._workers:
             process.join()
 

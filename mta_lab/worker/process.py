@@ -6,16 +6,20 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from mta_lab.errors import described, place
-from mta_lab.worker.messages import Advanced, Failed, Finished, Job, Message, Ready, Stop
+from mta_lab.worker.messages import Advanced, Failed, Finished, Interrupted, Job, Message, Ready, Said, Stop
+
+TERMINATION = {signal.SIGTERM}
 
 
 def work(connection: "Connection[Message, Job | Stop]", components: Sequence[Path], threads: int, log: Path) -> None:
     """Serve jobs from `connection` until its end; what libraries print goes to `log`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launch decides what an interrupt means
+    signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION)  # in torch's threads too, which start below
     _print_to(log)
     import torch
 
@@ -30,29 +34,70 @@ def work(connection: "Connection[Message, Job | Stop]", components: Sequence[Pat
     gc.freeze()  # what is imported lives as long as the process: no collection during training looks at it again
     connection.send(Ready())
     while True:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINATION)  # here it ends the process
         try:
             job = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the launch is gone
             return
+        signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION)
         if isinstance(job, Job):  # a Stop here came too late for its run
-            connection.send(_run(job, connection))
+            with suppress(OSError):
+                connection.send(_run(job, connection))
 
 
-def _run(job: Job, connection: "Connection[Message, Job | Stop]") -> Finished | Failed:
+def _run(job: Job, connection: "Connection[Message, Job | Stop]") -> Finished | Interrupted | Failed:
     from mta_lab.data import prepare
-    from mta_lab.training import Progress
+    from mta_lab.training import InterruptedRunError, Progress
+    from mta_lab.training.checkpoints import Checkpoints
     from mta_lab.training.run import train
 
+    orders = _Orders(connection)
+
+    def tell(message: Message) -> None:
+        with suppress(OSError):  # the launch is gone, and the orders say what follows from that
+            connection.send(message)
+
     def report(progress: Progress) -> bool:
-        connection.send(Advanced(progress=progress))
-        return connection.poll() and isinstance(connection.recv(), Stop)
+        tell(Advanced(progress=progress))
+        return orders.now() == Stop()
 
     try:
         config = job.config
         corpus = prepare(config.data, config.model.vocabulary, job.corpus_root) if config.reads_text else None
-        return Finished(result=train(config, corpus, report))
+        result = train(
+            config,
+            corpus,
+            report,
+            checkpoints=Checkpoints(job.checkpoints),
+            interrupted=lambda: orders.now() == Stop(keep=True),
+            say=lambda text: tell(Said(text=text)),
+        )
+        return Finished(result=result)
+    except InterruptedRunError as error:
+        return Interrupted(step=error.step)
     except Exception as error:
         return Failed(reason=f"{described(error)} ({place(error)})", traceback=traceback.format_exc())
+
+
+class _Orders:
+    """What is asked of the run at hand: by the launch, by SIGTERM, or by the launch being gone.
+
+    SIGTERM is blocked and looked for, as Lightning sets a handler of its own; once the run is kept and that is said,
+    it ends the process.
+    """
+
+    def __init__(self, connection: "Connection[Message, Job | Stop]") -> None:
+        self._connection = connection
+        self._last: Job | Stop | None = None
+
+    def now(self) -> Job | Stop | None:
+        """The last one, if there is any."""
+        try:
+            while self._connection.poll():
+                self._last = self._connection.recv()
+        except (EOFError, OSError):
+            return Stop(keep=True)
+        return Stop(keep=True) if signal.SIGTERM in signal.sigpending() else self._last
 
 
 def _print_to(log: Path) -> None:

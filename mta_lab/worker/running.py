@@ -1,24 +1,28 @@
 """What happens while a launch runs: workers are handed what the schedule says, results are recorded and tracked."""
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from mta_lab.config import component_code, plain
-from mta_lab.errors import UserError
+from mta_lab.config import plain
+from mta_lab.errors import UserError, masked
 from mta_lab.provenance import commit, provenance
 from mta_lab.records import Failure, Record, Records
 from mta_lab.sweep import Sweep
+from mta_lab.worker.entries import entry_of
 from mta_lab.worker.guards import Interrupt
-from mta_lab.worker.messages import Advanced, Died, Failed, Finished, Job, Stop
+from mta_lab.worker.messages import Advanced, Died, Failed, Finished, Interrupted, Job, Said, Stop
 from mta_lab.worker.pool import Pool
 from mta_lab.worker.schedules import Schedule
 from mta_lab.worker.tasks import Task
 
 if TYPE_CHECKING:  # imports slowly
-    from mta_lab.tracking import Tracker
+    from mta_lab.tracking.tracker import Tracker
     from mta_lab.training.result import Progress, TrainingResult, Validation
+
+PATIENCE = 10.0  # seconds that workers have, when a launch is interrupted, to keep what they run
 
 
 class Observer(Protocol):
@@ -59,6 +63,7 @@ class Running:
         self.ready: set[int] = set()
         self.failures = 0
         self.said: set[tuple[str, str]] = set()
+        self.patient_until: float | None = None
 
     @contextmanager
     def tracked(self, note: Callable[[], str]) -> Iterator[None]:
@@ -75,15 +80,15 @@ class Running:
             raise
         self.tracker.end("FAILED" if self.failures else "FINISHED", note())
 
-    def adopt(self, task: Task, record: Record) -> None:
-        """Enter a cell that was finished before, by another sweep perhaps, into this sweep's experiment."""
-        self.tracker.adopt(record, task.cell.label, task.cell.config, self._tags(task))
-
     def until_done(self) -> None:
-        """Answer the workers until nothing is left and nothing runs; asked to stop, raise KeyboardInterrupt."""
+        """Answer the workers until nothing is left and nothing runs; raise KeyboardInterrupt if interrupted."""
         for worker, message in self.pool.messages():
             if isinstance(message, Advanced):
                 self._advanced(worker, message.progress)
+            elif isinstance(message, Said):
+                self.observer.say(f"worker {worker}: {self.running[worker].cell.label} {message.text}")
+            elif isinstance(message, Interrupted):
+                self._interrupted(worker, message.step)
             elif isinstance(message, Finished):
                 self._finished(worker, message.result)
             elif isinstance(message, Failed):
@@ -94,7 +99,7 @@ class Running:
             elif message is not None:
                 self.ready.add(worker)
                 self._start_next(worker)
-            if self.interrupt.asked:
+            if self.interrupt.asked and self._stopped():
                 raise KeyboardInterrupt
             if not self.running and not self.schedule.left():
                 return
@@ -103,20 +108,40 @@ class Running:
         """Close what runs as interrupted; the next launch trains it."""
         for task in self.running.values():
             self.schedule.failed(task, "interrupted")
-            self.tracker.fail_cell(task.fingerprint, "KILLED", "interrupted")
+            self.tracker.kill_cell(task.fingerprint)
+
+    def _stopped(self) -> bool:
+        """Ask what runs to stop and keep where it is; whether all of it has, or has had the time to."""
+        if self.patient_until is None:
+            self.patient_until = time.monotonic() + PATIENCE
+            self.observer.say(f"stopping: what runs is kept, within {PATIENCE:.0f} s; once more stops at once")
+            for worker in self.running:
+                with suppress(OSError):  # it died, and the pool will say so
+                    self.pool.send(worker, Stop(keep=True))
+        return not self.running or time.monotonic() > self.patient_until
+
+    def _interrupted(self, worker: int, step: int) -> None:
+        task = self.running.pop(worker)
+        reason = f"interrupted at step {step}"
+        self.observer.say(f"worker {worker}: {task.cell.label} {reason}, goes on from there")
+        self.schedule.put_back(task, reason)
+        self.tracker.kill_cell(task.fingerprint)
 
     def _start_next(self, worker: int) -> None:
+        if self.interrupt.asked:
+            return
         task = self.schedule.next()
         if task is None:
             return
         cell = task.cell
         try:
-            self.pool.send(worker, Job(config=cell.config, corpus_root=self.corpus_root))
+            kept = self.records.checkpoints(task.fingerprint)
+            self.pool.send(worker, Job(config=cell.config, corpus_root=self.corpus_root, checkpoints=kept))
         except OSError:  # it died since its last word, and the pool will say so
-            self.schedule.put_back(task)
+            self.schedule.put_back(task, "its worker was gone")
             return
         self.running[worker] = task
-        self.tracker.start_cell(task.fingerprint, cell.label, cell.config, self._tags(task))
+        self.tracker.start_cell(entry_of(self.sweep, task))
         self.observer.started(worker, task)
 
     def _advanced(self, worker: int, progress: "Progress") -> None:
@@ -138,7 +163,8 @@ class Running:
             self.observer.stopped(worker, task, last)
             self._start_next(worker)
             self.schedule.stopped(task)
-            self.tracker.prune_cell(task.fingerprint)
+            self.records.forget_checkpoints(task.fingerprint)
+            self.tracker.kill_cell(task.fingerprint, "PRUNED")
             return
         record = record_of(task, result, run_id=self.tracker.run_id(task.fingerprint), threads=self.pool.threads)
         self.records.finish(record)
@@ -157,23 +183,16 @@ class Running:
     def _failed(self, worker: int, reason: str, traceback: str) -> None:
         task = self.running.pop(worker)
         self.failures += 1
-        failure = Failure(fingerprint=task.fingerprint, label=task.cell.label, reason=reason, traceback=traceback)
+        failure = Failure(
+            fingerprint=task.fingerprint,
+            label=task.cell.label,
+            reason=masked(reason),
+            traceback=masked(traceback),
+        )
         self.records.fail(failure)
         self.schedule.failed(task, reason)
-        self.tracker.fail_cell(task.fingerprint, "FAILED", traceback)
+        self.tracker.fail_cell(failure)
         self.observer.ended(worker, task, failure)
-
-    def _tags(self, task: Task) -> Mapping[str, str]:
-        return {
-            "sweep": self.sweep.name,
-            "scale": self.sweep.scale,
-            "row": task.cell.row,
-            "seed": str(task.cell.seed),
-            "fingerprint": task.fingerprint,
-            "data": task.content_hash,
-            "commit": commit(),
-            "component_code": component_code(task.cell.config),
-        }
 
 
 def record_of(task: Task, result: "TrainingResult", *, run_id: str, threads: int) -> Record:

@@ -23,8 +23,8 @@ class Schedule(Protocol):
     def next(self) -> Task | None:
         """Start one more; None where nothing is left."""
 
-    def put_back(self, task: Task) -> None:
-        """It could not be handed to a worker: another one will take it."""
+    def put_back(self, task: Task, reason: str) -> None:
+        """It did not end: another worker will take it, or another launch."""
 
     def validated(self, task: Task, step: int, score: float) -> bool:
         """Note a validation; whether the run should stop for it."""
@@ -57,8 +57,8 @@ class Cells:
         self._study.claim(task.fingerprint, task.cell.row, task.cell.seed)
         return task
 
-    def put_back(self, task: Task) -> None:
-        self._study.fail(task.fingerprint, "its worker was gone")
+    def put_back(self, task: Task, reason: str) -> None:
+        self._study.fail(task.fingerprint, reason)
         self._pending.appendleft(task)
 
     def validated(self, task: Task, step: int, score: float) -> bool:
@@ -116,9 +116,9 @@ class SearchTrials:
                 return task
         return None
 
-    def put_back(self, task: Task) -> None:
+    def put_back(self, task: Task, reason: str) -> None:
         row, number = self._running.pop(task.fingerprint)
-        self._studies[row].fail(number, "its worker was gone")  # and its place is free again
+        self._studies[row].fail(number, reason)  # and its place is free again
 
     def validated(self, task: Task, step: int, score: float) -> bool:
         row, number = self._running[task.fingerprint]

@@ -1,5 +1,6 @@
 """Every command's help, and the commands that print without training."""
 
+import os
 import re
 from pathlib import Path
 
@@ -9,18 +10,20 @@ import yaml
 from components import FAMILIES
 from mta_lab.sweep.files import SHIPPED
 from mta_lab.sweep.ledger import LEDGER
+from mta_lab.worker.guards import only_launch
 from tests.cli.conftest import Command
 
 COMMANDS = {
     "sweep": ("--dry-run", "--workers", "--seeds", "--budget", "--check-lr", "--scale", "KEY=VALUE"),
     "plan": ("--workers", "--seeds", "--scale", "KEY=VALUE"),
     "report": ("--format", "--seeds", "--scale", "KEY=VALUE"),
+    "sync": ("--seeds", "--scale", "--components", "KEY=VALUE"),
     "train": ("--scale", "--components", "KEY=VALUE"),
     "params": ("--model", "--scale"),
     "components": ("--components",),
     "new": ("attention",),
     "bench": ("--scale", "--components", "--shape", "--json", "--plot", "KEY=VALUE"),
-    "dashboard": ("--port",),
+    "dashboard": ("--port", "--host"),
     "data prepare": ("--scale",),
     "data show": ("--scale",),
 }
@@ -98,3 +101,29 @@ def test_rights_are_shown_before_anything_is_downloaded(lab: Command, tmp_path: 
     for word in ("public domain", "CC-BY-SA-4.0", "stackexchange", "wikipedia"):
         assert word in shown
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)])
+def test_the_dashboard_listens_on_loopback_unless_told_otherwise_with_a_warning(
+    host: str, warned: bool, lab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://ann:s3cret@127.0.0.1/runs")
+    monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "")
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, command: started.append(command))
+    outcome = lab("dashboard", *(["--host", host] if host != "127.0.0.1" else []))
+    (command,) = started
+    assert command[command.index("--host") + 1] == host
+    assert ("warning" in outcome.err) == warned
+    assert "s3cret" not in outcome.out + outcome.err + " ".join(command)
+    assert os.environ["MLFLOW_BACKEND_STORE_URI"].startswith("postgresql://ann:s3cret")
+
+
+def test_a_server_address_is_repeated_without_its_password(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ann:s3cret@host:5000")
+    assert "https://***@host:5000" in lab("dashboard").complaint
+
+
+def test_sync_is_refused_while_a_launch_is_going_on(lab: Command) -> None:
+    with only_launch(Path("results")):
+        assert "another sweep is running here" in lab("sync", "kernel_sizes").complaint

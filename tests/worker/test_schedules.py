@@ -113,7 +113,7 @@ def test_a_row_that_is_behind_goes_first(begin: Begin) -> None:
     found = begin(TWO_ROWS)
     tasks = [task for _ in range(2) if (task := found.schedule.next())]
     for task in tasks:
-        found.end(task, 30.0) if row_of(task) == "plain" else found.schedule.put_back(task)
+        found.end(task, 30.0) if row_of(task) == "plain" else found.schedule.put_back(task, "its worker was gone")
     after = found.schedule.next()
     assert after
     assert row_of(after) == "kernel"
@@ -131,7 +131,7 @@ def test_trials_end_as_they_ended(begin: Begin) -> None:
     found.schedule.failed(broken, "RuntimeError: no")
     assert counts(found) == (1, 1, 1)
     assert found.schedule.left() == 0
-    found.schedule.put_back(lost)
+    found.schedule.put_back(lost, "its worker was gone")
     assert found.schedule.left() == 1
     assert counts(found) == (1, 1, 2)
     other = found.schedule.next()

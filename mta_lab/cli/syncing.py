@@ -1,0 +1,44 @@
+"""`sync`: what MLflow lacks of the records is entered."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mta_lab.cli.common import make_console
+from mta_lab.cli.sweeping import Plan, plan, tasks_at_hand
+from mta_lab.errors import UserError
+from mta_lab.records import Records
+from mta_lab.sweep import shipped_sweeps
+from mta_lab.worker.entries import entry_of
+from mta_lab.worker.guards import only_launch
+
+
+def run(name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> None:
+    """Bring the experiment of the sweep `name`, of `train` or of every shipped sweep up to the records."""
+    with only_launch(Records().directory):  # a launch does it by itself, and closes its runs itself
+        if name == "train":
+            from mta_lab.cli.single import one_run
+
+            _sync(one_run(settings, scale, components))
+            return
+        for each in shipped_sweeps() if name == "all" else [name]:
+            _sync(plan(each, settings, scale, seeds, components))
+
+
+def _sync(found: Plan) -> None:
+    from mta_lab.tracking.sync import sync  # slow to import
+
+    tasks = tasks_at_hand(found)
+    if tasks is None:
+        raise UserError(f"{found.given}: its text is not prepared here, so what is finished cannot be told")
+    sweep, console = found.sweep, make_console()
+    if sweep.search:
+        from mta_lab.cli.searching import trials_at_hand
+
+        tasks += trials_at_hand(found)
+    with console.status(f"{sweep.name}: looking for what MLflow lacks"):
+        done = sync(sweep.name, sweep.quantity, (entry_of(sweep, task) for task in tasks), found.records)
+    console.print(
+        f"{sweep.name}: {done.finished} finished and {done.failed} failed cells entered into MLflow, "
+        f"{done.closed} open runs closed",
+        soft_wrap=True,
+    )

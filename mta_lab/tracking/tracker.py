@@ -1,0 +1,253 @@
+"""What a launch tells MLflow. A thread writes it: however slow or dead MLflow is, no training waits for it.
+
+What fails is said once. Runs that are then incomplete are closed and entered anew from the records, as soon as MLflow
+answers again: while nothing else is to write, at the end of the launch, at the next launch, or by `mta-lab sync`.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
+from threading import Thread
+
+from mlflow.entities import Metric
+
+from mta_lab.errors import UserError, described
+from mta_lab.records import Failure, Record, Records
+from mta_lab.tracking.entries import Contents, Entry
+from mta_lab.tracking.experiment import Experiment, now
+from mta_lab.training.result import Progress
+
+QUEUE = 10_000  # calls that wait to be written, at most
+PAUSE = 10.0  # seconds without a try after a failure
+PATIENCE = 30.0  # seconds that a launch waits at its end for what is still to write
+HURRY = 5.0  # the same, of a launch that was interrupted
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to write, about a cell or (no fingerprint) about the launch."""
+
+    write: Callable[[], None]
+    fingerprint: str = ""
+    starts: bool = False
+    """whether it opens the run of its cell"""
+    ends: bool = False
+    """whether it is the last of its cell"""
+
+
+class Tracker:
+    """The MLflow runs of one launch of a sweep."""
+
+    def __init__(self, experiment: str, records: Records, say: Callable[[str], None]) -> None:
+        self._name, self._records, self._say = experiment, records, say
+        self._said = self._complete = False
+        self._jobs: Queue[Job | None] = Queue(QUEUE)
+        self._thread = Thread(target=self._serve, name="mlflow", daemon=True)
+        self._live: dict[str, Entry] = {}  # cells from their start until their end is written, or given up
+        self._dropped: set[str] = set()  # cells of which something did not fit the queue
+        self._backlog: deque[Entry] = deque()  # to be entered from the records
+        # The rest is the thread's own.
+        self._experiment: Experiment | None = None
+        self._contents: Contents | None = None  # None: to be asked for
+        self._runs: dict[str, str] = {}
+        self._points: dict[str, list[Metric]] = {}
+        self._parent = ""
+        self._away_until = 0.0
+
+    def run_id(self, fingerprint: str) -> str:
+        """The run of a cell, or an empty string where MLflow has none (yet)."""
+        return self._runs.get(fingerprint, "")
+
+    def start(self, name: str, tags: Mapping[str, str], quantity: str = "perplexity") -> None:
+        """Open the experiment, whose cells are scored by `quantity`, and this launch's parent run."""
+        self._launch = name, dict(tags), quantity
+        self._thread.start()
+        self._put(Job(lambda: None))
+
+    def deliver(self, entries: Iterable[Entry]) -> None:
+        """Enter those that have ended and that the experiment lacks, when nothing else is to write."""
+        self._backlog.extend(entries)
+        self._put(Job(lambda: None))  # wakes the thread
+
+    def start_cell(self, entry: Entry) -> None:
+        """Open the run of a cell below the parent run."""
+        self._live[entry.fingerprint] = entry
+        self._dropped.discard(entry.fingerprint)
+
+        def write() -> None:
+            self._points[entry.fingerprint] = []
+            self._runs[entry.fingerprint] = self._store.start(entry, self._parent)
+
+        self._put(Job(write, entry.fingerprint, starts=True))
+
+    def progress(self, fingerprint: str, progress: Progress) -> None:
+        """Note a point of the curves; points are written in batches, with each validation."""
+        values = {"train/loss": progress.loss}
+        if validation := progress.validation:
+            score = f"val/{validation.quantity}"
+            values = {f"{score}/{name}": value for name, value in validation.domains.items()}
+            values[score] = validation.score
+        at = now()
+        points = [Metric(key, value, at, progress.step) for key, value in values.items()]
+
+        def write() -> None:
+            self._points[fingerprint] += points
+            if progress.validation:
+                self._store.log(self._runs[fingerprint], self._taken(fingerprint))
+
+        self._put(Job(write, fingerprint))
+
+    def end_cell(self, record: Record) -> None:
+        """Close the run of a finished cell with what its record says of its cost."""
+
+        def write() -> None:
+            self._store.finish(self._runs[record.fingerprint], record, self._taken(record.fingerprint))
+            self._note(record)
+
+        self._put(Job(write, record.fingerprint, ends=True))
+
+    def fail_cell(self, failure: Failure) -> None:
+        """Close the run of a failed cell, its traceback as an artifact."""
+
+        def write() -> None:
+            self._store.log(self._runs[failure.fingerprint], self._taken(failure.fingerprint))
+            self._store.fail(self._runs[failure.fingerprint], failure)
+            self._note(failure)
+
+        self._put(Job(write, failure.fingerprint, ends=True))
+
+    def kill_cell(self, fingerprint: str, trial_state: str = "") -> None:
+        """Close the run of a cell that was interrupted, or of a trial that was ended early (PRUNED)."""
+
+        def write() -> None:
+            self._store.log(self._runs[fingerprint], self._taken(fingerprint))
+            self._store.kill(self._runs[fingerprint], trial_state)
+
+        self._put(Job(write, fingerprint, ends=True))
+
+    def end(self, status: str, note: str) -> None:
+        """Close the launch's parent run, with the table as its note; wait a while for what is still to write."""
+        until = time.monotonic() + (HURRY if status == "KILLED" else PATIENCE)
+        self._ending = status, note
+        with suppress(Full):
+            self._jobs.put(None, timeout=until - time.monotonic())
+        self._thread.join(max(0.0, until - time.monotonic()))
+        if not self._complete:
+            self._say("MLflow lacks something of this sweep; `mta-lab sync` with its name and options enters it")
+
+    @property
+    def _store(self) -> Experiment:
+        assert self._experiment
+        return self._experiment
+
+    def _put(self, job: Job) -> None:
+        try:
+            self._jobs.put_nowait(job)
+        except Full:
+            self._dropped.add(job.fingerprint)
+            if job.ends:
+                self._give_up(job.fingerprint)
+
+    def _serve(self) -> None:
+        """The thread: what the launch says comes first, then what is to be entered from the records."""
+        while True:
+            wait = max(0.0, self._away_until - time.monotonic()) if self._backlog else None
+            try:
+                job = self._jobs.get(timeout=wait)
+            except Empty:
+                self._catch_up()
+                continue
+            if job is None:
+                return self._finish(*self._ending)
+            self._do(job)
+
+    def _do(self, job: Job) -> None:
+        cell = job.fingerprint
+        whole = not cell or (cell not in self._dropped and (job.starts or cell in self._runs))
+        done = whole and self._tried(job.write)
+        if not done and cell in self._runs:
+            del self._runs[cell]
+            self._contents = None  # its run is left half written
+        if job.ends and done:
+            self._live.pop(cell, None)
+        elif job.ends:
+            self._give_up(cell)
+
+    def _finish(self, status: str, note: str) -> None:
+        self._away_until = 0.0  # one more try
+        if status != "KILLED":  # the next launch does it otherwise
+            while (self._contents is None or self._backlog) and self._catch_up():
+                pass
+        closed = self._tried(lambda: self._store.end_launch(self._parent, status, note))
+        self._complete = closed and (status == "KILLED" or not self._backlog)
+
+    def _tried(self, write: Callable[[], None]) -> bool:
+        """Write, unless MLflow failed a moment ago; whether it is done."""
+        if time.monotonic() < self._away_until:
+            return False
+        try:
+            self._opened()
+            write()
+        except Exception as error:  # a missing driver, a server away, a full disk: none may end the training
+            self._away_until = time.monotonic() + PAUSE
+            self._contents = None  # something may be half written
+            if not self._said:
+                self._said = True
+                self._say(f"MLflow failed; the training goes on, the records keep its runs ({described(error)})")
+            return False
+        self._away_until = 0.0
+        return True
+
+    def _opened(self) -> Experiment:
+        """The experiment, with this launch's parent run in it."""
+        if not self._experiment:
+            self._experiment = Experiment(self._name, self._records.identity)
+        if not self._parent:
+            name, tags, quantity = self._launch
+            self._experiment.create(quantity)
+            self._parent = self._experiment.start_launch(name, tags)
+        return self._experiment
+
+    def _catch_up(self) -> bool:
+        """Enter the next cell of the backlog, closing first what earlier launches left open; whether MLflow answers."""
+        if self._contents is None:
+            return self._tried(self._take_stock)
+        entry = self._backlog[0]
+        result = None
+        if entry.fingerprint not in self._live:
+            with suppress(UserError):  # a record that cannot be read: the report says so
+                result = self._contents.lacks(entry, self._records)
+        if result and not self._tried(lambda: self._enter(entry, result)):
+            return False
+        self._backlog.popleft()
+        return True
+
+    def _enter(self, entry: Entry, result: Record | Failure) -> None:
+        self._store.enter(entry, result, self._parent)
+        self._note(result)
+
+    def _take_stock(self) -> None:
+        contents = self._store.contents()
+        ours = {self._parent, *self._runs.values()}
+        for run_id, entry in contents.running.items():
+            if run_id not in ours:
+                self._store.kill(run_id)
+                self._backlog += [entry] if entry else []
+        self._contents = contents
+
+    def _note(self, result: Record | Failure) -> None:
+        if self._contents:
+            self._contents.add(result)
+
+    def _give_up(self, fingerprint: str) -> None:
+        """Leave a cell that has ended to the records."""
+        if entry := self._live.pop(fingerprint, None):
+            self._backlog.append(entry)
+
+    def _taken(self, fingerprint: str) -> list[Metric]:
+        """The points that are not written yet."""
+        points, self._points[fingerprint] = self._points[fingerprint], []
+        return points

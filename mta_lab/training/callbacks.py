@@ -1,0 +1,196 @@
+"""What goes on beside the training of a run: one callback reports it, the other keeps it."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from mta_lab.errors import described
+from mta_lab.model import implementations
+from mta_lab.training.checkpoints import Checkpoints, RunState
+from mta_lab.training.memory import Spent
+from mta_lab.training.module import DecoderModule
+from mta_lab.training.result import InterruptedRunError, Progress, Report, Validation
+
+INTERVAL = 60.0  # seconds between two checkpoints,
+SHARE = 0.02  # or more, so that writing them takes no larger share of the time
+
+
+class Reporter(Callback):
+    """Counts steps and training time, watches the loss, and carries both to `report`."""
+
+    def __init__(self, report: Report, every: int) -> None:
+        self.report = report
+        self.every = every
+        self.told: list[Progress] = []
+        self.training_seconds = 0.0
+        self.stopped = False
+        self._sum = torch.zeros(())
+        self._since = 0
+        self._step_started = 0.0
+
+    @property
+    def losses(self) -> list[tuple[int, float]]:
+        """The training curve so far."""
+        return [(progress.step, progress.loss) for progress in self.told if progress.validation is None]
+
+    @property
+    def validations(self) -> list[Validation]:
+        """The validations so far."""
+        return [progress.validation for progress in self.told if progress.validation]
+
+    def validated(self, step: int) -> bool:
+        """Whether the last validation is that of `step`."""
+        return bool(self.validations) and self.validations[-1].step == step
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` goes on from, as plain data."""
+        told = [asdict(progress) for progress in self.told]
+        return {"told": told, "sum": self._sum, "since": self._since, "training_seconds": self.training_seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state`, and tell again what was told: whoever listens now has not heard it."""
+        self._sum, self._since, self.training_seconds = state["sum"], state["since"], state["training_seconds"]
+        for fields in state["told"]:
+            validation = fields.pop("validation")
+            self._tell(Progress(**fields, validation=Validation(**validation) if validation else None))
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Tensor, index: int) -> None:
+        """Start the clock."""
+        self._step_started = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Tensor, index: int) -> None:
+        """Count the step, and report where that is due."""
+        self._sum = self._sum + outputs["loss"].detach().cpu()  # waits for the device
+        self.training_seconds += time.perf_counter() - self._step_started
+        self._since += 1
+        if self._since < self.every and trainer.global_step < trainer.max_steps:
+            return
+        loss = self._sum.item() / self._since
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the training loss is {loss} at step {trainer.global_step}")
+        self._sum, self._since = torch.zeros(()), 0
+        self._tell(Progress(step=trainer.global_step, loss=loss, implementations=implementations(module.model)))
+        trainer.should_stop = self.stopped
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        """Report the validation."""
+        ran, validation = implementations(module.model), module.validations[-1]
+        loss = self.told[-1].loss if self.told else math.nan
+        self._tell(Progress(step=validation.step, loss=loss, validation=validation, implementations=ran))
+        trainer.should_stop = self.stopped
+
+    def _tell(self, progress: Progress) -> None:
+        self.told.append(progress)
+        self.stopped = self.report(progress) or self.stopped
+
+
+class Keeper(Callback):
+    """Keeps where a run is, at an interval and when it is asked to stop, and puts a resumed one back there.
+
+    Both before a step and before a batch of a validation; a validation that is interrupted is done anew. It goes before
+    the reporter, whose time of a step leaves out what it does.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints | None,
+        interrupted: Callable[[], bool],
+        say: Callable[[str], None],
+        reporter: Reporter,
+        spent: Spent,
+    ) -> None:
+        self.checkpoints, self.interrupted, self.say = checkpoints, interrupted, say
+        self.reporter, self.spent = reporter, spent
+        self._resumed: RunState | None = None
+        self._kept = -1  # the step of the last checkpoint
+        self._due = time.monotonic() + INTERVAL
+        self._random: list[Tensor] = []
+
+    def resume(self, trainer: lightning.Trainer, module: DecoderModule) -> int:
+        """Go on from the latest checkpoint, if there is one; the step to start at."""
+        state = self._resumed = self.checkpoints.latest(self.say) if self.checkpoints else None
+        if state is None:
+            return 0
+        self.say(f"resumed at step {state.step}")
+        self._kept = state.step
+        module.model.load_state_dict(state.model)
+        self.reporter.load_state_dict(state.reporter)
+        self.spent.add(state.seconds, state.peak_memory)
+        self._random = state.random
+        _set_random_states(self._random)
+        loop = trainer.fit_loop.epoch_loop  # counts the steps in two places: for the limit and for validations
+        loop.automatic_optimization.optim_progress.optimizer.step.total.completed = state.step
+        loop.batch_progress.total.ready = state.step
+        return state.step
+
+    def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
+        """Put back what there was not before: the optimizer and its schedule."""
+        if self._resumed:
+            trainer.optimizers[0].load_state_dict(self._resumed.optimizer)
+            trainer.lr_scheduler_configs[0].scheduler.load_state_dict(self._resumed.schedule)
+            _set_random_states(self._random)  # making the loader's iterator has drawn from them
+            self._resumed = None  # its memory
+        self._random = _random_states(module.device)
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Tensor, index: int) -> None:
+        """Keep or end the run, between two steps."""
+        self._answer(trainer, module)
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Tensor, index: int) -> None:
+        """Note the random states: those of a run that is kept inside the validation that may follow."""
+        self._random = _random_states(module.device)
+
+    def on_validation_batch_start(self, trainer: Any, module: Any, *_: Any) -> None:
+        """Keep or end the run, inside a validation."""
+        self._answer(trainer, module)
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        """Note the random states anew."""
+        self._random = _random_states(module.device)
+
+    def _answer(self, trainer: lightning.Trainer, module: DecoderModule) -> None:
+        """Keep the run if it is time to; end it if that is asked."""
+        asked = self.interrupted()
+        if self.checkpoints and (asked or time.monotonic() > self._due) and self._kept < trainer.global_step:
+            self._keep(self.checkpoints, trainer, module)
+        if asked:
+            raise InterruptedRunError(max(0, self._kept))
+
+    def _keep(self, checkpoints: Checkpoints, trainer: lightning.Trainer, module: DecoderModule) -> None:
+        """Write a checkpoint; a disk that takes none is no reason to end a run."""
+        started = time.monotonic()
+        state = RunState(
+            fingerprint=checkpoints.directory.name,
+            step=trainer.global_step,
+            model=module.model.state_dict(),
+            optimizer=trainer.optimizers[0].state_dict(),
+            schedule=trainer.lr_scheduler_configs[0].scheduler.state_dict(),
+            random=self._random,
+            reporter=self.reporter.state_dict(),
+            seconds=self.spent.seconds(),
+            peak_memory=self.spent.peak_memory(),
+        )
+        try:
+            checkpoints.keep(state)
+            self._kept = state.step
+        except OSError as error:
+            self.say(f"cannot keep a checkpoint in {checkpoints.directory} ({described(error)}): going on without")
+        ended = time.monotonic()
+        self._due = ended + max(INTERVAL, (ended - started) / SHARE)
+
+
+def _random_states(device: torch.device) -> list[Tensor]:
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if device.type == "cuda" else [])]
+
+
+def _set_random_states(states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state)

@@ -1,0 +1,21 @@
+"""A task as a run of the sweep's experiment."""
+
+from mta_lab.config import component_code
+from mta_lab.provenance import commit
+from mta_lab.sweep import Sweep
+from mta_lab.tracking.entries import Entry
+from mta_lab.worker.tasks import Task
+
+
+def entry_of(sweep: Sweep, task: Task) -> Entry:
+    """How the tracker shows a cell of the sweep."""
+    tags = {
+        "sweep": sweep.name,
+        "scale": sweep.scale,
+        "row": task.cell.row,
+        "seed": str(task.cell.seed),
+        "data": task.content_hash,
+        "commit": commit(),
+        "component_code": component_code(task.cell.config),
+    }
+    return Entry(fingerprint=task.fingerprint, name=task.cell.label, config=task.cell.config, tags=tags)

@@ -1,0 +1,89 @@
+"""MLflow's own server is killed in the middle of a sweep and comes back; the sweep takes no notice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real.test_dashboard import COMMAND, ask, environment, free_port, search_runs, tags, wait_until_up
+from tests.worker.sweeps import write_sweep
+
+pytestmark = pytest.mark.real
+ROWS = {name: {"attention": name} for name in ("softmax", "talking_heads", "multi_token")}
+
+
+@contextmanager
+def server(folder: Path, port: int) -> Iterator[None]:
+    """MLflow's server over a store in `folder`, killed at the end of the block."""
+    store = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "files")]
+    command = [sys.executable, "-m", "mlflow", "server", *store, "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=subprocess.DEVNULL)
+    try:
+        wait_until_up(process, f"http://127.0.0.1:{port}")
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def shown(address: str) -> list[dict[str, Any]]:
+    url = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=outage"
+    return search_runs(address, ask(url)["experiment"]["experiment_id"])
+
+
+def lab(folder: Path, port: int, *arguments: str) -> "subprocess.Popen[str]":
+    variables = {**environment(), "MLFLOW_TRACKING_URI": f"http://ann:s3cret@127.0.0.1:{port}"}
+    command = [*COMMAND, *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def wait_for(condition: Any, what: str) -> None:
+    until = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < until, what
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("back", ["before the end", "after the end"])
+def test_a_server_away_for_a_while_loses_nothing(back: str, tmp_path: Path) -> None:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    write_sweep(tmp_path / "outage.yaml", ROWS, seeds=4, data={"corpus": "stdlib"}, training={"steps": 400})
+    cells = tmp_path / "results" / "cells"
+    with server(tmp_path, port):
+        launch = lab(tmp_path, port, "sweep", "outage.yaml", "--workers", "2")
+        wait_for(lambda: len(list(cells.glob("*.json"))) >= 2, "no cell finishes")
+    before = len(list(cells.glob("*.json")))
+    wait_for(lambda: len(list(cells.glob("*.json"))) > before, "no cell finishes without the server")
+    if back == "after the end":
+        output = launch.communicate(timeout=600)[0]
+        assert launch.returncode == 0
+        assert output.count("MLflow failed") == 1
+        assert "mta-lab sync" in output
+    with server(tmp_path, port):
+        if back == "before the end":
+            output = launch.communicate(timeout=600)[0]
+            assert launch.returncode == 0
+        for entered in (True, False):
+            done = lab(tmp_path, port, "sync", "outage.yaml")
+            said = done.communicate(timeout=300)[0]
+            assert done.returncode == 0, said
+            assert entered or "0 finished and 0 failed cells entered into MLflow, 0 open runs closed" in said
+            output += said
+        runs = shown(address)
+    finished = Counter(tags(run).get("fingerprint") for run in runs if run["info"]["status"] == "FINISHED")
+    assert {name: count for name, count in finished.items() if name} == {path.stem: 1 for path in cells.glob("*.json")}
+    assert len(list(cells.glob("*.json"))) == 12
+    assert not [run for run in runs if run["info"]["status"] == "RUNNING"]
+    assert "s3cret" not in output
+    assert "Traceback" not in output
