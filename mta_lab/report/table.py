@@ -120,6 +120,7 @@ def _row(
     baseline = next(other for other in sweep.rows if other.name == row.baseline)
     cells, base_cells = found[row.name], found[baseline.name]
     records = [cells[seed] for seed in sorted(cells)]
+    ended: Mapping[int, Record | Failure] = {**failures, **cells}
     cost = cost_of(count_parameters(row.config), records)
     base_cost = cost_of(count_parameters(baseline.config), list(base_cells.values()))
     domains = records[0].domains if records else ()
@@ -130,7 +131,7 @@ def _row(
         seeds=sweep.seeds,
         scores={seed: cells[seed].score for seed in sorted(cells)},
         failures=failures,
-        attempts={seed: ended.attempts for seed, ended in sorted({**failures, **cells}.items()) if ended.attempts},
+        attempts={seed: ended[seed].attempts for seed in sorted(ended) if ended[seed].attempts},
         stale=stale,
         interval=_interval(records) if sweep.quantity == "error_rate" else None,
         domains={name: fmean(record.domains[name] for record in records) for name in domains},
