@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "errors": set(),
     "config": {"components", "errors"},
     "plugins": {"components", "errors"},
+    "admission": {"components", "config", "errors"},
     "records": {"errors"},
     "provenance": set(),
     "sweep": {"components", "config", "errors"},
