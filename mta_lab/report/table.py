@@ -82,7 +82,7 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
 
 def _diverged(record: Record, label: str) -> Failure:
     reason = f"diverged: its {record.quantity.replace('_', ' ')} is {record.score}"
-    return Failure(fingerprint=record.fingerprint, label=label, reason=reason, traceback="")
+    return Failure(fingerprint=record.fingerprint, label=label, kind="diverged", reason=reason, traceback="")
 
 
 def _compare(sweep: Sweep, found: Cells) -> Comparison:
@@ -130,6 +130,7 @@ def _row(
         seeds=sweep.seeds,
         scores={seed: cells[seed].score for seed in sorted(cells)},
         failures=failures,
+        attempts={seed: ended.attempts for seed, ended in sorted({**failures, **cells}.items()) if ended.attempts},
         stale=stale,
         interval=_interval(records) if sweep.quantity == "error_rate" else None,
         domains={name: fmean(record.domains[name] for record in records) for name in domains},

@@ -40,8 +40,7 @@ SWEEP = ("sweep", "chaos.yaml", "--workers", str(WORKERS), "--components", str(P
 def written(folder: Path, words: Path) -> Path:
     """The folder with the sweep of the text in `words`."""
     base = {"model": {"layers": 4}, "training": TRAINING, "data": {"path": str(words)}}
-    file = write_sweep(folder / "chaos.yaml", ROWS, seeds=SEEDS, **base)
-    file.write_text(file.read_text() + "retry: {killed: 20}\n")
+    write_sweep(folder / "chaos.yaml", ROWS, seeds=SEEDS, retry={"killed": 20}, **base)
     return folder
 
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from components.registry import FAMILIES
-from mta_lab.cli import progress, searching, sweeping
+from mta_lab.cli import progress, retrying, searching, sweeping
 from mta_lab.errors import UserError
 from mta_lab.records import Failure, Record
 from mta_lab.training import Progress, Validation
@@ -74,10 +74,12 @@ class Recorder:
         self.inner.stopped(worker, task, last)
 
 
-def run(file: Path, components: Sequence[Path], *, compete: bool = False) -> Launched:
-    """Run the sweep in `file` as the command line does, in the current directory."""
+def run(file: Path, components: Sequence[Path], *, compete: bool = False, retry: bool = False) -> Launched:
+    """Run the sweep in `file` as the command line does, in the current directory; `retry` what failed."""
     launched = Launched(folder=file.parent, status=-1, output="")
     plan = sweeping.plan(str(file), [], "nano", None, [])
+    if retry:
+        retrying.forgive(plan)
     original = progress.observer_for
 
     @contextmanager
@@ -121,7 +123,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def first(moody: Path, words: Path) -> Launched:
     """Two seeds of four rows: two kill their worker, two raise, four are well."""
     (moody.parent / "broken").touch()
-    file = write_sweep(moody.parent / "first.yaml", ROWS, data={"path": str(words)})
+    file = write_sweep(moody.parent / "first.yaml", ROWS, retry={"killed": 0}, data={"path": str(words)})
     return run(file, [moody], compete=True)
 
 
@@ -130,4 +132,4 @@ def second(first: Launched, moody: Path, words: Path) -> Launched:
     """Another sweep that shares a finished row with the first, and one that failed there and is mended."""
     (moody.parent / "broken").unlink()
     rows = {"same": ROWS["plain"], "mended": ROWS["raising"]}
-    return run(write_sweep(moody.parent / "second.yaml", rows, data={"path": str(words)}), [moody])
+    return run(write_sweep(moody.parent / "second.yaml", rows, data={"path": str(words)}), [moody], retry=True)
