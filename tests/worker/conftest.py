@@ -2,7 +2,7 @@
 
 import io
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,12 +74,18 @@ class Recorder:
         self.inner.stopped(worker, task, last)
 
 
-def run(file: Path, components: Sequence[Path], *, compete: bool = False, retry: bool = False) -> Launched:
-    """Run the sweep in `file` as the command line does, in the current directory; `retry` what failed."""
+def run(
+    file: Path,
+    components: Sequence[Path],
+    *,
+    compete: bool = False,
+    before: Callable[[sweeping.Plan], object] = lambda _: None,
+    trial_timeout: float | None = None,
+) -> Launched:
+    """Run the sweep in `file` as the command line does, in the current directory."""
     launched = Launched(folder=file.parent, status=-1, output="")
     plan = sweeping.plan(str(file), [], "nano", None, [])
-    if retry:
-        retrying.forgive(plan)
+    before(plan)
     original = progress.observer_for
 
     @contextmanager
@@ -90,7 +96,7 @@ def run(file: Path, components: Sequence[Path], *, compete: bool = False, retry:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as output:
         patch.setattr(progress, "observer_for", observer_for)
         patch.setattr(searching, "observer_for", observer_for)
-        launched.status = sweeping.run(plan, 2, components)
+        launched.status = sweeping.run(plan, 2, components, trial_timeout)
     launched.output = output.getvalue()
     return launched
 
@@ -132,4 +138,5 @@ def second(first: Launched, moody: Path, words: Path) -> Launched:
     """Another sweep that shares a finished row with the first, and one that failed there and is mended."""
     (moody.parent / "broken").unlink()
     rows = {"same": ROWS["plain"], "mended": ROWS["raising"]}
-    return run(write_sweep(moody.parent / "second.yaml", rows, data={"path": str(words)}), [moody], retry=True)
+    file = write_sweep(moody.parent / "second.yaml", rows, data={"path": str(words)})
+    return run(file, [moody], before=retrying.forgive)
