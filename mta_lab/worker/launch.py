@@ -48,6 +48,7 @@ def launch(
                 for task in tasks:
                     if record := records.finished(task.fingerprint):
                         cells.adopt(task, record)
+                        records.tidy(task.fingerprint)
                 tracker.deliver(entry_of(sweep, task) for task in tasks)
                 run.until_done()
 

@@ -26,13 +26,15 @@ class Story:
     """the records after the first"""
     second: Launched
     damaged: Path
+    left: Path
+    """a checkpoint of a cell that was finished"""
 
 
-def damaged_checkpoint(plan: sweeping.Plan) -> Path:
-    """What a disk may hold of the climbing row's second seed."""
+def damaged_checkpoint(plan: sweeping.Plan, seed: int) -> Path:
+    """What a disk may hold of the climbing row."""
     tasks = sweeping.tasks_at_hand(plan)
     assert tasks
-    (task,) = (task for task in tasks if (task.cell.row, task.cell.seed) == (CLIMBING, 1))
+    (task,) = (task for task in tasks if (task.cell.row, task.cell.seed) == (CLIMBING, seed))
     path = plan.records.checkpoints(task.fingerprint) / "000000003.ckpt"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PK\x03\x04 half of a file")
@@ -51,8 +53,10 @@ def story(words: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sto
         with (folder / "results" / "optuna.journal").open("ab") as journal:
             journal.write(b'{"op_code":4,"worker_id":"half a l')
         file = write_sweep(folder / "names.yaml", ROWS, seeds=2, data={"path": str(words)})
-        damaged = damaged_checkpoint(sweeping.plan(str(file), [], "nano", None, []))
-        yield Story(folder, first, kept, run(file, []), damaged)
+        plan = sweeping.plan(str(file), [], "nano", None, [])
+        left = damaged_checkpoint(plan, seed=0)  # of the finished one: its launch was killed before it was removed
+        damaged = damaged_checkpoint(plan, seed=1)
+        yield Story(folder, first, kept, run(file, []), damaged, left)
 
 
 def test_a_row_that_diverges_fails_with_the_step_and_the_others_finish(story: Story) -> None:
@@ -80,10 +84,14 @@ def test_a_torn_journal_is_mended_and_said(story: Story) -> None:
 
 def test_a_damaged_checkpoint_is_said_and_the_run_starts_anew(story: Story) -> None:
     assert f"{CLIMBING} seed 1 cannot use checkpoint {story.damaged} (" in story.second.output
-    assert not story.damaged.exists()
+    assert not (story.folder / story.damaged).exists()
 
 
 def test_a_name_that_climbs_leaves_no_file_outside(story: Story) -> None:
     outside = [path for path in story.folder.parents[1].rglob("*") if story.folder not in (path, *path.parents)]
     assert outside == [story.folder.parent]
     assert CLIMBING in story.second.output
+
+
+def test_what_a_launch_that_was_killed_left_of_a_finished_cell_is_removed(story: Story) -> None:
+    assert not (story.folder / story.left).parent.exists()
