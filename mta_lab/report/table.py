@@ -123,6 +123,7 @@ def _row(
     cost = cost_of(count_parameters(row.config), records)
     base_cost = cost_of(count_parameters(baseline.config), list(base_cells.values()))
     domains = records[0].domains if records else ()
+    ended: dict[int, Record | Failure] = {**failures, **cells}
     measured = Measured(
         role=_role(row, baseline),
         baseline=row.baseline,
@@ -130,7 +131,7 @@ def _row(
         seeds=sweep.seeds,
         scores={seed: cells[seed].score for seed in sorted(cells)},
         failures=failures,
-        attempts={seed: ended.attempts for seed, ended in sorted({**failures, **cells}.items()) if ended.attempts},
+        attempts={seed: ended[seed].attempts for seed in sorted(ended) if ended[seed].attempts},
         stale=stale,
         interval=_interval(records) if sweep.quantity == "error_rate" else None,
         domains={name: fmean(record.domains[name] for record in records) for name in domains},
