@@ -119,8 +119,12 @@ class Records:
     def finish(self, record: Record) -> None:
         """Keep a finished cell and forget its failure, if it had one, and its checkpoints."""
         write_whole(self._path("cells", record.fingerprint), json.dumps(asdict(record), indent=1))
-        self._path("failed", record.fingerprint).unlink(missing_ok=True)
-        self.forget_checkpoints(record.fingerprint)
+        self.tidy(record.fingerprint)
+
+    def tidy(self, fingerprint: str) -> None:
+        """Remove what is left of a cell's way to its end; again, where a launch was killed just as it finished."""
+        self._path("failed", fingerprint).unlink(missing_ok=True)
+        self.forget_checkpoints(fingerprint)
 
     def checkpoints(self, fingerprint: str) -> Path:
         """The directory where a cell's run is kept as long as it is not finished."""

@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "errors": set(),
     "config": {"components", "errors"},
     "plugins": {"components", "errors"},
+    "admission": {"components", "config", "errors"},
     "failures": {"errors"},
     "records": {"errors", "failures"},
     "provenance": set(),

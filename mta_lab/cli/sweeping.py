@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from rich.console import Console
 
+from mta_lab.admission import admit
 from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus, find, prepare
@@ -73,6 +74,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
     from mta_lab.cli.progress import observer_for
     from mta_lab.worker.launch import launch
 
+    admit(row.config for row in plan.sweep.rows)
     workers = workers or usual_workers()
     console = make_console()
     open_corpus = preparing(console)

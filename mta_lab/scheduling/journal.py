@@ -12,9 +12,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 
 def open_study(journal: Path, name: str, say: Callable[[str], None], **settings: Any) -> optuna.Study:
-    """The study `name`, made where it is not there; a torn last line of the journal is cut, and said."""
+    """The study `name`, made where it is not there; a torn last line of the journal is cut, and said.
+
+    The caller owns the journal: a lock that is found there is that of a launch which was killed.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal.parent.mkdir(parents=True, exist_ok=True)
+    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)  # Optuna would wait for half a minute
     if _cut_torn_line(journal):
         say(f"{journal}: its last line was cut short, and is removed")
     storage = JournalStorage(JournalFileBackend(str(journal)))

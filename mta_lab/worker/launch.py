@@ -6,7 +6,7 @@ from pathlib import Path
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep
 from mta_lab.worker.entries import entry_of
-from mta_lab.worker.guards import only_launch
+from mta_lab.worker.guards import disk_trouble_said, only_launch
 from mta_lab.worker.pool import Pool
 from mta_lab.worker.running import Observer, Running
 from mta_lab.worker.schedules import Cells, SearchTrials
@@ -33,7 +33,7 @@ def launch(
     ended. `note` makes the table that MLflow shows on
     the launch's parent run. Interrupted, everything finished is kept, and the same launch goes on from there.
     """
-    with only_launch(records.directory):
+    with only_launch(records.directory), disk_trouble_said(records.directory / JOURNAL):
         pending = missing(tasks, records)
         if not pending:
             return
@@ -48,6 +48,7 @@ def launch(
                 for task in tasks:
                     if record := records.finished(task.fingerprint):
                         cells.adopt(task, record)
+                        records.tidy(task.fingerprint)
                 tracker.deliver(entry_of(sweep, task) for task in tasks)
                 run.until_done()
 
@@ -66,11 +67,15 @@ def launch_search(
     """Run the trials that the sweep's search still lacks; returns when each has ended."""
     search = sweep.search
     assert search
-    with only_launch(records.directory), Pool(workers, components, records.directory) as pool:
+    journal = records.directory / JOURNAL
+    with (
+        only_launch(records.directory),
+        disk_trouble_said(journal),
+        Pool(workers, components, records.directory) as pool,
+    ):
         from mta_lab.scheduling import Trials
         from mta_lab.tracking.tracker import Tracker
 
-        journal = records.directory / JOURNAL
         studies = {row: Trials.opened(journal, study_name(sweep, row), observer.say) for row in search.templates}
         trials = SearchTrials(search, studies, task_of, records)
         tracker = Tracker(sweep.name, records, observer.say)

@@ -73,6 +73,8 @@ class Died:
     """From the pool: the worker process is gone, and another is starting in its place."""
 
     kind: Kind
+    by_itself: bool
+    """it exited or crashed: nobody sent it SIGKILL or SIGTERM"""
     reason: str
     log: Path
 

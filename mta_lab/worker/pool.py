@@ -89,7 +89,9 @@ class Pool:
         if process.exitcode == -signal.SIGKILL and self._oom_kills.grew():
             kind, how = "out_of_memory", f"{how}, by the kernel: no memory was left"
         self._workers[index] = self._start(index)
-        return Died(kind=kind, reason=f"the worker process died ({how})", log=self._logs / f"worker-{index}.log")
+        by_itself = process.exitcode not in (-signal.SIGKILL, -signal.SIGTERM)
+        reason, log = f"the worker process died ({how})", self._logs / f"worker-{index}.log"
+        return Died(kind=kind, by_itself=by_itself, reason=reason, log=log)
 
 
 def _how(code: int) -> str:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:  # imports slowly
     from mta_lab.training.result import Progress, TrainingResult, Validation
 
 PATIENCE = 10.0  # seconds that workers have, when a launch is interrupted, to keep what they run
-STARTS = 3  # deaths of a worker and those in its place, in a row and before they were ready, that end a launch
+STARTS = 3  # deaths of a worker and those in its place, in a row and before they were ready, that end a launch;
+PATIENT_STARTS = 15  # where the last was killed from outside, which says little of the next
 
 
 class Observer(Protocol):
@@ -200,10 +201,10 @@ class Running:
             self._failed(worker, kind, reason, message.log.read_text(errors="replace")[-4000:])
         elif worker not in self.ready:
             self.stillborn[worker] += 1
-            if self.stillborn[worker] == STARTS:
-                raise UserError(
-                    f"a worker could not start, {STARTS} times in a row: {message.reason}; see {message.log}"
-                )
+            limit = STARTS if message.by_itself else PATIENT_STARTS
+            if self.stillborn[worker] >= limit:
+                times = f"{self.stillborn[worker]} times in a row"
+                raise UserError(f"a worker could not start, {times}: {message.reason}; see {message.log}")
         self.attempts.overdue.discard(worker)
         self.ready.discard(worker)
         for idle in self.ready - self.running.keys():  # what it ran need not wait for the one in its place

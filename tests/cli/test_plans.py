@@ -14,6 +14,7 @@ from mta_lab.sweep import Row, Sweep, load_sweep, shipped_sweeps
 from mta_lab.sweep.learning_rates import FACTORS, at_rate, over_learning_rates
 from tests.cli.conftest import Command
 from tests.report.examples import finish
+from tests.shipped import shipped
 
 OWN = "data.path=mine"
 SCORES = {"transformer": 31.0, "1x1": 30.5, "2x5": 29.0, "4x9": 30.0}
@@ -52,7 +53,7 @@ def names_shown(out: str) -> list[str]:
 
 @pytest.mark.parametrize("name", shipped_sweeps())
 def test_dry_run_names_every_row_and_starts_nothing(name: str, lab: Command, tmp_path: Path) -> None:
-    sweep = load_sweep(name, scale="nano")
+    sweep = shipped(name)
     done = lab("sweep", name, "--dry-run")
     assert (done.status, done.err) == (0, "")
     cells = len(sweep.cells())

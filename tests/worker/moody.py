@@ -1,4 +1,4 @@
-"""A user's component that trains well, raises, or kills its process, as it is told."""
+"""A user's component that trains well, raises, or kills its process, as it is told; only once it is admitted."""
 
 import ctypes
 import os
@@ -31,14 +31,14 @@ class MoodyAttention(Attention):
         self.mood = mood
 
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
-        if self.mood == "raising" and Path("broken").exists():
+        if self.training and self.mood == "raising" and Path("broken").exists():
             raise RuntimeError("the mood is bad\nand a second line")
-        if self.mood == "deadly":
+        if self.training and self.mood == "deadly":
             if Path("killed").exists():
                 os._exit(7)
             Path("killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.mood in MOODS:
+        if self.training and self.mood in MOODS:
             attempts = Path(f"{self.mood}.attempts")
             attempt = int(attempts.read_text()) if attempts.exists() else 0
             if attempt < len(MOODS[self.mood]):

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mta_lab.records import Record, Records
+from tests.worker.processes import wait_for_workers, workers_of
 from tests.worker.sweeps import write_sweep
 
 ROWS = {"plain": {"attention": {"name": "softmax", "dropout": 0.1}}}
@@ -66,28 +66,13 @@ def kill_the_launch(process: int) -> None:
 
 
 def terminate_the_worker(process: int) -> None:
-    signal_the_worker(process, signal.SIGTERM)
+    for worker in workers_of(process):
+        os.kill(worker, signal.SIGTERM)
 
 
 def kill_the_worker(process: int) -> None:
-    signal_the_worker(process, signal.SIGKILL)
-
-
-def signal_the_worker(process: int, number: signal.Signals) -> None:
-    for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-            os.kill(int(child), number)
-
-
-def wait_for_workers(group: int) -> None:
-    """None of a launch's process group outlives it by more than a moment: those of a killed one keep what they run."""
-    for _ in range(300):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    pytest.fail("a worker outlived its launch")
+    for worker in workers_of(process):
+        os.kill(worker, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
