@@ -1,4 +1,4 @@
-"""`kernels` and `attend`: pictures of a finished run. Heavy imports wait until a command runs."""
+"""`kernels` and `attend`, pictures of a finished run: their grammar and what they call."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

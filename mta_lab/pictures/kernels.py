@@ -124,5 +124,5 @@ def _parts(layer: int, place: Place, op: ScoreOp) -> Iterator[Kernel | HeadMatri
 
 
 def largest(values: Iterable[Tensor]) -> float:
-    """The largest magnitude in any of `values`: the end of a scale that is centred at zero."""
-    return max(tensor[~tensor.isnan()].abs().max().item() for tensor in values)
+    """The end of a scale that is centred at zero: the largest magnitude in any of `values`, or 1 if all are zero."""
+    return max(tensor[~tensor.isnan()].abs().max().item() for tensor in values) or 1.0

@@ -54,7 +54,6 @@ def check_ending(file: Path) -> None:
 
 def save(file: Path, title: str, panels: Sequence[Panel]) -> None:
     """Write the panels, one below the other, in the format that the file's ending names."""
-    check_ending(file)
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a sign that the font lacks is drawn as a box
         try:
