@@ -45,13 +45,12 @@ def kernels(
     """Draw the key-query kernels and head-mixing matrices of a trained run: `mta-lab kernels NAME ROW`."""
     from mta_lab.cli.runs import find_run
     from mta_lab.pictures.kernel_panels import curve_panel, kernel_panel, matrix_panel
-    from mta_lab.pictures.kernels import head_matrices, parts
+    from mta_lab.pictures.kernels import head_matrices
     from mta_lab.pictures.kernels import kernels as kernels_of
     from mta_lab.pictures.trained import norm_of, other_norms
 
     file = _checked(output)
     found, records = find_run(run, words or [], seed, scale, components or [])
-    parts(found)  # refuses a model that has none
     panels = [kernel_panel(drawn)] if (drawn := kernels_of(found)) else []
     if matrices := head_matrices(found):
         runs = [found, *other_norms(found, records)]

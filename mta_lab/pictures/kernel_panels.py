@@ -1,6 +1,7 @@
 """Kernels and head matrices as heat maps, and what sums the matrices up as curves over the layers."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ def kernel_panel(kernels: Sequence[Kernel]) -> Panel:
     for kernel in kernels:
         rows.setdefault(_row(kernel, joint=any(other.head != other.reads for other in kernels)), []).append(kernel)
     columns = max(len(row) for row in rows.values())
-    queries, keys = kernels[0].values.shape
+    queries, keys = (max(kernel.values.shape[axis] for kernel in kernels) for axis in (0, 1))
     cell = 1.9, max(0.4, 1.9 * queries / keys) + 0.5
     end = largest(kernel.values for kernel in kernels)
 
@@ -46,7 +47,7 @@ def kernel_panel(kernels: Sequence[Kernel]) -> Panel:
         "frame are earlier, right of it later. One scale for all, zero is white."
     )
     return Panel(
-        title=f"Key-query kernels, {queries} queries x {keys} keys",
+        title="Key-query kernels",
         about=about,
         size=(columns * cell[0] + 1.6, len(rows) * cell[1] + 0.2),
         draw=draw,
@@ -84,7 +85,7 @@ def curve_panel(runs: Mapping[str, Sequence[HeadMatrix]]) -> Panel:
 
     def draw(figure: Figure | SubFigure) -> None:
         left, right = figure.subplots(1, 2)
-        for colour, (name, matrices) in zip(LINES, runs.items(), strict=False):
+        for colour, (name, matrices) in zip(cycle(LINES), runs.items(), strict=False):
             for place, dash in DASHES.items():
                 found = [matrix for matrix in matrices if matrix.place == place]
                 style: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": "o", "markersize": 4}

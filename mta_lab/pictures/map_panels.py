@@ -35,7 +35,7 @@ def telling(maps: Sequence[LayerMaps], reading: Reading) -> dict[str, Tensor]:
     and the rest of the answer could be copied letter after letter.
     """
     if not reading.target:
-        return {"share of attention that the operations move": torch.stack([layer.moved() for layer in maps])}
+        return {"distance of the maps before and after": torch.stack([layer.moved() for layer in maps])}
     first = range(reading.queries.start, reading.queries.start + 1)
     return {
         "before the operations": torch.stack([on_range(layer.before, first, reading.target) for layer in maps]),
@@ -75,10 +75,15 @@ def map_panel(maps: LayerMaps, head: int, reading: Reading) -> Panel:
             _frame(ax, reading)
         figure.colorbar(image, ax=axes, shrink=0.6, label="attention")
 
-    title = f"Layer {maps.layer}, head {head}: {', '.join(maps.operations) or 'no operation on the map'}"
+    acting = f"Acting on the map: {', '.join(maps.operations) or 'no operation'}."
     frame = " Framed: the block that the question asks for, at the queries that predict the answer."
-    about = f"Text: {reading.text!r}. One scale for both maps, zero is white.{frame if reading.target else ''}"
-    return Panel(title=title, about=about, size=(len(drawn) * (side + 0.4) + 0.8, side + 0.5), draw=draw)
+    about = f"Text: {reading.text!r}. {acting} One scale, zero is white.{frame if reading.target else ''}"
+    return Panel(
+        title=f"Layer {maps.layer}, head {head}",
+        about=about,
+        size=(len(drawn) * (side + 0.4) + 0.8, side + 0.5),
+        draw=draw,
+    )
 
 
 def head_panel(maps: Sequence[LayerMaps], chosen: Head, reading: Reading) -> Panel:
@@ -101,10 +106,11 @@ def head_panel(maps: Sequence[LayerMaps], chosen: Head, reading: Reading) -> Pan
             ax.set(title=name, xlabel="head", ylabel="layer")
             ax.set(xticks=range(1, heads + 1), yticks=range(1, layers + 1))
 
-    asked = "Attention on the block that is asked for, at the query that predicts the answer's first letter. "
+    asked = "Attention on the block that is asked for, at the query that predicts the answer's first letter."
+    far = "How far the operations move a row of the map: half the sum of the absolute differences, mean over the rows."
     return Panel(
         title="Every head",
-        about=f"{asked if reading.target else ''}Framed: the head above.",
+        about=f"{asked if reading.target else far} Framed: the head above.",
         size=(len(numbers) * max(3.0, 0.45 * heads + 0.8), max(1.4, 0.45 * layers + 0.8)),
         draw=draw,
     )

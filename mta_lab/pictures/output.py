@@ -19,7 +19,15 @@ DIVERGING = "RdBu_r"  # colour-blind safe; white is zero, red above it
 MISSING = "#dddddd"  # a place without a value
 MARK = "black"
 UNMARKED = "#888888"
-LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's, colour-blind safe
+LINES = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#000000",
+)  # Okabe and Ito's, colour-blind safe
 STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,

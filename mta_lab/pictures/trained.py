@@ -52,7 +52,9 @@ def load(record: Record, records: Records) -> Trained:
     path, cell = records.weights(record.fingerprint), records.directory / "cells" / f"{record.fingerprint}.json"
     remedy = f"`rm {cell}`, and the command that trained it trains it again and keeps them"
     if not path.exists():
-        raise UserError(f"{path}: no weights were kept of this run, which an earlier version finished; {remedy}")
+        raise UserError(
+            f"{path}: no weights of this run: an earlier version finished it, or they were deleted; {remedy}"
+        )
     config = resolve([Layer(str(cell), record.config)])
     model = Decoder(config)
     try:

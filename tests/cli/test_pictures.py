@@ -95,7 +95,7 @@ def test_runs_that_differ_in_the_norm_alone_stand_beside_it(lab: Command, toy: s
 def test_a_run_without_weights_says_what_to_type(lab: Command) -> None:
     name = keep(config_of(MTA), weights=False)
     complaint = lab("kernels", name).complaint
-    assert f"results/weights/{name}.pt: no weights were kept" in complaint
+    assert f"results/weights/{name}.pt: no weights of this run" in complaint
     assert f"`rm results/cells/{name}.json`" in complaint
 
 
