@@ -130,6 +130,10 @@ class Records:
         """The directory where a cell's run is kept as long as it is not finished."""
         return self.directory / "checkpoints" / fingerprint
 
+    def weights(self, fingerprint: str) -> Path:
+        """The file of a finished cell's model; cells that an earlier version finished have none."""
+        return self.directory / "weights" / f"{fingerprint}.pt"
+
     def forget_checkpoints(self, fingerprint: str) -> None:
         """Remove what was kept of a run that nobody will go on with."""
         shutil.rmtree(self.checkpoints(fingerprint), ignore_errors=True)

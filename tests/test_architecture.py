@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "training"},
     "planning": {"bench", "config", "errors", "model", "records", "sweep"},
     "report": {"config", "errors", "failures", "model", "records", "sweep"},
+    "pictures": {"components", "config", "data", "errors", "model", "records", "training"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}
 

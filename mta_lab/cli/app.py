@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from mta_lab.cli import pictures
+from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Seeds, Settings, SweepName, TrialTimeout, Workers
 from mta_lab.errors import UserError
 
 app = typer.Typer(
@@ -16,21 +18,6 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="The text that models are trained on.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-
-SweepName = Annotated[str, typer.Argument(metavar="NAME|FILE", help="a shipped sweep, or a YAML file of your own")]
-Settings = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings above every row's, like model.heads=8")
-]
-Scale = Annotated[str, typer.Option(help="sizes of model, data and training: nano, small, paper-300m ... paper-1b")]
-Seeds = Annotated[int | None, typer.Option(min=1, help="seeds a row; default: what the sweep says")]
-Components = Annotated[
-    list[Path] | None, typer.Option("--components", help="a file or directory with components of your own; repeatable")
-]
-Workers = Annotated[int | None, typer.Option(min=1, help="worker processes; default: the cores, or 1 with a GPU")]
-TrialTimeout = Annotated[
-    str | None, typer.Option(metavar="TIME", help="end an attempt at a cell that takes longer, like 30m")
-]
-DEFAULT_SCALE = "nano"
 
 
 @app.command()
@@ -214,6 +201,10 @@ def bench(
         json_file=json_file,
         plot=plot,
     )
+
+
+app.command()(pictures.kernels)
+app.command()(pictures.attend)
 
 
 @app.command("build-kernel")

@@ -61,10 +61,10 @@ def settled(config: RunConfig, like: RunConfig) -> RunConfig:
         return config
     from mta_lab.precision import settle
 
-    return settle(config, like, _note)
+    return settle(config, like, note)
 
 
-def _note(message: str) -> None:
+def note(message: str) -> None:
     """Say something that is no part of a command's output."""
     print(f"mta-lab: {message}", file=sys.stderr)
 

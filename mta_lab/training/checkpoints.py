@@ -5,17 +5,15 @@ validation was due at the step they were saved at, resume after it (2.6, `_Train
 functions of the step, so a small file and a Trainer that starts at an offset resume exactly.
 """
 
-import os
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mta_lab.errors import described
+from mta_lab.training import tensors
 
 KEPT = 2  # the last ones: if one is damaged, the run goes on from the one before
 PATTERN = "*.ckpt"
@@ -59,28 +57,12 @@ class Checkpoints:
 
     def keep(self, state: RunState) -> None:
         """Write `state`, whole or not at all, and remove all but the last ones; a failure is an OSError."""
-        path = self.directory / f"{state.step:09d}.ckpt"
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        self.directory.mkdir(parents=True, exist_ok=True)
-        try:
-            with unfinished.open("wb") as file:
-                torch.save(vars(state), file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
-        except RuntimeError as error:  # torch's, while it handles that of the disk
-            cause = error.__context__
-            raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
-        finally:
-            unfinished.unlink(missing_ok=True)
+        tensors.write(self.directory / f"{state.step:09d}.ckpt", vars(state))
         for old in self._paths()[:-KEPT]:
             old.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> RunState:
-        with zipfile.ZipFile(path) as archive:  # torch writes checksums and does not read them
-            if damaged := archive.testzip():
-                raise ValueError(f"{damaged} is damaged")
-        state = RunState(**torch.load(path, map_location="cpu", weights_only=True))
+        state = RunState(**tensors.read(path))
         if state.fingerprint != self.directory.name:
             raise ValueError(f"it is of run {state.fingerprint}")
         return state

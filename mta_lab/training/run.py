@@ -4,6 +4,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import lightning
 import torch
@@ -11,7 +12,9 @@ import torch
 from components.tasks import SyntheticTask
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus
+from mta_lab.errors import described
 from mta_lab.model import implementations
+from mta_lab.training import tensors
 from mta_lab.training.callbacks import Keeper, Reporter
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.flops import flops_per_token
@@ -31,6 +34,7 @@ def train(
     report: Report = lambda _: False,
     *,
     checkpoints: Checkpoints | None = None,
+    weights: Path | None = None,
     interrupted: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda _: None,
 ) -> TrainingResult:
@@ -42,6 +46,8 @@ def train(
     With `checkpoints` the run goes on from the latest and ends, to the bit, as an uninterrupted one would (on a CPU
     with as many threads); `say` hears where from. `interrupted` is asked before every step and validation batch: when
     it returns true, the run is kept and InterruptedRunError raised with its step.
+
+    A run that comes to its end leaves its model in the file `weights`, where one is named.
     """
     spent = Spent()
     _quiet()
@@ -77,7 +83,7 @@ def train(
     ran, peak = implementations(module.model), spent.peak_memory()
     tokens = trainer.global_step * training.batch_size * data.context
     one_sequence = torch.zeros(1, data.context + 1, dtype=torch.int64, device=module.device)
-    return TrainingResult(
+    result = TrainingResult(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         implementations=ran,
         losses=tuple(reporter.losses),
@@ -89,6 +95,17 @@ def train(
         flops_per_token=flops_per_token(module.model, one_sequence, training.precision),
         stopped_early=reporter.stopped,
     )
+    if weights and not result.stopped_early:
+        _keep(weights, module, say)
+    return result
+
+
+def _keep(weights: Path, module: DecoderModule, say: Callable[[str], None]) -> None:
+    """Write the model's state; a disk that takes none is no reason to fail a run."""
+    try:
+        tensors.write(weights, module.model.state_dict())
+    except OSError as error:
+        say(f"cannot keep the weights in {weights} ({described(error)}): there will be no pictures of this run")
 
 
 def _modules(config: RunConfig, corpus: Corpus | None) -> tuple[DecoderModule, TextModule | SequencesModule]:

@@ -16,6 +16,8 @@ class Job:
     corpus_root: Path
     checkpoints: Path
     """the directory where its run is kept"""
+    weights: Path
+    """the file where its model is kept, once it is done"""
 
 
 @dataclass(frozen=True, kw_only=True)

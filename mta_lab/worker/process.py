@@ -70,6 +70,7 @@ def _run(job: Job, connection: "Connection[Message, Job | Stop]") -> Finished | 
             corpus,
             report,
             checkpoints=Checkpoints(job.checkpoints),
+            weights=job.weights,
             interrupted=lambda: orders.now() == Stop(keep=True),
             say=lambda text: tell(Said(text=text)),
         )

@@ -147,8 +147,13 @@ class Running:
             return
         cell = task.cell
         try:
-            kept = self.records.checkpoints(task.fingerprint)
-            self.pool.send(worker, Job(config=cell.config, corpus_root=self.corpus_root, checkpoints=kept))
+            job = Job(
+                config=cell.config,
+                corpus_root=self.corpus_root,
+                checkpoints=self.records.checkpoints(task.fingerprint),
+                weights=self.records.weights(task.fingerprint),
+            )
+            self.pool.send(worker, job)
         except OSError:  # it died since its last word, and the pool will say so
             self.schedule.put_back(task, "its worker was gone")
             return

@@ -20,6 +20,8 @@ COMMANDS = {
     "report": ("--format", "--seeds", "--scale", "KEY=VALUE"),
     "sync": ("--seeds", "--scale", "--components", "KEY=VALUE"),
     "train": ("--scale", "--components", "KEY=VALUE"),
+    "kernels": ("--seed", "--scale", "--components", "--output", "ROW"),
+    "attend": ("--text", "--layer", "--head", "--seed", "--scale", "--components", "--output", "ROW"),
     "params": ("--model", "--scale"),
     "components": ("--components",),
     "new": ("attention",),

@@ -17,7 +17,7 @@ MANY = 4000  # steps: seconds
 
 def job(steps: int, folder: Path) -> Job:
     run = config(*SIZES, *TASK, f"training.steps={steps}", "training.warmup_steps=1")
-    return Job(config=run, corpus_root=folder, checkpoints=folder / "checkpoints")
+    return Job(config=run, corpus_root=folder, checkpoints=folder / "run", weights=folder / "run.pt")
 
 
 def words(pool: Pool) -> Iterator[Message]:
@@ -64,5 +64,7 @@ def test_a_run_that_is_asked_to_stop_stops_and_the_next_one_is_whole(pool: Pool,
     assert stopped.stopped_early
     assert first.progress.step <= stopped.losses[-1][0] < MANY
     assert all(validation.step < MANY for validation in stopped.validations)
+    assert not (tmp_path / "run.pt").exists()
     pool.send(0, job(4, tmp_path))
     assert not result(pool).stopped_early
+    assert (tmp_path / "run.pt").exists()

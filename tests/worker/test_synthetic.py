@@ -3,9 +3,14 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 
-from mta_lab.records import Record
+from mta_lab.cli import pictures
+from mta_lab.model import build_model
+from mta_lab.pictures.trained import load
+from mta_lab.records import Record, Records
+from mta_lab.training.seeds import derive
 from tests.worker.conftest import Launched, run
 from tests.worker.sweeps import write_sweep
 
@@ -38,6 +43,20 @@ def test_every_cell_finishes_with_an_error_rate_and_its_cost(toy: Launched) -> N
         assert record.flops_per_token is not None
         assert record.flops_per_token > 6 * record.parameters / 2
         assert record.peak_memory is None or record.peak_memory > 0
+
+
+def test_every_cell_keeps_its_weights_and_they_can_be_drawn(toy: Launched) -> None:
+    records = Records(toy.folder / "results")
+    for record in records.all_finished():
+        if record.quantity == "error_rate":
+            run = load(record, records)
+            start = build_model(run.config, derive(run.config.seed, "weights")).state_dict()
+            assert run.current
+            assert [name for name, value in run.model.state_dict().items() if torch.equal(value, start[name])] == []
+    pictures.kernels(str(toy.folder / "toy.yaml"), ["talking"], output=toy.folder / "kernels.svg")
+    pictures.attend(str(toy.folder / "toy.yaml"), ["talking"], output=toy.folder / "attention.svg")
+    assert "<svg" in (toy.folder / "kernels.svg").read_text()
+    assert "<svg" in (toy.folder / "attention.svg").read_text()
 
 
 def test_the_tracker_shows_error_rates(toy: Launched) -> None:

@@ -1,0 +1,21 @@
+"""Arguments and options that several commands take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SweepName = Annotated[str, typer.Argument(metavar="NAME|FILE", help="a shipped sweep, or a YAML file of your own")]
+Settings = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings above every row's, like model.heads=8")
+]
+Scale = Annotated[str, typer.Option(help="sizes of model, data and training: nano, small, paper-300m ... paper-1b")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="seeds a row; default: what the sweep says")]
+Components = Annotated[
+    list[Path] | None, typer.Option("--components", help="a file or directory with components of your own; repeatable")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="worker processes; default: the cores, or 1 with a GPU")]
+TrialTimeout = Annotated[
+    str | None, typer.Option(metavar="TIME", help="end an attempt at a cell that takes longer, like 30m")
+]
+DEFAULT_SCALE = "nano"

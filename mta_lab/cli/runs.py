@@ -1,0 +1,96 @@
+"""Which finished run a command means, and what it is given to read."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from components.tasks import SyntheticTask
+from mta_lab.cli.common import CORPORA
+from mta_lab.cli.sweeping import note, plan
+from mta_lab.config import RunConfig
+from mta_lab.data import Corpus, find
+from mta_lab.errors import UserError, nearest
+from mta_lab.pictures import trained
+from mta_lab.pictures.reading import Reading, drawn, read_text
+from mta_lab.plugins import load_components
+from mta_lab.records import Record, Records
+from mta_lab.sweep import Cell
+from mta_lab.worker.tasks import task_of
+
+
+def find_run(
+    name: str, words: Sequence[str], seed: int | None, scale: str, components: Sequence[Path]
+) -> tuple[trained.Trained, Records]:
+    """The run that `name` and `words` say, a row and settings, and the records that it is among."""
+    load_components(components)
+    if name.endswith(".json") or (re.fullmatch("[0-9a-f]{4,16}", name) and not Path(name).exists()):
+        records = Records(Path(name).parent.parent) if name.endswith(".json") else Records()
+        if words or seed is not None:
+            raise UserError(f"{name}: is one run; got {' '.join(words) or '--seed'} besides, allowed: nothing")
+        record = _by_fingerprint(Path(name).name.removesuffix(".json"), records)
+    else:
+        records = Records()
+        record = _by_row(name, words, seed, scale, components, records)
+    run = trained.load(record, records)
+    if not run.current:
+        note(f"run {record.fingerprint}: its components' code has changed since; the picture is by today's")
+    return run, records
+
+
+def reading_for(run: trained.Trained, text: str | None) -> Reading:
+    """The user's text as the run's model reads it; of a synthetic task without one, a sequence of the run's seed."""
+    config = run.config
+    if text is None:
+        if isinstance(config.task, SyntheticTask):
+            return drawn(config.task, config.seed)
+        raise UserError('--text: is needed, this run learned from text; like --text "A text of your own."')
+    corpus = _corpus(config) if config.reads_text else None
+    if corpus and corpus.content_hash != run.record.content_hash:
+        raise UserError(f"{corpus.directory}: the text has changed since this run read it, and its tokens with it")
+    return read_text(text, config, corpus)
+
+
+def _by_fingerprint(start: str, records: Records) -> Record:
+    """The finished cell whose fingerprint starts so."""
+    cells = records.directory / "cells"
+    names = sorted(path.stem for path in cells.glob(f"{start}*.json"))
+    if len(names) > 1:
+        raise UserError(f"{start}: several runs start so: {', '.join(names)}")
+    record = records.finished(names[0]) if names else None
+    if record is None:
+        raise UserError(f"{start}: no finished run in {cells} starts so")
+    return record
+
+
+def _by_row(
+    name: str, words: Sequence[str], seed: int | None, scale: str, components: Sequence[Path], records: Records
+) -> Record:
+    """The finished cell of a sweep's row and seed, or of `mta-lab train`."""
+    if name == "train":
+        from mta_lab.cli.single import one_run
+
+        found = one_run(words, scale, components)
+        again, row = "mta-lab train", found.sweep.rows[0]
+    else:
+        named, settings = [word for word in words if "=" not in word], [word for word in words if "=" in word]
+        found = plan(name, settings, scale, None, components)
+        again, rows = f"mta-lab sweep {name}", {row.name: row for row in found.sweep.rows}
+        if len(named) != 1 or named[0] not in rows:
+            given = f"got '{' '.join(named)}'{nearest(' '.join(named), rows) or ';'}" if named else "say which;"
+            raise UserError(f"{name}: row: {given} allowed: {', '.join(rows)}")
+        row = rows[named[0]]
+    seed = found.sweep.seeds[0] if seed is None else seed
+    cell = Cell(row=row.name, seed=seed, config=replace(row.config, seed=seed))
+    record = records.finished(task_of(cell, lambda cell: _corpus(cell.config)).fingerprint)
+    if record is None:
+        settings = [word for word in words if "=" in word]
+        raise UserError(f"{name}: {cell.label} is not finished here; `{' '.join([again, *settings])}` trains it")
+    return record
+
+
+def _corpus(config: RunConfig) -> Corpus:
+    corpus = find(config.data, config.model.vocabulary, CORPORA)
+    if corpus is None:
+        raise UserError("its text is not prepared here; `mta-lab data prepare` does that, with the same settings")
+    return corpus

@@ -1,0 +1,128 @@
+"""What a trained model does to its attention maps, as numbers: kernels, head matrices and what sums them up.
+
+Shapes: M heads, A queries and B keys a kernel spans, G groups of heads, O and I heads of a group: out and in.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from components.score_ops import ScoreOp
+from components.score_ops.joint import JointConvolution
+from mta_lab.errors import UserError
+from mta_lab.pictures.trained import Place, Trained, operations
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """theta of a head: S'[i, j] is the sum over a, b of theta[a, b] S[i - a, j - b]."""
+
+    layer: int
+    place: Place
+    head: int
+    """whose map becomes the sum, counted from 1"""
+    reads: int
+    """whose map it is a sum over: the same head's but in a joint kernel"""
+    values: Tensor
+    """[A, B]; entry [a, after + b] is theta[a, b]"""
+    after: int
+    """how many keys after the place itself it spans"""
+
+    def overlay(self) -> Tensor:
+        """As it lies on the map: the earliest query's row first, the place's own last; keys in reading order."""
+        return self.values.flip(0, 1)
+
+    @property
+    def offsets(self) -> tuple[list[int], list[int]]:
+        """Queries and keys of `overlay`'s rows and columns, counted from the place itself."""
+        queries, keys = self.values.shape
+        return list(range(1 - queries, 1)), list(range(self.after + 1 - keys, self.after + 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadMatrix:
+    """What each head takes of each head of its group at the same place."""
+
+    layer: int
+    place: Place
+    values: Tensor
+    """[G, O, I]"""
+
+    @property
+    def diagonal(self) -> float:
+        """The mean of the diagonal's values: what a head keeps of its own map (Figure 16)."""
+        return self._own().mean().item()
+
+    @property
+    def ratio(self) -> float:
+        """Mean magnitude off the diagonal over that on it (Figure 17): 0 mixes nothing; NaN for groups of one."""
+        own = self._own().abs()
+        off = self.values.abs().sum() - own.sum()
+        return (off / (self.values.numel() - own.numel()) / own.mean()).item()
+
+    def whole(self) -> Tensor:
+        """[M, M], the groups along the diagonal and NaN between heads that are not mixed."""
+        groups, group, _ = self.values.shape
+        whole = torch.full((groups * group, groups * group), torch.nan)
+        for index, block in enumerate(self.values):
+            place = slice(index * group, (index + 1) * group)
+            whole[place, place] = block
+        return whole
+
+    def _own(self) -> Tensor:
+        return self.values.diagonal(dim1=1, dim2=2)
+
+
+def kernels(run: Trained) -> list[Kernel]:
+    """The key-query kernels of every layer, place and head."""
+    return [part for part in parts(run) if isinstance(part, Kernel)]
+
+
+def head_matrices(run: Trained) -> list[HeadMatrix]:
+    """The head matrices of every layer and place."""
+    return [part for part in parts(run) if isinstance(part, HeadMatrix)]
+
+
+def parts(run: Trained) -> list[Kernel | HeadMatrix]:
+    """All there is to draw; a model without any is a UserError."""
+    found = [
+        part
+        for layer, attention in run.layers()
+        for place, op in operations(attention)
+        for part in _parts(layer, place, op)
+    ]
+    if not found:
+        raise UserError(
+            f"run {run.record.fingerprint}: '{run.config.attention.name}' as it is set has no kernel to draw"
+        )
+    return found
+
+
+def _parts(layer: int, place: Place, op: ScoreOp) -> Iterator[Kernel | HeadMatrix]:
+    """An operation's kernels or matrix, from its own form or the one that the fused kernel computes."""
+    if isinstance(op, JointConvolution):
+        theta_GOIAB = op.kernel.detach()
+        groups, group, _, _, keys = theta_GOIAB.shape
+        after = keys // 2
+        for group_index in range(groups):
+            first = group_index * group + 1
+            for out in range(group):
+                for of in range(group):
+                    values = theta_GOIAB[group_index, out, of]
+                    yield Kernel(
+                        layer=layer, place=place, head=first + out, reads=first + of, values=values, after=after
+                    )
+        yield HeadMatrix(layer=layer, place=place, values=theta_GOIAB[..., 0, after])
+    elif (stage := op.stage()) and stage.kind == "mix":
+        yield HeadMatrix(layer=layer, place=place, values=stage.weight.detach())
+    elif stage:
+        after = stage.weight.shape[-1] // 2  # a stage's kernel is centred
+        for head, values in enumerate(stage.weight.detach(), start=1):
+            yield Kernel(layer=layer, place=place, head=head, reads=head, values=values, after=after)
+
+
+def largest(values: Iterable[Tensor]) -> float:
+    """The end of a scale that is centred at zero: the largest magnitude in any of `values`, or 1 if all are zero."""
+    return max(tensor[~tensor.isnan()].abs().max().item() for tensor in values) or 1.0

@@ -1,0 +1,90 @@
+"""The attention maps of a trained model on a sequence, before and after its operations, from the readable reference.
+
+Shapes: T tokens, M heads, Q query position, K key position, V vocabulary.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from components.attention import CoreAttention
+from components.kernels import eager
+from components.score_ops import ScoreOp
+from mta_lab.errors import UserError
+from mta_lab.pictures.trained import Trained, operations
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerMaps:
+    """The maps of a layer's heads."""
+
+    layer: int
+    before: Tensor
+    """[M, Q, K], the softmax of the logits as they are: its rows sum to one"""
+    after: Tensor
+    """[M, Q, K], what weighs the values; its rows sum to one where no operation stands after the softmax"""
+    operations: tuple[str, ...]
+    """where they stand and what they are, in order"""
+
+    def moved(self) -> Tensor:
+        """How far the operations move a row, by head [M]: half the sum of absolute differences, mean over the rows."""
+        return (self.after - self.before).abs().sum(-1).mean(-1) / 2
+
+
+def on_range(maps_MQK: Tensor, queries: range, keys: range) -> Tensor:
+    """The attention of `queries` on `keys`, mean over the queries, by head: [M]."""
+    return maps_MQK[:, queries.start : queries.stop, keys.start : keys.stop].sum(-1).mean(-1)
+
+
+@torch.no_grad()
+def attention_maps(run: Trained, tokens_T: Tensor) -> tuple[list[LayerMaps], Tensor]:
+    """The maps of every layer on `tokens_T`, and the logits [T, V] of each position's next token.
+
+    A variant that computes attention itself is a UserError.
+    """
+    layers = dict(run.layers())
+    if len(layers) < len(run.model.blocks):
+        name = run.config.attention.name
+        raise UserError(f"run {run.record.fingerprint}: '{name}' computes attention itself and shows no map")
+    with ExitStack() as stack:
+        heard = {layer: stack.enter_context(_listening(attention)) for layer, attention in layers.items()}
+        logits_BTV: Tensor = run.model(tokens_T[None])
+    return [_maps(layer, layers[layer], *heard[layer][0]) for layer in layers], logits_BTV[0]
+
+
+def _maps(layer: int, attention: CoreAttention, query_BMTd: Tensor, key_BMTd: Tensor) -> LayerMaps:
+    ops = operations(attention)
+    pre, post = ([op for place, op in ops if place == wanted] for wanted in ("before", "after"))
+    return LayerMaps(
+        layer=layer,
+        before=_weights(query_BMTd, key_BMTd, [], []),
+        after=_weights(query_BMTd, key_BMTd, pre, post),
+        operations=tuple(f"{type(op).__name__} {place} the softmax" for place, op in ops),
+    )
+
+
+def _weights(query_BMTd: Tensor, key_BMTd: Tensor, pre: Sequence[ScoreOp], post: Sequence[ScoreOp]) -> Tensor:
+    """The map [M, Q, K] of the one sequence: what attention returns where the value of token k is the unit vector k."""
+    tokens = query_BMTd.shape[-2]
+    unit = torch.eye(tokens, dtype=query_BMTd.dtype).expand(*query_BMTd.shape[:2], tokens, tokens)
+    return eager.attend(query_BMTd, key_BMTd, unit, pre, post, dropout=0.0)[0]
+
+
+@contextmanager
+def _listening(attention: CoreAttention) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Hears the queries and keys of each forward pass, which goes on as it does without."""
+    heard: list[tuple[Tensor, Tensor]] = []
+    attend = attention.attend
+
+    def listening(query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
+        heard.append((query_BMTd, key_BMTd))
+        return attend(query_BMTd, key_BMTd, value_BMTd)
+
+    attention.attend = listening  # type: ignore[method-assign]
+    try:
+        yield heard
+    finally:
+        del attention.attend

@@ -1,0 +1,95 @@
+"""A finished run as a model again: its record's settings with the weights that were kept."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from components.attention import CoreAttention
+from components.score_ops import ScoreOp
+from mta_lab.config import Layer, RunConfig, fingerprint, resolve
+from mta_lab.errors import UserError, described
+from mta_lab.model import Decoder
+from mta_lab.records import Record, Records
+from mta_lab.training import tensors
+
+Place = Literal["before", "after"]
+"""where an operation stands: before or after the softmax"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A finished run."""
+
+    record: Record
+    config: RunConfig
+    model: Decoder
+    """on the CPU, in evaluation mode"""
+
+    def layers(self) -> Iterator[tuple[int, CoreAttention]]:
+        """The layers whose attention runs through the core, counted from 1."""
+        for layer, block in enumerate(self.model.blocks, start=1):
+            attention = block.get_submodule("attention")
+            if isinstance(attention, CoreAttention):
+                yield layer, attention
+
+    @property
+    def name(self) -> str:
+        """What its pictures are titled."""
+        task = "" if self.config.reads_text else f", {self.config.task.name}"
+        score = self.record.score
+        scored = f"{score:.1%} wrong" if self.record.quantity == "error_rate" else f"{self.record.quantity} {score:.2f}"
+        name = f"{self.config.attention.name}{task}, {self.config.scale}, seed {self.config.seed}"
+        return f"{name}: {scored}, run {self.record.fingerprint}"
+
+    @property
+    def current(self) -> bool:
+        """Whether its components' code is still what it was trained with."""
+        return fingerprint(self.config, self.record.content_hash) == self.record.fingerprint
+
+
+def load(record: Record, records: Records) -> Trained:
+    """The run of `record`; a UserError says what to do where no weights were kept or they cannot be read."""
+    path, cell = records.weights(record.fingerprint), records.directory / "cells" / f"{record.fingerprint}.json"
+    remedy = f"`rm {cell}`, and the command that trained it trains it again and keeps them"
+    if not path.exists():
+        raise UserError(
+            f"{path}: no weights of this run: an earlier version finished it, or they were deleted; {remedy}"
+        )
+    config = resolve([Layer(str(cell), record.config)])
+    model = Decoder(config)
+    try:
+        model.load_state_dict(tensors.read(path))
+    except Exception as error:  # there may be anything in a file
+        raise UserError(f"{path}: cannot be read ({described(error)}); {remedy}") from None
+    return Trained(record=record, config=config, model=model.eval())
+
+
+def operations(attention: CoreAttention) -> list[tuple[Place, ScoreOp]]:
+    """What acts on a layer's map, in order."""
+    places: list[tuple[Place, Any]] = [("before", attention.pre_softmax), ("after", attention.post_softmax)]
+    return [(place, cast(ScoreOp, op)) for place, ops in places for op in ops]
+
+
+def other_norms(run: Trained, records: Records) -> list[Trained]:
+    """The runs with weights, of today's code, that differ from `run` in the norm alone, in the norms' order."""
+    same = _without_norm(run.record.config)
+    alike = [
+        load(record, records)
+        for record in records.all_finished()
+        if record.fingerprint != run.record.fingerprint
+        and record.content_hash == run.record.content_hash
+        and _without_norm(record.config) == same
+        and records.weights(record.fingerprint).exists()
+    ]
+    return sorted((other for other in alike if other.current), key=norm_of)
+
+
+def norm_of(run: Trained) -> str:
+    """The name of its norm, or its variant's where that has none to set."""
+    norm = run.record.config["attention"].get("norm")
+    return "norm " + ", ".join(map(str, norm.values())) if norm else run.config.attention.name
+
+
+def _without_norm(config: Mapping[str, Any]) -> dict[str, Any]:
+    attention = {key: value for key, value in config["attention"].items() if key != "norm"}
+    return {**config, "attention": attention}
