@@ -124,7 +124,6 @@ def _row(
     cost = cost_of(count_parameters(row.config), records)
     base_cost = cost_of(count_parameters(baseline.config), list(base_cells.values()))
     domains = records[0].domains if records else ()
-    ended: dict[int, Record | Failure] = {**failures, **cells}
     measured = Measured(
         role=_role(row, baseline),
         baseline=row.baseline,
