@@ -129,6 +129,7 @@ def _row(
         quantity=sweep.quantity,
         seeds=sweep.seeds,
         scores={seed: cells[seed].score for seed in sorted(cells)},
+        records=cells,
         failures=failures,
         stale=stale,
         interval=_interval(records) if sweep.quantity == "error_rate" else None,
