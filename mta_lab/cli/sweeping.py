@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from rich.console import Console
 
-from mta_lab.cli.common import CORPORA, make_console
+from mta_lab.cli.common import CORPORA, dashboard_address, make_console
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus, find, prepare
 from mta_lab.errors import UserError
@@ -96,6 +96,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
                     corpus_root=CORPORA,
                     observer=observer,
                     note=lambda: _markdown(plan, tasks),
+                    files=lambda: _files(plan, tasks),
                 )
         except KeyboardInterrupt:
             _print_table(plan, tasks, console, "rich")
@@ -170,6 +171,14 @@ def _markdown(plan: Plan, tasks: Sequence[Task]) -> str:
     from mta_lab.report import markdown
 
     return markdown(table_of(plan, tasks))
+
+
+def _files(plan: Plan, tasks: Sequence[Task]) -> dict[str, str]:
+    """What MLflow keeps beside the table."""
+    from mta_lab.report.files import artifacts
+
+    command = f"mta-lab sweep {plan.given} --scale {plan.sweep.scale}"
+    return artifacts(table_of(plan, tasks), command, dashboard_address())
 
 
 def table_of(plan: Plan, tasks: Sequence[Task]) -> "Table":
