@@ -14,20 +14,21 @@ MAY_IMPORT = {
     "errors": set(),
     "config": {"components", "errors"},
     "plugins": {"components", "errors"},
-    "records": {"errors"},
+    "failures": {"errors"},
+    "records": {"errors", "failures"},
     "provenance": set(),
-    "sweep": {"components", "config", "errors"},
+    "sweep": {"components", "config", "errors", "failures"},
     "model": {"components", "config", "errors"},
     "data": {"config", "errors"},
     "training": {"components", "config", "data", "errors", "model"},
     "precision": {"components", "config", "errors", "model", "provenance", "records", "training"},
     "scheduling": {"config", "errors", "sweep"},
     "tracking": {"config", "errors", "records", "training"},  # training's result types only: see the test below
-    "worker": {"config", "data", "errors", "plugins", "provenance", "records", "sweep"}
+    "worker": {"config", "data", "errors", "failures", "plugins", "provenance", "records", "sweep"}
     | {"training", "scheduling", "tracking"},
     "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "training"},
     "planning": {"bench", "config", "errors", "model", "records", "sweep"},
-    "report": {"config", "errors", "model", "records", "sweep"},
+    "report": {"config", "errors", "failures", "model", "records", "sweep"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}
 

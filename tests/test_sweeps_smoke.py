@@ -16,7 +16,7 @@ from mta_lab.records import Records
 from mta_lab.report import FORMATS, Table, build_table, render
 from mta_lab.sweep import Cell, Sweep, load_sweep, shipped_sweeps
 from mta_lab.training.run import train
-from mta_lab.worker.running import record_of
+from mta_lab.worker.results import record_of
 from mta_lab.worker.tasks import Task, tasks_of
 
 SWEEPS = shipped_sweeps()

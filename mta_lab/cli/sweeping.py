@@ -18,7 +18,7 @@ from mta_lab.plugins import load_components
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep, load_sweep
 from mta_lab.sweep.search import Winners
-from mta_lab.worker.tasks import Task, missing, tasks_of
+from mta_lab.worker.tasks import Task, failed, missing, tasks_of
 
 if TYPE_CHECKING:
     from mta_lab.report import Table
@@ -33,7 +33,9 @@ class Plan:
     sweep: Sweep
     records: Records
     reload: Callable[[Winners], Sweep] | None = None
-    """the sweep anew, its searched rows at the values that won; of a sweep with a search"""
+    """the sweep anew, its searched rows at the values that won"""
+    retry: str = "the same command"
+    """what tries the failed cells again"""
 
 
 def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> Plan:
@@ -44,11 +46,12 @@ def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, comp
         return load_sweep(name, scale=scale, settings=settings, seeds=seeds, settle=settled, winners=winners)
 
     sweep = load({})
+    found = Plan(given=name, sweep=sweep, records=Records(), reload=load, retry=f"`mta-lab retry {name}`")
     if sweep.search is None:
-        return Plan(given=name, sweep=sweep, records=Records())
+        return found
     from mta_lab.cli.searching import at_hand
 
-    return at_hand(Plan(given=name, sweep=sweep, records=Records(), reload=load))
+    return at_hand(found)
 
 
 def settled(config: RunConfig, like: RunConfig) -> RunConfig:
@@ -65,8 +68,8 @@ def _note(message: str) -> None:
     print(f"mta-lab: {message}", file=sys.stderr)
 
 
-def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
-    """Launch what is missing and print the table; the exit status is 1 if a cell failed."""
+def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeout: float | None = None) -> int:
+    """Launch what is missing and print the table; the exit status is 1 if a cell failed, now or before."""
     from mta_lab.cli.progress import observer_for
     from mta_lab.worker.launch import launch
 
@@ -77,7 +80,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
         from mta_lab.cli.searching import search
 
         try:
-            plan = search(plan, workers, components, console)
+            plan = search(plan, workers, components, console, trial_timeout)
         except KeyboardInterrupt:
             print("mta-lab: interrupted; the same command goes on with the search", file=sys.stderr)
             return 130
@@ -97,6 +100,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
                     observer=observer,
                     note=lambda: _markdown(plan, tasks),
                     files=lambda: _files(plan, tasks),
+                    trial_timeout=trial_timeout,
                 )
         except KeyboardInterrupt:
             _print_table(plan, tasks, console, "rich")
@@ -104,9 +108,13 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
             print(f"mta-lab: interrupted; {left} cells left, the same command goes on with them", file=sys.stderr)
             return 130
     else:
-        console.print(f"{plan.sweep.title}: all {len(tasks)} cells are finished, nothing to train")
+        given_up = len(failed(tasks, plan.records))
+        finished = f"{len(tasks) - given_up} of" if given_up else "all"
+        console.print(f"{plan.sweep.title}: {finished} {len(tasks)} cells are finished, nothing to train")
     _print_table(plan, tasks, console, "rich")
-    return 1 if missing(tasks, plan.records) else 0
+    if failures := failed(tasks, plan.records):
+        console.print(f"{len(failures)} cells failed; {plan.retry} tries them again")
+    return 1 if failures or missing(tasks, plan.records) else 0
 
 
 def preparing(console: Console) -> Callable[[Cell], Corpus]:

@@ -26,12 +26,13 @@ def launch(
     observer: Observer,
     note: Callable[[], str],
     files: Callable[[], Mapping[str, str]] = dict,
+    trial_timeout: float | None = None,
 ) -> None:
     """Train what is missing of `tasks` on `workers` processes; returns when each has finished or failed.
 
-    Finished cells are never trained again; failed ones are tried anew. `note` makes the table that MLflow shows on
-    the launch's parent run, `files` its artifacts (path -> text). Interrupted, everything finished is kept, and the
-    same launch goes on from there.
+    Cells that finished or failed before are left alone. An attempt that takes longer than `trial_timeout` seconds is
+    ended. `note` makes the table that MLflow shows on the launch's parent run, `files` its artifacts (path -> text).
+    Interrupted, everything finished is kept, and the same launch goes on from there.
     """
     with only_launch(records.directory):
         pending = missing(tasks, records)
@@ -43,7 +44,7 @@ def launch(
 
             cells = Cells(pending, Study(records.directory / JOURNAL, f"{sweep.name}-{sweep.scale}", observer.say))
             tracker = Tracker(sweep.name, records, observer.say)
-            run = Running(sweep, cells, records, corpus_root, observer, pool, tracker)
+            run = Running(sweep, cells, records, corpus_root, observer, pool, tracker, trial_timeout)
             with run.tracked(note, files):
                 for task in tasks:
                     if record := records.finished(task.fingerprint):
@@ -61,6 +62,7 @@ def launch_search(
     components: Sequence[Path],
     corpus_root: Path,
     observer: Observer,
+    trial_timeout: float | None = None,
 ) -> None:
     """Run the trials that the sweep's search still lacks; returns when each has ended."""
     search = sweep.search
@@ -72,7 +74,8 @@ def launch_search(
         journal = records.directory / JOURNAL
         studies = {row: Trials.opened(journal, study_name(sweep, row), observer.say) for row in search.templates}
         trials = SearchTrials(search, studies, task_of, records)
-        run = Running(sweep, trials, records, corpus_root, observer, pool, Tracker(sweep.name, records, observer.say))
+        tracker = Tracker(sweep.name, records, observer.say)
+        run = Running(sweep, trials, records, corpus_root, observer, pool, tracker, trial_timeout)
 
         def note() -> str:
             counts = {row: study.counts() for row, study in studies.items()}

@@ -32,6 +32,9 @@ MISTAKES = {
     "own text not there": ("data show data.path=.", "holds no DOMAIN.jsonl"),
     "budget without a unit": ("sweep kernel_sizes --budget 45", "allowed: a time like 45m"),
     "budget and seeds": ("sweep kernel_sizes --budget 45m --seeds 2", "give one of them"),
+    "timeout without a unit": ("sweep kernel_sizes --trial-timeout 30", "--trial-timeout: got '30', allowed: a time"),
+    "row of retry": ("retry kernel_sizes 4x8", "no row named '4x8'; did you mean '4x9'?"),
+    "key in retry": ("retry kernel_sizes model.headz=3", "did you mean 'model.heads'?"),
     "learning rates of nothing": ("sweep kernel_sizes --check-lr", "mta-lab sweep kernel_sizes"),
     "no tracker": ("dashboard", "run a sweep first"),
 }
