@@ -80,8 +80,7 @@ def test_mlflow_opens_the_view_of_the_sweep(page: Browser, swept: Path, address:
     experiment = ask(url)["experiment"]["experiment_id"]
     page.open(f"{address}/#/experiments/{experiment}/runs?compareRunsMode=CHART&viewStateShareKey={KEY}")
     page.wait_for("document.body.innerText.includes('The sweep')")
-    text = page.value("document.body.innerText")
-    assert "heads: perplexity by row" in text
+    page.wait_for("document.body.innerText.includes('heads: perplexity by row')")
     page.wait_for("document.querySelectorAll('.js-plotly-plot').length >= 3")
     for row in ("plain", "talking"):
         page.wait_for(f"document.body.innerText.includes('Group: {row}')")
