@@ -8,12 +8,11 @@ import yaml
 from mta_lab.config import fingerprint, scales
 from mta_lab.sweep import shipped_sweeps
 from mta_lab.sweep.files import SHIPPED
-from mta_lab.sweep.ledger import LEDGER
+from mta_lab.sweep.ledger import LEDGER, ledger
 from tests.shipped import shipped
 
 SWEEPS = shipped_sweeps()
-LEDGER_TABLES: dict[str, dict[Any, dict[str, Any]]] = yaml.safe_load((SHIPPED / f"{LEDGER}.yaml").read_text())
-LEDGER_ROWS = {f"{table}.{row}": values for table, rows in LEDGER_TABLES.items() for row, values in rows.items()}
+LEDGER_ROWS = {f"{table}.{row}": values for table, rows in ledger().items() for row, values in rows.items()}
 
 
 def raw(name: str) -> dict[str, Any]:
@@ -73,7 +72,7 @@ def test_rows_differ_from_each_other(name: str) -> None:
 
 
 def test_domains_of_the_ledger_average_to_its_perplexity() -> None:
-    rows = [row for table in LEDGER_TABLES.values() for row in table.values() if "domains" in row]
+    rows = [row for row in LEDGER_ROWS.values() if "domains" in row]
     assert rows
     for row in rows:
         assert len(row["domains"]) == 7

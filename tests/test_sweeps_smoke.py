@@ -7,7 +7,6 @@ import random
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
@@ -96,7 +95,6 @@ def test_every_row_trains_and_its_table_is_shown_in_every_format(name: str, tabu
     for form in ("rich", "markdown"):
         assert [row for row in rows if row not in texts[form].replace("\\", "")] == [], form
     assert texts["latex"].count("\\begin{tabular}") == texts["latex"].count("\\end{tabular}") >= 2
-    assert ElementTree.fromstring(texts["svg"]).tag.endswith("svg")
     document = {row["row"]: row for row in json.loads(texts["json"])["rows"]}
     assert {row: found["scores"] for row, found in document.items()} == {
         row: {str(seed): score for seed, score in found.items()} for row, found in scores.items()

@@ -1,6 +1,9 @@
+import base64
+import json
 import socket
 import sqlite3
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +19,7 @@ from mta_lab.records import Failure, Record, Records
 from mta_lab.tracking.entries import Entry
 from mta_lab.tracking.sync import Synced, sync
 from mta_lab.tracking.tracker import Tracker
+from mta_lab.tracking.view import addresses, view
 from mta_lab.training import Progress, Validation
 
 TAGS = {"sweep": "table", "row": "mta", "seed": "0"}
@@ -424,3 +428,35 @@ def test_the_next_launch_closes_what_a_dead_one_left_open(store: Path) -> None:
 def test_a_sync_without_anything_to_enter_creates_no_experiment(store: Path) -> None:
     assert sync("table", "perplexity", [entry("a")], Records()) == Synced()
     assert MlflowClient().get_experiment_by_name("table") is None
+
+
+def test_only_what_sets_the_runs_apart_is_a_param_and_the_rest_is_kept(store: Path) -> None:
+    records = Records()
+    records.finish(finished("a"))
+    shown = replace(entry("a", "multi_token"), params=("attention.norm.name", "seed"), tags={**TAGS, "data": "0f" * 20})
+    sync("table", "perplexity", [shown], records, ("attention.norm.name", "seed"))
+    (run,) = runs(MlflowClient())
+    assert set(run.data.params) == {"attention.norm.name", "seed"}
+    assert [file.path for file in MlflowClient().list_artifacts(run.info.run_id)] == ["config.yaml"]
+    (read,) = run.inputs.dataset_inputs
+    assert (read.dataset.name, read.dataset.digest) == ("packages", "0f" * 8)
+
+
+def test_an_experiment_has_a_view_of_its_runs_by_row() -> None:
+    envelope = json.loads(view("table", "perplexity", ("attention.norm.name", "seed")))
+    assert envelope["name"] == "table: perplexity by row"
+    state = json.loads(zlib.decompress(base64.b64decode(envelope["state"].removeprefix("deflate;"))))
+    assert [chart["type"] for chart in state["compareRunCharts"]] == ["BAR", "LINE", "SCATTER", "LINE"]
+    assert {"params.`attention.norm.name`", "tags.`row`", "metrics.`val/perplexity`"} <= set(state["selectedColumns"])
+
+
+def test_a_launch_keeps_its_files_and_a_view_that_is_found(store: Path) -> None:
+    said: list[str] = []
+    tracker = Tracker("table", Records(), said.append)
+    tracker.start("table nano", {"sweep": "table"}, "error_rate", ("seed",))
+    tracker.end("FINISHED", "| row |", {"report.html": "<p>", "figures/forest.svg": "<svg/>"})
+    assert said == []
+    (run,) = runs(MlflowClient())
+    assert [file.path for file in MlflowClient().list_artifacts(run.info.run_id)] == ["figures", "report.html"]
+    ((name, where),) = addresses(MlflowClient().tracking_uri, "http://here")
+    assert (name, where.split("/runs")[0]) == ("table", f"http://here/#/experiments/{run.info.experiment_id}")

@@ -105,13 +105,19 @@ def report(
     settings: Settings = None,
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
-    form: Annotated[str, typer.Option("--format", help="rich, markdown, latex, csv, svg or json")] = "rich",
+    form: Annotated[
+        str,
+        typer.Option("--format", help="rich, markdown, latex, csv, json (printed); html, pdf, png, svg (files)"),
+    ] = "rich",
+    html: Annotated[bool, typer.Option("--html", help="short for --format html: a page in results/pages")] = False,
     components: Components = None,
 ) -> None:
-    """Print the table of a sweep from what is finished; trains nothing."""
+    """Print the table of a sweep from what is finished, or write it as a page or as figures; trains nothing."""
     from mta_lab.cli import reports
 
-    reports.show(name, settings or [], scale, seeds, components or [], form)
+    if html and form not in ("rich", "html"):
+        raise UserError(f"--html: is short for --format html; --format {form} says another; give one of them")
+    reports.show(name, settings or [], scale, seeds, components or [], "html" if html else form)
 
 
 @app.command()

@@ -1,12 +1,23 @@
-"""What commands share: where corpora lie, and the console."""
+"""What commands share: where corpora and MLflow's pages are, and the console."""
 
+import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
 CORPORA = Path("data")
+DASHBOARD = "http://127.0.0.1:5000"  # where `mta-lab dashboard` listens unless it is told otherwise
 LOG_WIDTH = 140  # characters, where there is no terminal to ask
+
+
+def dashboard_address() -> str:
+    """The address of MLflow's pages, without the name and password that it may hold."""
+    store = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    if store.scheme not in ("http", "https"):
+        return DASHBOARD
+    return f"{store.scheme}://{store.netloc.rpartition('@')[2]}{store.path.rstrip('/')}"
 
 
 def make_console() -> Console:

@@ -1,29 +1,71 @@
-"""`report`: the table of one sweep, or an index of all that ship."""
+"""`report`: the table of one sweep, or an index of all that ship; printed, or written as a page or as figures."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mta_lab.cli.common import make_console
+from rich.console import Console
+
+from mta_lab.cli.common import dashboard_address, make_console
 from mta_lab.cli.sweeping import Plan, finished_table, plan, table_of, tasks_at_hand
 from mta_lab.errors import UserError, nearest
 from mta_lab.sweep import shipped_sweeps
 from mta_lab.worker.tasks import Task
 
+if TYPE_CHECKING:
+    from mta_lab.report import Table
+
+FIGURES = ("pdf", "png", "svg")
+FILES = ("html", *FIGURES)
+"""formats that are written to files, the others are printed"""
+
 
 def show(
     name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path], form: str
 ) -> None:
-    """Print what is finished of the sweep `name`, or a line for each shipped sweep where it is 'all'."""
+    """Print what is finished of the sweep `name`, or a line for each shipped sweep where it is 'all'; or write it."""
     from mta_lab.report import FORMATS, render, render_index
 
-    if form not in FORMATS:
-        raise UserError(f"--format: got '{form}'{nearest(form, FORMATS) or ';'} allowed: {', '.join(FORMATS)}")
+    allowed = (*FORMATS, *FILES)
+    if form not in allowed:
+        raise UserError(f"--format: got '{form}'{nearest(form, allowed) or ';'} allowed: {', '.join(allowed)}")
     names = shipped_sweeps() if name == "all" else [name]
     plans = [plan(each, settings, scale, seeds, components) for each in names]
-    if name == "all":
-        render_index([table_of(each, _tasks(each)) for each in plans], form, make_console())
+    tables = [table_of(each, _tasks(each)) for each in plans] if name == "all" else [finished_table(plans[0])]
+    console = make_console()
+    if form in FIGURES:
+        _write_figures(tables, form, console)
+    elif form == "html":
+        from mta_lab.report.files import write_index, write_page
+
+        for given, table in zip(names, tables, strict=True):
+            file = write_page(table, _command(given, settings, scale, seeds, components), dashboard_address())
+            console.print(f"{file} is written", soft_wrap=True)
+        if name == "all":
+            console.print(f"{write_index(tables)} is written; open it in a browser", soft_wrap=True)
+    elif name == "all":
+        render_index(tables, form, console)
     else:
-        render(finished_table(plans[0]), form, make_console())
+        render(tables[0], form, console)
+
+
+def _write_figures(tables: Sequence["Table"], form: str, console: Console) -> None:
+    from mta_lab.report.files import write_figures
+
+    for table in tables:
+        files = write_figures(table, form)
+        for file in files:
+            console.print(f"{file} is written", soft_wrap=True)
+        if not files:
+            console.print(f"{table.sweep.name}: nothing to draw yet")
+
+
+def _command(name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> str:
+    """What trains the table that is shown."""
+    words = ["mta-lab", "sweep", name, *settings, "--scale", scale]
+    words += ["--seeds", str(seeds)] if seeds else []
+    return shlex.join([*words, *(word for path in components for word in ("--components", str(path)))])
 
 
 def _tasks(found: Plan) -> list[Task]:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,10 +103,22 @@ def dashboard(port: int, host: str) -> None:
     if host not in LOOPBACK:
         risk = "whoever reaches this address can read, change and delete the runs: no password is asked"
         print(f"mta-lab: warning: --host {host}: {risk}", file=sys.stderr)
-    print(f"MLflow at http://{host}:{port} (Ctrl-C ends it)", flush=True)
+    address = f"http://{host}:{port}"
+    print(f"MLflow at {address} (Ctrl-C ends it)", flush=True)
+    for name, view in _views(address, store):
+        print(f"{name}: {view}", flush=True)
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store  # not among the arguments, which every user of the machine can list
     command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
     os.execv(sys.executable, command)  # so that signals reach MLflow
+
+
+def _views(address: str, store: str) -> list[tuple[str, str]]:
+    """The sweeps in the store with the addresses of their views; none where it cannot be read: MLflow says why."""
+    from mta_lab.tracking.view import addresses
+
+    with suppress(Exception):
+        return addresses(store, address)
+    return []
 
 
 def _config(settings: Sequence[str], scale: str) -> RunConfig:

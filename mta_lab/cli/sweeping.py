@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from mta_lab.admission import admit
-from mta_lab.cli.common import CORPORA, make_console
+from mta_lab.cli.common import CORPORA, dashboard_address, make_console
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus, find, prepare
 from mta_lab.errors import UserError
@@ -101,6 +101,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
                     corpus_root=CORPORA,
                     observer=observer,
                     note=lambda: _markdown(plan, tasks),
+                    files=lambda: _files(plan, tasks),
                     trial_timeout=trial_timeout,
                 )
         except KeyboardInterrupt:
@@ -180,6 +181,14 @@ def _markdown(plan: Plan, tasks: Sequence[Task]) -> str:
     from mta_lab.report import markdown
 
     return markdown(table_of(plan, tasks))
+
+
+def _files(plan: Plan, tasks: Sequence[Task]) -> dict[str, str]:
+    """What MLflow keeps beside the table."""
+    from mta_lab.report.files import artifacts
+
+    command = f"mta-lab sweep {plan.given} --scale {plan.sweep.scale}"
+    return artifacts(table_of(plan, tasks), command, dashboard_address())
 
 
 def table_of(plan: Plan, tasks: Sequence[Task]) -> "Table":

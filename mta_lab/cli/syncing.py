@@ -8,7 +8,7 @@ from mta_lab.cli.sweeping import Plan, plan, tasks_at_hand
 from mta_lab.errors import UserError
 from mta_lab.records import Records
 from mta_lab.sweep import shipped_sweeps
-from mta_lab.worker.entries import entry_of
+from mta_lab.worker.entries import entry_of, shown_params
 from mta_lab.worker.guards import only_launch
 
 
@@ -36,7 +36,8 @@ def _sync(found: Plan) -> None:
 
         tasks += trials_at_hand(found)
     with console.status(f"{sweep.name}: looking for what MLflow lacks"):
-        done = sync(sweep.name, sweep.quantity, (entry_of(sweep, task) for task in tasks), found.records)
+        params = shown_params(sweep) or ()
+        done = sync(sweep.name, sweep.quantity, (entry_of(sweep, task) for task in tasks), found.records, params)
     console.print(
         f"{sweep.name}: {done.finished} finished and {done.failed} failed cells entered into MLflow, "
         f"{done.closed} open runs closed",

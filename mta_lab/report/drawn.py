@@ -1,16 +1,12 @@
-"""A page for a terminal, and as a picture of one."""
-
-import re
-from io import StringIO
+"""A page for a terminal."""
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from mta_lab.report.page import Page, Section
 
-WIDTH = 120  # characters: a picture's, and what three seeds need
 NAME_WIDTH = 14  # characters, at least
 STYLES = {"resolved": "bold", "plain": "none", "unresolved": "dim"}
 
@@ -36,11 +32,3 @@ def _table(section: Section, width: int) -> RichTable:
     for line in section.lines:
         drawn.add_row(*map(Text, line.cells), style=STYLES[line.tone])  # Text: brackets in a name are no markup
     return drawn
-
-
-def svg(page: Page) -> str:
-    """The page as a picture of a terminal."""
-    console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True)
-    console.print(terminal(page, WIDTH))
-    picture = console.export_svg(title=f"mta-lab report {page.name}")
-    return re.sub(r"@font-face \{[^}]*\}", "", picture)  # fonts from the network; the reader's own will do

@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Literal
 
 from mta_lab.failures import Attempt
-from mta_lab.records import Failure
+from mta_lab.records import Failure, Record
 from mta_lab.report.contrasts import LEVEL, Contrast
 from mta_lab.report.cost import Cost
 
@@ -29,6 +29,8 @@ class Measured:
     """planned"""
     scores: Mapping[int, float]
     """by seed; a seed that is not there has not finished, or diverged"""
+    records: Mapping[int, Record]
+    """by seed, of the scores"""
     failures: Mapping[int, Failure]
     """by seed, of the cells that failed or diverged"""
     attempts: Mapping[int, Sequence[Attempt]]

@@ -1,11 +1,11 @@
-"""A table, or an index of tables, in one of FORMATS."""
+"""A table, or an index of tables, printed in one of FORMATS."""
 
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
 from mta_lab.report.data import as_csv, as_json
-from mta_lab.report.drawn import svg, terminal
+from mta_lab.report.drawn import terminal
 from mta_lab.report.index import index_csv, index_json, index_page
 from mta_lab.report.latex import page_as_latex
 from mta_lab.report.markdown import page_as_markdown
@@ -14,8 +14,8 @@ from mta_lab.report.page import Page
 from mta_lab.report.sections import sections
 from mta_lab.report.table import Table
 
-PAGES: dict[str, Callable[[Page], str]] = {"markdown": page_as_markdown, "latex": page_as_latex, "svg": svg}
-FORMATS = ("rich", "markdown", "latex", "json", "csv", "svg")
+PAGES: dict[str, Callable[[Page], str]] = {"markdown": page_as_markdown, "latex": page_as_latex}
+FORMATS = ("rich", "markdown", "latex", "json", "csv")
 
 
 def render(table: Table, form: str, console: Console) -> None:

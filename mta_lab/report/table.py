@@ -130,6 +130,7 @@ def _row(
         quantity=sweep.quantity,
         seeds=sweep.seeds,
         scores={seed: cells[seed].score for seed in sorted(cells)},
+        records=cells,
         failures=failures,
         attempts={seed: ended[seed].attempts for seed in sorted(ended) if ended[seed].attempts},
         stale=stale,

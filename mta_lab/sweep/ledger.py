@@ -8,6 +8,7 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.sweep.files import SHIPPED, read_yaml
 
 LEDGER = "paper"
+CONTENTS = "contents"
 
 
 def published(references: Any, where: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
@@ -39,7 +40,17 @@ def _entry(reference: Any, where: str) -> Mapping[str, Any]:
     return rows[reference]
 
 
-@cache
 def ledger() -> Mapping[str, Mapping[Any, Mapping[str, Any]]]:
     """Tables, their rows, and what the paper printed for each, by quantity."""
+    return {table: rows for table, rows in _file().items() if table != CONTENTS}
+
+
+def contents() -> Mapping[str, Mapping[str, Any]]:
+    """The paper's tables and figures: what each `shows`, and the `sweeps` that reproduce it."""
+    found: Mapping[str, Mapping[str, Any]] = _file()[CONTENTS]
+    return found
+
+
+@cache
+def _file() -> Mapping[str, Any]:
     return read_yaml(SHIPPED / f"{LEDGER}.yaml", f"sweeps/{LEDGER}.yaml")

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from mta_lab.config import RunConfig
+from mta_lab.config import RunConfig, flatten
 from mta_lab.failures import RETRY, Retry
 from mta_lab.sweep.search import Search, Winners
 
@@ -63,6 +64,12 @@ class Sweep:
         """What its rows are scored by, one for all of them: 'perplexity' or 'error_rate'."""
         return self.rows[0].config.task.quantity
 
+    @cached_property
+    def differing(self) -> tuple[str, ...]:
+        """The flattened settings in which its rows differ."""
+        rows = [flatten(row.config) for row in self.rows]
+        return tuple(key for key in dict.fromkeys(key for row in rows for key in row) if _differs(key, rows))
+
     def cells(self) -> list[Cell]:
         """Every row under every seed; a seed is finished over all rows before the next begins."""
         return [
@@ -70,6 +77,11 @@ class Sweep:
             for seed in self.seeds
             for row in self.rows
         ]
+
+
+def _differs(key: str, rows: list[dict[str, Any]]) -> bool:
+    values = [row[key] for row in rows if key in row]  # where only some rows have it, another setting says so
+    return any(value != values[0] for value in values)
 
 
 def single_run(config: RunConfig) -> Sweep:

@@ -1,6 +1,6 @@
 """What an experiment should show of a cell, and whether it does."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ class Entry:
     config: Any
     """a RunConfig; None where only a finished cell's record knows it"""
     tags: Mapping[str, str]
+    params: Collection[str] | None = None
+    """the flattened settings that become params; None for all of them"""
 
 
 @dataclass

@@ -4,18 +4,19 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from mta_lab.config import flatten, plain
 from mta_lab.records import Failure, Record
 from mta_lab.tracking.entries import Contents, Entry
+from mta_lab.tracking.view import VIEW_TAG, view
 
 T = TypeVar("T")
 
@@ -42,11 +43,15 @@ class Experiment:
         known = self._client.get_experiment_by_name(name)
         self._id = known.experiment_id if known else ""
 
-    def create(self, quantity: str) -> None:
-        """Create the experiment, whose cells are scored by `quantity`, unless it is there."""
+    def create(self, quantity: str, params: Collection[str] = ()) -> None:
+        """Create the experiment, whose cells are scored by `quantity`, unless it is there; and its view.
+
+        `params` are what sets its runs apart: the view's columns.
+        """
         if not self._id:
             tags = {**EXPERIMENT_TAGS, "mlflow.experiment.primaryMetric.name": f"val/{quantity}"}
             self._id = self._client.create_experiment(self.name, tags=tags)
+        self._client.set_experiment_tag(self._id, VIEW_TAG, view(self.name, quantity, params))
 
     def contents(self) -> Contents:
         """What it holds, asked for all runs together."""
@@ -65,22 +70,27 @@ class Experiment:
         labels = {**tags, "results": self._results}
         return str(self._client.create_run(self._id, run_name=name, tags=labels).info.run_id)
 
-    def end_launch(self, run_id: str, status: str, note: str) -> None:
-        """Close the parent run of a launch, with the table as its note."""
+    def end_launch(self, run_id: str, status: str, note: str, files: Mapping[str, str]) -> None:
+        """Close the parent run of a launch, with the table as its note and `files` (path -> text) as artifacts."""
         self._client.log_batch(run_id, tags=[RunTag(MLFLOW_RUN_NOTE, note)])
+        for path, text in files.items():
+            self._client.log_text(run_id, text, path)
         self._client.set_terminated(run_id, status)
 
     def start(self, entry: Entry, parent: str, milliseconds: int | None = None) -> str:
-        """Open the run of a cell; its flattened configuration becomes the params."""
+        """Open the run of a cell; what its entry names of its flattened configuration becomes the params."""
         labels = {**entry.tags, "fingerprint": entry.fingerprint, "results": self._results, MLFLOW_RUN_NAME: entry.name}
         if parent:
             labels[MLFLOW_PARENT_RUN_ID] = parent
         run = self._client.create_run(self._id, start_time=milliseconds, run_name=entry.name, tags=labels)
         run_id = str(run.info.run_id)
-        params = [Param(key, v if isinstance(v, str) else json.dumps(v)) for key, v in flatten(entry.config).items()]
+        shown = {key: v for key, v in flatten(entry.config).items() if entry.params is None or key in entry.params}
+        params = [Param(key, v if isinstance(v, str) else json.dumps(v)) for key, v in shown.items()]
         for some in _slices(params, PARAMS):
             self._client.log_batch(run_id, params=some)
         self._client.log_dict(run_id, plain(entry.config), "config.yaml")
+        if read := entry.tags.get("data"):
+            self._client.log_inputs(run_id, [_dataset(plain(entry.config)["data"], read)])
         return run_id
 
     def log(self, run_id: str, points: Sequence[Metric]) -> None:
@@ -143,6 +153,13 @@ def curves(record: Record, at: int) -> list[Metric]:
         *(Metric(score, value, at, int(step)) for step, value in record.validations),
         *(Metric(f"{score}/{domain}", value, at, last) for domain, value in record.domains.items()),
     ]
+
+
+def _dataset(data: Mapping[str, Any], content_hash: str) -> DatasetInput:
+    """The text that a run reads, as MLflow shows it."""
+    name, source = data["corpus"], json.dumps({"corpus": data["corpus"], "path": data["path"]})
+    dataset = Dataset(name=data["path"] or name, digest=content_hash[:16], source_type="mta-lab", source=source)
+    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])
 
 
 def now() -> int:

@@ -1,6 +1,6 @@
 """Brings an experiment up to the records, while no launch is writing to either."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from mta_lab.errors import UserError, described
@@ -21,12 +21,12 @@ class Synced:
     """runs that some launch had left open"""
 
 
-def sync(name: str, quantity: str, entries: Iterable[Entry], records: Records) -> Synced:
+def sync(name: str, quantity: str, entries: Iterable[Entry], records: Records, params: Collection[str] = ()) -> Synced:
     """Enter what the experiment `name` lacks of `entries`, and close what launches of these records left open.
 
     A cell whose run is closed so is entered as well if it has finished, whatever settings it was launched with. The
     caller holds the launch's lock. Raises UserError where MLflow fails; what is entered by then stays, and the next
-    call goes on.
+    call goes on. The experiment's view shows `params`.
     """
     done = Synced()
     try:
@@ -39,7 +39,7 @@ def sync(name: str, quantity: str, entries: Iterable[Entry], records: Records) -
             result = contents.lacks(entry, records)
             if result is None:
                 continue
-            experiment.create(quantity)
+            experiment.create(quantity, params)
             experiment.enter(entry, result)
             contents.add(result)
             if isinstance(result, Failure):

@@ -18,4 +18,15 @@ def entry_of(sweep: Sweep, task: Task) -> Entry:
         "commit": commit(),
         "component_code": component_code(task.cell.config),
     }
-    return Entry(fingerprint=task.fingerprint, name=task.cell.label, config=task.cell.config, tags=tags)
+    return Entry(
+        fingerprint=task.fingerprint,
+        name=task.cell.label,
+        config=task.cell.config,
+        tags=tags,
+        params=shown_params(sweep),
+    )
+
+
+def shown_params(sweep: Sweep) -> tuple[str, ...] | None:
+    """What sets the sweep's runs apart; None (all) of a single run, and of a search, whose trials differ otherwise."""
+    return None if len(sweep.rows) == 1 or sweep.search else (*sweep.differing, "seed")

@@ -1,6 +1,6 @@
 """One launch: finds what is missing of a sweep, or of its search, and runs it on worker processes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mta_lab.records import Records
@@ -25,13 +25,14 @@ def launch(
     corpus_root: Path,
     observer: Observer,
     note: Callable[[], str],
+    files: Callable[[], Mapping[str, str]] = dict,
     trial_timeout: float | None = None,
 ) -> None:
     """Train what is missing of `tasks` on `workers` processes; returns when each has finished or failed.
 
     Cells that finished or failed before are left alone. An attempt that takes longer than `trial_timeout` seconds is
-    ended. `note` makes the table that MLflow shows on
-    the launch's parent run. Interrupted, everything finished is kept, and the same launch goes on from there.
+    ended. `note` makes the table that MLflow shows on the launch's parent run, `files` its artifacts (path -> text).
+    Interrupted, everything finished is kept, and the same launch goes on from there.
     """
     with only_launch(records.directory), disk_trouble_said(records.directory / JOURNAL):
         pending = missing(tasks, records)
@@ -44,7 +45,7 @@ def launch(
             cells = Cells(pending, Study(records.directory / JOURNAL, f"{sweep.name}-{sweep.scale}", observer.say))
             tracker = Tracker(sweep.name, records, observer.say)
             run = Running(sweep, cells, records, corpus_root, observer, pool, tracker, trial_timeout)
-            with run.tracked(note):
+            with run.tracked(note, files):
                 for task in tasks:
                     if record := records.finished(task.fingerprint):
                         cells.adopt(task, record)

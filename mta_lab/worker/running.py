@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,7 +13,7 @@ from mta_lab.provenance import commit
 from mta_lab.records import Failure, Record, Records
 from mta_lab.sweep import Sweep
 from mta_lab.worker.attempts import Attempts
-from mta_lab.worker.entries import entry_of
+from mta_lab.worker.entries import entry_of, shown_params
 from mta_lab.worker.guards import Interrupt
 from mta_lab.worker.messages import Advanced, Died, Failed, Finished, Interrupted, Job, Said, Stop
 from mta_lab.worker.pool import Pool
@@ -74,11 +74,11 @@ class Running:
         self.patient_until: float | None = None
 
     @contextmanager
-    def tracked(self, note: Callable[[], str]) -> Iterator[None]:
-        """A parent run of MLflow's that ends with `note()`; interrupted, what runs is closed as such."""
+    def tracked(self, note: Callable[[], str], files: Callable[[], Mapping[str, str]] = dict) -> Iterator[None]:
+        """A parent run of MLflow's that ends with `note()` and `files()`; interrupted, what runs is closed as such."""
         sweep = self.sweep
         tags = {"sweep": sweep.name, "scale": sweep.scale, "commit": commit()}
-        self.tracker.start(f"{sweep.name} {sweep.scale}", tags, sweep.rows[0].config.task.quantity)
+        self.tracker.start(f"{sweep.name} {sweep.scale}", tags, sweep.quantity, shown_params(sweep) or ())
         try:
             with Interrupt() as self.interrupt:
                 yield
@@ -86,7 +86,7 @@ class Running:
             self._give_back()
             self.tracker.end("KILLED", note())
             raise
-        self.tracker.end("FAILED" if self.failures else "FINISHED", note())
+        self.tracker.end("FAILED" if self.failures else "FINISHED", note(), files())
 
     def until_done(self) -> None:
         """Answer the workers until nothing is left and nothing runs; raise KeyboardInterrupt if interrupted."""

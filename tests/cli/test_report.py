@@ -111,7 +111,7 @@ def test_index_counts_what_is_finished(form: str, lab: Command, results: dict[tu
     elif form == "csv":
         lines = {line["sweep"]: line for line in csv.DictReader(StringIO(done.out))}
     else:
-        assert "2 of 5" in done.out.replace("&#160;", " ")  # of kernel_sizes: the rows that have all three seeds
+        assert "2 of 5" in done.out  # of kernel_sizes: the rows that have all three seeds
         return
     assert set(lines) == set(shipped_sweeps())
     assert {name: int(line["rows_planned"]) for name, line in lines.items()} == {
@@ -121,3 +121,28 @@ def test_index_counts_what_is_finished(form: str, lab: Command, results: dict[tu
     assert int(lines["toy_task"]["rows_finished"]) == 0  # it reads no text, and shares no row
     # Other sweeps count the Transformer's runs too, which they share.
     assert int(lines["softmax_order"]["rows_finished"]) == 1
+
+
+def test_page_and_figures_are_written(lab: Command, results: dict[tuple[str, int], str]) -> None:
+    done = lab("report", "kernel_sizes", OWN, "--html")
+    assert (done.status, done.out) == (0, "results/pages/kernel_sizes-nano.html is written\n")
+    page = Path("results/pages/kernel_sizes-nano.html").read_text()
+    assert "mta-lab sweep kernel_sizes data.path=mine --scale nano" in page
+    assert "31.50" in page
+    done = lab("report", "kernel_sizes", OWN, "--format", "svg")
+    assert done.status == 0
+    assert "results/figures/kernel_sizes-nano-forest.svg is written" in done.out
+
+
+def test_pages_link_to_the_server_without_its_password(
+    lab: Command, results: dict[tuple[str, int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ann:s3cret@lab.example:8443/mlflow/")
+    lab("report", "kernel_sizes", OWN, "--html")
+    page = Path("results/pages/kernel_sizes-nano.html").read_text()
+    assert "https://lab.example:8443/mlflow" in page
+    assert "s3cret" not in page
+
+
+def test_html_and_another_format_is_a_mistake(lab: Command) -> None:
+    assert "--format csv says another" in lab("report", "kernel_sizes", "--html", "--format", "csv").complaint

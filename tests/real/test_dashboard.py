@@ -54,7 +54,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a sweep of two rows has run."""
     folder = tmp_path_factory.mktemp("user")
     rows = {"plain": {"attention": "softmax"}, "talking": {"attention": "talking_heads"}}
-    write_sweep(folder / "heads.yaml", rows, seeds=1, data={"corpus": "stdlib"})
+    write_sweep(folder / "heads.yaml", rows, seeds=2, data={"corpus": "stdlib"})
     command = [*COMMAND, "sweep", "heads.yaml", "--workers", "2"]
     subprocess.run(command, cwd=folder, env=environment(), check=True, timeout=180)
     return folder
@@ -99,9 +99,9 @@ def test_the_sweep_is_found_with_its_parent_and_children(address: str) -> None:
     (parent,) = (run for run in runs if "mlflow.parentRunId" not in tags(run))
     children = [run for run in runs if run is not parent]
     assert {tags(run)["mlflow.parentRunId"] for run in children} == {parent["info"]["run_id"]}
-    assert sorted(tags(run)["row"] for run in children) == ["plain", "talking"]
+    assert sorted(tags(run)["row"] for run in children) == ["plain", "plain", "talking", "talking"]
     assert {run["info"]["status"] for run in runs} == {"FINISHED"}
     assert "plain" in tags(parent)["mlflow.note.content"]
-    (talking,) = search_runs(address, experiment, "params.\"attention.name\" = 'talking_heads'")
+    talking, _ = search_runs(address, experiment, "params.\"attention.name\" = 'talking_heads'")
     assert tags(talking)["row"] == "talking"
     assert "val/perplexity" in {metric["key"] for metric in talking["data"]["metrics"]}

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import json
-from html import unescape
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from mta_lab.failures import Attempt
 from mta_lab.records import Records
 from mta_lab.report import FORMATS, Table, build_table, render
 from mta_lab.report.data import row_document
-from mta_lab.report.drawn import WIDTH
 from tests.report.examples import (
     AGAIN,
     CLEAR,
@@ -30,14 +28,14 @@ from tests.report.examples import (
     with_rows,
 )
 
-DRAWN = ["rich", "markdown", "latex", "svg"]
+WIDTH = 120  # characters: what three seeds need
 
 
 def shown(table: Table, form: str, width: int = 250) -> str:
     console = Console(file=StringIO(), width=width)
     render(table, form, console)
     assert isinstance(console.file, StringIO)
-    return unescape(console.file.getvalue()).replace("\xa0", " ")  # svg escapes, and keeps spaces from folding
+    return console.file.getvalue()
 
 
 def document(table: Table) -> dict[str, Any]:
@@ -128,8 +126,8 @@ def test_nothing_measured_is_pending(form: str, tmp_path: Path) -> None:
     assert "0 of 9 cells finished" in text
 
 
-def test_rows_of_three_seeds_are_lines_of_the_picture(tmp_path: Path) -> None:
-    """Nothing but a long name wraps, and nothing is cut, at the picture's width."""
+def test_rows_of_three_seeds_are_lines_at_the_usual_width(tmp_path: Path) -> None:
+    """Nothing but a long name wraps, and nothing is cut."""
     table = renamed(table_of(tmp_path, CLEAR), {"narrow": "a name of twenty two c"})
     wide, normal = (shown(table, "rich", width).split("Scale nano")[0] for width in (250, WIDTH))
     assert sorted(wide.replace("─", "").split()) == sorted(normal.replace("─", "").split())

@@ -1,0 +1,112 @@
+"""Learning curves, a small panel for each row: its validations, and how far they are from the baseline's."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from mta_lab.records import Record
+from mta_lab.report import numbers
+from mta_lab.report.figures.style import BETTER, INK, MUTED, ROOMY, WORSE, cut
+from mta_lab.report.table import Table, TableRow
+
+Courses = Mapping[int, Sequence[tuple[float, float]]]
+"""by seed: (step, value)"""
+
+
+def curves(table: Table, width: float) -> Figure | None:
+    """The score by step: mean and range over seeds, the baseline's mean in grey."""
+    found = {row.name: _scores(row.measured.records) for row in table.rows}
+    shown = [row for row in table.rows if found[row.name]]
+    if not shown:
+        return None
+    rate = table.sweep.quantity == "error_rate"
+
+    def draw(axes: Axes, row: TableRow) -> None:
+        if base := found[row.measured.baseline]:
+            axes.plot(*_mean(base), color=MUTED, linewidth=1)
+        _band(axes, found[row.name], INK if row.measured.role == "baseline" else BETTER)
+        if not rate:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5), numticks=8))
+            axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}%" if rate else f"{value:g}"))
+
+    return _panels(shown, width, draw, f"{'wrong answers' if rate else 'validation perplexity'} by step")
+
+
+def gains(table: Table, width: float) -> Figure | None:
+    """The difference from the baseline by step, seed by seed: mean and range over seeds."""
+    records = {row.name: row.measured.records for row in table.rows}
+    rate = table.sweep.quantity == "error_rate"
+    found = {
+        row.name: _differences(records[row.name], records[row.measured.baseline], rate)
+        for row in table.rows
+        if row.measured.role == "row"
+    }
+    shown = [row for row in table.rows if found.get(row.name)]
+    if not shown:
+        return None
+
+    def draw(axes: Axes, row: TableRow) -> None:
+        axes.axhline(0, color=MUTED, linewidth=0.8)
+        courses = found[row.name]
+        _band(axes, courses, BETTER if _mean(courses)[1][-1] < 0 else WORSE)
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+.3g}" if value else "0"))
+
+    unit = "percentage points" if rate else "%"
+    return _panels(shown, width, draw, f"difference from the baseline under the same seed, {unit}, by step")
+
+
+def _panels(rows: Sequence[TableRow], width: float, draw: Callable[[Axes, TableRow], None], label: str) -> Figure:
+    columns = min(len(rows), 4 if width > ROOMY else 2)
+    lines = math.ceil(len(rows) / columns)
+    figure = Figure(figsize=(width, 1.25 * lines + 0.35), layout="constrained")
+    places = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for axes, row in zip(places, rows, strict=False):
+        draw(axes, row)
+        axes.set_title(cut(row.name, 32), fontsize=7)
+        axes.grid()
+        axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.count(value) if value else "0"))
+        axes.tick_params(labelbottom=True)
+    for axes in places[len(rows) :]:
+        axes.set_visible(False)
+    figure.supxlabel(label, fontsize=7.5, color=MUTED)
+    return figure
+
+
+def _band(axes: Axes, courses: Courses, colour: str) -> None:
+    """The mean over seeds and what lies between the lowest and the highest."""
+    steps, values = _grid(courses)
+    axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.25, linewidth=0)
+    axes.plot(steps, values.mean(axis=0), color=colour)
+
+
+def _mean(courses: Courses) -> tuple[np.ndarray, np.ndarray]:
+    steps, values = _grid(courses)
+    return steps, values.mean(axis=0)
+
+
+def _grid(courses: Courses) -> tuple[np.ndarray, np.ndarray]:
+    """Steps, and values [seed, step], at the steps that all seeds have."""
+    steps = sorted(set.intersection(*({step for step, _ in course} for course in courses.values())))
+    return np.array(steps), np.array([[dict(course)[step] for step in steps] for course in courses.values()])
+
+
+def _scores(records: Mapping[int, Record]) -> Courses:
+    found = {seed: [(step, score) for step, score in record.validations] for seed, record in records.items()}
+    return {seed: course for seed, course in found.items() if course}
+
+
+def _differences(ours: Mapping[int, Record], theirs: Mapping[int, Record], rate: bool) -> Courses:
+    found = {}
+    for seed in ours.keys() & theirs.keys():
+        base = {step: score for step, score in theirs[seed].validations}
+        course = [(step, score, base[step]) for step, score in ours[seed].validations if base.get(step)]
+        found[seed] = [(step, score - other if rate else score / other - 1) for step, score, other in course]
+    return {seed: course for seed, course in found.items() if course}

@@ -1,0 +1,59 @@
+"""Each row's difference from its baseline in each domain, a small panel a domain."""
+
+import math
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from mta_lab.report.figures.style import INK, MUTED, PAPER, ROOMY, ROW, colour, cut, name_rows
+from mta_lab.report.table import Table, TableRow
+
+
+def domains(table: Table, width: float) -> Figure | None:
+    """The figure; None where scores have fewer than two domains or no baseline to be compared with."""
+    by_name = {row.name: row for row in table.rows}
+    bases = {row.name: by_name[row.measured.baseline] for row in table.rows}
+    rows = [row for row in table.rows if row.measured.role != "baseline" and row.measured.domains]
+    names = list(dict.fromkeys(name for row in rows for name in row.measured.domains))
+    if len(names) < 2 or not any(bases[row.name].measured.domains for row in rows):
+        return None
+    roomy = width > ROOMY
+    columns = len(names) if roomy else 2
+    lines = math.ceil(len(names) / columns)
+    figure = Figure(figsize=(width, lines * (0.8 * ROW * len(rows) + 0.55) + 0.3), layout="constrained")
+    places = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for axes, name in zip(places, names, strict=False):
+        for place, row in enumerate(rows):
+            _draw(axes, row, bases[row.name], name, place)
+        axes.set_title(name, fontsize=7.5)
+        axes.axvline(0, color=INK, linewidth=0.7)
+        axes.grid(axis="x")
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(2 if roomy else 4, symmetric=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+.3g}" if value else "0"))
+        axes.tick_params(labelbottom=True)
+    for axes in places[len(names) :]:
+        axes.set_visible(False)
+    labels = [row.name if roomy else cut(row.name, 20) for row in rows]
+    name_rows(figure.axes[0], labels, inside=False)
+    printed = "; purple: the paper's" if any(row.published.domains for row in rows) else ""
+    figure.supxlabel(f"difference from the baseline, %{printed}", fontsize=7.5, color=MUTED)
+    return figure
+
+
+def _draw(axes: Axes, row: TableRow, base: TableRow, domain: str, place: int) -> None:
+    theirs = _relative(row.published.domains, base.published.domains, domain)
+    if theirs is not None:
+        axes.plot(theirs, place, marker="D", markersize=3.5, color=PAPER, markerfacecolor="none")
+    ours = _relative(row.measured.domains, base.measured.domains, domain)
+    if ours is not None:
+        axes.plot([0, ours], [place, place], color=colour(ours), linewidth=0.8, alpha=0.5)
+        axes.plot(ours, place, marker="o", markersize=3, color=colour(ours))
+
+
+def _relative(scores: Mapping[str, float], base: Mapping[str, float], domain: str) -> float | None:
+    ours, theirs = scores.get(domain), base.get(domain)
+    return ours / theirs - 1 if ours is not None and theirs else None

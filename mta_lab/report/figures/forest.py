@@ -1,0 +1,71 @@
+"""Each row's difference from its baseline with its interval, the noise behind it and the paper's beside it."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from mta_lab.report import numbers
+from mta_lab.report.figures.style import BAND, INK, MUTED, ROOMY, ROW, colour, mark, name_rows
+from mta_lab.report.published import Unit
+from mta_lab.report.sections import UNITS
+from mta_lab.report.table import Table, TableRow
+
+
+def forest(table: Table, width: float) -> Figure | None:
+    """The figure; None where nothing is compared yet."""
+    rows = [row for row in table.rows if row.measured.role != "baseline"]
+    if not any(row.measured.contrast for row in rows):
+        return None
+    printed = [row for row in rows if row.published.delta is not None]
+    roomy = width > ROOMY
+    figure = Figure(figsize=(width, (ROW if roomy else 1.6 * ROW) * len(rows) + 0.75), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1.2)) if printed else [figure.subplots()]
+    name_rows(panels[0], [row.name for row in rows], inside=not roomy)
+    _ours(panels[0], table, rows)
+    if printed:
+        _theirs(panels[1], rows)
+    return figure
+
+
+def _ours(axes: Axes, table: Table, rows: list[TableRow]) -> None:
+    unit = UNITS[table.sweep.quantity]
+    for place, row in enumerate(rows):
+        ours = row.measured
+        if noise := table.comparison.noise.get(ours.baseline):
+            axes.barh(place, 2 * noise.deviation, left=-noise.deviation, height=1.02, color=BAND, zorder=0)
+        if contrast := ours.contrast:
+            style = mark(ours)
+            axes.plot([contrast.low, contrast.high], [place, place], color=style["color"], linewidth=1.2)
+            axes.plot(contrast.delta, place, **style)
+        else:
+            axes.annotate("pending", (0, place), fontsize=7, color=MUTED, va="center", ha="center")
+    against = f"against {table.baselines[0]}" if len(table.baselines) == 1 else "against each row's baseline"
+    _finish(axes, f"Ours, {table.sweep.scale}, {against}", unit, 6)
+    names = {"relative": "difference in perplexity", "points": "difference, percentage points"}
+    shaded = "; shaded: the noise of one run" if table.comparison.noise else ""
+    axes.set_xlabel(names[unit] + shaded, loc="left")
+
+
+def _theirs(axes: Axes, rows: list[TableRow]) -> None:
+    units = {row.published.unit for row in rows if row.published.delta is not None}
+    for place, row in enumerate(rows):
+        delta = row.published.delta
+        if delta is not None:
+            axes.plot(delta, place, marker="D", markersize=4, color=colour(delta) if delta else MUTED)
+    axes.tick_params(axis="y", length=0)
+    _finish(axes, "The paper", units.pop(), 3)
+
+
+def _finish(axes: Axes, title: str, unit: Unit, ticks: int) -> None:
+    axes.axvline(0, color=INK, linewidth=0.7, zorder=1)
+    axes.set_title(title)
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(ticks))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, unit)))
+
+
+def _tick(value: float, unit: Unit) -> str:
+    if unit == "relative":
+        return f"{100 * value:+.3g}%" if value else "0"
+    return numbers.delta(value, unit) if value else "0"

@@ -1,0 +1,114 @@
+"""The page of a sweep: its table, its figures, and where they come from."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from mta_lab.records import Record
+from mta_lab.report import numbers
+from mta_lab.report.figures import figures
+from mta_lab.report.figures.style import inline, styled
+from mta_lab.report.html.templates import filled
+from mta_lab.report.index import entry
+from mta_lab.report.measured import Measured
+from mta_lab.report.page import Page
+from mta_lab.report.table import Table
+
+WIDTHS = {"wide": 8.0, "narrow": 4.0}  # inches: for a screen, and for a phone
+TITLES = {
+    "forest": "Differences from the baseline, with 95 % intervals",
+    "heat": "The grid",
+    "curves": "Learning curves",
+    "gains": "When the difference appears",
+    "pareto": "What it costs",
+    "domains": "By domain",
+}
+CAPTIONS = {
+    "forest": "Full points are resolved, hollow ones are not; a square is an A/A row. Blue is better than the "
+    "baseline, orange worse. What the paper printed stands beside it, against its own baseline, on its own scale.",
+    "heat": "Each kernel against the baseline: queries by keys.",
+    "curves": "Mean over seeds, with the range from the lowest to the highest; grey: the row's baseline.",
+    "gains": "Each seed against the same seed of the baseline; mean and range over seeds.",
+    "pareto": "Each row's mean and range over seeds; a diamond is the baseline. No row is both better and cheaper than "
+    "one in blue.",
+    "domains": "Mean over seeds. Domains differ in text and in how the paper's were made: compare signs.",
+}
+
+
+def sweep_html(table: Table, page: Page, command: str, dashboard: str) -> str:
+    """The page of a table; `command` trains what it lacks, and MLflow's pages over its runs are at `dashboard`."""
+    drawn: dict[str, dict[str, Markup]] = {}
+    with styled():
+        for size, width in WIDTHS.items():
+            for name, figure in figures(table, width).items():
+                picture = inline(figure, f"{name}-{size}")  # made by matplotlib, which escapes the texts in it
+                drawn.setdefault(name, {})[size] = Markup(picture)
+    return filled(
+        "sweep.html.j2",
+        page=page,
+        tiles=tiles(table),
+        seeds={row.name: _seeds(row.measured, dashboard) for row in table.rows},
+        figures=[{"name": name, "title": TITLES[name], "caption": CAPTIONS[name], **drawn[name]} for name in drawn],
+        origin={
+            "Command": [command],
+            **_origin(record for row in table.rows for record in row.measured.records.values()),
+        },
+        dashboard=dashboard,
+    )
+
+
+def tiles(table: Table) -> list[tuple[str, str]]:
+    """The few numbers that say how far the sweep is and how it agrees with the paper: (what, value)."""
+    found = entry(table)
+    total = len(table.rows) * len(table.sweep.seeds)
+    made = [("cells finished", f"{table.finished} of {total}")]
+    if found["rows_compared"]:
+        made.append(("rows resolved", f"{found['rows_resolved']} of {found['rows_compared']}"))
+    if found["signs_compared"]:
+        made.append(("of these with the paper's sign", f"{found['signs_same']} of {found['signs_compared']}"))
+    if found["tau"] is not None:
+        around = " [{:+.2f}, {:+.2f}]".format(*found["tau_interval"]) if found["tau_interval"] else ""
+        made.append((f"Kendall's tau with the paper's ranking{around}", f"{found['tau']:+.2f}"))
+    made += [("noise of one run", f"{noise.deviation:.2%}") for noise in list(table.comparison.noise.values())[:1]]
+    if found["aa_rows"]:
+        made.append(("A/A row", {True: "passed", False: "FAILED", None: "pending"}[found["aa_passed"]]))
+    return made
+
+
+def _seeds(row: Measured, dashboard: str) -> list[dict[str, str]]:
+    """Each planned seed's score or state, and its MLflow run."""
+    cells = []
+    for seed in row.seeds:
+        record = row.records.get(seed)
+        cells.append(
+            {
+                "text": numbers.score(record.score, row.quantity) if record else row.status(seed),
+                "status": row.status(seed),
+                "run": f"{dashboard}/#/runs/{record.run_id}" if record and record.run_id else "",
+                "about": f"seed {seed}" + (f": {row.failures[seed].reason}" if seed in row.failures else ""),
+            }
+        )
+    return cells
+
+
+def _origin(records: Iterable[Record]) -> Mapping[str, list[str]]:
+    """Where results come from: each kind of fact with its distinct values."""
+    found: dict[str, set[str]] = {}
+
+    def note(name: str, value: Any) -> None:
+        if value:
+            found.setdefault(name, set()).add(str(value))
+
+    for record in records:
+        origin = record.provenance
+        note("Commit", origin.get("commit"))
+        note("Text", record.content_hash and f"content hash {record.content_hash[:16]}")
+        note("Machine", f"{origin.get('machine')}; threads a run: {origin.get('threads')}")
+        note(
+            "Versions",
+            ", ".join(f"{name} {origin[name]}" for name in ("python", "torch", "lightning") if name in origin),
+        )
+        note("Attention computed by", record.implementation)
+        note("Finished", str(origin.get("finished", ""))[:10])
+    return {name: sorted(values) for name, values in found.items()}

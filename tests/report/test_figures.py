@@ -1,0 +1,103 @@
+"""What is drawn of a table, and how it is written."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from mta_lab.report.figures import FIGURES, figures
+from mta_lab.report.figures.heat import kernel_grid
+from mta_lab.report.figures.pareto import front
+from mta_lab.report.figures.style import inline, styled, write
+from mta_lab.sweep import load_sweep
+from tests.report.examples import AGAIN, CLEAR, WITH_CONTROL, example_sweep, renamed, table_of
+
+COSTS = {"wide": {"tokens_per_second": 900.0}, "narrow": {"tokens_per_second": 1100.0}}
+
+
+@pytest.fixture(autouse=True)
+def in_style() -> Iterator[None]:
+    with styled():
+        yield
+
+
+def test_a_whole_table_has_every_figure_but_the_grid(tmp_path: Path) -> None:
+    sweep = example_sweep(tmp_path, WITH_CONTROL)
+    table = table_of(tmp_path, {**CLEAR, **AGAIN}, sweep=sweep, changes=COSTS)
+    assert list(figures(table, 7.0)) == [name for name in FIGURES if name != "heat"]
+
+
+def test_points_and_intervals_are_the_tables(tmp_path: Path) -> None:
+    table = table_of(tmp_path, CLEAR)
+    ours, theirs = figures(table, 7.0)["forest"].axes
+    points = [(line.get_xdata()[0], line.get_ydata()[0]) for line in ours.lines if len(line.get_xdata()) == 1]
+    intervals = [tuple(line.get_xdata()) for line in ours.lines if line.get_linewidth() == 1.2]
+    contrasts = [row.measured.contrast for row in table.rows[1:]]
+    assert points == [(found.delta, place) for place, found in enumerate(contrasts) if found]
+    assert intervals == [(found.low, found.high) for found in contrasts if found]
+    assert [line.get_xdata()[0] for line in theirs.lines if len(line.get_xdata()) == 1] == [
+        table.rows[2].published.delta
+    ]
+    noise = table.comparison.noise["softmax"].deviation
+    assert {(band.get_x(), band.get_width()) for band in ours.patches} == {(-noise, 2 * noise)}
+
+
+@pytest.mark.parametrize("scores", [{}, {"softmax": {0: 30.0}}, {"wide": {0: 28.0, 1: 28.1}}])
+def test_a_table_with_gaps_draws_what_it_has(scores: dict[str, dict[int, float]], tmp_path: Path) -> None:
+    drawn = figures(table_of(tmp_path, scores, {("narrow", 0): "killed"}), 4.0)
+    assert set(drawn) == ({"curves"} if scores else set())
+
+
+def test_a_grid_of_kernels_is_recognised(tmp_path: Path) -> None:
+    grid = load_sweep("kernel_grid", scale="nano")
+    scores = {row.name: {0: 30.0 + place, 1: 30.3 + place, 2: 29.9} for place, row in enumerate(grid.rows)}
+    table = table_of(tmp_path, scores, sweep=grid)
+    found = kernel_grid(table)
+    assert {f"{c_q}x{c_k}": row for (c_q, c_k), row in found.items()} == {
+        row.name: row.measured for row in table.rows if row.name != "transformer"
+    }
+    (axes,) = figures(table, 7.0)["heat"].axes
+    texts = [text.get_text() for text in axes.texts]
+    assert "baseline" in texts
+    assert f"{found[6, 11].contrast.delta:+.2%}" in texts
+    assert kernel_grid(table_of(tmp_path / "line", {}, sweep=load_sweep("kernel_sizes", scale="nano"))) == {}
+
+
+def test_the_front_is_what_nothing_beats() -> None:
+    assert front([(1, 5), (2, 3), (2, 4), (3, 3), (4, 1)]) == [0, 1, 4]
+
+
+def test_diverged_runs_and_error_rates_are_drawn(tmp_path: Path) -> None:
+    scores = {**CLEAR, "wide": {0: float("inf"), 1: 28.2, 2: 28.0}}
+    assert "forest" in figures(table_of(tmp_path, scores), 4.0)
+    grid = load_sweep("toy_task", scale="nano")
+    rates = {row.name: {0: 0.1 * place / 2, 1: 0.05 * place} for place, row in enumerate(grid.rows)}
+    table = table_of(tmp_path / "toy", rates, sweep=replace(grid, seeds=(0, 1)))
+    assert {"forest", "curves", "gains"} <= set(figures(table, 7.0))
+
+
+def test_files_have_their_fonts_in_them(tmp_path: Path) -> None:
+    figure = FIGURES["forest"](table_of(tmp_path, CLEAR), 7.0)
+    assert figure
+    for name in ("a.pdf", "b.pdf", "a.svg", "a.png"):
+        write(figure, tmp_path / name, name[2:])
+    pdf, again, svg, png = ((tmp_path / name).read_bytes() for name in ("a.pdf", "b.pdf", "a.svg", "a.png"))
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+    assert again == pdf
+    assert b"<text" not in svg
+    assert png.startswith(b"\x89PNG")
+
+
+def test_a_page_gives_the_colours_and_texts_are_escaped(tmp_path: Path) -> None:
+    name = '$<b>&"é$'
+    table = renamed(table_of(tmp_path, CLEAR), {"wide": name})
+    for which, figure in figures(table, 4.0).items():
+        svg = inline(figure, which)
+        assert set(re.findall(r"#[0-9a-f]{6}\b", svg)) <= {"#ffffff"}, which
+        assert "<b>" not in svg
+        drawn = ElementTree.fromstring(svg)
+        assert any(name in (text.text or "") for text in drawn.iter("{http://www.w3.org/2000/svg}text")), which

@@ -1,0 +1,139 @@
+"""The pages: the table's numbers, nothing from elsewhere, and nothing of a user's that would be read as markup."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from mta_lab.report import Table
+from mta_lab.report.data import document
+from mta_lab.report.html import index_html, sweep_html
+from mta_lab.report.render import page_of
+from mta_lab.sweep import shipped_sweeps
+from mta_lab.sweep.ledger import contents
+from tests.report.examples import AGAIN, CLEAR, WITH_CONTROL, example_sweep, renamed, table_of
+
+VOID = {"meta", "link", "br"}
+
+
+class Read(HTMLParser):
+    """The tables of a page as lists of rows of cells, its tags with their attributes, and whether all are closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "td" in self.open or "th" in self.open:
+            self.tables[-1][-1][-1] += data
+
+
+def page(table: Table) -> str:
+    return sweep_html(table, page_of(table), "mta-lab sweep widths", "http://127.0.0.1:5000")
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, str]:
+    """A table with a failed and a pending cell, and an odd name; and its page."""
+    folder = tmp_path_factory.mktemp("page")
+    sweep = example_sweep(folder, WITH_CONTROL)
+    scores = {**CLEAR, **AGAIN, "narrow": {0: 29.9}}
+    changes = {"wide": {"run_id": "abc123"}}
+    table = table_of(folder, scores, {("narrow", 1): "out of <memory>"}, sweep=sweep, changes=changes)
+    table = renamed(table, {"wide": "<script>alert(1)</script>"})
+    return table, page(table)
+
+
+def test_the_numbers_are_those_of_the_json(shown: tuple[Table, str]) -> None:
+    table, text = shown
+    head, *lines = Read(text).tables[0]
+    assert head[0] == "row"
+    for line, row in zip(lines, document(table)["rows"], strict=True):
+        cells = dict(zip(head, (" ".join(cell.split()) for cell in line), strict=True))
+        assert cells["row"] == row["row"]
+        states = [f"{row['scores'][seed]:.2f}" if seed in row["scores"] else row["status"][seed] for seed in range(3)]
+        assert cells["perplexity, by seed"] == " ".join(states)
+        assert cells["mean"] == f"{row['mean']:.2f}"
+        if row["delta"] is not None:
+            low, high = row["interval"]
+            assert cells["delta [95 %]"] == f"{row['delta']:+.2%} [{low:+.2%}, {high:+.2%}]"
+        assert cells["paper: perplexity"] == (f"{row['published']:.2f}" if row["published"] else "-")
+
+
+def test_nothing_is_fetched_and_nothing_runs(shown: tuple[Table, str]) -> None:
+    _, text = shown
+    tags = Read(text).tags
+    assert not [tag for tag, _ in tags if tag in ("script", "img", "iframe", "object", "image", "base", "form")]
+    assert [found["href"] for tag, found in tags if tag == "link"] == ["data:,"]
+    assert not [name for _, found in tags for name in found if name.startswith("on") or name == "src"]
+    assert not re.search(r"url\((?!#)|@import", text)
+    assert [found for tag, found in tags if tag == "meta" and found.get("http-equiv") == "Content-Security-Policy"]
+
+
+def test_states_runs_and_origin_are_there(shown: tuple[Table, str]) -> None:
+    _, text = shown
+    tags = Read(text).tags
+    assert [found["class"] for tag, found in tags if tag == "span"][3:6] == ["finished", "failed", "pending"]
+    assert [found["href"] for tag, found in tags if tag == "a" and "/runs/" in (found["href"] or "")] == [
+        "http://127.0.0.1:5000/#/runs/abc123"
+    ] * 3
+    for said in (
+        "mta-lab sweep widths",
+        "a made-up machine",
+        "out of &lt;memory&gt;",
+        "A/A passed",
+        "content hash text",
+    ):
+        assert said in text
+    assert text.count("<svg") == 2 * text.count("<figure")
+
+
+def test_a_sweep_without_results_is_a_page_of_pending_cells(tmp_path: Path) -> None:
+    text = page(table_of(tmp_path, {}))
+    assert text.count('class="pending"') == 9
+    assert "<svg" not in text
+
+
+def test_the_index_shows_what_of_the_paper_is_covered(tmp_path: Path) -> None:
+    done = table_of(tmp_path, CLEAR)
+    (tmp_path / "none").mkdir()
+    tables = [replace(done, sweep=replace(done.sweep, name=name)) for name in shipped_sweeps()]
+    nothing = table_of(tmp_path / "none", {})
+    tables[0] = replace(nothing, sweep=replace(nothing.sweep, name=tables[0].sweep.name))
+    text = index_html(tables, {name: f"{name}-nano.html" for name in shipped_sweeps()})
+    coverage, sweeps = Read(text).tables
+    states = {line[0]: line[2] for line in coverage[1:]}
+    assert list(states) == list(contents())
+    assert (states["Table 5"], states["Table 3"]) == ("run", "no sweep")
+    assert states["Tables 8 and 9"] == "not run yet"
+    assert "3 of 3 rows, 1 of 1 resolved signs agree, tau +1.00" in coverage[2][3]
+    assert [line[0] for line in sweeps[1:]] == shipped_sweeps()
+    assert all(f'href="{name}-nano.html"' in text for name in shipped_sweeps())
+
+
+def test_what_the_paper_shows_names_shipped_sweeps() -> None:
+    named = {name for item in contents().values() for name in item["sweeps"]}
+    assert named <= set(shipped_sweeps())
