@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "config": {"components", "errors"},
     "plugins": {"components", "errors"},
     "records": {"errors"},
+    "states": {"config", "records"},
     "provenance": set(),
     "sweep": {"components", "config", "errors"},
     "model": {"components", "config", "errors"},
@@ -23,11 +24,11 @@ MAY_IMPORT = {
     "precision": {"components", "config", "errors", "model", "provenance", "records", "training"},
     "scheduling": {"config", "errors", "sweep"},
     "tracking": {"config", "errors", "records", "training"},  # training's result types only: see the test below
-    "worker": {"config", "data", "errors", "plugins", "provenance", "records", "sweep"}
+    "worker": {"config", "data", "errors", "plugins", "provenance", "records", "states", "sweep"}
     | {"training", "scheduling", "tracking"},
     "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "training"},
     "planning": {"bench", "config", "errors", "model", "records", "sweep"},
-    "report": {"config", "errors", "model", "records", "sweep"},
+    "report": {"config", "errors", "model", "records", "states", "sweep"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}
 

@@ -18,7 +18,7 @@ from mta_lab.plugins import load_components
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep, load_sweep
 from mta_lab.sweep.search import Winners
-from mta_lab.worker.tasks import Task, missing, tasks_of
+from mta_lab.worker.tasks import Task, missing, states, tasks_of, to_train, why_stale
 
 if TYPE_CHECKING:
     from mta_lab.report import Table
@@ -34,6 +34,8 @@ class Plan:
     records: Records
     reload: Callable[[Winners], Sweep] | None = None
     """the sweep anew, its searched rows at the values that won; of a sweep with a search"""
+    rerun_stale: bool = False
+    """whether a launch trains cells anew whose only results are of other code, text or engine"""
 
 
 def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> Plan:
@@ -66,7 +68,7 @@ def _note(message: str) -> None:
 
 
 def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
-    """Launch what is missing and print the table; the exit status is 1 if a cell failed."""
+    """Launch what is missing and print the table; the exit status is 1 as long as it is incomplete."""
     from mta_lab.cli.progress import observer_for
     from mta_lab.worker.launch import launch
 
@@ -82,7 +84,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
             print("mta-lab: interrupted; the same command goes on with the search", file=sys.stderr)
             return 130
     tasks = tasks_of(plan.sweep, open_corpus)
-    to_do = missing(tasks, plan.records)
+    to_do = to_train(tasks, plan.records, rerun_stale=plan.rerun_stale)
     if to_do:
         console.print(f"{plan.sweep.title}: {len(to_do)} of {len(tasks)} cells to train on {workers} workers")
         try:
@@ -96,16 +98,30 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
                     corpus_root=CORPORA,
                     observer=observer,
                     note=lambda: _markdown(plan, tasks),
+                    rerun_stale=plan.rerun_stale,
                 )
         except KeyboardInterrupt:
             _print_table(plan, tasks, console, "rich")
-            left = len(missing(tasks, plan.records))
+            left = len(to_train(tasks, plan.records, rerun_stale=plan.rerun_stale))
             print(f"mta-lab: interrupted; {left} cells left, the same command goes on with them", file=sys.stderr)
             return 130
-    else:
+    elif not missing(tasks, plan.records):
         console.print(f"{plan.sweep.title}: all {len(tasks)} cells are finished, nothing to train")
     _print_table(plan, tasks, console, "rich")
+    for line in stale_in_words(tasks, plan.records):
+        console.print(line, soft_wrap=True)
     return 1 if missing(tasks, plan.records) else 0
+
+
+def stale_in_words(tasks: Sequence[Task], records: Records) -> list[str]:
+    """A line on the stale cells, what changed and what trains them again; none where there are none."""
+    found = states(tasks, records)
+    old = [task for task in tasks if found[task.fingerprint] == "stale"]
+    if not old:
+        return []
+    changed = ", ".join(sorted({why_stale(task, records) for task in old}))
+    cells = "1 cell is" if len(old) == 1 else f"{len(old)} cells are"
+    return [f"{cells} stale ({changed} changed since): --rerun-stale trains {'it' if len(old) == 1 else 'them'} again"]
 
 
 def preparing(console: Console) -> Callable[[Cell], Corpus]:

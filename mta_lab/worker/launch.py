@@ -5,12 +5,13 @@ from pathlib import Path
 
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep
+from mta_lab.worker.beacon import published
 from mta_lab.worker.entries import entry_of
 from mta_lab.worker.guards import only_launch
 from mta_lab.worker.pool import Pool
 from mta_lab.worker.running import Observer, Running
 from mta_lab.worker.schedules import Cells, SearchTrials
-from mta_lab.worker.tasks import Task, missing
+from mta_lab.worker.tasks import Task, to_train
 
 JOURNAL = "optuna.journal"
 
@@ -25,17 +26,21 @@ def launch(
     corpus_root: Path,
     observer: Observer,
     note: Callable[[], str],
+    rerun_stale: bool = False,
 ) -> None:
     """Train what is missing of `tasks` on `workers` processes; returns when each has finished or failed.
 
-    Finished cells are never trained again; failed ones are tried anew. `note` makes the table that MLflow shows on
+    Finished cells are never trained again, stale ones only if asked to; failed ones are tried anew. `note` makes the table that MLflow shows on
     the launch's parent run. Interrupted, everything finished is kept, and the same launch goes on from there.
     """
     with only_launch(records.directory):
-        pending = missing(tasks, records)
+        pending = to_train(tasks, records, rerun_stale=rerun_stale)
         if not pending:
             return
-        with Pool(min(workers, len(pending)), components, records.directory) as pool:
+        with (
+            published(observer, sweep, tasks, pending, records) as observer,
+            Pool(min(workers, len(pending)), components, records.directory) as pool,
+        ):
             from mta_lab.scheduling import Study
             from mta_lab.tracking.tracker import Tracker
 
@@ -43,9 +48,7 @@ def launch(
             tracker = Tracker(sweep.name, records, observer.say)
             run = Running(sweep, cells, records, corpus_root, observer, pool, tracker)
             with run.tracked(note):
-                for task in tasks:
-                    if record := records.finished(task.fingerprint):
-                        cells.adopt(task, record)
+                cells.adopt(tasks, records)
                 tracker.deliver(entry_of(sweep, task) for task in tasks)
                 run.until_done()
 
@@ -63,7 +66,11 @@ def launch_search(
     """Run the trials that the sweep's search still lacks; returns when each has ended."""
     search = sweep.search
     assert search
-    with only_launch(records.directory), Pool(workers, components, records.directory) as pool:
+    with (
+        only_launch(records.directory),
+        published(observer, sweep, [], [], records) as observer,
+        Pool(workers, components, records.directory) as pool,
+    ):
         from mta_lab.scheduling import Trials
         from mta_lab.tracking.tracker import Tracker
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from mta_lab.config import plain
+from mta_lab.config import ENGINE, component_code, plain
 from mta_lab.errors import UserError, masked
 from mta_lab.provenance import commit, provenance
 from mta_lab.records import Failure, Record, Records
@@ -217,4 +217,6 @@ def record_of(task: Task, result: "TrainingResult", *, run_id: str, threads: int
         run_id=run_id,
         provenance=provenance(threads),
         implementations=result.implementations,
+        component_code=component_code(task.cell.config),
+        engine=ENGINE,
     )
