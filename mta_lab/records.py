@@ -110,10 +110,6 @@ class Records:
         """Whether there is a record of the cell, readable or not."""
         return self._path("cells", fingerprint).exists()
 
-    def has_failed(self, fingerprint: str) -> bool:
-        """Whether a failure of the cell is kept."""
-        return self._path("failed", fingerprint).exists()
-
     def finish(self, record: Record) -> None:
         """Keep a finished cell and forget its failure, if it had one, and its checkpoints."""
         write_whole(self._path("cells", record.fingerprint), json.dumps(asdict(record), indent=1))
@@ -147,10 +143,10 @@ class Records:
         """
         path = self.directory / "settings.json"
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
+            known: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             known = {}
-        found = {}
+        found: dict[str, list[Any]] = {}
         for file in sorted((self.directory / "cells").glob("*.json")):
             name, written = file.stem, file.stat().st_mtime_ns
             found[name] = known[name] if known.get(name, [0])[0] == written else [written, self._settings_of(name)]

@@ -24,9 +24,9 @@ def outdated(missing: Mapping[Key, RunConfig], records: Records) -> dict[Key, li
 
 
 def states_of(cells: Mapping[str, RunConfig], records: Records) -> dict[str, State]:
-    """The state of each cell, by fingerprint; a record is looked for and not read."""
+    """The state of each cell, by fingerprint; that there is a record is enough, it is not read."""
     states: dict[str, State] = {name: "finished" if records.has_finished(name) else "pending" for name in cells}
-    states |= {name: "failed" for name, state in states.items() if state == "pending" and records.has_failed(name)}
+    states |= {name: "failed" for name, state in states.items() if state == "pending" and records.failed(name)}
     pending = {name: config for name, config in cells.items() if states[name] == "pending"}
     return states | dict.fromkeys(outdated(pending, records), "stale")
 

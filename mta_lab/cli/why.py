@@ -90,10 +90,10 @@ def _failed(task: Task, found: Plan) -> list[str]:
 
 
 def _stale(task: Task, found: Plan) -> list[str]:
-    record = last_result(task, found.records)
+    record, changed = last_result(task, found.records), why_stale(task, found.records)
     when, commit = record.provenance.get("finished", "an unknown day"), record.provenance["commit"]
     return [
-        f"{task.cell.label}: stale: {why_stale(task, found.records)} changed since its result of {when}, commit {commit}",
+        f"{task.cell.label}: stale: {changed} changed since its result of {when}, commit {commit}",
         f"  that result: {record.quantity} {record.score:.3f}, "
         f"{found.records.directory / 'cells' / f'{record.fingerprint}.json'}",
         f"  next: mta-lab sweep {found.given} --rerun-stale",

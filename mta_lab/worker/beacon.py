@@ -94,23 +94,28 @@ class Beacon:
         self._told = 0.0
 
     def say(self, message: str) -> None:
+        """A line worth reading."""
         self._inner.say(message)
 
     def started(self, worker: int, task: Task) -> None:
+        """A worker took a cell."""
         self._inner.started(worker, task)
         self._clock.start()
         self._at(worker, task)
 
     def advanced(self, worker: int, task: Task, progress: "Progress") -> None:
+        """A cell has come further."""
         self._inner.advanced(worker, task, progress)
         self._clock.running[worker] = progress.step
         self._at(worker, task, since=self._busy[worker].since, step=progress.step, loss=progress.loss)
 
     def ended(self, worker: int, task: Task, result: Record | Failure) -> None:
+        """A cell finished or failed."""
         self._inner.ended(worker, task, result)
         self._end(worker, task, steps_done(task, result), "failed" if isinstance(result, Failure) else "finished")
 
     def stopped(self, worker: int, task: Task, last: "Validation") -> None:
+        """A trial was ended early."""
         self._inner.stopped(worker, task, last)
         self._end(worker, task, last.step, "pruned")
 

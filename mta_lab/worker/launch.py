@@ -30,8 +30,9 @@ def launch(
 ) -> None:
     """Train what is missing of `tasks` on `workers` processes; returns when each has finished or failed.
 
-    Finished cells are never trained again, stale ones only if asked to; failed ones are tried anew. `note` makes the table that MLflow shows on
-    the launch's parent run. Interrupted, everything finished is kept, and the same launch goes on from there.
+    Finished cells are never trained again, stale ones only if asked to; failed ones are tried anew. `note` makes the
+    table that MLflow shows on the launch's parent run. Interrupted, everything finished is kept, and the same launch
+    goes on from there.
     """
     with only_launch(records.directory):
         pending = to_train(tasks, records, rerun_stale=rerun_stale)
