@@ -132,8 +132,8 @@ class Beacon:
             process=os.getpid(),
             since=self._since,
             left=self._clock.left() if self._tasks else "",
-            rows=rows,
-            ended=self._ended,
+            rows={row: dict(counts) for row, counts in rows.items()},
+            ended=dict(self._ended),
             workers=[self._busy[worker] for worker in sorted(self._busy)],
         )
         self._told = time.monotonic()

@@ -18,12 +18,12 @@ ROWS = {"own": {"attention": "moody"}, "long": {"attention": "softmax", "trainin
 class Terminal:
     """A directory with a sweep of one short row and one that does not end, and a user's component."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, text: Path) -> None:
         self.folder = folder
         self.component = folder / "moody.py"
         self.component.write_text((Path(__file__).parent / "moody.py").read_text())
-        write_sweep(folder / "two.yaml", ROWS, seeds=1, data={"corpus": "stdlib"})
-        write_sweep(folder / "short.yaml", {"own": ROWS["own"]}, seeds=1, data={"corpus": "stdlib"})
+        write_sweep(folder / "two.yaml", ROWS, seeds=1, data={"path": str(text)})
+        write_sweep(folder / "short.yaml", {"own": ROWS["own"]}, seeds=1, data={"path": str(text)})
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "mta_lab", *arguments]
@@ -39,19 +39,19 @@ class Terminal:
     def own(self, command: str, *arguments: str) -> tuple[int, str]:
         return self.type(command, *arguments, "--components", "moody.py")
 
-    def news(self) -> News:
+    def news(self, launch: "subprocess.Popen[str]") -> News:
         """Of a launch that has finished the short row and is well into the long one."""
-        for _ in range(600):
+        while launch.poll() is None:
             news = news_of(self.folder / "results")
             if news and news.ended.get("finished") and news.workers and news.workers[0].step:
                 return news
             time.sleep(0.1)
-        pytest.fail("the launch told nothing")
+        pytest.fail(f"the launch ended: {launch.communicate()}")
 
 
 @pytest.fixture(scope="module")
-def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
-    return Terminal(tmp_path_factory.mktemp("outside"))
+def terminal(tmp_path_factory: pytest.TempPathFactory, words: Path) -> Terminal:
+    return Terminal(tmp_path_factory.mktemp("outside"), words)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def story(terminal: Terminal) -> dict[str, tuple[int, str]]:
     said = {"before": terminal.type("status")}
     launch = terminal.start("sweep", "two.yaml", "--workers", "1", "--components", "moody.py")
     try:
-        terminal.news()
+        terminal.news(launch)
         said["running"] = terminal.type("status")
         said["why running"] = terminal.own("why", "two.yaml", "long")
         said["why finished"] = terminal.own("why", "two.yaml", "own")
