@@ -41,7 +41,7 @@ test: $(READY) ## the fast tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-real: $(READY) ## the tests that need a server, a browser or the network
-	@$(BIN)/python -m pytest -m 'network or real' $(ARGS)
+	@$(BIN)/python -m pytest -n 0 -m 'network or real' $(ARGS)
 
 ASAN = MTA_LAB_KERNEL_FLAGS="-fsanitize=address -g1" ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)"

@@ -94,12 +94,12 @@ def affordable_seeds(
     return seeds
 
 
-def parse_duration(text: str) -> float:
-    """Seconds of `45m`, `1h30m`, `90s`."""
+def parse_duration(text: str, option: str) -> float:
+    """Seconds of `45m`, `1h30m`, `90s`, as they were given to `option`."""
     match = DURATION.fullmatch(text.strip())
     seconds = sum(float(n) * unit for n, unit in zip(match.groups(), UNITS.values(), strict=True) if n) if match else 0
     if not seconds:
-        raise UserError(f"--budget: got '{text}', allowed: a time like 45m, 1h30m or 90s")
+        raise UserError(f"{option}: got '{text}', allowed: a time like 45m, 1h30m or 90s")
     return seconds
 
 

@@ -9,13 +9,14 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from mta_lab.errors import UserError
+from mta_lab.failures import Attempt, Kind
 
 RESULTS = Path("results")
 R = TypeVar("R", "Record", "Failure")
@@ -58,6 +59,8 @@ class Record:
     """bytes that the run held at most beyond what its process held before; None where the system does not tell"""
     flops_per_token: float | None = None
     """floating-point operations of a training step over the tokens it reads, as its implementation computes them"""
+    attempts: Sequence[Attempt] = ()
+    """those that failed before the one that finished"""
     component_code: str = ""
     """a hash over the code of the components that it ran"""
     engine: int | None = None
@@ -71,13 +74,19 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """The last failure of a cell."""
+    """The failed attempts at a cell that has not finished since."""
 
     fingerprint: str
     label: str
+    kind: Kind = "exception"
+    """of the last attempt, as the reason and the traceback; records of earlier versions have no kind"""
     reason: str
     """one line"""
     traceback: str
+    attempts: Sequence[Attempt] = ()
+    """all of them; empty in records of earlier versions"""
+    final: bool = True
+    """whether it is tried again only by hand"""
 
 
 class OtherVersionError(UserError):
@@ -103,8 +112,14 @@ class Records:
         return self._read(Record, "cells", fingerprint)
 
     def failed(self, fingerprint: str) -> Failure | None:
-        """The last failure of a cell that has not finished since, or None."""
-        return self._read(Failure, "failed", fingerprint)
+        """The failure of a cell that failed for good and has not finished since, or None."""
+        failure = self._read(Failure, "failed", fingerprint)
+        return failure if failure and failure.final else None
+
+    def attempts(self, fingerprint: str) -> Sequence[Attempt]:
+        """The failed attempts at a cell that has not finished."""
+        failure = self._read(Failure, "failed", fingerprint)
+        return failure.attempts if failure else ()
 
     def has_finished(self, fingerprint: str) -> bool:
         """Whether there is a record of the cell, readable or not."""
@@ -113,8 +128,12 @@ class Records:
     def finish(self, record: Record) -> None:
         """Keep a finished cell and forget its failure, if it had one, and its checkpoints."""
         write_whole(self._path("cells", record.fingerprint), json.dumps(asdict(record), indent=1))
-        self._path("failed", record.fingerprint).unlink(missing_ok=True)
-        self.forget_checkpoints(record.fingerprint)
+        self.tidy(record.fingerprint)
+
+    def tidy(self, fingerprint: str) -> None:
+        """Remove what is left of a cell's way to its end; again, where a launch was killed just as it finished."""
+        self._path("failed", fingerprint).unlink(missing_ok=True)
+        self.forget_checkpoints(fingerprint)
 
     def checkpoints(self, fingerprint: str) -> Path:
         """The directory where a cell's run is kept as long as it is not finished."""
@@ -127,6 +146,11 @@ class Records:
     def fail(self, failure: Failure) -> None:
         """Keep why a cell failed."""
         write_whole(self._path("failed", failure.fingerprint), json.dumps(asdict(failure), indent=1))
+
+    def forgive(self, fingerprint: str) -> None:
+        """Let a cell that failed for good be tried again; its attempts stay known."""
+        if failure := self.failed(fingerprint):
+            self.fail(replace(failure, final=False))
 
     def all_finished(self) -> list[Record]:
         """Every finished cell of every sweep, those that another version wrote left out."""
@@ -170,7 +194,8 @@ class Records:
     def _read(self, what: type[R], kind: str, fingerprint: str) -> R | None:
         path = self._path(kind, fingerprint)
         try:
-            return what(**json.loads(path.read_text(encoding="utf-8")))
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            return what(**{**fields, "attempts": tuple(Attempt(**one) for one in fields.get("attempts", ()))})
         except FileNotFoundError:
             return None
         except NotADirectoryError:

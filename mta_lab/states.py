@@ -27,8 +27,9 @@ def states_of(cells: Mapping[str, RunConfig], records: Records) -> dict[str, Sta
     """The state of each cell, by fingerprint; that there is a record is enough, it is not read."""
     states: dict[str, State] = {name: "finished" if records.has_finished(name) else "pending" for name in cells}
     states |= {name: "failed" for name, state in states.items() if state == "pending" and records.failed(name)}
-    pending = {name: config for name, config in cells.items() if states[name] == "pending"}
-    return states | dict.fromkeys(outdated(pending, records), "stale")
+    # An attempt that failed was asked for: `retry` need not be told once more to train a stale cell.
+    untried = [name for name, state in states.items() if state == "pending" and not records.attempts(name)]
+    return states | dict.fromkeys(outdated({name: cells[name] for name in untried}, records), "stale")
 
 
 def latest(fingerprints: list[str], records: Records) -> Record:

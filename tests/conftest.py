@@ -2,4 +2,11 @@
 
 import os
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tiny tensors, and tests may run in parallel
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes for the whole suite; a part of it that is named is there sooner without."""
+    return 2 if config.args_source == pytest.Config.ArgsSource.TESTPATHS else 0

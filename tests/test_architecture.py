@@ -14,21 +14,23 @@ MAY_IMPORT = {
     "errors": set(),
     "config": {"components", "errors"},
     "plugins": {"components", "errors"},
-    "records": {"errors"},
+    "admission": {"components", "config", "errors"},
+    "failures": {"errors"},
+    "records": {"errors", "failures"},
     "states": {"config", "records"},
     "provenance": set(),
-    "sweep": {"components", "config", "errors"},
+    "sweep": {"components", "config", "errors", "failures"},
     "model": {"components", "config", "errors"},
     "data": {"config", "errors"},
     "training": {"components", "config", "data", "errors", "model"},
     "precision": {"components", "config", "errors", "model", "provenance", "records", "training"},
     "scheduling": {"config", "errors", "sweep"},
     "tracking": {"config", "errors", "records", "training"},  # training's result types only: see the test below
-    "worker": {"config", "data", "errors", "plugins", "provenance", "records", "states", "sweep"}
+    "worker": {"config", "data", "errors", "failures", "plugins", "provenance", "records", "states", "sweep"}
     | {"training", "scheduling", "tracking"},
     "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "training"},
     "planning": {"bench", "config", "errors", "model", "records", "sweep"},
-    "report": {"config", "errors", "model", "records", "states", "sweep"},
+    "report": {"config", "errors", "failures", "model", "records", "states", "sweep"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}
 

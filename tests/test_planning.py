@@ -16,8 +16,8 @@ COSTS = {"a": Estimate(10.0, "recorded"), "b": Estimate(20.0, "probed")}
 def history(folder: Path, seconds: float, *settings: str) -> list[Record]:
     """One recorded run of every row of `masking`."""
     records = Records(folder)
-    for row in load_sweep("masking", scale="nano", settings=settings).rows:
-        finish(records, row.name.replace(" ", "-"), 30.0, row.config)
+    for number, row in enumerate(load_sweep("masking", scale="nano", settings=settings).rows):
+        finish(records, f"row{number}", 30.0, row.config)
     return records.all_finished()
 
 
@@ -25,13 +25,13 @@ def history(folder: Path, seconds: float, *settings: str) -> list[Record]:
     ("text", "seconds"), [("45m", 2700), ("1h30m", 5400), ("90s", 90), ("1.5h", 5400), ("1h0m5s", 3605)]
 )
 def test_durations_are_read(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
+    assert parse_duration(text, "--budget") == seconds
 
 
 @pytest.mark.parametrize("text", ["", "45", "m", "0m", "-5m", "5m1h", "an hour"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match=r"--budget: got .*45m"):
-        parse_duration(text)
+    with pytest.raises(UserError, match=r"--trial-timeout: got .*45m"):
+        parse_duration(text, "--trial-timeout")
 
 
 def test_durations_for_people() -> None:

@@ -7,10 +7,19 @@ from pathlib import Path
 import pytest
 
 from mta_lab.errors import UserError
+from mta_lab.failures import Attempt
 from mta_lab.records import Failure, Record, Records, write_whole
 
 NAME = "0123456789abcdef"
-FAILURE = Failure(fingerprint=NAME, label="mta seed 0", reason="out of memory", traceback="a\nb\n")
+ATTEMPT = Attempt(kind="out_of_memory", reason="out of memory", ended="2026-01-02T03:04:05+00:00", step=7)
+FAILURE = Failure(
+    fingerprint=NAME,
+    label="mta seed 0",
+    kind="out_of_memory",
+    reason="out of memory",
+    traceback="a\nb\n",
+    attempts=(ATTEMPT, ATTEMPT),
+)
 
 
 def record(fingerprint: str = NAME, score: float = 11.25) -> Record:
@@ -33,6 +42,7 @@ def record(fingerprint: str = NAME, score: float = 11.25) -> Record:
         training_seconds=5.5,
         peak_memory=1 << 33,
         flops_per_token=1.5e6,
+        attempts=(ATTEMPT,),
     )
 
 
@@ -60,11 +70,12 @@ def test_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     Records(tmp_path).finish(record())
     path = tmp_path / "cells" / f"{NAME}.json"
     fields = json.loads(path.read_text())
-    for name in ("implementations", "scored", "training_seconds", "peak_memory", "flops_per_token"):
+    for name in ("implementations", "scored", "training_seconds", "peak_memory", "flops_per_token", "attempts"):
         del fields[name]
     path.write_text(json.dumps(fields))
     (found,) = Records(tmp_path).all_finished()
     assert (found.score, found.implementation, found.seconds) == (11.25, "", 6.7)
+    assert found.attempts == ()
     assert (found.scored, found.training_seconds, found.peak_memory, found.flops_per_token) == ({}, None, None, None)
 
 
@@ -85,6 +96,23 @@ def test_last_failure_stands(tmp_path: Path) -> None:
     later = Failure(fingerprint=NAME, label="mta seed 0", reason="diverged", traceback="")
     records.fail(later)
     assert records.failed(NAME) == later
+
+
+def test_failure_of_an_earlier_version_is_final(tmp_path: Path) -> None:
+    (tmp_path / "failed").mkdir()
+    fields = {"fingerprint": NAME, "label": "mta seed 0", "reason": "no", "traceback": ""}
+    (tmp_path / "failed" / f"{NAME}.json").write_text(json.dumps(fields))
+    assert Records(tmp_path).failed(NAME) == Failure(**fields)
+
+
+def test_failure_that_is_forgiven_is_none_and_its_attempts_stay_known(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    records.forgive(NAME)  # nothing to forgive
+    assert records.attempts(NAME) == ()
+    records.fail(FAILURE)
+    records.forgive(NAME)
+    assert records.failed(NAME) is None
+    assert records.attempts(NAME) == (ATTEMPT, ATTEMPT)
 
 
 def test_all_finished_are_the_finished_ones(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from mta_lab.config import fingerprint, scales
-from mta_lab.sweep import load_sweep, shipped_sweeps
+from mta_lab.sweep import shipped_sweeps
 from mta_lab.sweep.files import SHIPPED
 from mta_lab.sweep.ledger import LEDGER
+from tests.shipped import shipped
 
 SWEEPS = shipped_sweeps()
 LEDGER_TABLES: dict[str, dict[Any, dict[str, Any]]] = yaml.safe_load((SHIPPED / f"{LEDGER}.yaml").read_text())
@@ -30,7 +31,7 @@ def test_every_yaml_but_the_ledger_is_a_sweep() -> None:
 @pytest.mark.parametrize("scale", scales())
 @pytest.mark.parametrize("name", SWEEPS)
 def test_sweep_loads_at_every_scale(name: str, scale: str) -> None:
-    sweep = load_sweep(name, scale=scale)
+    sweep = shipped(name, scale)
     assert {row.config.scale for row in sweep.rows} == {scale}
     if isinstance(rows := raw(name)["rows"], dict):  # and not generated
         assert [row.name for row in sweep.rows] == [str(row) for row in rows]
@@ -48,26 +49,24 @@ def test_sweep_says_what_it_is_and_names_its_baseline(name: str) -> None:
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_published_values_are_the_ledgers(name: str) -> None:
-    for row in load_sweep(name, scale="nano").rows:
+    for row in shipped(name).rows:
         printed = [LEDGER_ROWS[reference] for reference in row.references]
         assert row.published == {key: value for values in printed for key, value in values.items()}
 
 
 def test_every_published_value_is_referred_to_by_a_row() -> None:
-    referred = {
-        reference for name in SWEEPS for row in load_sweep(name, scale="nano").rows for reference in row.references
-    }
+    referred = {reference for name in SWEEPS for row in shipped(name).rows for reference in row.references}
     assert set(LEDGER_ROWS) == referred
 
 
 def test_table_5_is_whole_in_one_sweep() -> None:
-    references = [row.references for row in load_sweep("components", scale="nano").rows]
+    references = [row.references for row in shipped("components").rows]
     assert [f"table5.{number}" for number in range(1, 18)] == [r for (r,) in filter(None, references) if "table5" in r]
 
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_rows_differ_from_each_other(name: str) -> None:
-    sweep = load_sweep(name, scale="nano")
+    sweep = shipped(name)
     cells = [fingerprint(cell.config, "text") for cell in sweep.cells()]
     assert len(set(cells)) == len(cells)
     assert all(bool(row.difference) == (row.name != row.baseline) for row in sweep.rows)

@@ -17,8 +17,9 @@ from mta_lab.records import Records
 from mta_lab.report import FORMATS, Table, build_table, render
 from mta_lab.sweep import Cell, Sweep, load_sweep, shipped_sweeps
 from mta_lab.training.run import train
-from mta_lab.worker.running import record_of
+from mta_lab.worker.results import record_of
 from mta_lab.worker.tasks import Task, tasks_of
+from tests.shipped import shipped
 
 SWEEPS = shipped_sweeps()
 TWO_STEPS = ("training.steps=2", "training.warmup_steps=1", "training.validations=1", "training.batch_size=2")
@@ -29,7 +30,7 @@ Tabulate = Callable[[str], Table]
 
 def loaded(name: str, text: Path) -> Sweep:
     """The shipped sweep at the smallest size that all its rows allow, one seed of each."""
-    reads = load_sweep(name, scale="nano").rows[0].config.reads_text
+    reads = shipped(name).rows[0].config.reads_text
     sizes = (*LANGUAGE, f"data.path={text}") if reads else TOY
     return load_sweep(name, scale="nano", settings=[*TWO_STEPS, *sizes], seeds=1)
 
@@ -84,7 +85,7 @@ def shown(table: Table, form: str) -> str:
 def test_every_row_trains_and_its_table_is_shown_in_every_format(name: str, tabulate: Tabulate) -> None:
     table = tabulate(name)
     rows = [row.name for row in table.rows]
-    assert rows == [row.name for row in load_sweep(name, scale="nano").rows]
+    assert rows == [row.name for row in shipped(name).rows]
     scores = {row.name: row.measured.scores for row in table.rows}
     for row, found in scores.items():
         assert list(found) == [0], row

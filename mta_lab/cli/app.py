@@ -28,6 +28,9 @@ Components = Annotated[
     list[Path] | None, typer.Option("--components", help="a file or directory with components of your own; repeatable")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="worker processes; default: the cores, or 1 with a GPU")]
+TrialTimeout = Annotated[
+    str | None, typer.Option(metavar="TIME", help="end an attempt at a cell that takes longer, like 30m")
+]
 DEFAULT_SCALE = "nano"
 
 
@@ -45,6 +48,7 @@ def sweep(
         bool,
         typer.Option("--check-lr", help="the baseline and the best rows at half and twice the learning rate"),
     ] = False,
+    trial_timeout: TrialTimeout = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and train nothing")] = False,
     rerun_stale: Annotated[
         bool,
@@ -55,6 +59,7 @@ def sweep(
     """Train what is missing of a sweep and print its table."""
     from mta_lab.cli import plans, sweeping
 
+    seconds = _seconds(trial_timeout)
     plan = replace(sweeping.plan(name, settings or [], scale, seeds, components or []), rerun_stale=rerun_stale)
     if budget is not None:
         if seeds is not None:
@@ -65,9 +70,35 @@ def sweep(
     if dry_run:
         plans.show_plan(plan, workers, probe=False)
     elif check_lr:
-        raise typer.Exit(plans.check_learning_rates(plan, workers, components or []))
+        raise typer.Exit(plans.check_learning_rates(plan, workers, components or [], seconds))
     else:
-        raise typer.Exit(sweeping.run(plan, workers, components or []))
+        raise typer.Exit(sweeping.run(plan, workers, components or [], seconds))
+
+
+def _seconds(trial_timeout: str | None) -> float | None:
+    from mta_lab.planning import parse_duration
+
+    return None if trial_timeout is None else parse_duration(trial_timeout, "--trial-timeout")
+
+
+@app.command()
+def retry(
+    name: SweepName,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ROW] [KEY=VALUE]...", help="the row to try again, default all; settings, as in sweep"),
+    ] = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    workers: Workers = None,
+    trial_timeout: TrialTimeout = None,
+    components: Components = None,
+) -> None:
+    """Try the failed cells of a sweep again, and go on as `sweep` does, which leaves them alone."""
+    from mta_lab.cli import retrying
+
+    seconds = _seconds(trial_timeout)
+    raise typer.Exit(retrying.run(name, words or [], scale, seeds, workers, components or [], seconds))
 
 
 @app.command()

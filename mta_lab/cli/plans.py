@@ -11,20 +11,21 @@ from rich.table import Table as RichTable
 
 from components.registry import Component
 from mta_lab.cli.common import make_console
+from mta_lab.cli.retrying import forgive
 from mta_lab.cli.sweeping import Plan, finished_table, run, tasks_at_hand, usual_workers
 from mta_lab.errors import UserError
 from mta_lab.model import count_parameters
 from mta_lab.planning import Estimate, affordable_seeds, duration, estimates, operations, parse_duration, recorded
 from mta_lab.sweep import Row
 from mta_lab.sweep.learning_rates import over_learning_rates
-from mta_lab.worker.tasks import to_train
+from mta_lab.worker.tasks import failed, to_train
 
 BEST_ROWS = 2  # besides the baseline, in a check of learning rates
 
 
 def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
     """Print the rows, how they differ from their baseline, their cost and what is left; train nothing."""
-    sweep, left, trials = plan.sweep, _left(plan), _trials_left(plan)
+    sweep, left, given_up, trials = plan.sweep, _left(plan), _given_up(plan), _trials_left(plan)
     costs = _costs(plan, workers or usual_workers(), probe=probe)
     table = RichTable(title=f"{sweep.title} ({sweep.scale}): {left.total()} of {len(sweep.cells())} cells to train")
     for name in ("row", "to train", "differs from its baseline", "parameters", "operations", "time a cell"):
@@ -33,7 +34,7 @@ def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
         against = [f"against {row.baseline}"] if row.baseline not in (row.name, sweep.baseline) else []
         table.add_row(
             row.name,
-            _to_train(left[row.name], trials[row.name]),
+            _to_train(left[row.name], trials[row.name], given_up[row.name]),
             "\n".join([*against, *_differences(row)]) or "-",
             f"{count_parameters(row.config):,}",
             f"{operations(row.config):.1e}",
@@ -47,7 +48,7 @@ def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
 
 def within(plan: Plan, budget: str, workers: int | None) -> Plan:
     """The plan with as many seeds as fit the budget, each over all rows; says how many and why."""
-    seconds, workers = parse_duration(budget), workers or usual_workers()
+    seconds, workers = parse_duration(budget, "--budget"), workers or usual_workers()
     costs = _costs(plan, workers, probe=True)
 
     def left(seeds: int) -> Mapping[str, int]:
@@ -60,7 +61,9 @@ def within(plan: Plan, budget: str, workers: int | None) -> Plan:
     return chosen
 
 
-def check_learning_rates(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
+def check_learning_rates(
+    plan: Plan, workers: int | None, components: Sequence[Path], trial_timeout: float | None
+) -> int:
     """Train the baseline and the best rows so far at other learning rates; print whether they rank alike."""
     from mta_lab.report.learning_rates import verdict  # slow to import
 
@@ -74,8 +77,9 @@ def check_learning_rates(plan: Plan, workers: int | None, components: Sequence[P
     if not alike:
         raise UserError(f"--check-lr: no finished row to check; run `mta-lab sweep {plan.given}` first")
     names = sorted(alike, key=alike.__getitem__)[:BEST_ROWS]
-    checked = replace(plan, sweep=over_learning_rates(plan.sweep, names))
-    status = run(checked, workers, components)
+    checked = replace(plan, sweep=over_learning_rates(plan.sweep, names), retry="the same command")
+    forgive(checked)
+    status = run(checked, workers, components, trial_timeout)
     for line in verdict(finished_table(checked), [plan.sweep.baseline, *names]):
         make_console().print(line)
     return status
@@ -94,8 +98,8 @@ def _trials_left(plan: Plan) -> Counter[str]:
     return trials_left(plan)
 
 
-def _to_train(cells: int, trials: int) -> str:
-    some = [f"{count} {what}" for count, what in ((trials, "trials"), (cells, "cells")) if count]
+def _to_train(cells: int, trials: int, given_up: int) -> str:
+    some = [f"{count} {what}" for count, what in ((trials, "trials"), (cells, "cells"), (given_up, "failed")) if count]
     return ", ".join(some) or "finished"
 
 
@@ -105,6 +109,11 @@ def _left(plan: Plan) -> Counter[str]:
     if tasks is None:
         return Counter(cell.row for cell in plan.sweep.cells())
     return Counter(task.cell.row for task in to_train(tasks, plan.records, rerun_stale=plan.rerun_stale))
+
+
+def _given_up(plan: Plan) -> Counter[str]:
+    """How many cells of each row failed for good."""
+    return Counter(task.cell.row for task in failed(tasks_at_hand(plan) or [], plan.records))
 
 
 def _costs(plan: Plan, workers: int, *, probe: bool) -> Mapping[str, Estimate]:

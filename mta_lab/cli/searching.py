@@ -1,9 +1,10 @@
 """The search of a sweep: what it has found, and its trials that are still to run."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -13,6 +14,7 @@ from mta_lab.cli.sweeping import Plan, preparing, settled
 from mta_lab.errors import UserError
 from mta_lab.scheduling import Trials
 from mta_lab.sweep import Cell
+from mta_lab.sweep.search import Search
 from mta_lab.worker.launch import JOURNAL, launch_search, study_name
 from mta_lab.worker.tasks import Task, task_of, tasks_of
 
@@ -27,7 +29,9 @@ def at_hand(plan: Plan) -> Plan:
     return replace(plan, sweep=replace(plan.reload(winners), seeds=plan.sweep.seeds))
 
 
-def search(plan: Plan, workers: int, components: Sequence[Path], console: Console) -> Plan:
+def search(
+    plan: Plan, workers: int, components: Sequence[Path], console: Console, trial_timeout: float | None = None
+) -> Plan:
     """Run the trials that are missing, and return the plan with the winners as rows."""
     found = plan.sweep.search
     assert found
@@ -51,6 +55,7 @@ def search(plan: Plan, workers: int, components: Sequence[Path], console: Consol
                 components=components,
                 corpus_root=CORPORA,
                 observer=observer,
+                trial_timeout=trial_timeout,
             )
     plan = at_hand(plan)
     for row, trials in _studies(plan).items():
@@ -74,13 +79,38 @@ def trials_at_hand(plan: Plan) -> list[Task]:
     """The trials that ran to their end, as tasks; the text that they read is prepared."""
     found = plan.sweep.search
     assert found
+    ended = [
+        (row, f"{row} trial {trial.number}", trial.values)
+        for row, trials in _studies(plan).items()
+        for trial in trials.best(found.trials)
+    ]
+    return _tasks(found, ended)
+
+
+def failed_trials(plan: Plan) -> list[Task]:
+    """The trials that failed, as tasks that are called as their row; the text that they read is prepared."""
+    found = plan.sweep.search
+    assert found
+    failed = [
+        (row, row, values)
+        for row, trials in _studies(plan).items()
+        for values in trials.failed()
+        if values.keys() == found.space_of(row).keys()  # others were lost before all were chosen
+    ]
+    return _tasks(found, failed)
+
+
+def _tasks(search: Search, trials: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[Task]:
+    """Trials, given as row, name and values, as tasks; values that do not go together make none."""
     open_corpus = preparing(make_console())
     tasks = []
-    for row, trials in _studies(plan).items():
-        for trial in trials.best(found.trials):
-            config = found.config(row, trial.values)
-            config = settled(config, config)
-            tasks.append(task_of(Cell(row=f"{row} trial {trial.number}", seed=config.seed, config=config), open_corpus))
+    for row, name, values in trials:
+        try:
+            config = search.config(row, values)
+        except UserError:
+            continue
+        config = settled(config, config)
+        tasks.append(task_of(Cell(row=name, seed=config.seed, config=config), open_corpus))
     return tasks
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from rich.console import Console
 
+from mta_lab.admission import admit
 from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus, find, prepare
@@ -18,7 +19,7 @@ from mta_lab.plugins import load_components
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep, load_sweep
 from mta_lab.sweep.search import Winners
-from mta_lab.worker.tasks import Task, missing, states, tasks_of, to_train, why_stale
+from mta_lab.worker.tasks import Task, failed, missing, states, tasks_of, to_train, why_stale
 
 if TYPE_CHECKING:
     from mta_lab.report import Table
@@ -33,7 +34,9 @@ class Plan:
     sweep: Sweep
     records: Records
     reload: Callable[[Winners], Sweep] | None = None
-    """the sweep anew, its searched rows at the values that won; of a sweep with a search"""
+    """the sweep anew, its searched rows at the values that won"""
+    retry: str = "the same command"
+    """what tries the failed cells again"""
     rerun_stale: bool = False
     """whether a launch trains cells anew whose only results are of other code, text or engine"""
 
@@ -46,11 +49,12 @@ def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, comp
         return load_sweep(name, scale=scale, settings=settings, seeds=seeds, settle=settled, winners=winners)
 
     sweep = load({})
+    found = Plan(given=name, sweep=sweep, records=Records(), reload=load, retry=f"`mta-lab retry {name}`")
     if sweep.search is None:
-        return Plan(given=name, sweep=sweep, records=Records())
+        return found
     from mta_lab.cli.searching import at_hand
 
-    return at_hand(Plan(given=name, sweep=sweep, records=Records(), reload=load))
+    return at_hand(found)
 
 
 def settled(config: RunConfig, like: RunConfig) -> RunConfig:
@@ -67,11 +71,12 @@ def _note(message: str) -> None:
     print(f"mta-lab: {message}", file=sys.stderr)
 
 
-def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
+def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeout: float | None = None) -> int:
     """Launch what is missing and print the table; the exit status is 1 as long as it is incomplete."""
     from mta_lab.cli.progress import observer_for
     from mta_lab.worker.launch import launch
 
+    admit(row.config for row in plan.sweep.rows)
     workers = workers or usual_workers()
     console = make_console()
     open_corpus = preparing(console)
@@ -79,7 +84,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
         from mta_lab.cli.searching import search
 
         try:
-            plan = search(plan, workers, components, console)
+            plan = search(plan, workers, components, console, trial_timeout)
         except KeyboardInterrupt:
             print("mta-lab: interrupted; the same command goes on with the search", file=sys.stderr)
             return 130
@@ -98,6 +103,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
                     corpus_root=CORPORA,
                     observer=observer,
                     note=lambda: _markdown(plan, tasks),
+                    trial_timeout=trial_timeout,
                     rerun_stale=plan.rerun_stale,
                 )
         except KeyboardInterrupt:
@@ -105,12 +111,16 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path]) -> int:
             left = len(to_train(tasks, plan.records, rerun_stale=plan.rerun_stale))
             print(f"mta-lab: interrupted; {left} cells left, the same command goes on with them", file=sys.stderr)
             return 130
-    elif not missing(tasks, plan.records):
-        console.print(f"{plan.sweep.title}: all {len(tasks)} cells are finished, nothing to train")
+    else:
+        finished = sum(plan.records.has_finished(task.fingerprint) for task in tasks)
+        done = f"all {len(tasks)}" if finished == len(tasks) else f"{finished} of {len(tasks)}"
+        console.print(f"{plan.sweep.title}: {done} cells are finished, nothing to train")
     _print_table(plan, tasks, console, "rich")
     for line in stale_in_words(tasks, plan.records):
         console.print(line, soft_wrap=True)
-    return 1 if missing(tasks, plan.records) else 0
+    if failures := failed(tasks, plan.records):
+        console.print(f"{len(failures)} cells failed; {plan.retry} tries them again")
+    return 1 if failures or missing(tasks, plan.records) else 0
 
 
 def stale_in_words(tasks: Sequence[Task], records: Records) -> list[str]:

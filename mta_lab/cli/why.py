@@ -82,7 +82,7 @@ def _failed(task: Task, found: Plan) -> list[str]:
     assert failure
     file = found.records.directory / "failed" / f"{task.fingerprint}.json"
     return [
-        f"{task.cell.label}: failed: {failure.reason}",
+        f"{task.cell.label}: failed ({failure.kind}, attempts: {max(1, len(failure.attempts))}): {failure.reason}",
         *(f"    {line}" for line in failure.traceback.splitlines()[-TRACEBACK:]),
         f"  all of it: {file}; workers' logs: {found.records.directory}/worker-*.log",
         f"  next: mta-lab retry {found.given} '{task.cell.row}'",

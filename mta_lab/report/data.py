@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from io import StringIO
 from typing import Any
 
@@ -57,6 +58,7 @@ def row_document(row: TableRow) -> dict[str, Any]:
         "status": {seed: measured.status(seed) for seed in measured.seeds},
         "scores": dict(measured.scores),
         "failed": {seed: failure.reason for seed, failure in measured.failures.items()},
+        "attempts": {seed: [asdict(one) for one in attempts] for seed, attempts in measured.attempts.items()},
         "mean": measured.mean,
         "mean_interval": measured.interval,
         "domains": dict(measured.domains),
@@ -90,13 +92,19 @@ def as_csv(table: Table) -> str:
     lines: list[dict[str, Any]] = []
     for row in table.rows:
         values = row_document(row)
-        status, scores, failed = (values.pop(name) for name in ("status", "scores", "failed"))
+        status, scores, failed, attempts = (values.pop(name) for name in ("status", "scores", "failed", "attempts"))
         values["references"] = " ".join(values["references"])
         for name in ("interval", "mean_interval"):
             low, high = values.pop(name) or (None, None)
             values |= {f"{name}_low": low, f"{name}_high": high}
         cell = [
-            {"seed": seed, "status": status[seed], "score": scores.get(seed), "failed": failed.get(seed)}
+            {
+                "seed": seed,
+                "status": status[seed],
+                "score": scores.get(seed),
+                "failed": failed.get(seed),
+                "attempts": " ".join(attempt["kind"] for attempt in attempts.get(seed, [])),
+            }
             for seed in row.measured.seeds
         ]
         lines += [{**sweep, "row": values["row"], **one, **_flat(values)} for one in cell]

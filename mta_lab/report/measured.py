@@ -1,10 +1,11 @@
 """What a row's own runs say, from records only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+from mta_lab.failures import Attempt
 from mta_lab.records import Failure
 from mta_lab.report.contrasts import LEVEL, Contrast
 from mta_lab.report.cost import Cost
@@ -29,6 +30,8 @@ class Measured:
     """by seed; a seed that is not there has not finished, or diverged"""
     failures: Mapping[int, Failure]
     """by seed, of the cells that failed or diverged"""
+    attempts: Mapping[int, Sequence[Attempt]]
+    """by seed, those that failed: of the cells where there were any, whatever came of them in the end"""
     stale: frozenset[int]
     """seeds whose only results do not count any more"""
     interval: tuple[float, float] | None

@@ -1,7 +1,9 @@
 """What a reader of a sweep's page has to know besides the numbers."""
 
 from collections import Counter
+from collections.abc import Sequence
 
+from mta_lab.failures import Attempt
 from mta_lab.records import RESULTS
 from mta_lab.report import numbers
 from mta_lab.report.contrasts import LEVEL, POWER
@@ -25,9 +27,25 @@ def notes(table: Table) -> tuple[str, ...]:
         lines.append(f"{table.finished} of {total} cells finished; a mean is over those of its row.")
     for failure in table.failures:
         where = f"; traceback in {RESULTS}/failed/{failure.fingerprint}.json" if failure.traceback else ""
-        lines.append(f"Failed: {failure.label}: {failure.reason}{where}")
+        tries = f"; {len(failure.attempts)} attempts: {_kinds(failure.attempts)}" if len(failure.attempts) > 1 else ""
+        lines.append(f"Failed: {failure.label}: {failure.reason}{tries}{where}")
+    lines += _finished_later(table)
     lines += _implementations(table)
     return (*lines, *(f"Measured on {place}." for place in table.provenance))
+
+
+def _finished_later(table: Table) -> list[str]:
+    """The cells that did not finish at the first attempt."""
+    return [
+        f"{row.name} seed {seed}: finished at attempt {len(attempts) + 1} ({_kinds(attempts)})."
+        for row in table.rows
+        for seed, attempts in row.measured.attempts.items()
+        if seed in row.measured.scores
+    ]
+
+
+def _kinds(attempts: Sequence[Attempt]) -> str:
+    return ", ".join(attempt.kind.replace("_", " ") for attempt in attempts)
 
 
 def _search(table: Table) -> list[str]:

@@ -80,7 +80,7 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
 
 def _diverged(record: Record, label: str) -> Failure:
     reason = f"diverged: its {record.quantity.replace('_', ' ')} is {record.score}"
-    return Failure(fingerprint=record.fingerprint, label=label, reason=reason, traceback="")
+    return Failure(fingerprint=record.fingerprint, label=label, kind="diverged", reason=reason, traceback="")
 
 
 def _compare(sweep: Sweep, found: Cells) -> Comparison:
@@ -115,6 +115,7 @@ def _row(
     baseline = next(other for other in sweep.rows if other.name == row.baseline)
     cells, base_cells = found[row.name], found[baseline.name]
     records = [cells[seed] for seed in sorted(cells)]
+    ended: Mapping[int, Record | Failure] = {**failures, **cells}
     cost = cost_of(count_parameters(row.config), records)
     base_cost = cost_of(count_parameters(baseline.config), list(base_cells.values()))
     domains = records[0].domains if records else ()
@@ -125,6 +126,7 @@ def _row(
         seeds=sweep.seeds,
         scores={seed: cells[seed].score for seed in sorted(cells)},
         failures=failures,
+        attempts={seed: ended[seed].attempts for seed in sorted(ended) if ended[seed].attempts},
         stale=stale,
         interval=_interval(records) if sweep.quantity == "error_rate" else None,
         domains={name: fmean(record.domains[name] for record in records) for name in domains},

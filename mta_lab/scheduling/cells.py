@@ -9,7 +9,7 @@ from pathlib import Path
 
 from optuna.trial import Trial, TrialState, create_trial
 
-from mta_lab.scheduling.journal import open_study
+from mta_lab.scheduling.journal import fail_running, open_study
 
 
 class Study:
@@ -17,6 +17,9 @@ class Study:
 
     def __init__(self, journal: Path, name: str, say: Callable[[str], None]) -> None:
         self._study = open_study(journal, name, say)
+        fail_running(self._study)
+        for _ in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            self._study.tell(self._study.ask(), state=TrialState.FAIL)  # only a trial that was asked for can be told
         self._running: dict[str, Trial] = {}
         complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         self._complete = {trial.user_attrs["fingerprint"] for trial in complete}

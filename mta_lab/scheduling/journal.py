@@ -8,23 +8,29 @@ from typing import Any
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 
 def open_study(journal: Path, name: str, say: Callable[[str], None], **settings: Any) -> optuna.Study:
-    """The study `name`, made where it is not there; trials left open are failed, a torn last line is cut and said."""
+    """The study `name`, made where it is not there; a torn last line of the journal is cut, and said.
+
+    The caller owns the journal: a lock that is found there is that of a launch which was killed.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal.parent.mkdir(parents=True, exist_ok=True)
+    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)  # Optuna would wait for half a minute
     if _cut_torn_line(journal):
         say(f"{journal}: its last line was cut short, and is removed")
     storage = JournalStorage(JournalFileBackend(str(journal)))
-    study = optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True, **settings)
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state == TrialState.RUNNING:
-            study.tell(trial.number, state=TrialState.FAIL)
-        elif trial.state == TrialState.WAITING:  # only a trial that was asked for can be told
-            study.tell(study.ask(), state=TrialState.FAIL)
-    return study
+    return optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True, **settings)
+
+
+def fail_running(study: optuna.Study) -> list[FrozenTrial]:
+    """Fail the trials that a launch left running, and return them."""
+    left = study.get_trials(states=(TrialState.RUNNING,))
+    for trial in left:
+        study.tell(trial.number, state=TrialState.FAIL)
+    return left
 
 
 def _cut_torn_line(journal: Path) -> bool:

@@ -16,13 +16,15 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
-from mta_lab.scheduling.journal import open_study
+from mta_lab.scheduling.journal import fail_running, open_study
 from mta_lab.sweep.search import Choices, Range
 
 STARTUP = 6  # trials at random, and whole, before the sampler and the pruner judge
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 # A kernel is a list and a component perhaps a mapping: the journal, which is JSON, keeps both.
 warnings.filterwarnings("ignore", message="Choices for a categorical distribution", category=UserWarning)
+# A run that goes on from a checkpoint tells again what it told before.
+warnings.filterwarnings("ignore", message="The reported value is ignored because this `step=", category=UserWarning)
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,12 @@ class Trials:
 
     @classmethod
     def opened(cls, journal: Path, name: str, say: Callable[[str], None]) -> "Trials":
-        """The study `name`, to go on with."""
+        """The study `name`, to go on with: the values of trials that a launch left running are asked for first."""
         study = open_study(journal, name, say, pruner=MedianPruner(n_startup_trials=STARTUP))
         seed = len(study.get_trials(deepcopy=False))  # the same one again would propose the same values again
         study.sampler = TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=seed)
+        for trial in fail_running(study):
+            study.enqueue_trial(trial.params)
         return cls(study)
 
     @classmethod
@@ -88,6 +92,11 @@ class Trials:
         trial = self._running.pop(number)
         trial.set_user_attr("reason", reason)
         self._study.tell(trial, state=TrialState.FAIL)
+
+    def failed(self) -> list[Mapping[str, Any]]:
+        """The values of the trials that failed."""
+        failed = self._study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+        return [trial.params for trial in failed]
 
     def best(self, count: int) -> list[Best]:
         """The best trials that ran to their end, one for each set of values."""

@@ -8,6 +8,7 @@ from typing import Any
 from components.attention import MultiToken
 from mta_lab.config import Layer, RunConfig, command_line, difference, flatten, resolve, scale_layer, scales
 from mta_lab.errors import UserError, nearest
+from mta_lab.failures import read_retry
 from mta_lab.sweep.checks import refuse_incomparable, refuse_reserved, refuse_undeclared
 from mta_lab.sweep.files import SHIPPED, read_yaml
 from mta_lab.sweep.generate import GENERATORS
@@ -15,7 +16,7 @@ from mta_lab.sweep.ledger import LEDGER, published
 from mta_lab.sweep.rows import Row, Sweep
 from mta_lab.sweep.search import Search, Template, Winners, fill, read_search
 
-KEYS = ("title", "about", "base", "scales", "baseline", "rows", "seeds", "search")
+KEYS = ("title", "about", "base", "scales", "baseline", "rows", "seeds", "retry", "search")
 Settle = Callable[[RunConfig, RunConfig], RunConfig]
 
 
@@ -89,6 +90,7 @@ def load_sweep(
         baseline=_default_baseline(file, raw, source),
         rows=tuple(rows),
         seeds=_seeds(file, seeds, source),
+        retry=read_retry(file.get("retry"), f"{source}: retry"),
         search=search,
         winners=winners or {},
     )

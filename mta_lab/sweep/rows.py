@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mta_lab.config import RunConfig
+from mta_lab.failures import RETRY, Retry
 from mta_lab.sweep.search import Search, Winners
 
 
@@ -50,6 +51,8 @@ class Sweep:
     """the row that rows are compared with where they say no other"""
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
+    retry: Retry = field(default_factory=lambda: RETRY)
+    """how often what failed is tried again"""
     search: Search | None = None
     """ranges to search first"""
     winners: Winners = field(default_factory=dict)

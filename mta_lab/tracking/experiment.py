@@ -25,7 +25,7 @@ EXPERIMENT_TAGS = {
 }
 COST = ("tokens_per_second", "seconds", "training_seconds", "peak_memory", "flops_per_token", "parameters")
 PAGE = 1000  # runs a question; a server sends all that it knows of each
-METRICS, PARAMS = 1000, 100  # MLflow takes no more at once
+METRICS, PARAMS = 1000, 100  # and tags as params: MLflow takes no more at once
 SECONDS = 10  # that a server has for an answer; one more try follows
 
 
@@ -96,19 +96,18 @@ class Experiment:
         costs = [Metric(key, float(value), at, 0) for key, value in facts.items() if value is not None]
         self.log(run_id, [*points, *costs])
         origin = {"implementation": record.implementation, **record.provenance}
-        self._client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in origin.items()])
+        self._tag(run_id, {**origin, **_attempts(record)})
         self._client.set_terminated(run_id, "FINISHED", at)
 
     def fail(self, run_id: str, failure: Failure) -> None:
         """Close the run of a failed cell, its traceback as an artifact."""
         self._client.log_text(run_id, failure.traceback, "traceback.txt")
-        self._client.set_tag(run_id, "reason", failure.reason)
+        self._tag(run_id, {"failure": failure.kind, "reason": failure.reason, **_attempts(failure)})
         self._client.set_terminated(run_id, "FAILED")
 
-    def kill(self, run_id: str, trial_state: str = "") -> None:
-        """Close a run that came to no end; MLflow has no state for a pruned trial but this, so a tag says which."""
-        if trial_state:
-            self._client.set_tag(run_id, "trial_state", trial_state)
+    def kill(self, run_id: str, tags: Mapping[str, str] | None = None) -> None:
+        """Close a run that came to no end; MLflow has one state for all of these, so that tags say which."""
+        self._tag(run_id, tags or {})
         self._client.set_terminated(run_id, "KILLED")
 
     def enter(self, entry: Entry, result: Record | Failure, parent: str = "") -> None:
@@ -120,6 +119,10 @@ class Experiment:
         entry = replace(entry, config=entry.config or result.config)
         run_id = self.start(entry, parent, end - round(1000 * result.seconds))
         self.finish(run_id, result, curves(result, end), end)
+
+    def _tag(self, run_id: str, values: Mapping[str, Any]) -> None:
+        for some in _slices([RunTag(key, str(value)) for key, value in values.items()], PARAMS):
+            self._client.log_batch(run_id, tags=some)
 
     def _sort(self, run: Run, found: Contents) -> None:
         tags = run.data.tags
@@ -145,6 +148,11 @@ def curves(record: Record, at: int) -> list[Metric]:
 def now() -> int:
     """Now, as MLflow counts time: in milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def _attempts(result: Record | Failure) -> dict[str, str]:
+    """Each failed attempt at a cell as a tag: `attempt.1` and so on."""
+    return {f"attempt.{n}": f"{one.kind}: {one.reason}" for n, one in enumerate(result.attempts, start=1)}
 
 
 def _slices(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:

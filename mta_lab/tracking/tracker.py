@@ -119,12 +119,12 @@ class Tracker:
 
         self._put(Job(write, failure.fingerprint, ends=True))
 
-    def kill_cell(self, fingerprint: str, trial_state: str = "") -> None:
-        """Close the run of a cell that was interrupted, or of a trial that was ended early (PRUNED)."""
+    def kill_cell(self, fingerprint: str, **tags: str) -> None:
+        """Close the run of a cell that was interrupted or is tried again, or of a trial that was ended early."""
 
         def write() -> None:
             self._store.log(self._runs[fingerprint], self._taken(fingerprint))
-            self._store.kill(self._runs[fingerprint], trial_state)
+            self._store.kill(self._runs[fingerprint], tags)
 
         self._put(Job(write, fingerprint, ends=True))
 

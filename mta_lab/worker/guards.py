@@ -1,5 +1,6 @@
-"""Two guards of a launch: no other beside it, and no interrupt in the middle of writing a result down."""
+"""Guards of a launch: none other beside it, a full disk said, no interrupt in the middle of writing a result down."""
 
+import errno
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,21 @@ def launch_runs(directory: Path) -> bool:
         return True
     except OSError as error:
         raise UserError(f"{directory / LOCK}: cannot be opened: {error.strerror}") from None
+
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
+
+
+@contextmanager
+def disk_trouble_said(usual: Path) -> Iterator[None]:
+    """A disk that takes nothing more ends the launch with a line that names the file: `usual` where nobody knows."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        where = f"{error.filename or usual}: cannot be written: {error.strerror}"
+        raise UserError(f"{where}; what is finished is kept, the same command goes on from there") from None
 
 
 class Interrupt:

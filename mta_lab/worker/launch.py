@@ -7,7 +7,7 @@ from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep
 from mta_lab.worker.beacon import published
 from mta_lab.worker.entries import entry_of
-from mta_lab.worker.guards import only_launch
+from mta_lab.worker.guards import disk_trouble_said, only_launch
 from mta_lab.worker.pool import Pool
 from mta_lab.worker.running import Observer, Running
 from mta_lab.worker.schedules import Cells, SearchTrials
@@ -26,15 +26,16 @@ def launch(
     corpus_root: Path,
     observer: Observer,
     note: Callable[[], str],
+    trial_timeout: float | None = None,
     rerun_stale: bool = False,
 ) -> None:
     """Train what is missing of `tasks` on `workers` processes; returns when each has finished or failed.
 
-    Finished cells are never trained again, stale ones only if asked to; failed ones are tried anew. `note` makes the
-    table that MLflow shows on the launch's parent run. Interrupted, everything finished is kept, and the same launch
-    goes on from there.
+    Cells that finished or failed before are left alone, and stale ones unless they are asked for. An attempt that takes
+    longer than `trial_timeout` seconds is ended. `note` makes the table that MLflow shows on the launch's parent run.
+    Interrupted, everything finished is kept, and the same launch goes on from there.
     """
-    with only_launch(records.directory):
+    with only_launch(records.directory), disk_trouble_said(records.directory / JOURNAL):
         pending = to_train(tasks, records, rerun_stale=rerun_stale)
         if not pending:
             return
@@ -47,7 +48,7 @@ def launch(
 
             cells = Cells(pending, Study(records.directory / JOURNAL, f"{sweep.name}-{sweep.scale}", observer.say))
             tracker = Tracker(sweep.name, records, observer.say)
-            run = Running(sweep, cells, records, corpus_root, observer, pool, tracker)
+            run = Running(sweep, cells, records, corpus_root, observer, pool, tracker, trial_timeout)
             with run.tracked(note):
                 cells.adopt(tasks, records)
                 tracker.deliver(entry_of(sweep, task) for task in tasks)
@@ -63,22 +64,25 @@ def launch_search(
     components: Sequence[Path],
     corpus_root: Path,
     observer: Observer,
+    trial_timeout: float | None = None,
 ) -> None:
     """Run the trials that the sweep's search still lacks; returns when each has ended."""
     search = sweep.search
     assert search
+    journal = records.directory / JOURNAL
     with (
         only_launch(records.directory),
+        disk_trouble_said(journal),
         published(observer, sweep, [], [], records) as observer,
         Pool(workers, components, records.directory) as pool,
     ):
         from mta_lab.scheduling import Trials
         from mta_lab.tracking.tracker import Tracker
 
-        journal = records.directory / JOURNAL
         studies = {row: Trials.opened(journal, study_name(sweep, row), observer.say) for row in search.templates}
         trials = SearchTrials(search, studies, task_of, records)
-        run = Running(sweep, trials, records, corpus_root, observer, pool, Tracker(sweep.name, records, observer.say))
+        tracker = Tracker(sweep.name, records, observer.say)
+        run = Running(sweep, trials, records, corpus_root, observer, pool, tracker, trial_timeout)
 
         def note() -> str:
             counts = {row: study.counts() for row, study in studies.items()}

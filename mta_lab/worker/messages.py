@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mta_lab.config import RunConfig
+from mta_lab.failures import Kind
 from mta_lab.training.result import Progress, TrainingResult
 
 
@@ -62,6 +63,7 @@ class Finished:
 class Failed:
     """From a worker: its run raised."""
 
+    kind: Kind
     reason: str
     traceback: str
 
@@ -70,6 +72,9 @@ class Failed:
 class Died:
     """From the pool: the worker process is gone, and another is starting in its place."""
 
+    kind: Kind
+    by_itself: bool
+    """it exited or crashed: nobody sent it SIGKILL or SIGTERM"""
     reason: str
     log: Path
 

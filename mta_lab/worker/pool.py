@@ -8,7 +8,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from mta_lab.failures import Kind
 from mta_lab.worker.messages import Died, Job, Message, Stop
+from mta_lab.worker.oom import OomKills, oom_counter
 from mta_lab.worker.process import work
 
 # glibc otherwise returns every freed activation to the system and faults it in again: 10-40 % of a small model's step.
@@ -26,6 +28,7 @@ class Pool:
         self._components, self._logs = tuple(components), logs
         self.threads = max(1, len(os.sched_getaffinity(0)) // workers)
         self._context = multiprocessing.get_context("spawn")
+        self._oom_kills = OomKills(oom_counter())
         self._workers = [self._start(index) for index in range(workers)]
 
     def __enter__(self) -> "Pool":
@@ -42,6 +45,10 @@ class Pool:
         """Hand a job to a worker that is ready, or stop the one it is at."""
         self._workers[worker][1].send(message)
 
+    def kill(self, worker: int) -> None:
+        """End a worker that may not listen any more: it may hang in native code."""
+        self._workers[worker][0].kill()
+
     def messages(self) -> Iterator[tuple[int, Message | None]]:
         """What the workers say, as it comes; (worker, None) twice a second when nobody says anything.
 
@@ -50,6 +57,7 @@ class Pool:
         while True:
             connections = {connection: index for index, (_, connection) in enumerate(self._workers)}
             ready = wait(list(connections), timeout=0.5)
+            self._oom_kills.look()
             if not ready:
                 yield 0, None
             for connection in ready:
@@ -76,7 +84,19 @@ class Pool:
         process, connection = self._workers[index]
         connection.close()
         process.join()
-        code = process.exitcode or 0
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        kind: Kind = "killed"
+        how = _how(process.exitcode or 0)
+        if process.exitcode == -signal.SIGKILL and self._oom_kills.grew():
+            kind, how = "out_of_memory", f"{how}, by the kernel: no memory was left"
         self._workers[index] = self._start(index)
-        return Died(reason=f"the worker process died ({how})", log=self._logs / f"worker-{index}.log")
+        by_itself = process.exitcode not in (-signal.SIGKILL, -signal.SIGTERM)
+        reason, log = f"the worker process died ({how})", self._logs / f"worker-{index}.log"
+        return Died(kind=kind, by_itself=by_itself, reason=reason, log=log)
+
+
+def _how(code: int) -> str:
+    """An exit code as Python has it, for people."""
+    if code >= 0:
+        return f"exit code {code}"
+    names = {number.value: number.name for number in signal.Signals}  # real-time signals have none
+    return f"signal {names.get(-code, -code)}"

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from mta_lab.errors import described, place
+from mta_lab.failures import kind_of
 from mta_lab.worker.messages import Advanced, Failed, Finished, Interrupted, Job, Message, Ready, Said, Stop
 
 TERMINATION = {signal.SIGTERM}
@@ -76,7 +77,8 @@ def _run(job: Job, connection: "Connection[Message, Job | Stop]") -> Finished | 
     except InterruptedRunError as error:
         return Interrupted(step=error.step)
     except Exception as error:
-        return Failed(reason=f"{described(error)} ({place(error)})", traceback=traceback.format_exc())
+        reason = f"{described(error)} ({place(error)})"
+        return Failed(kind=kind_of(error), reason=reason, traceback=traceback.format_exc())
 
 
 class _Orders:

@@ -1,20 +1,23 @@
 """What happens while a launch runs: workers are handed what the schedule says, results are recorded and tracked."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from mta_lab.config import ENGINE, component_code, plain
 from mta_lab.errors import UserError, masked
-from mta_lab.provenance import commit, provenance
+from mta_lab.failures import Kind
+from mta_lab.provenance import commit
 from mta_lab.records import Failure, Record, Records
 from mta_lab.sweep import Sweep
+from mta_lab.worker.attempts import Attempts
 from mta_lab.worker.entries import entry_of
 from mta_lab.worker.guards import Interrupt
 from mta_lab.worker.messages import Advanced, Died, Failed, Finished, Interrupted, Job, Said, Stop
 from mta_lab.worker.pool import Pool
+from mta_lab.worker.results import record_of
 from mta_lab.worker.schedules import Schedule
 from mta_lab.worker.tasks import Task
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:  # imports slowly
     from mta_lab.training.result import Progress, TrainingResult, Validation
 
 PATIENCE = 10.0  # seconds that workers have, when a launch is interrupted, to keep what they run
+STARTS = 3  # deaths of a worker and those in its place, in a row and before they were ready, that end a launch;
+PATIENT_STARTS = 15  # where the last was killed from outside, which says little of the next
 
 
 class Observer(Protocol):
@@ -56,11 +61,14 @@ class Running:
         observer: Observer,
         pool: Pool,
         tracker: "Tracker",
+        trial_timeout: float | None,
     ) -> None:
         self.sweep, self.schedule, self.records, self.corpus_root = sweep, schedule, records, corpus_root
         self.observer, self.pool, self.tracker = observer, pool, tracker
         self.running: dict[int, Task] = {}
+        self.attempts = Attempts(sweep.retry, trial_timeout)
         self.ready: set[int] = set()
+        self.stillborn = Counter[int]()
         self.failures = 0
         self.said: set[tuple[str, str]] = set()
         self.patient_until: float | None = None
@@ -92,13 +100,17 @@ class Running:
             elif isinstance(message, Finished):
                 self._finished(worker, message.result)
             elif isinstance(message, Failed):
-                self._failed(worker, message.reason, message.traceback)
+                self._failed(worker, message.kind, message.reason, message.traceback)
                 self._start_next(worker)
             elif isinstance(message, Died):
                 self._buried(worker, message)
             elif message is not None:
                 self.ready.add(worker)
+                self.stillborn[worker] = 0
                 self._start_next(worker)
+            if not self.interrupt.asked:
+                for late in self.attempts.late(self.running):
+                    self.pool.kill(late)
             if self.interrupt.asked and self._stopped():
                 raise KeyboardInterrupt
             if not self.running and not self.schedule.left():
@@ -107,7 +119,7 @@ class Running:
     def _give_back(self) -> None:
         """Close what runs as interrupted; the next launch trains it."""
         for task in self.running.values():
-            self.schedule.failed(task, "interrupted")
+            self.schedule.put_back(task, "interrupted")
             self.tracker.kill_cell(task.fingerprint)
 
     def _stopped(self) -> bool:
@@ -128,7 +140,7 @@ class Running:
         self.tracker.kill_cell(task.fingerprint)
 
     def _start_next(self, worker: int) -> None:
-        if self.interrupt.asked:
+        if self.interrupt.asked or worker in self.attempts.overdue:
             return
         task = self.schedule.next()
         if task is None:
@@ -141,11 +153,13 @@ class Running:
             self.schedule.put_back(task, "its worker was gone")
             return
         self.running[worker] = task
+        self.attempts.start(worker)
         self.tracker.start_cell(entry_of(self.sweep, task))
         self.observer.started(worker, task)
 
     def _advanced(self, worker: int, progress: "Progress") -> None:
         task = self.running[worker]
+        self.attempts.advance(worker, progress.step)
         for choice in progress.implementations.items():
             if choice not in self.said:
                 self.said.add(choice)
@@ -164,9 +178,15 @@ class Running:
             self._start_next(worker)
             self.schedule.stopped(task)
             self.records.forget_checkpoints(task.fingerprint)
-            self.tracker.kill_cell(task.fingerprint, "PRUNED")
+            self.tracker.kill_cell(task.fingerprint, trial_state="PRUNED")
             return
-        record = record_of(task, result, run_id=self.tracker.run_id(task.fingerprint), threads=self.pool.threads)
+        record = record_of(
+            task,
+            result,
+            run_id=self.tracker.run_id(task.fingerprint),
+            threads=self.pool.threads,
+            attempts=self.records.attempts(task.fingerprint),
+        )
         self.records.finish(record)
         self.observer.ended(worker, task, record)
         self._start_next(worker)  # before the copies for Optuna and MLflow are written: no worker waits for those
@@ -175,48 +195,40 @@ class Running:
 
     def _buried(self, worker: int, message: Died) -> None:
         if worker in self.running:
-            self._failed(worker, message.reason, message.log.read_text(errors="replace")[-4000:])
-        elif worker not in self.ready:  # the one in its place would die as well, for ever
-            raise UserError(f"a worker could not start: {message.reason}; see {message.log}")
+            kind, reason = message.kind, message.reason
+            if worker in self.attempts.overdue:
+                kind, reason = "timed_out", f"no end within {self.attempts.timeout:g} s (--trial-timeout)"
+            self._failed(worker, kind, reason, message.log.read_text(errors="replace")[-4000:])
+        elif worker not in self.ready:
+            self.stillborn[worker] += 1
+            limit = STARTS if message.by_itself else PATIENT_STARTS
+            if self.stillborn[worker] >= limit:
+                times = f"{self.stillborn[worker]} times in a row"
+                raise UserError(f"a worker could not start, {times}: {message.reason}; see {message.log}")
+        self.attempts.overdue.discard(worker)
         self.ready.discard(worker)
+        for idle in self.ready - self.running.keys():  # what it ran need not wait for the one in its place
+            self._start_next(idle)
 
-    def _failed(self, worker: int, reason: str, traceback: str) -> None:
-        task = self.running.pop(worker)
-        self.failures += 1
+    def _failed(self, worker: int, kind: Kind, reason: str, traceback: str) -> None:
+        task, reason = self.running.pop(worker), masked(reason)
+        attempt, again = self.attempts.failed(worker, task.fingerprint, kind, reason)
         failure = Failure(
             fingerprint=task.fingerprint,
             label=task.cell.label,
-            reason=masked(reason),
+            kind=kind,
+            reason=reason,
             traceback=masked(traceback),
+            attempts=(*self.records.attempts(task.fingerprint), attempt),
+            final=not again,
         )
         self.records.fail(failure)
+        if again:
+            self.observer.say(f"worker {worker}: {task.cell.label} {kind}: {reason}; it is tried again")
+            self.schedule.put_back(task, reason)
+            self.tracker.kill_cell(task.fingerprint, failure=kind, reason=reason)
+            return
+        self.failures += 1
         self.schedule.failed(task, reason)
         self.tracker.fail_cell(failure)
         self.observer.ended(worker, task, failure)
-
-
-def record_of(task: Task, result: "TrainingResult", *, run_id: str, threads: int) -> Record:
-    """What is kept of a finished cell that was computed with `threads` torch threads."""
-    last = result.validations[-1]
-    return Record(
-        fingerprint=task.fingerprint,
-        config=plain(task.cell.config),
-        content_hash=task.content_hash,
-        parameters=result.parameters,
-        quantity=last.quantity,
-        score=last.score,
-        domains=last.domains,
-        scored=last.scored,
-        tokens_per_second=result.tokens_per_second,
-        seconds=result.seconds,
-        training_seconds=result.training_seconds,
-        peak_memory=result.peak_memory,
-        flops_per_token=result.flops_per_token,
-        losses=[[step, loss] for step, loss in result.losses],
-        validations=[[validation.step, validation.score] for validation in result.validations],
-        run_id=run_id,
-        provenance=provenance(threads),
-        implementations=result.implementations,
-        component_code=component_code(task.cell.config),
-        engine=ENGINE,
-    )

@@ -24,7 +24,7 @@ class Schedule(Protocol):
         """Start one more; None where nothing is left."""
 
     def put_back(self, task: Task, reason: str) -> None:
-        """It did not end: another worker will take it, or another launch."""
+        """It did not end: a worker will go on with it, or another launch."""
 
     def validated(self, task: Task, step: int, score: float) -> bool:
         """Note a validation; whether the run should stop for it."""
@@ -36,7 +36,7 @@ class Schedule(Protocol):
         """It ended early, as asked."""
 
     def failed(self, task: Task, reason: str) -> None:
-        """It failed, or was interrupted."""
+        """It failed, and is not tried again."""
 
 
 class Cells:
@@ -80,13 +80,15 @@ class Cells:
         for task in tasks:
             if not self._study.has(task.fingerprint) and (record := records.finished(task.fingerprint)):
                 self._study.adopt(task.fingerprint, task.cell.row, task.cell.seed, record.score)
+                records.tidy(task.fingerprint)
 
 
 class SearchTrials:
     """The trials of a search, as many of each of its rows, each row a study of its own.
 
     A trial that failed takes one of those places, so that a search whose trials all fail comes to an end; the next
-    launch gives the place to another.
+    launch gives the place to another. One that was put back stays as it is: if no worker takes it again, the next
+    launch does (`Trials.opened`).
     """
 
     def __init__(
@@ -94,13 +96,16 @@ class SearchTrials:
     ) -> None:
         self._search, self._studies, self._task_of, self._records = search, studies, task_of, records
         self._running: dict[str, tuple[str, int]] = {}  # fingerprint -> row, number of the trial
+        self._put_back = deque[Task]()
         self._failed = Counter[str]()  # by row, in this launch
 
     def left(self) -> int:
-        return sum(max(0, self._search.trials - self._started(row)) for row in self._studies)
+        return len(self._put_back) + self._unasked()
 
     def next(self) -> Task | None:
-        while self.left():
+        if self._put_back:
+            return self._put_back.popleft()
+        while self._unasked():
             row = min(self._studies, key=self._started)
             number, values = self._studies[row].ask(self._search.space_of(row))
             try:
@@ -111,6 +116,8 @@ class SearchTrials:
             task = self._task_of(Cell(row=f"{row} trial {number}", seed=config.seed, config=config))
             if record := self._records.finished(task.fingerprint):
                 self._studies[row].finish(number, record.score)
+            elif failure := self._records.failed(task.fingerprint):
+                self._fail(row, number, failure.reason)
             elif task.fingerprint in self._running:
                 self._fail(row, number, "the same values are running in another trial")
             else:
@@ -119,8 +126,7 @@ class SearchTrials:
         return None
 
     def put_back(self, task: Task, reason: str) -> None:
-        row, number = self._running.pop(task.fingerprint)
-        self._studies[row].fail(number, reason)  # and its place is free again
+        self._put_back.append(task)
 
     def validated(self, task: Task, step: int, score: float) -> bool:
         row, number = self._running[task.fingerprint]
@@ -140,6 +146,9 @@ class SearchTrials:
     def _fail(self, row: str, number: int, reason: str) -> None:
         self._failed[row] += 1
         self._studies[row].fail(number, reason)
+
+    def _unasked(self) -> int:
+        return sum(max(0, self._search.trials - self._started(row)) for row in self._studies)
 
     def _started(self, row: str) -> int:
         running = sum(found == row for found, _ in self._running.values())

@@ -65,9 +65,15 @@ def next_task(pending: Sequence[Task], seconds: Mapping[str, float]) -> Task:
 
 
 def missing(tasks: Sequence[Task], records: Records) -> list[Task]:
-    """The tasks without a record, one for each fingerprint, in their order."""
+    """The tasks that neither finished nor failed for good, one for each fingerprint, in their order."""
     unique = {task.fingerprint: task for task in tasks}
-    return [task for task in unique.values() if not records.has_finished(task.fingerprint)]
+    return [task for name, task in unique.items() if not records.has_finished(name) and records.failed(name) is None]
+
+
+def failed(tasks: Sequence[Task], records: Records) -> list[Task]:
+    """The tasks that failed for good, one for each fingerprint: only `mta-lab retry` tries them again."""
+    unique = {task.fingerprint: task for task in tasks}
+    return [task for name, task in unique.items() if records.failed(name) and not records.has_finished(name)]
 
 
 def states(tasks: Sequence[Task], records: Records) -> dict[str, State]:

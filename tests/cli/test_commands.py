@@ -14,7 +14,8 @@ from mta_lab.worker.guards import only_launch
 from tests.cli.conftest import Command
 
 COMMANDS = {
-    "sweep": ("--dry-run", "--workers", "--seeds", "--budget", "--check-lr", "--scale", "KEY=VALUE"),
+    "sweep": ("--dry-run", "--workers", "--seeds", "--budget", "--check-lr", "--trial-timeout", "--scale", "KEY=VALUE"),
+    "retry": ("ROW", "--trial-timeout", "--workers", "--seeds", "--components", "--scale", "KEY=VALUE"),
     "plan": ("--workers", "--seeds", "--scale", "KEY=VALUE"),
     "report": ("--format", "--seeds", "--scale", "KEY=VALUE"),
     "sync": ("--seeds", "--scale", "--components", "KEY=VALUE"),

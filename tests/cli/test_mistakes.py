@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
+from tests.test_admission import BAD, write
 
 MISTAKES = {
     "key in sweep": ("sweep kernel_sizes model.headz=3", "did you mean 'model.heads'?"),
@@ -32,6 +33,9 @@ MISTAKES = {
     "own text not there": ("data show data.path=.", "holds no DOMAIN.jsonl"),
     "budget without a unit": ("sweep kernel_sizes --budget 45", "allowed: a time like 45m"),
     "budget and seeds": ("sweep kernel_sizes --budget 45m --seeds 2", "give one of them"),
+    "timeout without a unit": ("sweep kernel_sizes --trial-timeout 30", "--trial-timeout: got '30', allowed: a time"),
+    "row of retry": ("retry kernel_sizes 4x8", "no row named '4x8'; did you mean '4x9'?"),
+    "key in retry": ("retry kernel_sizes model.headz=3", "did you mean 'model.heads'?"),
     "learning rates of nothing": ("sweep kernel_sizes --check-lr", "mta-lab sweep kernel_sizes"),
     "no tracker": ("dashboard", "run a sweep first"),
 }
@@ -67,3 +71,13 @@ def test_own_text_that_is_not_there(lab: Command, tmp_path: Path) -> None:
 
 def test_model_alias_is_suggested(lab: Command) -> None:
     assert "'transformer'" in lab("params", "--model", "transfomer").complaint
+
+
+@pytest.mark.parametrize("command", ["sweep peeking.yaml", "train attention=mine data.corpus=stdlib"])
+def test_nothing_is_started_with_a_component_that_looks_ahead(command: str, lab: Command, tmp_path: Path) -> None:
+    body, says = BAD["looks at the next token"]
+    write(tmp_path, body)
+    sweep = "base: {data.corpus: stdlib}\nbaseline: plain\nrows: {plain: {}, mine: {attention: mine}}\n"
+    (tmp_path / "peeking.yaml").write_text(sweep)
+    assert lab(*command.split(), "--components", "mine.py").complaint == says
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "peeking.yaml"}

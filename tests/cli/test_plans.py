@@ -9,11 +9,12 @@ import pytest
 
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
-from mta_lab.records import Records
+from mta_lab.records import Failure, Records
 from mta_lab.sweep import Row, Sweep, load_sweep, shipped_sweeps
 from mta_lab.sweep.learning_rates import FACTORS, at_rate, over_learning_rates
 from tests.cli.conftest import Command
 from tests.report.examples import finish
+from tests.shipped import shipped
 
 OWN = "data.path=mine"
 SCORES = {"transformer": 31.0, "1x1": 30.5, "2x5": 29.0, "4x9": 30.0}
@@ -52,7 +53,7 @@ def names_shown(out: str) -> list[str]:
 
 @pytest.mark.parametrize("name", shipped_sweeps())
 def test_dry_run_names_every_row_and_starts_nothing(name: str, lab: Command, tmp_path: Path) -> None:
-    sweep = load_sweep(name, scale="nano")
+    sweep = shipped(name)
     done = lab("sweep", name, "--dry-run")
     assert (done.status, done.err) == (0, "")
     cells = len(sweep.cells())
@@ -112,6 +113,26 @@ def test_learning_rates_are_checked_over_finished_rows(lab: Command, keep: Keep,
     assert best[2] not in re.findall(r"(\S+), lr x", done.out)
     assert sorted(path.name for path in Path("results", "cells").iterdir()) == before
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_what_failed_is_left_alone_and_a_retry_is_named(lab: Command, corpus: Corpus, keep: Keep) -> None:
+    sweep = sizes(1)
+    (cell,) = (cell for cell in sweep.cells() if cell.row == "4x9")
+    name = fingerprint(cell.config, corpus.content_hash)
+    Records().fail(Failure(fingerprint=name, label=cell.label, reason="no", traceback=""))
+    keep(sweep, {row.name: 30.0 for row in sweep.rows if row.name != cell.row})
+    command = ("kernel_sizes", OWN, "--seeds", "1")
+    planned = " ".join(lab("sweep", *command, "--dry-run").out.split())
+    assert ("0 of 5 cells to train" in planned, "1 failed" in planned) == (True, True)
+    done = lab("sweep", *command)
+    assert done.status == 1
+    assert "4 of 5 cells are finished, nothing to train" in done.out
+    assert "1 cells failed; `mta-lab retry kernel_sizes` tries them again" in done.out
+    keep(sweep, {cell.row: 30.0})
+    mended = lab("retry", "kernel_sizes", cell.row, *command[1:])
+    assert mended.status == 0
+    assert "0 failed cells are tried again" in mended.out
+    assert "all 5 cells are finished, nothing to train" in mended.out
 
 
 def test_learning_rates_of_nothing_finished_are_answered_in_one_line(lab: Command, corpus: Corpus) -> None:

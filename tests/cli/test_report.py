@@ -14,6 +14,7 @@ from mta_lab.report import FORMATS
 from mta_lab.sweep import load_sweep, shipped_sweeps
 from tests.cli.conftest import Command
 from tests.report.examples import finish
+from tests.shipped import shipped
 
 OWN = "data.path=mine"
 MEASURED = {"transformer": (31.0, 31.5, 30.8), "1x1": (31.1, 31.4, 30.9), "4x9": (30.1, 30.6)}
@@ -114,7 +115,7 @@ def test_index_counts_what_is_finished(form: str, lab: Command, results: dict[tu
         return
     assert set(lines) == set(shipped_sweeps())
     assert {name: int(line["rows_planned"]) for name, line in lines.items()} == {
-        name: len(load_sweep(name, scale="nano").rows) for name in shipped_sweeps()
+        name: len(shipped(name).rows) for name in shipped_sweeps()
     }
     assert int(lines["kernel_sizes"]["rows_finished"]) == 2
     assert int(lines["toy_task"]["rows_finished"]) == 0  # it reads no text, and shares no row

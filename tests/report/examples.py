@@ -84,6 +84,11 @@ def example_record(fingerprint: str, perplexity: float, config: RunConfig, *impl
     )
 
 
+def made_up_name(row: str, seed: int) -> str:
+    """What stands for a cell's fingerprint."""
+    return "".join(filter(str.isalnum, f"{row}{seed}"))
+
+
 def table_of(
     folder: Path,
     scores: Mapping[str, Mapping[int, float]],
@@ -97,7 +102,7 @@ def table_of(
     `changes` are other fields of a row's records than the usual ones.
     """
     sweep, records = sweep or example_sweep(folder), Records(folder / "results")
-    names = {(cell.row, cell.seed): f"{cell.row}-{cell.seed}" for cell in sweep.cells()}
+    names = {(cell.row, cell.seed): made_up_name(cell.row, cell.seed) for cell in sweep.cells()}
     configs = {(cell.row, cell.seed): cell.config for cell in sweep.cells()}
     for row, values in scores.items():
         for seed, value in values.items():

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from mta_lab.failures import Attempt
 from mta_lab.records import Records
 from mta_lab.report import FORMATS, Table, build_table, render
 from mta_lab.report.data import row_document
@@ -180,8 +181,8 @@ def test_notes_say_what_computed_the_attention(tmp_path: Path) -> None:
     assert [row.measured.implementation for row in table.rows] == ["sdpa", "", "eager + sdpa"]
     assert "Attention computed by sdpa; eager + sdpa: wide." in shown(table, "rich")
     records = Records(tmp_path / "results")
-    finish(records, "softmax-1", 30.2, table.sweep.rows[0].config, "own")
-    names = {("softmax", 0): "softmax-0", ("softmax", 1): "softmax-1"}
+    finish(records, "softmax1", 30.2, table.sweep.rows[0].config, "own")
+    names = {("softmax", 0): "softmax0", ("softmax", 1): "softmax1"}
     assert build_table(table.sweep, names, records).rows[0].measured.implementation == "own, sdpa"
 
 
@@ -258,6 +259,18 @@ def test_json_of_equal_results_is_json(quantity: str, tmp_path: Path) -> None:
 
 def test_json_of_diverged_results_is_json(tmp_path: Path) -> None:
     document(table_of(tmp_path, {**CLEAR, "wide": {0: float("inf"), 1: float("nan"), 2: 28.0}}))
+
+
+def test_attempts_that_failed_are_told_with_how_it_ended(tmp_path: Path) -> None:
+    killed = Attempt(kind="killed", reason="the worker process died", ended="2026-01-02T03:04:05+00:00", step=7)
+    refused = Attempt(kind="out_of_memory", reason="no memory", ended="2026-01-02T03:05:05+00:00", step=None)
+    table = table_of(tmp_path, {"wide": {1: 28.0}}, changes={"wide": {"attempts": (killed, refused)}})
+    for form in ("rich", "markdown"):
+        assert "wide seed 1: finished at attempt 3 (killed, out of memory)." in shown(table, form)
+    (row,) = (row for row in document(table)["rows"] if row["row"] == "wide")
+    assert row["attempts"] == {"1": [dataclasses.asdict(killed), dataclasses.asdict(refused)]}
+    lines = csv.DictReader(StringIO(shown(table, "csv", width=40)))
+    assert [line["attempts"] for line in lines][-3:] == ["", "killed out_of_memory", ""]
 
 
 def test_csv_has_a_line_for_each_row_and_seed(tmp_path: Path) -> None:

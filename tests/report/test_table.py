@@ -19,6 +19,7 @@ from tests.report.examples import (
     WITH_CONTROL,
     example_sweep,
     finish,
+    made_up_name,
     scored_by,
     table_of,
     with_rows,
@@ -197,9 +198,9 @@ def test_error_rates_over_an_unknown_number_are_hardly_known(tmp_path: Path) -> 
 def test_a_result_of_other_code_is_stale_and_counts_for_nothing(tmp_path: Path) -> None:
     sweep, records = example_sweep(tmp_path), Records(tmp_path / "results")
     for cell in sweep.cells():
-        finish(records, f"{cell.row}-{cell.seed}", 30.0, cell.config)
-    now = {(cell.row, cell.seed): f"{cell.row}-{cell.seed}" for cell in sweep.cells()}
-    now["wide", 1] = "of-other-code"
+        finish(records, made_up_name(cell.row, cell.seed), 30.0, cell.config)
+    now = {(cell.row, cell.seed): made_up_name(cell.row, cell.seed) for cell in sweep.cells()}
+    now["wide", 1] = "othercode"
     table = build_table(sweep, now, records)
     wide = next(row.measured for row in table.rows if row.name == "wide")
     assert [wide.status(seed) for seed in sweep.seeds] == ["finished", "stale", "finished"]

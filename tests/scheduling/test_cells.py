@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
@@ -165,3 +166,15 @@ def test_a_journal_whose_last_line_was_cut_short_is_mended(journal: Path) -> Non
     values = {trial.user_attrs["fingerprint"]: trial.value for trial in trials(journal)}
     assert values["aaaa"] == 5.0
     assert values["cccc"] == 6.0
+
+
+def test_the_lock_of_a_launch_that_was_killed_while_it_wrote_is_not_waited_for(journal: Path) -> None:
+    """Optuna waits for 30 s before it takes such a lock away."""
+    Study(journal, "table", print).claim("aaaa", "plain", 0)
+    journal.with_name(f"{journal.name}.lock").symlink_to(journal)
+    started = time.monotonic()
+    study = Study(journal, "table", print)
+    study.claim("aaaa", "plain", 0)
+    study.finish("aaaa", 1.0)
+    assert time.monotonic() - started < 25
+    assert [trial.value for trial in trials(journal)] == [None, 1.0]

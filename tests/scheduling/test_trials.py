@@ -172,14 +172,16 @@ def test_nothing_is_at_hand_where_nothing_is(journal: Path) -> None:
     assert Trials.at_hand(journal, "table") is None
 
 
-def test_reopening_fails_what_a_launch_that_died_left_running(journal: Path) -> None:
+def test_reopening_fails_what_a_launch_that_died_left_running_and_asks_for_it_again(journal: Path) -> None:
     assert subprocess.run([sys.executable, "-c", DYING, journal], check=False).returncode == 9
     beside = Trials.at_hand(journal, "table")
     assert beside
     assert beside.counts() == {"complete": 1, "pruned": 0, "failed": 0}
     trials = opened(journal)
     assert trials.counts() == {"complete": 1, "pruned": 0, "failed": 1}
-    number, _ = trials.ask({"keys": Range(1, 9)})
+    (left,) = trials.failed()
+    number, values = trials.ask({"keys": Range(1, 9)})
+    assert values == left
     trials.finish(number, 8.0)
     assert [best.score for best in trials.best(2)] in ([8.0, 9.0], [8.0])  # the latter if the values are the same
     assert trials.ended() == 2

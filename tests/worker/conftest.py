@@ -2,7 +2,7 @@
 
 import io
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from components.registry import FAMILIES
-from mta_lab.cli import progress, searching, sweeping
+from mta_lab.cli import progress, retrying, searching, sweeping
 from mta_lab.errors import UserError
 from mta_lab.records import Failure, Record
 from mta_lab.training import Progress, Validation
@@ -74,10 +74,18 @@ class Recorder:
         self.inner.stopped(worker, task, last)
 
 
-def run(file: Path, components: Sequence[Path], *, compete: bool = False) -> Launched:
+def run(
+    file: Path,
+    components: Sequence[Path],
+    *,
+    compete: bool = False,
+    before: Callable[[sweeping.Plan], object] = lambda _: None,
+    trial_timeout: float | None = None,
+) -> Launched:
     """Run the sweep in `file` as the command line does, in the current directory."""
     launched = Launched(folder=file.parent, status=-1, output="")
     plan = sweeping.plan(str(file), [], "nano", None, [])
+    before(plan)
     original = progress.observer_for
 
     @contextmanager
@@ -88,7 +96,7 @@ def run(file: Path, components: Sequence[Path], *, compete: bool = False) -> Lau
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as output:
         patch.setattr(progress, "observer_for", observer_for)
         patch.setattr(searching, "observer_for", observer_for)
-        launched.status = sweeping.run(plan, 2, components)
+        launched.status = sweeping.run(plan, 2, components, trial_timeout)
     launched.output = output.getvalue()
     return launched
 
@@ -121,7 +129,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def first(moody: Path, words: Path) -> Launched:
     """Two seeds of four rows: two kill their worker, two raise, four are well."""
     (moody.parent / "broken").touch()
-    file = write_sweep(moody.parent / "first.yaml", ROWS, data={"path": str(words)})
+    file = write_sweep(moody.parent / "first.yaml", ROWS, retry={"killed": 0}, data={"path": str(words)})
     return run(file, [moody], compete=True)
 
 
@@ -130,4 +138,5 @@ def second(first: Launched, moody: Path, words: Path) -> Launched:
     """Another sweep that shares a finished row with the first, and one that failed there and is mended."""
     (moody.parent / "broken").unlink()
     rows = {"same": ROWS["plain"], "mended": ROWS["raising"]}
-    return run(write_sweep(moody.parent / "second.yaml", rows, data={"path": str(words)}), [moody])
+    file = write_sweep(moody.parent / "second.yaml", rows, data={"path": str(words)})
+    return run(file, [moody], before=retrying.forgive)

@@ -13,7 +13,13 @@ SMALL = {
 
 
 def write_sweep(
-    file: Path, rows: dict[str, dict[str, Any]], *, seeds: int = 2, search: dict[str, Any] | None = None, **base: Any
+    file: Path,
+    rows: dict[str, dict[str, Any]],
+    *,
+    seeds: int = 2,
+    search: dict[str, Any] | None = None,
+    retry: dict[str, int] | None = None,
+    **base: Any,
 ) -> Path:
     """A sweep of `rows` under the small sizes; `base` is further settings of every row, by section."""
     settings: dict[str, Any] = {key: dict(value) if isinstance(value, dict) else value for key, value in SMALL.items()}
@@ -22,5 +28,7 @@ def write_sweep(
     content: dict[str, Any] = {"title": file.stem.capitalize(), "base": settings, "rows": rows, "seeds": seeds}
     if search:
         content["search"] = search
+    if retry:
+        content["retry"] = retry
     file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return file

@@ -1,11 +1,13 @@
-"""One cell whose launch is killed, then interrupted, then loses its worker: it ends as one that nothing happened to."""
+"""One cell whose launch is killed; whose worker is killed and launch interrupted; whose worker is terminated.
+
+It ends as one that nothing happened to.
+"""
 
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mta_lab.records import Record, Records
+from tests.worker.processes import wait_for_workers, workers_of
 from tests.worker.sweeps import write_sweep
 
 ROWS = {"plain": {"attention": {"name": "softmax", "dropout": 0.1}}}
@@ -31,8 +34,8 @@ class Launch:
         return [int(step) for step in re.findall(rf"^worker 0: plain seed 0 {what} at step (\d+)", self.output, re.M)]
 
 
-def launch(folder: Path, disturb: Callable[[int], None] = lambda _: None) -> Launch:
-    """Run the sweep to its end; `disturb` is handed the launch's process as soon as the run is heard of."""
+def launch(folder: Path, *disturbances: Callable[[int], None]) -> Launch:
+    """Run the sweep to its end; each time the run is heard of, the next disturbance is handed the launch's process."""
     command = [sys.executable, "-m", "mta_lab", "sweep", "heads.yaml", "--workers", "1"]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "COLUMNS": "200"}
     process = subprocess.Popen(
@@ -40,14 +43,18 @@ def launch(folder: Path, disturb: Callable[[int], None] = lambda _: None) -> Lau
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
-    output = ""
+    output, coming = "", iter(disturbances)
     for line in process.stdout:
         output += line
-        if line.startswith(FIRST_NEWS):
-            disturb(process.pid)
+        if line.startswith(FIRST_NEWS) or " resumed at step " in line:
+            next(coming, leave_alone)(process.pid)
     ended = Launch(process.wait(timeout=60), output)
     wait_for_workers(process.pid)
     return ended
+
+
+def leave_alone(process: int) -> None:
+    """A run that is resumed is heard of twice."""
 
 
 def press_ctrl_c(process: int) -> None:
@@ -59,20 +66,13 @@ def kill_the_launch(process: int) -> None:
 
 
 def terminate_the_worker(process: int) -> None:
-    for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-            os.kill(int(child), signal.SIGTERM)
+    for worker in workers_of(process):
+        os.kill(worker, signal.SIGTERM)
 
 
-def wait_for_workers(group: int) -> None:
-    """None of a launch's process group outlives it by more than a moment: those of a killed one keep what they run."""
-    for _ in range(300):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    pytest.fail("a worker outlived its launch")
+def kill_the_worker(process: int) -> None:
+    for worker in workers_of(process):
+        os.kill(worker, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -101,20 +101,31 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     assert launch(undisturbed).status == 0
     (undisturbed / "data").rename(disturbed / "data")  # the same text need not be prepared twice
     launch(disturbed, kill_the_launch)
-    interrupted = launch(disturbed, press_ctrl_c)
+    interrupted = launch(disturbed, leave_alone, kill_the_worker, press_ctrl_c)
     kept = sorted((disturbed / "results" / "checkpoints").glob("*/*"))
-    finished = launch(disturbed, terminate_the_worker)
+    finished = launch(disturbed, leave_alone, terminate_the_worker)
     return Story(disturbed, interrupted, kept, finished, record(disturbed), record(undisturbed))
 
 
 def test_a_killed_launch_is_gone_on_with(story: Story) -> None:
-    """Its worker noticed, and kept the run."""
-    assert len(story.interrupted.steps("resumed")) == 1
+    """Its worker noticed, and kept the run; so does the one in the place of a worker that was killed."""
+    first, again = story.interrupted.steps("resumed")
+    assert first == again > 0
+
+
+def test_only_the_death_of_a_worker_is_a_failed_attempt(story: Story) -> None:
+    (attempt,) = story.disturbed.attempts
+    assert attempt.kind == "killed"
+    assert "SIGKILL" in attempt.reason
+    assert attempt.step is not None
+    assert 0 < attempt.step < TRAINING["steps"]  # what it told last, perhaps a few steps before it was kept
+    assert "plain seed 0: finished at attempt 2 (killed)." in " ".join(story.finished.output.split())
+    assert story.undisturbed.attempts == ()
 
 
 def test_an_interrupt_keeps_what_runs_and_says_where(story: Story) -> None:
     assert story.interrupted.status == 130
-    (start,), (end,) = story.interrupted.steps("resumed"), story.interrupted.steps("interrupted")
+    (start, _), (end,) = story.interrupted.steps("resumed"), story.interrupted.steps("interrupted")
     assert 0 < start <= end < TRAINING["steps"]
     assert story.kept[-1].name == f"{end:09d}.ckpt"
     assert "1 cells left, the same command goes on" in story.interrupted.output

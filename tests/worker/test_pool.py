@@ -17,7 +17,7 @@ MANY = 4000  # steps: seconds
 
 def job(steps: int, folder: Path) -> Job:
     run = config(*SIZES, *TASK, f"training.steps={steps}", "training.warmup_steps=1")
-    return Job(config=run, corpus_root=folder)
+    return Job(config=run, corpus_root=folder, checkpoints=folder / "checkpoints")
 
 
 def words(pool: Pool) -> Iterator[Message]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mta_lab.config import fingerprint
-from mta_lab.records import Records
+from mta_lab.records import Failure, Records
 from mta_lab.scheduling import Trials
 from mta_lab.sweep import Cell, Sweep, load_sweep
 from mta_lab.worker.schedules import SearchTrials
@@ -113,7 +113,8 @@ def test_a_row_that_is_behind_goes_first(begin: Begin) -> None:
     found = begin(TWO_ROWS)
     tasks = [task for _ in range(2) if (task := found.schedule.next())]
     for task in tasks:
-        found.end(task, 30.0) if row_of(task) == "plain" else found.schedule.put_back(task, "its worker was gone")
+        found.end(task, 30.0) if row_of(task) == "plain" else found.schedule.failed(task, "RuntimeError: no")
+    found = found.reopened()
     after = found.schedule.next()
     assert after
     assert row_of(after) == "kernel"
@@ -132,12 +133,11 @@ def test_trials_end_as_they_ended(begin: Begin) -> None:
     assert counts(found) == (1, 1, 1)
     assert found.schedule.left() == 0
     found.schedule.put_back(lost, "its worker was gone")
-    assert found.schedule.left() == 1
-    assert counts(found) == (1, 1, 2)
-    other = found.schedule.next()
-    assert other
-    assert (row_of(other), other.fingerprint == lost.fingerprint) == ("plain", False)
-    (best,) = found.studies["plain"].best(3)
+    assert (found.schedule.left(), counts(found)) == (1, (1, 1, 1))
+    assert found.schedule.next() == lost
+    assert found.schedule.next() is None
+    found.end(lost, 35.0)
+    best = found.studies["plain"].best(3)[0]
     assert (best.score, best.values["rate"]) == (30.0, whole.cell.config.training.learning_rate)
 
 
@@ -157,6 +157,33 @@ def test_the_next_launch_makes_up_for_what_failed(begin: Begin) -> None:
         again.end(task, 30.0)
     assert rows == {"plain": 3}
     assert counts(again) == (3, 0, 3)
+
+
+def test_the_next_launch_goes_on_with_what_was_interrupted(begin: Begin) -> None:
+    found = begin(TWO_ROWS)
+    tasks = [task for _ in range(4) if (task := found.schedule.next())]
+    found.end(tasks[0], 30.0)
+    found.schedule.put_back(tasks[1], "interrupted")  # the others were running when the launch was killed
+    for _ in range(2):  # and so was the next
+        found = found.reopened()
+        assert found.schedule.left() == 5
+        again = [task for _ in range(5) if (task := found.schedule.next())]
+        assert {task.fingerprint for task in tasks[1:]} <= {task.fingerprint for task in again}
+    assert len({task.fingerprint for task in again}) == 5
+    assert found.schedule.next() is None
+
+
+def test_values_that_failed_for_good_are_not_tried_again(begin: Begin) -> None:
+    found = begin(TWO_VALUES)
+    first = found.schedule.next()
+    assert first
+    failure = Failure(fingerprint=first.fingerprint, label=first.cell.label, reason="RuntimeError: no", traceback="")
+    found.records.fail(failure)
+    found.schedule.failed(first, failure.reason)
+    others = []
+    while task := found.schedule.next():
+        others.append(task.fingerprint)
+    assert first.fingerprint not in others
 
 
 def test_values_that_cannot_be_built_fail_their_trial_and_the_search_goes_on(begin: Begin) -> None:

@@ -1,0 +1,50 @@
+"""`retry`: cells that failed for good are tried again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mta_lab.cli.common import make_console
+from mta_lab.cli.sweeping import Plan, plan, tasks_at_hand
+from mta_lab.cli.sweeping import run as launch_and_show
+from mta_lab.errors import UserError, nearest
+from mta_lab.worker.guards import only_launch
+from mta_lab.worker.tasks import failed
+
+
+def run(
+    name: str,
+    words: Sequence[str],
+    scale: str,
+    seeds: int | None,
+    workers: int | None,
+    components: Sequence[Path],
+    trial_timeout: float | None,
+) -> int:
+    """Try again what failed of a sweep, or of the row that the first of `words` names; the rest are settings.
+
+    Then goes on as `sweep` does.
+    """
+    named, settings = (words[0], words[1:]) if words and "=" not in words[0] else (None, words)
+    found = plan(name, settings, scale, seeds, components)
+    rows = [row.name for row in found.sweep.rows]
+    if named not in (None, *rows):
+        raise UserError(f"{name}: no row named '{named}'{nearest(str(named), rows) or ';'} rows: {', '.join(rows)}")
+    make_console().print(f"{found.sweep.title}: {forgive(found, named)} failed cells are tried again")
+    return launch_and_show(found, workers, components, trial_timeout)
+
+
+def forgive(plan: Plan, row: str | None = None) -> int:
+    """Let the cells that failed for good, of one row if it is named, be tried again; how many there are."""
+    tasks = tasks_at_hand(plan)
+    if tasks is None:
+        return 0
+    if plan.sweep.search:
+        from mta_lab.cli.searching import failed_trials
+
+        tasks += failed_trials(plan)
+    found = failed([task for task in tasks if row in (None, task.cell.row)], plan.records)
+    if found:
+        with only_launch(plan.records.directory):
+            for task in found:
+                plan.records.forgive(task.fingerprint)
+    return len(found)

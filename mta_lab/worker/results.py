@@ -1,0 +1,40 @@
+"""A finished run as the record of its cell."""
+
+from collections.abc import Sequence
+
+from mta_lab.config import ENGINE, component_code, plain
+from mta_lab.failures import Attempt
+from mta_lab.provenance import provenance
+from mta_lab.records import Record
+from mta_lab.training.result import TrainingResult
+from mta_lab.worker.tasks import Task
+
+
+def record_of(
+    task: Task, result: TrainingResult, *, run_id: str, threads: int, attempts: Sequence[Attempt] = ()
+) -> Record:
+    """What is kept of a finished cell that was computed with `threads` torch threads, after failed `attempts`."""
+    last = result.validations[-1]
+    return Record(
+        fingerprint=task.fingerprint,
+        config=plain(task.cell.config),
+        content_hash=task.content_hash,
+        parameters=result.parameters,
+        quantity=last.quantity,
+        score=last.score,
+        domains=last.domains,
+        scored=last.scored,
+        tokens_per_second=result.tokens_per_second,
+        seconds=result.seconds,
+        training_seconds=result.training_seconds,
+        peak_memory=result.peak_memory,
+        flops_per_token=result.flops_per_token,
+        losses=[[step, loss] for step, loss in result.losses],
+        validations=[[validation.step, validation.score] for validation in result.validations],
+        run_id=run_id,
+        provenance=provenance(threads),
+        implementations=result.implementations,
+        attempts=attempts,
+        component_code=component_code(task.cell.config),
+        engine=ENGINE,
+    )

@@ -1,0 +1,106 @@
+"""A component of the user's is refused before it is trained with, in one line that says what it does wrong."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mta_lab.admission import admit
+from mta_lab.errors import UserError
+from mta_lab.plugins import load_components
+from tests.config.helpers import config, registry_restored
+
+FILE = '''
+import torch
+from torch import nn
+
+from components.attention import Attention, AttentionConfig
+from components.registry import register
+from components.score_ops import ScoreOp, ScoreOpConfig
+
+
+@register("attention", "mine")
+class Mine(AttentionConfig):
+    """An attention of the tests."""
+
+    exempt = {exempt}
+
+    def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
+        return MineAttention(width=width, heads=heads, dropout=self.dropout)
+
+
+class MineAttention(Attention):
+    def attend(self, query_BMTd, key_BMTd, value_BMTd):
+        tokens = value_BMTd.shape[-2]
+        {body}
+
+
+@register("score_ops", "spread")
+class Spread(ScoreOpConfig):
+    """An operation of the tests, which reads the row below."""
+
+    def build(self, *, heads: int) -> ScoreOp:
+        return SpreadOp()
+
+
+class SpreadOp(ScoreOp):
+    def forward(self, scores_BMQK, visible_QK):
+        return scores_BMQK + scores_BMQK.masked_fill(~visible_QK, 0.0).roll(-1, 2)
+'''
+GOOD = "return value_BMTd.cumsum(-2)"
+BAD = {
+    "looks at the next token": (
+        "return value_BMTd.roll(-1, -2)",
+        "mine.py: mine on layer 1 looks ahead: its output at position 0 depends on the token at position 1",
+    ),
+    "looks ahead late": (
+        "return torch.cat([value_BMTd[:, :, :5], value_BMTd[:, :, 5:].flip(-2)], -2)",
+        "output at position 7 depends on the token at position 9",
+    ),
+    "averages over all tokens": ("return value_BMTd + value_BMTd.mean(-2, keepdim=True)", "position 0 depends"),
+    "loses a token": ("return value_BMTd[:, :, 1:]", "mine on layer 1 returns [1, 11, 64] for tokens of shape"),
+    "raises": ("raise RuntimeError('not today')", "mine on layer 1: RuntimeError: not today ("),
+    "returns nothing": ("return None", "mine on layer 1: AttributeError"),
+}
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    with registry_restored():
+        yield
+
+
+def write(folder: Path, body: str, exempt: str = "{}") -> Path:
+    """A component file whose attention does `body`."""
+    (folder / "mine.py").write_text(FILE.replace("{body}", body).replace("{exempt}", exempt))
+    return folder / "mine.py"
+
+
+def load(folder: Path, body: str, exempt: str = "{}") -> None:
+    load_components([write(folder, body, exempt)])
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_what_breaks_the_contract_is_said_in_one_line(how: str, tmp_path: Path) -> None:
+    body, says = BAD[how]
+    load(tmp_path, body)
+    with pytest.raises(UserError) as refused:
+        admit([config("attention=softmax"), config("attention=mine")])
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_keeps_it_is_admitted(tmp_path: Path) -> None:
+    load(tmp_path, GOOD)
+    admit(config("attention=mine", f"model.layers={layers}") for layers in (1, 2, 3, 4))
+
+
+def test_an_operation_is_looked_at_where_it_stands(tmp_path: Path) -> None:
+    load(tmp_path, GOOD)
+    with pytest.raises(UserError, match=r"mine.py: multi_token on layer 3 looks ahead: .* at position 1 .* position 2"):
+        admit([config("attention={name: multi_token, pre_softmax: [{name: spread, layers: every 4}]}")])
+
+
+def test_what_is_exempt_is_not_asked_for(tmp_path: Path) -> None:
+    load(tmp_path, "return value_BMTd.flip(-2)", exempt="{'causal': 'it reads both ways'}")
+    admit([config("attention=mine")])
