@@ -3,6 +3,7 @@
 These files are the truth about what is finished; Optuna and MLflow hold copies. Every file is written whole.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -60,6 +61,10 @@ class Record:
     """floating-point operations of a training step over the tokens it reads, as its implementation computes them"""
     attempts: Sequence[Attempt] = ()
     """those that failed before the one that finished"""
+    component_code: str = ""
+    """a hash over the code of the components that it ran"""
+    engine: int | None = None
+    """the engine's version"""
 
     @property
     def implementation(self) -> str:
@@ -116,6 +121,10 @@ class Records:
         failure = self._read(Failure, "failed", fingerprint)
         return failure.attempts if failure else ()
 
+    def has_finished(self, fingerprint: str) -> bool:
+        """Whether there is a record of the cell, readable or not."""
+        return self._path("cells", fingerprint).exists()
+
     def finish(self, record: Record) -> None:
         """Keep a finished cell and forget its failure, if it had one, and its checkpoints."""
         write_whole(self._path("cells", record.fingerprint), json.dumps(asdict(record), indent=1))
@@ -155,6 +164,32 @@ class Records:
                 found.append(self.finished(path.stem))
         return [record for record in found if record]
 
+    def settings(self) -> dict[str, str]:
+        """The settings of every record, as a key: fingerprint -> key; those that another version wrote left out.
+
+        They are kept in one file beside the records, so that only new and changed records are read.
+        """
+        path = self.directory / "settings.json"
+        try:
+            known: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        found: dict[str, list[Any]] = {}
+        for file in sorted((self.directory / "cells").glob("*.json")):
+            name, written = file.stem, file.stat().st_mtime_ns
+            found[name] = known[name] if known.get(name, [0])[0] == written else [written, self._settings_of(name)]
+        if found != known:
+            with suppress(UserError):  # where nothing can be written, they are read again
+                write_whole(path, json.dumps(found))
+        return {name: key for name, (_, key) in found.items() if key}
+
+    def _settings_of(self, fingerprint: str) -> str:
+        try:
+            record = self.finished(fingerprint)
+        except OtherVersionError:
+            return ""
+        return settings_key(record.config) if record else ""
+
     def _path(self, kind: str, fingerprint: str) -> Path:
         if not fingerprint.isalnum():  # whatever names come from, none leaves this directory
             raise ValueError(f"not a fingerprint: {fingerprint!r}")
@@ -172,6 +207,11 @@ class Records:
         except (OSError, ValueError, TypeError) as error:
             failure = OtherVersionError if isinstance(error, TypeError) else UserError
             raise failure(f"{path}: cannot be read ({error}); delete it to run the cell again") from None
+
+
+def settings_key(config: Mapping[str, Any]) -> str:
+    """16 hex digits over a configuration in its canonical form, and nothing else."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "admission": {"components", "config", "errors"},
     "failures": {"errors"},
     "records": {"errors", "failures"},
+    "states": {"config", "records"},
     "provenance": set(),
     "sweep": {"components", "config", "errors", "failures"},
     "model": {"components", "config", "errors"},
@@ -25,11 +26,11 @@ MAY_IMPORT = {
     "precision": {"components", "config", "errors", "model", "provenance", "records", "training"},
     "scheduling": {"config", "errors", "sweep"},
     "tracking": {"config", "errors", "records", "training"},  # training's result types only: see the test below
-    "worker": {"config", "data", "errors", "failures", "plugins", "provenance", "records", "sweep"}
+    "worker": {"config", "data", "errors", "failures", "plugins", "provenance", "records", "states", "sweep"}
     | {"training", "scheduling", "tracking"},
     "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "training"},
     "planning": {"bench", "config", "errors", "model", "records", "sweep"},
-    "report": {"config", "errors", "failures", "model", "records", "sweep"},
+    "report": {"config", "errors", "failures", "model", "records", "states", "sweep"},
     "pictures": {"components", "config", "data", "errors", "model", "records", "training"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}

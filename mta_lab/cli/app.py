@@ -1,5 +1,6 @@
 """The grammar of `mta-lab`: commands, arguments and their help. Each command is a call into another file."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -36,13 +37,17 @@ def sweep(
     ] = False,
     trial_timeout: TrialTimeout = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and train nothing")] = False,
+    rerun_stale: Annotated[
+        bool,
+        typer.Option("--rerun-stale", help="train cells again whose only results are of other code, text or engine"),
+    ] = False,
     components: Components = None,
 ) -> None:
     """Train what is missing of a sweep and print its table."""
     from mta_lab.cli import plans, sweeping
 
     seconds = _seconds(trial_timeout)
-    plan = sweeping.plan(name, settings or [], scale, seeds, components or [])
+    plan = replace(sweeping.plan(name, settings or [], scale, seeds, components or []), rerun_stale=rerun_stale)
     if budget is not None:
         if seeds is not None:
             raise UserError("--budget: chooses the number of seeds, and so does --seeds; give one of them")
@@ -118,6 +123,37 @@ def report(
     if html and form not in ("rich", "html"):
         raise UserError(f"--html: is short for --format html; --format {form} says another; give one of them")
     reports.show(name, settings or [], scale, seeds, components or [], "html" if html else form)
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME|FILE]", help="a sweep; default: what runs here")] = None,
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    watch: Annotated[bool, typer.Option("--watch", help="go on until the launch ends")] = False,
+    components: Components = None,
+) -> None:
+    """Show what a launch in this directory does, and how far a sweep is; for another terminal."""
+    from mta_lab.cli import status
+
+    status.show(name, settings or [], scale, seeds, components or [], watch=watch)
+
+
+@app.command()
+def why(
+    name: SweepName,
+    row: Annotated[str, typer.Argument(help="a row of the sweep")],
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    seed: Annotated[int | None, typer.Option(help="this seed only")] = None,
+    components: Components = None,
+) -> None:
+    """Explain each cell of a row: finished, failed, stale, pending or running, and what to type next."""
+    from mta_lab.cli import why
+
+    why.explain(name, row, settings or [], scale, seeds, seed, components or [])
 
 
 @app.command()

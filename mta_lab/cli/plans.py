@@ -18,7 +18,7 @@ from mta_lab.model import count_parameters
 from mta_lab.planning import Estimate, affordable_seeds, duration, estimates, operations, parse_duration, recorded
 from mta_lab.sweep import Row
 from mta_lab.sweep.learning_rates import over_learning_rates
-from mta_lab.worker.tasks import failed, missing
+from mta_lab.worker.tasks import failed, to_train
 
 BEST_ROWS = 2  # besides the baseline, in a check of learning rates
 
@@ -106,8 +106,9 @@ def _to_train(cells: int, trials: int, given_up: int) -> str:
 def _left(plan: Plan) -> Counter[str]:
     """How many cells of each row are still to train."""
     tasks = tasks_at_hand(plan)
-    cells = [task.cell for task in missing(tasks, plan.records)] if tasks is not None else plan.sweep.cells()
-    return Counter(cell.row for cell in cells)
+    if tasks is None:
+        return Counter(cell.row for cell in plan.sweep.cells())
+    return Counter(task.cell.row for task in to_train(tasks, plan.records, rerun_stale=plan.rerun_stale))
 
 
 def _given_up(plan: Plan) -> Counter[str]:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from mta_lab.records import Failure, Record
 from mta_lab.training.result import Progress as RunProgress
 from mta_lab.training.result import Validation
+from mta_lab.worker.clock import Clock, steps_done
 from mta_lab.worker.running import Observer
 from mta_lab.worker.tasks import Task
 
@@ -23,38 +24,6 @@ def observer_for(console: Console, steps: Sequence[int]) -> Iterator[Observer]:
     cell, note = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
     with Progress(cell, BarColumn(), MofNCompleteColumn(), note, TimeElapsedColumn(), console=console) as bars:
         yield Bars(bars, steps)
-
-
-class Clock:
-    """How much of a launch is done, in optimizer steps, and how long the rest may take."""
-
-    def __init__(self, steps: Sequence[int]) -> None:
-        self.total = sum(steps)
-        self.ended = 0
-        self.running: dict[int, int] = {}
-        self._started: float | None = None
-
-    def start(self) -> None:
-        """The first cell has started: workers are warm, and time counts from here."""
-        self._started = self._started or time.monotonic()
-
-    def end(self, worker: int, task: Task, done: int) -> None:
-        """Count the steps that an ended cell did; the rest of its steps are no longer to do."""
-        self.running.pop(worker, None)
-        self.total -= task.cell.config.training.steps - done
-        self.ended += done
-
-    @property
-    def done(self) -> int:
-        """Steps done, of finished and running cells."""
-        return self.ended + sum(self.running.values())
-
-    def left(self) -> str:
-        """`about 3:20 left`, or nothing as long as that is a guess."""
-        if self._started is None or self.done <= 0.01 * self.total:  # both are 0 where every cell has failed
-            return ""
-        seconds = (time.monotonic() - self._started) * (self.total - self.done) / self.done
-        return f"about {int(seconds) // 60}:{int(seconds) % 60:02d} left"
 
 
 class Lines:
@@ -131,11 +100,6 @@ class Bars:
     def _show_all(self) -> None:
         note = f"{self._ended}/{self._cells} cells, {self._clock.left()}"
         self._bars.update(self._all, total=self._clock.total, completed=self._clock.done, note=note)
-
-
-def steps_done(task: Task, result: Record | Failure) -> int:
-    """All of a finished cell; a failed one's count for nothing: they say little of the speed."""
-    return 0 if isinstance(result, Failure) else task.cell.config.training.steps
 
 
 def pruned(task: Task, last: Validation) -> str:

@@ -46,7 +46,8 @@ def one_run(settings: Sequence[str], scale: str, components: Sequence[Path]) -> 
 
     load_components(components)
     config = resolve([scale_layer(scale), command_line(settings)])
-    return sweeping.Plan(given="train", sweep=single_run(sweeping.settled(config, config)), records=Records())
+    sweep = single_run(sweeping.settled(config, config))
+    return sweeping.Plan(given="train", sweep=sweep, records=Records(), rerun_stale=True)
 
 
 def parameters(model: str, scale: str, settings: Sequence[str], components: Sequence[Path]) -> int:

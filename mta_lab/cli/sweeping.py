@@ -19,7 +19,7 @@ from mta_lab.plugins import load_components
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep, load_sweep
 from mta_lab.sweep.search import Winners
-from mta_lab.worker.tasks import Task, failed, missing, tasks_of
+from mta_lab.worker.tasks import Task, failed, missing, states, tasks_of, to_train, why_stale
 
 if TYPE_CHECKING:
     from mta_lab.report import Table
@@ -37,6 +37,8 @@ class Plan:
     """the sweep anew, its searched rows at the values that won"""
     retry: str = "the same command"
     """what tries the failed cells again"""
+    rerun_stale: bool = False
+    """whether a launch trains cells anew whose only results are of other code, text or engine"""
 
 
 def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> Plan:
@@ -70,7 +72,7 @@ def note(message: str) -> None:
 
 
 def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeout: float | None = None) -> int:
-    """Launch what is missing and print the table; the exit status is 1 if a cell failed, now or before."""
+    """Launch what is missing and print the table; the exit status is 1 as long as it is incomplete."""
     from mta_lab.cli.progress import observer_for
     from mta_lab.worker.launch import launch
 
@@ -87,7 +89,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
             print("mta-lab: interrupted; the same command goes on with the search", file=sys.stderr)
             return 130
     tasks = tasks_of(plan.sweep, open_corpus)
-    to_do = missing(tasks, plan.records)
+    to_do = to_train(tasks, plan.records, rerun_stale=plan.rerun_stale)
     if to_do:
         console.print(f"{plan.sweep.title}: {len(to_do)} of {len(tasks)} cells to train on {workers} workers")
         try:
@@ -103,20 +105,34 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
                     note=lambda: _markdown(plan, tasks),
                     files=lambda: _files(plan, tasks),
                     trial_timeout=trial_timeout,
+                    rerun_stale=plan.rerun_stale,
                 )
         except KeyboardInterrupt:
             _print_table(plan, tasks, console, "rich")
-            left = len(missing(tasks, plan.records))
+            left = len(to_train(tasks, plan.records, rerun_stale=plan.rerun_stale))
             print(f"mta-lab: interrupted; {left} cells left, the same command goes on with them", file=sys.stderr)
             return 130
     else:
-        given_up = len(failed(tasks, plan.records))
-        finished = f"{len(tasks) - given_up} of" if given_up else "all"
-        console.print(f"{plan.sweep.title}: {finished} {len(tasks)} cells are finished, nothing to train")
+        finished = sum(plan.records.has_finished(task.fingerprint) for task in tasks)
+        done = f"all {len(tasks)}" if finished == len(tasks) else f"{finished} of {len(tasks)}"
+        console.print(f"{plan.sweep.title}: {done} cells are finished, nothing to train")
     _print_table(plan, tasks, console, "rich")
+    for line in stale_in_words(tasks, plan.records):
+        console.print(line, soft_wrap=True)
     if failures := failed(tasks, plan.records):
         console.print(f"{len(failures)} cells failed; {plan.retry} tries them again")
     return 1 if failures or missing(tasks, plan.records) else 0
+
+
+def stale_in_words(tasks: Sequence[Task], records: Records) -> list[str]:
+    """A line on the stale cells, what changed and what trains them again; none where there are none."""
+    found = states(tasks, records)
+    old = [task for task in tasks if found[task.fingerprint] == "stale"]
+    if not old:
+        return []
+    changed = ", ".join(sorted({why_stale(task, records) for task in old}))
+    cells = "1 cell is" if len(old) == 1 else f"{len(old)} cells are"
+    return [f"{cells} stale ({changed} changed since): --rerun-stale trains {'it' if len(old) == 1 else 'them'} again"]
 
 
 def preparing(console: Console) -> Callable[[Cell], Corpus]:

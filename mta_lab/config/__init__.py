@@ -1,10 +1,11 @@
 """The frozen configuration of a run: its types, how its layers are merged, and what identifies it."""
 
-from mta_lab.config.identity import component_code, difference, fingerprint, flatten, plain
+from mta_lab.config.identity import ENGINE, component_code, difference, fingerprint, flatten, plain
 from mta_lab.config.resolve import Layer, command_line, resolve, scale_layer, scales
 from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig, Split, TrainingConfig
 
 __all__ = [
+    "ENGINE",
     "DataConfig",
     "Layer",
     "ModelConfig",

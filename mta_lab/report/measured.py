@@ -9,11 +9,10 @@ from mta_lab.failures import Attempt
 from mta_lab.records import Failure, Record
 from mta_lab.report.contrasts import LEVEL, Contrast
 from mta_lab.report.cost import Cost
+from mta_lab.states import State
 
 Role = Literal["row", "baseline", "A/A"]
 """an A/A row is the baseline once more, on a random stream of its own: a check for false alarms"""
-Status = Literal["finished", "failed", "stale", "pending"]
-"""'stale': it has a result of other code or other text, which does not count"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,7 @@ class Measured:
     attempts: Mapping[int, Sequence[Attempt]]
     """by seed, those that failed: of the cells where there were any, whatever came of them in the end"""
     stale: frozenset[int]
-    """seeds whose only result is of other code or other text"""
+    """seeds whose only results do not count any more"""
     interval: tuple[float, float] | None
     """95 % interval of the mean, of error rates only"""
     domains: Mapping[str, float]
@@ -88,7 +87,7 @@ class Measured:
             return None
         return self.contrast.p >= LEVEL
 
-    def status(self, seed: int) -> Status:
+    def status(self, seed: int) -> State:
         """What became of the cell of `seed`."""
         if seed in self.scores:
             return "finished"

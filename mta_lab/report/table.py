@@ -1,13 +1,10 @@
 """The table of a sweep as data: what was measured, what the paper printed, and how sure the differences are."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
 
-from mta_lab.config import plain
 from mta_lab.model import count_parameters
 from mta_lab.records import Failure, Record, Records
 from mta_lab.report.agreement import Agreement, agreement_of
@@ -16,6 +13,7 @@ from mta_lab.report.measured import Measured, Role
 from mta_lab.report.proportions import Rates, interval
 from mta_lab.report.published import Published, published_of
 from mta_lab.report.statistics import Comparison, compare
+from mta_lab.states import outdated
 from mta_lab.sweep import Row, Sweep
 
 Cells = Mapping[str, Mapping[int, Record]]
@@ -98,15 +96,12 @@ def _compare(sweep: Sweep, found: Cells) -> Comparison:
 
 
 def _stale(sweep: Sweep, found: Cells, records: Records) -> dict[str, frozenset[int]]:
-    """The seeds of each row that have a result of the same settings, but of other component code or other text."""
-    missing = [cell for cell in sweep.cells() if cell.seed not in found[cell.row]]
-    known = {_canonical(record.config) for record in records.all_finished()} if missing else set()
-    stale = [cell for cell in missing if _canonical(plain(cell.config)) in known]
-    return {row.name: frozenset(cell.seed for cell in stale if cell.row == row.name) for row in sweep.rows}
-
-
-def _canonical(config: Mapping[str, Any]) -> str:
-    return json.dumps(config, sort_keys=True)
+    """The seeds of each row that have results that do not count any more."""
+    missing = {(cell.row, cell.seed): cell.config for cell in sweep.cells() if cell.seed not in found[cell.row]}
+    seeds: dict[str, set[int]] = {row.name: set() for row in sweep.rows}
+    for row, seed in outdated(missing, records):
+        seeds[row].add(seed)
+    return {row: frozenset(stale) for row, stale in seeds.items()}
 
 
 def _row(

@@ -47,9 +47,13 @@ class Study:
         trial.set_user_attr("reason", reason)
         self._study.tell(trial, state=TrialState.FAIL)
 
+    def has(self, fingerprint: str) -> bool:
+        """Whether the cell is complete here."""
+        return fingerprint in self._complete
+
     def adopt(self, fingerprint: str, row: str, seed: int, score: float) -> None:
         """Enter a cell that another sweep finished, unless it is here already."""
-        if fingerprint not in self._complete:
+        if not self.has(fingerprint):
             attributes = {"fingerprint": fingerprint, "row": row, "seed": seed}
             self._study.add_trial(create_trial(value=score, user_attrs=attributes))
             self._complete.add(fingerprint)

@@ -11,14 +11,16 @@ from filelock import FileLock, Timeout
 
 from mta_lab.errors import UserError
 
+LOCK = "launch.lock"
+
 
 @contextmanager
 def only_launch(directory: Path) -> Iterator[None]:
     """Hold the results directory, or say that another launch does: both would train the same cells."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(directory / "launch.lock")
-        lock.acquire(blocking=False)
+        lock = FileLock(directory / LOCK)
+        lock.acquire(timeout=0.5)  # `launch_runs` may hold it for a moment
     except Timeout:
         where = "wait for it, or start in another directory"
         raise UserError(f"{directory}: another sweep is running here; {where}") from None
@@ -28,6 +30,19 @@ def only_launch(directory: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def launch_runs(directory: Path) -> bool:
+    """Whether a launch holds the results directory; the system takes the lock from one that died."""
+    if not (directory / LOCK).exists():
+        return False
+    try:
+        with FileLock(directory / LOCK, blocking=False):
+            return False
+    except Timeout:
+        return True
+    except OSError as error:
+        raise UserError(f"{directory / LOCK}: cannot be opened: {error.strerror}") from None
 
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep
+from mta_lab.worker.beacon import published
 from mta_lab.worker.entries import entry_of
 from mta_lab.worker.guards import disk_trouble_said, only_launch
 from mta_lab.worker.pool import Pool
 from mta_lab.worker.running import Observer, Running
 from mta_lab.worker.schedules import Cells, SearchTrials
-from mta_lab.worker.tasks import Task, missing
+from mta_lab.worker.tasks import Task, to_train
 
 JOURNAL = "optuna.journal"
 
@@ -27,18 +28,23 @@ def launch(
     note: Callable[[], str],
     files: Callable[[], Mapping[str, str]] = dict,
     trial_timeout: float | None = None,
+    rerun_stale: bool = False,
 ) -> None:
     """Train what is missing of `tasks` on `workers` processes; returns when each has finished or failed.
 
-    Cells that finished or failed before are left alone. An attempt that takes longer than `trial_timeout` seconds is
-    ended. `note` makes the table that MLflow shows on the launch's parent run, `files` its artifacts (path -> text).
+    Cells that finished or failed before are left alone, and stale ones unless they are asked for. An attempt that takes
+    longer than `trial_timeout` seconds is ended. `note` makes the table that MLflow shows on the launch's parent run,
+    `files` its artifacts (path -> text).
     Interrupted, everything finished is kept, and the same launch goes on from there.
     """
     with only_launch(records.directory), disk_trouble_said(records.directory / JOURNAL):
-        pending = missing(tasks, records)
+        pending = to_train(tasks, records, rerun_stale=rerun_stale)
         if not pending:
             return
-        with Pool(min(workers, len(pending)), components, records.directory) as pool:
+        with (
+            published(observer, sweep, tasks, pending, records) as observer,
+            Pool(min(workers, len(pending)), components, records.directory) as pool,
+        ):
             from mta_lab.scheduling import Study
             from mta_lab.tracking.tracker import Tracker
 
@@ -46,10 +52,7 @@ def launch(
             tracker = Tracker(sweep.name, records, observer.say)
             run = Running(sweep, cells, records, corpus_root, observer, pool, tracker, trial_timeout)
             with run.tracked(note, files):
-                for task in tasks:
-                    if record := records.finished(task.fingerprint):
-                        cells.adopt(task, record)
-                        records.tidy(task.fingerprint)
+                cells.adopt(tasks, records)
                 tracker.deliver(entry_of(sweep, task) for task in tasks)
                 run.until_done()
 
@@ -72,6 +75,7 @@ def launch_search(
     with (
         only_launch(records.directory),
         disk_trouble_said(journal),
+        published(observer, sweep, [], [], records) as observer,
         Pool(workers, components, records.directory) as pool,
     ):
         from mta_lab.scheduling import Trials

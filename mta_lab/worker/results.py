@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mta_lab.config import plain
+from mta_lab.config import ENGINE, component_code, plain
 from mta_lab.failures import Attempt
 from mta_lab.provenance import provenance
 from mta_lab.records import Record
@@ -35,4 +35,6 @@ def record_of(
         provenance=provenance(threads),
         implementations=result.implementations,
         attempts=attempts,
+        component_code=component_code(task.cell.config),
+        engine=ENGINE,
     )

@@ -75,9 +75,12 @@ class Cells:
     def failed(self, task: Task, reason: str) -> None:
         self._study.fail(task.fingerprint, reason)
 
-    def adopt(self, task: Task, record: Record) -> None:
-        """Enter a cell that was finished before, by another sweep perhaps."""
-        self._study.adopt(task.fingerprint, task.cell.row, task.cell.seed, record.score)
+    def adopt(self, tasks: Sequence[Task], records: Records) -> None:
+        """Enter the cells that were finished before, by another sweep perhaps."""
+        for task in tasks:
+            if not self._study.has(task.fingerprint) and (record := records.finished(task.fingerprint)):
+                self._study.adopt(task.fingerprint, task.cell.row, task.cell.seed, record.score)
+                records.tidy(task.fingerprint)
 
 
 class SearchTrials:

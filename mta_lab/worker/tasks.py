@@ -8,7 +8,8 @@ from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
 from mta_lab.data.batches import window_starts
 from mta_lab.errors import UserError
-from mta_lab.records import Records
+from mta_lab.records import Record, Records
+from mta_lab.states import State, changed_since, latest, outdated, states_of
 from mta_lab.sweep import Cell, Sweep
 
 
@@ -66,10 +67,34 @@ def next_task(pending: Sequence[Task], seconds: Mapping[str, float]) -> Task:
 def missing(tasks: Sequence[Task], records: Records) -> list[Task]:
     """The tasks that neither finished nor failed for good, one for each fingerprint, in their order."""
     unique = {task.fingerprint: task for task in tasks}
-    return [task for name, task in unique.items() if records.finished(name) is None and records.failed(name) is None]
+    return [task for name, task in unique.items() if not records.has_finished(name) and records.failed(name) is None]
 
 
 def failed(tasks: Sequence[Task], records: Records) -> list[Task]:
     """The tasks that failed for good, one for each fingerprint: only `mta-lab retry` tries them again."""
     unique = {task.fingerprint: task for task in tasks}
-    return [task for name, task in unique.items() if records.failed(name) and records.finished(name) is None]
+    return [task for name, task in unique.items() if records.failed(name) and not records.has_finished(name)]
+
+
+def states(tasks: Sequence[Task], records: Records) -> dict[str, State]:
+    """What became of each task, by fingerprint."""
+    return states_of({task.fingerprint: task.cell.config for task in tasks}, records)
+
+
+def to_train(tasks: Sequence[Task], records: Records, *, rerun_stale: bool) -> list[Task]:
+    """What a launch trains, one for each fingerprint, in their order: what is missing, stale ones only if asked to."""
+    left = missing(tasks, records)
+    if rerun_stale:
+        return left
+    found = states(left, records)
+    return [task for task in left if found[task.fingerprint] != "stale"]
+
+
+def why_stale(task: Task, records: Records) -> str:
+    """What changed since the last result of a stale task was measured."""
+    return changed_since(last_result(task, records), task.cell.config, task.content_hash)
+
+
+def last_result(task: Task, records: Records) -> Record:
+    """The last result of a stale task's settings."""
+    return latest(outdated({task.fingerprint: task.cell.config}, records)[task.fingerprint], records)

@@ -1,0 +1,48 @@
+"""What became of a cell, as the records tell: one definition for launches, tables, `status` and `why`."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
+from typing import Literal, TypeVar
+
+from mta_lab.config import ENGINE, RunConfig, component_code, plain
+from mta_lab.records import Record, Records, settings_key
+
+State = Literal["finished", "failed", "stale", "pending"]
+"""'stale': its only results are of other component code, other text or another engine, and do not count"""
+Key = TypeVar("Key", bound=Hashable)
+
+
+def outdated(missing: Mapping[Key, RunConfig], records: Records) -> dict[Key, list[str]]:
+    """Of cells without a result, those that have results of the same settings; the fingerprints of these."""
+    if not missing:
+        return {}
+    recorded: dict[str, list[str]] = defaultdict(list)
+    for fingerprint, settings in records.settings().items():
+        recorded[settings].append(fingerprint)
+    keys = {key: settings_key(plain(config)) for key, config in missing.items()}
+    return {key: recorded[settings] for key, settings in keys.items() if settings in recorded}
+
+
+def states_of(cells: Mapping[str, RunConfig], records: Records) -> dict[str, State]:
+    """The state of each cell, by fingerprint; that there is a record is enough, it is not read."""
+    states: dict[str, State] = {name: "finished" if records.has_finished(name) else "pending" for name in cells}
+    states |= {name: "failed" for name, state in states.items() if state == "pending" and records.failed(name)}
+    # An attempt that failed was asked for: `retry` need not be told once more to train a stale cell.
+    untried = [name for name, state in states.items() if state == "pending" and not records.attempts(name)]
+    return states | dict.fromkeys(outdated({name: cells[name] for name in untried}, records), "stale")
+
+
+def latest(fingerprints: list[str], records: Records) -> Record:
+    """The result among these that was measured last."""
+    found = [record for fingerprint in fingerprints if (record := records.finished(fingerprint))]
+    return max(found, key=lambda record: str(record.provenance.get("finished", "")))
+
+
+def changed_since(record: Record, config: RunConfig, content_hash: str) -> str:
+    """What makes the record of these settings one of another cell, as far as it tells."""
+    found = {
+        "component code": record.component_code not in ("", component_code(config)),
+        "text": record.content_hash != content_hash,
+        "engine version": record.engine not in (None, ENGINE),
+    }
+    return ", ".join(name for name, differs in found.items() if differs) or "component code or engine version"

@@ -1,0 +1,166 @@
+"""What a launch is doing, in one small file that other processes may read; removed at its end."""
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mta_lab.records import Failure, Record, Records
+from mta_lab.sweep import Sweep
+from mta_lab.worker.clock import Clock, steps_done
+from mta_lab.worker.tasks import Task, states
+
+if TYPE_CHECKING:
+    from mta_lab.training.result import Progress, Validation
+    from mta_lab.worker.running import Observer
+
+FILE = "launch.json"
+INTERVAL = 1.0  # seconds between two writings, at least
+
+
+@dataclass(frozen=True, kw_only=True)
+class Busy:
+    """A worker and its cell."""
+
+    worker: int
+    fingerprint: str
+    label: str
+    since: float
+    """seconds since 1970"""
+    steps: int
+    """planned"""
+    step: int = 0
+    loss: float | None = None
+    """nats a token, mean since the report before"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """A launch as its file tells of it."""
+
+    sweep: str
+    scale: str
+    process: int
+    since: float
+    """seconds since 1970"""
+    left: str
+    """how long it may still take, in words; empty as long as that is a guess"""
+    rows: Mapping[str, Mapping[str, int]]
+    """how many cells of each row are in each state; empty for a search, whose cells are not known in advance"""
+    ended: Mapping[str, int]
+    """how many runs of this launch have finished, failed or been pruned"""
+    workers: Sequence[Busy]
+
+
+def news_of(directory: Path) -> News | None:
+    """What the launch in a results directory last told, whether it still runs or was killed; None without one."""
+    try:
+        found = json.loads((directory / FILE).read_text(encoding="utf-8"))
+        return News(**{**found, "workers": [Busy(**busy) for busy in found["workers"]]})
+    except (OSError, ValueError, TypeError, KeyError):  # none, or another version's
+        return None
+
+
+@contextmanager
+def published(
+    observer: "Observer", sweep: Sweep, tasks: Sequence[Task], pending: Sequence[Task], records: Records
+) -> Iterator["Beacon"]:
+    """An observer in place of `observer`, which passes on what it hears and keeps the launch's file."""
+    clock = Clock([task.cell.config.training.steps for task in pending])
+    beacon = Beacon(observer, sweep, tasks, dict(states(tasks, records)), clock, records.directory / FILE)
+    beacon.tell()
+    try:
+        yield beacon
+    finally:
+        beacon.path.unlink(missing_ok=True)
+
+
+class Beacon:
+    """An observer that writes down what another observer shows."""
+
+    def __init__(
+        self, inner: "Observer", sweep: Sweep, tasks: Sequence[Task], found: dict[str, str], clock: Clock, path: Path
+    ) -> None:
+        self.path = path
+        self._inner, self._sweep, self._tasks, self._states, self._clock = inner, sweep, tasks, found, clock
+        self._since = time.time()
+        self._busy: dict[int, Busy] = {}
+        self._ended = Counter[str]()
+        self._told = 0.0
+
+    def say(self, message: str) -> None:
+        """A line worth reading."""
+        self._inner.say(message)
+
+    def started(self, worker: int, task: Task) -> None:
+        """A worker took a cell."""
+        self._inner.started(worker, task)
+        self._clock.start()
+        self._at(worker, task)
+
+    def advanced(self, worker: int, task: Task, progress: "Progress") -> None:
+        """A cell has come further."""
+        self._inner.advanced(worker, task, progress)
+        self._clock.running[worker] = progress.step
+        self._at(worker, task, since=self._busy[worker].since, step=progress.step, loss=progress.loss)
+
+    def ended(self, worker: int, task: Task, result: Record | Failure) -> None:
+        """A cell finished or failed."""
+        self._inner.ended(worker, task, result)
+        self._end(worker, task, steps_done(task, result), "failed" if isinstance(result, Failure) else "finished")
+
+    def stopped(self, worker: int, task: Task, last: "Validation") -> None:
+        """A trial was ended early."""
+        self._inner.stopped(worker, task, last)
+        self._end(worker, task, last.step, "pruned")
+
+    def tell(self) -> None:
+        """Write the file; a disk that takes nothing is no reason to end a launch."""
+        running = {busy.fingerprint for busy in self._busy.values()}
+        rows: dict[str, Counter[str]] = {}
+        for task in self._tasks:
+            state = "running" if task.fingerprint in running else self._states[task.fingerprint]
+            rows.setdefault(task.cell.row, Counter())[state] += 1
+        news = News(
+            sweep=self._sweep.name,
+            scale=self._sweep.scale,
+            process=os.getpid(),
+            since=self._since,
+            left=self._clock.left() if self._tasks else "",
+            rows={row: dict(counts) for row, counts in rows.items()},
+            ended=dict(self._ended),
+            workers=[self._busy[worker] for worker in sorted(self._busy)],
+        )
+        self._told = time.monotonic()
+        with suppress(OSError):
+            unfinished = self.path.with_suffix(".tmp")
+            unfinished.write_text(json.dumps(asdict(news)), encoding="utf-8")
+            os.replace(unfinished, self.path)
+
+    def _at(self, worker: int, task: Task, *, since: float = 0.0, step: int = 0, loss: float | None = None) -> None:
+        self._busy[worker] = Busy(
+            worker=worker,
+            fingerprint=task.fingerprint,
+            label=task.cell.label,
+            since=since or time.time(),
+            steps=task.cell.config.training.steps,
+            step=step,
+            loss=loss,
+        )
+        self._tell_in_time()
+
+    def _end(self, worker: int, task: Task, done: int, how: str) -> None:
+        self._clock.end(worker, task, done)
+        self._busy.pop(worker, None)
+        self._states[task.fingerprint] = how
+        self._ended[how] += 1
+        self._tell_in_time()
+
+    def _tell_in_time(self) -> None:
+        if time.monotonic() - self._told >= INTERVAL:
+            self.tell()

@@ -1,0 +1,130 @@
+"""A sweep as another process sees it: `status` and `why` while it runs, after it was killed, and when it is stale."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mta_lab.worker.beacon import News, news_of
+from mta_lab.worker.guards import launch_runs
+from tests.worker.sweeps import write_sweep
+
+ROWS = {"own": {"attention": "moody"}, "long": {"attention": "softmax", "training": {"steps": 100_000}}}
+
+
+class Terminal:
+    """A directory with a sweep of one short row and one that does not end, and a user's component."""
+
+    def __init__(self, folder: Path, text: Path) -> None:
+        self.folder = folder
+        self.component = folder / "moody.py"
+        self.component.write_text((Path(__file__).parent / "moody.py").read_text())
+        write_sweep(folder / "two.yaml", ROWS, seeds=1, data={"path": str(text)})
+        write_sweep(folder / "short.yaml", {"own": ROWS["own"]}, seeds=1, data={"path": str(text)})
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "mta_lab", *arguments]
+        environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder}/mlflow.db", "COLUMNS": "200"}
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=self.folder, env=environment, text=True, stdout=pipe, stderr=pipe)
+
+    def type(self, *arguments: str) -> tuple[int, str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out + err
+
+    def own(self, command: str, *arguments: str) -> tuple[int, str]:
+        return self.type(command, *arguments, "--components", "moody.py")
+
+    def news(self, launch: "subprocess.Popen[str]") -> News:
+        """Of a launch that has finished the short row and is well into the long one."""
+        while launch.poll() is None:
+            news = news_of(self.folder / "results")
+            if news and news.ended.get("finished") and news.workers and news.workers[0].step:
+                return news
+            time.sleep(0.1)
+        pytest.fail(f"the launch ended: {launch.communicate()}")
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory, words: Path) -> Terminal:
+    return Terminal(tmp_path_factory.mktemp("outside"), words)
+
+
+@pytest.fixture(scope="module")
+def story(terminal: Terminal) -> dict[str, tuple[int, str]]:
+    """What each command said in the course of a launch, of its death, and of an edit."""
+    said = {"before": terminal.type("status")}
+    launch = terminal.start("sweep", "two.yaml", "--workers", "1", "--components", "moody.py")
+    try:
+        terminal.news(launch)
+        said["running"] = terminal.type("status")
+        said["why running"] = terminal.own("why", "two.yaml", "long")
+        said["why finished"] = terminal.own("why", "two.yaml", "own")
+    finally:
+        launch.kill()
+        launch.communicate()
+    said["killed"] = terminal.own("status", "two.yaml")
+    said["why pending"] = terminal.own("why", "two.yaml", "long", "--seed", "0")
+    said["typo"] = terminal.own("why", "two.yaml", "lnog")
+    terminal.component.write_text(terminal.component.read_text().replace("return value_BMTd", "return 2 * value_BMTd"))
+    said["why stale"] = terminal.own("why", "short.yaml", "own")
+    said["stale"] = terminal.own("sweep", "short.yaml")
+    said["rerun"] = terminal.own("sweep", "short.yaml", "--rerun-stale")
+    said["again"] = terminal.own("sweep", "short.yaml")
+    return said
+
+
+def test_nothing_runs_and_what_to_type(story: dict[str, tuple[int, str]]) -> None:
+    status, said = story["before"]
+    assert status == 0
+    assert "nothing runs here; 0 finished and 0 failed cells" in said
+    assert "mta-lab sweep NAME" in said
+
+
+def test_a_running_launch_shows_its_worker_and_its_cells(story: dict[str, tuple[int, str]]) -> None:
+    status, said = story["running"]
+    assert status == 0
+    assert "two (nano): 1 finished" in said
+    assert "long seed 0" in said
+    cells = {line.split("│")[1].strip(): line.split("│")[2:7] for line in said.splitlines() if line.startswith("│")}
+    assert [count.strip() for count in cells["own"]] == ["1", "-", "-", "-", "-"]
+    assert [count.strip() for count in cells["long"]] == ["-", "1", "-", "-", "-"]
+    assert "long seed 0: running on worker 0 since" in story["why running"][1]
+
+
+def test_a_killed_launch_is_gone_and_its_cell_is_pending(story: dict[str, tuple[int, str]], terminal: Terminal) -> None:
+    _, said = story["killed"]
+    assert "is gone: it was killed" in said
+    assert "mta-lab sweep two.yaml" in said
+    assert "workers" not in said
+    assert "long seed 0: pending" in story["why pending"][1]
+    assert not launch_runs(terminal.folder / "results")
+
+
+def test_a_finished_cell_says_where_its_record_is(story: dict[str, tuple[int, str]], terminal: Terminal) -> None:
+    _, said = story["why finished"]
+    assert "own seed 0: finished 20" in said
+    record = next(line.split("record: ")[1] for line in said.splitlines() if "record: " in line)
+    assert (terminal.folder / record).exists()
+
+
+def test_a_typo_in_the_row_is_answered_with_the_nearest(story: dict[str, tuple[int, str]]) -> None:
+    status, said = story["typo"]
+    assert status == 2
+    assert "no row named 'lnog'; did you mean 'long'?" in said
+
+
+def test_a_stale_cell_is_trained_again_only_when_asked(story: dict[str, tuple[int, str]], terminal: Terminal) -> None:
+    assert "own seed 0: stale: component code changed since its result of 20" in story["why stale"][1]
+    assert story["stale"][0] == 1
+    assert "1 cell is stale (component code changed since): --rerun-stale trains it again" in story["stale"][1]
+    assert "worker 0" not in story["stale"][1]
+    assert story["rerun"][0] == story["again"][0] == 0
+    assert "own seed 0: perplexity" in story["rerun"][1]
+    assert "nothing to train" in story["again"][1]
+    assert len(list((terminal.folder / "results" / "cells").glob("*.json"))) == 2
+    assert news_of(terminal.folder / "results") is None
