@@ -4,6 +4,7 @@ Shapes: B batch, T tokens, D model width, V vocabulary.
 """
 
 import math
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -92,6 +93,7 @@ def implementations(model: Decoder) -> dict[str, str]:
     return {name: "; ".join(dict.fromkeys(reasons[name])) for name in sorted(reasons)}
 
 
+@cache
 def count_parameters(config: RunConfig) -> int:
     """Trainable parameters, counted on the meta device: no memory is used."""
     with torch.device("meta"):

@@ -128,10 +128,16 @@ class Records:
     def finish(self, record: Record) -> None:
         """Keep a finished cell and forget its failure, if it had one, and its checkpoints."""
         write_whole(self._path("cells", record.fingerprint), json.dumps(asdict(record), indent=1))
-        self.tidy(record.fingerprint)
+        self._forget_the_way(record.fingerprint)
 
-    def tidy(self, fingerprint: str) -> None:
-        """Remove what is left of a cell's way to its end; again, where a launch was killed just as it finished."""
+    def tidy(self) -> None:
+        """Remove what a launch that was killed just as a cell finished left of its way there."""
+        kept = [*(self.directory / "checkpoints").glob("*"), *(self.directory / "failed").glob("*.json")]
+        for fingerprint in {path.stem for path in kept}:
+            if self.has_finished(fingerprint):
+                self._forget_the_way(fingerprint)
+
+    def _forget_the_way(self, fingerprint: str) -> None:
         self._path("failed", fingerprint).unlink(missing_ok=True)
         self.forget_checkpoints(fingerprint)
 

@@ -44,13 +44,11 @@ def compare_paired(scores: Scores, baseline: str, level: float) -> tuple[dict[st
     seeds = sorted({seed for _, seed, _ in cells})
     if not scores.get(baseline) or len(rows) < 2 or len(seeds) < 2:
         return {}, None
-    design = np.array(
-        [
-            [1.0, *(row == other for other in rows[1:]), *(seed == other for other in seeds[1:])]
-            for row, seed, _ in cells
-        ]
-    )
-    if np.linalg.matrix_rank(design) < design.shape[1] or len(cells) <= design.shape[1]:
+    of_row = np.array([rows.index(row) for row, *_ in cells])
+    of_seed = np.array([seeds.index(seed) for _, seed, _ in cells])
+    terms = [np.ones((len(cells), 1)), np.eye(len(rows))[of_row, 1:], np.eye(len(seeds))[of_seed, 1:]]
+    design = np.hstack(terms)
+    if np.linalg.matrix_rank(design.T @ design) < design.shape[1] or len(cells) <= design.shape[1]:
         return {}, None
     fit = OLS(np.log([value for *_, value in cells]), design).fit()
     effects = slice(1, len(rows))

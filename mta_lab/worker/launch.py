@@ -38,6 +38,7 @@ def launch(
     Interrupted, everything finished is kept, and the same launch goes on from there.
     """
     with only_launch(records.directory), disk_trouble_said(records.directory / JOURNAL):
+        records.tidy()
         pending = to_train(tasks, records, rerun_stale=rerun_stale)
         if not pending:
             return

@@ -80,7 +80,6 @@ class Cells:
         for task in tasks:
             if not self._study.has(task.fingerprint) and (record := records.finished(task.fingerprint)):
                 self._study.adopt(task.fingerprint, task.cell.row, task.cell.seed, record.score)
-                records.tidy(task.fingerprint)
 
 
 class SearchTrials:
