@@ -33,7 +33,7 @@ ROWS = {
     f"{name} {drop}": {"attention": {"name": name, "dropout": drop}} for name in VARIANTS for drop in (0.1, 0.2, 0.3)
 }
 TRAINING = {"steps": 60, "warmup_steps": 10, "validations": 3}
-PAUSE = (2.5, 5.0)  # seconds between two kills, at least
+PAUSE = (4.0, 8.0)  # seconds between two kills, at least
 SWEEP = ("sweep", "chaos.yaml", "--workers", str(WORKERS), "--components", str(Path(__file__).parent / "hasty.py"))
 
 
