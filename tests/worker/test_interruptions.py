@@ -19,7 +19,7 @@ from tests.worker.processes import wait_for_workers, workers_of
 from tests.worker.sweeps import write_sweep
 
 ROWS = {"plain": {"attention": {"name": "softmax", "dropout": 0.1}}}
-TRAINING = {"steps": 800, "warmup_steps": 100, "validations": 4}
+TRAINING = {"steps": 400, "warmup_steps": 50, "validations": 4}
 FIRST_NEWS = "attention computed by"  # a launch says so when it first hears from a run
 
 
