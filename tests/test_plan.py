@@ -30,14 +30,23 @@ operations = st.one_of(
         optional={"kernel": kernels, "mask": st.sampled_from(["double", "exact"]), "layers": st.just("all")},
     ),
 )
+
+
+def allowed(operations: list[Any]) -> bool:
+    """An exact mask reads what a convolution before it would have overwritten."""
+    *before, last = operations or [None]
+    return not (isinstance(last, dict) and last.get("mask") == "exact") or before in ([], ["head_mixing"])
+
+
+places = st.lists(operations, max_size=2).filter(allowed)
 attentions = st.one_of(
     st.sampled_from(["softmax", "talking_heads", "differential"]),
     st.fixed_dictionaries({"name": st.just("softmax"), "dropout": st.floats(0, 0.9)}),
     st.fixed_dictionaries(
         {"name": st.just("multi_token")},
         optional={
-            "pre_softmax": st.lists(operations, max_size=2),
-            "post_softmax": st.lists(operations, max_size=2),
+            "pre_softmax": places,
+            "post_softmax": places,
             "norm": st.sampled_from(["none", "plain", "gate", "depth"]),
         },
     ),
