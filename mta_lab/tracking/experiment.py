@@ -36,6 +36,7 @@ class Experiment:
     def __init__(self, name: str, results: str) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(SECONDS))
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # two lines a run, with the store's password
         for library in ("alembic", "mlflow", "urllib3"):  # what goes wrong is raised too, and said once by who calls
             logging.getLogger(library).setLevel(logging.CRITICAL)
         self.name, self._results = name, results

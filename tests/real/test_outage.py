@@ -17,14 +17,26 @@ from tests.real.test_dashboard import COMMAND, ask, environment, free_port, sear
 from tests.worker.sweeps import write_sweep
 
 pytestmark = pytest.mark.real
-ROWS = {name: {"attention": name} for name in ("softmax", "talking_heads", "multi_token")}
+ROWS = {name: {"attention": name} for name in ("softmax", "talking_heads", "differential")}
 
 
 @contextmanager
 def server(folder: Path, port: int) -> Iterator[None]:
     """MLflow's server over a store in `folder`, killed at the end of the block."""
     store = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "files")]
-    command = [sys.executable, "-m", "mlflow", "server", *store, "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        *store,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
     process = subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=subprocess.DEVNULL)
     try:
         wait_until_up(process, f"http://127.0.0.1:{port}")
@@ -47,11 +59,12 @@ def lab(folder: Path, port: int, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def wait_for(condition: Any, what: str) -> None:
-    until = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < until, what
+def wait_for_more(cells: Path, count: int, launch: "subprocess.Popen[str]") -> int:
+    """How many cells are finished, once they are more than `count`."""
+    while (found := len(list(cells.glob("*.json")))) <= count:
+        assert launch.poll() is None, launch.communicate()[0]
         time.sleep(0.1)
+    return found
 
 
 @pytest.mark.parametrize("back", ["before the end", "after the end"])
@@ -62,9 +75,8 @@ def test_a_server_away_for_a_while_loses_nothing(back: str, tmp_path: Path) -> N
     cells = tmp_path / "results" / "cells"
     with server(tmp_path, port):
         launch = lab(tmp_path, port, "sweep", "outage.yaml", "--workers", "2")
-        wait_for(lambda: len(list(cells.glob("*.json"))) >= 2, "no cell finishes")
-    before = len(list(cells.glob("*.json")))
-    wait_for(lambda: len(list(cells.glob("*.json"))) > before, "no cell finishes without the server")
+        with_server = wait_for_more(cells, 1, launch)
+    wait_for_more(cells, with_server, launch)
     if back == "after the end":
         output = launch.communicate(timeout=600)[0]
         assert launch.returncode == 0
