@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from mta_lab.failures import Kind
 from mta_lab.worker.messages import Died, Job, Message, Stop
 from mta_lab.worker.oom import OomKills, oom_counter
-from mta_lab.worker.process import work
+from mta_lab.worker.process import TERMINATION, work
 
 # glibc otherwise returns every freed activation to the system and faults it in again: 10-40 % of a small model's step.
 MALLOC = {
@@ -76,7 +77,11 @@ class Pool:
         )
         for name, value in MALLOC.items():  # read by the child's C library before its first line of Python
             os.environ.setdefault(name, value)
+        resource_tracker.ensure_running()  # or else the first start of a process does it, and unblocks SIGTERM
+        # Blocked in all of its threads: from one that takes SIGTERM Lightning would hear of it, and drop the run.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION)
         process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return process, ours
 

@@ -18,9 +18,11 @@ TERMINATION = {signal.SIGTERM}
 
 
 def work(connection: "Connection[Message, Job | Stop]", components: Sequence[Path], threads: int, log: Path) -> None:
-    """Serve jobs from `connection` until its end; what libraries print goes to `log`."""
+    """Serve jobs from `connection` until its end; what libraries print goes to `log`.
+
+    Started with SIGTERM blocked, which is let in only between jobs.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launch decides what an interrupt means
-    signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION)  # in torch's threads too, which start below
     _print_to(log)
     import torch
 

@@ -1,6 +1,9 @@
 """One warm worker process: it stops when it is asked to, and a word that comes late does not hurt it."""
 
+import re
+import signal
 from collections.abc import Iterator
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,15 @@ def result(pool: Pool) -> TrainingResult:
     return message.result
 
 
+def blocked(process: int | None) -> bool:
+    """Whether no thread of a process takes SIGTERM: Lightning's handler would have the run dropped, not kept."""
+    masks = [
+        re.search(r"^SigBlk:\s*(\w+)", file.read_text(), re.M)
+        for file in Path(f"/proc/{process}/task").glob("*/status")
+    ]
+    return all(mask and int(mask[1], 16) & 1 << signal.SIGTERM - 1 for mask in masks)
+
+
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
     with Pool(1, [], tmp_path_factory.mktemp("logs")) as pool:
@@ -58,6 +70,7 @@ def test_a_run_that_is_asked_to_stop_stops_and_the_next_one_is_whole(pool: Pool,
     pool.send(0, job(MANY, tmp_path))
     first = next(words(pool))
     assert isinstance(first, Advanced)
+    assert all(blocked(child.pid) for child in active_children())
     for _ in range(2):  # as a launch may, that hears of another validation meanwhile
         pool.send(0, Stop())
     stopped = result(pool)
