@@ -29,10 +29,11 @@ MAY_IMPORT = {
     "tracking": {"config", "errors", "records", "training"},  # training's result types only: see the test below
     "worker": {"atomic", "config", "data", "errors", "failures", "plugins", "provenance", "records", "states", "sweep"}
     | {"training", "scheduling", "tracking"},
-    "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "training"},
+    "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "theme", "training"},
     "planning": {"bench", "config", "errors", "model", "records", "sweep"},
-    "report": {"config", "errors", "failures", "model", "records", "states", "sweep"},
-    "pictures": {"components", "config", "data", "errors", "model", "records", "training"},
+    "theme": {"errors"},
+    "report": {"config", "errors", "failures", "model", "records", "states", "sweep", "theme"},
+    "pictures": {"components", "config", "data", "errors", "model", "records", "theme", "training"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}
 
