@@ -5,7 +5,6 @@ These files are the truth about what is finished; Optuna and MLflow hold copies.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from mta_lab.atomic import replacing
 from mta_lab.errors import UserError
 from mta_lab.failures import Attempt, Kind
 
@@ -223,12 +223,7 @@ def settings_key(config: Mapping[str, Any]) -> str:
 def write_whole(path: Path, text: str) -> None:
     """Write `text` so that `path` holds either what it held before or all of it, whatever happens."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        with unfinished.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        with replacing(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None

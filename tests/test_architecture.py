@@ -12,26 +12,28 @@ ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "components": {"components"},
     "errors": set(),
+    "atomic": set(),
     "config": {"components", "errors"},
     "plugins": {"components", "errors"},
     "admission": {"components", "config", "errors"},
     "failures": {"errors"},
-    "records": {"errors", "failures"},
+    "records": {"atomic", "errors", "failures"},
     "states": {"config", "records"},
     "provenance": set(),
     "sweep": {"components", "config", "errors", "failures"},
     "model": {"components", "config", "errors"},
     "data": {"config", "errors"},
-    "training": {"components", "config", "data", "errors", "model"},
+    "training": {"atomic", "components", "config", "data", "errors", "model"},
     "precision": {"components", "config", "errors", "model", "provenance", "records", "training"},
     "scheduling": {"config", "errors", "sweep"},
     "tracking": {"config", "errors", "records", "training"},  # training's result types only: see the test below
-    "worker": {"config", "data", "errors", "failures", "plugins", "provenance", "records", "states", "sweep"}
+    "worker": {"atomic", "config", "data", "errors", "failures", "plugins", "provenance", "records", "states", "sweep"}
     | {"training", "scheduling", "tracking"},
-    "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "training"},
+    "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "theme", "training"},
     "planning": {"bench", "config", "errors", "model", "records", "sweep"},
-    "report": {"config", "errors", "failures", "model", "records", "states", "sweep"},
-    "pictures": {"components", "config", "data", "errors", "model", "records", "training"},
+    "theme": {"errors"},
+    "report": {"config", "errors", "failures", "model", "records", "states", "sweep", "theme"},
+    "pictures": {"components", "config", "data", "errors", "model", "records", "theme", "training"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}
 

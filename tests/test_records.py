@@ -140,6 +140,7 @@ def test_crash_before_the_rename_leaves_the_old_record(tmp_path: Path, monkeypat
     assert found is not None
     assert found.score == 1.0
     assert len(records.all_finished()) == 1
+    assert [file.name for file in (tmp_path / "cells").iterdir()] == [f"{NAME}.json"]
 
 
 def test_crash_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
@@ -148,6 +149,15 @@ def test_crash_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_whole(path, "new, and then \ud800")
     assert path.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_take_its_name_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.mkdir()
+    with pytest.raises(UserError, match=f"{path}: cannot be written: Is a directory"):
+        write_whole(path, "new")
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_full_or_closed_disk_is_a_user_error(tmp_path: Path) -> None:

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
 from matplotlib import ticker
 from matplotlib.figure import Figure
 
 from mta_lab.bench.op import BASELINE, BOTH
 from mta_lab.bench.results import Comparison
-from mta_lab.errors import UserError
+from mta_lab.theme.style import MUTED, save, styled
 
 COLOURS = {"sdpa": "#555555", "eager": "#c1121f", "streaming": "#e09f3e", "fused": "#00798c"}
 
@@ -44,6 +43,7 @@ def against_kernels(file: Path, course: Sequence[Comparison], foot: str) -> None
     _draw(file, course, places, dict(zip(places, kernels, strict=True)), (title, "kernel c_q x c_k", foot))
 
 
+@styled()
 def _draw(
     file: Path, course: Sequence[Comparison], places: Sequence[int], marks: dict[int, str], texts: tuple[str, str, str]
 ) -> None:
@@ -65,17 +65,11 @@ def _draw(
         axes.minorticks_off()
         axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    left.legend(frameon=False)
+        axes.grid()
+    left.legend()
     figure.suptitle(title)
-    figure.supxlabel(foot, fontsize=7, color="#666666")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mta-lab"}):  # text stays text
-            figure.savefig(file, metadata={"Date": None})
-    except OSError as error:
-        raise UserError(f"{file}: cannot be written: {error.strerror}") from None
+    figure.supxlabel(foot, fontsize=7, color=MUTED)
+    save(figure, file)
 
 
 def _points(course: Sequence[Comparison], places: Sequence[int], name: str) -> list[Point]:

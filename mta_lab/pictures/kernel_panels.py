@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mta_lab.pictures.kernels import HeadMatrix, Kernel, largest
 from mta_lab.pictures.output import DIVERGING, LINES, MARK, MISSING, Panel
+from mta_lab.theme.style import MUTED
 
 FEW_HEADS = 8  # up to so many, a matrix has its numbers written in it
 DASHES = {"before": "-", "after": "--"}
@@ -97,9 +98,9 @@ def curve_panel(runs: Mapping[str, Sequence[HeadMatrix]]) -> Panel:
         for ax, name in ((left, "mean of the diagonal"), (right, "off-diagonal / diagonal")):
             ax.set(xlabel="layer", ylabel=name)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            ax.grid(alpha=0.3)
-        left.axhline(1.0, color="#999999", linewidth=0.8)
-        right.axhline(0.0, color="#999999", linewidth=0.8)
+            ax.grid()
+        left.axhline(1.0, color=MUTED, linewidth=0.8)
+        right.axhline(0.0, color=MUTED, linewidth=0.8)
         figure.legend(*left.get_legend_handles_labels(), loc="outside right upper", frameon=False)
 
     return Panel(

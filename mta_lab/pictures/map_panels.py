@@ -13,8 +13,9 @@ from torch import Tensor
 from mta_lab.errors import UserError
 from mta_lab.pictures.kernels import largest
 from mta_lab.pictures.maps import LayerMaps, on_range
-from mta_lab.pictures.output import DIVERGING, MARK, UNMARKED, Panel
+from mta_lab.pictures.output import DIVERGING, MARK, Panel
 from mta_lab.pictures.reading import Reading
+from mta_lab.theme.style import INK, MUTED
 
 TOKEN = 0.15  # inches of a token on an axis
 SMALLEST, LARGEST = 3.5, 24.0  # inches of a map
@@ -126,7 +127,7 @@ def _tokens(ax: Axes, reading: Reading) -> None:
     if reading.target:
         for axis, marked in ((ax.xaxis, reading.target), (ax.yaxis, reading.queries)):
             for place, label in enumerate(axis.get_ticklabels()):
-                label.set(color=MARK, weight="bold") if place in marked else label.set(color=UNMARKED)
+                label.set(color=INK, weight="bold") if place in marked else label.set(color=MUTED)
 
 
 def _frame(ax: Axes, reading: Reading) -> None:

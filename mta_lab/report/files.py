@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
-from mta_lab.errors import UserError
 from mta_lab.records import RESULTS, write_whole
 from mta_lab.report.data import as_json
 from mta_lab.report.figures import figures
-from mta_lab.report.figures.style import styled, write
 from mta_lab.report.html import index_html, sweep_html
 from mta_lab.report.render import page_of
 from mta_lab.report.table import Table
+from mta_lab.theme.style import save, styled, write
 
 PAPER_WIDTH = 7.0  # inches: the text of a page in two columns
 PAGES, FIGURES = RESULTS / "pages", RESULTS / "figures"
@@ -42,11 +41,7 @@ def write_figures(table: Table, form: str) -> list[Path]:
     with styled():
         for name, figure in figures(table, PAPER_WIDTH).items():
             file = FIGURES / f"{table.sweep.name}-{table.sweep.scale}-{name}.{form}"
-            try:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                write(figure, file, form)
-            except OSError as error:
-                raise UserError(f"{file}: cannot be written: {error.strerror}") from None
+            save(figure, file)
             written.append(file)
     return written
 

@@ -10,7 +10,7 @@ import lightning
 import torch
 
 from components.tasks import SyntheticTask
-from mta_lab.config import RunConfig
+from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.data import Corpus
 from mta_lab.errors import described
 from mta_lab.model import implementations
@@ -24,6 +24,8 @@ from mta_lab.training.module import DecoderModule
 from mta_lab.training.result import Report, TrainingResult
 from mta_lab.training.seeds import derive
 from mta_lab.training.synthetic import SequencesModule, SyntheticModule
+
+Data = TextModule | SequencesModule
 
 REPORTS = 100  # how often a run reports its training loss
 
@@ -55,49 +57,75 @@ def train(
     torch.manual_seed(
         derive(config.seed, "dropout", config.stream)
     )  # after the model: variants draw differently while they are built
-    training = config.training
-    reporter = Reporter(report, every=max(1, training.steps // REPORTS))
+    reporter = Reporter(report, every=max(1, config.training.steps // REPORTS))
     keeper = Keeper(checkpoints, interrupted, say, reporter, spent)
-    every = math.ceil(training.steps / training.validations)
-    trainer = lightning.Trainer(
+    trainer = _trainer(config.training, [keeper, reporter])
+    data.first_step = keeper.resume(trainer, module)
+    _run(trainer, module, data, config.training, reporter)
+    result = _result(trainer, module, data, config.training, reporter, spent)
+    if weights and not result.stopped_early:
+        _keep(weights, module, say)
+    return result
+
+
+def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+    return lightning.Trainer(
         accelerator="auto",
         devices=1,
         max_steps=training.steps,
         gradient_clip_val=training.gradient_clip,
-        val_check_interval=every,
+        val_check_interval=_steps_a_validation(training),
         check_val_every_n_epoch=None,  # steps count from the start of the run, wherever this part of it starts
         num_sanity_val_steps=0,
-        callbacks=[keeper, reporter],
+        callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    start = data.first_step = keeper.resume(trainer, module)
-    if start and start % every == 0 and not reporter.stopped and not reporter.validated(start):
+
+
+def _run(
+    trainer: lightning.Trainer, module: DecoderModule, data: Data, training: TrainingConfig, reporter: Reporter
+) -> None:
+    """The steps from the first of `data` to the last, with every validation that is due."""
+    start = data.first_step
+    if start and start % _steps_a_validation(training) == 0 and not reporter.stopped and not reporter.validated(start):
         trainer.validate(module, datamodule=data, verbose=False)  # the interruption came before or inside it
     if start < training.steps and not reporter.stopped:
         trainer.fit(module, datamodule=data)
     if not reporter.stopped and not reporter.validated(training.steps):
         trainer.validate(module, datamodule=data, verbose=False)
-    ran, peak = implementations(module.model), spent.peak_memory()
+
+
+def _result(
+    trainer: lightning.Trainer,
+    module: DecoderModule,
+    data: Data,
+    training: TrainingConfig,
+    reporter: Reporter,
+    spent: Spent,
+) -> TrainingResult:
+    """What the run came to and cost; counting its operations is no part of that."""
+    ran, peak, seconds = implementations(module.model), spent.peak_memory(), spent.seconds()
     tokens = trainer.global_step * training.batch_size * data.context
     one_sequence = torch.zeros(1, data.context + 1, dtype=torch.int64, device=module.device)
-    result = TrainingResult(
+    return TrainingResult(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         implementations=ran,
         losses=tuple(reporter.losses),
         validations=tuple(reporter.validations),
         tokens_per_second=tokens / reporter.training_seconds,
         training_seconds=reporter.training_seconds,
-        seconds=spent.seconds(),
+        seconds=seconds,
         peak_memory=peak,
         flops_per_token=flops_per_token(module.model, one_sequence, training.precision),
         stopped_early=reporter.stopped,
     )
-    if weights and not result.stopped_early:
-        _keep(weights, module, say)
-    return result
+
+
+def _steps_a_validation(training: TrainingConfig) -> int:
+    return math.ceil(training.steps / training.validations)
 
 
 def _keep(weights: Path, module: DecoderModule, say: Callable[[str], None]) -> None:
@@ -108,7 +136,7 @@ def _keep(weights: Path, module: DecoderModule, say: Callable[[str], None]) -> N
         say(f"cannot keep the weights in {weights} ({described(error)}): there will be no pictures of this run")
 
 
-def _modules(config: RunConfig, corpus: Corpus | None) -> tuple[DecoderModule, TextModule | SequencesModule]:
+def _modules(config: RunConfig, corpus: Corpus | None) -> tuple[DecoderModule, Data]:
     """What learns, and what it learns from."""
     if isinstance(config.task, SyntheticTask):
         sequences = SequencesModule(config, config.task)

@@ -1,30 +1,24 @@
 """Files of tensors, whole or not at all: the checkpoints of a run that goes on, the weights of one that is done."""
 
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from mta_lab.atomic import replacing
+
 
 def write(path: Path, values: dict[str, Any]) -> None:
     """Write tensors and plain data so that `path` holds all of it or what it held before; a failure is an OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f"{path.name}.*.tmp"):  # by a process that was killed
         left.unlink(missing_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with unfinished.open("wb") as file:
+        with replacing(path) as file:
             torch.save(values, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
     except RuntimeError as error:  # torch's, while it handles that of the disk
         cause = error.__context__
         raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def read(path: Path) -> dict[str, Any]:

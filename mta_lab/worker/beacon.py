@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mta_lab.atomic import replacing
 from mta_lab.records import Failure, Record, Records
 from mta_lab.sweep import Sweep
 from mta_lab.worker.clock import Clock, steps_done
@@ -137,10 +138,8 @@ class Beacon:
             workers=[self._busy[worker] for worker in sorted(self._busy)],
         )
         self._told = time.monotonic()
-        with suppress(OSError):
-            unfinished = self.path.with_suffix(".tmp")
-            unfinished.write_text(json.dumps(asdict(news)), encoding="utf-8")
-            os.replace(unfinished, self.path)
+        with suppress(OSError), replacing(self.path) as file:
+            file.write(json.dumps(asdict(news)).encode())
 
     def _at(self, worker: int, task: Task, *, since: float = 0.0, step: int = 0, loss: float | None = None) -> None:
         self._busy[worker] = Busy(

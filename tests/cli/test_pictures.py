@@ -19,7 +19,7 @@ from tests.pictures.models import MTA, config_of
 from tests.report.examples import finish
 
 OWN = "data.path=mine"
-MAGIC = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml", ".html": b"<!doctype html>"}
+MAGIC = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml", ".html": b"<!DOCTYPE html>"}
 
 
 def keep(config: RunConfig, content_hash: str = "", *, weights: bool = True) -> str:
@@ -51,6 +51,7 @@ def test_the_page_needs_nothing_else(lab: Command, toy: str) -> None:
     assert page.count("<svg ") == 3
     assert f"run {toy}" in page
     assert "<script" not in page
+    assert "default-src 'none'" in page
     assert not [part for part in ('src="', "url(h", "@import") if part in page]
     assert [part[:5] for part in page.split('href="')[1:] if not part.startswith(("#", "data:"))] == []
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -12,14 +11,15 @@ from matplotlib.figure import Figure
 from mta_lab.errors import UserError
 from mta_lab.pictures.kernel_panels import curve_panel, kernel_panel, matrix_panel
 from mta_lab.pictures.kernels import HeadMatrix, head_matrices, kernels
-from mta_lab.pictures.output import STYLE, Panel
+from mta_lab.pictures.output import Panel
+from mta_lab.theme.style import styled
 from tests.pictures.models import CONVOLUTION, MIXING, MTA, trained
 
 
 def drawn(panel: Panel) -> list[Axes]:
     """The panel's axes, but for the scale."""
     figure = Figure(figsize=panel.size, layout="constrained")
-    with matplotlib.rc_context(STYLE):
+    with styled():
         panel.draw(figure)
     return [ax for ax in figure.axes if ax.get_label() != "<colorbar>" and ax.axison]
 
@@ -64,7 +64,7 @@ def test_keys_are_on_the_side_where_the_kernel_reads(padding: str, keys: range) 
 def test_head_matrices_stand_on_the_diagonal_of_their_groups() -> None:
     run = trained(MTA)
     panels = drawn(matrix_panel(head_matrices(run)))
-    assert [ax.get_title() for ax in panels][:2] == ["layer 1, before the softmax", "layer 2, before the softmax"]
+    assert [ax.get_title("left") for ax in panels][:2] == ["layer 1, before the softmax", "layer 2, before the softmax"]
     weight = run.model.state_dict()["blocks.1.attention.pre_softmax.1.matrix"]
     shown = np.ma.filled(image(panels[1]), np.nan)
     assert np.array_equal(shown[2:, 2:], weight[1].numpy())

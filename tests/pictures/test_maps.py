@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import matplotlib
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -12,9 +11,9 @@ from components.tasks import FindBlock
 from mta_lab.errors import UserError
 from mta_lab.pictures.map_panels import choose, map_panel, telling
 from mta_lab.pictures.maps import LayerMaps, attention_maps
-from mta_lab.pictures.output import STYLE
 from mta_lab.pictures.reading import Reading, drawn, read_text
 from mta_lab.pictures.trained import Trained
+from mta_lab.theme.style import styled
 from tests.pictures.models import MTA, config_of, trained
 
 VARIANTS = {
@@ -130,7 +129,7 @@ def test_the_panel_shows_both_maps_with_their_tokens() -> None:
     run, reading = trained(MTA), drawn(TASK, 3)
     maps, _ = attention_maps(run, reading.tokens)
     panel, figure = map_panel(maps[1], 2, reading), Figure(layout="constrained")
-    with matplotlib.rc_context(STYLE):
+    with styled():
         panel.draw(figure)
     for ax, shown in zip(figure.axes, (maps[1].before, maps[1].after), strict=False):
         assert torch.equal(torch.from_numpy(ax.images[0].get_array().filled()), shown[1])

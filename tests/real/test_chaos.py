@@ -23,7 +23,7 @@ from mta_lab.records import Record, Records
 from tests.real.test_dashboard import COMMAND, environment
 from tests.scheduling.conftest import plain_study
 from tests.worker.processes import wait_for_workers, workers_of
-from tests.worker.sweeps import write_sweep
+from tests.worker.sweeps import write_sweep, write_words
 
 pytestmark = pytest.mark.real
 PASSES = int(os.environ.get("MTA_LAB_CHAOS", "1"))
@@ -88,11 +88,7 @@ class Launch:
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small text of one domain."""
-    generator = random.Random(1)
-    folder = tmp_path_factory.mktemp("words")
-    lines = (" ".join(generator.choices(["red", "old", "cat", "sees", "a", "tree"], k=80)) for _ in range(80))
-    (folder / "tales.jsonl").write_text("\n".join(f'{{"text": "{line}"}}' for line in lines))
-    return folder
+    return write_words(tmp_path_factory.mktemp("words"))
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pytest
 from mta_lab.report.figures import FIGURES, figures
 from mta_lab.report.figures.heat import kernel_grid
 from mta_lab.report.figures.pareto import front
-from mta_lab.report.figures.style import inline, styled, write
 from mta_lab.sweep import load_sweep
+from mta_lab.theme.style import inline, styled, write
 from tests.report.examples import AGAIN, CLEAR, WITH_CONTROL, example_sweep, renamed, table_of
 
 COSTS = {"wide": {"tokens_per_second": 900.0}, "narrow": {"tokens_per_second": 1100.0}}

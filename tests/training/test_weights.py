@@ -45,6 +45,14 @@ def test_what_a_killed_process_left_is_removed_and_what_was_there_is_replaced(tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.pt.1.tmp", "run.pt"]
 
 
+def test_what_cannot_be_written_whole_leaves_what_was_there(tmp_path: Path) -> None:
+    tensors.write(tmp_path / "run.pt", {"a": torch.ones(2)})
+    with pytest.raises(Exception, match="pickle"):
+        tensors.write(tmp_path / "run.pt", {"a": torch.zeros(2), "b": lambda: 0})
+    assert tensors.read(tmp_path / "run.pt")["a"].tolist() == [1.0, 1.0]
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+
+
 def test_a_file_that_holds_code_is_not_read(tmp_path: Path) -> None:
     torch.save(tmp_path, tmp_path / "run.pt")
     with pytest.raises(Exception, match=r"[Ww]eights"):

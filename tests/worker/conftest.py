@@ -1,7 +1,6 @@
 """One launch of good and bad cells on two real workers, for all tests of this folder; it takes half a minute."""
 
 import io
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from mta_lab.records import Failure, Record
 from mta_lab.training import Progress, Validation
 from mta_lab.worker.launch import Observer
 from mta_lab.worker.tasks import Task
-from tests.worker.sweeps import write_sweep
+from tests.worker.sweeps import write_sweep, write_words
 
 ROWS = {
     "deadly": {"attention": {"name": "moody", "mood": "deadly"}},
@@ -118,11 +117,7 @@ def moody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="package")
 def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small text of one domain."""
-    generator = random.Random(1)
-    folder = tmp_path_factory.mktemp("words")
-    lines = (" ".join(generator.choices(["red", "old", "cat", "sees", "a", "tree"], k=80)) for _ in range(80))
-    (folder / "tales.jsonl").write_text("\n".join(f'{{"text": "{line}"}}' for line in lines))
-    return folder
+    return write_words(tmp_path_factory.mktemp("words"))
 
 
 @pytest.fixture(scope="package")

@@ -1,5 +1,6 @@
-"""Sweep files at a size where a cell takes a second."""
+"""Sweep files at a size where a cell takes a second, and a text for them."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +33,11 @@ def write_sweep(
         content["retry"] = retry
     file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return file
+
+
+def write_words(folder: Path) -> Path:
+    """The folder with a small text of one domain."""
+    generator = random.Random(1)
+    lines = (" ".join(generator.choices(["red", "old", "cat", "sees", "a", "tree"], k=80)) for _ in range(80))
+    (folder / "tales.jsonl").write_text("\n".join(f'{{"text": "{line}"}}' for line in lines))
+    return folder

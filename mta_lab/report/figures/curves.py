@@ -10,8 +10,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from mta_lab.records import Record
 from mta_lab.report import numbers
-from mta_lab.report.figures.style import BETTER, INK, MUTED, ROOMY, WORSE, cut
+from mta_lab.report.figures.rows import ROOMY, cut
 from mta_lab.report.table import Table, TableRow
+from mta_lab.theme.style import BETTER, INK, MUTED, WORSE
 
 Courses = Mapping[int, Sequence[tuple[float, float]]]
 """by seed: (step, value)"""

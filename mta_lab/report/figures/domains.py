@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from mta_lab.report.figures.style import INK, MUTED, PAPER, ROOMY, ROW, colour, cut, name_rows
+from mta_lab.report.figures.rows import ROOMY, ROW, colour, cut, name_rows
 from mta_lab.report.table import Table, TableRow
+from mta_lab.theme.style import INK, MUTED, PAPER
 
 
 def domains(table: Table, width: float) -> Figure | None:

@@ -5,10 +5,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mta_lab.report import numbers
-from mta_lab.report.figures.style import BAND, INK, MUTED, ROOMY, ROW, colour, mark, name_rows
+from mta_lab.report.figures.rows import ROOMY, ROW, colour, mark, name_rows
 from mta_lab.report.published import Unit
 from mta_lab.report.sections import UNITS
 from mta_lab.report.table import Table, TableRow
+from mta_lab.theme.style import BAND, INK, MUTED
 
 
 def forest(table: Table, width: float) -> Figure | None:

@@ -9,10 +9,11 @@ from matplotlib.patches import Rectangle
 
 from mta_lab.config import flatten
 from mta_lab.report import numbers
-from mta_lab.report.figures.style import GRID, INK, MUTED, colour
+from mta_lab.report.figures.rows import colour
 from mta_lab.report.measured import Measured
 from mta_lab.report.sections import UNITS
 from mta_lab.report.table import Table
+from mta_lab.theme.style import GRID, INK, MUTED
 
 KERNEL = "attention.pre_softmax.0.kernel"
 Grid = dict[tuple[int, int], Measured]

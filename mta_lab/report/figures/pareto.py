@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
 
 from mta_lab.report import numbers
-from mta_lab.report.figures.style import BETTER, GRID, INK, MUTED, ROOMY, cut
+from mta_lab.report.figures.rows import ROOMY, cut
 from mta_lab.report.sections import NAMES
 from mta_lab.report.table import Table, TableRow
+from mta_lab.theme.style import BETTER, GRID, INK, MUTED
 
 COSTS = {"tokens_per_second": ("training tokens a second", 1), "parameters": ("parameters", -1)}
 """name -> label, and whether more of it is better (1) or worse (-1)"""

@@ -1,4 +1,4 @@
-"""Pages for a browser: one file each, with all that it shows in it; no script, no request to anywhere."""
+"""The pages of a sweep and over all sweeps."""
 
 from mta_lab.report.html.index import index_html
 from mta_lab.report.html.sweep import sweep_html

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mta_lab.report.html.templates import filled
 from mta_lab.report.index import entry, index_page
 from mta_lab.report.table import Table
 from mta_lab.sweep.ledger import contents
+from mta_lab.theme.pages import filled
 
 
 def index_html(tables: Sequence[Table], links: Mapping[str, str]) -> str:
@@ -21,7 +21,7 @@ def index_html(tables: Sequence[Table], links: Mapping[str, str]) -> str:
         ("sweeps finished", f"{finished} of {len(found)}"),
         ("cells finished", f"{sum(table.finished for table in tables):,}"),
     ]
-    return filled("index.html.j2", page=index_page(tables), tiles=tiles, coverage=coverage, links=links)
+    return filled("report/html/index.html.j2", page=index_page(tables), tiles=tiles, coverage=coverage, links=links)
 
 
 def _covered(item: str, shown: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

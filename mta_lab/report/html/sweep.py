@@ -8,12 +8,12 @@ from markupsafe import Markup
 from mta_lab.records import Record
 from mta_lab.report import numbers
 from mta_lab.report.figures import figures
-from mta_lab.report.figures.style import inline, styled
-from mta_lab.report.html.templates import filled
 from mta_lab.report.index import entry
 from mta_lab.report.measured import Measured
 from mta_lab.report.page import Page
 from mta_lab.report.table import Table
+from mta_lab.theme.pages import filled
+from mta_lab.theme.style import inline, styled
 
 WIDTHS = {"wide": 8.0, "narrow": 4.0}  # inches: for a screen, and for a phone
 TITLES = {
@@ -45,7 +45,7 @@ def sweep_html(table: Table, page: Page, command: str, dashboard: str) -> str:
                 picture = inline(figure, f"{name}-{size}")  # made by matplotlib, which escapes the texts in it
                 drawn.setdefault(name, {})[size] = Markup(picture)
     return filled(
-        "sweep.html.j2",
+        "report/html/sweep.html.j2",
         page=page,
         tiles=tiles(table),
         seeds={row.name: _seeds(row.measured, dashboard) for row in table.rows},

@@ -1,0 +1,40 @@
+"""What the figures of a table have in common."""
+
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from mta_lab.report.measured import Measured
+from mta_lab.theme.style import BETTER, INK, MUTED, WORSE
+
+ROOMY = 5.0  # inches; a narrower figure is for a phone, or a column of a paper
+ROW = 0.21  # inches of height that a row takes
+
+
+def colour(difference: float) -> str:
+    """Of a difference from the baseline: lower is better."""
+    return BETTER if difference < 0 else WORSE
+
+
+def name_rows(axes: Axes, names: list[str], *, inside: bool) -> None:
+    """A row of the table at each height 0, 1, ... from the top; its name before the axis, or above its marks."""
+    axes.set_ylim(len(names) - 0.5, -0.7 if inside else -0.5)
+    axes.tick_params(axis="y", length=0)
+    if inside:
+        axes.set_yticks([])
+        for place, name in enumerate(names):
+            axes.annotate(name, (0, place - 0.3), xycoords=("axes fraction", "data"), fontsize=7, va="center")
+        return
+    axes.set_yticks(range(len(names)), names, fontsize=7.5, color=INK)
+
+
+def cut(name: str, length: int) -> str:
+    """A name in so many letters at most."""
+    return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
+
+
+def mark(row: Measured) -> dict[str, Any]:
+    """How a row's point is drawn: full if it is resolved, hollow and grey if not; a square is an A/A row."""
+    if row.resolved and row.contrast:
+        return {"marker": "o", "color": colour(row.contrast.delta), "markersize": 4.5}
+    return {"marker": "s" if row.role == "A/A" else "o", "color": MUTED, "markerfacecolor": "none", "markersize": 4}
