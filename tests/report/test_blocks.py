@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.regression.linear_model import OLS
+from statsmodels.stats.multitest import multipletests
 
 from mta_lab.report.blocks import Noise, _seeds_needed, compare_paired, compare_unpaired
 from mta_lab.report.contrasts import MOST_SEEDS, Contrast
@@ -181,6 +182,14 @@ def test_row_without_results_changes_no_contrast_and_counts_in_holms_correction(
 )
 def test_too_few_cells_give_no_verdict(cells: Cells) -> None:
     assert compare_paired(cells, "base", 0.05) == ({}, None)
+
+
+def test_holms_correction_is_that_of_statsmodels() -> None:
+    cells = made_up(12, 4, generator=np.random.default_rng(13), effects=[-0.02, 0.01, -0.005])
+    cells["row 11"] = dict(cells["row 10"])  # a tie
+    found = compared(cells)
+    raw = [contrast.p for contrast in found.contrasts.values()]
+    assert list(found.p_holm.values()) == pytest.approx(multipletests(raw, method="holm")[1], rel=1e-12)
 
 
 def test_real_effects_are_resolved() -> None:
