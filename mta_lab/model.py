@@ -103,4 +103,3 @@ def count_parameters(config: RunConfig) -> int:
             model = Decoder(config)
         _counted[key] = sum(parameter.numel() for parameter in model.parameters())
     return _counted[key]
-
