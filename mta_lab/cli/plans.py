@@ -55,7 +55,8 @@ def within(plan: Plan, budget: str, workers: int | None) -> Plan:
         return _left(_with_seeds(plan, seeds)) + _trials_left(plan)
 
     seeds = affordable_seeds(costs, left, budget=seconds, workers=workers)
-    chosen = _with_seeds(plan, seeds)
+    option = f" --seeds {seeds}"
+    chosen = replace(_with_seeds(plan, seeds), command=plan.command + option, retry=plan.retry + option)
     total = _total(left(seeds), costs, workers)
     make_console().print(f"--budget {budget}: {seeds} seed{'s' if seeds > 1 else ''} of every row, {total}")
     return chosen
@@ -75,9 +76,10 @@ def check_learning_rates(
         if (mean := row.measured.mean) is not None
     }
     if not alike:
-        raise UserError(f"--check-lr: no finished row to check; run `mta-lab sweep {plan.given}` first")
+        raise UserError(f"--check-lr: no finished row to check; run `{plan.command}` first")
     names = sorted(alike, key=alike.__getitem__)[:BEST_ROWS]
-    checked = replace(plan, sweep=over_learning_rates(plan.sweep, names), retry="the same command")
+    command = f"{plan.command} --check-lr"
+    checked = replace(plan, sweep=over_learning_rates(plan.sweep, names), command=command, retry=command)
     forgive(checked)
     status = run(checked, workers, components, trial_timeout)
     for line in verdict(finished_table(checked), [plan.sweep.baseline, *names]):

@@ -1,6 +1,7 @@
 """`sweep` and `report`: plan the cells, launch what is missing, print the table."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,10 +34,12 @@ class Plan:
     """the sweep's name or file, as it was given"""
     sweep: Sweep
     records: Records
+    command: str
+    """what trains it, as it is typed"""
+    retry: str
+    """what tries its failed cells again, as it is typed"""
     reload: Callable[[Winners], Sweep] | None = None
     """the sweep anew, its searched rows at the values that won"""
-    retry: str = "the same command"
-    """what tries the failed cells again"""
     rerun_stale: bool = False
     """whether a launch trains cells anew whose only results are of other code, text or engine"""
 
@@ -48,13 +51,25 @@ def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, comp
     def load(winners: Winners) -> Sweep:
         return load_sweep(name, scale=scale, settings=settings, seeds=seeds, settle=settled, winners=winners)
 
+    def command(verb: str) -> str:
+        return typed(verb, name, *settings, scale=scale, seeds=seeds, components=components)
+
     sweep = load({})
-    found = Plan(given=name, sweep=sweep, records=Records(), reload=load, retry=f"`mta-lab retry {name}`")
+    found = Plan(
+        given=name, sweep=sweep, records=Records(), command=command("sweep"), retry=command("retry"), reload=load
+    )
     if sweep.search is None:
         return found
     from mta_lab.cli.searching import at_hand
 
     return at_hand(found)
+
+
+def typed(*words: str, scale: str, seeds: int | None, components: Sequence[Path]) -> str:
+    """A command as it is typed: verb, name and settings, and the options that decide what is trained."""
+    options = ["--scale", scale, *(["--seeds", str(seeds)] if seeds else [])]
+    options += [word for path in components for word in ("--components", str(path))]
+    return shlex.join(["mta-lab", *words, *options])
 
 
 def settled(config: RunConfig, like: RunConfig) -> RunConfig:
@@ -86,7 +101,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
         try:
             plan = search(plan, workers, components, console, trial_timeout)
         except KeyboardInterrupt:
-            print("mta-lab: interrupted; the same command goes on with the search", file=sys.stderr)
+            print(f"mta-lab: interrupted; the same command goes on with the search: {plan.command}", file=sys.stderr)
             return 130
     tasks = tasks_of(plan.sweep, open_corpus)
     to_do = to_train(tasks, plan.records, rerun_stale=plan.rerun_stale)
@@ -110,7 +125,8 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
         except KeyboardInterrupt:
             _print_table(plan, tasks, console, "rich")
             left = len(to_train(tasks, plan.records, rerun_stale=plan.rerun_stale))
-            print(f"mta-lab: interrupted; {left} cells left, the same command goes on with them", file=sys.stderr)
+            goes_on = f"the same command goes on with them: {plan.command}"
+            print(f"mta-lab: interrupted; {left} cells left, {goes_on}", file=sys.stderr)
             return 130
     else:
         finished = sum(plan.records.has_finished(task.fingerprint) for task in tasks)
@@ -120,7 +136,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
     for line in stale_in_words(tasks, plan.records):
         console.print(line, soft_wrap=True)
     if failures := failed(tasks, plan.records):
-        console.print(f"{len(failures)} cells failed; {plan.retry} tries them again")
+        console.print(f"{len(failures)} cells failed; `{plan.retry}` tries them again")
     return 1 if failures or missing(tasks, plan.records) else 0
 
 
@@ -151,7 +167,7 @@ def finished_table(plan: Plan) -> "Table":
     if tasks is None:
         raise UserError(
             f"{plan.given}: its text is not prepared here, so what is finished cannot be told; "
-            f"`mta-lab sweep {plan.given}` prepares it and trains what is missing"
+            f"`{plan.command}` prepares it and trains what is missing"
         )
     return table_of(plan, tasks)
 
@@ -203,8 +219,7 @@ def _files(plan: Plan, tasks: Sequence[Task]) -> dict[str, str]:
     """What MLflow keeps beside the table."""
     from mta_lab.report.files import artifacts
 
-    command = f"mta-lab sweep {plan.given} --scale {plan.sweep.scale}"
-    return artifacts(table_of(plan, tasks), command, dashboard_address())
+    return artifacts(table_of(plan, tasks), plan.command, dashboard_address())
 
 
 def table_of(plan: Plan, tasks: Sequence[Task]) -> "Table":
