@@ -8,7 +8,7 @@ from mta_lab.cli.common import make_console
 from mta_lab.cli.sweeping import Plan, plan, tasks_at_hand
 from mta_lab.cli.sweeping import run as launch_and_show
 from mta_lab.worker.guards import only_launch
-from mta_lab.worker.tasks import failed
+from mta_lab.worker.tasks import in_state, states
 
 
 def run(
@@ -40,9 +40,9 @@ def forgive(plan: Plan, row: str | None = None) -> int:
         from mta_lab.cli.searching import failed_trials
 
         tasks += failed_trials(plan)
-    found = failed([task for task in tasks if row in (None, task.cell.row)], plan.records)
-    if found:
+    failed = in_state([task for task in tasks if row in (None, task.cell.row)], states(tasks, plan.records), "failed")
+    if failed:
         with only_launch(plan.records.directory):
-            for task in found:
+            for task in failed:
                 plan.records.forgive(task.fingerprint)
-    return len(found)
+    return len(failed)
