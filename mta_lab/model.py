@@ -4,17 +4,16 @@ Shapes: B batch, T tokens, D model width, V vocabulary.
 """
 
 import math
-from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.attention import Attention, Rotary, rotary_table
+from components.attention import Attention, AttentionConfig, Rotary, rotary_table
 from components.initialise import initialise
 from components.kernels.choice import OWN
 from components.norms.rms import RMSNorm
-from mta_lab.config import RunConfig
+from mta_lab.config import ModelConfig, RunConfig
 
 
 class Decoder(nn.Module):
@@ -93,9 +92,14 @@ def implementations(model: Decoder) -> dict[str, str]:
     return {name: "; ".join(dict.fromkeys(reasons[name])) for name in sorted(reasons)}
 
 
-@cache
+_counted: dict[tuple[ModelConfig, AttentionConfig], int] = {}
+
+
 def count_parameters(config: RunConfig) -> int:
     """Trainable parameters, counted on the meta device: no memory is used."""
-    with torch.device("meta"):
-        model = Decoder(config)
-    return sum(parameter.numel() for parameter in model.parameters())
+    key = (config.model, config.attention)  # all that a decoder is made of
+    if key not in _counted:
+        with torch.device("meta"):
+            model = Decoder(config)
+        _counted[key] = sum(parameter.numel() for parameter in model.parameters())
+    return _counted[key]

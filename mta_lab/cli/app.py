@@ -47,7 +47,9 @@ def sweep(
     from mta_lab.cli import plans, sweeping
 
     seconds = _seconds(trial_timeout)
-    plan = replace(sweeping.plan(name, settings or [], scale, seeds, components or []), rerun_stale=rerun_stale)
+    plan = sweeping.plan(name, settings or [], scale, seeds, components or [])
+    if rerun_stale:
+        plan = replace(plan, rerun_stale=True, command=f"{plan.command} --rerun-stale")
     if budget is not None:
         if seeds is not None:
             raise UserError("--budget: chooses the number of seeds, and so does --seeds; give one of them")

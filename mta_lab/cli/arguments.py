@@ -1,5 +1,6 @@
 """Arguments and options that several commands take."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -19,3 +20,8 @@ TrialTimeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="end an attempt at a cell that takes longer, like 30m")
 ]
 DEFAULT_SCALE = "nano"
+
+
+def row_and_settings(words: Sequence[str]) -> tuple[str, list[str]]:
+    """A row's name, empty where none is given, and the KEY=VALUE settings before or behind it."""
+    return " ".join(word for word in words if "=" not in word), [word for word in words if "=" in word]

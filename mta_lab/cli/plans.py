@@ -18,14 +18,14 @@ from mta_lab.model import count_parameters
 from mta_lab.planning import Estimate, affordable_seeds, duration, estimates, operations, parse_duration, recorded
 from mta_lab.sweep import Row
 from mta_lab.sweep.learning_rates import over_learning_rates
-from mta_lab.worker.tasks import failed, to_train
+from mta_lab.worker.tasks import in_state, states, to_train
 
 BEST_ROWS = 2  # besides the baseline, in a check of learning rates
 
 
 def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
     """Print the rows, how they differ from their baseline, their cost and what is left; train nothing."""
-    sweep, left, given_up, trials = plan.sweep, _left(plan), _given_up(plan), _trials_left(plan)
+    sweep, (left, given_up), trials = plan.sweep, _left_and_given_up(plan), _trials_left(plan)
     costs = _costs(plan, workers or usual_workers(), probe=probe)
     table = RichTable(title=f"{sweep.title} ({sweep.scale}): {left.total()} of {len(sweep.cells())} cells to train")
     for name in ("row", "to train", "differs from its baseline", "parameters", "operations", "time a cell"):
@@ -52,10 +52,11 @@ def within(plan: Plan, budget: str, workers: int | None) -> Plan:
     costs = _costs(plan, workers, probe=True)
 
     def left(seeds: int) -> Mapping[str, int]:
-        return _left(_with_seeds(plan, seeds)) + _trials_left(plan)
+        return _left_and_given_up(_with_seeds(plan, seeds))[0] + _trials_left(plan)
 
     seeds = affordable_seeds(costs, left, budget=seconds, workers=workers)
-    chosen = _with_seeds(plan, seeds)
+    option = f" --seeds {seeds}"
+    chosen = replace(_with_seeds(plan, seeds), command=plan.command + option, retry=plan.retry + option)
     total = _total(left(seeds), costs, workers)
     make_console().print(f"--budget {budget}: {seeds} seed{'s' if seeds > 1 else ''} of every row, {total}")
     return chosen
@@ -75,9 +76,10 @@ def check_learning_rates(
         if (mean := row.measured.mean) is not None
     }
     if not alike:
-        raise UserError(f"--check-lr: no finished row to check; run `mta-lab sweep {plan.given}` first")
+        raise UserError(f"--check-lr: no finished row to check; run `{plan.command}` first")
     names = sorted(alike, key=alike.__getitem__)[:BEST_ROWS]
-    checked = replace(plan, sweep=over_learning_rates(plan.sweep, names), retry="the same command")
+    command = f"{plan.command} --check-lr"
+    checked = replace(plan, sweep=over_learning_rates(plan.sweep, names), command=command, retry=command)
     forgive(checked)
     status = run(checked, workers, components, trial_timeout)
     for line in verdict(finished_table(checked), [plan.sweep.baseline, *names]):
@@ -103,17 +105,15 @@ def _to_train(cells: int, trials: int, given_up: int) -> str:
     return ", ".join(some) or "finished"
 
 
-def _left(plan: Plan) -> Counter[str]:
-    """How many cells of each row are still to train."""
+def _left_and_given_up(plan: Plan) -> tuple[Counter[str], Counter[str]]:
+    """How many cells of each row are still to train, and how many failed for good."""
     tasks = tasks_at_hand(plan)
     if tasks is None:
-        return Counter(cell.row for cell in plan.sweep.cells())
-    return Counter(task.cell.row for task in to_train(tasks, plan.records, rerun_stale=plan.rerun_stale))
-
-
-def _given_up(plan: Plan) -> Counter[str]:
-    """How many cells of each row failed for good."""
-    return Counter(task.cell.row for task in failed(tasks_at_hand(plan) or [], plan.records))
+        return Counter(cell.row for cell in plan.sweep.cells()), Counter()
+    found = states(tasks, plan.records)
+    kinds = to_train(tasks, found, rerun_stale=plan.rerun_stale), in_state(tasks, found, "failed")
+    left, given_up = (Counter(task.cell.row for task in kind) for kind in kinds)
+    return left, given_up
 
 
 def _costs(plan: Plan, workers: int, *, probe: bool) -> Mapping[str, Estimate]:

@@ -1,6 +1,5 @@
 """`report`: the table of one sweep, or an index of all that ship; printed, or written as a page or as figures."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +38,8 @@ def show(
     elif form == "html":
         from mta_lab.report.files import write_index, write_page
 
-        for given, table in zip(names, tables, strict=True):
-            file = write_page(table, _command(given, settings, scale, seeds, components), dashboard_address())
+        for each, table in zip(plans, tables, strict=True):
+            file = write_page(table, each.command, dashboard_address())
             console.print(f"{file} is written", soft_wrap=True)
         if name == "all":
             console.print(f"{write_index(tables)} is written; open it in a browser", soft_wrap=True)
@@ -59,13 +58,6 @@ def _write_figures(tables: Sequence["Table"], form: str, console: Console) -> No
             console.print(f"{file} is written", soft_wrap=True)
         if not files:
             console.print(f"{table.sweep.name}: nothing to draw yet")
-
-
-def _command(name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> str:
-    """What trains the table that is shown."""
-    words = ["mta-lab", "sweep", name, *settings, "--scale", scale]
-    words += ["--seeds", str(seeds)] if seeds else []
-    return shlex.join([*words, *(word for path in components for word in ("--components", str(path)))])
 
 
 def _tasks(found: Plan) -> list[Task]:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from mta_lab.cli.arguments import row_and_settings
 from mta_lab.cli.common import make_console
 from mta_lab.cli.sweeping import Plan, plan, tasks_at_hand
 from mta_lab.cli.sweeping import run as launch_and_show
-from mta_lab.errors import UserError, nearest
 from mta_lab.worker.guards import only_launch
-from mta_lab.worker.tasks import failed
+from mta_lab.worker.tasks import in_state, states
 
 
 def run(
@@ -20,15 +20,13 @@ def run(
     components: Sequence[Path],
     trial_timeout: float | None,
 ) -> int:
-    """Try again what failed of a sweep, or of the row that the first of `words` names; the rest are settings.
+    """Try again what failed of a sweep, or of the row that one of `words` names; the others are settings.
 
     Then goes on as `sweep` does.
     """
-    named, settings = (words[0], words[1:]) if words and "=" not in words[0] else (None, words)
+    row, settings = row_and_settings(words)
     found = plan(name, settings, scale, seeds, components)
-    rows = [row.name for row in found.sweep.rows]
-    if named not in (None, *rows):
-        raise UserError(f"{name}: no row named '{named}'{nearest(str(named), rows) or ';'} rows: {', '.join(rows)}")
+    named = found.sweep.row(row).name if row else None
     make_console().print(f"{found.sweep.title}: {forgive(found, named)} failed cells are tried again")
     return launch_and_show(found, workers, components, trial_timeout)
 
@@ -42,9 +40,9 @@ def forgive(plan: Plan, row: str | None = None) -> int:
         from mta_lab.cli.searching import failed_trials
 
         tasks += failed_trials(plan)
-    found = failed([task for task in tasks if row in (None, task.cell.row)], plan.records)
-    if found:
+    failed = in_state([task for task in tasks if row in (None, task.cell.row)], states(tasks, plan.records), "failed")
+    if failed:
         with only_launch(plan.records.directory):
-            for task in found:
+            for task in failed:
                 plan.records.forgive(task.fingerprint)
-    return len(found)
+    return len(failed)

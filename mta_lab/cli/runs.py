@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from components.tasks import SyntheticTask
+from mta_lab.cli.arguments import row_and_settings
 from mta_lab.cli.common import CORPORA
 from mta_lab.cli.sweeping import note, plan
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus, find
-from mta_lab.errors import UserError, nearest
+from mta_lab.errors import UserError
 from mta_lab.pictures import trained
 from mta_lab.pictures.reading import Reading, drawn, read_text
 from mta_lab.plugins import load_components
@@ -71,21 +72,16 @@ def _by_row(
         from mta_lab.cli.single import one_run
 
         found = one_run(words, scale, components)
-        again, row = "mta-lab train", found.sweep.rows[0]
+        row = found.sweep.rows[0]
     else:
-        named, settings = [word for word in words if "=" not in word], [word for word in words if "=" in word]
+        named, settings = row_and_settings(words)
         found = plan(name, settings, scale, None, components)
-        again, rows = f"mta-lab sweep {name}", {row.name: row for row in found.sweep.rows}
-        if len(named) != 1 or named[0] not in rows:
-            given = f"got '{' '.join(named)}'{nearest(' '.join(named), rows) or ';'}" if named else "say which;"
-            raise UserError(f"{name}: row: {given} allowed: {', '.join(rows)}")
-        row = rows[named[0]]
+        row = found.sweep.row(named)
     seed = found.sweep.seeds[0] if seed is None else seed
     cell = Cell(row=row.name, seed=seed, config=replace(row.config, seed=seed))
     record = records.finished(task_of(cell, lambda cell: _corpus(cell.config)).fingerprint)
     if record is None:
-        settings = [word for word in words if "=" in word]
-        raise UserError(f"{name}: {cell.label} is not finished here; `{' '.join([again, *settings])}` trains it")
+        raise UserError(f"{name}: {cell.label} is not finished here; `{found.command}` trains it")
     return record
 
 

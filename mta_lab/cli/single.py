@@ -47,7 +47,10 @@ def one_run(settings: Sequence[str], scale: str, components: Sequence[Path]) -> 
     load_components(components)
     config = resolve([scale_layer(scale), command_line(settings)])
     sweep = single_run(sweeping.settled(config, config))
-    return sweeping.Plan(given="train", sweep=sweep, records=Records(), rerun_stale=True)
+    command = sweeping.typed("train", *settings, scale=scale, seeds=None, components=components)
+    return sweeping.Plan(
+        given="train", sweep=sweep, records=Records(), command=command, retry=command, rerun_stale=True
+    )
 
 
 def parameters(model: str, scale: str, settings: Sequence[str], components: Sequence[Path]) -> int:

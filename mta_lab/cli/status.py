@@ -26,17 +26,17 @@ def show(
 ) -> None:
     """Print it once, or until the launch ends."""
     directory, console = Records().directory, make_console()
-    count = _counter(name, settings, scale, seeds, components) if name else _rows_of_launch
+    command, count = _of_sweep(name, settings, scale, seeds, components) if name else ("", _rows_of_launch)
     if not watch:
-        console.print(_page(directory, name, count))
+        console.print(_page(directory, command, count))
     elif console.is_terminal:
-        with Live(_page(directory, name, count), console=console, auto_refresh=False) as live:
+        with Live(_page(directory, command, count), console=console, auto_refresh=False) as live:
             while launch_runs(directory):
                 time.sleep(REDRAW)
-                live.update(_page(directory, name, count), refresh=True)
+                live.update(_page(directory, command, count), refresh=True)
     else:
         _print_lines(directory, console)
-        console.print(_page(directory, name, count))
+        console.print(_page(directory, command, count))
 
 
 def _print_lines(directory: Path, console: Console) -> None:
@@ -60,10 +60,10 @@ def _progress(news: News) -> str:
     return ", ".join(filter(None, [f"{news.sweep} ({news.scale}): {ended}", news.left]))
 
 
-def _page(directory: Path, name: str | None, count: Callable[[News | None], Rows]) -> Group:
+def _page(directory: Path, command: str, count: Callable[[News | None], Rows]) -> Group:
     """Who runs, its workers, the cells by row, and what to type."""
     runs, news = launch_runs(directory), news_of(directory)
-    parts: list[Text | RichTable] = [Text(line) for line in _headline(directory, runs, news, name)]
+    parts: list[Text | RichTable] = [Text(line) for line in _headline(directory, runs, news, command)]
     if runs and news and news.workers:
         parts.append(_workers(news))
     rows = count(news if runs else None)
@@ -72,19 +72,19 @@ def _page(directory: Path, name: str | None, count: Callable[[News | None], Rows
     return Group(*parts)
 
 
-def _headline(directory: Path, runs: bool, news: News | None, name: str | None) -> list[str]:
+def _headline(directory: Path, runs: bool, news: News | None, command: str) -> list[str]:
     if runs and news:
         since = f"process {news.process}, since {_clock(news.since)}"
         return [f"{_progress(news)}; {since}"]
     if runs:
         return [f"{directory}: a launch is starting or ending"]
-    again = f"mta-lab sweep {name or (news.sweep if news else 'NAME')}"
+    again = command or f"mta-lab sweep {news.sweep if news else 'NAME'}"
     if news:
         told = f"the launch of {news.sweep} ({news.scale}, process {news.process}) is gone: it was killed"
         return [f"{told}. The same command goes on from what is kept: {again}"]
     kept = [len(list((directory / kind).glob("*.json"))) for kind in ("cells", "failed")]
     cells = f"{kept[0]} finished and {kept[1]} failed cells in {directory}"
-    more = "" if name else "; of one sweep: mta-lab status NAME"
+    more = "" if command else "; of one sweep: mta-lab status NAME"
     return [f"nothing runs here; {cells}. To train what is missing: {again}{more}"]
 
 
@@ -113,10 +113,10 @@ def _rows_of_launch(news: News | None) -> Rows:
     return news.rows if news else {}
 
 
-def _counter(
+def _of_sweep(
     name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]
-) -> Callable[[News | None], Rows]:
-    """Counts the cells of a sweep by row, from the records; those that the launch is at are running."""
+) -> tuple[str, Callable[[News | None], Rows]]:
+    """What trains a sweep; and what counts its cells by row, from the records: those that the launch is at run."""
     from mta_lab.cli.sweeping import plan, tasks_at_hand
     from mta_lab.worker.tasks import states
 
@@ -134,7 +134,7 @@ def _counter(
             rows[task.cell.row]["running" if task.fingerprint in running and state != "finished" else state] += 1
         return rows
 
-    return count
+    return found.command, count
 
 
 def _clock(seconds: float) -> str:

@@ -1,9 +1,12 @@
 """`sweep` and `report`: plan the cells, launch what is missing, print the table."""
 
 import os
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +20,10 @@ from mta_lab.data import Corpus, find, prepare
 from mta_lab.errors import UserError
 from mta_lab.plugins import load_components
 from mta_lab.records import Records
+from mta_lab.states import State
 from mta_lab.sweep import Cell, Sweep, load_sweep
 from mta_lab.sweep.search import Winners
-from mta_lab.worker.tasks import Task, failed, missing, states, tasks_of, to_train, why_stale
+from mta_lab.worker.tasks import Task, in_state, states, tasks_of, to_train, why_stale
 
 if TYPE_CHECKING:
     from mta_lab.report import Table
@@ -33,10 +37,12 @@ class Plan:
     """the sweep's name or file, as it was given"""
     sweep: Sweep
     records: Records
+    command: str
+    """what trains it, as it is typed"""
+    retry: str
+    """what tries its failed cells again, as it is typed"""
     reload: Callable[[Winners], Sweep] | None = None
     """the sweep anew, its searched rows at the values that won"""
-    retry: str = "the same command"
-    """what tries the failed cells again"""
     rerun_stale: bool = False
     """whether a launch trains cells anew whose only results are of other code, text or engine"""
 
@@ -48,13 +54,25 @@ def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, comp
     def load(winners: Winners) -> Sweep:
         return load_sweep(name, scale=scale, settings=settings, seeds=seeds, settle=settled, winners=winners)
 
+    def command(verb: str) -> str:
+        return typed(verb, name, *settings, scale=scale, seeds=seeds, components=components)
+
     sweep = load({})
-    found = Plan(given=name, sweep=sweep, records=Records(), reload=load, retry=f"`mta-lab retry {name}`")
+    found = Plan(
+        given=name, sweep=sweep, records=Records(), command=command("sweep"), retry=command("retry"), reload=load
+    )
     if sweep.search is None:
         return found
     from mta_lab.cli.searching import at_hand
 
     return at_hand(found)
+
+
+def typed(*words: str, scale: str, seeds: int | None, components: Sequence[Path]) -> str:
+    """A command as it is typed: verb, name and settings, and the options that decide what is trained."""
+    options = ["--scale", scale, *(["--seeds", str(seeds)] if seeds else [])]
+    options += [word for path in components for word in ("--components", str(path))]
+    return shlex.join(["mta-lab", *words, *options])
 
 
 def settled(config: RunConfig, like: RunConfig) -> RunConfig:
@@ -86,14 +104,24 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
         try:
             plan = search(plan, workers, components, console, trial_timeout)
         except KeyboardInterrupt:
-            print("mta-lab: interrupted; the same command goes on with the search", file=sys.stderr)
+            print(f"mta-lab: interrupted; the same command goes on with the search: {plan.command}", file=sys.stderr)
             return 130
     tasks = tasks_of(plan.sweep, open_corpus)
-    to_do = to_train(tasks, plan.records, rerun_stale=plan.rerun_stale)
+    table = cache(lambda: table_of(plan, tasks))  # asked for when nothing ends any more
+    show = cache(lambda: _print_table(table(), console))
+    found = states(tasks, plan.records)
+    to_do = to_train(tasks, found, rerun_stale=plan.rerun_stale)
     if to_do:
         console.print(f"{plan.sweep.title}: {len(to_do)} of {len(tasks)} cells to train on {workers} workers")
+        bars = ExitStack()
+
+        def files() -> dict[str, str]:
+            bars.close()
+            show()  # before the page, whose figures take seconds to draw
+            return _files(plan, table())
+
         try:
-            with observer_for(console, [task.cell.config.training.steps for task in to_do]) as observer:
+            with bars:
                 launch(
                     plan.sweep,
                     tasks,
@@ -101,38 +129,39 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
                     workers=workers,
                     components=components,
                     corpus_root=CORPORA,
-                    observer=observer,
-                    note=lambda: _markdown(plan, tasks),
-                    files=lambda: _files(plan, tasks),
+                    observer=bars.enter_context(
+                        observer_for(console, [task.cell.config.training.steps for task in to_do])
+                    ),
+                    note=lambda: _markdown(table()),
+                    files=files,
                     trial_timeout=trial_timeout,
                     rerun_stale=plan.rerun_stale,
                 )
+            found = states(tasks, plan.records)
         except KeyboardInterrupt:
-            _print_table(plan, tasks, console, "rich")
-            left = len(to_train(tasks, plan.records, rerun_stale=plan.rerun_stale))
-            print(f"mta-lab: interrupted; {left} cells left, the same command goes on with them", file=sys.stderr)
+            show()
+            left = len(to_train(tasks, states(tasks, plan.records), rerun_stale=plan.rerun_stale))
+            again = f"the same command goes on with them: {plan.command}"
+            print(f"mta-lab: interrupted; {left} cells left, {again}", file=sys.stderr)
             return 130
     else:
-        finished = sum(plan.records.has_finished(task.fingerprint) for task in tasks)
+        finished = sum(found[task.fingerprint] == "finished" for task in tasks)
         done = f"all {len(tasks)}" if finished == len(tasks) else f"{finished} of {len(tasks)}"
         console.print(f"{plan.sweep.title}: {done} cells are finished, nothing to train")
-    _print_table(plan, tasks, console, "rich")
-    for line in stale_in_words(tasks, plan.records):
+    show()
+    return _say_what_is_left(plan, tasks, found, console)
+
+
+def _say_what_is_left(plan: Plan, tasks: Sequence[Task], found: Mapping[str, State], console: Console) -> int:
+    """What is stale or failed, and what to type next; the exit status."""
+    if old := in_state(tasks, found, "stale"):
+        changed = ", ".join(sorted({why_stale(task, plan.records) for task in old}))
+        cells, them = ("1 cell is", "it") if len(old) == 1 else (f"{len(old)} cells are", "them")
+        line = f"{cells} stale ({changed} changed since): --rerun-stale trains {them} again"
         console.print(line, soft_wrap=True)
-    if failures := failed(tasks, plan.records):
-        console.print(f"{len(failures)} cells failed; {plan.retry} tries them again")
-    return 1 if failures or missing(tasks, plan.records) else 0
-
-
-def stale_in_words(tasks: Sequence[Task], records: Records) -> list[str]:
-    """A line on the stale cells, what changed and what trains them again; none where there are none."""
-    found = states(tasks, records)
-    old = [task for task in tasks if found[task.fingerprint] == "stale"]
-    if not old:
-        return []
-    changed = ", ".join(sorted({why_stale(task, records) for task in old}))
-    cells = "1 cell is" if len(old) == 1 else f"{len(old)} cells are"
-    return [f"{cells} stale ({changed} changed since): --rerun-stale trains {'it' if len(old) == 1 else 'them'} again"]
+    if failures := in_state(tasks, found, "failed"):
+        console.print(f"{len(failures)} cells failed; `{plan.retry}` tries them again", soft_wrap=True)
+    return 0 if set(found.values()) <= {"finished"} else 1
 
 
 def preparing(console: Console) -> Callable[[Cell], Corpus]:
@@ -151,7 +180,7 @@ def finished_table(plan: Plan) -> "Table":
     if tasks is None:
         raise UserError(
             f"{plan.given}: its text is not prepared here, so what is finished cannot be told; "
-            f"`mta-lab sweep {plan.given}` prepares it and trains what is missing"
+            f"`{plan.command}` prepares it and trains what is missing"
         )
     return table_of(plan, tasks)
 
@@ -187,24 +216,23 @@ def _opener(open_one: Callable[[Cell], Corpus]) -> Callable[[Cell], Corpus]:
     return open_corpus
 
 
-def _print_table(plan: Plan, tasks: Sequence[Task], console: Console, form: str) -> None:
+def _print_table(table: "Table", console: Console) -> None:
     from mta_lab.report import render  # slow to import, and workers should start before it
 
-    render(table_of(plan, tasks), form, console)
+    render(table, "rich", console)
 
 
-def _markdown(plan: Plan, tasks: Sequence[Task]) -> str:
+def _markdown(table: "Table") -> str:
     from mta_lab.report import markdown
 
-    return markdown(table_of(plan, tasks))
+    return markdown(table)
 
 
-def _files(plan: Plan, tasks: Sequence[Task]) -> dict[str, str]:
+def _files(plan: Plan, table: "Table") -> dict[str, str]:
     """What MLflow keeps beside the table."""
     from mta_lab.report.files import artifacts
 
-    command = f"mta-lab sweep {plan.given} --scale {plan.sweep.scale}"
-    return artifacts(table_of(plan, tasks), command, dashboard_address())
+    return artifacts(table, plan.command, dashboard_address())
 
 
 def table_of(plan: Plan, tasks: Sequence[Task]) -> "Table":

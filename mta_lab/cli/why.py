@@ -1,12 +1,13 @@
 """`why`: what became of the cells of a row, from the records, and what to type next."""
 
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from mta_lab.cli.common import make_console
 from mta_lab.cli.sweeping import Plan, plan, tasks_at_hand
-from mta_lab.errors import UserError, nearest
+from mta_lab.errors import UserError
 from mta_lab.records import Records
 from mta_lab.worker.beacon import Busy, news_of
 from mta_lab.worker.guards import launch_runs
@@ -26,14 +27,12 @@ def explain(
 ) -> None:
     """Print some lines on each cell of `row`, or on that of `seed` alone."""
     found = plan(name, settings, scale, seeds, components)
-    rows = [each.name for each in found.sweep.rows]
-    if row not in rows:
-        raise UserError(f"{name}: no row named '{row}'{nearest(row, rows) or ';'} its rows: {', '.join(rows)}")
+    found.sweep.row(row)
     if seed is not None and seed not in found.sweep.seeds:
         raise UserError(f"--seed: got {seed}, allowed: {', '.join(map(str, found.sweep.seeds))}")
     tasks = tasks_at_hand(found)
     if tasks is None:
-        raise UserError(f"{name}: its text is not prepared here, so every cell is pending; type: mta-lab sweep {name}")
+        raise UserError(f"{name}: its text is not prepared here, so every cell is pending; type: {found.command}")
     running = _running(found.records)
     console = make_console()
     for task in tasks:
@@ -62,7 +61,7 @@ def _lines(task: Task, found: Plan, busy: Busy | None) -> list[str]:
         return _stale(task, found)
     kept = sorted(found.records.checkpoints(task.fingerprint).glob("*.ckpt"))
     came = f", kept at step {int(kept[-1].stem)}" if kept else ""
-    return [f"{task.cell.label}: pending{came}", f"  next: mta-lab sweep {found.given}"]
+    return [f"{task.cell.label}: pending{came}", f"  next: {found.command}"]
 
 
 def _finished(task: Task, records: Records) -> list[str]:
@@ -85,7 +84,7 @@ def _failed(task: Task, found: Plan) -> list[str]:
         f"{task.cell.label}: failed ({failure.kind}, attempts: {max(1, len(failure.attempts))}): {failure.reason}",
         *(f"    {line}" for line in failure.traceback.splitlines()[-TRACEBACK:]),
         f"  all of it: {file}; workers' logs: {found.records.directory}/worker-*.log",
-        f"  next: mta-lab retry {found.given} '{task.cell.row}'",
+        f"  next: {found.retry} {shlex.quote(task.cell.row)}",
     ]
 
 
@@ -96,5 +95,5 @@ def _stale(task: Task, found: Plan) -> list[str]:
         f"{task.cell.label}: stale: {changed} changed since its result of {when}, commit {commit}",
         f"  that result: {record.quantity} {record.score:.3f}, "
         f"{found.records.directory / 'cells' / f'{record.fingerprint}.json'}",
-        f"  next: mta-lab sweep {found.given} --rerun-stale",
+        f"  next: {found.command} --rerun-stale",
     ]

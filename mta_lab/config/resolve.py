@@ -6,7 +6,7 @@ another component drops the settings of the one before. Every mistake is a UserE
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, cast, get_args, get_origin, get_type_hints
@@ -131,27 +131,30 @@ def _latest(sections: Sequence[str], layers: Sequence[Layer], origins: Mapping[s
 
 
 def _build(schema: type, node: Any, path: str) -> Any:
-    """Turn a tree into an instance of the dataclass `schema`."""
+    """Turn a tree into an instance of the dataclass `schema`; OmegaConf checks what is no section of its own."""
     hints = {field.name: type_hints(schema)[field.name] for field in fields(schema)}
     if not isinstance(node, Mapping):
         raise _InvalidError(path, f"got {node!r}, allowed: a mapping of {', '.join(hints)}")
-    typed = OmegaConf.structured(schema)
-    OmegaConf.set_readonly(typed, False)
+    typed, sections = OmegaConf.structured(_leaves(schema)), {}
     for key, value in node.items():
         inner = f"{path}.{key}" if path else key
         if key not in hints:
             allowed = ", ".join(hints) or "nothing"
             raise _InvalidError(inner, f"no such key{_suggestion(key, path, hints)} allowed: {allowed}")
         value = _value(hints[key], value, getattr(schema, key, None), inner)
+        if _is_section(hints[key]):
+            sections[key] = value
+            continue
         try:
             OmegaConf.update(typed, key, value, merge=False)
         except OmegaConfBaseException:
             raise _InvalidError(inner, f"got {node[key]!r}, allowed: {_readable(hints[key])}") from None
     try:
-        missing = sorted(map(str, OmegaConf.missing_keys(typed)))
+        needed = {one.name for one in fields(schema) if one.default is MISSING is one.default_factory}
+        missing = sorted({*map(str, OmegaConf.missing_keys(typed)), *(needed - sections.keys() - typed.keys())})
         if missing:
             raise _InvalidError(f"{path}.{missing[0]}" if path else missing[0], "is not set")
-        return OmegaConf.to_object(typed)
+        return schema(**vars(OmegaConf.to_object(typed)), **sections)
     except OmegaConfBaseException as error:
         key = f"{path}.{error.key}" if path else str(error.key)
         raise _InvalidError(key, str(error).splitlines()[0]) from None
@@ -160,6 +163,23 @@ def _build(schema: type, node: Any, path: str) -> Any:
         if name not in hints:
             raise _InvalidError(path, str(error)) from None
         raise _InvalidError(f"{path}.{name}" if path else name, message, _read_together(path, name)) from None
+
+
+@cache
+def _leaves(schema: type) -> type:
+    """The dataclass `schema` without its sections: OmegaConf would take milliseconds for each once more."""
+    kept = [one for one in fields(schema) if not _is_section(type_hints(schema)[one.name])]
+    copies = {one.name: field(default=one.default, default_factory=one.default_factory) for one in kept}
+    typed = [(name, type_hints(schema)[name], copy) for name, copy in copies.items()]
+    return make_dataclass(schema.__name__, typed, kw_only=True)
+
+
+def _is_section(hint: Any) -> bool:
+    """Whether values of that type are built here: sections, components, lists of components."""
+    if get_origin(hint) is tuple:
+        element = get_args(hint)[0]
+        return isinstance(element, type) and issubclass(element, Component)
+    return isinstance(hint, type) and is_dataclass(hint)
 
 
 def _read_together(path: str, name: str) -> list[str]:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from mta_lab.config import RunConfig, flatten
+from mta_lab.errors import UserError, nearest
 from mta_lab.failures import RETRY, Retry
 from mta_lab.sweep.search import Search, Winners
 
@@ -63,6 +64,14 @@ class Sweep:
     def quantity(self) -> str:
         """What its rows are scored by, one for all of them: 'perplexity' or 'error_rate'."""
         return self.rows[0].config.task.quantity
+
+    def row(self, name: str) -> Row:
+        """The row of that name; a UserError says which there are, and which of them is nearest."""
+        rows = {row.name: row for row in self.rows}
+        if name not in rows:
+            given = f"no row named '{name}'{nearest(name, rows) or ';'}" if name else "row: say which;"
+            raise UserError(f"{self.name}: {given} rows: {', '.join(rows)}")
+        return rows[name]
 
     @cached_property
     def differing(self) -> tuple[str, ...]:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mta_lab.atomic import replacing
-from mta_lab.records import Failure, Record, Records
+from mta_lab.records import Failure, Record
+from mta_lab.states import State
 from mta_lab.sweep import Sweep
 from mta_lab.worker.clock import Clock, steps_done
-from mta_lab.worker.tasks import Task, states
+from mta_lab.worker.tasks import Task
 
 if TYPE_CHECKING:
     from mta_lab.training.result import Progress, Validation
@@ -69,11 +70,19 @@ def news_of(directory: Path) -> News | None:
 
 @contextmanager
 def published(
-    observer: "Observer", sweep: Sweep, tasks: Sequence[Task], pending: Sequence[Task], records: Records
+    observer: "Observer",
+    sweep: Sweep,
+    tasks: Sequence[Task],
+    found: Mapping[str, State],
+    pending: Sequence[Task],
+    directory: Path,
 ) -> Iterator["Beacon"]:
-    """An observer in place of `observer`, which passes on what it hears and keeps the launch's file."""
+    """An observer in place of `observer`, which passes on what it hears and keeps the launch's file in `directory`.
+
+    `found` are the states of `tasks` at the start.
+    """
     clock = Clock([task.cell.config.training.steps for task in pending])
-    beacon = Beacon(observer, sweep, tasks, dict(states(tasks, records)), clock, records.directory / FILE)
+    beacon = Beacon(observer, sweep, tasks, dict(found), clock, directory / FILE)
     beacon.tell()
     try:
         yield beacon

@@ -11,7 +11,7 @@ from mta_lab.worker.guards import disk_trouble_said, only_launch
 from mta_lab.worker.pool import Pool
 from mta_lab.worker.running import Observer, Running
 from mta_lab.worker.schedules import Cells, SearchTrials
-from mta_lab.worker.tasks import Task, to_train
+from mta_lab.worker.tasks import Task, states, to_train
 
 JOURNAL = "optuna.journal"
 
@@ -39,11 +39,12 @@ def launch(
     """
     with only_launch(records.directory), disk_trouble_said(records.directory / JOURNAL):
         records.tidy()
-        pending = to_train(tasks, records, rerun_stale=rerun_stale)
+        found = states(tasks, records)
+        pending = to_train(tasks, found, rerun_stale=rerun_stale)
         if not pending:
             return
         with (
-            published(observer, sweep, tasks, pending, records) as observer,
+            published(observer, sweep, tasks, found, pending, records.directory) as observer,
             Pool(min(workers, len(pending)), components, records.directory) as pool,
         ):
             from mta_lab.scheduling import Study
@@ -76,7 +77,7 @@ def launch_search(
     with (
         only_launch(records.directory),
         disk_trouble_said(journal),
-        published(observer, sweep, [], [], records) as observer,
+        published(observer, sweep, [], {}, [], records.directory) as observer,
         Pool(workers, components, records.directory) as pool,
     ):
         from mta_lab.scheduling import Trials

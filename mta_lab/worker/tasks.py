@@ -64,30 +64,20 @@ def next_task(pending: Sequence[Task], seconds: Mapping[str, float]) -> Task:
     return max(alike, key=lambda task: seconds.get(task.cell.row, math.inf))
 
 
-def missing(tasks: Sequence[Task], records: Records) -> list[Task]:
-    """The tasks that neither finished nor failed for good, one for each fingerprint, in their order."""
-    unique = {task.fingerprint: task for task in tasks}
-    return [task for name, task in unique.items() if not records.has_finished(name) and records.failed(name) is None]
-
-
-def failed(tasks: Sequence[Task], records: Records) -> list[Task]:
-    """The tasks that failed for good, one for each fingerprint: only `mta-lab retry` tries them again."""
-    unique = {task.fingerprint: task for task in tasks}
-    return [task for name, task in unique.items() if records.failed(name) and not records.has_finished(name)]
-
-
 def states(tasks: Sequence[Task], records: Records) -> dict[str, State]:
     """What became of each task, by fingerprint."""
     return states_of({task.fingerprint: task.cell.config for task in tasks}, records)
 
 
-def to_train(tasks: Sequence[Task], records: Records, *, rerun_stale: bool) -> list[Task]:
-    """What a launch trains, one for each fingerprint, in their order: what is missing, stale ones only if asked to."""
-    left = missing(tasks, records)
-    if rerun_stale:
-        return left
-    found = states(left, records)
-    return [task for task in left if found[task.fingerprint] != "stale"]
+def in_state(tasks: Sequence[Task], found: Mapping[str, State], *wanted: State) -> list[Task]:
+    """The tasks that are `found` in one of the `wanted` states, one for each fingerprint, in their order."""
+    unique = {task.fingerprint: task for task in tasks}
+    return [task for name, task in unique.items() if found[name] in wanted]
+
+
+def to_train(tasks: Sequence[Task], found: Mapping[str, State], *, rerun_stale: bool) -> list[Task]:
+    """What a launch trains: what is pending, stale cells only if asked to; what failed, only `mta-lab retry` does."""
+    return in_state(tasks, found, "pending", "stale") if rerun_stale else in_state(tasks, found, "pending")
 
 
 def why_stale(task: Task, records: Records) -> str:

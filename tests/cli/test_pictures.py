@@ -77,7 +77,8 @@ def test_a_row_of_a_sweep_and_a_text_in_words(lab: Command, corpus: Corpus) -> N
     assert "up to the 128" in lab("attend", "kernel_sizes", "4x9", OWN, "--text", "!" * 129).complaint
     assert "--text: is needed" in lab("attend", "kernel_sizes", "4x9", OWN).complaint
     assert "4x9 seed 1 is not finished here" in lab("kernels", "kernel_sizes", "4x9", OWN, "--seed", "1").complaint
-    assert f"`mta-lab sweep kernel_sizes {OWN}` trains it" in lab("kernels", "kernel_sizes", "8x13", OWN).complaint
+    again = f"`mta-lab sweep kernel_sizes {OWN} --scale nano` trains it"
+    assert again in lab("kernels", "kernel_sizes", "8x13", OWN).complaint
     assert "did you mean '4x9'?" in lab("kernels", "kernel_sizes", "4x8", OWN).complaint
     assert "row: say which" in lab("kernels", "kernel_sizes", OWN).complaint
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mta_lab.cli import plans, sweeping
+from mta_lab.cli.single import one_run
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
 from mta_lab.records import Failure, Records
@@ -127,7 +129,8 @@ def test_what_failed_is_left_alone_and_a_retry_is_named(lab: Command, corpus: Co
     done = lab("sweep", *command)
     assert done.status == 1
     assert "4 of 5 cells are finished, nothing to train" in done.out
-    assert "1 cells failed; `mta-lab retry kernel_sizes` tries them again" in done.out
+    again = f"mta-lab retry kernel_sizes {OWN} --scale nano --seeds 1"
+    assert f"1 cells failed; `{again}` tries them again" in " ".join(done.out.split())
     keep(sweep, {cell.row: 30.0})
     mended = lab("retry", "kernel_sizes", cell.row, *command[1:])
     assert mended.status == 0
@@ -135,9 +138,25 @@ def test_what_failed_is_left_alone_and_a_retry_is_named(lab: Command, corpus: Co
     assert "all 5 cells are finished, nothing to train" in mended.out
 
 
+def test_a_plan_says_what_trains_it_and_what_tries_it_again(lab: Command, tmp_path: Path) -> None:
+    (tmp_path / "own ones").mkdir()
+    said = " masking model.heads=2 --scale small --seeds 2 --components 'own ones'"
+    found = sweeping.plan("masking", ["model.heads=2"], "small", 2, [Path("own ones")])
+    assert (found.command, found.retry) == (f"mta-lab sweep{said}", f"mta-lab retry{said}")
+    single = one_run(["attention=softmax"], "nano", [])
+    assert single.command == single.retry == "mta-lab train attention=softmax --scale nano"
+
+
+def test_the_command_of_a_budget_names_its_seeds(lab: Command, keep: Keep) -> None:
+    keep(sizes(seeds=1), {row.name: 30.0 for row in sizes().rows})
+    plan = plans.within(sweeping.plan("kernel_sizes", [OWN], "nano", None, []), f"{12 * len(sizes().rows)}s", 1)
+    assert plan.command == f"mta-lab sweep kernel_sizes {OWN} --scale nano --seeds {len(plan.sweep.seeds)}"
+    assert len(plan.sweep.seeds) == 2
+
+
 def test_learning_rates_of_nothing_finished_are_answered_in_one_line(lab: Command, corpus: Corpus) -> None:
     said = lab("sweep", "kernel_sizes", OWN, "--check-lr").complaint
-    assert said == "--check-lr: no finished row to check; run `mta-lab sweep kernel_sizes` first"
+    assert said == f"--check-lr: no finished row to check; run `mta-lab sweep kernel_sizes {OWN} --scale nano` first"
 
 
 def row_named(sweep: Sweep, name: str) -> Row:

@@ -149,5 +149,6 @@ def test_what_failed_for_good_is_not_missing(second: Launched) -> None:
     plan = sweeping.plan(str(second.folder / "first.yaml"), [], "nano", None, [])
     tasks = sweeping.tasks_at_hand(plan)
     assert tasks is not None
-    assert sweeping.missing(tasks, plan.records) == []
-    assert [task.cell.row for task in sweeping.failed(tasks, plan.records)] == ["deadly", "deadly"]
+    found = sweeping.states(tasks, plan.records)
+    assert sweeping.in_state(tasks, found, "pending", "stale") == []
+    assert [task.cell.row for task in sweeping.in_state(tasks, found, "failed")] == ["deadly", "deadly"]
