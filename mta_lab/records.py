@@ -199,7 +199,7 @@ class Records:
     def _path(self, kind: str, fingerprint: str) -> Path:
         if not fingerprint.isalnum():  # whatever names come from, none leaves this directory
             raise ValueError(f"not a fingerprint: {fingerprint!r}")
-        return self.directory / kind / f"{fingerprint}.json"
+        return self.directory.joinpath(kind, f"{fingerprint}.json")
 
     def _read(self, what: type[R], kind: str, fingerprint: str) -> R | None:
         path = self._path(kind, fingerprint)

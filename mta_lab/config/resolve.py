@@ -6,7 +6,7 @@ another component drops the settings of the one before. Every mistake is a UserE
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, make_dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, cast, get_args, get_origin, get_type_hints
@@ -135,7 +135,8 @@ def _build(schema: type, node: Any, path: str) -> Any:
     hints = {field.name: type_hints(schema)[field.name] for field in fields(schema)}
     if not isinstance(node, Mapping):
         raise _InvalidError(path, f"got {node!r}, allowed: a mapping of {', '.join(hints)}")
-    typed, sections = OmegaConf.structured(_leaves(schema)), {}
+    typed = OmegaConf.structured(_checked(schema, tuple(key for key in hints if key in node)))
+    sections = {}
     for key, value in node.items():
         inner = f"{path}.{key}" if path else key
         if key not in hints:
@@ -149,11 +150,10 @@ def _build(schema: type, node: Any, path: str) -> Any:
             OmegaConf.update(typed, key, value, merge=False)
         except OmegaConfBaseException:
             raise _InvalidError(inner, f"got {node[key]!r}, allowed: {_readable(hints[key])}") from None
+    for one in fields(schema):
+        if one.default is MISSING is one.default_factory and one.name not in node:
+            raise _InvalidError(f"{path}.{one.name}" if path else one.name, "is not set")
     try:
-        needed = {one.name for one in fields(schema) if one.default is MISSING is one.default_factory}
-        missing = sorted({*map(str, OmegaConf.missing_keys(typed)), *(needed - sections.keys() - typed.keys())})
-        if missing:
-            raise _InvalidError(f"{path}.{missing[0]}" if path else missing[0], "is not set")
         return schema(**vars(OmegaConf.to_object(typed)), **sections)
     except OmegaConfBaseException as error:
         key = f"{path}.{error.key}" if path else str(error.key)
@@ -166,12 +166,10 @@ def _build(schema: type, node: Any, path: str) -> Any:
 
 
 @cache
-def _leaves(schema: type) -> type:
-    """The dataclass `schema` without its sections: OmegaConf would take milliseconds for each once more."""
-    kept = [one for one in fields(schema) if not _is_section(type_hints(schema)[one.name])]
-    copies = {one.name: field(default=one.default, default_factory=one.default_factory) for one in kept}
-    typed = [(name, type_hints(schema)[name], copy) for name, copy in copies.items()]
-    return make_dataclass(schema.__name__, typed, kw_only=True)
+def _checked(schema: type, given: tuple[str, ...]) -> type:
+    """A dataclass of the fields of `schema` that are `given` and no sections: OmegaConf takes its time for each."""
+    hints = type_hints(schema)
+    return make_dataclass(schema.__name__, [(name, hints[name]) for name in given if not _is_section(hints[name])])
 
 
 def _is_section(hint: Any) -> bool:
