@@ -1,10 +1,11 @@
-"""Level `engine`: what the engine itself costs: planning a sweep, and what finished cells took."""
+"""Level `engine`: what the engine itself costs: planning, launching and answering; and what finished cells took."""
 
 import statistics
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from mta_lab.bench import launches
 from mta_lab.bench.measure import Work, take_turns
 from mta_lab.bench.process import Laboratory
 from mta_lab.bench.results import Comparison, Contestant, Measure, Say
@@ -12,16 +13,16 @@ from mta_lab.config import fingerprint
 from mta_lab.records import Record, Records
 from mta_lab.sweep import load_sweep
 
-CELLS = (10, 100, 1000)
-SEEDS = 5
+CELLS = (100, 1000, 10_000)
+SEEDS = 10
 PLAN, CELL = "plan", "training"
 
 
 def compare(
     laboratory: Laboratory, scale: str, records: Records, cells: Sequence[int], rounds: int | None, say: Say
 ) -> list[Comparison]:
-    """Time of planning sweeps of growing size, and of the cells in `records`, if there are any."""
-    say(f"plans of {', '.join(map(str, cells))} cells", 0, 1)
+    """Time of planning sweeps of growing size, of launches, and of the cells in `records`, if there are any."""
+    say(f"plans of {', '.join(map(str, cells))} cells", 0, 3)
     times = laboratory.call(_times, scale, tuple(cells), rounds)
     plans = Comparison(
         title=f"plan of a sweep ({scale}): resolve every row, fingerprint every cell",
@@ -35,7 +36,7 @@ def compare(
             for size in cells
         ),
     )
-    return [plans, *_finished(records.all_finished(), records.directory)]
+    return [plans, *launches.compare(rounds, say), *_finished(records.all_finished(), records.directory)]
 
 
 def _times(scale: str, cells: Sequence[int], rounds: int | None) -> dict[str, Measure]:

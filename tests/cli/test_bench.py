@@ -108,14 +108,27 @@ def test_one_variant_beside_the_baseline(lab: Command) -> None:
     assert "bfloat16" in tree["provenance"]["dtype"]
 
 
-def test_engine_plans_and_reads_no_records_where_there_are_none(
-    lab: Command,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("mta_lab.bench.engine.CELLS", (5, 10))
+@pytest.mark.real  # it starts nine commands
+def test_engine_plans_launches_and_answers(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mta_lab.bench.engine.CELLS", (10, 20))
+    monkeypatch.setattr("mta_lab.bench.launches.FEW", 1)
+    monkeypatch.setattr("mta_lab.bench.launches.MANY", 3)
+    monkeypatch.setattr("mta_lab.bench.launches.FINISHED", (1, 2))
     _, tree = measured(lab, "engine")
-    check(tree, {"plan"})
-    assert [one["name"] for one in tree["comparisons"][0]["contestants"]] == ["5 cells", "10 cells"]
+    found = [
+        {
+            one["name"]: {name: len(measure["values"]) for name, measure in one["measures"].items()}
+            for one in contestants
+        }
+        for contestants in (comparison["contestants"] for comparison in tree["comparisons"])
+    ]
+    assert found == [
+        {"10 cells": {"plan": 2}, "20 cells": {"plan": 2}},
+        {"1 cells": {"launch": 1}, "3 cells": {"launch": 1}},
+        {"1 cells": {"answer": 2}, "4 cells": {"answer": 2}},
+    ]
+    assert not Path("mlflow.db").exists()
+    assert not Path("results").exists()
 
 
 MISTAKES = {

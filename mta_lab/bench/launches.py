@@ -1,0 +1,104 @@
+"""What a launch costs beyond training, and how soon a finished sweep answers: the command itself, in a directory of its
+own, on cells of one training step of a small synthetic task."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+from mta_lab.bench.measure import take_turns
+from mta_lab.bench.results import Comparison, Contestant, Measure, Say
+from mta_lab.config import fingerprint, plain
+from mta_lab.errors import UserError
+from mta_lab.records import Records
+from mta_lab.sweep import load_sweep
+
+FEW, MANY = 2, 42  # cells of one step
+FINISHED = (1, 100)  # rows of a finished sweep, each under as many seeds
+LAUNCH, ANSWER = "launch", "answer"
+SWEEP = """
+title: Cells of one step
+seeds: {seeds}
+base:
+  task: {{name: find_block, letters: 2, blocks: 3, answer: all}}
+  attention: softmax
+  model: {{width: 16, heads: 2, layers: 2, vocabulary: 28, context: 16, feed_forward_multiple: 16}}
+  training: {{steps: 1, batch_size: 64, warmup_steps: 0, validations: 1, validation_tokens: 128}}
+rows:
+{rows}
+"""
+
+
+def compare(rounds: int | None, say: Say) -> list[Comparison]:
+    """A launch's time by how many cells it trains, and a finished sweep's by how many it has."""
+    with tempfile.TemporaryDirectory() as directory:
+        here = Path(directory)
+        say(f"launches of {FEW} and {MANY} cells of one step", 1, 3)
+        launches = _launches(here)
+        say(f"finished sweeps of {' and '.join(str(size**2) for size in FINISHED)} cells", 2, 3)
+        return [launches, _answers(here, rounds)]
+
+
+def _launches(here: Path) -> Comparison:
+    """One worker, so that cells follow each other; each launch trains what those before have not."""
+    file = _write(here, rows=1, seeds=1)
+    _mta_lab(here, "sweep", file, "--workers", "1")  # makes MLflow's tables
+    seconds, before = {}, 1
+    for cells in (FEW, MANY):
+        started = time.perf_counter()
+        _mta_lab(here, "sweep", file, "--workers", "1", "--seeds", str(before + cells))
+        seconds[cells], before = time.perf_counter() - started, before + cells
+    steps = fmean(record.training_seconds or 0.0 for record in Records(here / "results").all_finished())
+    cell = (seconds[MANY] - seconds[FEW]) / (MANY - FEW)
+    return Comparison(
+        title="launches of cells of one step, on one worker",
+        settings={"cells": [FEW, MANY]},
+        contestants=tuple(
+            Contestant(name=f"{cells} cells", measures={LAUNCH: Measure(unit="s", values=(seconds[cells],))})
+            for cells in (FEW, MANY)
+        ),
+        notes=(
+            f"a cell more takes {1e3 * cell:.0f} ms, {1e3 * steps:.0f} of them its step; the rest is engine and test",
+        ),
+    )
+
+
+def _answers(here: Path, rounds: int | None) -> Comparison:
+    """Sweeps whose records stand in for trained cells: each is a copy of a measured one under the cell's name."""
+    measured = Records(here / "results").all_finished()[0]
+    places = {}
+    for size in FINISHED:
+        places[size] = here / str(size)
+        places[size].mkdir()
+        records = Records(places[size] / "results")
+        for cell in load_sweep(str(places[size] / _write(places[size], rows=size, seeds=size)), scale="nano").cells():
+            records.finish(replace(measured, fingerprint=fingerprint(cell.config, ""), config=plain(cell.config)))
+    work = {str(size): lambda at=at: _mta_lab(at, "sweep", "sweep.yaml") for size, at in places.items()}
+    times: Mapping[str, Measure] = take_turns(work, rounds)
+    return Comparison(
+        title="finished sweeps: the command's answer, with its table",
+        settings={"cells": [size**2 for size in FINISHED]},
+        contestants=tuple(
+            Contestant(name=f"{size**2} cells", measures={ANSWER: times[str(size)]}) for size in FINISHED
+        ),
+        notes=("the time of one cell is that of starting the command",),
+    )
+
+
+def _write(directory: Path, *, rows: int, seeds: int) -> str:
+    lines = "\n".join(f"  row {row}: {{training.learning_rate: {1e-3 + 1e-6 * row:.6f}}}" for row in range(rows))
+    (directory / "sweep.yaml").write_text(SWEEP.format(seeds=seeds, rows=lines))
+    return "sweep.yaml"
+
+
+def _mta_lab(directory: Path, *arguments: str) -> None:
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db"}
+    command = [sys.executable, "-m", "mta_lab", *arguments]
+    done = subprocess.run(command, cwd=directory, env=os.environ | store, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"bench: `mta-lab {' '.join(arguments)}` failed: {done.stderr.strip()}")
