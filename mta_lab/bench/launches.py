@@ -55,6 +55,7 @@ def _launches(here: Path) -> Comparison:
         seconds[cells], before = time.perf_counter() - started, before + cells
     steps = fmean(record.training_seconds or 0.0 for record in Records(here / "results").all_finished())
     cell = (seconds[MANY] - seconds[FEW]) / (MANY - FEW)
+    note = f"a cell more takes {1e3 * cell:.0f} ms, {1e3 * steps:.0f} of them its step; the rest is engine and test"
     return Comparison(
         title="launches of cells of one step, on one worker",
         settings={"cells": [FEW, MANY]},
@@ -62,9 +63,7 @@ def _launches(here: Path) -> Comparison:
             Contestant(name=f"{cells} cells", measures={LAUNCH: Measure(unit="s", values=(seconds[cells],))})
             for cells in (FEW, MANY)
         ),
-        notes=(
-            f"a cell more takes {1e3 * cell:.0f} ms, {1e3 * steps:.0f} of them its step; the rest is engine and test",
-        ),
+        notes=(note,),
     )
 
 
