@@ -219,7 +219,7 @@ def bench(
         typer.Argument(
             metavar="[op|step|engine] [KEY=VALUE]...",
             help="op: the attention core alone; step: a whole training step (default), under settings (attention.KEY "
-            "where a variant has it; attention=NAME: this one only); engine: plans, launches, answers; what finished cells took",
+            "where a variant has it; attention=NAME: this one only); engine: plans, launches, answers, finished cells",
         ),
     ] = None,
     scale: Scale = DEFAULT_SCALE,
