@@ -19,6 +19,7 @@ from mta_lab.plugins import load_components
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep, load_sweep
 from mta_lab.sweep.search import Winners
+from mta_lab.tracking.entries import Shown
 from mta_lab.worker.tasks import Task, failed, missing, states, tasks_of, to_train, why_stale
 
 if TYPE_CHECKING:
@@ -102,8 +103,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
                     components=components,
                     corpus_root=CORPORA,
                     observer=observer,
-                    note=lambda: _markdown(plan, tasks),
-                    files=lambda: _files(plan, tasks),
+                    shown=lambda: shown_of(plan, tasks),
                     trial_timeout=trial_timeout,
                     rerun_stale=plan.rerun_stale,
                 )
@@ -193,18 +193,14 @@ def _print_table(plan: Plan, tasks: Sequence[Task], console: Console, form: str)
     render(table_of(plan, tasks), form, console)
 
 
-def _markdown(plan: Plan, tasks: Sequence[Task]) -> str:
+def shown_of(plan: Plan, tasks: Sequence[Task]) -> Shown:
+    """What MLflow shows of the plan's table."""
     from mta_lab.report import markdown
-
-    return markdown(table_of(plan, tasks))
-
-
-def _files(plan: Plan, tasks: Sequence[Task]) -> dict[str, str]:
-    """What MLflow keeps beside the table."""
+    from mta_lab.report.data import summary
     from mta_lab.report.files import artifacts
 
-    command = f"mta-lab sweep {plan.given} --scale {plan.sweep.scale}"
-    return artifacts(table_of(plan, tasks), command, dashboard_address())
+    table, command = table_of(plan, tasks), f"mta-lab sweep {plan.given} --scale {plan.sweep.scale}"
+    return Shown(markdown(table), summary(table), lambda: artifacts(table, command, dashboard_address()))
 
 
 def table_of(plan: Plan, tasks: Sequence[Task]) -> "Table":
