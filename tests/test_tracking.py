@@ -2,6 +2,7 @@ import base64
 import json
 import socket
 import sqlite3
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -467,6 +468,25 @@ def test_rows_that_mlflow_refuses_as_they_are_stay_apart(store: Path) -> None:
     assert (kept["mean/c_q 4 c_k 9"], kept["mean/1x1"], kept["mean/x1-2"]) == (0, 2, 8)
     assert len({name.lower() for name in kept}) == len(rows)
 
+
+def test_the_parent_tells_what_the_machine_does_until_it_ends(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+    before = set(threading.enumerate())
+    tracker = Tracker("table", Records(), pytest.fail)
+    tracker.start(LAUNCH)
+    tracker.start_cell(entry("a"))
+    wait_for(lambda: bool(tracker.run_id("a")))
+
+    def said() -> set[str]:
+        (parent,) = runs(MlflowClient(), PARENTS)
+        return set(parent.data.metrics)
+
+    wait_for(lambda: {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= said())
+    (monitor,) = (thread for thread in set(threading.enumerate()) - before if thread.name == "SystemMetricsMonitor")
+    tracker.kill_cell("a")
+    tracker.end("FINISHED", Shown())
+    assert not monitor.is_alive()
+    assert not runs(MlflowClient(), "attributes.status = 'RUNNING'")
 
 
 def test_only_what_sets_the_runs_apart_is_a_param_and_the_rest_is_kept(store: Path) -> None:

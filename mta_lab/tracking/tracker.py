@@ -13,11 +13,13 @@ from queue import Empty, Full, Queue
 from threading import Thread
 
 from mlflow.entities import Metric
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from mta_lab.errors import UserError, described
 from mta_lab.records import Failure, Record, Records
 from mta_lab.tracking.entries import Contents, Entry, Launch, Shown
 from mta_lab.tracking.experiment import Experiment, now
+from mta_lab.tracking.machine import watched
 from mta_lab.training.result import Progress
 
 QUEUE = 10_000  # calls that wait to be written, at most
@@ -55,6 +57,7 @@ class Tracker:
         self._runs: dict[str, str] = {}
         self._points: dict[str, list[Metric]] = {}
         self._parent = ""
+        self._monitor: SystemMetricsMonitor | None = None
         self._away_until = 0.0
 
     def run_id(self, fingerprint: str) -> str:
@@ -183,6 +186,8 @@ class Tracker:
                 pass
         closed = self._tried(lambda: self._store.end_launch(self._parent, status, shown, files))
         self._complete = closed and (status == "KILLED" or not self._backlog)
+        if self._monitor:
+            self._monitor.finish()
 
     def _tried(self, write: Callable[[], None]) -> bool:
         """Write, unless MLflow failed a moment ago; whether it is done."""
@@ -207,6 +212,7 @@ class Tracker:
             self._experiment = Experiment(self._name, self._records.identity)
         if not self._parent:
             self._parent = self._experiment.start_launch(self._launch)
+            self._monitor = watched(self._parent)
         return self._experiment
 
     def _catch_up(self) -> bool:
