@@ -2,6 +2,7 @@ import base64
 import json
 import socket
 import sqlite3
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,13 +17,15 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from mta_lab.config import Layer, RunConfig, flatten, plain, resolve, scale_layer
 from mta_lab.records import Failure, Record, Records
-from mta_lab.tracking.entries import Entry
+from mta_lab.tracking.entries import Entry, Launch, Shown
 from mta_lab.tracking.sync import Synced, sync
 from mta_lab.tracking.tracker import Tracker
-from mta_lab.tracking.view import addresses, view
+from mta_lab.tracking.view import VIEW_TAG, addresses, view
 from mta_lab.training import Progress, Validation
 
 TAGS = {"sweep": "table", "row": "mta", "seed": "0"}
+LAUNCH = Launch("table nano", {"sweep": "table", "scale": "nano"}, params=("attention.norm.name", "seed"))
+CELLS, PARENTS = "tags.fingerprint LIKE '%'", "attributes.run_name = 'table nano'"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,7 +82,7 @@ def ended_launch(said: list[str]) -> Tracker:
     """A launch of four cells: one finished, one failed, one interrupted, one baseline."""
     records = Records(Path("results"))
     tracker = Tracker("table", records, said.append)
-    tracker.start("table nano", {"sweep": "table", "scale": "nano"})
+    tracker.start(LAUNCH)
     for fingerprint, attention in zip("abcd", ("multi_token", "softmax", "softmax", "softmax"), strict=True):
         tracker.start_cell(entry(fingerprint, attention))
     for step in (5, 10, 15, 20):
@@ -91,7 +94,7 @@ def ended_launch(said: list[str]) -> Tracker:
     end(tracker, records, failed("b"))
     tracker.kill_cell("c")
     end(tracker, records, finished("d"))
-    tracker.end("FAILED", "| row | mean |")
+    tracker.end("FAILED", Shown("| row | mean |"))
     return tracker
 
 
@@ -204,8 +207,8 @@ def test_a_second_launch_goes_into_the_same_experiment(
     client, _ = launch
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     second = Tracker("table", Records(tmp_path), pytest.fail)
-    second.start("again", {})
-    second.end("FINISHED", "")
+    second.start(Launch("again", {}))
+    second.end("FINISHED", Shown(""))
     assert [run.info.run_name for run in runs(client, "attributes.run_name = 'again'")] == ["again"]
     assert len([e for e in client.search_experiments() if e.name == "table"]) == 1
 
@@ -277,7 +280,7 @@ def test_what_a_broken_store_missed_is_entered_when_it_is_back(
     said: list[str] = []
     records = Records()
     tracker = Tracker("table", records, said.append)
-    tracker.start("table nano", {"sweep": "table"})
+    tracker.start(LAUNCH)
     tracker.start_cell(entry("a"))
     tracker.start_cell(entry("c"))
     wait_for(lambda: bool(tracker.run_id("a") and tracker.run_id("c")))
@@ -293,18 +296,18 @@ def test_what_a_broken_store_missed_is_entered_when_it_is_back(
     end(tracker, records, finished("c"))
     if returns == "at its end":
         hide_tables(store, back=True)
-    tracker.end("FAILED", "")
+    tracker.end("FAILED", Shown(""))
     if returns == "later":
         complained_once(said)
         hide_tables(store, back=True)
-        done = sync("table", "perplexity", [entry(f) for f in "abc"], records)
+        done = sync("table", LAUNCH, [entry(f) for f in "abc"], records)
         assert (done.finished, done.failed) == (2, 1)
     else:
         assert len(said) == 1
     assert states("a") == ["FINISHED", "KILLED"]
     assert states("b") == ["FAILED"]
     assert [state for state in states("c") if state != "KILLED"] == ["FINISHED"]
-    assert sync("table", "perplexity", [entry(f) for f in "abc"], records) == Synced()
+    assert sync("table", LAUNCH, [entry(f) for f in "abc"], records) == Synced()
     assert not runs(MlflowClient(), "attributes.status = 'RUNNING'")
 
 
@@ -312,11 +315,11 @@ def test_what_does_not_fit_the_queue_is_entered_from_the_records(store: Path, mo
     monkeypatch.setattr("mta_lab.tracking.tracker.QUEUE", 3)
     records = Records()
     tracker = Tracker("table", records, pytest.fail)
-    tracker.start("table nano", {"sweep": "table"})
+    tracker.start(LAUNCH)
     for fingerprint in "abcdef":  # quicker than a store is created
         tracker.start_cell(entry(fingerprint))
         end(tracker, records, finished(fingerprint))
-    tracker.end("FINISHED", "")
+    tracker.end("FINISHED", Shown(""))
     for fingerprint in "abcdef":
         assert [state for state in states(fingerprint) if state != "KILLED"] == ["FINISHED"]
 
@@ -352,10 +355,10 @@ def test_a_cell_of_another_sweep_is_entered_once_with_its_curves(store: Path) ->
     records.finish(finished("f"))
     for _ in range(2):
         tracker = Tracker("table", records, pytest.fail)
-        tracker.start("table nano", {"sweep": "table"})
+        tracker.start(LAUNCH)
         tracker.deliver([entry("f")])
-        tracker.end("FINISHED", "")
-    assert sync("table", "perplexity", [entry("f")], records) == Synced()
+        tracker.end("FINISHED", Shown(""))
+    assert sync("table", LAUNCH, [entry("f")], records) == Synced()
     client = MlflowClient()
     (run,) = runs(client, "tags.fingerprint = 'f'")
     assert run.info.status == "FINISHED"
@@ -373,9 +376,9 @@ def test_an_entered_cell_carries_the_times_and_the_origin_of_its_record(store: P
     provenance = {"finished": "2026-01-02T03:04:05+00:00", "commit": "0123", "machine": "a machine"}
     long = [[step, 5.0] for step in range(1, 2502)]  # more points than MLflow takes at once
     Records().finish(replace(finished("f"), provenance=provenance, losses=long))
-    sync("table", "perplexity", [entry("f")], Records())
+    sync("table", LAUNCH, [entry("f")], Records())
     client = MlflowClient()
-    (run,) = runs(client)
+    (run,) = runs(client, CELLS)
     assert run.info.end_time == 1767323045000
     assert run.info.end_time - run.info.start_time == 4000
     assert run.data.tags.items() >= {"commit": "0123", "machine": "a machine"}.items()
@@ -386,8 +389,8 @@ def test_a_failed_cell_is_entered_once_for_each_reason(store: Path, tmp_path: Pa
     records = Records()
     for reason in ("first", "first", "second"):
         records.fail(failed("f", reason))
-        sync("table", "perplexity", [entry("f")], records)
-    found = runs(MlflowClient())
+        sync("table", LAUNCH, [entry("f")], records)
+    found = runs(MlflowClient(), CELLS)
     assert sorted(run.data.tags["reason"] for run in found) == ["first", "second"]
     assert {run.info.status for run in found} == {"FAILED"}
     traceback = MlflowClient().download_artifacts(found[0].info.run_id, "traceback.txt", str(tmp_path))
@@ -398,44 +401,100 @@ def test_runs_that_a_dead_launch_left_open_are_closed_and_those_of_others_are_no
     here, elsewhere = Records(), Records(store / "elsewhere")
     for records, cells in ((here, "ab"), (elsewhere, "c")):
         dead = Tracker("table", records, pytest.fail)
-        dead.start("table nano", {"sweep": "table"})
+        dead.start(LAUNCH)
         for fingerprint in cells:
             dead.start_cell(entry(fingerprint))
         wait_for(lambda dead=dead, cells=cells: all(dead.run_id(fingerprint) for fingerprint in cells))
     here.finish(replace(finished("a"), config=plain(config("softmax"))))  # and died before it told MLflow
-    done = sync("table", "perplexity", [], here)
+    done = sync("table", LAUNCH, [], here)
     assert done == Synced(finished=1, failed=0, closed=3)
     assert states("a") == ["FINISHED", "KILLED"]
     assert states("b") == ["KILLED"]
     assert states("c") == ["RUNNING"]
-    assert sync("table", "perplexity", [], here) == Synced()
+    assert sync("table", LAUNCH, [], here) == Synced()
 
 
 def test_the_next_launch_closes_what_a_dead_one_left_open(store: Path) -> None:
     dead = Tracker("table", Records(), pytest.fail)
-    dead.start("table nano", {"sweep": "table"})
+    dead.start(LAUNCH)
     dead.start_cell(entry("a"))
     wait_for(lambda: bool(dead.run_id("a")))
     tracker = Tracker("table", Records(), pytest.fail)
-    tracker.start("table nano", {"sweep": "table"})
+    tracker.start(LAUNCH)
     tracker.deliver([entry("a")])
     tracker.start_cell(entry("a"))
     end(tracker, Records(), finished("a"))
-    tracker.end("FINISHED", "")
+    tracker.end("FINISHED", Shown(""))
     assert states("a") == ["FINISHED", "KILLED"]
 
 
 def test_a_sync_without_anything_to_enter_creates_no_experiment(store: Path) -> None:
-    assert sync("table", "perplexity", [entry("a")], Records()) == Synced()
+    assert sync("table", LAUNCH, [entry("a")], Records()) == Synced()
     assert MlflowClient().get_experiment_by_name("table") is None
+
+
+def test_a_sync_gives_an_experiment_its_view_and_one_parent(store: Path) -> None:
+    records, made = Records(), []
+
+    def shown() -> Shown:
+        made.append("shown")
+        return Shown("| row |", {"mta": {"mean": 11.0}}, lambda: {"table.json": "{}"})
+
+    for fingerprint in "ab":
+        records.finish(finished(fingerprint))
+    for expected in (Synced(finished=2), Synced()):
+        assert sync("table", LAUNCH, [entry(f) for f in "ab"], records, shown) == expected
+        client = MlflowClient()
+        (parent,) = runs(client, PARENTS)
+        assert (parent.info.status, parent.data.tags["scale"]) == ("FINISHED", "nano")
+        assert (parent.data.tags[MLFLOW_RUN_NOTE], parent.data.metrics) == ("| row |", {"mean/mta": 11.0})
+        assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["table.json"]
+        below = [run.data.tags[MLFLOW_PARENT_RUN_ID] for run in runs(client, CELLS)]
+        assert below == [parent.info.run_id] * 2
+        assert made == ["shown"]
+        (experiment,) = (found for found in client.search_experiments() if found.name == "table")
+        assert experiment.tags[VIEW_TAG] == view("table", LAUNCH.quantity, LAUNCH.params)
+        client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, "of an earlier version")  # the second call's
+
+
+def test_rows_that_mlflow_refuses_as_they_are_stay_apart(store: Path) -> None:
+    rows = ["c_q 4, c_k 9", "c_q 4 c_k 9", "1x1", "1X1", "%", "/", "..", "", "x1/2", "é + ö", "a" * 300, "a" * 301]
+    tracker = Tracker("table", Records(), pytest.fail)
+    tracker.start(LAUNCH)
+    tracker.end("FINISHED", Shown("", {row: {"mean": float(place)} for place, row in enumerate(rows)}))
+    (run,) = runs(MlflowClient())
+    kept = dict(run.data.metrics)
+    assert sorted(kept.values()) == [float(place) for place in range(len(rows))]
+    assert (kept["mean/c_q 4 c_k 9"], kept["mean/1x1"], kept["mean/x1-2"]) == (0, 2, 8)
+    assert len({name.lower() for name in kept}) == len(rows)
+
+
+def test_the_parent_tells_what_the_machine_does_until_it_ends(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+    before = set(threading.enumerate())
+    tracker = Tracker("table", Records(), pytest.fail)
+    tracker.start(LAUNCH)
+    tracker.start_cell(entry("a"))
+    wait_for(lambda: bool(tracker.run_id("a")))
+
+    def said() -> set[str]:
+        (parent,) = runs(MlflowClient(), PARENTS)
+        return set(parent.data.metrics)
+
+    wait_for(lambda: {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= said())
+    (monitor,) = (thread for thread in set(threading.enumerate()) - before if thread.name == "SystemMetricsMonitor")
+    tracker.kill_cell("a")
+    tracker.end("FINISHED", Shown())
+    assert not monitor.is_alive()
+    assert not runs(MlflowClient(), "attributes.status = 'RUNNING'")
 
 
 def test_only_what_sets_the_runs_apart_is_a_param_and_the_rest_is_kept(store: Path) -> None:
     records = Records()
     records.finish(finished("a"))
     shown = replace(entry("a", "multi_token"), params=("attention.norm.name", "seed"), tags={**TAGS, "data": "0f" * 20})
-    sync("table", "perplexity", [shown], records, ("attention.norm.name", "seed"))
-    (run,) = runs(MlflowClient())
+    sync("table", LAUNCH, [shown], records)
+    (run,) = runs(MlflowClient(), CELLS)
     assert set(run.data.params) == {"attention.norm.name", "seed"}
     assert [file.path for file in MlflowClient().list_artifacts(run.info.run_id)] == ["config.yaml"]
     (read,) = run.inputs.dataset_inputs
@@ -453,8 +512,9 @@ def test_an_experiment_has_a_view_of_its_runs_by_row() -> None:
 def test_a_launch_keeps_its_files_and_a_view_that_is_found(store: Path) -> None:
     said: list[str] = []
     tracker = Tracker("table", Records(), said.append)
-    tracker.start("table nano", {"sweep": "table"}, "error_rate", ("seed",))
-    tracker.end("FINISHED", "| row |", {"report.html": "<p>", "figures/forest.svg": "<svg/>"})
+    tracker.start(LAUNCH._replace(quantity="error_rate"))
+    files = {"report.html": "<p>", "figures/forest.svg": "<svg/>"}
+    tracker.end("FINISHED", Shown("| row |", files=lambda: files))
     assert said == []
     (run,) = runs(MlflowClient())
     assert [file.path for file in MlflowClient().list_artifacts(run.info.run_id)] == ["figures", "report.html"]

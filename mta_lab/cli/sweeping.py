@@ -23,6 +23,7 @@ from mta_lab.records import Records
 from mta_lab.states import State
 from mta_lab.sweep import Cell, Sweep, load_sweep
 from mta_lab.sweep.search import Winners
+from mta_lab.tracking.entries import Shown
 from mta_lab.worker.tasks import Task, in_state, states, tasks_of, to_train, why_stale
 
 if TYPE_CHECKING:
@@ -115,10 +116,15 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
         console.print(f"{plan.sweep.title}: {len(to_do)} of {len(tasks)} cells to train on {workers} workers")
         bars = ExitStack()
 
-        def files() -> dict[str, str]:
-            bars.close()
-            show()  # before the page, whose figures take seconds to draw
-            return _files(plan, table())
+        def shown() -> Shown:
+            whole = shown_of(plan, table())
+
+            def files() -> Mapping[str, str]:
+                bars.close()
+                show()  # before the page, whose figures take seconds to draw
+                return whole.files()
+
+            return whole._replace(files=files)
 
         try:
             with bars:
@@ -132,8 +138,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
                     observer=bars.enter_context(
                         observer_for(console, [task.cell.config.training.steps for task in to_do])
                     ),
-                    note=lambda: _markdown(table()),
-                    files=files,
+                    shown=shown,
                     trial_timeout=trial_timeout,
                     rerun_stale=plan.rerun_stale,
                 )
@@ -222,17 +227,13 @@ def _print_table(table: "Table", console: Console) -> None:
     render(table, "rich", console)
 
 
-def _markdown(table: "Table") -> str:
+def shown_of(plan: Plan, table: "Table") -> Shown:
+    """What MLflow shows of the plan's table."""
     from mta_lab.report import markdown
-
-    return markdown(table)
-
-
-def _files(plan: Plan, table: "Table") -> dict[str, str]:
-    """What MLflow keeps beside the table."""
+    from mta_lab.report.data import summary
     from mta_lab.report.files import artifacts
 
-    return artifacts(table, plan.command, dashboard_address())
+    return Shown(markdown(table), summary(table), lambda: artifacts(table, plan.command, dashboard_address()))
 
 
 def table_of(plan: Plan, tasks: Sequence[Task]) -> "Table":

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mta_lab.cli.common import make_console
-from mta_lab.cli.sweeping import Plan, plan, tasks_at_hand
+from mta_lab.cli.sweeping import Plan, plan, shown_of, table_of, tasks_at_hand
 from mta_lab.errors import UserError
 from mta_lab.records import Records
 from mta_lab.sweep import shipped_sweeps
-from mta_lab.worker.entries import entry_of, shown_params
+from mta_lab.tracking.entries import Shown
+from mta_lab.worker.entries import entry_of, launch_of
 from mta_lab.worker.guards import only_launch
+from mta_lab.worker.tasks import Task
 
 
 def run(name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> None:
@@ -30,14 +32,18 @@ def _sync(found: Plan) -> None:
     tasks = tasks_at_hand(found)
     if tasks is None:
         raise UserError(f"{found.given}: its text is not prepared here, so what is finished cannot be told")
-    sweep, console = found.sweep, make_console()
+    sweep, console, trials = found.sweep, make_console(), list[Task]()
     if sweep.search:
         from mta_lab.cli.searching import trials_at_hand
 
-        tasks += trials_at_hand(found)
+        trials = trials_at_hand(found)
+    entries = (entry_of(sweep, task) for task in [*tasks, *trials])
+
+    def shown() -> Shown:
+        return shown_of(found, table_of(found, tasks))
+
     with console.status(f"{sweep.name}: looking for what MLflow lacks"):
-        params = shown_params(sweep) or ()
-        done = sync(sweep.name, sweep.quantity, (entry_of(sweep, task) for task in tasks), found.records, params)
+        done = sync(sweep.name, launch_of(sweep), entries, found.records, shown)
     console.print(
         f"{sweep.name}: {done.finished} finished and {done.failed} failed cells entered into MLflow, "
         f"{done.closed} open runs closed",

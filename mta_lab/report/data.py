@@ -82,6 +82,17 @@ def row_document(row: TableRow) -> dict[str, Any]:
     }
 
 
+def summary(table: Table) -> dict[str, dict[str, float]]:
+    """What a dashboard shows of each row, as far as there is something: numbers of the JSON form."""
+    found = {}
+    for row in map(row_document, table.rows):
+        low, high = row["interval"] or (None, None)
+        numbers = {name: row[name] for name in ("mean", "delta", "p_holm", "published")}
+        numbers |= {"delta_low": low, "delta_high": high}
+        found[row["row"]] = {name: number for name, number in numbers.items() if number is not None}
+    return found
+
+
 def _seeds_needed(seeds: int | None) -> int | str | None:
     return seeds_in_words(seeds) if seeds is not None and seeds > MOST_SEEDS else seeds
 

@@ -1,8 +1,8 @@
 """What an experiment should show of a cell, and whether it does."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mta_lab.records import Failure, Record, Records
 
@@ -18,6 +18,28 @@ class Entry:
     tags: Mapping[str, str]
     params: Collection[str] | None = None
     """the flattened settings that become params; None for all of them"""
+
+
+class Launch(NamedTuple):
+    """A launch, whose run is the parent of its cells' runs, and the experiment that it opens."""
+
+    name: str
+    tags: Mapping[str, str]
+    quantity: str = "perplexity"
+    """what scores the cells"""
+    params: Collection[str] = ()
+    """what sets its runs apart: columns of the experiment's view"""
+
+
+class Shown(NamedTuple):
+    """What the run of a launch shows at its end."""
+
+    note: str = ""
+    """the table"""
+    summary: Mapping[str, Mapping[str, float]] = {}
+    """its numbers, which become metrics: row -> what -> number"""
+    files: Callable[[], Mapping[str, str]] = dict
+    """makes the artifacts (path -> text); figures take seconds to draw"""
 
 
 @dataclass

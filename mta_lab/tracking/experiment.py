@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -15,7 +15,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFL
 
 from mta_lab.config import flatten, plain
 from mta_lab.records import Failure, Record
-from mta_lab.tracking.entries import Contents, Entry
+from mta_lab.tracking.entries import Contents, Entry, Launch, Shown
+from mta_lab.tracking.summary import metrics
 from mta_lab.tracking.view import VIEW_TAG, view
 
 T = TypeVar("T")
@@ -44,16 +45,6 @@ class Experiment:
         known = self._client.get_experiment_by_name(name)
         self._id = known.experiment_id if known else ""
 
-    def create(self, quantity: str, params: Collection[str] = ()) -> None:
-        """Create the experiment, whose cells are scored by `quantity`, unless it is there; and its view.
-
-        `params` are what sets its runs apart: the view's columns.
-        """
-        if not self._id:
-            tags = {**EXPERIMENT_TAGS, "mlflow.experiment.primaryMetric.name": f"val/{quantity}"}
-            self._id = self._client.create_experiment(self.name, tags=tags)
-        self._client.set_experiment_tag(self._id, VIEW_TAG, view(self.name, quantity, params))
-
     def contents(self) -> Contents:
         """What it holds, asked for all runs together."""
         found, token = Contents(), None
@@ -66,14 +57,24 @@ class Experiment:
                 break
         return found
 
-    def start_launch(self, name: str, tags: Mapping[str, str]) -> str:
-        """Open the parent run of a launch."""
-        labels = {**tags, "results": self._results}
-        return str(self._client.create_run(self._id, run_name=name, tags=labels).info.run_id)
+    def show(self, launch: Launch) -> None:
+        """Give the experiment, if it is there, its view."""
+        if self._id:
+            self._client.set_experiment_tag(self._id, VIEW_TAG, view(self.name, launch.quantity, launch.params))
 
-    def end_launch(self, run_id: str, status: str, note: str, files: Mapping[str, str]) -> None:
-        """Close the parent run of a launch, with the table as its note and `files` (path -> text) as artifacts."""
-        self._client.log_batch(run_id, tags=[RunTag(MLFLOW_RUN_NOTE, note)])
+    def start_launch(self, launch: Launch) -> str:
+        """Open the parent run of a launch, in an experiment that is created unless it is there."""
+        if not self._id:
+            tags = {**EXPERIMENT_TAGS, "mlflow.experiment.primaryMetric.name": f"val/{launch.quantity}"}
+            self._id = self._client.create_experiment(self.name, tags=tags)
+        self.show(launch)
+        labels = {**launch.tags, "results": self._results}
+        return str(self._client.create_run(self._id, run_name=launch.name, tags=labels).info.run_id)
+
+    def end_launch(self, run_id: str, status: str, shown: Shown, files: Mapping[str, str]) -> None:
+        """Close the parent run of a launch; `files` are what `shown.files` made."""
+        self._client.log_batch(run_id, tags=[RunTag(MLFLOW_RUN_NOTE, shown.note)])
+        self.log(run_id, metrics(shown.summary, now()))
         for path, text in files.items():
             self._client.log_text(run_id, text, path)
         self._client.set_terminated(run_id, status)

@@ -1,11 +1,11 @@
 """Brings an experiment up to the records, while no launch is writing to either."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mta_lab.errors import UserError, described
 from mta_lab.records import Failure, Records
-from mta_lab.tracking.entries import Entry
+from mta_lab.tracking.entries import Entry, Launch, Shown
 from mta_lab.tracking.experiment import Experiment
 
 
@@ -21,16 +21,19 @@ class Synced:
     """runs that some launch had left open"""
 
 
-def sync(name: str, quantity: str, entries: Iterable[Entry], records: Records, params: Collection[str] = ()) -> Synced:
+def sync(
+    name: str, launch: Launch, entries: Iterable[Entry], records: Records, shown: Callable[[], Shown] = Shown
+) -> Synced:
     """Enter what the experiment `name` lacks of `entries`, and close what launches of these records left open.
 
     A cell whose run is closed so is entered as well if it has finished, whatever settings it was launched with. The
-    caller holds the launch's lock. Raises UserError where MLflow fails; what is entered by then stays, and the next
-    call goes on. The experiment's view shows `params`.
+    caller holds the launch's lock. What is entered lies below a parent run as that of `launch`, which shows `shown()`.
+    Raises UserError where MLflow fails; what is entered by then stays, and the next call goes on.
     """
-    done = Synced()
+    done, parent = Synced(), ""
     try:
         experiment = Experiment(name, records.identity)
+        experiment.show(launch)
         contents = experiment.contents()
         for run_id in contents.running:
             experiment.kill(run_id)
@@ -39,13 +42,16 @@ def sync(name: str, quantity: str, entries: Iterable[Entry], records: Records, p
             result = contents.lacks(entry, records)
             if result is None:
                 continue
-            experiment.create(quantity, params)
-            experiment.enter(entry, result)
+            parent = parent or experiment.start_launch(launch)
+            experiment.enter(entry, result, parent)
             contents.add(result)
             if isinstance(result, Failure):
                 done.failed += 1
             else:
                 done.finished += 1
+        if parent:
+            found = shown()
+            experiment.end_launch(parent, "FAILED" if done.failed else "FINISHED", found, found.files())
     except UserError:
         raise
     except Exception as error:  # whatever a store or a server comes up with

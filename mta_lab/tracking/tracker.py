@@ -6,18 +6,20 @@ answers again: while nothing else is to write, at the end of the launch, at the 
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from threading import Thread
 
 from mlflow.entities import Metric
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from mta_lab.errors import UserError, described
 from mta_lab.records import Failure, Record, Records
-from mta_lab.tracking.entries import Contents, Entry
+from mta_lab.tracking.entries import Contents, Entry, Launch, Shown
 from mta_lab.tracking.experiment import Experiment, now
+from mta_lab.tracking.machine import watched
 from mta_lab.training.result import Progress
 
 QUEUE = 10_000  # calls that wait to be written, at most
@@ -55,17 +57,16 @@ class Tracker:
         self._runs: dict[str, str] = {}
         self._points: dict[str, list[Metric]] = {}
         self._parent = ""
+        self._monitor: SystemMetricsMonitor | None = None
         self._away_until = 0.0
 
     def run_id(self, fingerprint: str) -> str:
         """The run of a cell, or an empty string where MLflow has none (yet)."""
         return self._runs.get(fingerprint, "")
 
-    def start(
-        self, name: str, tags: Mapping[str, str], quantity: str = "perplexity", params: Collection[str] = ()
-    ) -> None:
-        """Open the experiment, whose cells are scored by `quantity` and differ in `params`, and the launch's run."""
-        self._launch = name, dict(tags), quantity, params
+    def start(self, launch: Launch) -> None:
+        """Open the experiment and the launch's run."""
+        self._launch = launch
         self._thread.start()
         self._put(Job(lambda: None))
 
@@ -130,13 +131,10 @@ class Tracker:
 
         self._put(Job(write, fingerprint, ends=True))
 
-    def end(self, status: str, note: str, files: Mapping[str, str] | None = None) -> None:
-        """Close the launch's parent run, with the table as its note and `files` (path -> text) as artifacts.
-
-        Waits a while for what is still to write.
-        """
+    def end(self, status: str, shown: Shown) -> None:
+        """Close the launch's parent run; waits a while for what is still to write."""
+        self._ending = status, shown, shown.files()
         until = time.monotonic() + (HURRY if status == "KILLED" else PATIENCE)
-        self._ending = status, note, files or {}
         with suppress(Full):
             self._jobs.put(None, timeout=until - time.monotonic())
         self._thread.join(max(0.0, until - time.monotonic()))
@@ -181,13 +179,15 @@ class Tracker:
         elif job.ends:
             self._give_up(cell)
 
-    def _finish(self, status: str, note: str, files: Mapping[str, str]) -> None:
+    def _finish(self, status: str, shown: Shown, files: Mapping[str, str]) -> None:
         self._away_until = 0.0  # one more try
         if status != "KILLED":  # the next launch does it otherwise
             while (self._contents is None or self._backlog) and self._catch_up():
                 pass
-        closed = self._tried(lambda: self._store.end_launch(self._parent, status, note, files))
+        closed = self._tried(lambda: self._store.end_launch(self._parent, status, shown, files))
         self._complete = closed and (status == "KILLED" or not self._backlog)
+        if self._monitor:
+            self._monitor.finish()
 
     def _tried(self, write: Callable[[], None]) -> bool:
         """Write, unless MLflow failed a moment ago; whether it is done."""
@@ -211,9 +211,8 @@ class Tracker:
         if not self._experiment:
             self._experiment = Experiment(self._name, self._records.identity)
         if not self._parent:
-            name, tags, quantity, params = self._launch
-            self._experiment.create(quantity, params)
-            self._parent = self._experiment.start_launch(name, tags)
+            self._parent = self._experiment.start_launch(self._launch)
+            self._monitor = watched(self._parent)
         return self._experiment
 
     def _catch_up(self) -> bool:

@@ -3,7 +3,7 @@
 from mta_lab.config import component_code
 from mta_lab.provenance import commit
 from mta_lab.sweep import Sweep
-from mta_lab.tracking.entries import Entry
+from mta_lab.tracking.entries import Entry, Launch
 from mta_lab.worker.tasks import Task
 
 
@@ -25,6 +25,12 @@ def entry_of(sweep: Sweep, task: Task) -> Entry:
         tags=tags,
         params=shown_params(sweep),
     )
+
+
+def launch_of(sweep: Sweep) -> Launch:
+    """What the tracker is told of a launch of the sweep."""
+    tags = {"sweep": sweep.name, "scale": sweep.scale, "commit": commit()}
+    return Launch(f"{sweep.name} {sweep.scale}", tags, sweep.quantity, shown_params(sweep) or ())
 
 
 def shown_params(sweep: Sweep) -> tuple[str, ...] | None:

@@ -1,10 +1,11 @@
 """One launch: finds what is missing of a sweep, or of its search, and runs it on worker processes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep
+from mta_lab.tracking.entries import Shown
 from mta_lab.worker.beacon import published
 from mta_lab.worker.entries import entry_of
 from mta_lab.worker.guards import disk_trouble_said, only_launch
@@ -25,16 +26,14 @@ def launch(
     components: Sequence[Path],
     corpus_root: Path,
     observer: Observer,
-    note: Callable[[], str],
-    files: Callable[[], Mapping[str, str]] = dict,
+    shown: Callable[[], Shown],
     trial_timeout: float | None = None,
     rerun_stale: bool = False,
 ) -> None:
     """Train what is missing of `tasks` on `workers` processes; returns when each has finished or failed.
 
     Cells that finished or failed before are left alone, and stale ones unless they are asked for. An attempt that takes
-    longer than `trial_timeout` seconds is ended. `note` makes the table that MLflow shows on the launch's parent run,
-    `files` its artifacts (path -> text).
+    longer than `trial_timeout` seconds is ended. `shown` makes what MLflow shows on the launch's parent run.
     Interrupted, everything finished is kept, and the same launch goes on from there.
     """
     with only_launch(records.directory), disk_trouble_said(records.directory / JOURNAL):
@@ -53,7 +52,7 @@ def launch(
             cells = Cells(pending, Study(records.directory / JOURNAL, f"{sweep.name}-{sweep.scale}", observer.say))
             tracker = Tracker(sweep.name, records, observer.say)
             run = Running(sweep, cells, records, corpus_root, observer, pool, tracker, trial_timeout)
-            with run.tracked(note, files):
+            with run.tracked(shown):
                 cells.adopt(tasks, records)
                 tracker.deliver(entry_of(sweep, task) for task in tasks)
                 run.until_done()
@@ -88,11 +87,11 @@ def launch_search(
         tracker = Tracker(sweep.name, records, observer.say)
         run = Running(sweep, trials, records, corpus_root, observer, pool, tracker, trial_timeout)
 
-        def note() -> str:
+        def shown() -> Shown:
             counts = {row: study.counts() for row, study in studies.items()}
-            return "\n".join(f"- {row}: {count}" for row, count in counts.items())
+            return Shown("\n".join(f"- {row}: {count}" for row, count in counts.items()))
 
-        with run.tracked(note):
+        with run.tracked(shown):
             run.until_done()
 
 

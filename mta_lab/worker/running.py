@@ -2,18 +2,18 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from mta_lab.errors import UserError, masked
 from mta_lab.failures import Kind
-from mta_lab.provenance import commit
 from mta_lab.records import Failure, Record, Records
 from mta_lab.sweep import Sweep
+from mta_lab.tracking.entries import Shown
 from mta_lab.worker.attempts import Attempts
-from mta_lab.worker.entries import entry_of, shown_params
+from mta_lab.worker.entries import entry_of, launch_of
 from mta_lab.worker.guards import Interrupt
 from mta_lab.worker.messages import Advanced, Died, Failed, Finished, Interrupted, Job, Said, Stop
 from mta_lab.worker.pool import Pool
@@ -74,19 +74,17 @@ class Running:
         self.patient_until: float | None = None
 
     @contextmanager
-    def tracked(self, note: Callable[[], str], files: Callable[[], Mapping[str, str]] = dict) -> Iterator[None]:
-        """A parent run of MLflow's that ends with `note()` and `files()`; interrupted, what runs is closed as such."""
-        sweep = self.sweep
-        tags = {"sweep": sweep.name, "scale": sweep.scale, "commit": commit()}
-        self.tracker.start(f"{sweep.name} {sweep.scale}", tags, sweep.quantity, shown_params(sweep) or ())
+    def tracked(self, shown: Callable[[], Shown]) -> Iterator[None]:
+        """A parent run of MLflow's that ends with `shown()`; interrupted, with its note alone, and what runs closed."""
+        self.tracker.start(launch_of(self.sweep))
         try:
             with Interrupt() as self.interrupt:
                 yield
         except BaseException:
             self._give_back()
-            self.tracker.end("KILLED", note())
+            self.tracker.end("KILLED", Shown(shown().note))
             raise
-        self.tracker.end("FAILED" if self.failures else "FINISHED", note(), files())
+        self.tracker.end("FAILED" if self.failures else "FINISHED", shown())
 
     def until_done(self) -> None:
         """Answer the workers until nothing is left and nothing runs; raise KeyboardInterrupt if interrupted."""

@@ -70,6 +70,26 @@ def test_the_front_is_what_nothing_beats() -> None:
     assert front([(1, 5), (2, 3), (2, 4), (3, 3), (4, 1)]) == [0, 1, 4]
 
 
+@pytest.mark.parametrize("width", [4.0, 7.0])
+def test_names_of_a_crowded_front_lie_on_no_mark_and_no_other_name(width: float, tmp_path: Path) -> None:
+    scores = {"softmax": {0: 30.0, 1: 30.4}, "narrow": {0: 29.9, 1: 30.3}, "wide": {0: 29.8, 1: 30.2}}
+    changes = {row: {"tokens_per_second": 1000.0 - 3 * place} for place, row in enumerate(scores)}
+    long = {row: f"{row} and twenty letters" for row in scores}
+    table = table_of(tmp_path, {**scores, "again": {0: 32.0}}, sweep=example_sweep(tmp_path, WITH_CONTROL),
+                     changes={**changes, "again": {"tokens_per_second": 900.0}})  # fmt: skip
+    figure = FIGURES["pareto"](renamed(table, long), width)
+    assert figure
+    figure.draw_without_rendering()  # as it is written
+    assert {text.get_text() for text in figure.axes[0].texts} == set(long.values())
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.texts]
+        for box in boxes:
+            assert box.count_overlaps(boxes) == 1, "itself alone"
+            assert all(axes.bbox.contains(*corner) for corner in box.corners())
+            for mark in (line for line in axes.lines if len(line.get_xydata()) == 1):
+                assert not box.count_contains(mark.get_transform().transform(mark.get_xydata()))
+
+
 def test_diverged_runs_and_error_rates_are_drawn(tmp_path: Path) -> None:
     scores = {**CLEAR, "wide": {0: float("inf"), 1: 28.2, 2: 28.0}}
     assert "forest" in figures(table_of(tmp_path, scores), 4.0)

@@ -1,3 +1,4 @@
+import json
 import re
 from collections import Counter
 from multiprocessing.context import SpawnProcess
@@ -28,10 +29,17 @@ def failures(launched: Launched, row: str) -> list[Failure]:
     return found
 
 
+def client_of(folder: Path) -> MlflowClient:
+    return MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+
+
+def runs_of(folder: Path, experiment: str) -> list[Run]:
+    client = client_of(folder)
+    return list(client.search_runs([client.get_experiment_by_name(experiment).experiment_id]))
+
+
 def children(folder: Path, experiment: str) -> list[Run]:
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
-    return [run for run in runs if MLFLOW_PARENT_RUN_ID in run.data.tags]
+    return [run for run in runs_of(folder, experiment) if MLFLOW_PARENT_RUN_ID in run.data.tags]
 
 
 def states(folder: Path, study: str) -> Counter[tuple[str, TrialState]]:
@@ -130,6 +138,20 @@ def test_another_sweep_trains_only_what_is_not_there(first: Launched, second: La
     assert all(value in second.output for value in shared)
     both = {("same", TrialState.COMPLETE): 2, ("mended", TrialState.COMPLETE): 2}
     assert states(second.folder, "second-nano") == both
+
+
+def test_the_launchs_own_run_holds_the_numbers_of_the_table_and_what_the_machine_did(second: Launched) -> None:
+    (parent,) = (run for run in runs_of(second.folder, "second") if MLFLOW_PARENT_RUN_ID not in run.data.tags)
+    table = json.loads(Path(client_of(second.folder).download_artifacts(parent.info.run_id, "table.json")).read_text())
+    expected = {}
+    for row in table["rows"]:
+        low, high = row["interval"] or (None, None)
+        numbers = {name: row[name] for name in ("mean", "delta", "p_holm")} | {"delta_low": low, "delta_high": high}
+        expected |= {f"{what}/{row['row']}": number for what, number in numbers.items() if number is not None}
+    assert {"mean/same", "mean/mended", "delta/mended", "delta_low/mended", "delta_high/mended"} <= set(expected)
+    system = {name for name in parent.data.metrics if name.startswith("system/")}
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_percentage"} <= system
+    assert {name: value for name, value in parent.data.metrics.items() if name not in system} == expected
 
 
 def test_a_launch_with_nothing_to_do_starts_no_process(second: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
