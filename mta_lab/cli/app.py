@@ -44,7 +44,7 @@ def sweep(
     components: Components = None,
 ) -> None:
     """Train what is missing of a sweep and print its table."""
-    from mta_lab.cli import plans, sweeping
+    from mta_lab.cli import launching, plans, sweeping
 
     seconds = _seconds(trial_timeout)
     plan = sweeping.plan(name, settings or [], scale, seeds, components or [])
@@ -61,7 +61,7 @@ def sweep(
     elif check_lr:
         raise typer.Exit(plans.check_learning_rates(plan, workers, components or [], seconds))
     else:
-        raise typer.Exit(sweeping.run(plan, workers, components or [], seconds))
+        raise typer.Exit(launching.run(plan, workers, components or [], seconds))
 
 
 def _seconds(trial_timeout: str | None) -> float | None:

@@ -11,8 +11,9 @@ from rich.table import Table as RichTable
 
 from components.registry import Component
 from mta_lab.cli.common import make_console
+from mta_lab.cli.launching import run, usual_workers
 from mta_lab.cli.retrying import forgive
-from mta_lab.cli.sweeping import Plan, finished_table, run, tasks_at_hand, usual_workers
+from mta_lab.cli.sweeping import Plan, finished_table, tasks_at_hand
 from mta_lab.errors import UserError
 from mta_lab.model import count_parameters
 from mta_lab.planning import Estimate, affordable_seeds, duration, estimates, operations, parse_duration, recorded

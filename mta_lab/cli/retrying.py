@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mta_lab.cli.arguments import row_and_settings
 from mta_lab.cli.common import make_console
+from mta_lab.cli.launching import run as launch_and_show
 from mta_lab.cli.sweeping import Plan, plan, tasks_at_hand
-from mta_lab.cli.sweeping import run as launch_and_show
 from mta_lab.worker.guards import only_launch
 from mta_lab.worker.tasks import in_state, states
 

@@ -28,12 +28,12 @@ MODELS = {"transformer": "softmax", "mta": "multi_token"}
 
 def train_one(settings: Sequence[str], scale: str, components: Sequence[Path]) -> None:
     """Train one configuration as a sweep of a single cell would, and print its perplexity by domain."""
-    from mta_lab.cli import sweeping
+    from mta_lab.cli import launching
     from mta_lab.cli.retrying import forgive
 
     plan = one_run(settings, scale, components)
     forgive(plan)
-    status = sweeping.run(plan, 1, components)
+    status = launching.run(plan, 1, components)
     if status:
         raise SystemExit(status)
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from components.registry import FAMILIES
-from mta_lab.cli import progress, retrying, searching, sweeping
+from mta_lab.cli import launching, progress, retrying, searching, sweeping
 from mta_lab.errors import UserError
 from mta_lab.records import Failure, Record
 from mta_lab.training import Progress, Validation
@@ -54,7 +54,7 @@ class Recorder:
         self.inner.started(worker, task)
         if self.again and not self.launched.refusal:
             try:
-                sweeping.run(self.again, 1, [])
+                launching.run(self.again, 1, [])
                 self.launched.refusal = "none: it ran"
             except UserError as error:
                 self.launched.refusal = str(error)
@@ -95,7 +95,7 @@ def run(
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as output:
         patch.setattr(progress, "observer_for", observer_for)
         patch.setattr(searching, "observer_for", observer_for)
-        launched.status = sweeping.run(plan, 2, components, trial_timeout)
+        launched.status = launching.run(plan, 2, components, trial_timeout)
     launched.output = output.getvalue()
     return launched
 

@@ -16,6 +16,8 @@ from optuna.trial import TrialState
 
 from components.kernels.choice import choose
 from mta_lab.records import Failure, Record, Records
+from mta_lab.worker.tasks import in_state
+from mta_lab.worker.tasks import states as states_of
 from tests.worker.conftest import Launched, run
 
 
@@ -171,6 +173,6 @@ def test_what_failed_for_good_is_not_missing(second: Launched) -> None:
     plan = sweeping.plan(str(second.folder / "first.yaml"), [], "nano", None, [])
     tasks = sweeping.tasks_at_hand(plan)
     assert tasks is not None
-    found = sweeping.states(tasks, plan.records)
-    assert sweeping.in_state(tasks, found, "pending", "stale") == []
-    assert [task.cell.row for task in sweeping.in_state(tasks, found, "failed")] == ["deadly", "deadly"]
+    found = states_of(tasks, plan.records)
+    assert in_state(tasks, found, "pending", "stale") == []
+    assert [task.cell.row for task in in_state(tasks, found, "failed")] == ["deadly", "deadly"]

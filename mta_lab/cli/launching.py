@@ -1,0 +1,137 @@
+"""`sweep`: launch what is missing of a plan, show its table, and say what is left."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Console
+
+from mta_lab.admission import admit
+from mta_lab.cli.common import CORPORA, make_console
+from mta_lab.cli.sweeping import Plan, preparing, shown_of, table_of
+from mta_lab.states import State
+from mta_lab.tracking.entries import Shown
+from mta_lab.worker.tasks import Task, in_state, states, tasks_of, to_train, why_stale
+
+if TYPE_CHECKING:
+    from mta_lab.report import Table
+
+
+def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeout: float | None = None) -> int:
+    """Launch what is missing and print the table; the exit status is 1 as long as it is incomplete."""
+    admit(row.config for row in plan.sweep.rows)
+    workers = workers or usual_workers()
+    console = make_console()
+    open_corpus = preparing(console)
+    if plan.sweep.search:
+        from mta_lab.cli.searching import search
+
+        try:
+            plan = search(plan, workers, components, console, trial_timeout)
+        except KeyboardInterrupt:
+            print(f"mta-lab: interrupted; the same command goes on with the search: {plan.command}", file=sys.stderr)
+            return 130
+    tasks = tasks_of(plan.sweep, open_corpus)
+    results = _Results(plan, tasks, console)
+    found = states(tasks, plan.records)
+    to_do = to_train(tasks, found, rerun_stale=plan.rerun_stale)
+    if to_do:
+        console.print(f"{plan.sweep.title}: {len(to_do)} of {len(tasks)} cells to train on {workers} workers")
+        try:
+            _train(plan, tasks, to_do, results, workers, components, trial_timeout)
+        except KeyboardInterrupt:
+            results.show()
+            left = len(to_train(tasks, states(tasks, plan.records), rerun_stale=plan.rerun_stale))
+            again = f"the same command goes on with them: {plan.command}"
+            print(f"mta-lab: interrupted; {left} cells left, {again}", file=sys.stderr)
+            return 130
+        found = states(tasks, plan.records)
+    else:
+        finished = sum(found[task.fingerprint] == "finished" for task in tasks)
+        done = f"all {len(tasks)}" if finished == len(tasks) else f"{finished} of {len(tasks)}"
+        console.print(f"{plan.sweep.title}: {done} cells are finished, nothing to train")
+    results.show()
+    return _say_what_is_left(plan, tasks, found, console)
+
+
+class _Results:
+    """What came out, asked for when nothing ends any more: made once, shown once."""
+
+    def __init__(self, plan: Plan, tasks: Sequence[Task], console: Console) -> None:
+        self._plan, self._tasks, self.console = plan, tasks, console
+        self._shown = False
+
+    @cached_property
+    def table(self) -> "Table":
+        return table_of(self._plan, self._tasks)
+
+    def show(self) -> None:
+        """Print the table, unless it was printed."""
+        from mta_lab.report import render  # slow to import, and workers should start before it
+
+        if not self._shown:
+            render(self.table, "rich", self.console)
+        self._shown = True
+
+
+def _train(
+    plan: Plan,
+    tasks: Sequence[Task],
+    to_do: Sequence[Task],
+    results: _Results,
+    workers: int,
+    components: Sequence[Path],
+    trial_timeout: float | None,
+) -> None:
+    """Launch what is `to_do`; the table is shown at the end, before the figures of its page, which take seconds."""
+    from mta_lab.cli.progress import observer_for
+    from mta_lab.worker.launch import launch
+
+    steps = [task.cell.config.training.steps for task in to_do]
+    with ExitStack() as bars:
+        observer = bars.enter_context(observer_for(results.console, steps))
+
+        def shown() -> Shown:
+            whole = shown_of(plan, results.table)
+
+            def files() -> Mapping[str, str]:
+                bars.close()
+                results.show()
+                return whole.files()
+
+            return whole._replace(files=files)
+
+        launch(
+            plan.sweep,
+            tasks,
+            records=plan.records,
+            workers=workers,
+            components=components,
+            corpus_root=CORPORA,
+            observer=observer,
+            shown=shown,
+            trial_timeout=trial_timeout,
+            rerun_stale=plan.rerun_stale,
+        )
+
+
+def _say_what_is_left(plan: Plan, tasks: Sequence[Task], found: Mapping[str, State], console: Console) -> int:
+    """What is stale or failed, and what to type next; the exit status."""
+    if old := in_state(tasks, found, "stale"):
+        changed = ", ".join(sorted({why_stale(task, plan.records) for task in old}))
+        cells, them = ("1 cell is", "it") if len(old) == 1 else (f"{len(old)} cells are", "them")
+        line = f"{cells} stale ({changed} changed since): --rerun-stale trains {them} again"
+        console.print(line, soft_wrap=True)
+    if failures := in_state(tasks, found, "failed"):
+        console.print(f"{len(failures)} cells failed; `{plan.retry}` tries them again", soft_wrap=True)
+    return 0 if set(found.values()) <= {"finished"} else 1
+
+
+def usual_workers() -> int:
+    """One with a GPU, or else as many as there are cores."""
+    return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
