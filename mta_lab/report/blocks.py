@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t, ttest_ind
+from scipy.stats import ttest_ind
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.power import ttest_power
 
 from mta_lab.report.contrasts import LEVEL, Contrast, seeds_needed
@@ -39,69 +40,33 @@ def compare_paired(scores: Scores, baseline: str, level: float) -> tuple[dict[st
     a single row has to reach, for the seeds that it needs.
     """
     rows = [baseline, *(row for row in scores if row != baseline and scores[row])]
-    seeds = sorted({seed for row in rows for seed in scores.get(row, {})})
+    cells = [(row, seed, value) for row in rows for seed, value in scores.get(row, {}).items()]
+    seeds = sorted({seed for _, seed, _ in cells})
     if not scores.get(baseline) or len(rows) < 2 or len(seeds) < 2:
         return {}, None
-    fit = _fit(np.log([[scores[row].get(seed, math.nan) for seed in seeds] for row in rows]))
-    if fit is None:
+    of_row = np.array([rows.index(row) for row, *_ in cells])
+    of_seed = np.array([seeds.index(seed) for _, seed, _ in cells])
+    terms = [np.ones((len(cells), 1)), np.eye(len(rows))[of_row, 1:], np.eye(len(seeds))[of_seed, 1:]]
+    design = np.hstack(terms)
+    if np.linalg.matrix_rank(design.T @ design) < design.shape[1] or len(cells) <= design.shape[1]:
         return {}, None
-    deviation = math.sqrt(fit.mean_square)
-    reach = float(t.ppf(1 - LEVEL / 2, fit.degrees)) * fit.errors
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p_values = np.nan_to_num(2 * t.sf(np.abs(fit.effects) / fit.errors, fit.degrees), nan=1.0)  # 0 / 0: equal
+    fit = OLS(np.log([value for *_, value in cells]), design).fit()
+    effects = slice(1, len(rows))
+    deviation = math.sqrt(fit.mse_resid)
+    p_values = np.nan_to_num(fit.pvalues[effects], nan=1.0)  # 0 / 0: equal results
     contrasts = {
         row: Contrast(
             delta=relative(effect),
             low=relative(low),
             high=relative(high),
-            p=p,
+            p=float(p),
             seeds_needed=_seeds_needed(effect, deviation, len(rows), level),
         )
-        for row, effect, low, high, p in zip(
-            rows[1:],
-            *(values.tolist() for values in (fit.effects, fit.effects - reach, fit.effects + reach, p_values)),
-            strict=True,
+        for row, effect, (low, high), p in zip(
+            rows[1:], fit.params[effects], fit.conf_int(LEVEL)[effects], p_values, strict=True
         )
     }
-    return contrasts, Noise(deviation=relative(deviation), degrees=fit.degrees)
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """Least squares of y[row, seed] = row + seed + residual."""
-
-    effects: np.ndarray
-    """[rows - 1]: of each row but the first, less the first's"""
-    errors: np.ndarray
-    """[rows - 1]: their standard errors"""
-    mean_square: float
-    """of the residual"""
-    degrees: int
-    """of freedom that the residual has"""
-
-
-def _fit(y_RS: np.ndarray) -> _Fit | None:
-    """Fit a table with NaN where a cell is missing; None where its cells do not tell rows from seeds, or no residual.
-
-    The rows are eliminated from the normal equations, which leaves as many unknowns as seeds, however many rows there
-    are (Searle 1971, Linear Models, chapter 7).
-    """
-    there_RS = ~np.isnan(y_RS)
-    y_RS, of_row = np.where(there_RS, y_RS, 0.0), there_RS.sum(axis=1)
-    degrees = int(there_RS.sum()) - sum(y_RS.shape) + 1
-    share_RS = there_RS / of_row[:, None]
-    information_SS = (np.diag(there_RS.sum(axis=0)) - there_RS.T @ share_RS)[1:, 1:]  # the first seed's effect is 0
-    if degrees < 1 or np.linalg.matrix_rank(information_SS, hermitian=True) < len(information_SS):
-        return None
-    mean_R = y_RS.sum(axis=1) / of_row
-    right_S = (y_RS - there_RS * mean_R[:, None]).sum(axis=0)
-    seed_S = np.append(0.0, np.linalg.solve(information_SS, right_S[1:]))
-    row_R = ((y_RS - seed_S) * there_RS).sum(axis=1) / of_row
-    mean_square = float((((y_RS - seed_S - row_R[:, None]) * there_RS) ** 2).sum()) / degrees
-    apart_RS = (share_RS - share_RS[0])[1:, 1:]  # what a row and the first lean on other seeds
-    lean_R = (apart_RS * np.linalg.solve(information_SS, apart_RS.T).T).sum(axis=1)
-    errors = np.sqrt(mean_square * (1 / of_row[1:] + 1 / of_row[0] + lean_R))
-    return _Fit(row_R[1:] - row_R[0], errors, mean_square, degrees)
+    return contrasts, Noise(deviation=relative(deviation), degrees=round(fit.df_resid))
 
 
 def compare_unpaired(scores: Mapping[int, float], baseline: Mapping[int, float]) -> Contrast | None:

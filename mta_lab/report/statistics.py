@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from statsmodels.stats.multitest import multipletests
 
 from mta_lab.report.blocks import Noise, Scores, compare_paired, compare_unpaired
 from mta_lab.report.contrasts import LEVEL, Contrast
@@ -67,9 +67,6 @@ def _holm(contrasts: Mapping[str, Contrast], planned: Sequence[str]) -> dict[str
     """Adjusted p-values; a planned row without results counts as p = 1: an early table is no laxer than a full one."""
     if not planned:
         return {}
-    raw = np.array([contrasts[row].p if row in contrasts else 1.0 for row in planned])
-    order = raw.argsort()
-    adjusted = np.empty_like(raw)
-    # Here, as multipletests of statsmodels collects garbage first: a second, beside ten thousand records in memory.
-    adjusted[order] = np.maximum.accumulate(raw[order] * np.arange(len(raw), 0, -1)).clip(max=1.0)
-    return {row: p for row, p in zip(planned, adjusted.tolist(), strict=True) if row in contrasts}
+    raw = [contrasts[row].p if row in contrasts else 1.0 for row in planned]
+    adjusted = multipletests(raw, method="holm")[1]
+    return {row: float(p) for row, p in zip(planned, adjusted, strict=True) if row in contrasts}

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.regression.linear_model import OLS
-from statsmodels.stats.multitest import multipletests
 
 from mta_lab.report.blocks import Noise, _seeds_needed, compare_paired, compare_unpaired
 from mta_lab.report.contrasts import MOST_SEEDS, Contrast
@@ -74,38 +72,6 @@ def test_complete_table_agrees_with_two_way_analysis(rows: int, seeds: int) -> N
         plain[row] = 2 * stats.t.sf(abs(effect) / error, degrees)
     assert {row: contrast.p for row, contrast in found.contrasts.items()} == pytest.approx(plain)
     assert found.p_holm == pytest.approx(holm(plain))
-
-
-def regressed(cells: Cells, baseline: str) -> tuple[dict[str, tuple[float, ...]], float, int]:
-    """Each row's effect, 95 % interval and p, the residual mean square and its degrees, by a design matrix."""
-    flat = [(row, seed, value) for row, values in cells.items() for seed, value in values.items()]
-    rows, seeds = [row for row in cells if row != baseline], sorted({seed for _, seed, _ in flat})
-    design = np.array(
-        [[1.0, *(row == other for other in rows), *(seed == other for other in seeds[1:])] for row, seed, _ in flat]
-    )
-    fit = OLS(np.log([value for *_, value in flat]), design).fit()
-    values = zip(fit.params[1:], *fit.conf_int(0.05)[1:].T, fit.pvalues[1:], strict=True)
-    return dict(zip(rows, values, strict=False)), float(fit.mse_resid), round(fit.df_resid)
-
-
-@pytest.mark.parametrize("lost", [0.0, 0.2, 0.45], ids=["balanced", "unbalanced", "half"])
-@pytest.mark.parametrize(("rows", "seeds"), [(2, 6), (6, 4), (17, 3), (5, 12)])
-def test_agrees_with_the_regression_of_statsmodels(rows: int, seeds: int, lost: float) -> None:
-    generator = np.random.default_rng(rows * 100 + seeds)
-    cells = made_up(rows, seeds, generator=generator, effects=[-0.02, 0.03][: rows - 1])
-    kept = {
-        row: {seed: value for seed, value in values.items() if seed == int(row[4:]) % 2 or generator.random() >= lost}
-        for row, values in cells.items()
-    }
-    kept["row 1"][0] = cells["row 1"][0]  # which keeps all connected
-    contrasts, noise = paired(kept, "row 0")
-    expected, mean_square, degrees = regressed(kept, "row 0")
-    assert noise.degrees == degrees
-    assert noise.deviation == pytest.approx(math.expm1(math.sqrt(mean_square)), rel=1e-9)
-    for row, (effect, low, high, p) in expected.items():
-        found = contrasts[row]
-        assert (found.delta, found.low, found.high) == pytest.approx([math.expm1(x) for x in (effect, low, high)], 1e-9)
-        assert found.p == pytest.approx(p, rel=1e-9, abs=1e-12)
 
 
 def test_two_rows_are_a_paired_t_test() -> None:
@@ -182,14 +148,6 @@ def test_row_without_results_changes_no_contrast_and_counts_in_holms_correction(
 )
 def test_too_few_cells_give_no_verdict(cells: Cells) -> None:
     assert compare_paired(cells, "base", 0.05) == ({}, None)
-
-
-def test_holms_correction_is_that_of_statsmodels() -> None:
-    cells = made_up(12, 4, generator=np.random.default_rng(13), effects=[-0.02, 0.01, -0.005])
-    cells["row 11"] = dict(cells["row 10"])  # a tie
-    found = compared(cells)
-    raw = [contrast.p for contrast in found.contrasts.values()]
-    assert list(found.p_holm.values()) == pytest.approx(multipletests(raw, method="holm")[1], rel=1e-12)
 
 
 def test_real_effects_are_resolved() -> None:
