@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from adjustText import adjust_text
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
-from matplotlib.transforms import Bbox
 
 from mta_lab.report import numbers
 from mta_lab.report.figures.rows import ROOMY, cut
@@ -16,8 +16,9 @@ from mta_lab.theme.style import BETTER, GRID, INK, MUTED
 
 COSTS = {"tokens_per_second": ("training tokens a second", 1), "parameters": ("parameters", -1)}
 """name -> label, and whether more of it is better (1) or worse (-1)"""
-PLACES = [(side, height) for height in (4, -4, 9, -9, 0, 14, -14) for side in (5, -5)]
-"""points from a mark to where its name may begin or end, the best first"""
+STEPS = (
+    500  # in which names move off marks and each other, at most: no time, so that a table's figure is always the same
+)
 
 
 def pareto(table: Table, width: float) -> Figure | None:
@@ -30,13 +31,15 @@ def pareto(table: Table, width: float) -> Figure | None:
     size = (width, 3.2) if roomy else (width, 2.6 * len(shown))
     figure = Figure(figsize=size, layout="constrained")
     lines, columns = (1, len(shown)) if roomy else (len(shown), 1)
-    panels = figure.subplots(lines, columns, squeeze=False, sharey=roomy).flat
+    panels = list(figure.subplots(lines, columns, squeeze=False, sharey=roomy).flat)
     names = [
         _draw(axes, rows, name, table.sweep.quantity) for axes, (name, rows) in zip(panels, shown.items(), strict=True)
     ]
     figure.draw_without_rendering()  # from here on everything is where it stays
-    for panel in names:
-        _place(panel)
+    for axes, texts in zip(panels, names, strict=True):
+        _, *marks = axes.lines  # the first is the front's
+        boxes = [mark.get_window_extent() for mark in marks]
+        adjust_text(texts, objects=boxes, expand=(1.15, 1.9), force_static=(0.3, 0.6), iter_lim=STEPS, ax=axes)
     return figure
 
 
@@ -50,7 +53,7 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return places
 
 
-def _draw(axes: Axes, rows: Sequence[TableRow], name: str, quantity: str) -> list[Annotation]:
+def _draw(axes: Axes, rows: Sequence[TableRow], name: str, quantity: str) -> list[Text]:
     """Draw the rows; returns the names of the front's and the baseline's, still at their points."""
     label, sign = COSTS[name]
     points = [(-sign * _cost(row, name), row.measured.mean or 0.0) for row in rows]
@@ -63,9 +66,8 @@ def _draw(axes: Axes, rows: Sequence[TableRow], name: str, quantity: str) -> lis
         axes.plot([abs(cost)] * 2, [min(scores), max(scores)], color=colour, linewidth=0.8, alpha=0.5)
         axes.plot(abs(cost), mean, marker="D" if baseline else "o", markersize=4.5, color=colour)
         if place in ahead or baseline:
-            names.append(Annotation(cut(row.name, 26), (abs(cost), mean), (0, 0), textcoords="offset points"))
-            names[-1].set(fontsize=6.5, color=colour, va="center", in_layout=False)
-            axes.add_artist(names[-1])
+            text = axes.text(abs(cost), mean, cut(row.name, 26), fontsize=6.5, color=colour, in_layout=False)
+            names.append(text)
     axes.set_xlabel(f"{label} ({'more' if sign > 0 else 'fewer'} is better)")
     axes.set_ylabel(NAMES[quantity])
     axes.grid()
@@ -73,34 +75,6 @@ def _draw(axes: Axes, rows: Sequence[TableRow], name: str, quantity: str) -> lis
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.score(value, quantity).removesuffix(".00")))
     return names
-
-
-def _place(names: Sequence[Annotation]) -> None:
-    """Move each name to where it lies on the fewest marks, lines and other names."""
-    taken: list[Bbox] = []
-    for name in names:
-        _move(name, min(PLACES, key=lambda place: _clashes(name, place, taken)))
-        taken.append(_box(name))
-
-
-def _move(name: Annotation, place: tuple[float, float]) -> None:
-    name.set(position=place, ha="left" if place[0] > 0 else "right")
-
-
-def _clashes(name: Annotation, place: tuple[float, float], taken: Sequence[Bbox]) -> int:
-    """How much a name there would lie on; most of all beyond its panel."""
-    _move(name, place)
-    box, axes = _box(name), name.axes
-    assert axes
-    lines = [line.get_transform().transform_path(line.get_path()) for line in axes.lines]
-    crossed = sum(line.intersects_bbox(box, filled=False) or box.count_contains(line.vertices) > 0 for line in lines)
-    outside = not all(axes.bbox.contains(*corner) for corner in box.corners())
-    return crossed + box.count_overlaps(taken) + len(lines) * outside
-
-
-def _box(name: Annotation) -> Bbox:
-    """Where a name is, in pixels, with a little room around it."""
-    return Bbox(name.get_window_extent().padded(2))
 
 
 def _cost(row: TableRow, name: str) -> float:
