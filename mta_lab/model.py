@@ -4,6 +4,7 @@ Shapes: B batch, T tokens, D model width, V vocabulary.
 """
 
 import math
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -19,13 +20,12 @@ from mta_lab.config import ModelConfig, RunConfig
 class Decoder(nn.Module):
     """Token ids to next-token logits; embeddings are tied."""
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, model: ModelConfig, attention: AttentionConfig) -> None:
         super().__init__()
-        model = config.model
         # Empty: `initialise` draws the values, and drawing them on meta would load torch's compiler.
         weight = torch.empty(model.vocabulary, model.width)
         self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(1, model.layers + 1))
+        self.blocks = nn.ModuleList(Block(model, attention, layer) for layer in range(1, model.layers + 1))
         self.norm = RMSNorm(model.width)
         # On the CPU even in a model built on meta: small, and sums on meta would load the compiler too.
         head_width, cpu = model.width // model.heads, torch.device("cpu")
@@ -43,12 +43,11 @@ class Decoder(nn.Module):
 class Block(nn.Module):
     """Attention and feed-forward, each behind an RMSNorm and added to the residual stream."""
 
-    def __init__(self, config: RunConfig, layer: int) -> None:
+    def __init__(self, model: ModelConfig, attention: AttentionConfig, layer: int) -> None:
         super().__init__()
-        model = config.model
-        scale = config.attention.pre_norm_scale(layer)
+        scale = attention.pre_norm_scale(layer)
         self.attention_norm = RMSNorm(model.width, scale)
-        self.attention = config.attention.build(width=model.width, heads=model.heads, layer=layer, layers=model.layers)
+        self.attention = attention.build(width=model.width, heads=model.heads, layer=layer, layers=model.layers)
         self.feed_forward_norm = RMSNorm(model.width, scale)
         self.feed_forward = SwiGLU(model.width, model.feed_forward_multiple)
 
@@ -77,7 +76,7 @@ class SwiGLU(nn.Module):
 
 def build_model(config: RunConfig, seed: int) -> Decoder:
     """The model with freshly drawn weights; parameters that two variants share are equal under one seed."""
-    model = Decoder(config)
+    model = Decoder(config.model, config.attention)
     initialise(model, seed)
     return model
 
@@ -92,14 +91,13 @@ def implementations(model: Decoder) -> dict[str, str]:
     return {name: "; ".join(dict.fromkeys(reasons[name])) for name in sorted(reasons)}
 
 
-_counted: dict[tuple[ModelConfig, AttentionConfig], int] = {}
-
-
 def count_parameters(config: RunConfig) -> int:
     """Trainable parameters, counted on the meta device: no memory is used."""
-    key = (config.model, config.attention)  # all that a decoder is made of
-    if key not in _counted:
-        with torch.device("meta"):
-            model = Decoder(config)
-        _counted[key] = sum(parameter.numel() for parameter in model.parameters())
-    return _counted[key]
+    return _count(config.model, config.attention)
+
+
+@cache
+def _count(model: ModelConfig, attention: AttentionConfig) -> int:
+    with torch.device("meta"):
+        decoder = Decoder(model, attention)
+    return sum(parameter.numel() for parameter in decoder.parameters())

@@ -42,7 +42,7 @@ def test_transformer_has_the_parameters_that_its_sizes_say(scale: str) -> None:
 def test_paper_scales_build_without_memory(attention: str, scale: str) -> None:
     run = config(f"attention={attention}", scale=scale)
     with torch.device("meta"):
-        model = Decoder(run)
+        model = Decoder(run.model, run.attention)
     assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
     extra = sum(parameter.numel() for parameter in model.parameters()) - expected_softmax_parameters(run)
     assert 0 <= extra < 0.001 * expected_softmax_parameters(run)

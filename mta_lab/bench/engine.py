@@ -46,10 +46,8 @@ def _times(scale: str, cells: Sequence[int], rounds: int | None) -> dict[str, Me
 
 def _plan(directory: Path, scale: str, size: int) -> Work:
     """Planning of `size` cells: rows that differ in the learning rate, under SEEDS seeds each."""
-    file = directory / f"{size}.yaml"
-    rows = [f"  row {row}: {{training.learning_rate: {1e-3 + 1e-6 * row:.6f}}}" for row in range(size // SEEDS)]
-    file.write_text("\n".join([f"seeds: {SEEDS}", "base: {attention: multi_token}", "rows:", *rows]))
-    return lambda: [fingerprint(cell.config, "text") for cell in load_sweep(str(file), scale=scale).cells()]
+    file = str(launches.write(directory / f"{size}.yaml", "{attention: multi_token}", rows=size // SEEDS, seeds=SEEDS))
+    return lambda: [fingerprint(cell.config, "text") for cell in load_sweep(file, scale=scale).cells()]
 
 
 def _finished(records: Sequence[Record], directory: Path) -> list[Comparison]:

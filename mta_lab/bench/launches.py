@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -21,17 +20,11 @@ from mta_lab.sweep import load_sweep
 FEW, MANY = 2, 42  # cells of one step
 FINISHED = (1, 100)  # rows of a finished sweep, each under as many seeds
 LAUNCH, ANSWER = "launch", "answer"
-SWEEP = """
-title: Cells of one step
-seeds: {seeds}
-base:
-  task: {{name: find_block, letters: 2, blocks: 3, answer: all}}
+ONE_STEP = """
+  task: {name: find_block, letters: 2, blocks: 3, answer: all}
   attention: softmax
-  model: {{width: 16, heads: 2, layers: 2, vocabulary: 28, context: 16, feed_forward_multiple: 16}}
-  training: {{steps: 1, batch_size: 64, warmup_steps: 0, validations: 1, validation_tokens: 128}}
-rows:
-{rows}
-"""
+  model: {width: 16, heads: 2, layers: 2, vocabulary: 28, context: 16, feed_forward_multiple: 16}
+  training: {steps: 1, batch_size: 64, warmup_steps: 0, validations: 1, validation_tokens: 128}"""
 
 
 def compare(rounds: int | None, say: Say) -> list[Comparison]:
@@ -46,7 +39,7 @@ def compare(rounds: int | None, say: Say) -> list[Comparison]:
 
 def _launches(here: Path) -> Comparison:
     """One worker, so that cells follow each other; each launch trains what those before have not."""
-    file = _write(here, rows=1, seeds=1)
+    file = str(write(here / "sweep.yaml", ONE_STEP, rows=1, seeds=1))
     _mta_lab(here, "sweep", file, "--workers", "1")  # makes MLflow's tables
     seconds, before = {}, 1
     for cells in (FEW, MANY):
@@ -75,10 +68,11 @@ def _answers(here: Path, rounds: int | None) -> Comparison:
         places[size] = here / str(size)
         places[size].mkdir()
         records = Records(places[size] / "results")
-        for cell in load_sweep(str(places[size] / _write(places[size], rows=size, seeds=size)), scale="nano").cells():
+        file = write(places[size] / "sweep.yaml", ONE_STEP, rows=size, seeds=size)
+        for cell in load_sweep(str(file), scale="nano").cells():
             records.finish(replace(measured, fingerprint=fingerprint(cell.config, ""), config=plain(cell.config)))
     work = {str(size): lambda at=at: _mta_lab(at, "sweep", "sweep.yaml") for size, at in places.items()}
-    times: Mapping[str, Measure] = take_turns(work, rounds)
+    times = take_turns(work, rounds)
     return Comparison(
         title="finished sweeps: the command's answer, with its table",
         settings={"cells": [size**2 for size in FINISHED]},
@@ -89,10 +83,11 @@ def _answers(here: Path, rounds: int | None) -> Comparison:
     )
 
 
-def _write(directory: Path, *, rows: int, seeds: int) -> str:
-    lines = "\n".join(f"  row {row}: {{training.learning_rate: {1e-3 + 1e-6 * row:.6f}}}" for row in range(rows))
-    (directory / "sweep.yaml").write_text(SWEEP.format(seeds=seeds, rows=lines))
-    return "sweep.yaml"
+def write(file: Path, base: str, *, rows: int, seeds: int) -> Path:
+    """Write a sweep over `base`, a YAML mapping, whose rows differ in the learning rate, and return `file`."""
+    lines = [f"  row {row}: {{training.learning_rate: {1e-3 + 1e-6 * row:.6f}}}" for row in range(rows)]
+    file.write_text("\n".join([f"seeds: {seeds}", f"base: {base}", "rows:", *lines]))
+    return file
 
 
 def _mta_lab(directory: Path, *arguments: str) -> None:

@@ -1,6 +1,5 @@
 """The command line: the one place that knows every part. Heavy imports wait until a command needs them."""
 
-import gc
 import os
 import sys
 
@@ -11,7 +10,6 @@ def main() -> None:
     """Run the `mta-lab` command; a user's mistake is one line on stderr and exit status 2."""
     from mta_lab.cli.app import app
 
-    gc.set_threshold(100_000, 10, 10)  # else half the time that thousands of records take to read
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody asked for reports to its makers
     try:
         app(prog_name="mta-lab")

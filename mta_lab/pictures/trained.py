@@ -56,7 +56,7 @@ def load(record: Record, records: Records) -> Trained:
             f"{path}: no weights of this run: an earlier version finished it, or they were deleted; {remedy}"
         )
     config = resolve([Layer(str(cell), record.config)])
-    model = Decoder(config)
+    model = Decoder(config.model, config.attention)
     try:
         model.load_state_dict(tensors.read(path))
     except Exception as error:  # there may be anything in a file

@@ -33,7 +33,6 @@ def sync(
     done, parent = Synced(), ""
     try:
         experiment = Experiment(name, records.identity)
-        experiment.show(launch)
         contents = experiment.contents()
         for run_id in contents.running:
             experiment.kill(run_id)
@@ -52,6 +51,8 @@ def sync(
         if parent:
             found = shown()
             experiment.end_launch(parent, "FAILED" if done.failed else "FINISHED", found, found.files())
+        else:
+            experiment.show(launch)
     except UserError:
         raise
     except Exception as error:  # whatever a store or a server comes up with
