@@ -232,6 +232,9 @@ def bench(
     plot: Annotated[
         Path | None, typer.Option(metavar="DIRECTORY", help="op: draw cost against tokens and kernel size (SVG)")
     ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="op, step: without the allocator's settings that workers run under")
+    ] = False,
 ) -> None:
     """Measure what attention costs on this machine's CPU, side by side, as ratios."""
     from mta_lab.cli.bench import run
@@ -244,6 +247,7 @@ def bench(
         rounds=rounds,
         json_file=json_file,
         plot=plot,
+        plain=plain,
     )
 
 

@@ -38,6 +38,7 @@ def run(
     rounds: int | None,
     json_file: Path | None,
     plot: Path | None,
+    plain: bool,
 ) -> None:
     """Measure the level that `words` begin with (default: step) under the settings behind it, and print tables."""
     level, settings = _level(words)
@@ -46,11 +47,13 @@ def run(
     for option, given in (("--shape", shapes), ("--plot", plot)):
         if given and level != "op":
             raise UserError(f"bench {level}: {option} belongs to the level op")
+    if plain and level == "engine":
+        raise UserError("bench engine: --plain belongs to the levels op and step")
     if plot is not None and plot.exists() and not plot.is_dir():
         raise UserError(f"--plot: {plot} is a file, allowed: a directory")
     chosen = [_shape(text) for text in shapes] or list(op.SHAPES)
     console = make_console()
-    laboratory = Laboratory(MALLOC)
+    laboratory = Laboratory({} if plain else MALLOC)
     dtype = str(op.DTYPE).removeprefix("torch.")
     if level == "op":
         with _progress(console) as say:
@@ -63,7 +66,8 @@ def run(
     else:
         with _progress(console) as say:
             found = engine.compare(laboratory, scale, Records(), engine.CELLS, rounds, say)
-    place = provenance(laboratory.threads()) | {"dtype": dtype}
+    allocator = "plain" if plain else "as in workers"
+    place = provenance(laboratory.threads()) | {"dtype": dtype, "allocator": allocator}
     console.print(tables(Report(level=level, provenance=place, comparisons=tuple(found), notes=NOTES[level])))
     if plot is not None:
         found += _plots(laboratory, plot, chosen[0], rounds, place, console)
