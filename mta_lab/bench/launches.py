@@ -2,6 +2,7 @@
 own, on cells of one training step of a small synthetic task."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from mta_lab.records import Records
 from mta_lab.sweep import load_sweep
 
 FEW, MANY = 2, 42  # cells of one step
+CELLS, STEPS = 12, 1000  # of a launch on all workers
 FINISHED = (1, 100)  # rows of a finished sweep, each under as many seeds
 LAUNCH, ANSWER = "launch", "answer"
 ONE_STEP = """
@@ -31,10 +33,10 @@ def compare(rounds: int | None, say: Say) -> list[Comparison]:
     """A launch's time by how many cells it trains, and a finished sweep's by how many it has."""
     with tempfile.TemporaryDirectory() as directory:
         here = Path(directory)
-        say(f"launches of {FEW} and {MANY} cells of one step", 1, 3)
-        launches = _launches(here)
+        say(f"launches of {FEW} and {MANY} cells of one step, and of {CELLS} of {STEPS}", 1, 3)
+        launches = [_launches(here), _shared(here)]
         say(f"finished sweeps of {' and '.join(str(size**2) for size in FINISHED)} cells", 2, 3)
-        return [launches, _answers(here, rounds)]
+        return [*launches, _answers(here, rounds)]
 
 
 def _launches(here: Path) -> Comparison:
@@ -57,6 +59,21 @@ def _launches(here: Path) -> Comparison:
             for cells in (FEW, MANY)
         ),
         notes=(note,),
+    )
+
+
+def _shared(here: Path) -> Comparison:
+    """A launch on as many workers as there are cores, and what part of their time went to cells."""
+    file = str(write(here / "shared.yaml", ONE_STEP, rows=1, seeds=CELLS))
+    started = time.perf_counter()
+    said = _mta_lab(here, "sweep", file, f"training.steps={STEPS}")
+    seconds = time.perf_counter() - started
+    (busy,) = re.findall(r"the workers were busy .*", said)
+    return Comparison(
+        title=f"a launch of {CELLS} cells of {STEPS} small steps, on all workers",
+        settings={"cells": CELLS, "steps": STEPS},
+        contestants=(Contestant(name=f"{CELLS} cells", measures={LAUNCH: Measure(unit="s", values=(seconds,))}),),
+        notes=(busy,),
     )
 
 
@@ -90,9 +107,11 @@ def write(file: Path, base: str, *, rows: int, seeds: int) -> Path:
     return file
 
 
-def _mta_lab(directory: Path, *arguments: str) -> None:
+def _mta_lab(directory: Path, *arguments: str) -> str:
+    """What the command prints."""
     store = {"MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db"}
     command = [sys.executable, "-m", "mta_lab", *arguments]
     done = subprocess.run(command, cwd=directory, env=os.environ | store, capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"bench: `mta-lab {' '.join(arguments)}` failed: {done.stderr.strip()}")
+    return done.stdout

@@ -17,17 +17,30 @@ class Attempts:
         """workers that are killed because the time of their attempt has run out, until they are dead"""
         self._retry = retry
         self._started: dict[int, float] = {}
+        self._first: float | None = None
+        self._spent = 0.0  # seconds, of attempts that have ended
         self._steps: dict[int, int] = {}
         self._failed = Counter[tuple[str, Kind]]()  # in this launch: interrupted, the next one counts anew
 
     def start(self, worker: int) -> None:
         """A worker begins one: its time counts from here."""
         self._started[worker] = time.monotonic()
+        self._first = self._first or self._started[worker]
         self._steps.pop(worker, None)
 
     def advance(self, worker: int, step: int) -> None:
         """It has come to `step`."""
         self._steps[worker] = step
+
+    def end(self, worker: int) -> None:
+        """It has ended, whatever its end."""
+        self._spent += time.monotonic() - self._started[worker]
+
+    def busy_share(self, workers: int) -> float | None:
+        """The part of `workers`' time since the first start that went to ended attempts; None where none was made."""
+        if self._first is None:
+            return None
+        return self._spent / (workers * (time.monotonic() - self._first))
 
     def late(self, busy: Iterable[int]) -> list[int]:
         """The workers among `busy` whose time has just run out; each is named once, and overdue from here."""

@@ -42,6 +42,9 @@ class Pool:
         for process, _connection in self._workers:
             process.join()
 
+    def __len__(self) -> int:
+        return len(self._workers)
+
     def send(self, worker: int, message: Job | Stop) -> None:
         """Hand a job to a worker that is ready, or stop the one it is at."""
         self._workers[worker][1].send(message)

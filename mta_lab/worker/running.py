@@ -112,7 +112,14 @@ class Running:
             if self.interrupt.asked and self._stopped():
                 raise KeyboardInterrupt
             if not self.running and not self.schedule.left():
+                if (share := self.attempts.busy_share(len(self.pool))) is not None:
+                    self.observer.say(f"the workers were busy {share:.1%} of the time from the first cell's start on")
                 return
+
+    def _take_back(self, worker: int) -> Task:
+        """What the worker ran, which has ended."""
+        self.attempts.end(worker)
+        return self.running.pop(worker)
 
     def _give_back(self) -> None:
         """Close what runs as interrupted; the next launch trains it."""
@@ -131,7 +138,7 @@ class Running:
         return not self.running or time.monotonic() > self.patient_until
 
     def _interrupted(self, worker: int, step: int) -> None:
-        task = self.running.pop(worker)
+        task = self._take_back(worker)
         reason = f"interrupted at step {step}"
         self.observer.say(f"worker {worker}: {task.cell.label} {reason}, goes on from there")
         self.schedule.put_back(task, reason)
@@ -174,7 +181,7 @@ class Running:
                 self.pool.send(worker, Stop())
 
     def _finished(self, worker: int, result: "TrainingResult") -> None:
-        task = self.running.pop(worker)
+        task = self._take_back(worker)
         last = result.validations[-1]
         if result.stopped_early:
             self.observer.stopped(worker, task, last)
@@ -214,7 +221,7 @@ class Running:
             self._start_next(idle)
 
     def _failed(self, worker: int, kind: Kind, reason: str, traceback: str) -> None:
-        task, reason = self.running.pop(worker), masked(reason)
+        task, reason = self._take_back(worker), masked(reason)
         attempt, again = self.attempts.failed(worker, task.fingerprint, kind, reason)
         failure = Failure(
             fingerprint=task.fingerprint,

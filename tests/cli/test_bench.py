@@ -114,11 +114,13 @@ def test_one_variant_beside_the_baseline(lab: Command) -> None:
     assert "bfloat16" in tree["provenance"]["dtype"]
 
 
-@pytest.mark.real  # it starts nine commands
+@pytest.mark.real  # it starts ten commands
 def test_engine_plans_launches_and_answers(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mta_lab.bench.engine.CELLS", (10, 20))
     monkeypatch.setattr("mta_lab.bench.launches.FEW", 1)
     monkeypatch.setattr("mta_lab.bench.launches.MANY", 3)
+    monkeypatch.setattr("mta_lab.bench.launches.CELLS", 2)
+    monkeypatch.setattr("mta_lab.bench.launches.STEPS", 2)
     monkeypatch.setattr("mta_lab.bench.launches.FINISHED", (1, 2))
     _, tree = measured(lab, "engine")
     found = [
@@ -131,8 +133,10 @@ def test_engine_plans_launches_and_answers(lab: Command, monkeypatch: pytest.Mon
     assert found == [
         {"10 cells": {"plan": 2}, "20 cells": {"plan": 2}},
         {"1 cells": {"launch": 1}, "3 cells": {"launch": 1}},
+        {"2 cells": {"launch": 1}},
         {"1 cells": {"answer": 2}, "4 cells": {"answer": 2}},
     ]
+    assert "the workers were busy" in tree["comparisons"][2]["notes"][0]
     assert not Path("mlflow.db").exists()
     assert not Path("results").exists()
 

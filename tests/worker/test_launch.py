@@ -62,6 +62,11 @@ def test_every_cell_starts_and_ends_exactly_once(first: Launched) -> None:
         assert order["started"] == order["ended"] != []
 
 
+def test_how_busy_workers_were_is_said(first: Launched) -> None:
+    (share,) = re.findall(r"the workers were busy ([\d.]+)% of the time", first.output)
+    assert 0.0 < float(share) <= 100.0
+
+
 def test_good_cells_finish_beside_bad_ones(first: Launched) -> None:
     finished = {(r.config["attention"]["name"], r.config["seed"]): r for r in first.results if isinstance(r, Record)}
     assert set(finished) == {("softmax", 0), ("softmax", 1), ("moody", 0), ("moody", 1)}
