@@ -1,6 +1,7 @@
 """Brings an experiment up to the records, while no launch is writing to either."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mta_lab.errors import UserError, described
@@ -31,7 +32,7 @@ def sync(
     Raises UserError where MLflow fails; what is entered by then stays, and the next call goes on.
     """
     done, parent = Synced(), ""
-    try:
+    with _failures_said(name):
         experiment = Experiment(name, records.identity)
         contents = experiment.contents()
         for run_id in contents.running:
@@ -48,15 +49,24 @@ def sync(
                 done.failed += 1
             else:
                 done.finished += 1
-        if parent:
-            found = shown()
-            experiment.end_launch(parent, "FAILED" if done.failed else "FINISHED", found, found.files())
-        else:
+        if not parent:
             experiment.show(launch)
+    if parent:
+        found = shown()
+        files = found.files()
+        with _failures_said(name):
+            experiment.end_launch(parent, "FAILED" if done.failed else "FINISHED", found, files)
+    return done
+
+
+@contextmanager
+def _failures_said(name: str) -> Iterator[None]:
+    """Turns whatever a store or a server comes up with into a UserError."""
+    try:
+        yield
     except UserError:
         raise
-    except Exception as error:  # whatever a store or a server comes up with
+    except Exception as error:
         raise UserError(
             f"{name}: MLflow failed ({described(error)}); the records keep it all, sync again later"
         ) from None
-    return done

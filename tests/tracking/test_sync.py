@@ -92,6 +92,17 @@ def test_runs_that_a_dead_launch_left_open_are_closed_and_those_of_others_are_no
     assert sync("table", LAUNCH, [], here) == Synced()
 
 
+def test_a_fault_in_the_table_is_not_blamed_on_mlflow(store: Path) -> None:
+    Records().finish(finished("f"))
+
+    def shown() -> Shown:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        sync("table", LAUNCH, [entry("f")], Records(), shown)
+    assert sync("table", LAUNCH, [entry("f")], Records()) == Synced(closed=1), "the parent that was left open"
+
+
 def test_a_sync_without_anything_to_enter_creates_no_experiment(store: Path) -> None:
     assert sync("table", LAUNCH, [entry("a")], Records()) == Synced()
     assert MlflowClient().get_experiment_by_name("table") is None
