@@ -13,7 +13,7 @@ from mta_lab.report.measured import Measured, Role
 from mta_lab.report.proportions import Rates, interval
 from mta_lab.report.published import Published, published_of
 from mta_lab.report.statistics import Comparison, compare
-from mta_lab.states import outdated
+from mta_lab.states import states_of
 from mta_lab.sweep import Row, Sweep
 
 Cells = Mapping[str, Mapping[int, Record]]
@@ -67,7 +67,7 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
                 failed[row][seed] = _diverged(record, f"{row} seed {seed}")
         elif failure := records.failed(identity):
             failed[row][seed] = failure
-    comparison, stale = _compare(sweep, found), _stale(sweep, found, records)
+    comparison, stale = _compare(sweep, found), _stale(sweep, fingerprints, records)
     rows = tuple(_row(row, sweep, found, failed[row.name], stale[row.name], comparison) for row in sweep.rows)
     return Table(
         sweep=sweep,
@@ -95,12 +95,13 @@ def _compare(sweep: Sweep, found: Cells) -> Comparison:
     )
 
 
-def _stale(sweep: Sweep, found: Cells, records: Records) -> dict[str, frozenset[int]]:
-    """The seeds of each row that have results that do not count any more."""
-    missing = {(cell.row, cell.seed): cell.config for cell in sweep.cells() if cell.seed not in found[cell.row]}
+def _stale(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records) -> dict[str, frozenset[int]]:
+    """The seeds of each row that have nothing but results that do not count any more."""
+    states = states_of({fingerprints[cell.row, cell.seed]: cell.config for cell in sweep.cells()}, records)
     seeds: dict[str, set[int]] = {row.name: set() for row in sweep.rows}
-    for row, seed in outdated(missing, records):
-        seeds[row].add(seed)
+    for (row, seed), identity in fingerprints.items():
+        if states[identity] == "stale":
+            seeds[row].add(seed)
     return {row: frozenset(stale) for row, stale in seeds.items()}
 
 

@@ -180,7 +180,7 @@ def test_notes_say_what_computed_the_attention(tmp_path: Path) -> None:
     assert "Attention computed by sdpa; eager + sdpa: wide." in shown(table, "rich")
     records = Records(tmp_path / "results")
     finish(records, "softmax1", 30.2, table.sweep.rows[0].config, "own")
-    names = {("softmax", 0): "softmax0", ("softmax", 1): "softmax1"}
+    names = {(cell.row, cell.seed): f"{cell.row}{cell.seed}" for cell in table.sweep.cells()}
     assert build_table(table.sweep, names, records).rows[0].measured.implementation == "own, sdpa"
 
 

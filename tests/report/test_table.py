@@ -6,8 +6,9 @@ from statistics import fmean
 
 import pytest
 
+from mta_lab.failures import Attempt
 from mta_lab.model import count_parameters
-from mta_lab.records import Records
+from mta_lab.records import Failure, Records
 from mta_lab.report.measured import Measured
 from mta_lab.report.statistics import compare
 from mta_lab.report.table import Table, build_table
@@ -201,10 +202,19 @@ def test_a_result_of_other_code_is_stale_and_counts_for_nothing(tmp_path: Path) 
         finish(records, made_up_name(cell.row, cell.seed), 30.0, cell.config)
     now = {(cell.row, cell.seed): made_up_name(cell.row, cell.seed) for cell in sweep.cells()}
     now["wide", 1] = "othercode"
+    now["narrow", 1] = "triedanew"
+    attempt = Attempt(kind="killed", reason="signal 9", ended="2026-01-02T03:04:05+00:00", step=3)
+    records.fail(
+        Failure(fingerprint="triedanew", label="narrow", reason="", traceback="", attempts=[attempt], final=False)
+    )
     table = build_table(sweep, now, records)
     wide = next(row.measured for row in table.rows if row.name == "wide")
     assert [wide.status(seed) for seed in sweep.seeds] == ["finished", "stale", "finished"]
     assert 1 not in wide.scores
+    narrow = next(row.measured for row in table.rows if row.name == "narrow")
+    assert narrow.status(1) == "pending", "an attempt that failed was asked for"
     settings = ["training.steps=7", "training.warmup_steps=1"]
-    other = build_table(load_sweep(str(tmp_path / "widths.yaml"), scale="nano", settings=settings), {}, records)
+    longer = load_sweep(str(tmp_path / "widths.yaml"), scale="nano", settings=settings)
+    names = {(cell.row, cell.seed): f"longer{made_up_name(cell.row, cell.seed)}" for cell in longer.cells()}
+    other = build_table(longer, names, records)
     assert {row.measured.status(0) for row in other.rows} == {"pending"}
