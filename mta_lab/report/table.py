@@ -56,7 +56,7 @@ class Table:
 
 
 def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records) -> Table:
-    """The table of `sweep`, its cells' records found by the fingerprint of (row, seed)."""
+    """The table of `sweep`, its records found by the fingerprint of (row, seed); a cell without one is pending."""
     found: dict[str, dict[int, Record]] = {row.name: {} for row in sweep.rows}
     failed: dict[str, dict[int, Failure]] = {row.name: {} for row in sweep.rows}
     for (row, seed), identity in fingerprints.items():
@@ -97,7 +97,8 @@ def _compare(sweep: Sweep, found: Cells) -> Comparison:
 
 def _stale(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records) -> dict[str, frozenset[int]]:
     """The seeds of each row that have nothing but results that do not count any more."""
-    states = states_of({fingerprints[cell.row, cell.seed]: cell.config for cell in sweep.cells()}, records)
+    configs = {(cell.row, cell.seed): cell.config for cell in sweep.cells()}
+    states = states_of({identity: configs[cell] for cell, identity in fingerprints.items()}, records)
     seeds: dict[str, set[int]] = {row.name: set() for row in sweep.rows}
     for (row, seed), identity in fingerprints.items():
         if states[identity] == "stale":
