@@ -86,7 +86,8 @@ void for_walks(const Plan& plan, const Operands& operands, const F& work) {
   const auto pack = [&](Keys& keys, int64_t unit, int64_t h) {
     keys.pack(plan, operands, unit / plan.units(), unit % plan.units() * plan.unit, h);
   };
-  std::vector<Keys> shared(walks > 1 ? units : 0, Keys(plan, backward));
+  std::vector<Keys> shared;
+  for (int64_t unit = 0; walks > 1 && unit < units; ++unit) shared.emplace_back(plan, backward);
   at::parallel_for(0, static_cast<int64_t>(shared.size()) * plan.unit, 1, [&](int64_t begin, int64_t end) {
     for (int64_t head = begin; head < end; ++head) pack(shared[head / plan.unit], head / plan.unit, head % plan.unit);
   });
@@ -130,7 +131,7 @@ Tensor attend(
   float* const out = output.data_ptr<float>();
   for_walks<Forward>(plan, {queries, keys, values, {}}, [&](Forward& walk, int64_t, int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
-      walk.forward(block * plan.rows, plan.rows_of(block), block > begin);
+      walk.forward(block * plan.rows, plan.rows_of(block), block > begin ? Known::before : Known::nothing);
       walk.weigh(out);
     }
   });
@@ -175,12 +176,13 @@ std::vector<Tensor> attend_backward(
 
   const Operands operands{queries, keys, values, output_gradients};
   for_walks<Backward>(plan, operands, [&](Backward& walk, int64_t task, int64_t begin, int64_t end) {
-    if (end < plan.blocks() && plan.reach() > 0) {
+    const bool look = end < plan.blocks() && plan.reach() > 0;
+    if (look) {
       const int64_t first = end * plan.rows;
-      walk.backward(first, std::min(plan.reach(), plan.padded - first), true, nullptr);
+      walk.backward(first, std::min(plan.reach(), plan.padded - first), false, true, nullptr);
     }
     for (int64_t block = end - 1; block >= begin; --block) {
-      walk.backward(block * plan.rows, plan.rows_of(block), false, dq);
+      walk.backward(block * plan.rows, plan.rows_of(block), look || block < end - 1, false, dq);
     }
     const int64_t offset = task % walks * key.numel();
     walk.write_gradients(dk + offset, dv + offset);

@@ -11,55 +11,49 @@ class Backward : public Forward {
   Backward(
       const Plan& plan, const Operands& operands, const Keys& keys, Workspace& space, int64_t batch, int64_t head)
       : Forward(plan, operands, keys, space, batch, head) {
-    for (auto* sums : {&space.key_gradient, &space.value_gradient}) std::fill(sums->begin(), sums->end(), 0.0f);
+    for (float* sums : {space.key_gradient, space.value_gradient}) {
+      std::fill_n(sums, plan.unit * plan.columns * plan.depth, 0.0f);
+    }
     for (auto& sums : space.sums) std::fill(sums.begin(), sums.end(), Vec(0.0f));
     clear_carried();
   }
 
   // Forward again, and all gradients. With `look`, only as far as the blocks before this one need it: nothing is added
-  // to any result. `query_gradient` is [batch, padded, heads, depth].
-  void backward(int64_t first, int64_t rows, bool look, float* query_gradient) {
-    forward(first, rows, false);
+  // to any result. `follows` says that the maps hold the block right behind. `query_gradient` is [batch, padded, heads,
+  // depth].
+  void backward(int64_t first, int64_t rows, bool follows, bool look, float* query_gradient) {
+    forward(first, rows, follows ? Known::behind : Known::nothing);
     carry();
     for (int64_t h = 0; h < plan_.unit; ++h) {
-      pack_rows(operands_.output_gradient, h, first, first + rows, 1.0f, space_.output_gradient);
+      pack_rows(operands_.output_gradient, h, first, rows, 1.0f, space_.output_gradient);
+      for (int64_t r = 0; r < rows; r += strip) multiply_values(h, r);
+      if (!look) add_outer(space_.maps.back(), h, output_gradient_row(h, 0), 0, space_.value_gradient);
     }
-    const Map& weights_gradient = *space_.gradients.back();
-    for_strips(0, [&](int64_t h, int64_t r) {
-      rows_by_panels(
-          output_gradient_row(h, r), plan_.depth, keys_.value_panels.data() + h * plan_.columns * plan_.width,
-          plan_.width, weights_gradient.row(h, r), weights_gradient.pitch(), width(r, 0));
-      clear_right(weights_gradient, h, r, 0);
-    });
-    if (!look) {
-      for (int64_t h = 0; h < plan_.unit; ++h) {
-        add_outer(space_.maps.back(), h, output_gradient_row(h, 0), 0, space_.value_gradient);
+    for (int64_t r = rows - strip; r >= 0; r -= strip) {
+      for (int64_t m = plan_.last(); m >= 0; --m) {
+        if (m == plan_.softmax) softmax_gradient(r);
+        if (m > 0) apply_gradient(m - 1, r, look);
       }
     }
-    for (int64_t m = plan_.last();; --m) {
-      if (m == plan_.softmax) softmax_gradient();
-      if (m == 0) break;
-      apply_gradient(m - 1, look);
-    }
     if (look) return;
-    const Map& logits_gradient = *space_.gradients.front();
-    for_strips(0, [&](int64_t h, int64_t r) {
-      rows_by_rows(
-          logits_gradient.row(h, r), logits_gradient.pitch(), keys_.key_rows.data() + h * plan_.columns * plan_.depth,
-          plan_.depth, query_gradient + token_major(h, first_ + r), plan_.heads * plan_.depth,
-          width(r, plan_.beyond[0]), plan_.scale());
-    });
+    const Map& logits_gradient = space_.gradients.front();
     for (int64_t h = 0; h < plan_.unit; ++h) {
+      for (int64_t r = 0; r < rows; r += strip) {
+        rows_by_rows(
+            logits_gradient.row(h, r), logits_gradient.pitch(), keys_.key_rows + h * plan_.columns * plan_.depth,
+            plan_.depth, query_gradient + token_major(h, first_ + r), plan_.heads * plan_.depth,
+            width(r, plan_.beyond[0]), plan_.scale());
+      }
       add_outer(logits_gradient, h, query_row(h, 0), plan_.beyond[0], space_.key_gradient);
     }
   }
 
   // Writes a sum over keys to `out`, [batch, tokens, heads, width].
-  void write(const std::vector<float>& sums, float* out) const {
+  void write(const float* sums, float* out) const {
     for (int64_t h = 0; h < plan_.unit; ++h) {
       for (int64_t t = 0; t < plan_.tokens; ++t) {
         std::copy_n(
-            sums.data() + (h * plan_.columns + t) * plan_.depth, plan_.width,
+            sums + (h * plan_.columns + t) * plan_.depth, plan_.width,
             out + ((batch_ * plan_.tokens + t) * plan_.heads + head_ + h) * plan_.width);
       }
     }
@@ -84,59 +78,66 @@ class Backward : public Forward {
 
  private:
   const float* output_gradient_row(int64_t h, int64_t r) const {
-    return space_.output_gradient.data() + (h * plan_.rows + r) * plan_.depth;
+    return space_.output_gradient + (h * rows_ + r) * plan_.depth;
   }
-  void apply_gradient(int64_t s, bool look) {
+
+  // The gradient of the weights.
+  void multiply_values(int64_t h, int64_t r) const {
+    const Map& gradient = space_.gradients.back();
+    rows_by_panels(
+        output_gradient_row(h, r), plan_.depth, keys_.value_panels + h * plan_.columns * plan_.width, plan_.width,
+        gradient.row(h, r), gradient.pitch(), width(r, 0));
+    clear_right(gradient, h, r, 0);
+  }
+
+  // Makes a strip of the gradient of map s of that of map s + 1, and adds to that of the stage's weight.
+  void apply_gradient(int64_t s, int64_t r, bool look) {
     const Stage& stage = plan_.stages[s];
-    const Map &in = space_.maps[s], &gradient = *space_.gradients[s + 1], &in_gradient = *space_.gradients[s];
-    switch (stage.kind) {
-      case Stage::Kind::convolve:
-        for_strips(0, [&](int64_t h, int64_t r) {
-          if (!look) {
-            tap_gradients(
-                in.row(h, r), in.pitch(), gradient.row(h, r) - stage.after(), gradient.pitch(), stage.c_q, stage.c_k,
-                width(r, 0), space_.sums[s].data() + h * stage.weights_per_head());
-          }
-          correlate(
-              gradient.row(h, r) - stage.after(), gradient.pitch(), taps(stage, stage.adjoint, h), stage.c_q,
-              stage.c_k, in_gradient.row(h, r), in_gradient.pitch(), width(r, 0));
-          clear_right(in_gradient, h, r, 0);
-          if (stage.exact) band_gradient(s, h, r, look);
-        });
-        break;
-      case Stage::Kind::mix:
-        if (!look) add_mix_gradient(s, gradient, in);
-        mix(s, gradient, gradient, 0, 1, stage.group);
-        break;
-      case Stage::Kind::drop:
-        for_strips(0, [&](int64_t h, int64_t r) {
-          for (int64_t k = r; k < r + strip; ++k) drop(gradient.row(h, k), gradient.row(h, k), h, k);
-        });
+    const Map &in = space_.maps[s], &gradient = space_.gradients[s + 1], &in_gradient = space_.gradients[s];
+    if (stage.kind == Stage::Kind::mix) {
+      if (!look) add_mix_gradient(s, gradient, in, r);
+      mix(s, gradient, in_gradient, r, 1, stage.group);
+      return;
+    }
+    for (int64_t h = 0; h < plan_.unit; ++h) {
+      if (stage.kind == Stage::Kind::drop) {
+        drop(gradient, in_gradient, h, r);
+        continue;
+      }
+      const float* const read = gradient.row(h, r) - stage.after();
+      if (!look) {
+        tap_gradients(
+            in.row(h, r), in.pitch(), read, gradient.pitch(), stage.c_q, stage.c_k, width(r, 0),
+            space_.sums[s].data() + h * stage.weights_per_head());
+      }
+      correlate(
+          read, gradient.pitch(), taps(stage, stage.adjoint, h), stage.c_q, stage.c_k, in_gradient.row(h, r),
+          in_gradient.pitch(), width(r, 0));
+      clear_right(in_gradient, h, r, 0);
+      if (stage.exact) band_gradient(s, h, r, look);
     }
   }
 
-  void add_mix_gradient(int64_t s, const Map& gradient, const Map& in) {
+  void add_mix_gradient(int64_t s, const Map& gradient, const Map& in, int64_t r) {
     const int64_t group = plan_.stages[s].group;
     for (int64_t h = 0; h < plan_.unit; h += group) {
-      for (int64_t r = 0; r < rows_; r += strip) {
-        mix_gradient(
-            {gradient.row(h, r), gradient.head_pitch(), gradient.pitch()},
-            {in.row(h, r), in.head_pitch(), in.pitch()}, group, width(r, plan_.beyond[s + 1]),
-            space_.sums[s].data() + h * group);
-      }
+      mix_gradient(
+          {gradient.row(h, r), gradient.head_pitch(), gradient.pitch()},
+          {in.row(h, r), in.head_pitch(), in.pitch()}, group, width(r, plan_.beyond[s + 1]),
+          space_.sums[s].data() + h * group);
     }
   }
 
-  void softmax_gradient() {
-    const Map &weights = space_.maps[plan_.softmax], &gradient = *space_.gradients[plan_.softmax];
+  void softmax_gradient(int64_t r) const {
+    const Map &weights = space_.maps[plan_.softmax], &gradient = space_.gradients[plan_.softmax];
     for (int64_t h = 0; h < plan_.unit; ++h) {
-      for (int64_t r = 0; r < rows_; ++r) softmax_gradient_row(weights.row(h, r), gradient.row(h, r), first_ + r + 1);
+      for (int64_t k = r; k < r + strip; ++k) softmax_gradient_row(weights.row(h, k), gradient.row(h, k), first_ + k + 1);
     }
   }
 
   // sums[j] += sum over the block's queries of map[query][j] rows[query], for each key j of a head.
-  void add_outer(const Map& map, int64_t h, const float* rows, int64_t beyond, std::vector<float>& sums) const {
-    float* out = sums.data() + h * plan_.columns * plan_.depth;
+  void add_outer(const Map& map, int64_t h, const float* rows, int64_t beyond, float* sums) const {
+    float* const out = sums + h * plan_.columns * plan_.depth;
     for (int64_t j = 0; j < first_ + rows_ + beyond; j += strip) {
       columns_by_rows(
           map.row(h, 0) + j, map.pitch(), rows, plan_.depth, out + j * plan_.depth,
@@ -147,7 +148,7 @@ class Backward : public Forward {
   // Forgets gradients that another walk left for blocks before its own.
   void clear_carried() {
     for (int64_t s = 0; s < plan_.last(); ++s) {
-      const Map& gradient = *space_.gradients[s + 1];
+      const Map& gradient = space_.gradients[s + 1];
       for (int64_t h = 0; h < plan_.unit; ++h) {
         for (int64_t r = 0; r < plan_.stages[s].c_q - 1; ++r) {
           std::fill_n(gradient.row(h, r) - gradient.margin(), gradient.pitch(), 0.0f);
@@ -159,7 +160,7 @@ class Backward : public Forward {
   // Moves the first rows of the gradients that the block behind left, to behind this block's.
   void carry() {
     for (int64_t s = 0; s < plan_.last(); ++s) {
-      const Map& gradient = *space_.gradients[s + 1];
+      const Map& gradient = space_.gradients[s + 1];
       for (int64_t h = 0; h < plan_.unit; ++h) {
         for (int64_t r = plan_.stages[s].c_q - 2; r >= 0; --r) {
           std::copy_n(
@@ -171,7 +172,7 @@ class Backward : public Forward {
 
   void band_gradient(int64_t s, int64_t h, int64_t r, bool look) {
     const Stage& stage = plan_.stages[s];
-    const Map &gradient = *space_.gradients[s + 1], &in_gradient = *space_.gradients[s];
+    const Map &gradient = space_.gradients[s + 1], &in_gradient = space_.gradients[s];
     const float* weight = stage.weight.data() + (head_ + h) * stage.weights_per_head();
     Vec* sums = space_.sums[s].data() + h * stage.weights_per_head();
     for (int64_t k = r; k < r + strip; ++k) {

@@ -8,81 +8,72 @@
 
 namespace mta {
 
-// A walk over blocks of queries from first to last, or, as the start of a backward walk, in any order.
+// Which maps the workspace holds already: none, those of the block right before, or of the block right behind.
+enum class Known { nothing, before, behind };
+
+// A walk over blocks of queries from first to last, or, as the start of a backward walk, from last to first.
 class Forward {
  public:
   Forward(
       const Plan& plan, const Operands& operands, const Keys& keys, Workspace& space, int64_t batch, int64_t head)
       : plan_(plan), operands_(operands), keys_(keys), space_(space), batch_(batch), head_(head) {}
 
-  // Makes all maps of queries first .. first + rows - 1. A row of a map is zero right of its query's key. `follows`
-  // says that the maps hold the block right before.
-  void forward(int64_t first, int64_t rows, bool follows) {
-    if (follows) keep_halo();
+  // Makes all maps of queries first .. first + rows - 1. A row of a map is zero right of its query's key.
+  //
+  // A strip of rows goes through all stages before the next one does, so that a stage finds in the cache what the
+  // stage before it has left there; only the matrix products go head by head, each over its own keys.
+  void forward(int64_t first, int64_t rows, Known known) {
+    if (known == Known::before) move_rows(rows_, 0);
+    if (known == Known::behind) move_rows(0, rows);
     first_ = first;
     rows_ = rows;
-    follows_ = follows;
+    known_ = known;
     for (int64_t h = 0; h < plan_.unit; ++h) {
-      pack_rows(operands_.query, h, first - plan_.halo[0], first + rows, plan_.scale(), space_.query);
+      pack_rows(operands_.query, h, first - plan_.halo[0], plan_.halo[0] + rows, plan_.scale(), space_.query);
+      for (int64_t r = begin(0); r < end(0); r += strip) multiply_keys(h, r);
     }
-    const Map& logits = space_.maps[0];
-    for_strips(above(0), [&](int64_t h, int64_t r) {
-      rows_by_panels(
-          query_row(h, r), plan_.depth, keys_.key_panels.data() + h * plan_.columns * plan_.width, plan_.width,
-          logits.row(h, r), logits.pitch(), width(r, plan_.beyond[0]));
-      clear_right(logits, h, r, plan_.beyond[0]);
-    }, &logits);
-    for (int64_t s = 0; s < plan_.last(); ++s) {
-      if (s == plan_.softmax) softmax();
-      apply(s);
+    for (int64_t r = begin(0); r < rows_; r += strip) {
+      for (int64_t m = 0; m <= plan_.last(); ++m) {
+        if (r < begin(m) || end(m) <= r) continue;
+        if (m > 0) apply(m - 1, r);
+        if (m == plan_.softmax) softmax(r);
+        if (m < plan_.last() && plan_.stages[m].exact) set_band_aside(m, r);
+      }
     }
-    if (plan_.softmax == plan_.last()) softmax();
   }
 
   // output = weights times values; `output` is [batch, padded, heads, depth].
   void weigh(float* output) const {
     const Map& weights = space_.maps.back();
-    for_strips(0, [&](int64_t h, int64_t r) {
-      rows_by_rows(
-          weights.row(h, r), weights.pitch(), keys_.value_rows.data() + h * plan_.columns * plan_.depth, plan_.depth,
-          output + token_major(h, first_ + r), plan_.heads * plan_.depth, width(r, 0), 1.0f);
-    });
+    for (int64_t h = 0; h < plan_.unit; ++h) {
+      const float* const values = keys_.value_rows + h * plan_.columns * plan_.depth;
+      for (int64_t r = 0; r < rows_; r += strip) {
+        rows_by_rows(
+            weights.row(h, r), weights.pitch(), values, plan_.depth, output + token_major(h, first_ + r),
+            plan_.heads * plan_.depth, width(r, 0), 1.0f);
+      }
+    }
   }
 
  protected:
-  // Packs queries first .. end - 1 of a head of the unit.
-  void pack_rows(
-      const Strided& from, int64_t h, int64_t first, int64_t end, float scale, std::vector<float>& rows) const {
-    float* const to = rows.data() + h * static_cast<int64_t>(rows.size()) / plan_.unit;
-    Keys::pack_rows(plan_, from, batch_, head_ + h, first, end - first, scale, to);
+  // Packs `count` rows of a head of the unit from query `first` on.
+  void pack_rows(const Strided& from, int64_t h, int64_t first, int64_t count, float scale, float* rows) const {
+    Keys::pack_rows(plan_, from, batch_, head_ + h, first, count, scale, rows + h * count * plan_.depth);
   }
 
   const float* query_row(int64_t h, int64_t r) const {
-    return space_.query.data() + (h * (plan_.halo[0] + plan_.rows) + plan_.halo[0] + r) * plan_.depth;
+    return space_.query + (h * (plan_.halo[0] + rows_) + plan_.halo[0] + r) * plan_.depth;
   }
   // Where a query's channels lie in a tensor [batch, padded, heads, depth].
   int64_t token_major(int64_t h, int64_t query) const {
     return ((batch_ * plan_.padded + query) * plan_.heads + head_ + h) * plan_.depth;
   }
-  // Rows above the block that are still to be computed.
-  int64_t above(int64_t map) const { return follows_ ? 0 : plan_.halo[map]; }
+  // The rows of a map that are to be computed.
+  int64_t begin(int64_t map) const { return known_ == Known::before ? 0 : -plan_.halo[map]; }
+  int64_t end(int64_t map) const { return known_ == Known::behind ? rows_ - plan_.halo[map] : rows_; }
   // Columns that a strip of rows computes.
   int64_t width(int64_t r, int64_t beyond) const {
     return round_up(first_ + r + strip + beyond, column_step);
-  }
-
-  // Calls f(head, row) for each strip of rows from `above` the block on; rows of a map before query 0 are zero.
-  template <typename F>
-  void for_strips(int64_t above, const F& f, const Map* map = nullptr) const {
-    for (int64_t h = 0; h < plan_.unit; ++h) {
-      for (int64_t r = -above; r < rows_; r += strip) {
-        if (first_ + r >= 0) {
-          f(h, r);
-        } else {
-          for (int64_t k = r; k < r + strip; ++k) std::fill_n(map->row(h, k), column_step + plan_.margin, 0.0f);
-        }
-      }
-    }
   }
 
   // Zeros right of what a strip's queries see, as far as a convolution of a later strip may read.
@@ -93,30 +84,37 @@ class Forward {
     }
   }
 
-  void apply(int64_t s) {
+  // A strip of a map before query 0 is zero. Whether it is.
+  bool clear_before(const Map& map, int64_t h, int64_t r) const {
+    if (first_ + r >= 0) return false;
+    for (int64_t k = r; k < r + strip; ++k) std::fill_n(map.row(h, k), column_step + plan_.margin, 0.0f);
+    return true;
+  }
+
+  void multiply_keys(int64_t h, int64_t r) const {
+    const Map& logits = space_.maps[0];
+    if (clear_before(logits, h, r)) return;
+    rows_by_panels(
+        query_row(h, r), plan_.depth, keys_.key_panels + h * plan_.columns * plan_.width, plan_.width,
+        logits.row(h, r), logits.pitch(), width(r, plan_.beyond[0]));
+    clear_right(logits, h, r, plan_.beyond[0]);
+  }
+
+  // Makes a strip of map s + 1 of map s.
+  void apply(int64_t s, int64_t r) {
     const Stage& stage = plan_.stages[s];
     const Map &in = space_.maps[s], &out = space_.maps[s + 1];
-    const int64_t beyond = plan_.beyond[s + 1];
-    if (stage.exact) set_band_aside(s);
-    switch (stage.kind) {
-      case Stage::Kind::convolve:
-        for_strips(above(s + 1), [&](int64_t h, int64_t r) {
-          correlate(
-              in.row(h, r - stage.c_q + 1) - stage.before(), in.pitch(), taps(stage, stage.forward, h), stage.c_q,
-              stage.c_k, out.row(h, r), out.pitch(), width(r, 0));
-          if (stage.exact) add_band(s, h, r);
-          clear_right(out, h, r, 0);
-        }, &out);
-        break;
-      case Stage::Kind::mix:
-        mix(s, in, out, above(s + 1), stage.group, 1);
-        for_strips(above(s + 1), [&](int64_t h, int64_t r) { clear_right(out, h, r, beyond); }, &out);
-        break;
-      case Stage::Kind::drop:
-        for_strips(0, [&](int64_t h, int64_t r) {
-          for (int64_t k = r; k < r + strip; ++k) drop(in.row(h, k), out.row(h, k), h, k);
-          clear_right(out, h, r, 0);
-        });
+    if (stage.kind == Stage::Kind::mix && first_ + r >= 0) mix(s, in, out, r, stage.group, 1);
+    for (int64_t h = 0; h < plan_.unit; ++h) {
+      if (clear_before(out, h, r)) continue;
+      if (stage.convolves()) {
+        correlate(
+            in.row(h, r - stage.c_q + 1) - stage.before(), in.pitch(), taps(stage, stage.forward, h), stage.c_q,
+            stage.c_k, out.row(h, r), out.pitch(), width(r, 0));
+      }
+      if (stage.exact) add_band(s, h, r);
+      if (stage.kind == Stage::Kind::drop) drop(in, out, h, r);
+      clear_right(out, h, r, plan_.beyond[s + 1]);
     }
   }
 
@@ -124,43 +122,41 @@ class Forward {
     return packed.data() + (head_ + h) * stage.weights_per_head();
   }
 
-  // Mixes all groups of the unit, row by row; `by_out` and `by_in` say which way the matrices are read.
-  void mix(int64_t s, const Map& in, const Map& out, int64_t above, int64_t by_out, int64_t by_in) {
+  // Mixes all groups of the unit in a strip; `by_out` and `by_in` say which way the matrices are read.
+  void mix(int64_t s, const Map& in, const Map& out, int64_t r, int64_t by_out, int64_t by_in) const {
     const Stage& stage = plan_.stages[s];
     for (int64_t h = 0; h < plan_.unit; h += stage.group) {
       const float* matrix = stage.weight.data() + (head_ + h) * stage.group;
-      for (int64_t r = std::max(-above, -first_); r < rows_; ++r) {
+      for (int64_t k = r; k < r + strip; ++k) {
         mix_row(
-            in.row(h, r), in.head_pitch(), matrix, by_out, by_in, stage.group, out.row(h, r), out.head_pitch(),
-            round_up(first_ + r + 1 + plan_.beyond[s + 1], column_step), space_.mixing.data());
+            in.row(h, k), in.head_pitch(), matrix, by_out, by_in, stage.group, out.row(h, k), out.head_pitch(),
+            round_up(first_ + k + 1 + plan_.beyond[s + 1], column_step), space_.mixing);
       }
     }
   }
 
-  void softmax() {
+  void softmax(int64_t r) const {
     const Map& map = space_.maps[plan_.softmax];
     for (int64_t h = 0; h < plan_.unit; ++h) {
-      for (int64_t r = std::max(-above(plan_.softmax), -first_); r < rows_; ++r) {
-        softmax_row(map.row(h, r), first_ + r + 1);
-      }
+      for (int64_t k = std::max(r, -first_); k < r + strip; ++k) softmax_row(map.row(h, k), first_ + k + 1);
     }
   }
 
-  void drop(const float* in, float* out, int64_t h, int64_t r) const {
-    const uint32_t stream = row_stream(plan_.seed, batch_ * plan_.heads + head_ + h, first_ + r);
-    drop_row(in, out, first_ + r + 1, stream, plan_.dropout);
+  void drop(const Map& in, const Map& out, int64_t h, int64_t r) const {
+    for (int64_t k = r; k < r + strip; ++k) {
+      const uint32_t stream = row_stream(plan_.seed, batch_ * plan_.heads + head_ + h, first_ + k);
+      drop_row(in.row(h, k), out.row(h, k), first_ + k + 1, stream, plan_.dropout);
+    }
   }
 
-  // Moves the last rows of the maps above the block that follows.
-  void keep_halo() {
-    for (int64_t m = 0; m <= plan_.last(); ++m) {
+  // Moves the rows of each map that end at row `from`, as many as its halo has, so that they end at row `to`.
+  void move_rows(int64_t from, int64_t to) {
+    for (int64_t m = 0; m < plan_.last(); ++m) {
       const Map& map = space_.maps[m];
       for (int64_t h = 0; h < plan_.unit; ++h) {
         for (int64_t r = -plan_.halo[m]; r < 0; ++r) {
-          std::copy_n(map.row(h, rows_ + r) - map.margin(), map.pitch(), map.row(h, r) - map.margin());
-          if (m < plan_.last() && plan_.stages[m].exact) {
-            std::copy_n(band(m, h, rows_ + r), plan_.beyond[m], band(m, h, r));
-          }
+          std::copy_n(map.row(h, from + r) - map.margin(), map.pitch(), map.row(h, to + r) - map.margin());
+          if (plan_.stages[m].exact) std::copy_n(band(m, h, from + r), plan_.beyond[m], band(m, h, to + r));
         }
       }
     }
@@ -170,17 +166,17 @@ class Forward {
   // band of c_q - 1 columns, so that the convolution proper finds zeros there.
   float* band(int64_t s, int64_t h, int64_t r) const {
     const int64_t rows = plan_.halo[s] + plan_.rows;
-    return space_.bands[s].data() + (h * rows + r + plan_.halo[s]) * plan_.beyond[s];
+    return space_.bands[s] + (h * rows + r + plan_.halo[s]) * plan_.beyond[s];
   }
 
-  void set_band_aside(int64_t s) {
+  void set_band_aside(int64_t s, int64_t r) const {
     const int64_t columns = plan_.beyond[s];
     for (int64_t h = 0; h < plan_.unit; ++h) {
-      for (int64_t r = -above(s); r < rows_; ++r) {
-        float* kept = band(s, h, r);
+      for (int64_t k = r; k < r + strip; ++k) {
+        float* kept = band(s, h, k);
         std::fill_n(kept, columns, 0.0f);
-        if (first_ + r < 0) continue;
-        float* right = space_.maps[s].row(h, r) + first_ + r + 1;
+        if (first_ + k < 0) continue;
+        float* right = space_.maps[s].row(h, k) + first_ + k + 1;
         std::copy_n(right, columns, kept);
         std::fill_n(right, columns, 0.0f);
       }
@@ -216,7 +212,7 @@ class Forward {
   Workspace& space_;
   const int64_t batch_, head_;  // of the unit's first head
   int64_t first_ = 0, rows_ = 0;
-  bool follows_ = false;
+  Known known_ = Known::nothing;
 };
 
 }  // namespace mta

@@ -1,12 +1,13 @@
 // What is computed, and in which memory: stages, maps and the sizes of blocks.
 #pragma once
 
-#include <c10/core/CPUAllocator.h>
+#include <c10/util/Exception.h>
 
 #include <cmath>
 #include <vector>
 
 #include "convolve.h"
+#include "memory.h"
 #include "vector.h"
 
 namespace mta {
@@ -46,25 +47,23 @@ struct Stage {
 // Rows of floats for each head of a unit, zeros left of the columns, room right of them; the rest is not initialised.
 class Map {
  public:
-  Map(int64_t heads, int64_t above, int64_t rows, int64_t columns, int64_t margin)
-      : above_(above), margin_(margin), pitch_((round_up(columns + 2 * margin, 16) / 16 | 1) * 16),
-        head_pitch_(pitch_ * (above + rows)),
-        data_(c10::GetCPUAllocator()->allocate(sizeof(float) * head_pitch_ * heads)) {
-    float* const start = static_cast<float*>(data_.get());
-    for (int64_t row = 0; row < heads * (above + rows); ++row) std::fill_n(start + row * pitch_, margin, 0.0f);
+  Map(Arena& arena, int64_t heads, int64_t above, int64_t rows, int64_t columns, int64_t margin)
+      : margin_(margin), pitch_((round_up(columns + 2 * margin, 16) / 16 | 1) * 16),
+        head_pitch_(pitch_ * (above + rows)), first_row_(arena.take(head_pitch_ * heads) + above * pitch_ + margin) {
+    for (int64_t h = 0; h < heads; ++h) {
+      for (int64_t r = -above; r < rows; ++r) std::fill_n(row(h, r) - margin, margin, 0.0f);
+    }
   }
 
   // Column 0 of a row; row 0 is the block's first, rows above it are negative.
-  float* row(int64_t head, int64_t row) const {
-    return static_cast<float*>(data_.get()) + head * head_pitch_ + (row + above_) * pitch_ + margin_;
-  }
+  float* row(int64_t head, int64_t row) const { return first_row_ + head * head_pitch_ + row * pitch_; }
   int64_t pitch() const { return pitch_; }  // an odd number of cache lines: a strip's rows then lie in different sets
   int64_t head_pitch() const { return head_pitch_; }
   int64_t margin() const { return margin_; }
 
  private:
-  int64_t above_, margin_, pitch_, head_pitch_;
-  c10::DataPtr data_;
+  int64_t margin_, pitch_, head_pitch_;
+  float* first_row_;
 };
 
 constexpr int64_t scratch_bytes = 24 << 20;  // what the maps of a thread may take, where the kernels' reach allows it
@@ -123,7 +122,7 @@ struct Plan {
     depth = round_up(width, lanes);
     padded = round_up(tokens, strip);
     columns = round_up(padded + beyond[0] + column_step, tile);
-    const int64_t least = std::min(std::max(reach(), strip), padded);
+    const int64_t least = std::min(std::max(halo[0], strip), padded);
     const int64_t bytes_a_row = 4 * unit * (columns + 2 * margin) * (last() + 3);
     rows = std::min(longest_block, padded);
     while (rows > least && (rows + halo[0] / 2) * bytes_a_row > scratch_bytes) rows = round_up(rows / 2, strip);

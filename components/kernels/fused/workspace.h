@@ -21,29 +21,30 @@ struct Operands {
 
 // The keys and values of a unit, packed for reading many times and padded with zeros: rows [unit, columns, depth] and
 // panels [unit, columns / tile, width, tile].
-struct Keys {
-  std::vector<float> key_panels;
-  std::vector<float> value_rows;              // forward
-  std::vector<float> key_rows, value_panels;  // backward
+class Keys {
+  Arena arena_;
 
-  Keys(const Plan& plan, bool backward) : key_panels(plan.unit * plan.columns * plan.width) {
-    if (backward) {
-      key_rows.resize(plan.unit * plan.columns * plan.depth);
-      value_panels.resize(plan.unit * plan.columns * plan.width);
-    } else {
-      value_rows.resize(plan.unit * plan.columns * plan.depth);
-    }
-  }
+ public:
+  float* const key_panels;
+  float* const value_rows;  // forward
+  float* const key_rows;    // backward
+  float* const value_panels;
+
+  Keys(const Plan& plan, bool backward)
+      : key_panels(arena_.take(plan.unit * plan.columns * plan.width)),
+        value_rows(backward ? nullptr : arena_.take(plan.unit * plan.columns * plan.depth)),
+        key_rows(backward ? arena_.take(plan.unit * plan.columns * plan.depth) : nullptr),
+        value_panels(backward ? arena_.take(plan.unit * plan.columns * plan.width) : nullptr) {}
 
   // Packs head h of the unit whose first head is `head`.
   void pack(const Plan& plan, const Operands& operands, int64_t batch, int64_t head, int64_t h) {
     const int64_t rows = h * plan.columns * plan.depth, panels = h * plan.columns * plan.width;
-    pack_panels(plan, operands.key.at(batch, head + h, 0), operands.key.token, key_panels.data() + panels);
-    if (value_panels.empty()) {
-      pack_rows(plan, operands.value, batch, head + h, 0, plan.columns, 1.0f, value_rows.data() + rows);
+    pack_panels(plan, operands.key.at(batch, head + h, 0), operands.key.token, key_panels + panels);
+    if (value_panels == nullptr) {
+      pack_rows(plan, operands.value, batch, head + h, 0, plan.columns, 1.0f, value_rows + rows);
     } else {
-      pack_panels(plan, operands.value.at(batch, head + h, 0), operands.value.token, value_panels.data() + panels);
-      pack_rows(plan, operands.key, batch, head + h, 0, plan.columns, 1.0f, key_rows.data() + rows);
+      pack_panels(plan, operands.value.at(batch, head + h, 0), operands.value.token, value_panels + panels);
+      pack_rows(plan, operands.key, batch, head + h, 0, plan.columns, 1.0f, key_rows + rows);
     }
   }
 
@@ -74,42 +75,43 @@ struct Keys {
 };
 
 // What one thread works in.
-struct Workspace {
-  std::vector<float> query, output_gradient;        // rows of the block and its halo; queries scaled by width^-0.5
-  std::vector<float> key_gradient, value_gradient;  // [unit, columns, depth]
-  std::vector<Map> maps;
-  std::vector<std::shared_ptr<Map>> gradients;  // of each map; where a stage works in place, its maps share one
-  std::vector<std::vector<float>> bands;        // what exact convolutions see right of their input's diagonal
-  std::vector<std::vector<Vec>> sums;           // of each stage's weight gradient, lane by lane
-  std::vector<float> mixing;
+class Workspace {
+  Arena arena_;
 
-  Workspace(const Plan& plan, bool backward) : mixing(plan.unit * plan.columns) {
-    query.resize(plan.unit * (plan.halo[0] + plan.rows) * plan.depth);
+ public:
+  float* query;            // rows of the block and its halo [unit, halo + rows, depth], scaled by width^-0.5
+  float* output_gradient;  // rows of the block [unit, rows, depth]
+  float *key_gradient, *value_gradient;  // [unit, columns, depth]
+  float* mixing;
+  std::vector<Map> maps;
+  std::vector<Map> gradients;           // of each map; where a stage works in place, its maps share one
+  std::vector<float*> bands;            // what exact convolutions see right of their input's diagonal
+  std::vector<std::vector<Vec>> sums;   // of each stage's weight gradient, lane by lane
+
+  Workspace(const Plan& plan, bool backward) {
+    query = arena_.take(plan.unit * (plan.halo[0] + plan.rows) * plan.depth);
+    mixing = arena_.take(plan.unit * plan.columns);
     const auto make_map = [&](int64_t above, int64_t rows) {
-      return Map(plan.unit, above, rows, plan.columns, plan.margin);
+      return Map(arena_, plan.unit, above, rows, plan.columns, plan.margin);
     };
     for (int64_t m = 0; m <= plan.last(); ++m) maps.push_back(make_map(plan.halo[m], plan.rows));
     for (int64_t s = 0; s < plan.last(); ++s) {
-      bands.emplace_back(plan.stages[s].exact ? plan.unit * (plan.halo[s] + plan.rows) * plan.beyond[s] : 0);
+      bands.push_back(arena_.take(plan.unit * (plan.halo[s] + plan.rows) * plan.beyond[s]));
     }
     if (!backward) return;
-    output_gradient.resize(plan.unit * plan.rows * plan.depth);
-    key_gradient.resize(plan.unit * plan.columns * plan.depth);
-    value_gradient.resize(key_gradient.size());
-    gradients.resize(plan.last() + 1);
-    for (int64_t m = plan.last(); m >= 0; --m) {
-      const bool in_place = m < plan.last() && !plan.stages[m].convolves();
-      gradients[m] = in_place ? gradients[m + 1] : std::make_shared<Map>(make_map(0, plan.rows + carried(plan, m)));
+    output_gradient = arena_.take(plan.unit * plan.rows * plan.depth);
+    key_gradient = arena_.take(plan.unit * plan.columns * plan.depth);
+    value_gradient = arena_.take(plan.unit * plan.columns * plan.depth);
+    for (int64_t m = 0; m <= plan.last(); ++m) {
+      const bool in_place = m > 0 && !plan.stages[m - 1].convolves();
+      gradients.push_back(in_place ? gradients.back() : make_map(0, plan.rows + carried(plan, m)));
     }
     for (const Stage& stage : plan.stages) sums.emplace_back(plan.unit * stage.weights_per_head());
   }
 
  private:
-  // Rows of the block behind it that the nearest convolution before map m reads on the way back.
-  static int64_t carried(const Plan& plan, int64_t m) {
-    while (m > 0 && !plan.stages[m - 1].convolves()) --m;
-    return m > 0 ? plan.stages[m - 1].c_q - 1 : 0;
-  }
+  // Rows of the block behind it that the convolution before map m reads on the way back.
+  static int64_t carried(const Plan& plan, int64_t m) { return m > 0 ? plan.stages[m - 1].c_q - 1 : 0; }
 };
 
 }  // namespace mta
