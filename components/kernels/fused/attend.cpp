@@ -77,6 +77,11 @@ int64_t walk_start(const Plan& plan, int64_t walk) {
   return std::llround(static_cast<double>(plan.blocks()) * std::sqrt(share));
 }
 
+// The keys that the queries of a walk see.
+int64_t keys_of_walk(const Plan& plan, int64_t walk) {
+  return std::min(plan.tokens, walk_start(plan, walk + 1) * plan.rows + plan.beyond[0]);
+}
+
 // Calls work(a Walk over a unit's heads, its number, its first block, the block after its last) for all walks, on
 // torch's threads. A unit's keys are packed once: by the thread that walks, or before all where several walks read them.
 template <typename Walk, typename F>
@@ -138,6 +143,23 @@ Tensor attend(
   return without_padding(plan, output, query);
 }
 
+// Sums what each walk has found, [walks, batch, tokens, heads, width], each of the keys that it has seen.
+void join_walks(const Plan& plan, const float* walked, const Tensor& sum) {
+  float* const out = sum.data_ptr<float>();
+  const int64_t row = plan.heads * plan.width;
+  at::parallel_for(0, plan.batch * plan.tokens, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t token = begin; token < end; ++token) {
+      float* const to = out + token * row;
+      std::fill_n(to, row, 0.0f);
+      for (int64_t walk = 0; walk < plan.walks(); ++walk) {
+        if (token % plan.tokens >= keys_of_walk(plan, walk)) continue;
+        const float* const from = walked + walk * sum.numel() + token * row;
+        for (int64_t c = 0; c < row; ++c) to[c] += from[c];
+      }
+    }
+  });
+}
+
 // Sums the tasks' partial sums of stage `s` into a gradient like `weight`.
 Tensor weight_gradient(
     const Plan& plan, const Stage& stage, const Tensor& weight, const std::vector<float>& partial, int64_t task_size,
@@ -165,11 +187,15 @@ std::vector<Tensor> attend_backward(
   const auto [output_gradients, gradient_owner] = readable(output_gradient);
   const int64_t walks = plan.walks();
   Tensor query_gradient = at::empty({plan.batch, plan.padded, plan.heads, plan.depth}, at::kFloat);
-  Tensor key_gradient = at::empty({walks, plan.batch, plan.tokens, plan.heads, plan.width}, at::kFloat);
+  Tensor key_gradient = at::empty({plan.batch, plan.tokens, plan.heads, plan.width}, at::kFloat);
   Tensor value_gradient = at::empty_like(key_gradient);
+  Arena arena;  // for what each walk adds, [walks, batch, tokens, heads, width]
+  const auto walked = [&](const Tensor& sum) {
+    return walks > 1 ? arena.take(walks * sum.numel()) : sum.data_ptr<float>();
+  };
   float* const dq = query_gradient.data_ptr<float>();
-  float* const dk = key_gradient.data_ptr<float>();
-  float* const dv = value_gradient.data_ptr<float>();
+  float* const dk = walked(key_gradient);
+  float* const dv = walked(value_gradient);
   int64_t task_size = 0;
   for (const Stage& stage : plan.stages) task_size += plan.unit * stage.weights_per_head();
   std::vector<float> partial(plan.batch * plan.units() * walks * task_size);
@@ -185,16 +211,18 @@ std::vector<Tensor> attend_backward(
       walk.backward(block * plan.rows, plan.rows_of(block), look || block < end - 1, false, dq);
     }
     const int64_t offset = task % walks * key.numel();
-    walk.write_gradients(dk + offset, dv + offset);
+    walk.write_gradients(keys_of_walk(plan, task % walks), dk + offset, dv + offset);
     float* out = partial.data() + task * task_size;
     for (int64_t s = 0; s < plan.last(); ++s) out = walk.gather(s, out);
   });
 
-  const auto finish = [&](const Tensor& walked, const Tensor& like) {
-    return (walks == 1 ? walked.select(0, 0) : walked.sum(0)).to(like.scalar_type()).transpose(1, 2);
-  };
+  if (walks > 1) {
+    join_walks(plan, dk, key_gradient);
+    join_walks(plan, dv, value_gradient);
+  }
   std::vector<Tensor> gradients{
-      without_padding(plan, query_gradient, query), finish(key_gradient, key), finish(value_gradient, value)};
+      without_padding(plan, query_gradient, query), key_gradient.to(key.scalar_type()).transpose(1, 2),
+      value_gradient.to(value.scalar_type()).transpose(1, 2)};
   int64_t offset = 0;
   for (size_t s = 0; s < weights.size(); ++s) {
     gradients.push_back(weight_gradient(plan, plan.stages[s], weights[s], partial, task_size, offset, walks));

@@ -48,19 +48,19 @@ class Backward : public Forward {
     }
   }
 
-  // Writes a sum over keys to `out`, [batch, tokens, heads, width].
-  void write(const float* sums, float* out) const {
+  // Writes a sum over queries, of the first `count` keys, to `out`, [batch, tokens, heads, width].
+  void write(const float* sums, int64_t count, float* out) const {
     for (int64_t h = 0; h < plan_.unit; ++h) {
-      for (int64_t t = 0; t < plan_.tokens; ++t) {
+      for (int64_t t = 0; t < count; ++t) {
         std::copy_n(
             sums + (h * plan_.columns + t) * plan_.depth, plan_.width,
             out + ((batch_ * plan_.tokens + t) * plan_.heads + head_ + h) * plan_.width);
       }
     }
   }
-  void write_gradients(float* key_gradient, float* value_gradient) const {
-    write(space_.key_gradient, key_gradient);
-    write(space_.value_gradient, value_gradient);
+  void write_gradients(int64_t count, float* key_gradient, float* value_gradient) const {
+    write(space_.key_gradient, count, key_gradient);
+    write(space_.value_gradient, count, value_gradient);
   }
 
   // Adds the lanes of stage s's weight gradient, in the order of its weights; returns the end of what was written.

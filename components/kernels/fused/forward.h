@@ -153,9 +153,10 @@ class Forward {
   void move_rows(int64_t from, int64_t to) {
     for (int64_t m = 0; m < plan_.last(); ++m) {
       const Map& map = space_.maps[m];
+      const int64_t columns = width(from - strip, plan_.beyond[m]) + plan_.margin;
       for (int64_t h = 0; h < plan_.unit; ++h) {
         for (int64_t r = -plan_.halo[m]; r < 0; ++r) {
-          std::copy_n(map.row(h, from + r) - map.margin(), map.pitch(), map.row(h, to + r) - map.margin());
+          std::copy_n(map.row(h, from + r), columns, map.row(h, to + r));
           if (plan_.stages[m].exact) std::copy_n(band(m, h, from + r), plan_.beyond[m], band(m, h, to + r));
         }
       }
