@@ -22,12 +22,12 @@ class Backward : public Forward {
   // to any result. `follows` says that the maps hold the block right behind. `query_gradient` is [batch, padded, heads,
   // depth].
   void backward(int64_t first, int64_t rows, bool follows, bool look, float* query_gradient) {
+    carry(rows);
     forward(first, rows, follows ? Known::behind : Known::nothing);
-    carry();
     for (int64_t h = 0; h < plan_.unit; ++h) {
       pack_rows(operands_.output_gradient, h, first, rows, 1.0f, space_.output_gradient);
+      if (!look) add_outer(space_.maps[plan_.last()], h, output_gradient_row(h, 0), 0, space_.value_gradient);
       for (int64_t r = 0; r < rows; r += strip) multiply_values(h, r);
-      if (!look) add_outer(space_.maps.back(), h, output_gradient_row(h, 0), 0, space_.value_gradient);
     }
     for (int64_t r = rows - strip; r >= 0; r -= strip) {
       for (int64_t m = plan_.last(); m >= 0; --m) {
@@ -36,7 +36,7 @@ class Backward : public Forward {
       }
     }
     if (look) return;
-    const Map& logits_gradient = space_.gradients.front();
+    const Map& logits_gradient = gradient_of(0);
     for (int64_t h = 0; h < plan_.unit; ++h) {
       for (int64_t r = 0; r < rows; r += strip) {
         rows_by_rows(
@@ -77,13 +77,14 @@ class Backward : public Forward {
   }
 
  private:
+  const Map& gradient_of(int64_t map) const { return space_.maps[plan_.place[map]]; }
   const float* output_gradient_row(int64_t h, int64_t r) const {
     return space_.output_gradient + (h * rows_ + r) * plan_.depth;
   }
 
   // The gradient of the weights.
   void multiply_values(int64_t h, int64_t r) const {
-    const Map& gradient = space_.gradients.back();
+    const Map& gradient = gradient_of(plan_.last());
     rows_by_panels(
         output_gradient_row(h, r), plan_.depth, keys_.value_panels + h * plan_.columns * plan_.width, plan_.width,
         gradient.row(h, r), gradient.pitch(), width(r, 0));
@@ -93,7 +94,7 @@ class Backward : public Forward {
   // Makes a strip of the gradient of map s of that of map s + 1, and adds to that of the stage's weight.
   void apply_gradient(int64_t s, int64_t r, bool look) {
     const Stage& stage = plan_.stages[s];
-    const Map &in = space_.maps[s], &gradient = space_.gradients[s + 1], &in_gradient = space_.gradients[s];
+    const Map &in = space_.maps[s], &gradient = gradient_of(s + 1), &in_gradient = gradient_of(s);
     if (stage.kind == Stage::Kind::mix) {
       if (!look) add_mix_gradient(s, gradient, in, r);
       mix(s, gradient, in_gradient, r, 1, stage.group);
@@ -129,7 +130,7 @@ class Backward : public Forward {
   }
 
   void softmax_gradient(int64_t r) const {
-    const Map &weights = space_.maps[plan_.softmax], &gradient = space_.gradients[plan_.softmax];
+    const Map &weights = space_.maps[plan_.softmax], &gradient = gradient_of(plan_.softmax);
     for (int64_t h = 0; h < plan_.unit; ++h) {
       for (int64_t k = r; k < r + strip; ++k) softmax_gradient_row(weights.row(h, k), gradient.row(h, k), first_ + k + 1);
     }
@@ -148,7 +149,7 @@ class Backward : public Forward {
   // Forgets gradients that another walk left for blocks before its own.
   void clear_carried() {
     for (int64_t s = 0; s < plan_.last(); ++s) {
-      const Map& gradient = space_.gradients[s + 1];
+      const Map& gradient = gradient_of(s + 1);
       for (int64_t h = 0; h < plan_.unit; ++h) {
         for (int64_t r = 0; r < plan_.stages[s].c_q - 1; ++r) {
           std::fill_n(gradient.row(h, r) - gradient.margin(), gradient.pitch(), 0.0f);
@@ -157,14 +158,14 @@ class Backward : public Forward {
     }
   }
 
-  // Moves the first rows of the gradients that the block behind left, to behind this block's.
-  void carry() {
+  // Moves the first rows of the gradients that the block behind left, to behind those of a block of `rows`.
+  void carry(int64_t rows) {
     for (int64_t s = 0; s < plan_.last(); ++s) {
-      const Map& gradient = space_.gradients[s + 1];
+      const Map& gradient = gradient_of(s + 1);
       for (int64_t h = 0; h < plan_.unit; ++h) {
         for (int64_t r = plan_.stages[s].c_q - 2; r >= 0; --r) {
           std::copy_n(
-              gradient.row(h, r) - gradient.margin(), gradient.pitch(), gradient.row(h, rows_ + r) - gradient.margin());
+              gradient.row(h, r) - gradient.margin(), gradient.pitch(), gradient.row(h, rows + r) - gradient.margin());
         }
       }
     }
@@ -172,7 +173,7 @@ class Backward : public Forward {
 
   void band_gradient(int64_t s, int64_t h, int64_t r, bool look) {
     const Stage& stage = plan_.stages[s];
-    const Map &gradient = space_.gradients[s + 1], &in_gradient = space_.gradients[s];
+    const Map &gradient = gradient_of(s + 1), &in_gradient = gradient_of(s);
     const float* weight = stage.weight.data() + (head_ + h) * stage.weights_per_head();
     Vec* sums = space_.sums[s].data() + h * stage.weights_per_head();
     for (int64_t k = r; k < r + strip; ++k) {

@@ -44,7 +44,7 @@ class Forward {
 
   // output = weights times values; `output` is [batch, padded, heads, depth].
   void weigh(float* output) const {
-    const Map& weights = space_.maps.back();
+    const Map& weights = space_.maps[plan_.last()];
     for (int64_t h = 0; h < plan_.unit; ++h) {
       const float* const values = keys_.value_rows + h * plan_.columns * plan_.depth;
       for (int64_t r = 0; r < rows_; r += strip) {

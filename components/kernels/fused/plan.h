@@ -89,6 +89,9 @@ struct Plan {
   int64_t columns = 0;          // `tokens` in whole tiles, and what exact convolutions see beyond
   std::vector<int64_t> halo;    // rows above the block that each map holds
   std::vector<int64_t> beyond;  // keys after its query that each row of a map holds (for exact convolutions)
+  // The map whose place each map's gradient takes, strip by strip: what stands there has been used by then. The last
+  // map's has a place of its own where a convolution reads later strips of it, or the softmax the weights themselves.
+  std::vector<int64_t> place;
 
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(width)); }
   int64_t last() const { return static_cast<int64_t>(stages.size()); }
@@ -101,6 +104,12 @@ struct Plan {
     const int64_t wanted = (tasks_wanted + batch * units() - 1) / (batch * units());
     return std::max<int64_t>(1, std::min(wanted, blocks() / fewest_blocks));
   }
+  // Rows of gradients of the block behind it that a block reads, at most.
+  int64_t carried() const {
+    int64_t most = 0;
+    for (const Stage& stage : stages) most = std::max(most, stage.c_q - 1);
+    return most;
+  }
   // Rows of the walk after that a walk has to look at before its own.
   int64_t reach() const {
     int64_t rows_read = 0;
@@ -111,8 +120,11 @@ struct Plan {
   void lay_out() {
     halo.assign(last() + 1, 0);
     beyond.assign(last() + 1, 0);
+    const bool apart = softmax == last() || stages.back().convolves();
+    place.assign(last() + 1, apart ? last() + 1 : last());
     for (int64_t s = last() - 1; s >= 0; --s) {
       halo[s] = round_up(halo[s + 1] + stages[s].c_q - 1, strip);
+      place[s] = stages[s].convolves() ? s + 1 : place[s + 1];
       TORCH_CHECK(
           !stages[s].convolves() || beyond[s + 1] == 0,
           "attend: an exact convolution cannot follow another convolution");
@@ -123,9 +135,9 @@ struct Plan {
     padded = round_up(tokens, strip);
     columns = round_up(padded + beyond[0] + column_step, tile);
     const int64_t least = std::min(std::max(halo[0], strip), padded);
-    const int64_t bytes_a_row = 4 * unit * (columns + 2 * margin) * (last() + 3);
+    const int64_t bytes_a_row = 4 * unit * (columns + 2 * margin) * (place[last()] + 1);
     rows = std::min(longest_block, padded);
-    while (rows > least && (rows + halo[0] / 2) * bytes_a_row > scratch_bytes) rows = round_up(rows / 2, strip);
+    while (rows > least && (rows + halo[0] / 2 + carried()) * bytes_a_row > scratch_bytes) rows = round_up(rows / 2, strip);
     rows = std::max(rows, least);
   }
 };

@@ -84,17 +84,16 @@ class Workspace {
   float *key_gradient, *value_gradient;  // [unit, columns, depth]
   float* mixing;
   std::vector<Map> maps;
-  std::vector<Map> gradients;           // of each map; where a stage works in place, its maps share one
-  std::vector<float*> bands;            // what exact convolutions see right of their input's diagonal
-  std::vector<std::vector<Vec>> sums;   // of each stage's weight gradient, lane by lane
+  std::vector<float*> bands;           // what exact convolutions see right of their input's diagonal
+  std::vector<std::vector<Vec>> sums;  // of each stage's weight gradient, lane by lane
 
   Workspace(const Plan& plan, bool backward) {
     query = arena_.take(plan.unit * (plan.halo[0] + plan.rows) * plan.depth);
     mixing = arena_.take(plan.unit * plan.columns);
-    const auto make_map = [&](int64_t above, int64_t rows) {
-      return Map(arena_, plan.unit, above, rows, plan.columns, plan.margin);
-    };
-    for (int64_t m = 0; m <= plan.last(); ++m) maps.push_back(make_map(plan.halo[m], plan.rows));
+    const int64_t rows = plan.rows + (backward ? plan.carried() : 0);
+    for (int64_t m = 0; m <= (backward ? plan.place.back() : plan.last()); ++m) {
+      maps.emplace_back(arena_, plan.unit, m <= plan.last() ? plan.halo[m] : 0, rows, plan.columns, plan.margin);
+    }
     for (int64_t s = 0; s < plan.last(); ++s) {
       bands.push_back(arena_.take(plan.unit * (plan.halo[s] + plan.rows) * plan.beyond[s]));
     }
@@ -102,16 +101,8 @@ class Workspace {
     output_gradient = arena_.take(plan.unit * plan.rows * plan.depth);
     key_gradient = arena_.take(plan.unit * plan.columns * plan.depth);
     value_gradient = arena_.take(plan.unit * plan.columns * plan.depth);
-    for (int64_t m = 0; m <= plan.last(); ++m) {
-      const bool in_place = m > 0 && !plan.stages[m - 1].convolves();
-      gradients.push_back(in_place ? gradients.back() : make_map(0, plan.rows + carried(plan, m)));
-    }
     for (const Stage& stage : plan.stages) sums.emplace_back(plan.unit * stage.weights_per_head());
   }
-
- private:
-  // Rows of the block behind it that the convolution before map m reads on the way back.
-  static int64_t carried(const Plan& plan, int64_t m) { return m > 0 ? plan.stages[m - 1].c_q - 1 : 0; }
 };
 
 }  // namespace mta
