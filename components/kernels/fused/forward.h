@@ -76,11 +76,12 @@ class Forward {
     return round_up(first_ + r + strip + beyond, column_step);
   }
 
-  // Zeros right of what a strip's queries see, as far as a convolution of a later strip may read.
+  // Zeros right of what a strip's queries see, as far as a product or a convolution may read, by whole vectors.
   void clear_right(const Map& map, int64_t h, int64_t r, int64_t beyond) const {
-    const int64_t end = width(r, beyond) + plan_.margin;
+    const int64_t end = width(r, beyond) + plan_.reach_right;
     for (int64_t k = r; k < r + strip; ++k) {
-      std::fill(map.row(h, k) + first_ + k + 1 + beyond, map.row(h, k) + end, 0.0f);
+      float* const row = map.row(h, k);
+      for (int64_t j = first_ + k + 1 + beyond; j < end; j += lanes) Vec(0.0f).store(row + j);
     }
   }
 

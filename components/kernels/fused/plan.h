@@ -83,7 +83,8 @@ struct Plan {
 
   int64_t unit = 1;             // heads
   int64_t rows = strip;         // queries a block
-  int64_t margin = lanes;       // columns left and right of a map that stay zero
+  int64_t margin = lanes;       // columns left and right of a map, for what convolutions read there
+  int64_t reach_right = 0;      // columns right of what a strip computes that are zero
   int64_t depth = 0;            // `width` in whole vectors
   int64_t padded = 0;           // `tokens` in whole strips
   int64_t columns = 0;          // `tokens` in whole tiles, and what exact convolutions see beyond
@@ -129,7 +130,9 @@ struct Plan {
           !stages[s].convolves() || beyond[s + 1] == 0,
           "attend: an exact convolution cannot follow another convolution");
       if (s < softmax) beyond[s] = stages[s].exact ? stages[s].c_q - 1 : stages[s].convolves() ? 0 : beyond[s + 1];
+      if (!stages[s].convolves()) continue;
       margin = std::max(margin, round_up(stages[s].c_q + stages[s].c_k, column_step) + column_step);
+      reach_right = margin;
     }
     depth = round_up(width, lanes);
     padded = round_up(tokens, strip);

@@ -1,6 +1,7 @@
 // Softmax, its gradient and dropout on one row of a map.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -8,21 +9,33 @@
 
 namespace mta {
 
+// A vector that is infinite in its first `count` lanes and minus infinite in the others: the lesser of it and a row's
+// last vector has nothing behind the row's end.
+inline Vec upper_bound(int64_t count) {
+  static constexpr auto bounds = [] {
+    std::array<float, 2 * lanes> both{};
+    for (int64_t j = 0; j < 2 * lanes; ++j) both[j] = std::numeric_limits<float>::infinity() * (j < lanes ? 1 : -1);
+    return both;
+  }();
+  return Vec::loadu(bounds.data() + lanes - count);
+}
+
 // The softmax of the first `visible` values, in place; zero behind them up to the next multiple of `lanes`.
 inline void softmax_row(float* x, int64_t visible) {
-  const int64_t width = round_up(visible, lanes);
-  std::fill(x + visible, x + width, -std::numeric_limits<float>::infinity());
-  Vec largest(-std::numeric_limits<float>::infinity());
-  for (int64_t j = 0; j < width; j += lanes) largest = at::vec::maximum(largest, Vec::loadu(x + j));
+  const int64_t last = round_up(visible, lanes) - lanes;
+  const Vec end = at::vec::minimum(Vec::loadu(x + last), upper_bound(visible - last));
+  Vec largest = end;
+  for (int64_t j = 0; j < last; j += lanes) largest = at::vec::maximum(largest, Vec::loadu(x + j));
   const Vec shift(max_of_lanes(largest));
-  Vec total;
-  for (int64_t j = 0; j < width; j += lanes) {
+  Vec total = (end - shift).exp_u20();
+  total.store(x + last);
+  for (int64_t j = 0; j < last; j += lanes) {
     const Vec power = (Vec::loadu(x + j) - shift).exp_u20();
     power.store(x + j);
     total = total + power;
   }
   const Vec share(1.0f / sum_of_lanes(total));
-  for (int64_t j = 0; j < width; j += lanes) (Vec::loadu(x + j) * share).store(x + j);
+  for (int64_t j = 0; j <= last; j += lanes) (Vec::loadu(x + j) * share).store(x + j);
 }
 
 // Turns the gradient of the weights into that of the logits, in place: weights * (gradient - <gradient, weights>).
