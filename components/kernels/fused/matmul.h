@@ -7,7 +7,7 @@ namespace mta {
 
 // out[r][j] = sum over c < depth of a[r][c] panels[j / tile][c][j % tile], for a strip of rows and j < width:
 // queries by keys, and the gradient of the weights.
-inline void rows_by_panels(
+MTA_KERNEL void rows_by_panels(
     const float* a, int64_t a_pitch, const float* panels, int64_t depth, float* out, int64_t out_pitch,
     int64_t width) {
   for_tiles(width, [&](auto vectors, int64_t column) {
@@ -29,7 +29,7 @@ inline void rows_by_panels(
 
 // out[r][c] = scale * sum over j < width of a[r][j] b[j][c], for a strip of rows and c < depth:
 // weights by values, and the gradient of the queries.
-inline void rows_by_rows(
+MTA_KERNEL void rows_by_rows(
     const float* a, int64_t a_pitch, const float* b, int64_t depth, float* out, int64_t out_pitch, int64_t width,
     float scale) {
   for_tiles(depth, [&](auto vectors, int64_t c) {
@@ -50,7 +50,7 @@ inline void rows_by_rows(
 
 // out[j][c] += sum over first <= r < rows of a[r][j] b[r][c], for a strip of columns j and c < depth:
 // the gradients of values and keys.
-inline void columns_by_rows(
+MTA_KERNEL void columns_by_rows(
     const float* a, int64_t a_pitch, const float* b, int64_t depth, float* out, int64_t first, int64_t rows) {
   for_tiles(depth, [&](auto vectors, int64_t c) {
     Vec sum[strip][vectors];

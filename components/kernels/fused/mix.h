@@ -36,7 +36,7 @@ constexpr auto mixes(std::integer_sequence<int, n...>) {
 
 // out[o][j] = sum over h of matrix[o * by_out + h * by_in] in[h][j] for j < width; pitches are from head to head.
 // `out` may be `in`; `copy` has room for a row of the group's heads.
-inline void mix_row(
+MTA_KERNEL void mix_row(
     const float* in, int64_t in_pitch, const float* matrix, int64_t by_out, int64_t by_in, int64_t group, float* out,
     int64_t out_pitch, int64_t width, float* copy) {
   static constexpr auto by_outs = mixes(std::make_integer_sequence<int, strip>{});

@@ -21,7 +21,7 @@ inline Vec upper_bound(int64_t count) {
 }
 
 // The softmax of the first `visible` values, in place; zero behind them up to the next multiple of `lanes`.
-inline void softmax_row(float* x, int64_t visible) {
+MTA_KERNEL void softmax_row(float* x, int64_t visible) {
   const int64_t last = round_up(visible, lanes) - lanes;
   const Vec end = at::vec::minimum(Vec::loadu(x + last), upper_bound(visible - last));
   Vec largest = end;
@@ -39,7 +39,7 @@ inline void softmax_row(float* x, int64_t visible) {
 }
 
 // Turns the gradient of the weights into that of the logits, in place: weights * (gradient - <gradient, weights>).
-inline void softmax_gradient_row(const float* weights, float* gradient, int64_t visible) {
+MTA_KERNEL void softmax_gradient_row(const float* weights, float* gradient, int64_t visible) {
   Vec total;
   for (int64_t j = 0; j < visible; j += lanes) {
     total = at::vec::fmadd(Vec::loadu(gradient + j), Vec::loadu(weights + j), total);

@@ -9,6 +9,8 @@
 #include <type_traits>
 
 #define MTA_UNROLL _Pragma("GCC unroll 16")
+// Inner loops stay functions of their own: inlined into the walks over blocks, they lose registers to them.
+#define MTA_KERNEL __attribute__((noinline)) inline
 
 namespace mta {
 
