@@ -4,11 +4,14 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace mta {
@@ -39,7 +42,9 @@ class Pool {
     }
     void* const data = std::aligned_alloc(huge_page, sizeof(float) * count);
     if (data == nullptr) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
     madvise(data, sizeof(float) * count, MADV_HUGEPAGE);
+#endif
     return {static_cast<float*>(data), count};
   }
 
@@ -80,6 +85,9 @@ class Arena {
     }
     float* const start = blocks_.back().data + used_;
     used_ += count;
+#ifdef MTA_POISON  // so that a test notices who reads what nobody wrote
+    std::fill_n(start, count, std::numeric_limits<float>::quiet_NaN());
+#endif
     return start;
   }
 

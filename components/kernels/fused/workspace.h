@@ -53,12 +53,10 @@ class Keys {
       const Plan& plan, const Strided& from, int64_t batch, int64_t head, int64_t first, int64_t count, float scale,
       float* to) {
     for (int64_t t = first; t < first + count; ++t, to += plan.depth) {
-      const bool there = 0 <= t && t < plan.tokens;
-      if (there) {
-        const float* source = from.at(batch, head, t);
-        for (int64_t c = 0; c < plan.width; ++c) to[c] = scale * source[c];
-      }
-      std::fill(to + (there ? plan.width : 0), to + plan.depth, 0.0f);
+      const int64_t there = 0 <= t && t < plan.tokens ? plan.width : 0;
+      const float* const source = from.at(batch, head, t);
+      for (int64_t c = 0; c < there; ++c) to[c] = scale * source[c];
+      for (int64_t c = there; c < plan.depth; ++c) to[c] = 0.0f;
     }
   }
 

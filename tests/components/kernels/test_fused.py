@@ -55,9 +55,30 @@ def test_threads_change_no_bit(case: Case, threads: Callable[[int], None]) -> No
         assert all(torch.equal(other[name], value) for name, value in results[0].items())
 
 
+def test_memory_kept_from_other_calls_changes_no_bit() -> None:
+    """Maps full of NaN are left by a call; the next one takes their memory."""
+    before = run(fused.attend, LONG, torch.float32)
+    spoiled = run(partial(times, factor=torch.nan), LONG, torch.float32)
+    assert spoiled["y"].isnan().all()
+    after = run(fused.attend, LONG, torch.float32)
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def times(query: Tensor, *inputs: Tensor, dropout: float, factor: float) -> Tensor:
+    """The kernel on queries times a factor."""
+    return fused.attend(query * factor, *inputs, dropout=dropout)  # type: ignore[arg-type,misc]
+
+
 def dropping(*inputs: Tensor, dropout: float, share: float) -> Tensor:
     """The kernel with dropout, whatever is asked for."""
     return fused.attend(*inputs, dropout=share)  # type: ignore[arg-type,misc]
+
+
+@pytest.mark.parametrize("order", FUSED_ORDERS)
+def test_blocks_join(order: str) -> None:
+    """Three blocks, the last one shorter: maps and gradients are carried from each to the next."""
+    case = Case(order, heads=2, tokens=150, width=8, kernel=(7, 4), batch=1)
+    assert_close(run(fused.attend, case, torch.float32), run(eager.attend, case, torch.float64), 3e-5)
 
 
 @pytest.mark.parametrize("order", ["kq mix softmax kq mix", "mix exact kq softmax mix exact"])
