@@ -113,7 +113,7 @@ def duration(seconds: float | None) -> str:
 
 
 def _step_operations(config: RunConfig) -> float:
-    return 6.0 * count_parameters(config) * config.training.batch_size * config.model.context
+    return 6.0 * count_parameters(config) * config.tokens_per_step
 
 
 def _probe(config: RunConfig) -> float:

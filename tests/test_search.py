@@ -9,7 +9,7 @@ from components.attention import MultiToken
 from components.score_ops import KeyQuery
 from mta_lab.errors import UserError
 from mta_lab.sweep import Sweep, load_sweep
-from mta_lab.sweep.search import Choices, Range
+from mta_lab.sweep.search import Choices, Found, Range, fill
 from tests.test_sweep import load
 
 SEARCH: dict[str, Any] = {
@@ -71,16 +71,43 @@ def test_a_trial_runs_on_its_own_stream_and_never_reads_the_test_text(tmp_path: 
 
 def test_rows_are_scored_on_the_test_text_at_the_values_that_won(tmp_path: Path) -> None:
     load(tmp_path, FILE)
-    won = {
-        "softmax": [{"rate": 4e-3}],
-        "kernel": [{"rate": 5e-3, "keys": 7, "layers": "all"}, {"rate": 2e-3, "keys": 3, "layers": "every 4"}],
-    }
-    sweep = load_sweep(str(tmp_path / "norms.yaml"), scale="nano", winners=won)
+    sweep = with_winners(
+        tmp_path,
+        softmax=[{"rate": 4e-3}],
+        kernel=[{"rate": 5e-3, "keys": 7, "layers": "all"}, {"rate": 2e-3, "keys": 3, "layers": "every 4"}],
+    )
     assert [row.name for row in sweep.rows] == ["softmax", "kernel", "kernel #2", "fixed"]
     assert {(row.config.data.evaluate, row.config.stream) for row in sweep.rows} == {("test", "")}
     assert sweep.rows[0].config.training.learning_rate == 4e-3
     assert first_kernel(sweep, "kernel").kernel == (2, 7)
     assert first_kernel(sweep, "kernel #2").kernel == (2, 3)
+
+
+def with_winners(folder: Path, **values: list[dict[str, Any]]) -> Sweep:
+    """The sweep in `folder` with these values of its rows' best trials."""
+    winners = {row: Found(values=best, trials=4) for row, best in values.items()}
+    return load_sweep(str(folder / "norms.yaml"), scale="nano", winners=winners)
+
+
+def test_a_winner_that_is_another_row_is_left_out(tmp_path: Path) -> None:
+    """The kernel of 7 keys wins and stands in the file already, as does the lower end."""
+    found = {"keys": 7, "layers": "all"}
+    rows = {
+        "softmax": {"attention": "softmax"},
+        "kernel": {"attention": KERNEL["attention"]},
+        "seven": {"attention": fill(KERNEL["attention"], found)},
+        "one": {"attention": fill(KERNEL["attention"], {"keys": 1, "layers": "every 4"})},
+    }
+    space = {name: SEARCH["space"][name] for name in ("keys", "layers")}
+    sweep = load(tmp_path, {"baseline": "softmax", "search": {"space": space}, "rows": rows})
+    assert [row.name for row in sweep.rows] == ["softmax", "seven", "one"]
+    sweep = with_winners(tmp_path, kernel=[found, {"keys": 3, "layers": "all"}])
+    assert [row.name for row in sweep.rows] == ["softmax", "kernel #2", "seven", "one"]
+
+
+def test_a_range_that_changes_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"search.space.rate: changes nothing in row 'softmax': a later setting"):
+        load(tmp_path, FILE, "training.learning_rate=0.002")
 
 
 def test_before_a_search_its_rows_stand_at_the_lower_ends(tmp_path: Path) -> None:

@@ -76,8 +76,10 @@ class PairDifference(ScoreOp):
         return Stage("mix", row.expand(self.pairs, 2, 2))
 
     def difference_weight(self) -> Tensor:
+        """lambda = exp(q1 . k1) - exp(q2 . k2) + lambda_init, in the parameters' own precision."""
         query_1, key_1, query_2, key_2 = (self.get_parameter(name) for name in self.vectors)
-        return (query_1 @ key_1).exp() - (query_2 @ key_2).exp() + self.lambda_init
+        # Not by `@`, which autocast would take to bfloat16.
+        return (query_1 * key_1).sum().exp() - (query_2 * key_2).sum().exp() + self.lambda_init
 
 
 class PairNorm(ScaledRMSNorm):

@@ -47,13 +47,13 @@ def library() -> Path:
 def build() -> Path:
     """Compile the library if it is not there, in about half a minute, and return its path; BuildError says why not."""
     path = library()
-    if path.exists():
-        return path
     compiler = os.environ.get("CXX", "c++")
-    if shutil.which(compiler) is None:
-        raise BuildError(f"no C++ compiler '{compiler}' on the PATH; on Debian: apt install g++")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        if path.exists():
+            return path
+        if shutil.which(compiler) is None:
+            raise BuildError(f"no C++ compiler '{compiler}' on the PATH; on Debian: apt install g++")
+        path.parent.mkdir(parents=True, exist_ok=True)
         from torch.utils import cpp_extension  # slow to import, and only needed here
 
         with (path.parent / "building").open("w") as held:
@@ -69,6 +69,8 @@ def build() -> Path:
                 build_directory=str(path.parent),
                 is_python_module=False,
             )
+    except BuildError:
+        raise
     except Exception as error:
         wrong = [line for line in str(error).splitlines() if "error:" in line]
         raise BuildError((wrong or str(error).splitlines())[0]) from error

@@ -24,9 +24,9 @@ from components.score_ops.base import ScoreOp
 def unavailable() -> str | None:
     """Why the kernel cannot run on this machine, in a few words; None where it can. The first call loads it."""
     path = build.library()
-    if not path.exists():
-        return "not built; `mta-lab build-kernel` compiles it"
     try:
+        if not path.exists():
+            return "not built; `mta-lab build-kernel` compiles it"
         torch.ops.load_library(path)  # type: ignore[no-untyped-call]
     except OSError as error:
         return str(error)

@@ -67,7 +67,7 @@ class _GatedRMSNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight_d: Tensor, gate_d: Tensor, bias: Tensor) -> Tensor:
         inverse = inverse_rms(x)
-        dot = torch.linalg.vecdot(x, weight_d * gate_d).unsqueeze(-1)
+        dot = (x * (weight_d * gate_d)).sum(-1, keepdim=True)  # a product by torch.linalg is bfloat16 under autocast
         gate = torch.sigmoid(inverse * dot + bias)
         ctx.save_for_backward(x, weight_d, gate_d, inverse, dot, gate)
         return (x * (inverse * gate)).mul_(weight_d)

@@ -163,7 +163,7 @@ def _memory(entries: Entries, name: str) -> Measure:
 def training_step(model: Decoder, config: RunConfig) -> Work:
     """Forward, loss, backward, clipping and AdamW, as training does them, on one batch of random tokens."""
     training = config.training
-    shape = (training.batch_size, config.model.context + 1)
+    shape = (training.batch_size, config.context + 1)
     tokens = torch.randint(config.model.vocabulary, shape, generator=torch.Generator().manual_seed(0))
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True)

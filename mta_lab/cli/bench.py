@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -68,12 +69,18 @@ def run(
             found = engine.compare(laboratory, scale, Records(), engine.CELLS, rounds, say)
     allocator = "plain" if plain else "as in workers"
     place = provenance(laboratory.threads()) | {"dtype": dtype, "allocator": allocator}
-    console.print(tables(Report(level=level, provenance=place, comparisons=tuple(found), notes=NOTES[level])))
+    report = Report(level=level, provenance=place, comparisons=tuple(found), notes=NOTES[level])
+    console.print(tables(report))
+    _keep(report, json_file)
     if plot is not None:
-        found += _plots(laboratory, plot, chosen[0], rounds, place, console)
-    if json_file is not None:
-        report = Report(level=level, provenance=place, comparisons=tuple(found), notes=NOTES[level])
-        write_whole(json_file, json.dumps(as_tree(report), indent=1))
+        drawn = _plots(laboratory, plot, chosen[0], rounds, place, console)
+        _keep(replace(report, comparisons=(*found, *drawn)), json_file)
+
+
+def _keep(report: Report, file: Path | None) -> None:
+    """Write all that was measured so far, if that is asked for."""
+    if file is not None:
+        write_whole(file, json.dumps(as_tree(report), indent=1))
 
 
 def _level(words: Sequence[str]) -> tuple[str, list[str]]:

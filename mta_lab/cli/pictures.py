@@ -89,9 +89,9 @@ def attend(
 
 def _answered(reading: "Reading", logits_TV: "Tensor") -> str:
     """Whether the model answers a drawn sequence rightly."""
-    if reading.answer is None:
+    if reading.scored is None or reading.answer is None:
         return ""
-    right = logits_TV[reading.queries.start : reading.queries.stop].argmax(-1).equal(reading.answer)
+    right = logits_TV[reading.scored].argmax(-1).equal(reading.answer)
     return ": answered " + ("rightly" if right else "wrongly")
 
 

@@ -14,7 +14,7 @@ from mta_lab.cli.sweeping import Plan, preparing, settled
 from mta_lab.errors import UserError
 from mta_lab.scheduling import Trials
 from mta_lab.sweep import Cell
-from mta_lab.sweep.search import Search
+from mta_lab.sweep.search import Found, Search
 from mta_lab.worker.launch import JOURNAL, launch_search, study_name
 from mta_lab.worker.tasks import Task, task_of, tasks_of
 
@@ -25,7 +25,10 @@ def at_hand(plan: Plan) -> Plan:
     assert search
     assert plan.reload
     studies = _studies(plan)
-    winners = {row: [best.values for best in trials.best(search.winners)] for row, trials in studies.items()}
+    winners = {
+        row: Found(values=[best.values for best in trials.best(search.winners)], trials=trials.ended())
+        for row, trials in studies.items()
+    }
     return replace(plan, sweep=replace(plan.reload(winners), seeds=plan.sweep.seeds))
 
 

@@ -87,11 +87,9 @@ def build_kernel() -> None:
     from components.kernels import build
 
     console = make_console()
-    path = build.library()
     try:
-        if not path.exists():
-            with console.status("compiling the fused attention kernel (about half a minute)"):
-                build.build()
+        with console.status("compiling the fused attention kernel (about half a minute)"):
+            path = build.build()
     except build.BuildError as error:
         raise UserError(f"build-kernel: {error}") from None
     console.print(f"fused attention kernel: {path}", soft_wrap=True)

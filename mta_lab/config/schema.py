@@ -137,6 +137,16 @@ class RunConfig:
         """Whether the task reads the text of `data`; a synthetic task makes its sequences."""
         return not isinstance(self.task, SyntheticTask)
 
+    @property
+    def context(self) -> int:
+        """Tokens of a training sequence; a synthetic task says its own."""
+        return self.task.context if isinstance(self.task, SyntheticTask) else self.model.context
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Of an optimizer step."""
+        return self.training.batch_size * self.context
+
     def attention_classes(self) -> frozenset[type]:
         """The classes of all modules in the attention of every layer; every check of the variant runs."""
         return _attention_classes(self.attention, self.model.width, self.model.heads, self.model.layers)

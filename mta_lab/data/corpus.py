@@ -112,8 +112,11 @@ def corpus_name(data: "DataConfig") -> str:
     """A folder name that changes with what would change the text: recipes, Python version, own files."""
     if data.path is not None:
         path = _own_path(data.path)
-        files = [file for group in extract.own_files(path).values() for file in group]
-        facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        try:
+            files = [file for group in extract.own_files(path).values() for file in group]
+            facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        except OSError as error:
+            raise UserError(f"data.path: {error.filename} cannot be read ({error.strerror})") from error
         return f"own-{path.stem}-{hashlib.sha256(repr((FORMAT, facts)).encode()).hexdigest()[:8]}"
     if data.corpus not in RECIPES:
         allowed = " or ".join(RECIPES)

@@ -24,7 +24,7 @@ def size(documents: Iterable[str]) -> int:
 def clean(document: str) -> str:
     """Newlines as `\\n`, no trailing blanks, at most two empty lines in a row, valid UTF-8."""
     document = document.encode("utf-8", errors="replace").decode()  # JSON may hold half a surrogate pair
-    document = re.sub(r"[ \t]*(?:\r\n|\r|\n)", "\n", document)
+    document = re.sub(r"(?<![ \t])[ \t]*(?:\r\n|\r|\n)", "\n", document)  # looks at each run of blanks once
     return re.sub(r"\n{4,}", "\n\n\n", document).strip("\n").rstrip()
 
 
@@ -58,12 +58,16 @@ def drop_seen(documents: Iterable[str], seen: set[bytes]) -> list[str]:
     Only paragraphs of 80 characters and more count, so that repeated headings do not tear documents; a
     document of shorter ones counts as a whole. A document that brings nothing new goes altogether.
     """
+
+    def is_new(paragraph: str, mark: bytes) -> bool:
+        return len(paragraph) < SHORTEST_PARAGRAPH or mark not in seen
+
     kept = []
     for document in documents:
         paragraphs = [(paragraph, digest(paragraph)) for paragraph in document.split("\n\n")]
         marks = {mark for paragraph, mark in paragraphs if len(paragraph) >= SHORTEST_PARAGRAPH}
         marks = marks or {digest(document)}
         if not marks <= seen:
-            kept.append("\n\n".join(paragraph for paragraph, mark in paragraphs if mark not in seen).strip("\n"))
+            kept.append("\n\n".join(paragraph for paragraph, mark in paragraphs if is_new(paragraph, mark)).strip("\n"))
             seen |= marks
     return kept

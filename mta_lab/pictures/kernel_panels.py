@@ -20,10 +20,10 @@ DASHES = {"before": "-", "after": "--"}
 
 
 def kernel_panel(kernels: Sequence[Kernel]) -> Panel:
-    """All kernels on one scale: a row for each layer and place, a column for each head."""
+    """All kernels on one scale: a row for each layer and operation, a column for each head."""
     rows: dict[str, list[Kernel]] = {}
     for kernel in kernels:
-        rows.setdefault(_row(kernel, joint=any(other.head != other.reads for other in kernels)), []).append(kernel)
+        rows.setdefault(_row(kernel, kernels), []).append(kernel)
     columns = max(len(row) for row in rows.values())
     queries, keys = (max(kernel.values.shape[axis] for kernel in kernels) for axis in (0, 1))
     cell = 1.9, max(0.4, 1.9 * queries / keys) + 0.5
@@ -56,8 +56,8 @@ def kernel_panel(kernels: Sequence[Kernel]) -> Panel:
 
 
 def matrix_panel(matrices: Sequence[HeadMatrix]) -> Panel:
-    """All head matrices on one scale: a row before and a row after the softmax, a column for each layer."""
-    places = list(dict.fromkeys(matrix.place for matrix in matrices))
+    """All head matrices on one scale: a row for each operation at the softmax, a column for each layer."""
+    places = list(dict.fromkeys((matrix.place, matrix.number) for matrix in matrices))
     layers = sorted({matrix.layer for matrix in matrices})
     end = largest(matrix.values for matrix in matrices)
 
@@ -66,10 +66,11 @@ def matrix_panel(matrices: Sequence[HeadMatrix]) -> Panel:
         for ax in axes.flat:
             ax.set_axis_off()
         for matrix in matrices:
-            ax = axes[places.index(matrix.place), layers.index(matrix.layer)]
+            ax = axes[places.index((matrix.place, matrix.number)), layers.index(matrix.layer)]
             ax.set_axis_on()
             image = _matrix(ax, matrix, end)
-            ax.set(title=f"layer {matrix.layer}, {matrix.place} the softmax", xlabel="head, in", ylabel="head, out")
+            title = f"layer {matrix.layer}, {_where(matrix, matrices)}"
+            ax.set(title=title, xlabel="head, in", ylabel="head, out")
         figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
 
     return Panel(
@@ -87,14 +88,13 @@ def curve_panel(runs: Mapping[str, Sequence[HeadMatrix]]) -> Panel:
     def draw(figure: Figure | SubFigure) -> None:
         left, right = figure.subplots(1, 2)
         for colour, (name, matrices) in zip(cycle(LINES), runs.items(), strict=False):
-            for place, dash in DASHES.items():
-                found = [matrix for matrix in matrices if matrix.place == place]
-                style: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": "o", "markersize": 4}
-                if found:
-                    layers = [matrix.layer for matrix in found]
-                    label = f"{name}, {place} the softmax"
-                    left.plot(layers, [matrix.diagonal for matrix in found], label=label, **style)
-                    right.plot(layers, [matrix.ratio for matrix in found], **style)
+            for place, number in dict.fromkeys((matrix.place, matrix.number) for matrix in matrices):
+                found = [matrix for matrix in matrices if (matrix.place, matrix.number) == (place, number)]
+                style: dict[str, Any] = {"color": colour, "linestyle": DASHES[place], "marker": "o", "markersize": 4}
+                layers = [matrix.layer for matrix in found]
+                label = f"{name}, {_where(found[0], matrices)}"
+                left.plot(layers, [matrix.diagonal for matrix in found], label=label, **style)
+                right.plot(layers, [matrix.ratio for matrix in found], **style)
         for ax, name in ((left, "mean of the diagonal"), (right, "off-diagonal / diagonal")):
             ax.set(xlabel="layer", ylabel=name)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -113,9 +113,16 @@ def curve_panel(runs: Mapping[str, Sequence[HeadMatrix]]) -> Panel:
     )
 
 
-def _row(kernel: Kernel, *, joint: bool) -> str:
-    name = f"layer {kernel.layer}, {kernel.place}"
+def _row(kernel: Kernel, among: Sequence[Kernel]) -> str:
+    name = f"layer {kernel.layer}, {_where(kernel, among).replace(' the softmax', '')}"
+    joint = any(other.head != other.reads for other in among)
     return f"{name}\nhead {kernel.head} reads" if joint else name
+
+
+def _where(part: Kernel | HeadMatrix, among: Sequence[Kernel | HeadMatrix]) -> str:
+    """Before or after the softmax, and as which one there if several are `among` them."""
+    several = any(other.place == part.place and other.number > 1 for other in among)
+    return f"{part.place} the softmax" + (f" ({part.number})" if several else "")
 
 
 def _kernel(ax: Axes, kernel: Kernel, end: float) -> Any:

@@ -3,8 +3,9 @@
 Shapes: M heads, A queries and B keys a kernel spans, G groups of heads, O and I heads of a group: out and in.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +30,8 @@ class Kernel:
     """[A, B]; entry [a, after + b] is theta[a, b]"""
     after: int
     """how many keys after the place itself it spans"""
+    number: int = 1
+    """which operation with kernels at its place it belongs to"""
 
     def overlay(self) -> Tensor:
         """As it lies on the map: the earliest query's row first, the place's own last; keys in reading order."""
@@ -49,6 +52,8 @@ class HeadMatrix:
     place: Place
     values: Tensor
     """[G, O, I]"""
+    number: int = 1
+    """which matrix at its place it is"""
 
     @property
     def diagonal(self) -> float:
@@ -87,12 +92,13 @@ def head_matrices(run: Trained) -> list[HeadMatrix]:
 
 def parts(run: Trained) -> list[Kernel | HeadMatrix]:
     """All there is to draw; a model without any is a UserError."""
-    found = [
-        part
-        for layer, attention in run.layers()
-        for place, op in operations(attention)
-        for part in _parts(layer, place, op)
-    ]
+    found: list[Kernel | HeadMatrix] = []
+    for layer, attention in run.layers():
+        numbers = Counter[tuple[Place, type]]()
+        for place, op in operations(attention):
+            of_op = list(_parts(layer, place, op))
+            numbers.update({(place, type(part)) for part in of_op})
+            found += [replace(part, number=numbers[place, type(part)]) for part in of_op]
     if not found:
         raise UserError(
             f"run {run.record.fingerprint}: '{run.config.attention.name}' as it is set has no kernel to draw"

@@ -1,7 +1,8 @@
 """What a model is given to read for its attention maps: a text of the user's, or a sequence of its synthetic task."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,8 +30,10 @@ class Reading:
     """places of the block that a question asks for; empty where there is none"""
     queries: range = range(0)
     """places at which the answer is predicted, token after token"""
+    scored: Tensor | None = None
+    """those of them that count, where the right answer is known"""
     answer: Tensor | None = None
-    """what is right at those places, where that is known"""
+    """what is right at the scored places"""
 
 
 def read_text(text: str, config: RunConfig, corpus: Corpus | None) -> Reading:
@@ -57,14 +60,13 @@ def drawn(task: SyntheticTask, seed: int) -> Reading:
     """A sequence of the task's that no run trains on; another for each seed."""
     generator = torch.Generator().manual_seed(derive(seed, "picture"))
     (sequence,), (scored,) = task.sequences(1, generator)
-    places = scored.nonzero().flatten().tolist()
-    queries = range(places[0], places[-1] + 1)
-    answer = sequence[1:][queries.start : queries.stop]
+    places = scored.nonzero().flatten()
+    known: dict[str, Any] = {"text": task.text(sequence), "scored": places, "answer": sequence[1:][places]}
+    if isinstance(task, FindBlock):
+        return replace(_find_block("".join(SYMBOLS[token] for token in sequence[:-1]), task), **known)
     labels = tuple(map(str, sequence[:-1].tolist()))
-    if not isinstance(task, FindBlock):
-        return Reading(tokens=sequence[:-1], labels=labels, text=task.text(sequence), queries=queries, answer=answer)
-    reading = _find_block("".join(SYMBOLS[token] for token in sequence[:-1]), task)
-    return Reading(**{**vars(reading), "text": task.text(sequence), "answer": answer})
+    queries = range(int(places[0]), int(places[-1]) + 1)
+    return Reading(tokens=sequence[:-1], labels=labels, queries=queries, **known)
 
 
 def _find_block(text: str, task: FindBlock) -> Reading:

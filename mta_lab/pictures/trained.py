@@ -1,6 +1,7 @@
 """A finished run as a model again: its record's settings with the weights that were kept."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -71,17 +72,18 @@ def operations(attention: CoreAttention) -> list[tuple[Place, ScoreOp]]:
 
 
 def other_norms(run: Trained, records: Records) -> list[Trained]:
-    """The runs with weights, of today's code, that differ from `run` in the norm alone, in the norms' order."""
-    same = _without_norm(run.record.config)
-    alike = [
-        load(record, records)
-        for record in records.all_finished()
-        if record.fingerprint != run.record.fingerprint
-        and record.content_hash == run.record.content_hash
-        and _without_norm(record.config) == same
-        and records.weights(record.fingerprint).exists()
-    ]
-    return sorted((other for other in alike if other.current), key=norm_of)
+    """The runs of today's code that differ from `run` in the norm alone, in the norms' order; what is no model is not.
+
+    That is a run whose weights are gone or damaged, or whose component is not loaded now: no fault of this run.
+    """
+    ours = run.record
+    found = []
+    for record in records.all_finished():
+        alike = record.content_hash == ours.content_hash and _without_norm(record.config) == _without_norm(ours.config)
+        if alike and record.config["attention"].get("norm") != ours.config["attention"].get("norm"):
+            with suppress(UserError):
+                found.append(load(record, records))
+    return sorted((other for other in found if other.current), key=norm_of)
 
 
 def norm_of(run: Trained) -> str:

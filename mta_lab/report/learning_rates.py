@@ -8,11 +8,11 @@ from mta_lab.sweep.learning_rates import FACTORS, at_rate
 
 def verdict(table: Table, rows: Sequence[str]) -> list[str]:
     """Whether `rows` rank alike at every learning rate and at each row's own best, in sentences."""
-    means = {row.name: row.measured.mean for row in table.rows}
+    means = {row.name: row.measured.mean if row.measured.complete else None for row in table.rows}
     scores = {row: {factor: means[at_rate(row, factor)] for factor in FACTORS} for row in rows}
     absent = [at_rate(row, factor) for row, found in scores.items() for factor, mean in found.items() if mean is None]
     if absent:
-        return [f"The ranking cannot be told: no result of {', '.join(absent)}."]
+        return [f"The ranking cannot be told: not all seeds of {', '.join(absent)}."]
     known = {row: {factor: mean for factor, mean in found.items() if mean is not None} for row, found in scores.items()}
     own_best = {row: min(found, key=found.__getitem__) for row, found in known.items()}
     rankings = {f"lr {factor}": _ranked({row: known[row][factor] for row in rows}) for factor in FACTORS}

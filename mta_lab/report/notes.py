@@ -25,13 +25,21 @@ def notes(table: Table) -> tuple[str, ...]:
     total = len(table.rows) * len(table.sweep.seeds)
     if table.finished < total:
         lines.append(f"{table.finished} of {total} cells finished; a mean is over those of its row.")
-    for failure in table.failures:
-        where = f"; traceback in {RESULTS}/failed/{failure.fingerprint}.json" if failure.traceback else ""
-        tries = f"; {len(failure.attempts)} attempts: {_kinds(failure.attempts)}" if len(failure.attempts) > 1 else ""
-        lines.append(f"Failed: {failure.label}: {failure.reason}{tries}{where}")
-    lines += _finished_later(table)
+    lines += [*_failed(table), *_finished_later(table)]
     lines += _implementations(table)
     return (*lines, *(f"Measured on {place}." for place in table.provenance))
+
+
+def _failed(table: Table) -> list[str]:
+    """The cells without a result whose last attempt failed, under the names that they have in this sweep."""
+    lines = []
+    for row in table.rows:
+        for seed, failure in row.measured.failures.items():
+            where = f"; traceback in {RESULTS}/failed/{failure.fingerprint}.json" if failure.traceback else ""
+            several = len(failure.attempts) > 1
+            tries = f"; {len(failure.attempts)} attempts: {_kinds(failure.attempts)}" if several else ""
+            lines.append(f"Failed: {row.name} seed {seed}: {failure.reason}{tries}{where}")
+    return lines
 
 
 def _finished_later(table: Table) -> list[str]:
@@ -55,11 +63,15 @@ def _search(table: Table) -> list[str]:
         return []
     lines = []
     for row in search.templates:
-        if not winners.get(row):
+        if row not in winners or not winners[row].values:
             lines.append(f"{row}: its search has not run; it stands at the lower ends of its ranges.")
             continue
-        found = "; ".join(", ".join(f"{name} {_short(value)}" for name, value in best.items()) for best in winners[row])
-        lines.append(f"{row}: best of {search.trials} trials on the validation text: {found}. Scored here on test.")
+        best = "; ".join(
+            ", ".join(f"{name} {_short(value)}" for name, value in values.items()) for values in winners[row].values
+        )
+        ended = winners[row].trials
+        of = f"{ended} trials" if ended >= search.trials else f"{ended} trials so far, of {search.trials},"
+        lines.append(f"{row}: best of {of} on the validation text: {best}. Scored here on test.")
     return lines
 
 
@@ -73,7 +85,7 @@ def badge(table: Table) -> str:
     sizes = sorted(row.measured.cost.parameters for row in table.rows)
     ours = " to ".join(dict.fromkeys(numbers.count(size) for size in (sizes[0], sizes[-1])))
     runs = [row.config for row in sweep.rows]
-    tokens = max(run.training.steps * run.training.batch_size * run.model.context for run in runs)
+    tokens = max(run.training.steps * run.tokens_per_step for run in runs)
     return (
         f"Scale {sweep.scale}: {ours} parameters, {numbers.count(tokens)} training tokens; the paper's: "
         f"{PAPER_SCALE[sweep.quantity]}. Values are not comparable with the paper's; compare signs and ranks."

@@ -48,8 +48,9 @@ def published_of(row: Row, baseline: Row, quantity: str) -> Published:
 
 def _delta(row: Row, baseline: Row, quantity: str) -> tuple[float | None, Unit]:
     absolute: Unit = "points" if quantity == "error_rate" else "perplexity"
-    if (difference := row.published.get(f"{quantity}_difference")) is not None:
-        return float(difference), absolute
+    difference, zero = (printed.published.get(f"{quantity}_difference") for printed in (row, baseline))
+    if difference is not None and zero is not None:
+        return float(difference - zero), absolute
     if row.name == baseline.name:
         return None, "relative"
     value, base = row.published.get(quantity), baseline.published.get(quantity)

@@ -1,6 +1,5 @@
 """The table of a sweep as data: what was measured, what the paper printed, and how sure the differences are."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -45,11 +44,6 @@ class Table:
         return sum(len(row.measured.scores) for row in self.rows)
 
     @property
-    def failures(self) -> list[Failure]:
-        """Cells without a result whose last attempt failed."""
-        return [failure for row in self.rows for failure in row.measured.failures.values()]
-
-    @property
     def baselines(self) -> list[str]:
         """The rows that others are compared with."""
         return [row.name for row in self.rows if row.measured.role == "baseline"]
@@ -61,10 +55,7 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
     failed: dict[str, dict[int, Failure]] = {row.name: {} for row in sweep.rows}
     for (row, seed), identity in fingerprints.items():
         if record := records.finished(identity):
-            if math.isfinite(record.score):
-                found[row][seed] = record
-            else:
-                failed[row][seed] = _diverged(record, f"{row} seed {seed}")
+            found[row][seed] = record
         elif failure := records.failed(identity):
             failed[row][seed] = failure
     comparison, stale = _compare(sweep, found), _stale(sweep, fingerprints, records)
@@ -76,11 +67,6 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
         agreement=agreement_of(rows),
         provenance=_provenance([record for cells in found.values() for record in cells.values()]),
     )
-
-
-def _diverged(record: Record, label: str) -> Failure:
-    reason = f"diverged: its {record.quantity.replace('_', ' ')} is {record.score}"
-    return Failure(fingerprint=record.fingerprint, label=label, kind="diverged", reason=reason, traceback="")
 
 
 def _compare(sweep: Sweep, found: Cells) -> Comparison:

@@ -17,7 +17,10 @@ def refuse_reserved(layers: Sequence[Layer]) -> None:
 
 def refuse_incomparable(configs: Mapping[str, RunConfig], baselines: Mapping[str, str], source: str) -> None:
     """Rows that are the same run would count as independent; scores over other text or tasks cannot be compared."""
-    read = {row: (config.task, config.data, config.model.vocabulary) for row, config in configs.items()}
+    read = {
+        row: (config.task, config.data, config.model.vocabulary, config.training.validation_tokens)
+        for row, config in configs.items()
+    }
     quantity = next(iter(configs.values())).task.quantity
     seen: dict[RunConfig, str] = {}
     for row, config in configs.items():

@@ -1,6 +1,6 @@
 """Reads a sweep file: layers of settings become rows, and what makes no sense as a comparison is refused."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,13 @@ def load_sweep(
     refuse_reserved([*below[1:], *above])
     raw = _raw_rows(file, below, above, source)
     search = _search(file, raw, below, above, source)
+    written = [row for row in raw if not search or row not in search.templates]
     if search:
         raw = _with_winners(raw, search, winners or {})
     against = _baselines(file, raw, source)
     configs = {row: _config(row, raw[row], below, above, source) for row in raw}
     if search:
+        configs = _without_twins(configs, {*written, *against.values()})
         configs = {row: replace(found, data=replace(found.data, evaluate="test")) for row, found in configs.items()}
     configs = {row: settle(config, configs[against[row]]) for row, config in configs.items()}
     refuse_incomparable(configs, against, source)
@@ -162,10 +164,22 @@ def _with_winners(raw: Mapping[str, _RawRow], search: Search, winners: Winners) 
         if row not in search.templates:
             found[row] = values
             continue
-        for rank, chosen in enumerate(winners.get(row) or [search.first_values(row)], start=1):
+        best = winners[row].values if row in winners else []
+        for rank, chosen in enumerate(best or [search.first_values(row)], start=1):
             name = row if rank == 1 else f"{row} #{rank}"
             found[name] = replace(values, settings=fill(values.settings, chosen), times=fill(values.times, chosen))
     return found
+
+
+def _without_twins(configs: Mapping[str, RunConfig], stay: Collection[str]) -> dict[str, RunConfig]:
+    """The rows less those that a search has brought to the settings of another row."""
+    taken = {configs[row] for row in stay}
+    kept = {}
+    for row, config in configs.items():
+        if row in stay or config not in taken:
+            kept[row] = config
+            taken.add(config)
+    return kept
 
 
 def _config(row: str, raw: _RawRow, below: Sequence[Layer], above: Sequence[Layer], source: str) -> RunConfig:

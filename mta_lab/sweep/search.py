@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from mta_lab.config import RunConfig, component_code, plain
+from mta_lab.config import ENGINE, RunConfig, component_code, plain
 from mta_lab.errors import UserError, nearest
 
 STREAM = "search"
@@ -40,8 +40,20 @@ class Choices:
 
 
 Space = Mapping[str, Range | Choices]
-Winners = Mapping[str, Sequence[Mapping[str, Any]]]
-"""values that a search found, by row and best first"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What the search of a row has come to."""
+
+    values: Sequence[Mapping[str, Any]]
+    """of the best trials, best first; empty before one ran to its end"""
+    trials: int
+    """that ended"""
+
+
+Winners = Mapping[str, Found]
+"""by row"""
 
 
 @dataclass(frozen=True)
@@ -87,10 +99,10 @@ class Search:
         return {name: _first(found) for name, found in self.space_of(row).items()}
 
     def key(self, row: str) -> str:
-        """What makes trials of a template comparable: its ranges, all other settings and the components' code."""
+        """What makes trials of a template comparable, the text aside: ranges, all other settings and the code."""
         config = self.config(row, self.first_values(row))
         ranges = {name: asdict(found) for name, found in self.space_of(row).items()}
-        identity = json.dumps([ranges, plain(config), component_code(config)], sort_keys=True)
+        identity = json.dumps([ranges, plain(config), component_code(config), ENGINE], sort_keys=True)
         return hashlib.sha256(identity.encode()).hexdigest()[:8]
 
 
@@ -122,10 +134,23 @@ def read_search(section: Any, templates: Mapping[str, Template], source: str) ->
                 raise UserError(
                     f"{source}: data.evaluate: a search scores its trials on 'valid' and its rows on 'test'"
                 )
+        for name in template.names():
+            if not _matters(search, row, name):
+                raise UserError(f"{where}.space.{name}: changes nothing in row '{row}': a later setting overrides it")
     for name in ranges:
         if all(name not in template.names() for template in search.templates.values()):
             raise UserError(f"{where}.space.{name}: no row uses ${name}")
     return search
+
+
+def _matters(search: Search, row: str, name: str) -> bool:
+    """Whether a row's configuration depends on a range, seen from the lower ends of the others."""
+    first = search.first_values(row)
+    try:
+        moved = search.config(row, {**first, name: _last(search.space[name])})
+    except UserError:  # ranges that do not go together there
+        return True
+    return moved != search.config(row, first)
 
 
 def fill(node: Any, values: Mapping[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mta_lab.data.corpus import corpus_name
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep
 from mta_lab.tracking.entries import Shown
@@ -96,6 +97,9 @@ def launch_search(
 
 
 def study_name(sweep: Sweep, row: str) -> str:
-    """What the Optuna study of a searched row is called; another search of that name has another study."""
-    assert sweep.search
-    return f"{sweep.name}-{sweep.scale}-search-{row}-{sweep.search.key(row)}"
+    """What the Optuna study of a searched row is called; another search of that name, or other text, has another."""
+    search = sweep.search
+    assert search
+    config = search.config(row, search.first_values(row))
+    text = f"-{corpus_name(config.data)}" if config.reads_text else ""
+    return f"{sweep.name}-{sweep.scale}-search-{row}-{search.key(row)}{text}"

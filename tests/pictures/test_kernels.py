@@ -88,6 +88,20 @@ def test_curves_are_the_means_over_the_matrices() -> None:
         assert list(ratio.get_ydata()) == [matrix.ratio for matrix in found]
 
 
+def test_two_matrices_at_one_place_are_drawn_apart() -> None:
+    """A joint kernel has a matrix as well: neither hides the other, and each has a curve."""
+    joint = {"name": "joint", "kernel": [2, 3], "layers": "all"}
+    run = trained({"name": "multi_token", "pre_softmax": [joint, "head_mixing"], "post_softmax": [], "norm": "none"})
+    matrices = head_matrices(run)
+    assert {matrix.number for matrix in matrices} == {1, 2}
+    panels = [ax for ax in drawn(matrix_panel(matrices)) if ax.axison]
+    assert [len(ax.images) for ax in panels] == [1] * len(matrices)
+    assert len({ax.get_title(loc="left") for ax in panels}) == len(matrices)
+    means, _ = drawn(curve_panel({"mine": matrices}))
+    labels = [line.get_label() for line in means.lines if not line.get_label().startswith("_")]
+    assert labels == ["mine, before the softmax (1)", "mine, before the softmax (2)"]
+
+
 def test_a_joint_kernel_shows_what_each_head_reads_of_each_other() -> None:
     joint = {"name": "joint", "kernel": [2, 3], "group": 2, "layers": [2]}
     run = trained({"name": "multi_token", "pre_softmax": [joint], "post_softmax": [], "norm": "none"})

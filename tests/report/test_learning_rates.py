@@ -57,4 +57,6 @@ def test_ranking_without_a_result_cannot_be_told(rate: int, tmp_path: Path) -> N
     values: list[float | None] = list(SCORES["wide"])
     values[rate] = None
     missing = at_rate("wide", list(FACTORS)[rate])
-    assert said(tmp_path, {**SCORES, "wide": tuple(values)}) == [f"The ranking cannot be told: no result of {missing}."]
+    assert said(tmp_path, {**SCORES, "wide": tuple(values)}) == [
+        f"The ranking cannot be told: not all seeds of {missing}."
+    ]

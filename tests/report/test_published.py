@@ -41,9 +41,11 @@ def test_error_rates_differ_in_points(tmp_path: Path) -> None:
 
 
 def test_printed_differences_are_absolute(tmp_path: Path) -> None:
-    base, row = rows_with(tmp_path, {}, {"perplexity_difference": 0.02})
+    base, row = rows_with(tmp_path, {"perplexity_difference": 0.0}, {"perplexity_difference": 0.02})
     found = published_of(row, base, "perplexity")
     assert (found.value, found.delta, found.unit, found.scored) == (None, 0.02, "perplexity", True)
+    base, row = rows_with(tmp_path, {"perplexity": 11.25}, {"perplexity_difference": 0.02})
+    assert published_of(row, base, "perplexity").delta is None, "a difference from another row than this baseline"
 
 
 def test_another_quantity_is_none_of_the_sweeps(tmp_path: Path) -> None:

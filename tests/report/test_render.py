@@ -255,10 +255,6 @@ def test_json_of_equal_results_is_json(quantity: str, tmp_path: Path) -> None:
     document(table_of(tmp_path, {row: {0: 0.5, 1: 0.5, 2: 0.5} for row in ROWS}, sweep=sweep))
 
 
-def test_json_of_diverged_results_is_json(tmp_path: Path) -> None:
-    document(table_of(tmp_path, {**CLEAR, "wide": {0: float("inf"), 1: float("nan"), 2: 28.0}}))
-
-
 def test_attempts_that_failed_are_told_with_how_it_ended(tmp_path: Path) -> None:
     killed = Attempt(kind="killed", reason="the worker process died", ended="2026-01-02T03:04:05+00:00", step=7)
     refused = Attempt(kind="out_of_memory", reason="no memory", ended="2026-01-02T03:05:05+00:00", step=None)

@@ -108,6 +108,6 @@ def _differences(ours: Mapping[int, Record], theirs: Mapping[int, Record], rate:
     found = {}
     for seed in ours.keys() & theirs.keys():
         base = {step: score for step, score in theirs[seed].validations}
-        course = [(step, score, base[step]) for step, score in ours[seed].validations if base.get(step)]
+        course = [(step, score, base[step]) for step, score in ours[seed].validations if step in base]
         found[seed] = [(step, score - other if rate else score / other - 1) for step, score, other in course]
     return {seed: course for seed, course in found.items() if course}
