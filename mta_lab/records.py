@@ -133,7 +133,7 @@ class Records:
     def tidy(self) -> None:
         """Remove what a launch that was killed just as a cell finished left of its way there."""
         kept = [*(self.directory / "checkpoints").glob("*"), *(self.directory / "failed").glob("*.json")]
-        for fingerprint in {path.stem for path in kept}:
+        for fingerprint in {path.stem for path in kept if _is_fingerprint(path.stem)}:
             if self.has_finished(fingerprint):
                 self._forget_the_way(fingerprint)
 
@@ -165,7 +165,7 @@ class Records:
     def all_finished(self) -> list[Record]:
         """Every finished cell of every sweep, those that another version wrote left out."""
         found = []
-        for path in sorted((self.directory / "cells").glob("*.json")):
+        for path in self._cells():
             with suppress(OtherVersionError):
                 found.append(self.finished(path.stem))
         return [record for record in found if record]
@@ -181,13 +181,17 @@ class Records:
         except (OSError, ValueError):
             known = {}
         found: dict[str, list[Any]] = {}
-        for file in sorted((self.directory / "cells").glob("*.json")):
+        for file in self._cells():
             name, written = file.stem, file.stat().st_mtime_ns
             found[name] = known[name] if known.get(name, [0])[0] == written else [written, self._settings_of(name)]
         if found != known:
             with suppress(UserError):  # where nothing can be written, they are read again
                 write_whole(path, json.dumps(found))
         return {name: key for name, (_, key) in found.items() if key}
+
+    def _cells(self) -> list[Path]:
+        """The files of finished cells; a copy that somebody made beside them is none."""
+        return sorted(path for path in (self.directory / "cells").glob("*.json") if _is_fingerprint(path.stem))
 
     def _settings_of(self, fingerprint: str) -> str:
         try:
@@ -197,7 +201,7 @@ class Records:
         return settings_key(record.config) if record else ""
 
     def _path(self, kind: str, fingerprint: str) -> Path:
-        if not fingerprint.isalnum():  # whatever names come from, none leaves this directory
+        if not _is_fingerprint(fingerprint):  # whatever names come from, none leaves this directory
             raise ValueError(f"not a fingerprint: {fingerprint!r}")
         return self.directory.joinpath(kind, f"{fingerprint}.json")
 
@@ -213,6 +217,10 @@ class Records:
         except (OSError, ValueError, TypeError) as error:
             failure = OtherVersionError if isinstance(error, TypeError) else UserError
             raise failure(f"{path}: cannot be read ({error}); delete it to run the cell again") from None
+
+
+def _is_fingerprint(name: str) -> bool:
+    return name.isalnum()
 
 
 def settings_key(config: Mapping[str, Any]) -> str:

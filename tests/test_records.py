@@ -190,3 +190,14 @@ def test_files_are_json_that_others_can_read(tmp_path: Path) -> None:
     Records(tmp_path).finish(record())
     written = json.loads((tmp_path / "cells" / f"{NAME}.json").read_text())
     assert (written["fingerprint"], written["score"]) == (NAME, 11.25)
+
+
+def test_a_copy_beside_the_records_is_none(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    records.finish(record())
+    cell = tmp_path / "cells" / f"{NAME}.json"
+    (tmp_path / "cells" / f"{NAME} (copy).json").write_bytes(cell.read_bytes())
+    (tmp_path / "checkpoints" / "old-ones").mkdir(parents=True)
+    records.tidy()
+    assert [record.fingerprint for record in records.all_finished()] == [NAME]
+    assert list(records.settings()) == [NAME]

@@ -115,6 +115,7 @@ def _train(
             corpus_root=CORPORA,
             observer=observer,
             shown=shown,
+            command=plan.command,
             trial_timeout=trial_timeout,
             rerun_stale=plan.rerun_stale,
         )

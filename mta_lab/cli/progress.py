@@ -55,6 +55,9 @@ class Lines:
     def stopped(self, worker: int, task: Task, last: Validation) -> None:
         self._end(worker, task, last.step, pruned(task, last))
 
+    def released(self, worker: int) -> None:
+        self._clock.running.pop(worker, None)
+
     def _end(self, worker: int, task: Task, done: int, how: str) -> None:
         self._ended += 1
         self._clock.end(worker, task, done)
@@ -90,6 +93,11 @@ class Bars:
 
     def stopped(self, worker: int, task: Task, last: Validation) -> None:
         self._end(worker, task, last.step, pruned(task, last))
+
+    def released(self, worker: int) -> None:
+        self._clock.running.pop(worker, None)
+        self._bars.reset(self._workers[worker], description="", note="")
+        self._show_all()
 
     def _end(self, worker: int, task: Task, done: int, how: str) -> None:
         self._ended += 1

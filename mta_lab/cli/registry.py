@@ -1,5 +1,6 @@
 """`components` and `new`: what is registered, and the skeleton of something that is not yet."""
 
+import keyword
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -35,7 +36,8 @@ def write_skeleton(family: str, name: str) -> None:
     """Write NAME.py in this directory, a component that passes the conformance tests as it stands."""
     if family not in SKELETONS:
         raise UserError(f"new: got '{family}'{nearest(family, SKELETONS) or ';'} allowed: {', '.join(SKELETONS)}")
-    if not name.isidentifier() or name.lower() != name:
+    class_name = "".join(part.capitalize() for part in name.split("_"))
+    if not (name.isidentifier() and class_name.isidentifier()) or keyword.iskeyword(class_name) or name.lower() != name:
         raise UserError(f"new: got '{name}', allowed: a lower-case Python name, like key_shift")
     try:
         FAMILIES[family].get(name)
@@ -44,13 +46,14 @@ def write_skeleton(family: str, name: str) -> None:
     else:
         raise UserError(f"new: {family} '{name}' exists already; choose another name")
     file = Path(f"{name}.py")
-    class_name = "".join(part.capitalize() for part in name.split("_"))
     text = Template(SKELETONS[family].read_text()).substitute(name=name, class_name=class_name)
     try:
         with file.open("x") as out:
             out.write(text)
     except FileExistsError:
         raise UserError(f"new: {file} exists already; choose another name or move it") from None
+    except OSError as error:
+        raise UserError(f"new: {file} cannot be written: {error.strerror}") from None
     print(f"{file}: written. Try it:  mta-lab train attention={name} --components {file}")
 
 

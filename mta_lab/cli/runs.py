@@ -24,11 +24,11 @@ def find_run(
     name: str, words: Sequence[str], seed: int | None, scale: str, components: Sequence[Path]
 ) -> tuple[trained.Trained, Records]:
     """The run that `name` and `words` say, a row and settings, and the records that it is among."""
-    load_components(components)
     if name.endswith(".json") or (re.fullmatch("[0-9a-f]{4,16}", name) and not Path(name).exists()):
         records = Records(Path(name).parent.parent) if name.endswith(".json") else Records()
         if words or seed is not None:
             raise UserError(f"{name}: is one run; got {' '.join(words) or '--seed'} besides, allowed: nothing")
+        load_components(components)
         record = _by_fingerprint(Path(name).name.removesuffix(".json"), records)
     else:
         records = Records()

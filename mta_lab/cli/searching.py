@@ -54,10 +54,11 @@ def search(
                 plan.sweep,
                 to_task,
                 records=plan.records,
-                workers=min(workers, missing),
+                workers=workers,
                 components=components,
                 corpus_root=CORPORA,
                 observer=observer,
+                command=plan.command,
                 trial_timeout=trial_timeout,
             )
     plan = at_hand(plan)

@@ -78,7 +78,7 @@ def _headline(directory: Path, runs: bool, news: News | None, command: str) -> l
         return [f"{_progress(news)}; {since}"]
     if runs:
         return [f"{directory}: a launch is starting or ending"]
-    again = command or f"mta-lab sweep {news.sweep if news else 'NAME'}"
+    again = command or (news.command if news else "mta-lab sweep NAME")
     if news:
         told = f"the launch of {news.sweep} ({news.scale}, process {news.process}) is gone: it was killed"
         return [f"{told}. The same command goes on from what is kept: {again}"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mta_lab.cli.common import make_console
-from mta_lab.cli.sweeping import Plan, plan, shown_of, table_of, tasks_at_hand
+from mta_lab.cli.sweeping import Plan, note, plan, shown_of, table_of, tasks_at_hand
 from mta_lab.errors import UserError
 from mta_lab.records import Records
 from mta_lab.sweep import shipped_sweeps
@@ -23,7 +23,16 @@ def run(name: str, settings: Sequence[str], scale: str, seeds: int | None, compo
             _sync(one_run(settings, scale, components))
             return
         for each in shipped_sweeps() if name == "all" else [name]:
-            _sync(plan(each, settings, scale, seeds, components))
+            try:
+                _sync(plan(each, settings, scale, seeds, components))
+            except NoTextError as error:
+                if name != "all":
+                    raise
+                note(str(error))
+
+
+class NoTextError(UserError):
+    """A sweep's text is not prepared, so what is finished of it cannot be told."""
 
 
 def _sync(found: Plan) -> None:
@@ -31,7 +40,7 @@ def _sync(found: Plan) -> None:
 
     tasks = tasks_at_hand(found)
     if tasks is None:
-        raise UserError(f"{found.given}: its text is not prepared here, so what is finished cannot be told")
+        raise NoTextError(f"{found.given}: its text is not prepared here, so what is finished cannot be told")
     sweep, console, trials = found.sweep, make_console(), list[Task]()
     if sweep.search:
         from mta_lab.cli.searching import trials_at_hand

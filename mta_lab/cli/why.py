@@ -49,7 +49,7 @@ def _running(records: Records) -> dict[str, Busy]:
 def _lines(task: Task, found: Plan, busy: Busy | None) -> list[str]:
     state = states([task], found.records)[task.fingerprint]
     if state == "finished":
-        return _finished(task, found.records)
+        return _finished(task, found)
     if busy:
         loss = "" if busy.loss is None else f", loss {busy.loss:.3f}"
         since = datetime.fromtimestamp(busy.since).strftime("%H:%M:%S")
@@ -64,15 +64,15 @@ def _lines(task: Task, found: Plan, busy: Busy | None) -> list[str]:
     return [f"{task.cell.label}: pending{came}", f"  next: {found.command}"]
 
 
-def _finished(task: Task, records: Records) -> list[str]:
-    record = records.finished(task.fingerprint)
+def _finished(task: Task, found: Plan) -> list[str]:
+    record = found.records.finished(task.fingerprint)
     assert record
     measured = record.provenance
     when = f"{measured.get('finished', 'an unknown day')}, commit {measured['commit']}"
     return [
         f"{task.cell.label}: finished {when}, in {record.seconds:.0f} s: {record.quantity} {record.score:.3f}",
-        f"  record: {records.directory / 'cells' / f'{task.fingerprint}.json'}",
-        f"  MLflow run: {record.run_id or 'none; next: mta-lab sync'}",
+        f"  record: {found.records.directory / 'cells' / f'{task.fingerprint}.json'}",
+        f"  MLflow run: {record.run_id or f'entered later, by the launch or by mta-lab sync {found.given}'}",
     ]
 
 

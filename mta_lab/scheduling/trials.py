@@ -14,7 +14,7 @@ from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mta_lab.scheduling.journal import fail_running, open_study
 from mta_lab.sweep.search import Choices, Range
@@ -94,9 +94,14 @@ class Trials:
         self._study.tell(trial, state=TrialState.FAIL)
 
     def failed(self) -> list[Mapping[str, Any]]:
-        """The values of the trials that failed."""
-        failed = self._study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
-        return [trial.params for trial in failed]
+        """The values of the trials that failed; one that a launch left running did not."""
+        return [trial.params for trial in self._study.get_trials(deepcopy=False) if _failed(trial)]
+
+    def ask_again(self, values: Mapping[str, Any]) -> None:
+        """Let the next trial have these values, unless one waits for them already."""
+        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if all(trial.system_attrs.get("fixed_params") != values for trial in waiting):
+            self._study.enqueue_trial(dict(values))
 
     def best(self, count: int) -> list[Best]:
         """The best trials that ran to their end, one for each set of values."""
@@ -109,9 +114,15 @@ class Trials:
 
     def counts(self) -> Mapping[str, int]:
         """How many trials ran to their end, were pruned, failed."""
-        names = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-        states = [trial.state for trial in self._study.get_trials(deepcopy=False)]
-        return {name: states.count(state) for state, name in names.items()}
+        trials = self._study.get_trials(deepcopy=False)
+        states = [trial.state for trial in trials]
+        ended = {"complete": states.count(TrialState.COMPLETE), "pruned": states.count(TrialState.PRUNED)}
+        return {**ended, "failed": sum(map(_failed, trials))}
+
+
+def _failed(trial: FrozenTrial) -> bool:
+    """Whether a trial failed by itself: `fail` says why."""
+    return trial.state == TrialState.FAIL and "reason" in trial.user_attrs
 
 
 def _suggest(trial: Trial, name: str, found: Range | Choices) -> Any:

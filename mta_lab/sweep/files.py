@@ -17,6 +17,8 @@ def read_yaml(path: Any, source: str) -> Mapping[str, Any]:
     """The mapping in a YAML file; what is none is a UserError that calls the file `source`."""
     try:
         values = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")), resolve=True)
+    except OSError as error:
+        raise UserError(f"{source}: cannot be read: {error.strerror}") from None
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise UserError(f"{source}: not a YAML file that can be read: {' '.join(str(error).split())}") from None
     if not isinstance(values, Mapping):

@@ -131,6 +131,9 @@ def _raw_rows(
         rows = GENERATORS[rows](full)
     if not isinstance(rows, Mapping) or not rows:
         raise UserError(f"{source}: rows: got {rows!r}, allowed: a mapping of row names to settings")
+    for row in rows:
+        if "=" in str(row):  # on a command line it would be a setting
+            raise UserError(f"{source}: rows.{row}: a row's name has no '='")
     return {str(row): _raw_row(values, f"{source}: rows.{row}") for row, values in rows.items()}
 
 

@@ -36,8 +36,8 @@ class Job:
     fingerprint: str = ""
     starts: bool = False
     """whether it opens the run of its cell"""
-    ends: bool = False
-    """whether it is the last of its cell"""
+    ended: Entry | None = None
+    """the entry that it is the last of"""
 
 
 class Tracker:
@@ -110,7 +110,7 @@ class Tracker:
             self._store.finish(self._runs[record.fingerprint], record, self._taken(record.fingerprint))
             self._note(record)
 
-        self._put(Job(write, record.fingerprint, ends=True))
+        self._put_last(write, record.fingerprint)
 
     def fail_cell(self, failure: Failure) -> None:
         """Close the run of a failed cell, its traceback as an artifact."""
@@ -120,7 +120,7 @@ class Tracker:
             self._store.fail(self._runs[failure.fingerprint], failure)
             self._note(failure)
 
-        self._put(Job(write, failure.fingerprint, ends=True))
+        self._put_last(write, failure.fingerprint)
 
     def kill_cell(self, fingerprint: str, **tags: str) -> None:
         """Close the run of a cell that was interrupted or is tried again, or of a trial that was ended early."""
@@ -129,7 +129,7 @@ class Tracker:
             self._store.log(self._runs[fingerprint], self._taken(fingerprint))
             self._store.kill(self._runs[fingerprint], tags)
 
-        self._put(Job(write, fingerprint, ends=True))
+        self._put_last(write, fingerprint)
 
     def end(self, status: str, shown: Shown) -> None:
         """Close the launch's parent run; waits a while for what is still to write."""
@@ -151,8 +151,10 @@ class Tracker:
             self._jobs.put_nowait(job)
         except Full:
             self._dropped.add(job.fingerprint)
-            if job.ends:
-                self._give_up(job.fingerprint)
+            self._end(job, done=False)
+
+    def _put_last(self, write: Callable[[], None], fingerprint: str) -> None:
+        self._put(Job(write, fingerprint, ended=self._live.get(fingerprint)))
 
     def _serve(self) -> None:
         """The thread: what the launch says comes first, then what is to be entered from the records."""
@@ -174,10 +176,7 @@ class Tracker:
         if not done and cell in self._runs:
             del self._runs[cell]
             self._contents = None  # its run is left half written
-        if job.ends and done:
-            self._live.pop(cell, None)
-        elif job.ends:
-            self._give_up(cell)
+        self._end(job, done)
 
     def _finish(self, status: str, shown: Shown, files: Mapping[str, str]) -> None:
         self._away_until = 0.0  # one more try
@@ -246,10 +245,12 @@ class Tracker:
         if self._contents:
             self._contents.add(result)
 
-    def _give_up(self, fingerprint: str) -> None:
-        """Leave a cell that has ended to the records."""
-        if entry := self._live.pop(fingerprint, None):
-            self._backlog.append(entry)
+    def _end(self, job: Job, done: bool) -> None:
+        """A cell is live no more, unless it started anew; one whose last word is not written is left to the records."""
+        if job.ended and self._live.get(job.fingerprint) is job.ended:
+            del self._live[job.fingerprint]
+        if job.ended and not done:
+            self._backlog.append(job.ended)
 
     def _taken(self, fingerprint: str) -> list[Metric]:
         """The points that are not written yet."""

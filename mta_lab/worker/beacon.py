@@ -47,6 +47,8 @@ class News:
 
     sweep: str
     scale: str
+    command: str
+    """which began it, and goes on with it"""
     process: int
     since: float
     """seconds since 1970"""
@@ -76,13 +78,14 @@ def published(
     found: Mapping[str, State],
     pending: Sequence[Task],
     directory: Path,
+    command: str,
 ) -> Iterator["Beacon"]:
     """An observer in place of `observer`, which passes on what it hears and keeps the launch's file in `directory`.
 
-    `found` are the states of `tasks` at the start.
+    `found` are the states of `tasks` at the start, `command` is what a user typed.
     """
     clock = Clock([task.cell.config.training.steps for task in pending])
-    beacon = Beacon(observer, sweep, tasks, dict(found), clock, directory / FILE)
+    beacon = Beacon(observer, sweep, tasks, dict(found), clock, directory / FILE, command)
     beacon.tell()
     try:
         yield beacon
@@ -94,9 +97,16 @@ class Beacon:
     """An observer that writes down what another observer shows."""
 
     def __init__(
-        self, inner: "Observer", sweep: Sweep, tasks: Sequence[Task], found: dict[str, str], clock: Clock, path: Path
+        self,
+        inner: "Observer",
+        sweep: Sweep,
+        tasks: Sequence[Task],
+        found: dict[str, str],
+        clock: Clock,
+        path: Path,
+        command: str,
     ) -> None:
-        self.path = path
+        self.path, self._command = path, command
         self._inner, self._sweep, self._tasks, self._states, self._clock = inner, sweep, tasks, found, clock
         self._since = time.time()
         self._busy: dict[int, Busy] = {}
@@ -129,6 +139,13 @@ class Beacon:
         self._inner.stopped(worker, task, last)
         self._end(worker, task, last.step, "pruned")
 
+    def released(self, worker: int) -> None:
+        """A worker's cell is to be tried again, there or elsewhere."""
+        self._inner.released(worker)
+        self._clock.running.pop(worker, None)
+        self._busy.pop(worker, None)
+        self._tell_in_time()
+
     def tell(self) -> None:
         """Write the file; a disk that takes nothing is no reason to end a launch."""
         running = {busy.fingerprint for busy in self._busy.values()}
@@ -139,6 +156,7 @@ class Beacon:
         news = News(
             sweep=self._sweep.name,
             scale=self._sweep.scale,
+            command=self._command,
             process=os.getpid(),
             since=self._since,
             left=self._clock.left() if self._tasks else "",

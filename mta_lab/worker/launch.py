@@ -10,7 +10,7 @@ from mta_lab.tracking.entries import Shown
 from mta_lab.worker.beacon import published
 from mta_lab.worker.entries import entry_of
 from mta_lab.worker.guards import disk_trouble_said, only_launch
-from mta_lab.worker.pool import Pool
+from mta_lab.worker.pool import Pool, threads
 from mta_lab.worker.running import Observer, Running
 from mta_lab.worker.schedules import Cells, SearchTrials
 from mta_lab.worker.tasks import Task, states, to_train
@@ -28,13 +28,15 @@ def launch(
     corpus_root: Path,
     observer: Observer,
     shown: Callable[[], Shown],
+    command: str,
     trial_timeout: float | None = None,
     rerun_stale: bool = False,
 ) -> None:
     """Train what is missing of `tasks` on `workers` processes; returns when each has finished or failed.
 
     Cells that finished or failed before are left alone, and stale ones unless they are asked for. An attempt that takes
-    longer than `trial_timeout` seconds is ended. `shown` makes what MLflow shows on the launch's parent run.
+    longer than `trial_timeout` seconds is ended. `shown` makes what MLflow shows on the launch's parent run; `command`
+    is what a user typed, and may type again.
     Interrupted, everything finished is kept, and the same launch goes on from there.
     """
     with only_launch(records.directory), disk_trouble_said(records.directory / JOURNAL):
@@ -44,8 +46,8 @@ def launch(
         if not pending:
             return
         with (
-            published(observer, sweep, tasks, found, pending, records.directory) as observer,
-            Pool(min(workers, len(pending)), components, records.directory) as pool,
+            published(observer, sweep, tasks, found, pending, records.directory, command) as observer,
+            Pool(min(workers, len(pending)), components, records.directory, threads(workers)) as pool,
         ):
             from mta_lab.scheduling import Study
             from mta_lab.tracking.tracker import Tracker
@@ -68,6 +70,7 @@ def launch_search(
     components: Sequence[Path],
     corpus_root: Path,
     observer: Observer,
+    command: str,
     trial_timeout: float | None = None,
 ) -> None:
     """Run the trials that the sweep's search still lacks; returns when each has ended."""
@@ -77,14 +80,15 @@ def launch_search(
     with (
         only_launch(records.directory),
         disk_trouble_said(journal),
-        published(observer, sweep, [], {}, [], records.directory) as observer,
-        Pool(workers, components, records.directory) as pool,
+        published(observer, sweep, [], {}, [], records.directory, command) as observer,
+        Pool(workers, components, records.directory, threads(workers)) as pool,
     ):
         from mta_lab.scheduling import Trials
         from mta_lab.tracking.tracker import Tracker
 
         studies = {row: Trials.opened(journal, study_name(sweep, row), observer.say) for row in search.templates}
         trials = SearchTrials(search, studies, task_of, records)
+        trials.ask_again()
         tracker = Tracker(sweep.name, records, observer.say)
         run = Running(sweep, trials, records, corpus_root, observer, pool, tracker, trial_timeout)
 

@@ -79,6 +79,8 @@ class Died:
     """it exited or crashed: nobody sent it SIGKILL or SIGTERM"""
     reason: str
     log: Path
+    printed: str
+    """what it wrote there"""
 
 
 Message = Ready | Advanced | Said | Interrupted | Finished | Failed | Died

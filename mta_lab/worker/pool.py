@@ -22,12 +22,20 @@ MALLOC = {
 }
 
 
-class Pool:
-    """`workers` processes that share the machine's cores; use as a context manager."""
+def threads(workers: int) -> int:
+    """Torch threads of each of so many workers, which share the machine's cores.
 
-    def __init__(self, workers: int, components: Sequence[Path], logs: Path) -> None:
-        self._components, self._logs = tuple(components), logs
-        self.threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    So many whatever is left to do: a run that goes on alone has the threads that it had, and the same bits.
+    """
+    return max(1, len(os.sched_getaffinity(0)) // workers)
+
+
+class Pool:
+    """`workers` processes of so many torch threads each; use as a context manager."""
+
+    def __init__(self, workers: int, components: Sequence[Path], logs: Path, threads: int) -> None:
+        self._components, self._logs, self.threads = tuple(components), logs, threads
+        self._printed: dict[int, int] = {}  # bytes of a worker's log that are those of workers before it
         self._context = multiprocessing.get_context("spawn")
         self._oom_kills = OomKills(oom_counter())
         self._workers = [self._start(index) for index in range(workers)]
@@ -78,11 +86,13 @@ class Pool:
         process = self._context.Process(
             target=work, args=(theirs, self._components, self.threads, log), name=f"mta-lab worker {index}", daemon=True
         )
+        self._printed[index] = log.stat().st_size if log.exists() else 0
         for name, value in MALLOC.items():  # read by the child's C library before its first line of Python
             os.environ.setdefault(name, value)
         resource_tracker.ensure_running()  # or else the first start of a process does it, and unblocks SIGTERM
-        # Blocked in all of its threads: from one that takes SIGTERM Lightning would hear of it, and drop the run.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION)
+        # Blocked in all of its threads: from one that takes SIGTERM Lightning would hear of it, and drop the run. And
+        # Ctrl-C, which is the launch's to answer, would end it while it starts.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {*TERMINATION, signal.SIGINT})
         process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
@@ -96,10 +106,12 @@ class Pool:
         how = _how(process.exitcode or 0)
         if process.exitcode == -signal.SIGKILL and self._oom_kills.grew():
             kind, how = "out_of_memory", f"{how}, by the kernel: no memory was left"
+        log = self._logs / f"worker-{index}.log"
+        printed = log.read_bytes()[self._printed[index] :].decode(errors="replace") if log.exists() else ""
         self._workers[index] = self._start(index)
         by_itself = process.exitcode not in (-signal.SIGKILL, -signal.SIGTERM)
-        reason, log = f"the worker process died ({how})", self._logs / f"worker-{index}.log"
-        return Died(kind=kind, by_itself=by_itself, reason=reason, log=log)
+        reason = f"the worker process died ({how})"
+        return Died(kind=kind, by_itself=by_itself, reason=reason, log=log, printed=printed)
 
 
 def _how(code: int) -> str:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from mta_lab.errors import described, place
+from mta_lab.errors import UserError, described, place
 from mta_lab.failures import kind_of
 from mta_lab.worker.messages import Advanced, Failed, Finished, Interrupted, Job, Message, Ready, Said, Stop
 
@@ -49,6 +49,7 @@ def work(connection: "Connection[Message, Job | Stop]", components: Sequence[Pat
 
 
 def _run(job: Job, connection: "Connection[Message, Job | Stop]") -> Finished | Interrupted | Failed:
+    from mta_lab.config import fingerprint
     from mta_lab.data import prepare
     from mta_lab.training import InterruptedRunError, Progress
     from mta_lab.training.checkpoints import Checkpoints
@@ -67,6 +68,8 @@ def _run(job: Job, connection: "Connection[Message, Job | Stop]") -> Finished | 
     try:
         config = job.config
         corpus = prepare(config.data, config.model.vocabulary, job.corpus_root) if config.reads_text else None
+        if fingerprint(config, corpus.content_hash if corpus else "") != job.checkpoints.name:
+            raise UserError("the text or a component's code has changed since this launch began; launch it again")
         result = train(
             config,
             corpus,

@@ -48,6 +48,9 @@ class Observer(Protocol):
     def stopped(self, worker: int, task: Task, last: "Validation") -> None:
         """A trial was ended early, for what it scored last."""
 
+    def released(self, worker: int) -> None:
+        """A worker is off its cell, which is to be tried again or gone on with."""
+
 
 class Running:
     """The state of a launch: which worker runs what, and what becomes of it."""
@@ -141,6 +144,7 @@ class Running:
         task = self._take_back(worker)
         reason = f"interrupted at step {step}"
         self.observer.say(f"worker {worker}: {task.cell.label} {reason}, goes on from there")
+        self.observer.released(worker)
         self.schedule.put_back(task, reason)
         self.tracker.kill_cell(task.fingerprint)
 
@@ -208,7 +212,7 @@ class Running:
             kind, reason = message.kind, message.reason
             if worker in self.attempts.overdue:
                 kind, reason = "timed_out", f"no end within {self.attempts.timeout:g} s (--trial-timeout)"
-            self._failed(worker, kind, reason, message.log.read_text(errors="replace")[-4000:])
+            self._failed(worker, kind, reason, message.printed[-4000:])
         elif worker not in self.ready:
             self.stillborn[worker] += 1
             limit = STARTS if message.by_itself else PATIENT_STARTS
@@ -235,6 +239,7 @@ class Running:
         self.records.fail(failure)
         if again:
             self.observer.say(f"worker {worker}: {task.cell.label} {kind}: {reason}; it is tried again")
+            self.observer.released(worker)
             self.schedule.put_back(task, reason)
             self.tracker.kill_cell(task.fingerprint, failure=kind, reason=reason)
             return

@@ -98,6 +98,18 @@ class SearchTrials:
         self._put_back = deque[Task]()
         self._failed = Counter[str]()  # by row, in this launch
 
+    def ask_again(self) -> None:
+        """Let the values of failed trials that were forgiven since (`mta-lab retry`) be asked for first."""
+        for row, study in self._studies.items():
+            for values in study.failed():
+                try:
+                    config = self._search.config(row, values)
+                except (UserError, KeyError):  # they never went together, or were lost before all were chosen
+                    continue
+                name = self._task_of(Cell(row=row, seed=config.seed, config=config)).fingerprint
+                if self._records.attempts(name) and not self._records.failed(name):
+                    study.ask_again(values)
+
     def left(self) -> int:
         return len(self._put_back) + self._unasked()
 

@@ -31,7 +31,8 @@ from mta_lab.scheduling import Trials
 from mta_lab.sweep.search import Range
 trials = Trials.opened(Path(sys.argv[1]), "table", print)
 first, _ = trials.ask({"keys": Range(1, 9)})
-second, _ = trials.ask({"keys": Range(1, 9)})
+second, values = trials.ask({"keys": Range(1, 9)})
+print(values["keys"])
 trials.report(first, 10, 9.5)
 trials.finish(first, 9.0)
 os._exit(9)
@@ -173,15 +174,27 @@ def test_nothing_is_at_hand_where_nothing_is(journal: Path) -> None:
 
 
 def test_reopening_fails_what_a_launch_that_died_left_running_and_asks_for_it_again(journal: Path) -> None:
-    assert subprocess.run([sys.executable, "-c", DYING, journal], check=False).returncode == 9
+    died = subprocess.run([sys.executable, "-u", "-c", DYING, journal], check=False, capture_output=True, text=True)
+    assert died.returncode == 9
     beside = Trials.at_hand(journal, "table")
     assert beside
     assert beside.counts() == {"complete": 1, "pruned": 0, "failed": 0}
     trials = opened(journal)
-    assert trials.counts() == {"complete": 1, "pruned": 0, "failed": 1}
-    (left,) = trials.failed()
+    assert trials.counts() == {"complete": 1, "pruned": 0, "failed": 0}, "it goes on, and has not failed"
     number, values = trials.ask({"keys": Range(1, 9)})
-    assert values == left
+    assert values == {"keys": int(died.stdout)}
     trials.finish(number, 8.0)
     assert [best.score for best in trials.best(2)] in ([8.0, 9.0], [8.0])  # the latter if the values are the same
     assert trials.ended() == 2
+
+
+def test_values_that_failed_are_asked_for_again_when_they_should_be(journal: Path) -> None:
+    trials = opened(journal)
+    number, values = trials.ask({"keys": Range(1, 9)})
+    trials.fail(number, "out of luck")
+    assert trials.failed() == [values]
+    for _ in range(2):  # once is enough
+        trials.ask_again(values)
+    asked = [trials.ask({"keys": Range(1, 9)})[1] for _ in range(2)]
+    assert asked[0] == values
+    assert len(opened(journal).failed()) == 1

@@ -156,3 +156,30 @@ def test_the_next_launch_closes_what_a_dead_one_left_open(store: Path) -> None:
     end(tracker, Records(), finished("a"))
     tracker.end("FINISHED", Shown(""))
     assert states("a") == ["FINISHED", "KILLED"]
+
+
+def test_a_cell_that_is_tried_again_while_mlflow_is_away_is_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of its first attempt is given up after its second has begun: the cell is live, and not forgotten."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///away/mlflow.db")
+    monkeypatch.setattr("mta_lab.tracking.tracker.PAUSE", 0.5)
+    away = tmp_path / "away"
+    away.write_text("a file, where the store's directory would be")
+    records, said = Records(Path("results")), list[str]()
+    tracker = Tracker("table", records, said.append)
+    tracker.start(LAUNCH)
+    tracker.start_cell(entry("a"))
+    tracker.kill_cell("a", failure="killed")
+    tracker.start_cell(entry("a"))
+    tracker.deliver([entry("b")])  # entered as soon as MLflow answers, and behind what is left of the first attempt
+    records.finish(finished("b"))
+    wait_for(lambda: bool(said))
+    away.unlink()
+    away.mkdir()
+    wait_for(lambda: (away / "mlflow.db").exists() and MlflowClient().get_experiment_by_name("table") is not None)
+    wait_for(lambda: states("b") == ["FINISHED"])
+    end(tracker, records, finished("a"))
+    tracker.end("FINISHED", Shown("| row | mean |"))
+    assert states("a") == ["FINISHED"]

@@ -72,6 +72,9 @@ class Recorder:
         self.launched.events.append(("stopped", worker, task))
         self.inner.stopped(worker, task, last)
 
+    def released(self, worker: int) -> None:
+        self.inner.released(worker)
+
 
 def run(
     file: Path,

@@ -3,13 +3,15 @@
 import re
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
 
+from mta_lab.config import fingerprint
 from mta_lab.training.result import TrainingResult
-from mta_lab.worker.messages import Advanced, Finished, Job, Message, Ready, Stop
+from mta_lab.worker.messages import Advanced, Failed, Finished, Job, Message, Ready, Stop
 from mta_lab.worker.pool import Pool
 from tests.config.helpers import config
 
@@ -20,7 +22,7 @@ MANY = 4000  # steps: seconds
 
 def job(steps: int, folder: Path) -> Job:
     run = config(*SIZES, *TASK, f"training.steps={steps}", "training.warmup_steps=1")
-    return Job(config=run, corpus_root=folder, checkpoints=folder / "run", weights=folder / "run.pt")
+    return Job(config=run, corpus_root=folder, checkpoints=folder / fingerprint(run, ""), weights=folder / "run.pt")
 
 
 def words(pool: Pool) -> Iterator[Message]:
@@ -45,7 +47,7 @@ def blocked(process: int | None) -> bool:
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
-    with Pool(1, [], tmp_path_factory.mktemp("logs")) as pool:
+    with Pool(1, [], tmp_path_factory.mktemp("logs"), threads=1) as pool:
         assert isinstance(next(words(pool)), Ready)
         yield pool
 
@@ -64,6 +66,13 @@ def test_a_stop_that_comes_late_does_not_hurt(pool: Pool, tmp_path: Path) -> Non
         assert [validation.step for validation in found.validations] == [2, 4]
     assert second.losses == first.losses
     assert second.validations == first.validations
+
+
+def test_what_has_changed_since_the_launch_began_is_not_trained_under_its_old_name(pool: Pool, tmp_path: Path) -> None:
+    pool.send(0, replace(job(4, tmp_path), checkpoints=tmp_path / "0123456789abcdef"))
+    failed = next(words(pool))
+    assert isinstance(failed, Failed)
+    assert "has changed since this launch began" in failed.reason
 
 
 def test_a_run_that_is_asked_to_stop_stops_and_the_next_one_is_whole(pool: Pool, tmp_path: Path) -> None:
