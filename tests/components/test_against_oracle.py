@@ -22,6 +22,7 @@ from components.attention import (
     TalkingHeads,
     rotary_table,
 )
+from components.attention.differential import PairDifference
 from components.norms import Depth, Gate, LayerNorm, LayerNormBlock, NoNorm, NormConfig, Plain
 from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOpConfig
 from components.score_ops.head_mixing import Group
@@ -265,3 +266,11 @@ def test_every_shipped_variant_has_a_case() -> None:
         variants = map(FAMILIES[family].get, FAMILIES[family].names())
         shipped = {variant.name for variant in variants if variant.__module__.startswith("components.")}
         assert shipped == compared, f"{family}: write a loop in oracle.py and a case for each"
+
+
+def test_lambda_is_as_precise_under_autocast() -> None:
+    """In bfloat16 it would move in steps of 0.004, and every gradient of its vectors with it."""
+    difference = PairDifference(heads=2, width=64, layer=1, dropout=0.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        under = difference.difference_weight()
+    assert torch.equal(under, difference.difference_weight())

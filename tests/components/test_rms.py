@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from components.norms import Gate, Plain
 from components.norms.rms import NORM_EPS, RMSNorm, rms_norm
@@ -76,3 +76,13 @@ def test_heads_may_lie_in_memory_in_either_order(norm: Plain | Gate) -> None:
         (normed * draw(2, 3, 5, 8)).sum().backward()
         outputs.append([normed, y.grad, *(parameter.grad for parameter in module.parameters())])
     torch.testing.assert_close(*outputs, rtol=0, atol=1e-12)
+
+
+def test_a_scalar_gate_stays_float32_under_autocast() -> None:
+    """As the other norms do: a row with a gate has no more rounding than one without."""
+    gate = Gate().build(width=64, layer=1)
+    nn.init.normal_(gate.gate.weight, std=0.3, generator=torch.Generator().manual_seed(1))
+    y_BMTd = torch.randn(2, 3, 5, 64, generator=torch.Generator().manual_seed(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        under = gate(y_BMTd)
+    assert torch.equal(under, gate(y_BMTd))
