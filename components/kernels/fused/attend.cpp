@@ -77,12 +77,12 @@ int64_t walk_start(const Plan& plan, int64_t walk) {
   return std::llround(static_cast<double>(plan.blocks()) * std::sqrt(share));
 }
 
-// The keys that the queries of a walk see.
+// How many keys the queries of a walk see, and those of its last strip that stand for none.
 int64_t keys_of_walk(const Plan& plan, int64_t walk) {
-  return std::min(plan.tokens, walk_start(plan, walk + 1) * plan.rows + plan.beyond[0]);
+  return std::min(walk_start(plan, walk + 1) * plan.rows, plan.padded) + plan.beyond[0];
 }
 
-// Calls work(a Walk over a unit's heads, its number, its first block, the block after its last) for all walks, on
+// Calls work(a Walk over a unit's heads, its memory, its number, its first block, that after its last) for all walks, on
 // torch's threads. A unit's keys are packed once: by the thread that walks, or before all where several walks read them.
 template <typename Walk, typename F>
 void for_walks(const Plan& plan, const Operands& operands, const F& work) {
@@ -108,7 +108,7 @@ void for_walks(const Plan& plan, const Operands& operands, const F& work) {
       }
       const Keys& keys = own ? *own : shared[unit];
       Walk walk(plan, operands, keys, space, unit / plan.units(), unit % plan.units() * plan.unit);
-      work(walk, task, walk_start(plan, number), walk_start(plan, number + 1));
+      work(walk, space, task, walk_start(plan, number), walk_start(plan, number + 1));
     }
   });
 }
@@ -134,7 +134,7 @@ Tensor attend(
   const auto [values, value_owner] = readable(value);
   Tensor output = at::empty({plan.batch, plan.padded, plan.heads, plan.depth}, at::kFloat);
   float* const out = output.data_ptr<float>();
-  for_walks<Forward>(plan, {queries, keys, values, {}}, [&](Forward& walk, int64_t, int64_t begin, int64_t end) {
+  for_walks<Forward>(plan, {queries, keys, values, {}}, [&](Forward& walk, Workspace&, int64_t, int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       walk.forward(block * plan.rows, plan.rows_of(block), block > begin ? Known::before : Known::nothing);
       walk.weigh(out);
@@ -143,21 +143,20 @@ Tensor attend(
   return without_padding(plan, output, query);
 }
 
-// Sums what each walk has found, [walks, batch, tokens, heads, width], each of the keys that it has seen.
-void join_walks(const Plan& plan, const float* walked, const Tensor& sum) {
-  float* const out = sum.data_ptr<float>();
-  const int64_t row = plan.heads * plan.width;
-  at::parallel_for(0, plan.batch * plan.tokens, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t token = begin; token < end; ++token) {
-      float* const to = out + token * row;
-      std::fill_n(to, row, 0.0f);
-      for (int64_t walk = 0; walk < plan.walks(); ++walk) {
-        if (token % plan.tokens >= keys_of_walk(plan, walk)) continue;
-        const float* const from = walked + walk * sum.numel() + token * row;
-        for (int64_t c = 0; c < row; ++c) to[c] += from[c];
-      }
+// Writes what the walks over a unit have found of a head's keys, `walked` [walks] for its unit's first key and channel,
+// to `out`, [batch, tokens, heads, width]: the sum over the walks that have seen a key, in their order.
+void write_head(
+    const Plan& plan, int64_t unit, int64_t h, const std::vector<const float*>& walked, float* out) {
+  const int64_t batch = unit / plan.units(), head = unit % plan.units() * plan.unit + h;
+  for (int64_t t = 0; t < plan.tokens; ++t) {
+    float* const to = out + ((batch * plan.tokens + t) * plan.heads + head) * plan.width;
+    std::fill_n(to, plan.width, 0.0f);
+    for (size_t walk = 0; walk < walked.size(); ++walk) {
+      if (t >= keys_of_walk(plan, walk)) continue;
+      const float* const from = walked[walk] + (h * plan.columns + t) * plan.depth;
+      for (int64_t c = 0; c < plan.width; ++c) to[c] += from[c];
     }
-  });
+  }
 }
 
 // Sums the tasks' partial sums of stage `s` into a gradient like `weight`.
@@ -189,19 +188,21 @@ std::vector<Tensor> attend_backward(
   Tensor query_gradient = at::empty({plan.batch, plan.padded, plan.heads, plan.depth}, at::kFloat);
   Tensor key_gradient = at::empty({plan.batch, plan.tokens, plan.heads, plan.width}, at::kFloat);
   Tensor value_gradient = at::empty_like(key_gradient);
-  Arena arena;  // for what each walk adds, [walks, batch, tokens, heads, width]
-  const auto walked = [&](const Tensor& sum) {
-    return walks > 1 ? arena.take(walks * sum.numel()) : sum.data_ptr<float>();
-  };
   float* const dq = query_gradient.data_ptr<float>();
-  float* const dk = walked(key_gradient);
-  float* const dv = walked(value_gradient);
+  float* const dk = key_gradient.data_ptr<float>();
+  float* const dv = value_gradient.data_ptr<float>();
+  Arena arena;
+  std::vector<KeySums> sums;  // of each task, where a unit has several
+  for (int64_t task = 0; walks > 1 && task < plan.batch * plan.units() * walks; ++task) {
+    sums.push_back(KeySums::taken(arena, plan));
+  }
   int64_t task_size = 0;
   for (const Stage& stage : plan.stages) task_size += plan.unit * stage.weights_per_head();
   std::vector<float> partial(plan.batch * plan.units() * walks * task_size);
 
   const Operands operands{queries, keys, values, output_gradients};
-  for_walks<Backward>(plan, operands, [&](Backward& walk, int64_t task, int64_t begin, int64_t end) {
+  for_walks<Backward>(plan, operands, [&](Backward& walk, Workspace& space, int64_t task, int64_t begin, int64_t end) {
+    walk.add_to(walks > 1 ? sums[task] : space.key_sums, keys_of_walk(plan, task % walks));
     const bool look = end < plan.blocks() && plan.reach() > 0;
     if (look) {
       const int64_t first = end * plan.rows;
@@ -210,16 +211,26 @@ std::vector<Tensor> attend_backward(
     for (int64_t block = end - 1; block >= begin; --block) {
       walk.backward(block * plan.rows, plan.rows_of(block), look || block < end - 1, false, dq);
     }
-    const int64_t offset = task % walks * key.numel();
-    walk.write_gradients(keys_of_walk(plan, task % walks), dk + offset, dv + offset);
+    for (int64_t h = 0; walks == 1 && h < plan.unit; ++h) {
+      write_head(plan, task, h, {space.key_sums.key}, dk);
+      write_head(plan, task, h, {space.key_sums.value}, dv);
+    }
     float* out = partial.data() + task * task_size;
     for (int64_t s = 0; s < plan.last(); ++s) out = walk.gather(s, out);
   });
 
-  if (walks > 1) {
-    join_walks(plan, dk, key_gradient);
-    join_walks(plan, dv, value_gradient);
-  }
+  at::parallel_for(0, walks > 1 ? plan.batch * plan.heads : 0, 1, [&](int64_t first, int64_t after) {
+    for (int64_t index = first; index < after; ++index) {
+      const int64_t unit = index / plan.unit;
+      std::vector<const float*> keys_found, values_found;
+      for (int64_t walk = 0; walk < walks; ++walk) {
+        keys_found.push_back(sums[unit * walks + walk].key);
+        values_found.push_back(sums[unit * walks + walk].value);
+      }
+      write_head(plan, unit, index % plan.unit, keys_found, dk);
+      write_head(plan, unit, index % plan.unit, values_found, dv);
+    }
+  });
   std::vector<Tensor> gradients{
       without_padding(plan, query_gradient, query), key_gradient.to(key.scalar_type()).transpose(1, 2),
       value_gradient.to(value.scalar_type()).transpose(1, 2)};

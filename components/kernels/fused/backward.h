@@ -11,11 +11,18 @@ class Backward : public Forward {
   Backward(
       const Plan& plan, const Operands& operands, const Keys& keys, Workspace& space, int64_t batch, int64_t head)
       : Forward(plan, operands, keys, space, batch, head) {
-    for (float* sums : {space.key_gradient, space.value_gradient}) {
-      std::fill_n(sums, plan.unit * plan.columns * plan.depth, 0.0f);
-    }
     for (auto& sums : space.sums) std::fill(sums.begin(), sums.end(), Vec(0.0f));
     clear_carried();
+  }
+
+  // Takes `sums` to add to, for the first `keys` of each head; zero at the start.
+  void add_to(const KeySums& sums, int64_t keys) {
+    key_sums_ = sums;
+    for (int64_t h = 0; h < plan_.unit; ++h) {
+      for (float* const sum : {sums.key, sums.value}) {
+        std::fill_n(sum + h * plan_.columns * plan_.depth, round_up(keys, strip) * plan_.depth, 0.0f);
+      }
+    }
   }
 
   // Forward again, and all gradients. With `look`, only as far as the blocks before this one need it: nothing is added
@@ -26,7 +33,7 @@ class Backward : public Forward {
     forward(first, rows, follows ? Known::behind : Known::nothing);
     for (int64_t h = 0; h < plan_.unit; ++h) {
       pack_rows(operands_.output_gradient, h, first, rows, 1.0f, space_.output_gradient);
-      if (!look) add_outer(space_.maps[plan_.last()], h, output_gradient_row(h, 0), 0, space_.value_gradient);
+      if (!look) add_outer(space_.maps[plan_.last()], h, output_gradient_row(h, 0), 0, key_sums_.value);
       for (int64_t r = 0; r < rows; r += strip) multiply_values(h, r);
     }
     for (int64_t r = rows - strip; r >= 0; r -= strip) {
@@ -44,23 +51,8 @@ class Backward : public Forward {
             plan_.depth, query_gradient + token_major(h, first_ + r), plan_.heads * plan_.depth,
             width(r, plan_.beyond[0]), plan_.scale());
       }
-      add_outer(logits_gradient, h, query_row(h, 0), plan_.beyond[0], space_.key_gradient);
+      add_outer(logits_gradient, h, query_row(h, 0), plan_.beyond[0], key_sums_.key);
     }
-  }
-
-  // Writes a sum over queries, of the first `count` keys, to `out`, [batch, tokens, heads, width].
-  void write(const float* sums, int64_t count, float* out) const {
-    for (int64_t h = 0; h < plan_.unit; ++h) {
-      for (int64_t t = 0; t < count; ++t) {
-        std::copy_n(
-            sums + (h * plan_.columns + t) * plan_.depth, plan_.width,
-            out + ((batch_ * plan_.tokens + t) * plan_.heads + head_ + h) * plan_.width);
-      }
-    }
-  }
-  void write_gradients(int64_t count, float* key_gradient, float* value_gradient) const {
-    write(space_.key_gradient, count, key_gradient);
-    write(space_.value_gradient, count, value_gradient);
   }
 
   // Adds the lanes of stage s's weight gradient, in the order of its weights; returns the end of what was written.
@@ -77,6 +69,8 @@ class Backward : public Forward {
   }
 
  private:
+  KeySums key_sums_;
+
   const Map& gradient_of(int64_t map) const { return space_.maps[plan_.place[map]]; }
   const float* output_gradient_row(int64_t h, int64_t r) const {
     return space_.output_gradient + (h * rows_ + r) * plan_.depth;

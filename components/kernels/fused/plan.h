@@ -66,7 +66,7 @@ class Map {
   float* first_row_;
 };
 
-constexpr int64_t scratch_bytes = 24 << 20;  // what the maps of a thread may take, where the kernels' reach allows it
+constexpr int64_t scratch_bytes = 32 << 20;  // what the maps of a thread may take, where the kernels' reach allows it
 constexpr int64_t longest_block = 64;
 constexpr int64_t fewest_blocks = 8;  // in a walk
 constexpr int64_t tasks_wanted = 8;

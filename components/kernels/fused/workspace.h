@@ -72,6 +72,14 @@ class Keys {
   }
 };
 
+// The gradients of a unit's keys and values, [unit, columns, depth], as one walk adds them up.
+struct KeySums {
+  float *key = nullptr, *value = nullptr;
+
+  static int64_t size(const Plan& plan) { return plan.unit * plan.columns * plan.depth; }
+  static KeySums taken(Arena& arena, const Plan& plan) { return {arena.take(size(plan)), arena.take(size(plan))}; }
+};
+
 // What one thread works in.
 class Workspace {
   Arena arena_;
@@ -79,7 +87,7 @@ class Workspace {
  public:
   float* query;            // rows of the block and its halo [unit, halo + rows, depth], scaled by width^-0.5
   float* output_gradient;  // rows of the block [unit, rows, depth]
-  float *key_gradient, *value_gradient;  // [unit, columns, depth]
+  KeySums key_sums;        // where a unit has one walk
   float* mixing;
   std::vector<Map> maps;
   std::vector<float*> bands;           // what exact convolutions see right of their input's diagonal
@@ -97,8 +105,7 @@ class Workspace {
     }
     if (!backward) return;
     output_gradient = arena_.take(plan.unit * plan.rows * plan.depth);
-    key_gradient = arena_.take(plan.unit * plan.columns * plan.depth);
-    value_gradient = arena_.take(plan.unit * plan.columns * plan.depth);
+    if (plan.walks() == 1) key_sums = KeySums::taken(arena_, plan);
     for (const Stage& stage : plan.stages) sums.emplace_back(plan.unit * stage.weights_per_head());
   }
 };
