@@ -2,74 +2,16 @@
 //
 // Tasks are handed out as threads become free, but each writes to places of its own, and sums over tasks are made
 // afterwards in one order: the result does not depend on the number of threads.
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
 #include <atomic>
-#include <numeric>
-#include <optional>
-#include <sstream>
-#include <string>
 
 #include "backward.h"
+#include "request.h"
 
 namespace mta {
 namespace {
-
-using at::Tensor;
-
-Plan make_plan(
-    const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights, const std::string& stages,
-    double dropout, const std::optional<Tensor>& seed) {
-  TORCH_CHECK(query.dim() == 4, "attend: query must be [batch, heads, tokens, width], got ", query.sizes());
-  TORCH_CHECK(query.numel() > 0, "attend: query is empty: ", query.sizes());
-  TORCH_CHECK(
-      key.sizes() == query.sizes() && value.sizes() == query.sizes(), "attend: query ", query.sizes(), ", key ",
-      key.sizes(), " and value ", value.sizes(), " must have one shape");
-  TORCH_CHECK(0.0 <= dropout && dropout < 1.0, "attend: dropout ", dropout, " is not in [0, 1)");
-  TORCH_CHECK(dropout == 0.0 || seed.has_value(), "attend: dropout needs a seed");
-  Plan plan{query.size(0), query.size(1), query.size(2), query.size(3), -1};
-  std::istringstream names(stages);
-  for (std::string name; names >> name;) {
-    if (name == "softmax" && plan.softmax < 0) {
-      plan.softmax = plan.last();
-      continue;
-    }
-    const bool mixes = name == "mix";
-    TORCH_CHECK(
-        mixes || name == "convolve" || name == "convolve_exact", "attend: no stage '", name, "' here in '", stages,
-        "'; known: convolve, convolve_exact, mix, and one softmax");
-    TORCH_CHECK(plan.stages.size() < weights.size(), "attend: ", weights.size(), " weights for '", stages, "'");
-    const Tensor weight = weights[plan.last()].to(at::kFloat).contiguous();
-    TORCH_CHECK(
-        weight.dim() == 3 && weight.numel() > 0 &&
-            (mixes ? weight.size(1) == weight.size(2) && weight.size(0) * weight.size(1) == plan.heads
-                   : weight.size(0) == plan.heads),
-        "attend: ", name, " of ", plan.heads, " heads cannot have a weight of ", weight.sizes());
-    Stage stage{mixes ? Stage::Kind::mix : Stage::Kind::convolve};
-    stage.weight.assign(weight.data_ptr<float>(), weight.data_ptr<float>() + weight.numel());
-    if (stage.convolves()) {
-      stage.exact = name == "convolve_exact" && plan.softmax < 0;  // weights are zero right of the diagonal
-      stage.c_q = weight.size(1);
-      stage.c_k = weight.size(2);
-      stage.pack_taps(plan.heads);
-    } else {
-      stage.group = weight.size(1);
-      plan.unit = std::lcm(plan.unit, stage.group);
-    }
-    plan.stages.push_back(std::move(stage));
-  }
-  TORCH_CHECK(plan.softmax >= 0, "attend: no softmax in '", stages, "'");
-  TORCH_CHECK(plan.stages.size() == weights.size(), "attend: ", weights.size(), " weights for '", stages, "'");
-  if (dropout > 0.0) {
-    plan.stages.push_back(Stage{Stage::Kind::drop});
-    plan.dropout = dropout;
-    plan.seed = static_cast<uint64_t>(seed->item<int64_t>());
-  }
-  plan.lay_out();
-  return plan;
-}
 
 // The first block of a walk: later blocks have more keys, so earlier walks have more blocks.
 int64_t walk_start(const Plan& plan, int64_t walk) {
