@@ -2,7 +2,8 @@
 
 A block's maps of all heads that a mixing couples stay in a core's cache; convolutions and matrix products are blocked
 in registers; the backward pass computes each block anew. float32 and bfloat16 tensors, computed in float32. Results do
-not depend on the number of threads, to the bit. It has no second derivative.
+not depend on the number of threads, to the bit. It has no second derivative. Of its memory, up to 256 MB are kept
+from call to call (`fused/memory.h`).
 
 Shapes: B batch, M heads, T tokens, d head width.
 """

@@ -1,8 +1,6 @@
 // What a walk reads and works in: the operands, a unit's keys packed, and a thread's own memory.
 #pragma once
 
-#include <memory>
-
 #include "plan.h"
 
 namespace mta {
