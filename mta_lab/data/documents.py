@@ -55,19 +55,16 @@ def split(documents: list[str]) -> tuple[list[str], list[str]]:
 def drop_seen(documents: Iterable[str], seen: set[bytes]) -> list[str]:
     """The documents without the paragraphs that are in `seen`, which grows by those that are kept.
 
-    Only paragraphs of 80 characters and more count, so that repeated headings do not tear documents; a
-    document of shorter ones counts as a whole. A document that brings nothing new goes altogether.
+    Only paragraphs of 80 characters and more count, so that repeated headings do not tear documents; a document of
+    shorter ones counts as a whole, and goes from later documents where it is one of their paragraphs. A document that
+    brings nothing new goes altogether.
     """
-
-    def is_new(paragraph: str, mark: bytes) -> bool:
-        return len(paragraph) < SHORTEST_PARAGRAPH or mark not in seen
-
     kept = []
     for document in documents:
         paragraphs = [(paragraph, digest(paragraph)) for paragraph in document.split("\n\n")]
         marks = {mark for paragraph, mark in paragraphs if len(paragraph) >= SHORTEST_PARAGRAPH}
         marks = marks or {digest(document)}
         if not marks <= seen:
-            kept.append("\n\n".join(paragraph for paragraph, mark in paragraphs if is_new(paragraph, mark)).strip("\n"))
+            kept.append("\n\n".join(paragraph for paragraph, mark in paragraphs if mark not in seen).strip("\n"))
             seen |= marks
     return kept
