@@ -53,6 +53,7 @@ def search(
             launch_search(
                 plan.sweep,
                 to_task,
+                missing=missing,
                 records=plan.records,
                 workers=workers,
                 components=components,

@@ -76,10 +76,10 @@ def other_norms(run: Trained, records: Records) -> list[Trained]:
 
     That is a run whose weights are gone or damaged, or whose component is not loaded now: no fault of this run.
     """
-    ours = run.record
+    ours, same = run.record, _without_norm(run.record.config)
     found = []
     for record in records.all_finished():
-        alike = record.content_hash == ours.content_hash and _without_norm(record.config) == _without_norm(ours.config)
+        alike = record.content_hash == ours.content_hash and _without_norm(record.config) == same
         if alike and record.config["attention"].get("norm") != ours.config["attention"].get("norm"):
             with suppress(UserError):
                 found.append(load(record, records))

@@ -65,6 +65,7 @@ def launch_search(
     sweep: Sweep,
     task_of: Callable[[Cell], Task],
     *,
+    missing: int,
     records: Records,
     workers: int,
     components: Sequence[Path],
@@ -73,7 +74,7 @@ def launch_search(
     command: str,
     trial_timeout: float | None = None,
 ) -> None:
-    """Run the trials that the sweep's search still lacks; returns when each has ended."""
+    """Run the trials that the sweep's search still lacks, `missing` of them; returns when each has ended."""
     search = sweep.search
     assert search
     journal = records.directory / JOURNAL
@@ -81,7 +82,7 @@ def launch_search(
         only_launch(records.directory),
         disk_trouble_said(journal),
         published(observer, sweep, [], {}, [], records.directory, command) as observer,
-        Pool(workers, components, records.directory, threads(workers)) as pool,
+        Pool(min(workers, missing), components, records.directory, threads(workers)) as pool,
     ):
         from mta_lab.scheduling import Trials
         from mta_lab.tracking.tracker import Tracker

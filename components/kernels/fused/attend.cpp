@@ -76,7 +76,8 @@ Tensor attend(
   const auto [values, value_owner] = readable(value);
   Tensor output = at::empty({plan.batch, plan.padded, plan.heads, plan.depth}, at::kFloat);
   float* const out = output.data_ptr<float>();
-  for_walks<Forward>(plan, {queries, keys, values, {}}, [&](Forward& walk, Workspace&, int64_t, int64_t begin, int64_t end) {
+  const Operands operands{queries, keys, values, {}};
+  for_walks<Forward>(plan, operands, [&](Forward& walk, Workspace&, int64_t, int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       walk.forward(block * plan.rows, plan.rows_of(block), block > begin ? Known::before : Known::nothing);
       walk.weigh(out);
@@ -87,16 +88,16 @@ Tensor attend(
 
 // Writes what the walks over a unit have found of a head's keys, `walked` [walks] for its unit's first key and channel,
 // to `out`, [batch, tokens, heads, width]: the sum over the walks that have seen a key, in their order.
-void write_head(
-    const Plan& plan, int64_t unit, int64_t h, const std::vector<const float*>& walked, float* out) {
+void write_head(const Plan& plan, int64_t unit, int64_t h, const std::vector<const float*>& walked, float* out) {
   const int64_t batch = unit / plan.units(), head = unit % plan.units() * plan.unit + h;
-  for (int64_t t = 0; t < plan.tokens; ++t) {
-    float* const to = out + ((batch * plan.tokens + t) * plan.heads + head) * plan.width;
-    std::fill_n(to, plan.width, 0.0f);
-    for (size_t walk = 0; walk < walked.size(); ++walk) {
-      if (t >= keys_of_walk(plan, walk)) continue;
-      const float* const from = walked[walk] + (h * plan.columns + t) * plan.depth;
-      for (int64_t c = 0; c < plan.width; ++c) to[c] += from[c];
+  const int64_t pitch = plan.heads * plan.width;
+  float* const first = out + (batch * plan.tokens * plan.heads + head) * plan.width;
+  for (int64_t t = 0; t < plan.tokens; ++t) std::fill_n(first + t * pitch, plan.width, 0.0f);
+  for (size_t walk = 0; walk < walked.size(); ++walk) {
+    const float* from = walked[walk] + h * plan.columns * plan.depth;
+    const int64_t seen = std::min(plan.tokens, keys_of_walk(plan, walk));
+    for (int64_t t = 0; t < seen; ++t, from += plan.depth) {
+      for (int64_t c = 0; c < plan.width; ++c) first[t * pitch + c] += from[c];
     }
   }
 }

@@ -140,7 +140,8 @@ struct Plan {
     const int64_t least = std::min(std::max(halo[0], strip), padded);
     const int64_t bytes_a_row = 4 * unit * (columns + 2 * margin) * (place[last()] + 1);
     rows = std::min(longest_block, padded);
-    while (rows > least && (rows + halo[0] / 2 + carried()) * bytes_a_row > scratch_bytes) rows = round_up(rows / 2, strip);
+    const int64_t besides = halo[0] / 2 + carried();
+    while (rows > least && (rows + besides) * bytes_a_row > scratch_bytes) rows = round_up(rows / 2, strip);
     rows = std::max(rows, least);
   }
 };
