@@ -57,7 +57,7 @@ def call(folder: Path, *arguments: str) -> Done:
 
 
 def interrupt_after_first_cell(folder: Path, *arguments: str) -> tuple[Done, bool]:
-    """Press Ctrl-C, which reaches the whole process group, as soon as one cell is finished."""
+    """Press Ctrl-C, which reaches the whole process group, as soon as one cell is finished and the next has begun."""
     with (folder / "errors.txt").open("w+") as errors:
         process = subprocess.Popen(
             [*COMMAND, *arguments], cwd=folder, env=environment(folder), text=True, start_new_session=True,
@@ -66,10 +66,10 @@ def interrupt_after_first_cell(folder: Path, *arguments: str) -> tuple[Done, boo
         assert process.stdout is not None
         output, pressed = "", False
         for line in process.stdout:
-            output += line
-            if ": perplexity" in line and not pressed:
+            if ": perplexity" in output and line.endswith(" started\n") and not pressed:
                 os.killpg(process.pid, signal.SIGINT)
                 pressed = True
+            output += line
         status = process.wait(timeout=60)
         errors.seek(0)
         return Done(status, output, errors.read()), group_exists(process.pid)
