@@ -86,18 +86,21 @@ Tensor attend(
   return without_padding(plan, output, query);
 }
 
-// Writes what the walks over a unit have found of a head's keys, `walked` [walks] for its unit's first key and channel,
-// to `out`, [batch, tokens, heads, width]: the sum over the walks that have seen a key, in their order.
-void write_head(const Plan& plan, int64_t unit, int64_t h, const std::vector<const float*>& walked, float* out) {
-  const int64_t batch = unit / plan.units(), head = unit % plan.units() * plan.unit + h;
-  const int64_t pitch = plan.heads * plan.width;
-  float* const first = out + (batch * plan.tokens * plan.heads + head) * plan.width;
-  for (int64_t t = 0; t < plan.tokens; ++t) std::fill_n(first + t * pitch, plan.width, 0.0f);
-  for (size_t walk = 0; walk < walked.size(); ++walk) {
-    const float* from = walked[walk] + h * plan.columns * plan.depth;
-    const int64_t seen = std::min(plan.tokens, keys_of_walk(plan, walk));
-    for (int64_t t = 0; t < seen; ++t, from += plan.depth) {
-      for (int64_t c = 0; c < plan.width; ++c) first[t * pitch + c] += from[c];
+// Writes what the walks over a unit have found of token t to `keys` and `values`, [batch, tokens, heads, width]: the sum
+// over the walks that have seen it, from the last, which sees all.
+void write_token(
+    const Plan& plan, int64_t unit, int64_t t, const KeySums* walked, float* keys, float* values) {
+  const int64_t batch = unit / plan.units(), head = unit % plan.units() * plan.unit, last = plan.walks() - 1;
+  int64_t first = last;
+  while (first > 0 && t < keys_of_walk(plan, first - 1)) --first;
+  for (int64_t h = 0; h < plan.unit; ++h) {
+    const int64_t from = (h * plan.columns + t) * plan.depth;
+    const int64_t to = ((batch * plan.tokens + t) * plan.heads + head + h) * plan.width;
+    std::copy_n(walked[last].key + from, plan.width, keys + to);
+    std::copy_n(walked[last].value + from, plan.width, values + to);
+    for (int64_t walk = last - 1; walk >= first; --walk) {
+      for (int64_t c = 0; c < plan.width; ++c) keys[to + c] += walked[walk].key[from + c];
+      for (int64_t c = 0; c < plan.width; ++c) values[to + c] += walked[walk].value[from + c];
     }
   }
 }
@@ -145,7 +148,7 @@ std::vector<Tensor> attend_backward(
 
   const Operands operands{queries, keys, values, output_gradients};
   for_walks<Backward>(plan, operands, [&](Backward& walk, Workspace& space, int64_t task, int64_t begin, int64_t end) {
-    walk.add_to(walks > 1 ? sums[task] : space.key_sums, keys_of_walk(plan, task % walks));
+    walk.add_to(walks > 1 ? sums[task] : space.key_sums);
     const bool look = end < plan.blocks() && plan.reach() > 0;
     if (look) {
       const int64_t first = end * plan.rows;
@@ -154,24 +157,15 @@ std::vector<Tensor> attend_backward(
     for (int64_t block = end - 1; block >= begin; --block) {
       walk.backward(block * plan.rows, plan.rows_of(block), look || block < end - 1, false, dq);
     }
-    for (int64_t h = 0; walks == 1 && h < plan.unit; ++h) {
-      write_head(plan, task, h, {space.key_sums.key}, dk);
-      write_head(plan, task, h, {space.key_sums.value}, dv);
-    }
+    for (int64_t t = 0; walks == 1 && t < plan.tokens; ++t) write_token(plan, task, t, &space.key_sums, dk, dv);
     float* out = partial.data() + task * task_size;
     for (int64_t s = 0; s < plan.last(); ++s) out = walk.gather(s, out);
   });
 
-  at::parallel_for(0, walks > 1 ? plan.batch * plan.heads : 0, 1, [&](int64_t first, int64_t after) {
-    for (int64_t index = first; index < after; ++index) {
-      const int64_t unit = index / plan.unit;
-      std::vector<const float*> keys_found, values_found;
-      for (int64_t walk = 0; walk < walks; ++walk) {
-        keys_found.push_back(sums[unit * walks + walk].key);
-        values_found.push_back(sums[unit * walks + walk].value);
-      }
-      write_head(plan, unit, index % plan.unit, keys_found, dk);
-      write_head(plan, unit, index % plan.unit, values_found, dv);
+  at::parallel_for(0, walks > 1 ? plan.batch * plan.units() * plan.tokens : 0, strip, [&](int64_t begin, int64_t end) {
+    for (int64_t index = begin; index < end; ++index) {
+      const int64_t unit = index / plan.tokens;
+      write_token(plan, unit, index % plan.tokens, sums.data() + unit * walks, dk, dv);
     }
   });
   std::vector<Tensor> gradients{

@@ -15,15 +15,9 @@ class Backward : public Forward {
     clear_carried();
   }
 
-  // Takes `sums` to add to, for the first `keys` of each head; zero at the start.
-  void add_to(const KeySums& sums, int64_t keys) {
-    key_sums_ = sums;
-    for (int64_t h = 0; h < plan_.unit; ++h) {
-      for (float* const sum : {sums.key, sums.value}) {
-        std::fill_n(sum + h * plan_.columns * plan_.depth, round_up(keys, strip) * plan_.depth, 0.0f);
-      }
-    }
-  }
+  // Takes the place for the gradients of keys and values: the walk's last block, its first to be walked, sets those of
+  // all keys that the walk sees, and the others add to them.
+  void add_to(const KeySums& sums) { key_sums_ = sums; }
 
   // Forward again, and all gradients. With `look`, only as far as the blocks before this one need it: nothing is added
   // to any result. `follows` says that the maps hold the block right behind. `query_gradient` is [batch, padded, heads,
@@ -53,16 +47,21 @@ class Backward : public Forward {
       }
       add_outer(logits_gradient, h, query_row(h, 0), plan_.beyond[0], key_sums_.key);
     }
+    summed_ = true;
   }
 
   // Adds the lanes of stage s's weight gradient, in the order of its weights; returns the end of what was written.
   float* gather(int64_t s, float* out) const {
     const Stage& stage = plan_.stages[s];
-    const std::vector<Vec>& sums = space_.sums[s];
-    for (int64_t h = 0; h < plan_.unit; ++h) {
+    const Vec* sums = space_.sums[s].data();
+    for (int64_t h = 0; h < plan_.unit; ++h, sums += stage.stored_per_head()) {
       for (int64_t w = 0; w < stage.weights_per_head(); ++w) {
-        const int64_t place = stage.convolves() ? tap_index(w / stage.c_k, w % stage.c_k, stage.c_q, stage.c_k) : w;
-        *out++ = sum_of_lanes(sums[h * stage.weights_per_head() + place]);
+        if (!stage.convolves()) {
+          *out++ = sum_of_lanes(sums[w]);
+          continue;
+        }
+        const TapPlace place(w / stage.c_k, w % stage.c_k, stage.c_q, stage.c_k);
+        *out++ = sum_of_lanes(place.pair < 0 ? sums[place.own] : sums[place.own] + sums[place.pair]);
       }
     }
     return out;
@@ -70,6 +69,7 @@ class Backward : public Forward {
 
  private:
   KeySums key_sums_;
+  bool summed_ = false;  // whether they hold a block's already
 
   const Map& gradient_of(int64_t map) const { return space_.maps[plan_.place[map]]; }
   const float* output_gradient_row(int64_t h, int64_t r) const {
@@ -103,7 +103,7 @@ class Backward : public Forward {
       if (!look) {
         tap_gradients(
             in.row(h, r), in.pitch(), read, gradient.pitch(), stage.c_q, stage.c_k, width(r, 0),
-            space_.sums[s].data() + h * stage.weights_per_head());
+            space_.sums[s].data() + h * stage.stored_per_head());
       }
       correlate(
           read, gradient.pitch(), taps(stage, stage.adjoint, h), stage.c_q, stage.c_k, in_gradient.row(h, r),
@@ -136,7 +136,7 @@ class Backward : public Forward {
     for (int64_t j = 0; j < first_ + rows_ + beyond; j += strip) {
       columns_by_rows(
           map.row(h, 0) + j, map.pitch(), rows, plan_.depth, out + j * plan_.depth,
-          std::max<int64_t>(0, j - first_ - beyond), rows_);
+          std::max<int64_t>(0, j - first_ - beyond), rows_, summed_);
     }
   }
 
@@ -169,7 +169,7 @@ class Backward : public Forward {
     const Stage& stage = plan_.stages[s];
     const Map &gradient = gradient_of(s + 1), &in_gradient = gradient_of(s);
     const float* weight = stage.weight.data() + (head_ + h) * stage.weights_per_head();
-    Vec* sums = space_.sums[s].data() + h * stage.weights_per_head();
+    Vec* sums = space_.sums[s].data() + h * stage.stored_per_head();
     for (int64_t k = r; k < r + strip; ++k) {
       const float* logits = band(s, h, k);
       for_band(plan_.beyond[s], [&](int64_t a, int64_t x) {
@@ -179,7 +179,7 @@ class Backward : public Forward {
         for (int64_t b = 0; b < stage.c_k; ++b) {
           sum += weight[a * stage.c_k + b] * source[b];
           if (!look) {
-            Vec& total = sums[tap_index(a, b, stage.c_q, stage.c_k)];
+            Vec& total = sums[TapPlace(a, b, stage.c_q, stage.c_k).own];
             total = total + Vec::set(Vec(0.0f), Vec(logits[x] * source[b]), 1);
           }
         }

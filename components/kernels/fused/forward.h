@@ -76,9 +76,9 @@ class Forward {
     return round_up(first_ + r + strip + beyond, column_step);
   }
 
-  // Zeros right of what a strip's queries see, as far as a product or a convolution may read, by whole vectors.
+  // Zeros right of what a strip's queries see, as far as any strip reads, by whole vectors.
   void clear_right(const Map& map, int64_t h, int64_t r, int64_t beyond) const {
-    const int64_t end = width(r, beyond) + plan_.reach_right;
+    const int64_t end = width(r + plan_.below, beyond) + plan_.right;
     for (int64_t k = r; k < r + strip; ++k) {
       float* const row = map.row(h, k);
       for (int64_t j = first_ + k + 1 + beyond; j < end; j += lanes) Vec(0.0f).store(row + j);
@@ -120,7 +120,7 @@ class Forward {
   }
 
   const float* taps(const Stage& stage, const std::vector<float>& packed, int64_t h) const {
-    return packed.data() + (head_ + h) * stage.weights_per_head();
+    return packed.data() + (head_ + h) * stage.stored_per_head();
   }
 
   // Mixes all groups of the unit in a strip; `by_out` and `by_in` say which way the matrices are read.

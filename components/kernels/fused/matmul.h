@@ -48,14 +48,16 @@ MTA_KERNEL void rows_by_rows(
   });
 }
 
-// out[j][c] += sum over first <= r < rows of a[r][j] b[r][c], for a strip of columns j and c < depth:
+// out[j][c] (+)= sum over first <= r < rows of a[r][j] b[r][c], for a strip of columns j and c < depth:
 // the gradients of values and keys.
 MTA_KERNEL void columns_by_rows(
-    const float* a, int64_t a_pitch, const float* b, int64_t depth, float* out, int64_t first, int64_t rows) {
+    const float* a, int64_t a_pitch, const float* b, int64_t depth, float* out, int64_t first, int64_t rows, bool add) {
   for_tiles(depth, [&](auto vectors, int64_t c) {
     Vec sum[strip][vectors];
-    MTA_UNROLL for (int j = 0; j < strip; ++j) {
-      MTA_UNROLL for (int v = 0; v < vectors; ++v) sum[j][v] = Vec::loadu(out + j * depth + c + v * lanes);
+    if (add) {
+      MTA_UNROLL for (int j = 0; j < strip; ++j) {
+        MTA_UNROLL for (int v = 0; v < vectors; ++v) sum[j][v] = Vec::loadu(out + j * depth + c + v * lanes);
+      }
     }
     for (int64_t r = first; r < rows; ++r) {
       Vec y[vectors];

@@ -40,7 +40,7 @@ MTA_KERNEL void mix_row(
     const float* in, int64_t in_pitch, const float* matrix, int64_t by_out, int64_t by_in, int64_t group, float* out,
     int64_t out_pitch, int64_t width, float* copy) {
   static constexpr auto by_outs = mixes(std::make_integer_sequence<int, strip>{});
-  if (in == out) {
+  if (in == out && group > strip) {
     for (int64_t h = 0; h < group; ++h) std::copy_n(in + h * in_pitch, width, copy + h * width);
     in = copy;
     in_pitch = width;
