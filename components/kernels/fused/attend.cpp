@@ -96,11 +96,15 @@ void write_token(
   for (int64_t h = 0; h < plan.unit; ++h) {
     const int64_t from = (h * plan.columns + t) * plan.depth;
     const int64_t to = ((batch * plan.tokens + t) * plan.heads + head + h) * plan.width;
-    std::copy_n(walked[last].key + from, plan.width, keys + to);
-    std::copy_n(walked[last].value + from, plan.width, values + to);
-    for (int64_t walk = last - 1; walk >= first; --walk) {
-      for (int64_t c = 0; c < plan.width; ++c) keys[to + c] += walked[walk].key[from + c];
-      for (int64_t c = 0; c < plan.width; ++c) values[to + c] += walked[walk].value[from + c];
+    for (int64_t c = 0; c < plan.width; c += lanes) {
+      Vec key = Vec::loadu(walked[last].key + from + c), value = Vec::loadu(walked[last].value + from + c);
+      for (int64_t walk = last - 1; walk >= first; --walk) {
+        key = key + Vec::loadu(walked[walk].key + from + c);
+        value = value + Vec::loadu(walked[walk].value + from + c);
+      }
+      const int count = static_cast<int>(std::min(lanes, plan.width - c));
+      key.store(keys + to + c, count);
+      value.store(values + to + c, count);
     }
   }
 }

@@ -30,10 +30,13 @@ class Backward : public Forward {
       if (!look) add_outer(space_.maps[plan_.last()], h, output_gradient_row(h, 0), 0, key_sums_.value);
       for (int64_t r = 0; r < rows; r += strip) multiply_values(h, r);
     }
-    for (int64_t r = rows - strip; r >= 0; r -= strip) {
+    for (int64_t end = rows, begin; end > 0; end = begin) {
+      begin = std::max<int64_t>(0, end - 2 * strip);
       for (int64_t m = plan_.last(); m >= 0; --m) {
-        if (m == plan_.softmax) softmax_gradient(r);
-        if (m > 0) apply_gradient(m - 1, r, look);
+        for (int64_t r = end - strip; m == plan_.softmax && r >= begin; r -= strip) softmax_gradient(r);
+        if (m == 0) continue;
+        if (!look && plan_.stages[m - 1].convolves()) add_tap_gradients(m - 1, begin, end);
+        for (int64_t r = end - strip; r >= begin; r -= strip) apply_gradient(m - 1, r, look);
       }
     }
     if (look) return;
@@ -99,17 +102,21 @@ class Backward : public Forward {
         drop(gradient, in_gradient, h, r);
         continue;
       }
-      const float* const read = gradient.row(h, r) - stage.after();
-      if (!look) {
-        tap_gradients(
-            in.row(h, r), in.pitch(), read, gradient.pitch(), stage.c_q, stage.c_k, width(r, 0),
-            space_.sums[s].data() + h * stage.stored_per_head());
-      }
       correlate(
-          read, gradient.pitch(), taps(stage, stage.adjoint, h), stage.c_q, stage.c_k, in_gradient.row(h, r),
-          in_gradient.pitch(), width(r, 0));
+          gradient.row(h, r) - stage.after(), gradient.pitch(), taps(stage, stage.adjoint, h), stage.c_q, stage.c_k,
+          in_gradient.row(h, r), in_gradient.pitch(), width(r, 0));
       clear_right(in_gradient, h, r, 0);
       if (stage.exact) band_gradient(s, h, r, look);
+    }
+  }
+
+  void add_tap_gradients(int64_t s, int64_t begin, int64_t end) {
+    const Stage& stage = plan_.stages[s];
+    const Map &in = space_.maps[s], &gradient = gradient_of(s + 1);
+    for (int64_t h = 0; h < plan_.unit; ++h) {
+      tap_gradients(
+          in.row(h, begin), in.pitch(), gradient.row(h, begin) - stage.after(), gradient.pitch(), stage.c_q, stage.c_k,
+          end - begin, width(end - strip, 0), space_.sums[s].data() + h * stage.stored_per_head());
     }
   }
 

@@ -127,9 +127,9 @@ inline void tap_sums(
 }
 
 // The same for one t and an even n, in pairs of rows; what belongs to both taps of a pair is added to their sum.
-template <int n>
+template <int n, int rows>
 inline void pair_sums(const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t width, Vec* sums) {
-  constexpr int pairs = strip / 2, half = n / 2;
+  constexpr int pairs = rows / 2, half = n / 2;
   Vec sum[stored(n)];
   MTA_UNROLL for (int a = 0; a < stored(n); ++a) sum[a] = sums[a];
   for (int64_t j = 0; j < width; j += lanes) {
@@ -160,12 +160,16 @@ inline void pair_sums(const float* x, int64_t x_pitch, const float* g, int64_t g
 
 template <int n>
 void tap_gradients_chunk(
-    const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t c_k, int64_t width, Vec* sums) {
-  int64_t t = 0;
+    const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t c_k, int64_t rows, int64_t width,
+    Vec* sums) {
   if constexpr (in_pairs(n)) {
-    for (; t < c_k; ++t) pair_sums<n>(x, x_pitch, g + t, g_pitch, width, sums + t * stored(n));
-  } else {
-    constexpr int at_once = wide;  // as many taps as registers hold
+    const auto strips = rows == strip ? pair_sums<n, strip> : pair_sums<n, 2 * strip>;
+    for (int64_t t = 0; t < c_k; ++t) strips(x, x_pitch, g + t, g_pitch, width, sums + t * stored(n));
+    return;
+  }
+  constexpr int at_once = wide;  // as many taps as registers hold
+  for (int64_t r = 0; r < rows; r += strip, x += strip * x_pitch, g += strip * g_pitch) {
+    int64_t t = 0;
     for (; t + at_once <= c_k; t += at_once) tap_sums<n, at_once>(x, x_pitch, g + t, g_pitch, width, sums + t * n);
     for (; t < c_k; ++t) tap_sums<n, 1>(x, x_pitch, g + t, g_pitch, width, sums + t * n);
   }
@@ -197,13 +201,14 @@ inline void correlate(
   }
 }
 
-// sums[t][a] += x[r][j] g[r + a][j + t] over a strip of rows and j < width, lane by lane, in the order of the taps.
+// sums[t][a] += x[r][j] g[r + a][j + t] over one or two strips of rows and j < width, lane by lane, in the order of the
+// taps. Two at once load less.
 inline void tap_gradients(
-    const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t c_q, int64_t c_k, int64_t width,
-    Vec* sums) {
+    const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t c_q, int64_t c_k, int64_t rows,
+    int64_t width, Vec* sums) {
   static constexpr auto by_rows = gradients(std::make_integer_sequence<int, chunk>{});
   for (int64_t a = 0; a < c_q; a += chunk, sums += stored(chunk) * c_k) {
-    by_rows[std::min(chunk, c_q - a) - 1](x, x_pitch, g + a * g_pitch, g_pitch, c_k, width, sums);
+    by_rows[std::min(chunk, c_q - a) - 1](x, x_pitch, g + a * g_pitch, g_pitch, c_k, rows, width, sums);
   }
 }
 

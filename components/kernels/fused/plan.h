@@ -91,7 +91,7 @@ struct Plan {
   int64_t unit = 1;             // heads
   int64_t rows = strip;         // queries a block
   int64_t margin = lanes;       // columns left and right of a map, for what convolutions read there
-  int64_t below = 0;            // the last strip that reads a strip's rows, counted in rows from it
+  int64_t below = 0;            // the last strip that reads a strip's rows, in rows from it; tap gradients take two
   int64_t right = 0;            // columns right of what a strip computes that it reads
   int64_t depth = 0;            // `width` in whole vectors
   int64_t padded = 0;           // `tokens` in whole strips
@@ -140,7 +140,7 @@ struct Plan {
       if (s < softmax) beyond[s] = stages[s].exact ? stages[s].c_q - 1 : stages[s].convolves() ? 0 : beyond[s + 1];
       if (!stages[s].convolves()) continue;
       margin = std::max(margin, round_up(stages[s].c_q + stages[s].c_k, column_step) + column_step);
-      below = std::max(below, (strip + stages[s].c_q - 2) / strip * strip);
+      below = std::max(below, (strip + std::max<int64_t>(stages[s].c_q, 2) - 2) / strip * strip);
       right = std::max({right, stages[s].before(), stages[s].after()});
     }
     depth = round_up(width, lanes);
