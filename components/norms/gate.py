@@ -75,16 +75,15 @@ class _GatedRMSNorm(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """From the gradients of r s and of the sigmoid's argument z, by the chain rule."""
+        """By the chain rule, through log(r s): with z the gate's argument, ds = s (1 - s) dz and dr = -r^3 x dx / d."""
         x, weight_d, gate_d, inverse, dot, gate = ctx.saved_tensors
         product, scale = gradient * x, inverse * gate
-        scale_gradient = (product @ weight_d).unsqueeze(-1)
-        z_gradient = scale_gradient * scale * (1.0 - gate)
-        inverse_gradient = scale_gradient * gate + z_gradient * dot
+        log_gradient = (product @ weight_d).unsqueeze(-1).mul_(scale)  # of r s
+        z_gradient = log_gradient.addcmul(log_gradient, gate, value=-1.0)
         dot_gradient = z_gradient * inverse
-        x_gradient = (gradient * scale).mul_(weight_d)
-        x_gradient.addcmul_(dot_gradient, weight_d * gate_d)
-        x_gradient.addcmul_(x, inverse_gradient * inverse**3 / -x.shape[-1])
+        inverse_gradient = log_gradient.addcmul_(dot_gradient, dot).mul_(inverse**2)  # of log r, times r^2
+        x_gradient = (gradient * scale).addcmul_(dot_gradient, gate_d).mul_(weight_d)
+        x_gradient.addcmul_(x, inverse_gradient, value=-1.0 / x.shape[-1])
         combined_d = sum_rows(x, dot_gradient)  # the gradient of w v
         weight_gradient = sum_rows(product, scale) + combined_d * gate_d
         return x_gradient, weight_gradient, combined_d * weight_d, z_gradient.sum().view(1)

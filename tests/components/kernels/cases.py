@@ -58,7 +58,7 @@ class Case:
     heads: int = 3
     tokens: int = 63
     width: int = 24
-    kernel: tuple[int, int] = (2, 9)
+    kernel: tuple[int, int] = (6, 11)
     batch: int = 2
     group: int | None = None
     """c_h; None is the largest up to 4 that divides the heads"""

@@ -99,7 +99,10 @@ def test_groups(attend: Attend, impl: str, group: int) -> None:
     check(attend, Case(heads=16, width=8, tokens=40, group=group, batch=1), finest(impl))
 
 
-@pytest.mark.parametrize("kernel", [(1, 1), (2, 9), (8, 13), (13, 2)], ids=lambda kernel: f"{kernel[0]}x{kernel[1]}")
+KERNELS = [(1, 1), (2, 9), (8, 13), (13, 2), (14, 3)]
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: f"{kernel[0]}x{kernel[1]}")
 @pytest.mark.parametrize(
     "order",
     ["kq mix softmax kq mix", "mix exact kq softmax mix exact", "right mix left softmax right mix left", "exact right"],
