@@ -85,7 +85,7 @@ class Backward : public Forward {
     rows_by_panels(
         output_gradient_row(h, r), plan_.depth, keys_.value_panels + h * plan_.columns * plan_.width, plan_.width,
         gradient.row(h, r), gradient.pitch(), width(r, 0));
-    clear_right(gradient, h, r, 0);
+    clear_right(gradient, plan_.last(), h, r, 0, plan_.convolves_before(plan_.last()));
   }
 
   // Makes a strip of the gradient of map s of that of map s + 1, and adds to that of the stage's weight.
@@ -105,7 +105,7 @@ class Backward : public Forward {
       correlate(
           gradient.row(h, r) - stage.after(), gradient.pitch(), taps(stage, stage.adjoint, h), stage.c_q, stage.c_k,
           in_gradient.row(h, r), in_gradient.pitch(), width(r, 0));
-      clear_right(in_gradient, h, r, 0);
+      clear_right(in_gradient, s, h, r, 0, plan_.convolves_before(s));
       if (stage.exact) band_gradient(s, h, r, look);
     }
   }

@@ -76,12 +76,21 @@ class Forward {
     return round_up(first_ + r + strip + beyond, column_step);
   }
 
-  // Zeros right of what a strip's queries see, as far as any strip reads, by whole vectors.
-  void clear_right(const Map& map, int64_t h, int64_t r, int64_t beyond) const {
-    const int64_t end = width(r + plan_.below, beyond) + plan_.right;
+  // Zeros from `beyond` keys right of each query's on, by whole vectors: in the columns that the strip computes of map
+  // m, and `far`, in those that any strip's convolution reads.
+  void clear_right(const Map& map, int64_t m, int64_t h, int64_t r, int64_t beyond, bool far) const {
+    const int64_t end = far ? width(r + plan_.below, plan_.beyond[m]) + plan_.right : width(r, plan_.beyond[m]);
     for (int64_t k = r; k < r + strip; ++k) {
       float* const row = map.row(h, k);
       for (int64_t j = first_ + k + 1 + beyond; j < end; j += lanes) Vec(0.0f).store(row + j);
+    }
+  }
+
+  // The same for map m as it is read from here on. What only a mixing reads may stay: it ends where it began.
+  void clear_unseen(int64_t m, int64_t h, int64_t r) const {
+    const bool far = m < plan_.last() && plan_.stages[m].convolves();
+    if (far || m == plan_.softmax || m == plan_.last() || plan_.beyond[m] > 0) {
+      clear_right(space_.maps[m], m, h, r, plan_.beyond[m], far);
     }
   }
 
@@ -98,7 +107,7 @@ class Forward {
     rows_by_panels(
         query_row(h, r), plan_.depth, keys_.key_panels + h * plan_.columns * plan_.width, plan_.width,
         logits.row(h, r), logits.pitch(), width(r, plan_.beyond[0]));
-    clear_right(logits, h, r, plan_.beyond[0]);
+    clear_unseen(0, h, r);
   }
 
   // Makes a strip of map s + 1 of map s.
@@ -115,7 +124,7 @@ class Forward {
       }
       if (stage.exact) add_band(s, h, r);
       if (stage.kind == Stage::Kind::drop) drop(in, out, h, r);
-      clear_right(out, h, r, plan_.beyond[s + 1]);
+      clear_unseen(s + 1, h, r);
     }
   }
 

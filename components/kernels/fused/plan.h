@@ -108,6 +108,11 @@ struct Plan {
   int64_t blocks() const { return (padded + rows - 1) / rows; }
   int64_t rows_of(int64_t block) const { return std::min(rows, padded - block * rows); }
 
+  // Whether map m is made through a convolution.
+  bool convolves_before(int64_t m) const {
+    return std::any_of(stages.begin(), stages.begin() + m, [](const Stage& stage) { return stage.convolves(); });
+  }
+
   // Tasks a unit: a walk keeps rows from block to block, so a unit is cut into few, and only where units are few.
   int64_t walks() const {
     const int64_t wanted = (tasks_wanted + batch * units() - 1) / (batch * units());
