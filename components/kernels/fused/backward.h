@@ -124,9 +124,7 @@ class Backward : public Forward {
     const int64_t group = plan_.stages[s].group;
     for (int64_t h = 0; h < plan_.unit; h += group) {
       mix_gradient(
-          {gradient.row(h, r), gradient.head_pitch(), gradient.pitch()},
-          {in.row(h, r), in.head_pitch(), in.pitch()}, group, width(r, plan_.beyond[s + 1]),
-          space_.sums[s].data() + h * group);
+          gradient.heads(h, r), in.heads(h, r), group, width(r, plan_.beyond[s + 1]), space_.sums[s].data() + h * group);
     }
   }
 

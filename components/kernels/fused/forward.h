@@ -2,7 +2,6 @@
 #pragma once
 
 #include "matmul.h"
-#include "mix.h"
 #include "softmax.h"
 #include "workspace.h"
 
@@ -136,12 +135,9 @@ class Forward {
   void mix(int64_t s, const Map& in, const Map& out, int64_t r, int64_t by_out, int64_t by_in) const {
     const Stage& stage = plan_.stages[s];
     for (int64_t h = 0; h < plan_.unit; h += stage.group) {
-      const float* matrix = stage.weight.data() + (head_ + h) * stage.group;
-      for (int64_t k = r; k < r + strip; ++k) {
-        mix_row(
-            in.row(h, k), in.head_pitch(), matrix, by_out, by_in, stage.group, out.row(h, k), out.head_pitch(),
-            round_up(first_ + k + 1 + plan_.beyond[s + 1], column_step), space_.mixing);
-      }
+      mix_strip(
+          in.heads(h, r), stage.weight.data() + (head_ + h) * stage.group, by_out, by_in, stage.group, out.heads(h, r),
+          width(r, plan_.beyond[s + 1]), space_.mixing);
     }
   }
 

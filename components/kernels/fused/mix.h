@@ -8,25 +8,37 @@
 
 namespace mta {
 
-// out[o][j] = sum over h < group of matrix[o * by_out + h * by_in] in[h][j] for `outs` heads o and j < width.
+// Rows of the maps of several heads.
+struct Heads {
+  float* first;
+  int64_t head_pitch, row_pitch;
+
+  float* at(int64_t head, int64_t row) const { return first + head * head_pitch + row * row_pitch; }
+};
+
+// out[o][r][j] = sum over h < group of matrix[o * by_out + h * by_in] in[h][r][j] for `outs` heads o, r < rows and
+// j < width.
 template <int outs>
 void mix_chunk(
-    const float* in, int64_t in_pitch, const float* matrix, int64_t by_out, int64_t by_in, int64_t group, float* out,
-    int64_t out_pitch, int64_t width) {
-  for_tiles(width, [&](auto vectors, int64_t column) {
-    Vec sum[outs][vectors];
-    for (int64_t h = 0; h < group; ++h) {
-      Vec x[vectors];
-      MTA_UNROLL for (int v = 0; v < vectors; ++v) x[v] = Vec::loadu(in + h * in_pitch + column + v * lanes);
-      MTA_UNROLL for (int o = 0; o < outs; ++o) {
-        const Vec m(matrix[o * by_out + h * by_in]);
-        MTA_UNROLL for (int v = 0; v < vectors; ++v) sum[o][v] = at::vec::fmadd(m, x[v], sum[o][v]);
+    Heads in, const float* matrix, int64_t by_out, int64_t by_in, int64_t group, Heads out, int64_t rows,
+    int64_t width) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for_tiles(width, [&](auto vectors, int64_t column) {
+      Vec sum[outs][vectors];
+      const float* source = in.at(0, r) + column;
+      for (int64_t h = 0; h < group; ++h, source += in.head_pitch) {
+        Vec x[vectors];
+        MTA_UNROLL for (int v = 0; v < vectors; ++v) x[v] = Vec::loadu(source + v * lanes);
+        MTA_UNROLL for (int o = 0; o < outs; ++o) {
+          const Vec m(matrix[o * by_out + h * by_in]);
+          MTA_UNROLL for (int v = 0; v < vectors; ++v) sum[o][v] = at::vec::fmadd(m, x[v], sum[o][v]);
+        }
       }
-    }
-    MTA_UNROLL for (int o = 0; o < outs; ++o) {
-      MTA_UNROLL for (int v = 0; v < vectors; ++v) sum[o][v].store(out + o * out_pitch + column + v * lanes);
-    }
-  });
+      MTA_UNROLL for (int o = 0; o < outs; ++o) {
+        MTA_UNROLL for (int v = 0; v < vectors; ++v) sum[o][v].store(out.at(o, r) + column + v * lanes);
+      }
+    });
+  }
 }
 
 template <int... n>
@@ -34,30 +46,25 @@ constexpr auto mixes(std::integer_sequence<int, n...>) {
   return std::array{mix_chunk<n + 1>...};
 }
 
-// out[o][j] = sum over h of matrix[o * by_out + h * by_in] in[h][j] for j < width; pitches are from head to head.
-// `out` may be `in`; `copy` has room for a row of the group's heads.
-MTA_KERNEL void mix_row(
-    const float* in, int64_t in_pitch, const float* matrix, int64_t by_out, int64_t by_in, int64_t group, float* out,
-    int64_t out_pitch, int64_t width, float* copy) {
+// out[o][r][j] = sum over h of matrix[o * by_out + h * by_in] in[h][r][j] for a strip of rows r and j < width. `out` may
+// be `in`; `copy` has room for a row of the group's heads.
+MTA_KERNEL void mix_strip(
+    Heads in, const float* matrix, int64_t by_out, int64_t by_in, int64_t group, Heads out, int64_t width,
+    float* copy) {
   static constexpr auto by_outs = mixes(std::make_integer_sequence<int, strip>{});
-  if (in == out && group > strip) {
-    for (int64_t h = 0; h < group; ++h) std::copy_n(in + h * in_pitch, width, copy + h * width);
-    in = copy;
-    in_pitch = width;
-  }
-  for (int64_t o = 0; o < group; o += strip) {
-    by_outs[std::min(strip, group - o) - 1](
-        in, in_pitch, matrix + o * by_out, by_out, by_in, group, out + o * out_pitch, out_pitch, width);
+  if (group <= strip) return by_outs[group - 1](in, matrix, by_out, by_in, group, out, strip, width);
+  for (int64_t r = 0; r < strip; ++r) {  // which each chunk reads anew
+    Heads row{in.at(0, r), in.head_pitch, 0};
+    if (in.first == out.first) {
+      for (int64_t h = 0; h < group; ++h) std::copy_n(in.at(h, r), width, copy + h * width);
+      row = {copy, width, 0};
+    }
+    for (int64_t o = 0; o < group; o += strip) {
+      const Heads to{out.at(o, r), out.head_pitch, 0};
+      by_outs[std::min(strip, group - o) - 1](row, matrix + o * by_out, by_out, by_in, group, to, 1, width);
+    }
   }
 }
-
-// Rows of a strip in the maps of several heads.
-struct Heads {
-  const float* first;
-  int64_t head_pitch, row_pitch;
-
-  const float* at(int64_t head, int64_t row) const { return first + head * head_pitch + row * row_pitch; }
-};
 
 // sums[o][h] += g[o][r][j] x[h][r][j] over a strip of rows r and j < width, lane by lane, for outs x ins heads.
 template <int outs, int ins>

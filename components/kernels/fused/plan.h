@@ -8,6 +8,7 @@
 
 #include "convolve.h"
 #include "memory.h"
+#include "mix.h"
 #include "vector.h"
 
 namespace mta {
@@ -64,8 +65,8 @@ class Map {
 
   // Column 0 of a row; row 0 is the block's first, rows above it are negative.
   float* row(int64_t head, int64_t row) const { return first_row_ + head * head_pitch_ + row * pitch_; }
+  Heads heads(int64_t head, int64_t row) const { return {this->row(head, row), head_pitch_, pitch_}; }
   int64_t pitch() const { return pitch_; }  // an odd number of cache lines: a strip's rows then lie in different sets
-  int64_t head_pitch() const { return head_pitch_; }
   int64_t margin() const { return margin_; }
 
  private:
