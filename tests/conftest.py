@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tiny tensors, and tests may run in parallel
+# Before torch is imported: tiny tensors, and tests may run in parallel.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a lone worker has a thread a core; spinning, two starve
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
