@@ -19,11 +19,6 @@ int64_t walk_start(const Plan& plan, int64_t walk) {
   return std::llround(static_cast<double>(plan.blocks()) * std::sqrt(share));
 }
 
-// How many keys the queries of a walk see, and those of its last strip that stand for none.
-int64_t keys_of_walk(const Plan& plan, int64_t walk) {
-  return std::min(walk_start(plan, walk + 1) * plan.rows, plan.padded) + plan.beyond[0];
-}
-
 // Calls work(a Walk over a unit's heads, its memory, its number, its first block, that after its last) for all walks, on
 // torch's threads. A unit's keys are packed once: by the thread that walks, or before all where several walks read them.
 template <typename Walk, typename F>
@@ -86,25 +81,21 @@ Tensor attend(
   return without_padding(plan, output, query);
 }
 
-// Writes what the walks over a unit have found of token t to `keys` and `values`, [batch, tokens, heads, width]: the sum
-// over the walks that have seen it, from the last, which sees all.
+// Writes a gradient of token t of a unit, `found` by its walks, to `out`, [batch, tokens, heads, width]: the sum over the
+// walks whose queries reach it, up to `beyond` keys behind their last one, from the last walk, which reaches all.
 void write_token(
-    const Plan& plan, int64_t unit, int64_t t, const KeySums* walked, float* keys, float* values) {
+    const Plan& plan, int64_t unit, int64_t t, const KeySums* walked, float* KeySums::*found, int64_t beyond,
+    float* out) {
   const int64_t batch = unit / plan.units(), head = unit % plan.units() * plan.unit, last = plan.walks() - 1;
   int64_t first = last;
-  while (first > 0 && t < keys_of_walk(plan, first - 1)) --first;
-  for (int64_t h = 0; h < plan.unit; ++h) {
-    const int64_t from = (h * plan.columns + t) * plan.depth;
-    const int64_t to = ((batch * plan.tokens + t) * plan.heads + head + h) * plan.width;
+  while (first > 0 && t < walk_start(plan, first) * plan.rows + beyond) --first;
+  out += ((batch * plan.tokens + t) * plan.heads + head) * plan.width;
+  for (int64_t h = 0; h < plan.unit; ++h, out += plan.width) {
     for (int64_t c = 0; c < plan.width; c += lanes) {
-      Vec key = Vec::loadu(walked[last].key + from + c), value = Vec::loadu(walked[last].value + from + c);
-      for (int64_t walk = last - 1; walk >= first; --walk) {
-        key = key + Vec::loadu(walked[walk].key + from + c);
-        value = value + Vec::loadu(walked[walk].value + from + c);
-      }
-      const int count = static_cast<int>(std::min(lanes, plan.width - c));
-      key.store(keys + to + c, count);
-      value.store(values + to + c, count);
+      const int64_t from = (h * plan.columns + t) * plan.depth + c;
+      Vec sum = Vec::loadu(walked[last].*found + from);
+      for (int64_t walk = last - 1; walk >= first; --walk) sum = sum + Vec::loadu(walked[walk].*found + from);
+      sum.store(out + c, static_cast<int>(std::min(lanes, plan.width - c)));
     }
   }
 }
@@ -150,6 +141,10 @@ std::vector<Tensor> attend_backward(
   for (const Stage& stage : plan.stages) task_size += plan.unit * stage.weights_per_head();
   std::vector<float> partial(plan.batch * plan.units() * walks * task_size);
 
+  const auto write = [&](int64_t unit, int64_t t, const KeySums* walked) {
+    write_token(plan, unit, t, walked, &KeySums::key, plan.beyond[0], dk);
+    write_token(plan, unit, t, walked, &KeySums::value, 0, dv);
+  };
   const Operands operands{queries, keys, values, output_gradients};
   for_walks<Backward>(plan, operands, [&](Backward& walk, Workspace& space, int64_t task, int64_t begin, int64_t end) {
     walk.add_to(walks > 1 ? sums[task] : space.key_sums);
@@ -161,7 +156,7 @@ std::vector<Tensor> attend_backward(
     for (int64_t block = end - 1; block >= begin; --block) {
       walk.backward(block * plan.rows, plan.rows_of(block), look || block < end - 1, false, dq);
     }
-    for (int64_t t = 0; walks == 1 && t < plan.tokens; ++t) write_token(plan, task, t, &space.key_sums, dk, dv);
+    for (int64_t t = 0; walks == 1 && t < plan.tokens; ++t) write(task, t, &space.key_sums);
     float* out = partial.data() + task * task_size;
     for (int64_t s = 0; s < plan.last(); ++s) out = walk.gather(s, out);
   });
@@ -169,7 +164,7 @@ std::vector<Tensor> attend_backward(
   at::parallel_for(0, walks > 1 ? plan.batch * plan.units() * plan.tokens : 0, strip, [&](int64_t begin, int64_t end) {
     for (int64_t index = begin; index < end; ++index) {
       const int64_t unit = index / plan.tokens;
-      write_token(plan, unit, index % plan.tokens, sums.data() + unit * walks, dk, dv);
+      write(unit, index % plan.tokens, sums.data() + unit * walks);
     }
   });
   std::vector<Tensor> gradients{

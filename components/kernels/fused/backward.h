@@ -33,7 +33,9 @@ class Backward : public Forward {
     for (int64_t end = rows, begin; end > 0; end = begin) {
       begin = std::max<int64_t>(0, end - 2 * strip);
       for (int64_t m = plan_.last(); m >= 0; --m) {
-        for (int64_t r = end - strip; m == plan_.softmax && r >= begin; r -= strip) softmax_gradient(r);
+        if (m == plan_.softmax) {
+          for (int64_t r = begin; r < end; r += strip) softmax_gradient(r);
+        }
         if (m == 0) continue;
         if (!look && plan_.stages[m - 1].convolves()) add_tap_gradients(m - 1, begin, end);
         for (int64_t r = end - strip; r >= begin; r -= strip) apply_gradient(m - 1, r, look);

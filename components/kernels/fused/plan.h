@@ -57,7 +57,7 @@ class Map {
  public:
   Map(Arena& arena, int64_t heads, int64_t above, int64_t rows, int64_t columns, int64_t margin)
       : margin_(margin), pitch_((round_up(columns + 2 * margin, 16) / 16 | 1) * 16),
-        head_pitch_((pitch_ * (above + rows) / 16 | 1) * 16), first_row_(arena.take(head_pitch_ * heads) + above * pitch_ + margin) {
+        head_pitch_(pitch_ * (above + rows)), first_row_(arena.take(head_pitch_ * heads) + above * pitch_ + margin) {
     for (int64_t h = 0; h < heads; ++h) {
       for (int64_t r = -above; r < rows; ++r) std::fill_n(row(h, r) - margin, margin, 0.0f);
     }

@@ -4,6 +4,7 @@ Shapes: B batch, M heads, T tokens, Q query position, K key position, d head wid
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -16,8 +17,9 @@ from components.score_ops import ScoreOp
 from tests.components import implementations
 from tests.components.kernels.cases import FUSED_ORDERS, Case, assert_close, run
 
-LONG = Case(heads=4, tokens=700, width=24, batch=1)
-"""one unit of heads, long enough to be cut into several walks"""
+LONG = Case(heads=4, tokens=1100, width=24, batch=1)
+"""one unit of heads, long enough to be cut into several walks: 18 blocks of 64 queries are two"""
+JOINED = ["kq mix softmax kq mix", "mix exact kq softmax mix exact"]
 
 
 @pytest.fixture(autouse=True)
@@ -55,12 +57,14 @@ def test_threads_change_no_bit(case: Case, threads: Callable[[int], None]) -> No
         assert all(torch.equal(other[name], value) for name, value in results[0].items())
 
 
-def test_memory_kept_from_other_calls_changes_no_bit() -> None:
+@pytest.mark.parametrize("order", JOINED)
+def test_memory_kept_from_other_calls_changes_no_bit(order: str) -> None:
     """Maps full of NaN are left by a call; the next one takes their memory."""
-    before = run(fused.attend, LONG, torch.float32)
-    spoiled = run(partial(times, factor=torch.nan), LONG, torch.float32)
+    case = replace(LONG, order=order)
+    before = run(fused.attend, case, torch.float32)
+    spoiled = run(partial(times, factor=torch.nan), case, torch.float32)
     assert spoiled["y"].isnan().all()
-    after = run(fused.attend, LONG, torch.float32)
+    after = run(fused.attend, case, torch.float32)
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
@@ -81,10 +85,10 @@ def test_blocks_join(order: str) -> None:
     assert_close(run(fused.attend, case, torch.float32), run(eager.attend, case, torch.float64), 3e-5)
 
 
-@pytest.mark.parametrize("order", ["kq mix softmax kq mix", "mix exact kq softmax mix exact"])
+@pytest.mark.parametrize("order", JOINED)
 def test_walks_join(order: str) -> None:
     """Several walks and blocks over one sequence: gradients cross their borders."""
-    case = Case(order, heads=4, tokens=700, width=24, batch=1, kernel=(13, 4))
+    case = replace(LONG, order=order, kernel=(13, 4))
     assert_close(run(fused.attend, case, torch.float32), run(eager.attend, case, torch.float64), 3e-5)
 
 
