@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from components.attention import Attention, AttentionConfig, Rotary, rotary_table
 from components.initialise import initialise
 from components.kernels.choice import OWN
+from components.kernels.rows import swiglu
 from components.norms.rms import RMSNorm
 from mta_lab.config import ModelConfig, RunConfig
 
@@ -70,7 +71,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Apply to each position on its own."""
-        out_BTD: Tensor = self.down(F.silu(self.gate(x_BTD)) * self.up(x_BTD))
+        out_BTD: Tensor = self.down(swiglu(self.gate(x_BTD), self.up(x_BTD)))
         return out_BTD
 
 

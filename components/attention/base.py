@@ -5,18 +5,17 @@ Shapes: B batch, T tokens, D model width, M heads, d head width (D / M), Q query
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from components.kernels.choice import OWN, Choice
+from components.kernels.rows import rotate
 from components.registry import Component, ComponentError
 
 Rotary = Tensor
-"""the turn of each position's channel pairs, exp(i angle): complex [T, d / 2]"""
+"""cosine and sine of the angles by which each position's channel pairs are turned: [T, 2, d / 2]"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +63,9 @@ class Attention(nn.Module):
 
     def forward(self, x_BTD: Tensor, rotary: Rotary | None = None) -> Tensor:
         """Causal self-attention; `rotary` (see `rotary_table`) turns queries and keys."""
-        if rotary is None:
-            query_BTD, key_BTD = self.query(x_BTD), self.key(x_BTD)
-        else:
-            turn_TD = rotary.repeat(1, self.heads)  # dense: a product over whole rows is far faster than head by head
-            query_BTD, key_BTD = (
-                rotate(F.linear(x_BTD, in_pairs(projection.weight, self.heads)), turn_TD)
-                for projection in (self.query, self.key)
-            )
+        query_BTD, key_BTD = self.query(x_BTD), self.key(x_BTD)
+        if rotary is not None:
+            query_BTD, key_BTD = rotate(query_BTD, rotary), rotate(key_BTD, rotary)
         query_BMTd, key_BMTd, value_BMTd = (
             z_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2) for z_BTD in (query_BTD, key_BTD, self.value(x_BTD))
         )
@@ -86,45 +80,11 @@ class Attention(nn.Module):
 
     @abstractmethod
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
-        """Causal attention of all heads; heads may be fewer and wider in the result, in the same order.
-
-        Queries and keys share an order of channels, which differs with and without rotary embedding.
-        """
+        """Causal attention of all heads; heads may be fewer and wider in the result, in the same order."""
 
 
 def rotary_table(tokens: int, head_width: int, theta: float, device: torch.device | None = None) -> Rotary:
     """The turns of the rotary embedding (Su et al. 2021, 2104.09864) for positions 0..tokens-1."""
     frequencies = theta ** -(torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width)
     angles = torch.outer(torch.arange(tokens, device=device, dtype=torch.float32), frequencies)
-    return torch.complex(angles.cos(), angles.sin())
-
-
-def in_pairs(weight_DD: Tensor, heads: int) -> Tensor:
-    """The projection's rows with c and c + d / 2 of every head side by side, so that it yields complex numbers.
-
-    For queries and keys, of which only products count: any order of channels will do if both have it.
-    """
-    return weight_DD.view(heads, 2, -1, weight_DD.shape[-1]).transpose(1, 2).reshape(weight_DD.shape)
-
-
-def rotate(x_BTD: Tensor, turn_TD: Tensor) -> Tensor:
-    """Turn neighbouring channels, read as complex numbers, by their position's angle; `turn_TD` has D / 2 columns."""
-    turned_BTD: Tensor = _Rotate.apply(x_BTD, turn_TD)  # type: ignore[no-untyped-call]
-    return turned_BTD
-
-
-class _Rotate(torch.autograd.Function):
-    """One complex product; the gradient is turned back by another."""
-
-    @staticmethod
-    def forward(ctx: Any, x_BTD: Tensor, turn_TD: Tensor) -> Tensor:
-        ctx.save_for_backward(turn_TD)
-        wide = torch.promote_types(x_BTD.dtype, torch.float32)  # there is no complex bfloat16
-        pairs = torch.view_as_complex(x_BTD.to(wide).view(*x_BTD.shape[:-1], -1, 2))
-        return torch.view_as_real(pairs * turn_TD).flatten(-2).to(x_BTD.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient_BTD: Tensor) -> tuple[Tensor, None]:
-        (turn_TD,) = ctx.saved_tensors
-        return rotate(gradient_BTD.contiguous(), turn_TD.conj()), None
+    return torch.stack((angles.cos(), angles.sin()), dim=1)

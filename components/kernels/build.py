@@ -63,7 +63,7 @@ def build() -> Path:
             )  # torch's: a killed build leaves it, and the next waits for it
             cpp_extension.load(
                 NAME,
-                [str(SOURCES / "attend.cpp")],
+                [str(source) for source in sorted(SOURCES.glob("*.cpp"))],
                 extra_cflags=list(flags()),
                 extra_ldflags=[flag for flag in flags() if flag == "-fopenmp" or flag.startswith("-fsanitize")],
                 build_directory=str(path.parent),

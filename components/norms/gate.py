@@ -3,14 +3,14 @@
 Shapes: B batch, T tokens, M heads, d head width.
 """
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from components.kernels import rows
 from components.norms.base import NormConfig, ScaledRMSNorm
-from components.norms.rms import inverse_rms, sum_rows
+from components.norms.rms import NORM_EPS, widened
 from components.registry import ComponentError, register
 
 Per = Literal["scalar", "channel"]
@@ -41,10 +41,11 @@ class ScalarGate(ScaledRMSNorm):
 
     def normalise(self, y_BTMd: Tensor) -> Tensor:
         """Normalise each row, then scale it by its own gate."""
-        wide = torch.promote_types(y_BTMd.dtype, torch.float32)
-        inputs = (y_BTMd, self.rms.weight, self.gate.weight[0], self.gate.bias)
-        gated: Tensor = _GatedRMSNorm.apply(*(given.to(wide) for given in inputs))  # type: ignore[no-untyped-call]
-        return gated.to(torch.promote_types(y_BTMd.dtype, self.rms.weight.dtype))
+        dtype = torch.promote_types(y_BTMd.dtype, self.rms.weight.dtype)
+        weight_d, gate_d, bias = (
+            widened(given) for given in (self.rms.weight, self.gate.weight.view(-1), self.gate.bias)
+        )
+        return rows.gated_rms_norm(widened(y_BTMd), weight_d, gate_d, bias, NORM_EPS).to(dtype)
 
 
 class ChannelGate(ScaledRMSNorm):
@@ -59,31 +60,3 @@ class ChannelGate(ScaledRMSNorm):
         """Normalise each row, then scale each of its channels by its own gate."""
         normed_BTMd = super().normalise(y_BTMd)
         return normed_BTMd * torch.sigmoid(self.gate(normed_BTMd))
-
-
-class _GatedRMSNorm(torch.autograd.Function):
-    """y = x r w s with r = 1 / rms(x) and the gate s = sigmoid(r x . (w v) + b): few passes over x, little kept."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight_d: Tensor, gate_d: Tensor, bias: Tensor) -> Tensor:
-        inverse = inverse_rms(x)
-        dot = (x * (weight_d * gate_d)).sum(-1, keepdim=True)  # a product by torch.linalg is bfloat16 under autocast
-        gate = torch.sigmoid(inverse * dot + bias)
-        ctx.save_for_backward(x, weight_d, gate_d, inverse, dot, gate)
-        return (x * (inverse * gate)).mul_(weight_d)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """By the chain rule, through log(r s): with z the gate's argument, ds = s (1 - s) dz and dr = -r^3 x dx / d."""
-        x, weight_d, gate_d, inverse, dot, gate = ctx.saved_tensors
-        product, scale = gradient * x, inverse * gate
-        log_gradient = (product @ weight_d).unsqueeze(-1).mul_(scale)  # of r s
-        z_gradient = log_gradient.addcmul(log_gradient, gate, value=-1.0)
-        dot_gradient = z_gradient * inverse
-        inverse_gradient = log_gradient.addcmul_(dot_gradient, dot).mul_(inverse**2)  # of log r, times r^2
-        x_gradient = (gradient * scale).addcmul_(dot_gradient, gate_d).mul_(weight_d)
-        x_gradient.addcmul_(x, inverse_gradient, value=-1.0 / x.shape[-1])
-        combined_d = sum_rows(x, dot_gradient)  # the gradient of w v
-        weight_gradient = sum_rows(product, scale) + combined_d * gate_d
-        return x_gradient, weight_gradient, combined_d * weight_d, z_gradient.sum().view(1)

@@ -4,9 +4,9 @@ Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T; S
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from components.kernels.rows import cross_entropy
 from mta_lab.config import Precision
 from mta_lab.model import Decoder
 
@@ -21,14 +21,12 @@ def predictions(model: Decoder, tokens: Tensor, precision: Precision) -> Tensor:
 
 def token_losses(model: Decoder, tokens: Tensor, precision: Precision) -> Tensor:
     """The loss of each of B x T predictions, in nats, float32 in either precision."""
-    return F.cross_entropy(
-        predictions(model, tokens, precision).flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
-    )
+    return cross_entropy(predictions(model, tokens, precision).flatten(0, 1), tokens[:, 1:].flatten())
 
 
 def answer_losses(logits_BTV: Tensor, tokens: Tensor, scored_BT: Tensor) -> Tensor:
     """The loss of each of the S scored predictions, in nats."""
-    return F.cross_entropy(logits_BTV[scored_BT], tokens[:, 1:][scored_BT], reduction="none")
+    return cross_entropy(logits_BTV[scored_BT], tokens[:, 1:][scored_BT])
 
 
 def wrong_sequences(logits_BTV: Tensor, tokens: Tensor, scored_BT: Tensor) -> Tensor:

@@ -1,0 +1,71 @@
+"""What a decoder does to each row of values on its own: norms, SwiGLU, rotary embedding, cross-entropy.
+
+Each is one pass of compiled code (`fused/rows.cpp`) for float32 on a CPU where the fused library can be loaded, and
+the torch form that stands beside it elsewhere: on other devices, in other dtypes, without a compiler. Torch's own on a
+CPU record a pass over memory for every operation, and as many again for the gradient. The compiled ones do not depend
+on the number of threads, to the bit, and have no second derivative.
+
+Shapes: B batch, T tokens, M heads, d head width; the last dimension is the row, any number of them before it.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from components.kernels import fused
+
+
+def rms_norm(x: Tensor, weight_d: Tensor, eps: float) -> Tensor:
+    """x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang & Sennrich 2019, 1910.07467)."""
+    if compiled(x, weight_d):
+        normed: Tensor = torch.ops.mta_lab.rms_norm(x, weight_d, None, None, eps)
+        return normed
+    return F.rms_norm(x, weight_d.shape, weight_d, eps)
+
+
+def gated_rms_norm(x: Tensor, weight_d: Tensor, gate_d: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """y * sigmoid(gate . y + bias) of the row's y = `rms_norm`; `bias` is [1]."""
+    if compiled(x, weight_d, gate_d, bias):
+        gated: Tensor = torch.ops.mta_lab.rms_norm(x, weight_d, gate_d, bias, eps)
+        return gated
+    normed = rms_norm(x, weight_d, eps)
+    # Not a product by torch.linalg, which autocast would take to bfloat16.
+    return normed * torch.sigmoid((normed * gate_d).sum(-1, keepdim=True) + bias)
+
+
+def swiglu(a: Tensor, b: Tensor) -> Tensor:
+    """silu(a) * b (Shazeer 2020, 2002.05202)."""
+    if compiled(a, b):
+        product: Tensor = torch.ops.mta_lab.swiglu(a, b)
+        return product
+    return F.silu(a) * b
+
+
+def rotate(x_BTD: Tensor, turns_T2c: Tensor) -> Tensor:
+    """The rotary embedding of M heads side by side: channels c and c + d / 2 of each turned by their position's angle.
+
+    `turns_T2c` has the cosines and the sines of each position's d / 2 angles.
+    """
+    if x_BTD.dtype in (torch.bfloat16, torch.float16):
+        return rotate(x_BTD.float(), turns_T2c).to(x_BTD.dtype)
+    if compiled(x_BTD, turns_T2c):
+        turned_BTD: Tensor = torch.ops.mta_lab.rotate(x_BTD, turns_T2c)
+        return turned_BTD
+    real_BTMc, imaginary_BTMc = x_BTD.view(*x_BTD.shape[:-1], -1, 2, turns_T2c.shape[-1]).unbind(-2)
+    cos_T1c, sin_T1c = (turn_Tc.unsqueeze(1) for turn_Tc in turns_T2c.unbind(1))
+    turned_BTMc = real_BTMc * cos_T1c - imaginary_BTMc * sin_T1c, imaginary_BTMc * cos_T1c + real_BTMc * sin_T1c
+    return torch.stack(turned_BTMc, dim=-2).flatten(-3)
+
+
+def cross_entropy(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+    """The loss of each of N predictions, in nats."""
+    if compiled(logits_NV):
+        losses_N: Tensor = torch.ops.mta_lab.cross_entropy(logits_NV, targets_N)
+        return losses_N
+    return F.cross_entropy(logits_NV, targets_N, reduction="none")
+
+
+def compiled(*operands: Tensor) -> bool:
+    """Whether the compiled forms take these operands."""
+    suited = all(x.dtype == torch.float32 and x.device.type == "cpu" for x in operands)
+    return suited and fused.unavailable() is None

@@ -1,0 +1,187 @@
+"""The compiled operations on rows against torch's own in float64: values, gradients, and what they refuse."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from components.attention import rotary_table
+from components.kernels import fused, rows
+from components.norms.rms import NORM_EPS
+
+pytestmark = pytest.mark.skipif(fused.unavailable() is not None, reason="the fused library is not built")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One of `rows`, and operands for it of `count` rows of `width` values."""
+
+    name: str
+    call: Callable[..., Tensor]
+    draw: Callable[[int, int], Sequence[Tensor]]
+
+
+def normal(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+def heads(count: int, width: int) -> Sequence[Tensor]:
+    """Three heads side by side; as many positions as rows, of one sequence."""
+    return normal(1, count, 6 * width), rotary_table(count, 2 * width, theta=100.0)
+
+
+def predictions(count: int, width: int) -> Sequence[Tensor]:
+    return 4.0 * normal(count, width), torch.randint(width, (count,), generator=torch.Generator().manual_seed(count))
+
+
+OPERATIONS = [
+    Operation("rms_norm", lambda x, w: rows.rms_norm(x, w, NORM_EPS), lambda n, d: (normal(n, d), normal(d))),
+    Operation(
+        "gated_rms_norm",
+        lambda x, w, gate, bias: rows.gated_rms_norm(x, w, gate, bias, NORM_EPS),
+        lambda n, d: (normal(n, d), normal(d), normal(d + 1)[1:], normal(1)),
+    ),
+    Operation("swiglu", rows.swiglu, lambda n, d: (3.0 * normal(n, d), normal(n + 1, d)[1:])),
+    Operation("rotate", rows.rotate, heads),
+    Operation("cross_entropy", rows.cross_entropy, predictions),
+]
+for_each = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+
+
+def leaves(operation: Operation, operands: Sequence[Tensor]) -> list[Tensor]:
+    """The operands, those that have a gradient asking for it: neither targets nor the table of turns."""
+    found = [x.detach() for x in operands]
+    for x in found[:1] if operation.name == "rotate" else found:
+        x.requires_grad_(x.is_floating_point())
+    return found
+
+
+def outcome(operation: Operation, operands: Sequence[Tensor]) -> list[Tensor]:
+    """The value and all gradients."""
+    given = leaves(operation, operands)
+    value = operation.call(*given)
+    direction = normal(*value.shape).to(value.dtype)
+    return [value.detach(), *torch.autograd.grad(value, [x for x in given if x.requires_grad], direction)]
+
+
+def compare(operation: Operation, operands: Sequence[Tensor]) -> None:
+    """float32, compiled, with float64 by torch: as near as float32 sums of that many terms are."""
+    exact = [x.double() if x.is_floating_point() else x for x in operands]
+    assert rows.compiled(operands[0])
+    assert not rows.compiled(exact[0])
+    pairs = zip(outcome(operation, operands), outcome(operation, exact), strict=True)
+    for number, (actual, expected) in enumerate(pairs):
+        assert actual.dtype == torch.float32
+        summed = 1 if number < 2 else len(operands[0])  # rows, in a gradient of a parameter
+        scale = max(1.0, expected.abs().max().item()) * summed**0.5
+        torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=4e-6 * scale)
+
+
+@for_each
+@pytest.mark.parametrize("width", [1, 5, 16, 24, 64, 129])
+@pytest.mark.parametrize("count", [1, 3, 33, 2100])  # of 2100 rows the wider make several chunks
+def test_values_and_gradients_are_torchs(operation: Operation, count: int, width: int) -> None:
+    compare(operation, operation.draw(count, width))
+
+
+@for_each
+@settings(max_examples=25, deadline=None)
+@given(count=st.integers(1, 200), width=st.integers(1, 300))
+def test_any_shape(operation: Operation, count: int, width: int) -> None:
+    compare(operation, operation.draw(count, width))
+
+
+@for_each
+def test_bits_do_not_depend_on_threads(operation: Operation) -> None:
+    operands, found, before = operation.draw(3000, 48), [], torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(outcome(operation, operands))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(map(torch.equal, found[0], other))
+
+
+@for_each
+def test_operands_may_lie_anyhow_in_memory(operation: Operation) -> None:
+    first, *others = operation.draw(20, 12)
+    strided = torch.stack((first, first), dim=-1)[..., 0]
+    assert not strided.is_contiguous()
+    for actual, expected in zip(
+        outcome(operation, (strided, *others)), outcome(operation, (first, *others)), strict=True
+    ):
+        assert torch.equal(actual, expected)
+
+
+@for_each
+def test_torch_compile_sees_one_operator(operation: Operation) -> None:
+    """Shapes of tensors without values, gradients under tracing, no hidden aliases."""
+    given: tuple[Tensor | float | None, ...] = tuple(leaves(operation, operation.draw(6, 10)))
+    if "rms_norm" in operation.name:
+        given = (*given, *[None] * (4 - len(given)), NORM_EPS)
+    torch.library.opcheck(getattr(torch.ops.mta_lab, operation.name.removeprefix("gated_")).default, given)
+
+
+@for_each
+def test_there_is_no_second_derivative(operation: Operation) -> None:
+    first, *others = operation.draw(4, 6)
+    first.requires_grad_()
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        torch.autograd.grad(operation.call(first, *others).sum(), first, create_graph=True)
+
+
+@for_each
+def test_nan_stays_nan(operation: Operation) -> None:
+    """A run that diverges is told from one that does not."""
+    first, *others = operation.draw(4, 40)
+    first.view(-1)[17] = torch.nan
+    assert operation.call(first, *others).isnan().any()
+
+
+@for_each
+def test_no_rows_are_no_error(operation: Operation) -> None:
+    value, *gradients = outcome(operation, operation.draw(0, 8))
+    assert value.numel() == 0
+    assert not any(gradient.any() for gradient in gradients)
+
+
+def test_large_logits_do_not_overflow() -> None:
+    logits = torch.tensor([[1e4, 0.0, -1e4], [-300.0, 300.0, 299.0]], requires_grad=True)
+    losses = rows.cross_entropy(logits, torch.tensor([1, 2]))
+    expected = F.cross_entropy(logits.double(), torch.tensor([1, 2]), reduction="none")
+    torch.testing.assert_close(losses.double(), expected)
+    (gradient,) = torch.autograd.grad(losses.sum(), logits)
+    torch.testing.assert_close(gradient.sum(-1), torch.zeros(2), rtol=0, atol=1e-4)
+
+
+def test_large_gates_do_not_overflow() -> None:
+    a = torch.tensor([-1e4, -90.0, 0.0, 90.0, 1e4])
+    torch.testing.assert_close(rows.swiglu(a, torch.ones(5)), F.silu(a))
+
+
+@pytest.mark.parametrize("target", [-1, 8])
+def test_a_target_outside_the_vocabulary_is_an_error(target: int) -> None:
+    with pytest.raises(IndexError, match=f"target {target}, allowed: 0 to 7"):
+        rows.cross_entropy(normal(3, 8), torch.tensor([0, target, 1]))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: rows.rms_norm(normal(3, 8), normal(7), NORM_EPS), "rows of 8 values"),
+        (lambda: rows.swiglu(normal(3, 8), normal(3, 7)), "differ"),
+        (lambda: rows.rotate(normal(2, 3, 8), rotary_table(4, 4, theta=10.0)), "cannot be turned"),
+        (lambda: rows.rotate(normal(2, 4, 8), rotary_table(4, 6, theta=10.0)), "cannot be turned"),
+        (lambda: rows.cross_entropy(normal(3, 8), torch.tensor([0, 1])), "targets of"),
+    ],
+)
+def test_operands_that_do_not_fit_are_refused(call: Callable[[], Tensor], says: str) -> None:
+    with pytest.raises(RuntimeError, match=says):
+        call()
