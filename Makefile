@@ -47,7 +47,7 @@ ASAN = MTA_LAB_KERNEL_FLAGS="-fsanitize=address -g1 -DMTA_POISON" ASAN_OPTIONS=d
 	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)"
 test-asan: $(READY) ## the tests of the fused kernel: AddressSanitizer, its own memory NaN until written
 	@$(ASAN) $(BIN)/mta-lab build-kernel
-	@$(ASAN) MTA_LAB_REQUIRE_FUSED=1 $(BIN)/python -m pytest tests/components/kernels -k fused $(ARGS)
+	@$(ASAN) MTA_LAB_REQUIRE_FUSED=1 $(BIN)/python -m pytest tests/components/kernels -k "fused or rows" $(ARGS)
 
 lint: $(READY) ## ruff (lint and format) and mypy
 	@$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Compiles the fused kernel with the system's C++ compiler: `mta-lab build-kernel`, which `make setup` runs.
+"""Compiles `fused/` with the system's C++ compiler: `mta-lab build-kernel`, which `make setup` runs.
 
 A library lies in the user's cache under a hash of its sources, compiler flags and torch's version, so that another
 checkout or another kind of processor never loads a library that was not made from it and for it.

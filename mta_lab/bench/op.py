@@ -23,6 +23,8 @@ FORWARD, BOTH, MEMORY = "forward", "forward + backward", "memory"
 DTYPE = torch.float32
 BASELINE = "sdpa"
 """softmax attention without operations, torch's own kernel"""
+REFERENCE = "eager"
+"""the same operations in plain torch, stored maps and all"""
 
 
 class Shape(NamedTuple):
@@ -124,8 +126,21 @@ def _comparison(
 ) -> Comparison:
     kernels = [op.kernel for op in getattr(config, "pre_softmax", ()) if isinstance(op, KeyQuery)]
     settings: dict[str, Any] = {"operations": name, **shape._asdict(), "kernel": list(kernels[0]) if kernels else None}
-    ran = tuple(Contestant(name=impl, measures=found) for impl, found in measures.items())
+    reference = measures.get(REFERENCE, {})
+    ran = tuple(
+        Contestant(name=impl, measures=found, facts=_beside_reference(found, reference))
+        for impl, found in measures.items()
+    )
     return Comparison(title=f"{name}, {shape}", settings=settings, contestants=ran, notes=notes)
+
+
+def _beside_reference(found: Mapping[str, Measure], reference: Mapping[str, Measure]) -> dict[str, str]:
+    """What the readable form costs of what an implementation does, where both were measured."""
+    return {
+        f"{REFERENCE} {verb}": f"{reference[quantity].median / found[quantity].median:.1f} x"
+        for quantity, verb in ((BOTH, "takes"), (MEMORY, "needs"))
+        if quantity in reference and found[quantity].median
+    }
 
 
 def _times(

@@ -257,7 +257,7 @@ app.command()(pictures.attend)
 
 @app.command("build-kernel")
 def build_kernel() -> None:
-    """Compile the fused attention kernel for this machine's CPU; `make setup` does this."""
+    """Compile the fused kernels for this machine's CPU; `make setup` does this."""
     from mta_lab.cli import single
 
     single.build_kernel()

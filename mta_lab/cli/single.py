@@ -83,16 +83,16 @@ def show_data(settings: Sequence[str], scale: str) -> None:
 
 
 def build_kernel() -> None:
-    """Compile the fused kernel unless this machine has it."""
+    """Compile the fused kernels unless this machine has them."""
     from components.kernels import build
 
     console = make_console()
     try:
-        with console.status("compiling the fused attention kernel (about half a minute)"):
+        with console.status("compiling the fused kernels (about half a minute)"):
             path = build.build()
     except build.BuildError as error:
         raise UserError(f"build-kernel: {error}") from None
-    console.print(f"fused attention kernel: {path}", soft_wrap=True)
+    console.print(f"fused kernels: {path}", soft_wrap=True)
 
 
 def dashboard(port: int, host: str) -> None:

@@ -65,7 +65,11 @@ def test_operations_are_compared_in_every_implementation(lab: Command) -> None:
     assert cases == [(name, tokens) for tokens in (24, 8) for name in op.OPERATIONS]
     here = {"sdpa", "eager", "streaming"} | ({"fused"} if fused.unavailable() is None else set())
     for one in tree["comparisons"]:
-        assert {contestant["name"] for contestant in one["contestants"]} == here
+        found = {contestant["name"]: contestant for contestant in one["contestants"]}
+        assert found.keys() == here
+        eager, streaming = (found[name]["measures"]["forward + backward"]["median"] for name in ("eager", "streaming"))
+        assert found["streaming"]["facts"]["eager takes"] == f"{eager / streaming:.1f} x"
+        assert found["eager"]["facts"]["eager takes"] == "1.0 x"
     assert tree["provenance"]["machine"] in out
     assert tree["provenance"]["commit"] in out
 

@@ -67,18 +67,20 @@ struct Norm {
     scale.store(scales);
     (slope * Vec(-1.0f / static_cast<float>(width))).store(slopes);
     of_dot.store(dots);
-    for (int64_t r = 0; r < rows; ++r, gradient += width, x += width, x_gradient += width) {
-      for_vectors(width, [&](int64_t c, auto n) {
-        const Vec g = Vec::loadu(gradient + c, n) * Vec(scales[r]), value = Vec::loadu(x + c, n);
-        Vec inner = g;
-        if (gate) {
-          inner = at::vec::fmadd(Vec(dots[r]), Vec::loadu(gate + c, n), g);
-          at::vec::fmadd(value, Vec(dots[r]), Vec::loadu(sums + width + c, n)).store(sums + width + c, n);
-        }
-        at::vec::fmadd(inner, Vec::loadu(weight + c, n), value * Vec(slopes[r])).store(x_gradient + c, n);
-        at::vec::fmadd(g, value, Vec::loadu(sums + c, n)).store(sums + c, n);
-      });
-    }
+    for_vectors(width, [&](int64_t c, auto n) {  // columns first: their sums stay in registers
+      const Vec by_weight = Vec::loadu(weight + c, n), by_gate = gate ? Vec::loadu(gate + c, n) : Vec(0.0f);
+      Vec direct = Vec::loadu(sums + c, n), product = Vec::loadu(sums + width + c, n);
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t at = r * width + c;
+        const Vec g = Vec::loadu(gradient + at, n) * Vec(scales[r]), value = Vec::loadu(x + at, n);
+        direct = at::vec::fmadd(g, value, direct);
+        product = at::vec::fmadd(value, Vec(dots[r]), product);
+        const Vec inner = at::vec::fmadd(Vec(dots[r]), by_gate, g);
+        at::vec::fmadd(inner, by_weight, value * Vec(slopes[r])).store(x_gradient + at, n);
+      }
+      direct.store(sums + c, n);
+      product.store(sums + width + c, n);
+    });
     sums[2 * width] += sum_of_lanes(of_z);
   }
 };
