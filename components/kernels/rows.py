@@ -23,14 +23,14 @@ def rms_norm(x: Tensor, weight_d: Tensor, eps: float) -> Tensor:
     return F.rms_norm(x, weight_d.shape, weight_d, eps)
 
 
-def gated_rms_norm(x: Tensor, weight_d: Tensor, gate_d: Tensor, bias: Tensor, eps: float) -> Tensor:
+def gated_rms_norm(x: Tensor, weight_d: Tensor, gate_1d: Tensor, bias: Tensor, eps: float) -> Tensor:
     """y * sigmoid(gate . y + bias) of the row's y = `rms_norm`; `bias` is [1]."""
-    if compiled(x, weight_d, gate_d, bias):
-        gated: Tensor = torch.ops.mta_lab.rms_norm(x, weight_d, gate_d, bias, eps)
+    if compiled(x, weight_d, gate_1d, bias):
+        gated: Tensor = torch.ops.mta_lab.rms_norm(x, weight_d, gate_1d, bias, eps)
         return gated
     normed = rms_norm(x, weight_d, eps)
     # Not a product by torch.linalg, which autocast would take to bfloat16.
-    return normed * torch.sigmoid((normed * gate_d).sum(-1, keepdim=True) + bias)
+    return normed * torch.sigmoid((normed * gate_1d).sum(-1, keepdim=True) + bias)
 
 
 def swiglu(a: Tensor, b: Tensor) -> Tensor:

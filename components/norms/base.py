@@ -35,13 +35,8 @@ class ScaledRMSNorm(nn.Module):
 
     def forward(self, y_BMTd: Tensor) -> Tensor:
         """Normalise each head at each position."""
-        # In the order that the output projection reads: what is not in it is copied once, here and not there.
-        return self.normalise(y_BMTd.transpose(1, 2).contiguous()).transpose(1, 2)
-
-    def normalise(self, y_BTMd: Tensor) -> Tensor:
-        """The norm of each row."""
-        normed_BTMd: Tensor = self.rms(y_BTMd)
-        return normed_BTMd
+        normed_BMTd: Tensor = self.rms(y_BMTd)
+        return normed_BMTd
 
 
 def lambda_init(layer: int) -> float:

@@ -39,13 +39,11 @@ class ScalarGate(ScaledRMSNorm):
         self.gate = nn.Linear(width, 1)
         nn.init.zeros_(self.gate.bias)
 
-    def normalise(self, y_BTMd: Tensor) -> Tensor:
+    def forward(self, y_BMTd: Tensor) -> Tensor:
         """Normalise each row, then scale it by its own gate."""
-        dtype = torch.promote_types(y_BTMd.dtype, self.rms.weight.dtype)
-        weight_d, gate_d, bias = (
-            widened(given) for given in (self.rms.weight, self.gate.weight.view(-1), self.gate.bias)
-        )
-        return rows.gated_rms_norm(widened(y_BTMd), weight_d, gate_d, bias, NORM_EPS).to(dtype)
+        dtype = torch.promote_types(y_BMTd.dtype, self.rms.weight.dtype)
+        weight_d, gate_1d, bias = (widened(given) for given in (self.rms.weight, self.gate.weight, self.gate.bias))
+        return rows.gated_rms_norm(widened(y_BMTd), weight_d, gate_1d, bias, NORM_EPS).to(dtype)
 
 
 class ChannelGate(ScaledRMSNorm):
@@ -56,7 +54,7 @@ class ChannelGate(ScaledRMSNorm):
         self.gate = nn.Linear(width, width)
         nn.init.zeros_(self.gate.bias)
 
-    def normalise(self, y_BTMd: Tensor) -> Tensor:
+    def forward(self, y_BMTd: Tensor) -> Tensor:
         """Normalise each row, then scale each of its channels by its own gate."""
-        normed_BTMd = super().normalise(y_BTMd)
-        return normed_BTMd * torch.sigmoid(self.gate(normed_BTMd))
+        normed_BMTd = super().forward(y_BMTd)
+        return normed_BMTd * torch.sigmoid(self.gate(normed_BMTd))

@@ -7,6 +7,8 @@
 
 #include <vector>
 
+#include "rows.h"
+
 namespace mta {
 namespace {
 
@@ -128,12 +130,12 @@ TORCH_LIBRARY_IMPL(mta_lab, Autograd, library) {
 TORCH_LIBRARY_IMPL(mta_lab, Meta, library) {
   using namespace mta;
   library.impl("rms_norm", [](const Tensor& x, const Tensor&, const MaybeTensor&, const MaybeTensor&, double) {
-    return shape_of(x);
+    return any_order(x) ? at::empty_like(x) : shape_of(x);
   });
   library.impl(
       "rms_norm_backward", [](const Tensor&, const Tensor& x, const Tensor& weight, const MaybeTensor& gate,
                               const MaybeTensor& bias, double) {
-        Tensors shapes{shape_of(x), shape_of(weight)};
+        Tensors shapes{any_order(x) ? at::empty_like(x) : shape_of(x), shape_of(weight)};
         if (gate) shapes.insert(shapes.end(), {shape_of(*gate), shape_of(*bias)});
         return shapes;
       });

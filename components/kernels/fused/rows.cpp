@@ -39,8 +39,8 @@ Chunks chunks_of(const Tensor& x) {
 Norm norm_of(const Tensor& x, const Tensor& weight, const MaybeTensor& gate, const MaybeTensor& bias, double eps) {
   const auto values = [&](const Tensor& given) {
     TORCH_CHECK(
-        given.dim() == 1 && given.size(0) == x.size(-1) && given.is_contiguous(), "rms_norm: rows of ", x.size(-1),
-        " values, weight or gate of ", given.sizes());
+        given.numel() == x.size(-1) && given.is_contiguous(), "rms_norm: rows of ", x.size(-1),
+        " values and, side by side in memory, a weight or gate of ", given.sizes());
     return read(given);
   };
   TORCH_CHECK(gate.has_value() == bias.has_value(), "rms_norm: a gate has a bias");
@@ -50,7 +50,7 @@ Norm norm_of(const Tensor& x, const Tensor& weight, const MaybeTensor& gate, con
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, const MaybeTensor& gate, const MaybeTensor& bias, double eps) {
-  const Tensor from = dense("rms_norm", x), out = at::empty_like(from);
+  const Tensor from = any_order(x) ? x : dense("rms_norm", x), out = at::empty_like(from);
   const Norm norm = norm_of(from, weight, gate, bias, eps);
   chunks_of(from).for_rows([&](int64_t, int64_t first, int64_t count) {
     norm.forward(read(from) + first * norm.width, count, write(out) + first * norm.width);
@@ -61,7 +61,9 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, const MaybeTensor& gate, 
 Tensors rms_norm_backward(
     const Tensor& gradient, const Tensor& x, const Tensor& weight, const MaybeTensor& gate, const MaybeTensor& bias,
     double eps) {
-  const Tensor from = dense("rms_norm", x), gradients = dense("rms_norm", gradient, from);
+  const Tensor from = any_order(x) ? x : dense("rms_norm", x);
+  TORCH_CHECK(gradient.sizes() == x.sizes(), "rms_norm: ", gradient.sizes(), " and ", x.sizes(), " differ");
+  const Tensor gradients = gradient.strides() == from.strides() ? gradient : at::empty_like(from).copy_(gradient);
   const Norm norm = norm_of(from, weight, gate, bias, eps);
   const Tensor x_gradient = at::empty_like(from), weight_gradient = at::empty_like(weight);
   const Chunks chunks = chunks_of(from);
@@ -77,7 +79,7 @@ Tensors rms_norm_backward(
   }
   std::copy_n(total, width, to_weight);
   if (!gate) return {x_gradient, weight_gradient};
-  const Tensor gate_gradient = at::empty_like(weight);
+  const Tensor gate_gradient = at::empty_like(*gate);
   float* const to_gate = write(gate_gradient);
   for (int64_t c = 0; c < width; ++c) {
     to_weight[c] += total[width + c] * norm.gate[c];

@@ -1,6 +1,7 @@
 // What a decoder does to each row of values on its own, but for its norms: SwiGLU, rotary embedding, cross-entropy.
 #pragma once
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <cmath>
@@ -35,6 +36,11 @@ struct Chunks {
     });
   }
 };
+
+// Whether x's rows lie side by side in memory, in whatever order: what acts on each alone takes them as they come.
+inline bool any_order(const at::Tensor& x) {
+  return x.dim() > 0 && x.sym_stride(-1) == 1 && x.is_non_overlapping_and_dense();
+}
 
 inline Vec sigmoid(const Vec& x) {
   return Vec(1.0f) / (Vec(1.0f) + x.neg().exp_u20());

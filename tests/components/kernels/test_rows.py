@@ -44,7 +44,7 @@ OPERATIONS = [
     Operation(
         "gated_rms_norm",
         lambda x, w, gate, bias: rows.gated_rms_norm(x, w, gate, bias, NORM_EPS),
-        lambda n, d: (normal(n, d), normal(d), normal(d + 1)[1:], normal(1)),
+        lambda n, d: (normal(n, d), normal(d), normal(1, d + 1)[:, 1:].contiguous(), normal(1)),
     ),
     Operation("swiglu", rows.swiglu, lambda n, d: (3.0 * normal(n, d), normal(n + 1, d)[1:])),
     Operation("rotate", rows.rotate, heads),
