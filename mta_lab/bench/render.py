@@ -13,7 +13,7 @@ def tables(report: Report) -> RenderableType:
     place = report.provenance
     where = (
         f"Measured on {place['machine']}, {place['threads']} threads; torch {place['torch']}, Python "
-        f"{place['python']}, commit {place['commit']}; {place['dtype']}; allocator {place['allocator']}."
+        f"{place['python']}, commit {place['commit']}; {place['dtype']}; allocator: {place['allocator']}."
     )
     ends = (Text(note, style="dim") for note in (*report.notes, where))
     return Group(*(_table(comparison) for comparison in report.comparisons), *ends)

@@ -232,9 +232,14 @@ def bench(
     plot: Annotated[
         Path | None, typer.Option(metavar="DIRECTORY", help="op: draw cost against tokens and kernel size (SVG)")
     ] = None,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="op, step: without the allocator's settings that workers run under")
-    ] = False,
+    allocator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[plain|workers]",
+            help="op, step: memory as in any process, or under the settings of a sweep's workers, from which eager "
+            "gains most; default: op plain, step workers",
+        ),
+    ] = None,
 ) -> None:
     """Measure what attention costs on this machine's CPU, side by side, as ratios."""
     from mta_lab.cli.bench import run
@@ -247,7 +252,7 @@ def bench(
         rounds=rounds,
         json_file=json_file,
         plot=plot,
-        plain=plain,
+        allocator=allocator,
     )
 
 

@@ -20,7 +20,11 @@ from mta_lab.provenance import provenance
 from mta_lab.records import Records, write_whole
 from mta_lab.worker.pool import MALLOC
 
-LEVELS = ("op", "step", "engine")
+SETTINGS = {"plain": {}, "workers": MALLOC}
+"""the memory allocator's, by name: as any process has it, and as a sweep's workers do"""
+ALLOCATORS = {"op": "plain", "step": "workers", "engine": "workers"}
+"""whose settings each level is measured under, if nothing else is asked for"""
+LEVELS = tuple(ALLOCATORS)
 TIMES = "Times: medians (quartiles) of rounds, each of which runs every contestant once in turn, after a warm-up round."
 MEMORY = "Memory: growth of the peak resident memory (ru_maxrss) of a fresh process that runs one contestant, in MB of"
 NOTES = {
@@ -39,7 +43,7 @@ def run(
     rounds: int | None,
     json_file: Path | None,
     plot: Path | None,
-    plain: bool,
+    allocator: str | None,
 ) -> None:
     """Measure the level that `words` begin with (default: step) under the settings behind it, and print tables."""
     level, settings = _level(words)
@@ -48,13 +52,17 @@ def run(
     for option, given in (("--shape", shapes), ("--plot", plot)):
         if given and level != "op":
             raise UserError(f"bench {level}: {option} belongs to the level op")
-    if plain and level == "engine":
-        raise UserError("bench engine: --plain belongs to the levels op and step")
+    if allocator and level == "engine":
+        raise UserError("bench engine: --allocator belongs to the levels op and step")
+    allocator = allocator or ALLOCATORS[level]
+    if allocator not in SETTINGS:
+        hint = nearest(allocator, SETTINGS) or ";"
+        raise UserError(f"--allocator: got '{allocator}'{hint} allowed: {', '.join(SETTINGS)}")
     if plot is not None and plot.exists() and not plot.is_dir():
         raise UserError(f"--plot: {plot} is a file, allowed: a directory")
     chosen = [_shape(text) for text in shapes] or list(op.SHAPES)
     console = make_console()
-    laboratory = Laboratory({} if plain else MALLOC)
+    laboratory = Laboratory(SETTINGS[allocator])
     dtype = str(op.DTYPE).removeprefix("torch.")
     if level == "op":
         with _progress(console) as say:
@@ -67,7 +75,6 @@ def run(
     else:
         with _progress(console) as say:
             found = engine.compare(laboratory, scale, Records(), engine.CELLS, rounds, say)
-    allocator = "plain" if plain else "as in workers"
     place = provenance(laboratory.threads()) | {"dtype": dtype, "allocator": allocator}
     report = Report(level=level, provenance=place, comparisons=tuple(found), notes=NOTES[level])
     console.print(tables(report))

@@ -75,9 +75,10 @@ def test_operations_are_compared_in_every_implementation(lab: Command) -> None:
 
 
 def test_allocators_settings_are_said(lab: Command) -> None:
-    out, tree = measured(lab, "op", "--plain", "--shape", "1,2,8,4")
-    assert tree["provenance"]["allocator"] == "plain"
-    assert "allocator plain" in " ".join(out.split())
+    for option, says in (([], "plain"), (["--allocator", "workers"], "workers")):
+        out, tree = measured(lab, "op", *option, "--shape", "1,2,8,4")
+        assert tree["provenance"]["allocator"] == says
+        assert f"allocator: {says}" in " ".join(out.split())
 
 
 def test_absent_kernel_is_said(lab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +152,8 @@ MISTAKES = {
     "shape": ("op --shape 1,2,3", "allowed: batch,heads,tokens,head width"),
     "odd heads": ("op --shape 1,3,8,4", "an even number of heads"),
     "shape of step": ("step --shape 1,2,3,4", "--shape belongs to the level op"),
-    "plain engine": ("engine --plain", "--plain belongs to the levels op and step"),
+    "allocator of engine": ("engine --allocator plain", "--allocator belongs to the levels op and step"),
+    "allocator": ("op --allocator plane", "did you mean 'plain'? allowed: plain, workers"),
     "plot of step": ("--plot here", "--plot belongs to the level op"),
     "key of all": ("step model.headz=3", "did you mean 'model.heads'?"),
     "key of attention": ("attention.imp=eager", "did you mean 'attention.impl'?"),
