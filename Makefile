@@ -45,7 +45,7 @@ test-real: $(READY) ## the tests that need a server, a browser or the network
 
 ASAN = MTA_LAB_KERNEL_FLAGS="-fsanitize=address -g1 -DMTA_POISON" ASAN_OPTIONS=detect_leaks=0 \
 	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)"
-test-asan: $(READY) ## the tests of the fused kernel: AddressSanitizer, its own memory NaN until written
+test-asan: $(READY) ## the tests of the fused kernels: AddressSanitizer, its own memory NaN until written
 	@$(ASAN) $(BIN)/mta-lab build-kernel
 	@$(ASAN) MTA_LAB_REQUIRE_FUSED=1 $(BIN)/python -m pytest tests/components/kernels -k "fused or rows" $(ARGS)
 

@@ -20,11 +20,10 @@ from mta_lab.provenance import provenance
 from mta_lab.records import Records, write_whole
 from mta_lab.worker.pool import MALLOC
 
-SETTINGS = {"plain": {}, "workers": MALLOC}
-"""the memory allocator's, by name: as any process has it, and as a sweep's workers do"""
-ALLOCATORS = {"op": "plain", "step": "workers", "engine": "workers"}
-"""whose settings each level is measured under, if nothing else is asked for"""
-LEVELS = tuple(ALLOCATORS)
+ALLOCATORS = {"plain": {}, "workers": MALLOC}
+"""settings of the memory allocator: as any process has it, and as a sweep's workers do"""
+LEVELS = {"op": "plain", "step": "workers", "engine": "workers"}
+"""what is measured, and under which allocator if nothing else is asked for"""
 TIMES = "Times: medians (quartiles) of rounds, each of which runs every contestant once in turn, after a warm-up round."
 MEMORY = "Memory: growth of the peak resident memory (ru_maxrss) of a fresh process that runs one contestant, in MB of"
 NOTES = {
@@ -54,15 +53,15 @@ def run(
             raise UserError(f"bench {level}: {option} belongs to the level op")
     if allocator and level == "engine":
         raise UserError("bench engine: --allocator belongs to the levels op and step")
-    allocator = allocator or ALLOCATORS[level]
-    if allocator not in SETTINGS:
-        hint = nearest(allocator, SETTINGS) or ";"
-        raise UserError(f"--allocator: got '{allocator}'{hint} allowed: {', '.join(SETTINGS)}")
+    allocator = allocator or LEVELS[level]
+    if allocator not in ALLOCATORS:
+        hint = nearest(allocator, ALLOCATORS) or ";"
+        raise UserError(f"--allocator: got '{allocator}'{hint} allowed: {', '.join(ALLOCATORS)}")
     if plot is not None and plot.exists() and not plot.is_dir():
         raise UserError(f"--plot: {plot} is a file, allowed: a directory")
     chosen = [_shape(text) for text in shapes] or list(op.SHAPES)
     console = make_console()
-    laboratory = Laboratory(SETTINGS[allocator])
+    laboratory = Laboratory(ALLOCATORS[allocator])
     dtype = str(op.DTYPE).removeprefix("torch.")
     if level == "op":
         with _progress(console) as say:

@@ -111,6 +111,10 @@ Tensor shape_of(const Tensor& x) {
   return at::empty_like(x, at::MemoryFormat::Contiguous);
 }
 
+Tensor normed_shape(const Tensor& x) {
+  return any_order(x) ? at::empty_like(x) : shape_of(x);
+}
+
 }  // namespace
 }  // namespace mta
 
@@ -130,12 +134,12 @@ TORCH_LIBRARY_IMPL(mta_lab, Autograd, library) {
 TORCH_LIBRARY_IMPL(mta_lab, Meta, library) {
   using namespace mta;
   library.impl("rms_norm", [](const Tensor& x, const Tensor&, const MaybeTensor&, const MaybeTensor&, double) {
-    return any_order(x) ? at::empty_like(x) : shape_of(x);
+    return normed_shape(x);
   });
   library.impl(
       "rms_norm_backward", [](const Tensor&, const Tensor& x, const Tensor& weight, const MaybeTensor& gate,
                               const MaybeTensor& bias, double) {
-        Tensors shapes{any_order(x) ? at::empty_like(x) : shape_of(x), shape_of(weight)};
+        Tensors shapes{normed_shape(x), shape_of(weight)};
         if (gate) shapes.insert(shapes.end(), {shape_of(*gate), shape_of(*bias)});
         return shapes;
       });

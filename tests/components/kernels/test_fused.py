@@ -3,7 +3,7 @@
 Shapes: B batch, M heads, T tokens, Q query position, K key position, d head width.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -25,13 +25,6 @@ JOINED = ["kq mix softmax kq mix", "mix exact kq softmax mix exact"]
 @pytest.fixture(autouse=True)
 def built() -> None:
     implementations.require("fused")
-
-
-@pytest.fixture
-def threads() -> Iterator[Callable[[int], None]]:
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
 
 
 def arguments(case: Case, dtype: torch.dtype = torch.float32) -> tuple[object, ...]:
