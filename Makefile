@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 OPTIONS = --scale $(SCALE) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-real test-asan lint dashboard bench clean
+.PHONY: help setup test test-slow test-real test-asan lint dashboard bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%][a-zA-Z_%-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /\1|/' | \
@@ -39,6 +39,9 @@ dashboard: $(READY) ## open MLflow's pages over the runs on 127.0.0.1
 
 test: $(READY) ## the fast tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(READY) ## the tests that take long, at most an hour
+	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-real: $(READY) ## the tests that need a server, a browser or the network
 	@$(BIN)/python -m pytest -n 0 -m 'network or real' $(ARGS)
