@@ -16,6 +16,7 @@ Scores = Mapping[str, Mapping[int, float]]
 
 
 LARGEST = 700.0  # exp of more is no number any more
+ROUNDING = 1e-12  # logarithms that differ by less are equal
 
 
 def relative(difference: float) -> float:
@@ -51,9 +52,14 @@ def compare_paired(scores: Scores, baseline: str, level: float) -> tuple[dict[st
     if np.linalg.matrix_rank(design.T @ design) < design.shape[1] or len(cells) <= design.shape[1]:
         return {}, None
     fit = OLS(np.log([value for *_, value in cells]), design).fit()
-    effects = slice(1, len(rows))
+    effects = [_unrounded(effect) for effect in fit.params[1 : len(rows)]]
+    degrees = round(fit.df_resid)
+    if fit.mse_resid < ROUNDING**2:
+        return {row: _exact(effect) for row, effect in zip(rows[1:], effects, strict=True)}, Noise(
+            deviation=0.0, degrees=degrees
+        )
     deviation = math.sqrt(fit.mse_resid)
-    p_values = np.nan_to_num(fit.pvalues[effects], nan=1.0)  # 0 / 0: equal results
+    ends, p_values = fit.conf_int(LEVEL)[1 : len(rows)], fit.pvalues[1 : len(rows)]
     contrasts = {
         row: Contrast(
             delta=relative(effect),
@@ -62,11 +68,9 @@ def compare_paired(scores: Scores, baseline: str, level: float) -> tuple[dict[st
             p=float(p),
             seeds_needed=_seeds_needed(effect, deviation, len(rows), level),
         )
-        for row, effect, (low, high), p in zip(
-            rows[1:], fit.params[effects], fit.conf_int(LEVEL)[effects], p_values, strict=True
-        )
+        for row, effect, (low, high), p in zip(rows[1:], effects, ends, p_values, strict=True)
     }
-    return contrasts, Noise(deviation=relative(deviation), degrees=round(fit.df_resid))
+    return contrasts, Noise(deviation=relative(deviation), degrees=degrees)
 
 
 def compare_unpaired(scores: Mapping[int, float], baseline: Mapping[int, float]) -> Contrast | None:
@@ -81,12 +85,22 @@ def compare_unpaired(scores: Mapping[int, float], baseline: Mapping[int, float])
         return None
     ours, theirs = np.log(list(scores.values())), np.log(list(baseline.values()))
     effect = float(ours.mean() - theirs.mean())
-    if not (np.ptp(ours) or np.ptp(theirs)):  # no noise to test against
-        delta = relative(effect)
-        return Contrast(delta=delta, low=delta, high=delta, p=1.0 if delta == 0 else 0.0)
+    if max(np.ptp(ours), np.ptp(theirs)) < ROUNDING:
+        return _exact(_unrounded(effect))
     test = ttest_ind(ours, theirs)
     low, high = test.confidence_interval(1 - LEVEL)
     return Contrast(delta=relative(effect), low=relative(low), high=relative(high), p=float(test.pvalue))
+
+
+def _unrounded(effect: float) -> float:
+    """A difference of logarithms, 0 where it is no more than rounding."""
+    return 0.0 if abs(effect) < ROUNDING else float(effect)
+
+
+def _exact(effect: float) -> Contrast:
+    """A difference without any noise to test it against."""
+    delta = relative(effect)
+    return Contrast(delta=delta, low=delta, high=delta, p=0.0 if effect else 1.0)
 
 
 def _seeds_needed(effect: float, deviation: float, rows: int, level: float) -> int | None:

@@ -6,6 +6,7 @@ Methodology 24), at most the true one, and Student's t with the clusters' degree
 Wilson's interval on that number holds at 0 % and 100 % (Franco et al. 2019, J. Survey Statistics and Methodology 7).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
@@ -46,7 +47,7 @@ def interval(row: Rates) -> tuple[float, float] | None:
     low, high = proportion_confint(
         row.mean * effective, effective, _normal_level(student.isf(LEVEL / 2, seeds - 1)), method="wilson"
     )
-    return max(float(low), 0.0), float(high)
+    return min(max(float(low), 0.0), row.mean), max(min(float(high), 1.0), row.mean)
 
 
 def compare_rates(row: Rates, baseline: Rates, level: float) -> Contrast | None:
@@ -64,13 +65,13 @@ def compare_rates(row: Rates, baseline: Rates, level: float) -> Contrast | None:
     degrees = _degrees(row, baseline)
     counts = [part.mean * len(part.rates) * answers for part in (row, baseline)]
     sizes = [len(part.rates) * answers for part in (row, baseline)]
-    delta = row.mean - baseline.mean
+    delta = _difference(row.mean, baseline.mean)
 
     def bounds(reach: float) -> tuple[float, float]:
         low, high = confint_proportions_2indep(
             counts[0], sizes[0], counts[1], sizes[1], method="newcomb", compare="diff", alpha=_normal_level(reach)
         )
-        return float(low), float(high)
+        return min(float(low), delta), max(float(high), delta)
 
     low, high = bounds(float(student.isf(LEVEL / 2, degrees)))
     return Contrast(
@@ -80,6 +81,11 @@ def compare_rates(row: Rates, baseline: Rates, level: float) -> Contrast | None:
         p=_p_value(delta, degrees, bounds),
         seeds_needed=_seeds_needed(delta, baseline.mean, answers, degrees / (seeds - 1), level),
     )
+
+
+def _difference(mean: float, other: float) -> float:
+    """`mean - other`; 0 where the two differ by no more than rounding."""
+    return 0.0 if math.isclose(mean, other, rel_tol=1e-12, abs_tol=1e-15) else mean - other
 
 
 def _correlation(rows: Sequence[Rates]) -> float:
@@ -93,9 +99,11 @@ def _correlation(rows: Sequence[Rates]) -> float:
 def _degrees(*rows: Rates) -> float:
     """Satterthwaite's degrees of freedom of the summed variances between seeds."""
     variances = [variance(row.rates) for row in rows]
-    if not any(variances):
+    most = max(variances)
+    if not most:
         return float(min(len(row.rates) for row in rows) - 1)
-    return sum(variances) ** 2 / sum(v**2 / (len(row.rates) - 1) for v, row in zip(variances, rows, strict=True))
+    parts = [v / most for v in variances]  # squares of tiny variances would vanish
+    return sum(parts) ** 2 / sum(v**2 / (len(row.rates) - 1) for v, row in zip(parts, rows, strict=True))
 
 
 def _normal_level(reach: float) -> float:
@@ -106,21 +114,21 @@ def _normal_level(reach: float) -> float:
     return float(2 * norm.sf(reach))
 
 
-FARTHEST = 30.0  # standard errors; beyond it p is 0 to all purposes, and the normal's tail ends near 38
+NEAREST, FARTHEST = 1e-9, 30.0  # standard errors: p is 1 and 0 to all purposes, and the normal's tail ends near 38
 
 
 def _p_value(delta: float, degrees: float, bounds: Callable[[float], tuple[float, float]]) -> float:
     """The level at which the interval around `delta` touches zero."""
-    if delta == 0:
-        return 1.0
 
     def near_end(reach: float) -> float:
         low, high = bounds(reach)
         return low if delta > 0 else -high
 
+    if delta == 0 or near_end(NEAREST) <= 0:
+        return 1.0
     if near_end(FARTHEST) > 0:
         return float(2 * student.sf(FARTHEST, degrees))
-    return float(2 * student.sf(brentq(near_end, 1e-9, FARTHEST), degrees))
+    return float(2 * student.sf(brentq(near_end, NEAREST, FARTHEST), degrees))
 
 
 def _seeds_needed(delta: float, baseline: float, answers: float, degrees: float, level: float) -> int | None:

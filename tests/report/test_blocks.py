@@ -175,6 +175,24 @@ def test_equal_results_are_no_difference() -> None:
     assert contrast.seeds_needed is None
 
 
+@pytest.mark.parametrize("rows", [2, 3, 7])
+def test_rows_with_the_same_scores_are_no_difference_however_sums_round(rows: int) -> None:
+    """Seeds differ, rows do not: what is left of effect and residual is rounding, and no verdict follows from it."""
+    same = {f"row {i}": {0: 20.0, 1: 21.3, 2: 22.7} for i in range(rows)}
+    found = compared(same)
+    for contrast in found.contrasts.values():
+        assert (contrast.delta, contrast.low, contrast.high, contrast.p) == (0.0, 0.0, 0.0, 1.0)
+        assert contrast.seeds_needed is None
+    noisy = compared({**same, "row x": {0: 20.0, 1: 25.0, 2: 19.0}}).contrasts["row 1"]
+    assert (noisy.delta, noisy.seeds_needed) == (0.0, None)
+
+
+def test_unpaired_scores_that_differ_by_rounding_are_no_difference() -> None:
+    contrast = compare_unpaired({0: 20.0, 1: 20.0}, dict.fromkeys(range(2), math.nextafter(20.0, 21.0)))
+    assert contrast is not None
+    assert (contrast.delta, contrast.p) == (0.0, 1.0)
+
+
 @pytest.mark.parametrize("baseline", ["a", "b"])
 def test_each_baseline_has_its_own_rows_and_noise(baseline: str) -> None:
     """A noisy group does not touch a quiet one; only the correction runs over both."""

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as some
 from scipy import stats
 
 from mta_lab.report.contrasts import Contrast
@@ -102,6 +104,61 @@ def test_opposite_ends_are_certain() -> None:
     found = compared(Rates(rates=(0.0,) * 3, sequences=SEQUENCES), Rates(rates=(1.0,) * 3, sequences=SEQUENCES))
     assert found.delta == -1
     assert found.p < 0.01
+
+
+@pytest.mark.parametrize(
+    ("row", "baseline"),
+    [
+        ((0.019, 0.012, 0.023), (0.016, 0.021, 0.017)),
+        ((0.1, 0.2, 0.3), (0.3, 0.1, 0.2)),
+        ((0.1, 0.1, 0.4), (0.2, 0.2, 0.2)),
+        ((0.7, 0.8, 0.9), (0.8, 0.8, 0.8)),
+    ],
+)
+def test_means_that_are_equal_up_to_rounding_are_no_difference(
+    row: tuple[float, ...], baseline: tuple[float, ...]
+) -> None:
+    found = compared(Rates(rates=row, sequences=SEQUENCES), Rates(rates=baseline, sequences=SEQUENCES))
+    assert (found.delta, found.p, found.seeds_needed) == (0.0, 1.0, None)
+    assert found.low < 0 < found.high
+
+
+def wrong_answers(sequences: int) -> some.SearchStrategy[Rates]:
+    """A row of one to six seeds, each with any number of its sequences wrong; seeds may agree, at 0 and 1 too."""
+    counts = some.one_of(some.integers(0, sequences), some.sampled_from((0, sequences)))
+    seeds = some.one_of(
+        some.lists(counts, min_size=1, max_size=6), some.builds(lambda n, k: [n] * k, counts, some.integers(1, 6))
+    )
+    return seeds.map(lambda wrong: Rates(rates=[count / sequences for count in wrong], sequences=sequences))
+
+
+any_two_rows = some.sampled_from((1, 2, 3, 7, 100, 1000, 10**6)).flatmap(
+    lambda sequences: some.tuples(wrong_answers(sequences), wrong_answers(sequences))
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(any_two_rows)
+@example((Rates(rates=(1e-160, 0.0), sequences=10), Rates(rates=(0.0, 0.0), sequences=10)))
+def test_whatever_the_rates_an_interval_holds_its_estimate_and_swapping_rows_swaps_it(
+    rows: tuple[Rates, Rates],
+) -> None:
+    row, baseline = rows
+    for one in rows:
+        ends = interval(one)
+        assert (ends is None) == (len(one.rates) < 2)
+        assert ends is None or 0 <= ends[0] <= one.mean <= ends[1] <= 1
+    found, swapped = compare_rates(row, baseline, 0.05), compare_rates(baseline, row, 0.05)
+    if found is None or swapped is None:
+        assert (found, swapped) == (None, None)
+        assert min(len(row.rates), len(baseline.rates)) < 2
+        return
+    assert -1 <= found.low <= found.delta <= found.high <= 1
+    assert 0 <= found.p <= 1
+    assert (swapped.delta, swapped.low, swapped.high) == pytest.approx(
+        (-found.delta, -found.high, -found.low), abs=1e-9
+    )
+    assert swapped.p == pytest.approx(found.p, abs=1e-6)
 
 
 def test_one_seed_says_nothing() -> None:
