@@ -86,9 +86,29 @@ def test_rows_of_two_baselines(tmp_path: Path) -> None:
         "large depth": {"attention": "multi_token"},
     }
     sweep = load(tmp_path, {"baseline": "large", "rows": rows})
-    assert [row.baseline for row in sweep.rows] == ["small", "small", "large", "large"]
-    assert sweep.rows[0].difference == sweep.rows[2].difference == {}
+    assert [row.baseline for row in sweep.rows] == ["large", "small", "large", "large"]
+    assert sweep.rows[0].difference == {"model.layers": 3}
     assert "model.layers" not in sweep.rows[1].difference
+
+
+def test_a_row_that_others_name_keeps_the_sweeps_baseline_unless_it_says_otherwise(tmp_path: Path) -> None:
+    """`b` and `d` serve as baselines; only what cannot be compared (another task) or says so itself stands alone."""
+    toy = {"task": {"name": "find_block", "blocks": 6}, "model.vocabulary": 28}
+    other = {**toy, "task": {"name": "find_block", "blocks": 5}}
+    rows = {
+        "a": toy,
+        "b": {**toy, "attention": "talking_heads"},
+        "c": {**toy, "attention": "differential", "against": "b"},
+        "d": {**toy, "model.layers": 3, "against": "d"},
+        "e": {**toy, "model.layers": 3, "attention": "talking_heads", "against": "d"},
+        "f": other,
+        "g": {**other, "attention": "talking_heads", "against": "f"},
+        "h": {**toy, "attention": "multi_token", "against": "c"},
+    }
+    sweep = load(tmp_path, {"baseline": "a", "rows": rows})
+    assert {row.name: row.baseline for row in sweep.rows} == {
+        "a": "a", "b": "a", "c": "b", "d": "d", "e": "d", "f": "f", "g": "f", "h": "c",
+    }  # fmt: skip
 
 
 def test_settings_of_a_scale_rank_above_every_row(tmp_path: Path) -> None:
@@ -210,9 +230,9 @@ BAD: dict[str, tuple[Any, tuple[str, ...]]] = {
     "negative times": (but(rows={"softmax": {"times": {"model.width": -1}}}), ("times.model.width", "-1", "above 0")),
     "times that do not divide": (but(rows={"softmax": {"times": {"model.layers": 0.3}}}), ("times", "model.layers")),
     "against no row": (but(rows={"softmax": {"against": "sofmax"}}), ("rows.softmax", "against", "'softmax'?")),
-    "against a compared row": (
-        but(rows={"softmax": {}, "a": {"against": "b"}, "b": {"against": "softmax"}}),
-        ("rows.a", "against", "'b' is itself compared with 'softmax'"),
+    "against each other": (
+        but(rows={"softmax": {}, "a": {"against": "b"}, "b": {"against": "a"}}),
+        ("rows.a", "against", "'a' against 'b' against 'a'"),
     ),
     "no seeds": (but(seeds=0), ("seeds", "0", "1 or more")),
     "seeds as a text": (but(seeds="many"), ("seeds", "'many'", "1 or more")),

@@ -46,7 +46,8 @@ class Table:
     @property
     def baselines(self) -> list[str]:
         """The rows that others are compared with."""
-        return [row.name for row in self.rows if row.measured.role == "baseline"]
+        named = {row.measured.baseline for row in self.rows}
+        return [row.name for row in self.rows if row.name in named]
 
 
 def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records) -> Table:

@@ -15,19 +15,20 @@ def refuse_reserved(layers: Sequence[Layer]) -> None:
                 raise UserError(f"{layer.source}: {key}: not a setting of a sweep's rows; use {option}")
 
 
+def reads(config: RunConfig) -> tuple[Any, ...]:
+    """Return what two runs must share for their scores to be compared: task, text, vocabulary, validation tokens."""
+    return config.task, config.data, config.model.vocabulary, config.training.validation_tokens
+
+
 def refuse_incomparable(configs: Mapping[str, RunConfig], baselines: Mapping[str, str], source: str) -> None:
     """Rows that are the same run would count as independent; scores over other text or tasks cannot be compared."""
-    read = {
-        row: (config.task, config.data, config.model.vocabulary, config.training.validation_tokens)
-        for row, config in configs.items()
-    }
     quantity = next(iter(configs.values())).task.quantity
     seen: dict[RunConfig, str] = {}
     for row, config in configs.items():
         where = f"{source}: rows.{row}"
         if (twin := seen.setdefault(config, row)) != row:
             raise UserError(f"{where}: the same settings as row '{twin}'; nothing to compare")
-        if read[row] != read[baselines[row]]:
+        if reads(config) != reads(configs[baselines[row]]):
             raise UserError(f"{where}: reads other text or tokens than '{baselines[row]}'; nothing to compare")
         if config.task.quantity != quantity:
             raise UserError(f"{where}: is scored by {config.task.quantity}, the rows above by {quantity}")

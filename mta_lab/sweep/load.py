@@ -9,7 +9,7 @@ from components.attention import MultiToken
 from mta_lab.config import Layer, RunConfig, command_line, difference, flatten, resolve, scale_layer, scales
 from mta_lab.errors import UserError, nearest
 from mta_lab.failures import read_retry
-from mta_lab.sweep.checks import refuse_incomparable, refuse_reserved, refuse_undeclared
+from mta_lab.sweep.checks import reads, refuse_incomparable, refuse_reserved, refuse_undeclared
 from mta_lab.sweep.files import SHIPPED, read_yaml
 from mta_lab.sweep.generate import GENERATORS
 from mta_lab.sweep.ledger import LEDGER, published
@@ -60,12 +60,12 @@ def load_sweep(
     written = [row for row in raw if not search or row not in search.templates]
     if search:
         raw = _with_winners(raw, search, winners or {})
-    against = _baselines(file, raw, source)
     configs = {row: _config(row, raw[row], below, above, source) for row in raw}
+    against = _baselines(file, raw, configs, source)
     if search:
         configs = _without_twins(configs, {*written, *against.values()})
         configs = {row: replace(found, data=replace(found.data, evaluate="test")) for row, found in configs.items()}
-    configs = {row: settle(config, configs[against[row]]) for row, config in configs.items()}
+    configs = {row: settle(config, configs[_last_baseline(row, against, source)]) for row, config in configs.items()}
     refuse_incomparable(configs, against, source)
     rows = []
     for row, config in configs.items():
@@ -209,19 +209,35 @@ def _default_baseline(file: Mapping[str, Any], raw: Mapping[str, _RawRow], sourc
     return _known_row(baseline, raw, f"{source}: baseline")
 
 
-def _baselines(file: Mapping[str, Any], raw: Mapping[str, _RawRow], source: str) -> dict[str, str]:
-    """The baseline of each row: the one that it names, itself if others name it, or else the sweep's."""
+def _baselines(
+    file: Mapping[str, Any], raw: Mapping[str, _RawRow], configs: Mapping[str, RunConfig], source: str
+) -> dict[str, str]:
+    """The baseline of each row: the one that it names, or else the sweep's.
+
+    A row that others name is compared with the sweep's baseline all the same, unless the two read other text or tasks.
+    """
     named = {
         row: _known_row(values.against, raw, f"{source}: rows.{row}: against")
         for row, values in raw.items()
         if values.against
     }
     usual = _default_baseline(file, raw, source)
-    found = {row: named.get(row, row if row in named.values() else usual) for row in raw}
-    for row, base in found.items():
-        if found[base] != base:
-            raise UserError(f"{source}: rows.{row}: against: '{base}' is itself compared with '{found[base]}'")
+    apart = {row for row in named.values() if reads(configs[row]) != reads(configs[usual])}
+    found = {row: named.get(row, row if row in apart else usual) for row in raw}
+    for row in found:
+        _last_baseline(row, found, source)
     return found
+
+
+def _last_baseline(row: str, against: Mapping[str, str], source: str) -> str:
+    """The row that `row` is compared with in the end: the baseline of its baseline, and so on; a circle is refused."""
+    passed = [row]
+    while (baseline := against[passed[-1]]) != passed[-1]:
+        if baseline in passed:
+            circle = "' against '".join([*passed, baseline])
+            raise UserError(f"{source}: rows.{row}: against: goes round in a circle: '{circle}'")
+        passed.append(baseline)
+    return passed[-1]
 
 
 def _known_row(name: str, raw: Mapping[str, _RawRow], where: str) -> str:

@@ -9,10 +9,14 @@ import pytest
 from mta_lab.failures import Attempt
 from mta_lab.model import count_parameters
 from mta_lab.records import Failure, Records
+from mta_lab.report.figures.forest import forest
+from mta_lab.report.index import entry
 from mta_lab.report.measured import Measured
+from mta_lab.report.sections import scores
 from mta_lab.report.statistics import compare
 from mta_lab.report.table import Table, build_table
 from mta_lab.sweep import load_sweep
+from mta_lab.theme.style import styled
 from tests.report.examples import (
     AGAIN,
     CLEAR,
@@ -155,6 +159,26 @@ def test_rows_are_compared_with_their_own_baseline(tmp_path: Path) -> None:
     assert wide.ratios["parameters"] == wide.cost.parameters / narrow.cost.parameters
     assert table.comparison.noise.keys() == {"narrow"}
     assert table.comparison.planned == 1
+
+
+def test_a_row_that_serves_as_baseline_is_compared_itself_too(tmp_path: Path) -> None:
+    """Both of its roles count: its own difference stands in the family of all, and `wide` is held against it."""
+    sweep = with_rows(example_sweep(tmp_path), wide={"baseline": "narrow"})
+    table = table_of(tmp_path, {**CLEAR, "narrow": {0: 34.0, 1: 34.2, 2: 33.9}}, sweep=sweep)
+    softmax, narrow, wide = (row.measured for row in table.rows)
+    assert table.baselines == ["softmax", "narrow"]
+    assert (softmax.role, narrow.role, wide.role) == ("baseline", "row", "row")
+    assert table.comparison.planned == 2
+    assert narrow.resolved
+    assert wide.resolved
+    assert [row.contrast.delta > 0 for row in (narrow, wide) if row.contrast] == [True, False]
+    assert entry(table)["rows_compared"] == entry(table)["rows_resolved"] == 2
+    with styled():
+        drawn = forest(table, 8.0)
+    assert drawn is not None
+    assert [name.get_text() for name in drawn.axes[0].get_yticklabels()] == ["narrow", "wide"]
+    shown = {line.cells[0]: line.cells[3:] for line in scores(table).lines}
+    assert (shown["narrow"][0], shown["wide"][0], shown["narrow"][2]) == ("softmax", "narrow", "resolved")
 
 
 def error_table(folder: Path, scores: dict[str, dict[int, float]], **changes: dict[str, object]) -> Table:
