@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sysconfig
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from mta_lab.data import cache, documents, extract, tokenizer
+from mta_lab.data import cache, documents, extract, own, tokenizer
 from mta_lab.data.fetch import fetch
 from mta_lab.data.sources import RECIPES, Part, Source
 from mta_lab.errors import UserError
 
 SAMPLE = 1_000_000  # bytes of each domain that the tokenizer learns from
 SPLITS = ("train", "valid")
+OWN_TEXT = "own text"  # what stands as the package of a user's files
 Say = Callable[[str], None]
 
 
@@ -28,17 +30,16 @@ class Gathered:
     name: str
     proxy: str
     sources: tuple[Source, ...]
-    documents: list[str]
+    chosen: documents.Chosen
 
 
 def from_recipes(corpus: str, downloads: Path, say: Say) -> Iterator[Gathered]:
     """The domains of a built-in corpus; downloads what is not in `downloads`."""
     for recipe in RECIPES[corpus]:
-        found = [document for part in recipe.parts for document in _read(part, downloads, say)]
+        found = (document for part in recipe.parts for document in _read(part, downloads, say))
         chosen = documents.choose(found, recipe.limit)
-        say(f"{recipe.name}: {len(chosen)} of {len(found)} documents")
         sources = tuple(part.source for part in recipe.parts)
-        yield Gathered(name=recipe.name, proxy=recipe.proxy, sources=sources, documents=chosen)
+        yield Gathered(name=recipe.name, proxy=recipe.proxy, sources=sources, chosen=chosen)
 
 
 def _read(part: Part, downloads: Path, say: Say) -> Iterator[str]:
@@ -51,13 +52,17 @@ def _read(part: Part, downloads: Path, say: Say) -> Iterator[str]:
 
 
 def from_files(path: Path, say: Say) -> Iterator[Gathered]:
-    """The domains of the user's own text."""
-    for name, files in extract.own_files(path).items():
-        chosen = documents.choose((text for file in files for text in extract.own_text(file)), None)
-        say(f"{name}: {len(chosen)} documents")
+    """The domains of the user's own text; says what of it is not read."""
+    found = own.own_files(path)
+    for file, reason in found.left_out.items():
+        say(f"left out: {file.relative_to(path)}: {reason}")
+    if "its format is not read" in found.left_out.values():
+        say(f"formats that are read: {own.FORMATS}")
+    for name, files in found.domains.items():
+        chosen = documents.choose((text for file in files for text in own.own_text(file)), None)
         what = str(files[0]) if len(files) == 1 else f"{len(files)} files in {files[0].parent}"
-        source = Source(package="own text", version="", rights="", what=what)
-        yield Gathered(name=name, proxy="", sources=(source,), documents=chosen)
+        source = Source(package=OWN_TEXT, version="", rights="", what=what)
+        yield Gathered(name=name, proxy="", sources=(source,), chosen=chosen)
 
 
 def build_text(domains: Iterable[Gathered], directory: Path, say: Say) -> None:
@@ -68,30 +73,39 @@ def build_text(domains: Iterable[Gathered], directory: Path, say: Say) -> None:
     with cache.building(directory) as scratch:
         gathered = list(domains)
         say("dropping duplicate paragraphs")
-        seen: set[bytes] = set()
-        splits = [documents.split(domain.documents) for domain in gathered]
+        seen: dict[bytes, str] = {}
+        splits = [documents.split(domain.chosen.documents) for domain in gathered]
+        names = [domain.name for domain in gathered]
         # Validation first, so that training keeps nothing of it.
-        valid = [documents.drop_seen(held_out, seen) for _, held_out in splits]
-        train = [documents.drop_seen(rest, seen) for rest, _ in splits]
+        valid = [documents.drop_seen(held_out, seen, name) for name, (_, held_out) in zip(names, splits, strict=True)]
+        train = [documents.drop_seen(rest, seen, name) for name, (rest, _) in zip(names, splits, strict=True)]
         entries = []
-        for domain, kept in zip(gathered, zip(train, valid, strict=True), strict=True):
-            if not all(kept):
-                raise UserError(
-                    f"data: {len(domain.documents)} distinct documents in domain '{domain.name}', too few for "
-                    "training and validation without repeats; add text, or put each document on a JSONL line"
-                )
-            for name, texts in zip(SPLITS, kept, strict=True):
+        for domain, (rest, gone), (held_out, gone_too) in zip(gathered, train, valid, strict=True):
+            dropped = domain.chosen.dropped + gone + gone_too
+            summary = _summary(domain, len(rest), len(held_out), dropped)
+            if not (rest and held_out):
+                raise UserError(f"data: {summary}; both need one: add text, or put each document on a JSONL line")
+            say(summary)
+            for name, texts in zip(SPLITS, (rest, held_out), strict=True):
                 _write_jsonl(scratch / f"{domain.name}.{name}.jsonl", texts)
-            entries.append(_describe(domain, *kept))
+            entries.append(_describe(domain, rest, held_out, dropped))
         cache.seal(scratch, {"domains": entries})
 
 
-def _describe(domain: Gathered, train: list[str], valid: list[str]) -> dict[str, Any]:
+def _summary(domain: Gathered, train: int, valid: int, dropped: Counter[str]) -> str:
+    """How many documents came in, are kept, and were dropped and why, in a line."""
+    kept = f"documents read: {domain.chosen.read:,}, kept for training: {train:,}, for validation: {valid:,}"
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
+    return f"domain '{domain.name}': {kept}" + (f"; dropped: {reasons}" if reasons else "")
+
+
+def _describe(domain: Gathered, train: list[str], valid: list[str], dropped: Counter[str]) -> dict[str, Any]:
     return {
         "name": domain.name,
         "proxy": domain.proxy,
         "sources": [asdict(source) for source in domain.sources],
         "documents": len(train) + len(valid),
+        "dropped": dict(dropped),
         "train_bytes": documents.size(train),
         "valid_bytes": documents.size(valid),
     }
@@ -137,7 +151,7 @@ def _encode(bpe: Tokenizer, source: Path, target: Path, dtype: np.dtype[Any], fe
 def _sample(text: Path, domains: list[dict[str, Any]]) -> Iterator[str]:
     """The first training documents of every domain, the same amount of each."""
     for domain in domains:
-        yield from documents.choose(read_jsonl(text / f"{domain['name']}.train.jsonl"), SAMPLE)
+        yield from documents.choose(read_jsonl(text / f"{domain['name']}.train.jsonl"), SAMPLE).documents
 
 
 def _write_jsonl(path: Path, texts: list[str]) -> None:

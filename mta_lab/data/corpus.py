@@ -6,14 +6,14 @@ On disk: `<root>/<corpus name>/text/` holds the documents, shared by all vocabul
 
 import hashlib
 import platform
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mta_lab.data import cache, extract
+from mta_lab.data import cache, own
 from mta_lab.data.sources import RECIPES, Source, fingerprint
 from mta_lab.errors import UserError, nearest
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # both imports are heavy
     from mta_lab.config import DataConfig
 
 FORMAT = 1  # raise it when reading, cleaning, splitting or tokenizing changes what is written
+OWN_FORMAT = 2  # the same for a user's own text
 SMALLEST_VOCABULARY = 257  # 256 bytes and the end of text
 Say = Callable[[str], None]
 
@@ -39,6 +40,7 @@ class Domain:
     valid_tokens: int
     train_bytes: int
     valid_bytes: int
+    dropped: Mapping[str, int] = field(default_factory=dict)  # documents that are not kept: why -> count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,11 +115,11 @@ def corpus_name(data: "DataConfig") -> str:
     if data.path is not None:
         path = _own_path(data.path)
         try:
-            files = [file for group in extract.own_files(path).values() for file in group]
+            files = [file for group in own.own_files(path).domains.values() for file in group]
             facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         except OSError as error:
             raise UserError(f"data.path: {error.filename} cannot be read ({error.strerror})") from error
-        return f"own-{path.stem}-{hashlib.sha256(repr((FORMAT, facts)).encode()).hexdigest()[:8]}"
+        return f"own-{path.stem}-{hashlib.sha256(repr((OWN_FORMAT, facts)).encode()).hexdigest()[:8]}"
     if data.corpus not in RECIPES:
         allowed = " or ".join(RECIPES)
         raise UserError(f"data.corpus: '{data.corpus}' given, {allowed} expected{nearest(data.corpus, RECIPES)}")

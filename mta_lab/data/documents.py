@@ -5,7 +5,9 @@ Every order here follows from hashes of the text, so all machines agree on it.
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 VALIDATION = 0.05  # share of a domain's bytes
 SHORTEST_PARAGRAPH = 80  # characters; shorter ones (headings, `return self`) may repeat
@@ -28,16 +30,36 @@ def clean(document: str) -> str:
     return re.sub(r"\n{4,}", "\n\n\n", document).strip("\n").rstrip()
 
 
-def choose(documents: Iterable[str], limit: int | None) -> list[str]:
-    """Distinct cleaned documents in the order of their hashes, until `limit` bytes are reached."""
-    distinct = {digest(document): document for document in map(clean, documents) if document}
+@dataclass(frozen=True)
+class Chosen:
+    """Distinct cleaned documents in the order of their hashes, and what became of the others."""
+
+    documents: list[str]
+    read: int
+    """how many there were"""
+    dropped: Counter[str]
+    """how many were not kept: why -> count"""
+
+
+def choose(documents: Iterable[str], limit: int | None) -> Chosen:
+    """Keep each document once, in the order of their hashes, until `limit` bytes are reached."""
+    distinct: dict[bytes, str] = {}
+    read = empty = 0
+    for document in map(clean, documents):
+        read += 1
+        if document:
+            distinct[digest(document)] = document
+        else:
+            empty += 1
     chosen, total = [], 0
     for _, document in sorted(distinct.items()):
         if limit is not None and total >= limit:
             break
         chosen.append(document)
         total += len(document.encode())
-    return chosen
+    same, beyond = read - empty - len(distinct), len(distinct) - len(chosen)
+    dropped = Counter({"empty": empty, "repeating another": same, "beyond the recipe's limit": beyond})
+    return Chosen(chosen, read, +dropped)
 
 
 def split(documents: list[str]) -> tuple[list[str], list[str]]:
@@ -52,19 +74,23 @@ def split(documents: list[str]) -> tuple[list[str], list[str]]:
     return documents[count:], documents[:count]
 
 
-def drop_seen(documents: Iterable[str], seen: set[bytes]) -> list[str]:
-    """The documents without the paragraphs that are in `seen`, which grows by those that are kept.
+def drop_seen(documents: Iterable[str], seen: dict[bytes, str], domain: str) -> tuple[list[str], Counter[str]]:
+    """The documents of a domain without the paragraphs that are in `seen`, and how many went altogether, and why.
 
-    Only paragraphs of 80 characters and more count, so that repeated headings do not tear documents; a document of
-    shorter ones counts as a whole, and goes from later documents where it is one of their paragraphs. A document that
-    brings nothing new goes altogether.
+    `seen` says which domain holds each paragraph, and grows by those that are kept. Only paragraphs of 80 characters
+    and more count, so that repeated headings do not tear documents; a document of shorter ones counts as a whole, and
+    goes from later documents where it is one of their paragraphs. A document that brings nothing new goes altogether.
     """
-    kept = []
+    kept: list[str] = []
+    dropped = Counter[str]()
     for document in documents:
         paragraphs = [(paragraph, digest(paragraph)) for paragraph in document.split("\n\n")]
         marks = {mark for paragraph, mark in paragraphs if len(paragraph) >= SHORTEST_PARAGRAPH}
         marks = marks or {digest(document)}
-        if not marks <= seen:
+        if marks <= seen.keys():
+            holders = sorted({seen[mark] for mark in marks})
+            dropped[f"repeating text of {' and '.join(holders)}"] += 1
+        else:
             kept.append("\n\n".join(paragraph for paragraph, mark in paragraphs if mark not in seen).strip("\n"))
-            seen |= marks
-    return kept
+            seen.update(dict.fromkeys(marks - seen.keys(), domain))
+    return kept, dropped

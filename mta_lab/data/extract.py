@@ -1,4 +1,4 @@
-"""Readers: the bytes of an archive or of a user's own files, turned into documents.
+"""Readers: the bytes of an archive's files, turned into documents.
 
 A reader takes one file's bytes and yields documents; nothing found in an archive is ever imported or run.
 """
@@ -17,10 +17,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from mta_lab.errors import UserError
-
 SHORTEST_DOCSTRING = 200  # characters; below that a docstring names arguments rather than explains
-PIECE = 8_000  # characters after which a long plain-text file is cut at the next empty line
 
 
 def in_wheel(wheel: Path, pattern: str, without: frozenset[str]) -> Iterator[bytes]:
@@ -105,64 +102,3 @@ def _plain(markup: str) -> str:
     blocks = re.split(r"</?(?:p|ul|ol|li|dl|dt|dd|note|important|h\d|br)\b[^>]*>", markup)
     plain = (" ".join(html.unescape(re.sub(r"<[^>]+>", "", block)).split()) for block in blocks)
     return "\n\n".join(filter(None, plain))
-
-
-def own_files(path: Path) -> dict[str, list[Path]]:
-    """The user's files by domain: DOMAIN.jsonl, DOMAIN.txt, or every such file in a folder DOMAIN.
-
-    `path` is a folder of those, or one such file. Raises UserError if it does not exist or holds none.
-    """
-    if not path.exists():
-        raise UserError(f"data.path: {path} does not exist; give a folder, or a .jsonl or .txt file")
-    found: dict[str, list[Path]] = {}
-    for entry in sorted(path.iterdir()) if path.is_dir() else [path]:
-        domain = entry.name if entry.is_dir() else entry.stem
-        for file in sorted(entry.iterdir()) if entry.is_dir() else [entry]:
-            if file.suffix in {".jsonl", ".txt"} and file.is_file() and not domain.startswith("."):
-                found.setdefault(domain, []).append(file)
-    if not found:
-        raise UserError(f"data.path: {path} holds no DOMAIN.jsonl, DOMAIN.txt, DOMAIN/*.jsonl or DOMAIN/*.txt")
-    return found
-
-
-def own_text(file: Path) -> Iterator[str]:
-    """Documents of a user's file: the `text` of each JSONL line, or a text file in pieces (see `pieces`).
-
-    Raises UserError with file and line for what is not UTF-8, not JSON or has no `text`.
-    """
-    try:
-        content = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"data.path: {file} is not UTF-8 (byte {error.start}); convert it first") from error
-    if file.suffix == ".txt":
-        yield from pieces(content)
-        return
-    for number, line in enumerate(content.split("\n"), start=1):
-        if line.strip():
-            yield _json_text(line, f"{file}:{number}")
-
-
-def _json_text(line: str, where: str) -> str:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"data.path: {where}: not JSON ({error.msg}); one object a line is expected") from error
-    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-        raise UserError(f'data.path: {where}: no "text" string; expected {{"text": "..."}}')
-    return str(record["text"])
-
-
-def pieces(content: str) -> Iterator[str]:
-    """Cut a long text at empty lines into documents of a few thousand characters.
-
-    A book in one file would otherwise be one document, which cannot be split into training and validation.
-    """
-    piece: list[str] = []
-    length = 0
-    for paragraph in re.split(r"\n[ \t\r]*\n", content):
-        piece.append(paragraph)
-        length += len(paragraph)
-        if length >= PIECE:
-            yield "\n\n".join(piece)
-            piece, length = [], 0
-    yield "\n\n".join(piece)

@@ -13,8 +13,14 @@ def test_clean_normalises_newlines_and_blanks() -> None:
 
 def test_choice_depends_neither_on_order_nor_on_repetition() -> None:
     texts = [f"document {number}" for number in range(50)]
-    chosen = documents.choose(texts, 200)
-    assert documents.choose([*reversed(texts), *texts], 200) == chosen
+    chosen = documents.choose(texts, 200).documents
+    again = documents.choose([*reversed(texts), *texts, "", " \n"], 200)
+    assert again.documents == chosen
+    beyond = 50 - len(chosen)
+    assert (again.read, again.dropped) == (
+        102,
+        {"empty": 2, "repeating another": 50, "beyond the recipe's limit": beyond},
+    )
     assert chosen != texts[: len(chosen)]
     assert documents.size(chosen[:-1]) < 200 <= documents.size(chosen)
 
@@ -29,14 +35,16 @@ def test_split_keeps_every_document_once_and_fills_both_sides(texts: list[str]) 
 
 
 def test_a_paragraph_seen_before_goes_and_a_document_without_news_goes_with_it() -> None:
-    seen: set[bytes] = set()
-    assert documents.drop_seen([LONG], seen) == [LONG]
+    seen: dict[bytes, str] = {}
+    assert documents.drop_seen([LONG], seen, "news") == ([LONG], {})
     rewrapped = LONG.replace(" that ", "\n    that ")
     other = LONG.replace("paragraph", "sentence")
     texts = [f"Title\n\n{rewrapped}", f"Title\n\n{rewrapped}\n\n{other}", "Title", "Title"]
-    assert documents.drop_seen(texts, seen) == [f"Title\n\n{other}", "Title"]
+    kept, dropped = documents.drop_seen(texts, seen, "tales")
+    assert kept == [f"Title\n\n{other}", "Title"]
+    assert dropped == {"repeating text of news": 1, "repeating text of tales": 1}
 
 
 def test_short_paragraphs_may_recur() -> None:
     texts = [f"Notes\n\n{number} {LONG}" for number in range(3)]
-    assert documents.drop_seen(texts, set()) == texts
+    assert documents.drop_seen(texts, {}, "news") == (texts, {})

@@ -5,11 +5,7 @@ import sqlite3
 import zipfile
 from pathlib import Path
 
-import pytest
-
-from mta_lab.config import DataConfig
-from mta_lab.data import extract, prepare
-from mta_lab.errors import UserError
+from mta_lab.data import extract
 
 
 def test_members_of_wheels_and_folders_match_alike(tmp_path: Path) -> None:
@@ -73,56 +69,3 @@ def test_service_documentation_loses_its_markup() -> None:
     assert list(extract.service(json.dumps(description).encode())) == [
         "Get\n\nGets & returns.\n\none\n\nName: The name."
     ]
-
-
-def test_own_text_layouts(tmp_path: Path) -> None:
-    (tmp_path / "web.jsonl").write_text('{"text": "one"}\n\n{"text": "two", "id": 3}\n')
-    (tmp_path / "book.txt").write_bytes("\ufeffnaïve".encode())
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "a.txt").write_text("a")
-    (tmp_path / "code" / "b.jsonl").write_text('{"text": "b"}')
-    (tmp_path / "README.md").write_text("ignored")
-    found = extract.own_files(tmp_path)
-    assert {domain: [t for f in files for t in extract.own_text(f)] for domain, files in found.items()} == {
-        "book": ["naïve"],
-        "code": ["a", "b"],
-        "web": ["one", "two"],
-    }
-    assert list(extract.own_files(tmp_path / "web.jsonl")) == ["web"]
-
-
-def test_a_long_text_file_is_cut_at_empty_lines() -> None:
-    paragraphs = [f"{number} " + "word " * 100 for number in range(100)]
-    pieces = list(extract.pieces("\n\n".join(paragraphs)))
-    assert "\n\n".join(pieces) == "\n\n".join(paragraphs)
-    assert len(pieces) > 5
-    assert all(extract.PIECE <= len(piece) < extract.PIECE + 600 for piece in pieces[:-1])
-
-
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        (b'{"text": "fine"}\n{"body": "no"}\n', r'web\.jsonl:2: no "text"'),
-        (b'{"text": "fine"}\n["text"]\n', r'web\.jsonl:2: no "text"'),
-        (b'{"text": 5}', r'web\.jsonl:1: no "text"'),
-        (b'{"text": "fine"}\n\n{"text": \n', r"web\.jsonl:3: not JSON"),
-        (b'{"text": "caf\xe9"}', r"web\.jsonl is not UTF-8 \(byte 13\)"),
-        (b'{"text": "alone"}', "1 distinct documents in domain 'web', too few"),
-        (b'{"text": "same"}\n{"text": "same "}', "1 distinct documents in domain 'web', too few"),
-        (b"", "0 distinct documents in domain 'web', too few"),
-    ],
-)
-def test_errors_in_own_text_say_where(tmp_path: Path, content: bytes, complaint: str) -> None:
-    (tmp_path / "text").mkdir()
-    (tmp_path / "text" / "web.jsonl").write_bytes(content)
-    with pytest.raises(UserError, match=complaint):
-        prepare(DataConfig(path=str(tmp_path / "text")), 300, tmp_path / "data")
-    assert not list((tmp_path / "data").glob("*/text"))
-
-
-def test_missing_and_empty_own_text(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="does not exist"):
-        prepare(DataConfig(path=str(tmp_path / "nowhere")), 300, tmp_path / "data")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"holds no DOMAIN\.jsonl"):
-        prepare(DataConfig(path=str(tmp_path / "empty")), 300, tmp_path / "data")

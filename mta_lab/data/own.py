@@ -1,0 +1,168 @@
+"""A user's own text: the files of a folder by domain, those that are left out and why, and the documents of each."""
+
+import bz2
+import gzip
+import json
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mta_lab.errors import UserError
+
+PIECE = 8_000  # characters after which a long plain-text file is cut at the next empty line
+
+
+def unpack_zstandard(data: bytes) -> bytes:
+    """Decompress all frames; an empty file is empty text."""
+    import pyarrow  # MLflow's: Python itself reads .zst from 3.14 on only
+
+    with pyarrow.CompressedInputStream(pyarrow.BufferReader(data), "zstd") as stream:
+        return bytes(stream.read())
+
+
+def pieces(content: str, file: Path) -> Iterator[str]:
+    """Cut a long text at empty lines into documents of a few thousand characters.
+
+    A book in one file would otherwise be one document, which cannot be split into training and validation.
+    """
+    piece: list[str] = []
+    length = 0
+    for paragraph in re.split(r"\n[ \t\r]*\n", content):
+        piece.append(paragraph)
+        length += len(paragraph)
+        if length >= PIECE:
+            yield "\n\n".join(piece)
+            piece, length = [], 0
+    yield "\n\n".join(piece)
+
+
+def json_lines(content: str, file: Path) -> Iterator[str]:
+    """The `text` of the object on each line."""
+    for number, line in enumerate(content.split("\n"), start=1):
+        if line.strip():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError as error:
+                problem = f"{file}:{number}: not JSON ({error.msg})"
+                raise UserError(f"data.path: {problem}; one object a line is expected") from error
+            yield _text_of(record, f"{file}:{number}")
+
+
+def json_file(content: str, file: Path) -> Iterator[str]:
+    """A list of objects or of texts, one object, or an object a line."""
+    try:
+        found = json.loads(content)
+    except json.JSONDecodeError as error:
+        if error.msg != "Extra data" and content.strip():
+            problem = f"{file}:{error.lineno}: not JSON ({error.msg})"
+            raise UserError(f"data.path: {problem}; a list, or one object a line, is expected") from error
+        yield from json_lines(content, file)
+        return
+    for number, record in enumerate(found if isinstance(found, list) else [found], start=1):
+        yield record if isinstance(record, str) else _text_of(record, f"{file}, item {number}")
+
+
+def _text_of(record: Any, where: str) -> str:
+    if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+        raise UserError(f'data.path: {where}: no "text" string; expected {{"text": "..."}}')
+    return str(record["text"])
+
+
+READERS: dict[str, Callable[[str, Path], Iterator[str]]] = {
+    ".jsonl": json_lines,
+    ".ndjson": json_lines,
+    ".json": json_file,
+    ".txt": pieces,
+    ".md": pieces,
+}
+UNPACKERS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.decompress,
+    ".bz2": bz2.decompress,
+    ".xz": lzma.decompress,
+    ".zst": unpack_zstandard,
+}
+FORMATS = f"{', '.join(READERS)}, each also compressed as {', '.join(UNPACKERS)}"
+
+
+@dataclass
+class OwnFiles:
+    """The files of a user's text."""
+
+    domains: dict[str, list[Path]] = field(default_factory=dict)
+    left_out: dict[Path, str] = field(default_factory=dict)
+    """and why"""
+
+
+def own_files(path: Path) -> OwnFiles:
+    """The user's files by domain: DOMAIN.jsonl and its like, or all such files in a folder DOMAIN and those below it.
+
+    `path` is a folder of those, or one such file. Raises UserError if it does not exist or holds none.
+    """
+    if not path.exists():
+        raise UserError(f"data.path: {path} does not exist; give a folder, or a file: {FORMATS}")
+    found = OwnFiles()
+    for entry in sorted(path.iterdir()) if path.is_dir() else [path]:
+        inside = entry.is_dir() and not entry.name.startswith(".")
+        for file in _below(entry) if inside else [entry]:
+            reason = _obstacle(file) or ("" if inside or file == path else _describes(file))
+            if reason:
+                found.left_out[file] = reason
+            else:
+                found.domains.setdefault(entry.name if inside else _divided(file)[0], []).append(file)
+    if not found.domains:
+        left = "".join(f"; {file.name} is left out: {reason}" for file, reason in [*found.left_out.items()][:1])
+        raise UserError(f"data.path: {path} holds no DOMAIN.jsonl or other text that is read ({FORMATS}){left}")
+    return found
+
+
+def own_text(file: Path) -> Iterator[str]:
+    """The documents of a user's file: the `text` of each JSON object, or a text file in pieces (see `pieces`).
+
+    Raises UserError with file and place for what is not UTF-8, not JSON, has no `text` or cannot be unpacked.
+    """
+    _, form, packing = _divided(file)
+    data = file.read_bytes()
+    try:
+        content = (UNPACKERS[packing](data) if packing else data).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"data.path: {file} is not UTF-8 (byte {error.start}); convert it first") from error
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        raise UserError(f"data.path: {file} cannot be unpacked ({error}); it is damaged, or no {packing}") from error
+    yield from READERS[form](content, file)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Everything in a folder and the folders below it, in order; links to folders and what is hidden is not entered."""
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
+            yield from _below(entry)
+        else:
+            yield entry
+
+
+def _obstacle(entry: Path) -> str:
+    """Why a file is not read, or an empty string."""
+    if entry.name.startswith("."):
+        return "hidden"
+    if entry.is_dir():
+        return "a link to a folder"
+    if not entry.is_file():
+        return "no file, or a link to none"
+    return "" if _divided(entry)[1] in READERS else "its format is not read"
+
+
+def _describes(file: Path) -> str:
+    """Why a file beside the domains is none of them, or an empty string."""
+    readme = _divided(file)[0].lower() == "readme"
+    return "it describes the folder; to train on it, give it another name" if readme else ""
+
+
+def _divided(file: Path) -> tuple[str, str, str]:
+    """`Web.JSONL.gz` -> `Web`, `.jsonl`, `.gz`; the last is empty where the file is not compressed."""
+    packing = file.suffix.lower() if file.suffix.lower() in UNPACKERS else ""
+    name = Path(file.stem) if packing else file
+    return name.stem, name.suffix.lower(), packing
