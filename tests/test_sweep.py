@@ -306,6 +306,14 @@ def test_two_rows_of_one_configuration_are_refused(tmp_path: Path) -> None:
         load(tmp_path, but(rows=twins))
 
 
+def test_rows_may_train_on_other_shares_of_the_same_text(tmp_path: Path) -> None:
+    rows = {
+        "softmax": {"attention": "softmax"},
+        "books": {"attention": "softmax", "data.mixture": {"book": 1, "c4": 1}},
+    }
+    assert load(tmp_path, but(rows=rows)).rows[1].config.data.mixture == {"book": 1.0, "c4": 1.0}
+
+
 @pytest.mark.parametrize("own", [{"data.corpus": "stdlib"}, {"model.vocabulary": 1024}])
 def test_rows_over_other_tokens_are_refused(own: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"rows\.other: reads other text or tokens than 'softmax'"):

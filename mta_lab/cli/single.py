@@ -11,8 +11,9 @@ from rich.table import Table as RichTable
 
 from components.registry import FAMILIES
 from mta_lab.cli.common import CORPORA, make_console
-from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
+from mta_lab.config import DataConfig, Layer, RunConfig, command_line, resolve, scale_layer
 from mta_lab.data import Corpus, Source, find, prepare
+from mta_lab.data.mixture import shares
 from mta_lab.data.sources import RECIPES
 from mta_lab.errors import UserError, masked, nearest
 from mta_lab.plugins import load_components
@@ -70,6 +71,7 @@ def prepare_data(settings: Sequence[str], scale: str) -> None:
     console = make_console()
     config = _config(settings, scale)
     corpus = prepare(config.data, config.model.vocabulary, CORPORA, console.print)
+    shares(config.data, [domain.name for domain in corpus.domains])  # names that the text lacks are refused
     console.print(f"{corpus.directory}: ready, content hash {corpus.content_hash[:16]}")
 
 
@@ -79,7 +81,7 @@ def show_data(settings: Sequence[str], scale: str) -> None:
     corpus = find(config.data, config.model.vocabulary, CORPORA)
     if corpus is None and config.data.path is not None:
         raise UserError(f"data.path: {config.data.path} is not prepared yet; run `mta-lab data prepare` with it")
-    make_console().print(_prepared(corpus) if corpus else _recipes(config.data.corpus))
+    make_console().print(_prepared(corpus, config.data) if corpus else _recipes(config.data.corpus))
 
 
 def build_kernel() -> None:
@@ -127,13 +129,16 @@ def _config(settings: Sequence[str], scale: str) -> RunConfig:
     return resolve([scale_layer(scale), command_line(settings)])
 
 
-def _prepared(corpus: Corpus) -> RichTable:
-    sizes = ("documents", "train / valid MB", "train / valid tokens")
+def _prepared(corpus: Corpus, data: DataConfig) -> RichTable:
+    share_of = shares(data, [domain.name for domain in corpus.domains])
+    sizes = ("share", "documents", "dropped", "train / valid MB", "train / valid tokens")
     table = _sources(f"{corpus.name}: vocabulary {corpus.vocabulary}, content hash {corpus.content_hash[:16]}", *sizes)
     for domain in corpus.domains:
         table.add_row(
             *_origin(domain.name, domain.sources, domain.proxy),
+            f"{100 * share_of[domain.name]:.1f} %",
             f"{domain.documents:,}",
+            "\n".join(f"{count:,} {reason}" for reason, count in domain.dropped.items()) or "-",
             f"{domain.train_bytes / 1e6:.2f} / {domain.valid_bytes / 1e6:.2f}",
             f"{domain.train_tokens:,} / {domain.valid_tokens:,}",
         )

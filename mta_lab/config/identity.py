@@ -55,7 +55,9 @@ def fingerprint(config: RunConfig, content_hash: str) -> str:
     """
     canonical = plain(config)
     del canonical["scale"]
-    canonical["data"] = {"evaluate": config.data.evaluate}  # the content hash says what is read
+    canonical["data"] = {"evaluate": config.data.evaluate}  # the content hash says what is read,
+    if config.data.mixture:  # and the domains' shares where they are not set
+        canonical["data"]["mixture"] = config.data.mixture
     identity = {"config": canonical, "data": content_hash, "code": component_code(config), "engine": ENGINE}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -5,7 +5,7 @@ another component drops the settings of the one before. Every mistake is a UserE
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, make_dataclass
 from functools import cache
 from importlib import resources
@@ -207,7 +207,18 @@ def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
         if not isinstance(value, list | tuple):
             raise _InvalidError(path, f"got {value!r}, allowed: a list of {element.family}")
         return tuple(_component(element, item, None, f"{path}[{index}]") for index, item in enumerate(value))
+    if get_origin(hint) is dict and isinstance(value, Mapping):
+        return dict(_dotted(value))
     return tuple(value) if isinstance(value, list) else value
+
+
+def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of a mapping with free keys, which may have dots in their names."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _component(base: type[Component], value: Any, default: Component | None, path: str) -> Component:
@@ -229,6 +240,8 @@ def _readable(hint: Any) -> str:
     if get_origin(hint) is tuple:
         inner = [_readable(arg) for arg in get_args(hint) if arg is not Ellipsis]
         return "a list of " + ", ".join(inner)
+    if get_origin(hint) is dict:
+        return f"a mapping of names, each to {_readable(get_args(hint)[1])}"
     if isinstance(hint, type):
         return {"int": "a whole number", "float": "a number", "str": "a text"}.get(hint.__name__, hint.__name__)
     if str(hint).startswith("typing.Literal"):

@@ -1,7 +1,7 @@
 """The types of a run's configuration. A field without a default is set by the scale (`scales/*.yaml`)."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, Literal
 
@@ -51,10 +51,21 @@ class DataConfig:
     corpus: Literal["packages", "stdlib"] = "packages"
     """'packages': real text of seven domains, fetched once; 'stdlib': the Python library on disk, no network"""
     path: str | None = None
-    """your own text instead: a directory with DOMAIN.jsonl, DOMAIN.txt or DOMAIN/*.jsonl for each domain"""
+    """your own text instead: a folder with a file DOMAIN.jsonl or a folder DOMAIN for each domain; also .ndjson, .json,
+    .txt and .md, and these compressed as .gz, .bz2, .xz or .zst"""
+    mixture: dict[str, float] = field(default_factory=dict, hash=False)
+    """how often each domain is trained on, like {news: 2, tales: 1}; 0 leaves it out, and it is still scored. Not set:
+    the paper's shares for the built-in text, the same share for each domain of your own"""
     evaluate: Split = "valid"
     """what is scored: 'valid', or 'test', as much held-out text (or as many sequences) that 'valid' never reads: for
     what was chosen by its scores on 'valid'"""
+
+    def __post_init__(self) -> None:
+        for name, weight in self.mixture.items():
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"mixture: got {weight} for domain '{name}', allowed: 0 or more")
+        if self.mixture and not any(self.mixture.values()):
+            raise ValueError("mixture: got 0 for every domain, allowed: more than 0 for at least one")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +175,6 @@ def _attention_classes(attention: AttentionConfig, width: int, heads: int, layer
 def _positive(config: Any, *names: str) -> None:
     for name in names:
         if not 0 < getattr(config, name) < math.inf:
-            kind = next(field.type for field in fields(config) if field.name == name)
+            kind = next(one.type for one in fields(config) if one.name == name)
             least = "1 or more" if kind is int else "more than 0"
             raise ValueError(f"{name}: got {getattr(config, name)}, allowed: {least}")

@@ -3,7 +3,7 @@
 Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -14,28 +14,26 @@ from torch.utils.data import Dataset
 from mta_lab.config import Split
 from mta_lab.errors import UserError
 
-MIXTURE = {
-    "arxiv": 0.023,
-    "book": 0.021,
-    "c4": 0.081,
-    "commoncrawl": 0.726,
-    "github": 0.049,
-    "stackexchange": 0.05,
-    "wikipedia": 0.05,
-}
-"""share of each domain in a batch (paper, section 4.3), scaled to the domains at hand"""
-
 TokenArray = NDArray[np.unsignedinteger]
 
 
 class TrainingBatches(Dataset[Tensor]):
     """Item k is the batch of step k: B windows at random places of domains drawn by their share."""
 
-    def __init__(self, domains: dict[str, TokenArray], *, seed: int, steps: int, batch_size: int, context: int) -> None:
+    def __init__(
+        self,
+        domains: Mapping[str, TokenArray],
+        shares: Mapping[str, float],
+        *,
+        seed: int,
+        steps: int,
+        batch_size: int,
+        context: int,
+    ) -> None:
         for name, tokens in domains.items():
             _check_length(f"{name}, training", tokens, context)
         self.tokens = [domains[name] for name in sorted(domains)]
-        self.shares = mixture(sorted(domains))
+        self.shares = np.array([shares[name] for name in sorted(domains)])
         self.seed, self.steps, self.batch_size, self.context = seed, steps, batch_size, context
 
     def __len__(self) -> int:
@@ -93,11 +91,3 @@ def window_starts(tokens: int, *, limit: int, context: int, evaluate: Split) -> 
 def _check_length(what: str, tokens: TokenArray, context: int) -> None:
     if len(tokens) < context + 1:
         raise UserError(f"data: {what}: {len(tokens)} tokens given, model.context={context} needs {context + 1}")
-
-
-def mixture(domains: Sequence[str]) -> NDArray[np.float64]:
-    """The share of each domain; one that the paper does not have counts as the mean of those it has."""
-    known = [MIXTURE[name] for name in domains if name in MIXTURE]
-    usual = float(np.mean(known)) if known else 1.0
-    shares = np.array([MIXTURE.get(name, usual) for name in domains])
-    return np.asarray(shares / shares.sum())

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from mta_lab.data import cache, documents, extract, own, tokenizer
+from mta_lab.data import cache, documents, extract, mixture, own, tokenizer
 from mta_lab.data.fetch import fetch
 from mta_lab.data.sources import RECIPES, Part, Source
 from mta_lab.errors import UserError
@@ -121,6 +121,9 @@ def build_tokens(text: Path, directory: Path, vocabulary: int, dtype: np.dtype[A
         if bpe.get_vocab_size() < vocabulary:
             say(f"the text has pairs for {bpe.get_vocab_size()} entries only; the other ids stay unused")
         content = hashlib.sha256(json.dumps(sorted(bpe.get_vocab().items())).encode())
+        names = {domain["name"] for domain in described if domain["sources"][0]["package"] == OWN_TEXT}
+        if len(names) > 1 and names & mixture.PAPER.keys():  # not the shares of a built-in corpus of the same tokens
+            content.update(b"own text: every domain has the same share\n")
         entries = []
         for domain in described:
             counts = {}

@@ -1,6 +1,7 @@
 """What would make a table lie: rows that are one run, that read other text, or that differ where nobody said so."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mta_lab.config import Layer, RunConfig
@@ -17,7 +18,7 @@ def refuse_reserved(layers: Sequence[Layer]) -> None:
 
 def reads(config: RunConfig) -> tuple[Any, ...]:
     """Return what two runs must share for their scores to be compared: task, text, vocabulary, validation tokens."""
-    return config.task, config.data, config.model.vocabulary, config.training.validation_tokens
+    return config.task, replace(config.data, mixture={}), config.model.vocabulary, config.training.validation_tokens
 
 
 def refuse_incomparable(configs: Mapping[str, RunConfig], baselines: Mapping[str, str], source: str) -> None:

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus
 from mta_lab.data.batches import TrainingBatches, ValidationBatches
+from mta_lab.data.mixture import shares
 from mta_lab.training.loss import token_losses
 from mta_lab.training.module import DecoderModule
 from mta_lab.training.seeds import derive
@@ -51,6 +52,7 @@ class TextModule(lightning.LightningDataModule):
         training = self.run.training
         batches = TrainingBatches(
             {name: self.corpus.tokens(name, "train") for name in self.domains},
+            shares(self.run.data, self.domains),
             seed=derive(self.run.seed, "batches", self.run.stream),
             steps=training.steps,
             batch_size=training.batch_size,

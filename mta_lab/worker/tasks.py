@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
 from mta_lab.data.batches import window_starts
+from mta_lab.data.mixture import shares
 from mta_lab.errors import UserError
 from mta_lab.records import Record, Records
 from mta_lab.states import State, changed_since, latest, outdated, states_of
@@ -34,6 +35,7 @@ def task_of(cell: Cell, open_corpus: Callable[[Cell], Corpus]) -> Task:
     if cell.config.reads_text:
         corpus = open_corpus(cell)
         _check_length(cell, corpus)
+        _check_mixture(cell, corpus)
         content_hash = corpus.content_hash
     return Task(cell=cell, content_hash=content_hash, fingerprint=fingerprint(cell.config, content_hash))
 
@@ -52,6 +54,14 @@ def _check_length(cell: Cell, corpus: Corpus) -> None:
         window_starts(shortest.valid_tokens, limit=limit, context=config.model.context, evaluate=split)
     except UserError as error:
         raise UserError(f"{cell.label}: {error} of domain '{shortest.name}'") from None
+
+
+def _check_mixture(cell: Cell, corpus: Corpus) -> None:
+    """Refuse shares of other domains than the text has."""
+    try:
+        shares(cell.config.data, [domain.name for domain in corpus.domains])
+    except UserError as error:
+        raise UserError(f"{cell.label}: {error}") from None
 
 
 def next_task(pending: Sequence[Task], seconds: Mapping[str, float]) -> Task:

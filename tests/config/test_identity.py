@@ -122,6 +122,13 @@ def test_text_counts_by_its_content_alone() -> None:
     assert fingerprint(elsewhere, TEXT) == fingerprint(BASE, TEXT)
 
 
+def test_shares_of_the_domains_count() -> None:
+    found = {
+        fingerprint(config(*given), TEXT) for given in ([], ["data.mixture={a: 1}"], ["data.mixture={a: 1, b: 0}"])
+    }
+    assert len(found) == 3
+
+
 def test_name_of_the_scale_does_not_count() -> None:
     assert fingerprint(dataclasses.replace(BASE, scale="another"), TEXT) == fingerprint(BASE, TEXT)
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from mta_lab.config import Split
-from mta_lab.data.batches import MIXTURE, TokenArray, TrainingBatches, ValidationBatches, mixture
+from mta_lab.data.batches import TokenArray, TrainingBatches, ValidationBatches
 from mta_lab.errors import UserError
 
 CONTEXT = 8
@@ -17,7 +17,8 @@ def ids(count: int, first: int = 0) -> TokenArray:
 
 def training(domains: dict[str, TokenArray] | None = None, *, seed: int = 5, batch_size: int = 4) -> TrainingBatches:
     given = domains or {"book": ids(500), "c4": ids(700, first=1000)}
-    return TrainingBatches(given, seed=seed, steps=1000, batch_size=batch_size, context=CONTEXT)
+    equal = dict.fromkeys(given, 1 / len(given))
+    return TrainingBatches(given, equal, seed=seed, steps=1000, batch_size=batch_size, context=CONTEXT)
 
 
 def validation(tokens: TokenArray, *, limit: int, batch_size: int = 3, evaluate: Split = "valid") -> list[Tensor]:
@@ -61,21 +62,12 @@ def test_windows_are_unbroken_and_stay_inside_their_domain() -> None:
     assert starts == {*range(20 - CONTEXT), *range(1000, 1030 - CONTEXT)}  # every place there is, both ends too
 
 
-@pytest.mark.parametrize("names", [["commoncrawl", "github", "c4"], ["github", "stackexchange"], ["poems", "tales"]])
-def test_domains_appear_by_their_share(names: list[str]) -> None:
-    domains = {name: ids(100, first=100 * number) for number, name in enumerate(sorted(names))}
-    windows = training(domains, batch_size=20_000)[0]
-    seen = np.bincount(windows[:, 0].numpy() // 100, minlength=len(names)) / 20_000
-    assert seen == pytest.approx(mixture(sorted(names)), abs=0.015)
-
-
-def test_shares_are_the_paper_scaled_to_the_domains_at_hand() -> None:
-    assert sum(MIXTURE.values()) == pytest.approx(1.0)
-    shares = mixture(["c4", "github"])
-    assert shares.sum() == pytest.approx(1.0)
-    assert shares[0] / shares[1] == pytest.approx(0.081 / 0.049)
-    assert mixture(["poems", "tales"]) == pytest.approx([0.5, 0.5])
-    assert mixture(["book", "c4", "poems"])[2] == pytest.approx(1 / 3)  # counts as the mean of the known ones
+@pytest.mark.parametrize("shares", [{"b": 0.5, "a": 0.2, "c": 0.3}, {"a": 0.0, "b": 1.0}, {"a": 1.0}])
+def test_domains_appear_by_their_share(shares: dict[str, float]) -> None:
+    domains = {name: ids(100, first=100 * number) for number, name in enumerate(sorted(shares))}
+    windows = TrainingBatches(domains, shares, seed=5, steps=1, batch_size=20_000, context=CONTEXT)[0]
+    seen = np.bincount(windows[:, 0].numpy() // 100, minlength=len(shares)) / 20_000
+    assert seen == pytest.approx([shares[name] for name in sorted(shares)], abs=0.015)
 
 
 def test_a_text_of_a_single_window_is_read_whole() -> None:

@@ -62,6 +62,7 @@ def test_the_model_reads_the_batch_of_each_step_in_order(
     config = configure({"training.steps": STEPS})
     expected = TrainingBatches(
         {domain.name: corpus.tokens(domain.name, "train") for domain in corpus.domains},
+        {"news": 0.5, "tales": 0.5},
         seed=derive(0, "batches"),
         steps=STEPS,
         batch_size=config.training.batch_size,

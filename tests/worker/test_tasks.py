@@ -53,7 +53,7 @@ def tasks(text: Corpus | None, *settings: str) -> list[Task]:
         assert text is not None, "text was asked for"
         return text
 
-    return tasks_of(single_run(config(*settings)), open_corpus)
+    return tasks_of(single_run(config("data.path=mine", *settings)), open_corpus)
 
 
 def test_text_identifies_a_cell_that_reads_it() -> None:
@@ -76,3 +76,10 @@ def test_held_out_text_too_short_for_valid_and_test_is_refused_before_anything_s
 def test_context_that_a_text_cannot_fill_is_refused_before_anything_starts() -> None:
     with pytest.raises(UserError, match=r"model.context: got 32, allowed: fewer than the 32 tokens of domain 'short'$"):
         tasks(corpus(32))
+
+
+def test_shares_of_domains_that_the_text_lacks_are_refused_before_anything_starts() -> None:
+    (task,) = tasks(corpus(2050), "data.mixture={long: 1, short: 0}")
+    assert task.fingerprint != fingerprint(config(), "abc")
+    with pytest.raises(UserError, match=r"^softmax seed 0: data.mixture: no domain .*'shirt'; did you mean 'short'\?"):
+        tasks(corpus(2050), "data.mixture={long: 1, shirt: 0}")

@@ -1,0 +1,39 @@
+"""The share of each domain in a training batch."""
+
+from collections.abc import Collection
+
+from mta_lab.config import DataConfig
+from mta_lab.errors import UserError, nearest
+
+PAPER = {
+    "arxiv": 0.023,
+    "book": 0.021,
+    "c4": 0.081,
+    "commoncrawl": 0.726,
+    "github": 0.049,
+    "stackexchange": 0.05,
+    "wikipedia": 0.05,
+}
+"""of the paper's official configs, for the domains of the built-in corpora"""
+
+
+def shares(data: DataConfig, domains: Collection[str]) -> dict[str, float]:
+    """The share of each of these domains, in the order of their names; they sum to one.
+
+    `data.mixture` says them in any scale. Without it, built-in corpora have the paper's, and all domains of a user's
+    own text the same, whatever they are called. Raises UserError where `data.mixture` names other domains than these.
+    """
+    weights = data.mixture or (PAPER if data.path is None else dict.fromkeys(domains, 1.0))
+    if data.mixture:
+        _check_names(data.mixture, sorted(domains))
+    total = sum(weights[name] for name in sorted(domains))
+    return {name: weights[name] / total for name in sorted(domains)}
+
+
+def _check_names(weights: Collection[str], domains: Collection[str]) -> None:
+    known = ", ".join(domains)
+    if unknown := sorted(set(weights) - set(domains)):
+        hint = nearest(unknown[0], domains) or ";"
+        raise UserError(f"data.mixture: no domain named '{unknown[0]}'{hint} the text has: {known}")
+    if missing := [name for name in domains if name not in weights]:
+        raise UserError(f"data.mixture: no weight for domain '{missing[0]}'; 0 leaves it out of training")
