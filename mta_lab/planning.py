@@ -15,6 +15,7 @@ from mta_lab.errors import UserError
 from mta_lab.model import build_model, count_parameters
 from mta_lab.records import Record
 from mta_lab.sweep import Row, Sweep
+from mta_lab.words import counted, duration
 
 WARM_UP, STEPS = 2, 4  # of a probe
 LARGEST_STEP = 1e12  # operations; a step of more takes seconds on a CPU, and a probe of it minutes
@@ -89,7 +90,7 @@ def affordable_seeds(
         most *= 2
     seeds = bisect_right(range(1, most + 1), budget, key=takes)
     if not seeds:
-        needs = f"one seed of every row takes about {duration(takes(1))} on {workers} workers"
+        needs = f"one seed of every row takes about {duration(takes(1))} on {counted(workers, 'worker')}"
         raise UserError(f"--budget: got {duration(budget)}, but {needs}")
     return seeds
 
@@ -101,15 +102,6 @@ def parse_duration(text: str, option: str) -> float:
     if not seconds:
         raise UserError(f"{option}: got '{text}', allowed: a time like 45m, 1h30m or 90s")
     return seconds
-
-
-def duration(seconds: float | None) -> str:
-    """For people: `42 s`, `7.5 min`, `3.2 h`."""
-    if seconds is None:
-        return "unknown"
-    if seconds >= 7200:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
 def _step_operations(config: RunConfig) -> float:

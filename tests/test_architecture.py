@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "components": {"components"},
     "errors": set(),
+    "words": set(),
     "atomic": set(),
     "config": {"components", "errors"},
     "plugins": {"components", "errors"},
@@ -28,11 +29,12 @@ MAY_IMPORT = {
     "scheduling": {"config", "errors", "sweep"},
     "tracking": {"config", "errors", "records", "training"},  # training's result types only: see the test below
     "worker": {"atomic", "config", "data", "errors", "failures", "plugins", "provenance", "records", "states", "sweep"}
-    | {"training", "scheduling", "tracking"},
-    "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "theme", "training"},
-    "planning": {"bench", "config", "errors", "model", "records", "sweep"},
+    | {"training", "scheduling", "tracking", "words"},
+    "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "theme", "training"}
+    | {"words"},
+    "planning": {"bench", "config", "errors", "model", "records", "sweep", "words"},
     "theme": {"errors"},
-    "report": {"config", "errors", "failures", "model", "records", "states", "sweep", "theme"},
+    "report": {"config", "errors", "failures", "model", "records", "states", "sweep", "theme", "words"},
     "pictures": {"components", "config", "data", "errors", "model", "records", "theme", "training"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from mta_lab.words import counted
 from tests.worker.sweeps import write_sweep
 
 COMMAND = [sys.executable, "-m", "mta_lab"]
@@ -120,7 +121,7 @@ def test_an_interrupt_says_how_to_go_on_and_leaves_no_process(story: Story) -> N
     assert not story.survivors
     left = 4 - len(story.kept)
     assert 1 <= left <= 3
-    assert f"{left} cells left, the same command goes on" in story.interrupted.errors
+    assert f"{counted(left, 'cell')} left, the same command goes on" in story.interrupted.errors
     assert "Traceback" not in story.interrupted.errors
     assert "pending" in story.interrupted.output  # the table of what there is
 
@@ -143,7 +144,7 @@ def test_a_log_of_the_sweep_reads_as_plain_lines(story: Story) -> None:
     for cell in ended_cells(story.finished):
         assert re.search(rf"^worker \d: {cell} started$", output, re.MULTILINE)
         assert re.search(rf"^worker \d: {cell}: perplexity [\d.]+, [\d,]+ tokens/s", output, re.MULTILINE)
-    assert f"{left}/{left} cells" in output
+    assert f"{left}/{counted(left, 'cell')}" in output
     assert "\x1b" not in output
     assert "\r" not in output
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mta_lab.errors import UserError
-from mta_lab.planning import Estimate, affordable_seeds, duration, estimates, operations, parse_duration, recorded
+from mta_lab.planning import Estimate, affordable_seeds, estimates, operations, parse_duration, recorded
 from mta_lab.records import Record, Records
 from mta_lab.sweep import load_sweep
 from tests.report.examples import finish
@@ -32,10 +32,6 @@ def test_durations_are_read(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(UserError, match=r"--trial-timeout: got .*45m"):
         parse_duration(text, "--trial-timeout")
-
-
-def test_durations_for_people() -> None:
-    assert [duration(s) for s in (None, 42, 450, 11520)] == ["unknown", "42 s", "7.5 min", "3.2 h"]
 
 
 @pytest.mark.parametrize(("budget", "workers", "seeds"), [(30, 1, 1), (59, 1, 1), (60, 1, 2), (60, 2, 4)])

@@ -6,13 +6,14 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mta_lab.bench.results import Comparison, Contestant, Measure, Report
+from mta_lab.words import counted
 
 
 def tables(report: Report) -> RenderableType:
     """Every comparison as a table, its notes below; then how and where all of it was measured."""
     place = report.provenance
     where = (
-        f"Measured on {place['machine']}, {place['threads']} threads; torch {place['torch']}, Python "
+        f"Measured on {place['machine']}, {counted(place['threads'], 'thread')}; torch {place['torch']}, Python "
         f"{place['python']}, commit {place['commit']}; {place['dtype']}; allocator: {place['allocator']}."
     )
     ends = (Text(note, style="dim") for note in (*report.notes, where))

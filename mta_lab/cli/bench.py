@@ -18,6 +18,7 @@ from mta_lab.cli.common import make_console
 from mta_lab.errors import UserError, nearest
 from mta_lab.provenance import provenance
 from mta_lab.records import Records, write_whole
+from mta_lab.words import duration
 from mta_lab.worker.pool import MALLOC
 
 ALLOCATORS = {"plain": {}, "workers": MALLOC}
@@ -137,7 +138,7 @@ def _progress(console: Console) -> Iterator[Say]:
 
         def say(what: str, done: int, total: int) -> None:
             left = (time.monotonic() - started) * (total - done) / done if done else None
-            rest = "" if left is None else f", about {int(left) // 60}:{int(left) % 60:02d} left"
+            rest = "" if left is None else f", about {duration(left)} left"
             console.print(f"measuring {done + 1}/{total}: {what}{rest}")
 
         yield say

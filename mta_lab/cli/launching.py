@@ -16,6 +16,7 @@ from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.cli.sweeping import Plan, preparing, shown_of, table_of
 from mta_lab.states import State
 from mta_lab.tracking.entries import Shown
+from mta_lab.words import counted, counted_are
 from mta_lab.worker.tasks import Task, in_state, states, tasks_of, to_train, why_stale
 
 if TYPE_CHECKING:
@@ -41,20 +42,21 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
     found = states(tasks, plan.records)
     to_do = to_train(tasks, found, rerun_stale=plan.rerun_stale)
     if to_do:
-        console.print(f"{plan.sweep.title}: {len(to_do)} of {len(tasks)} cells to train on {workers} workers")
+        cells, on = counted(len(tasks), "cell"), counted(workers, "worker")
+        console.print(f"{plan.sweep.title}: {len(to_do)} of {cells} to train on {on}")
         try:
             _train(plan, tasks, to_do, results, workers, components, trial_timeout)
         except KeyboardInterrupt:
             results.show()
             left = len(to_train(tasks, states(tasks, plan.records), rerun_stale=plan.rerun_stale))
             again = f"the same command goes on with them: {plan.command}"
-            print(f"mta-lab: interrupted; {left} cells left, {again}", file=sys.stderr)
+            print(f"mta-lab: interrupted; {counted(left, 'cell')} left, {again}", file=sys.stderr)
             return 130
         found = states(tasks, plan.records)
     else:
         finished = sum(found[task.fingerprint] == "finished" for task in tasks)
-        done = f"all {len(tasks)}" if finished == len(tasks) else f"{finished} of {len(tasks)}"
-        console.print(f"{plan.sweep.title}: {done} cells are finished, nothing to train")
+        part = f"{finished} of " if finished < len(tasks) else "all " if finished > 1 else ""
+        console.print(f"{plan.sweep.title}: {part}{counted_are(len(tasks), 'cell')} finished, nothing to train")
     results.show()
     return _say_what_is_left(plan, tasks, found, console)
 
@@ -125,11 +127,12 @@ def _say_what_is_left(plan: Plan, tasks: Sequence[Task], found: Mapping[str, Sta
     """What is stale or failed, and what to type next; the exit status."""
     if old := in_state(tasks, found, "stale"):
         changed = ", ".join(sorted({why_stale(task, plan.records) for task in old}))
-        cells, them = ("1 cell is", "it") if len(old) == 1 else (f"{len(old)} cells are", "them")
-        line = f"{cells} stale ({changed} changed since): --rerun-stale trains {them} again"
+        them = "it" if len(old) == 1 else "them"
+        line = f"{counted_are(len(old), 'cell')} stale ({changed} changed since): --rerun-stale trains {them} again"
         console.print(line, soft_wrap=True)
     if failures := in_state(tasks, found, "failed"):
-        console.print(f"{len(failures)} cells failed; `{plan.retry}` tries them again", soft_wrap=True)
+        them = "it" if len(failures) == 1 else "them"
+        console.print(f"{counted(len(failures), 'cell')} failed; `{plan.retry}` tries {them} again", soft_wrap=True)
     return 0 if set(found.values()) <= {"finished"} else 1
 
 

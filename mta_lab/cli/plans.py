@@ -16,9 +16,10 @@ from mta_lab.cli.retrying import forgive
 from mta_lab.cli.sweeping import Plan, finished_table, tasks_at_hand
 from mta_lab.errors import UserError
 from mta_lab.model import count_parameters
-from mta_lab.planning import Estimate, affordable_seeds, duration, estimates, operations, parse_duration, recorded
+from mta_lab.planning import Estimate, affordable_seeds, estimates, operations, parse_duration, recorded
 from mta_lab.sweep import Row
 from mta_lab.sweep.learning_rates import over_learning_rates
+from mta_lab.words import counted, duration
 from mta_lab.worker.tasks import in_state, states, to_train
 
 BEST_ROWS = 2  # besides the baseline, in a check of learning rates
@@ -28,7 +29,9 @@ def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
     """Print the rows, how they differ from their baseline, their cost and what is left; train nothing."""
     sweep, (left, given_up), trials = plan.sweep, _left_and_given_up(plan), _trials_left(plan)
     costs = _costs(plan, workers or usual_workers(), probe=probe)
-    table = RichTable(title=f"{sweep.title} ({sweep.scale}): {left.total()} of {len(sweep.cells())} cells to train")
+    table = RichTable(
+        title=f"{sweep.title} ({sweep.scale}): {left.total()} of {counted(len(sweep.cells()), 'cell')} to train"
+    )
     for name in ("row", "to train", "differs from its baseline", "parameters", "operations", "time a cell"):
         table.add_column(name, justify="left" if name in ("row", "differs from its baseline") else "right")
     for row in sweep.rows:
@@ -39,7 +42,7 @@ def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
             "\n".join([*against, *_differences(row)]) or "-",
             f"{count_parameters(row.config):,}",
             f"{operations(row.config):.1e}",
-            f"{duration(costs[row.name].seconds)} ({costs[row.name].source})" if costs[row.name].seconds else "unknown",
+            f"{duration(seconds)} ({costs[row.name].source})" if (seconds := costs[row.name].seconds) else "unknown",
         )
     console = make_console()
     console.print(table)
@@ -59,7 +62,7 @@ def within(plan: Plan, budget: str, workers: int | None) -> Plan:
     option = f" --seeds {seeds}"
     chosen = replace(_with_seeds(plan, seeds), command=plan.command + option, retry=plan.retry + option)
     total = _total(left(seeds), costs, workers)
-    make_console().print(f"--budget {budget}: {seeds} seed{'s' if seeds > 1 else ''} of every row, {total}")
+    make_console().print(f"--budget {budget}: {counted(seeds, 'seed')} of every row, {total}")
     return chosen
 
 
@@ -102,8 +105,8 @@ def _trials_left(plan: Plan) -> Counter[str]:
 
 
 def _to_train(cells: int, trials: int, given_up: int) -> str:
-    some = [f"{count} {what}" for count, what in ((trials, "trials"), (cells, "cells"), (given_up, "failed")) if count]
-    return ", ".join(some) or "finished"
+    some = [counted(count, what) for count, what in ((trials, "trial"), (cells, "cell")) if count]
+    return ", ".join([*some, *([f"{given_up} failed"] if given_up else [])]) or "finished"
 
 
 def _left_and_given_up(plan: Plan) -> tuple[Counter[str], Counter[str]]:
@@ -133,8 +136,9 @@ def _total(left: Mapping[str, int], costs: Mapping[str, Estimate], workers: int)
         return "nothing to train"
     seconds = [None if cost is None else cost * left[row] for row, cost in known.items()]
     if None in seconds:
-        return f"unknown; {sum(cost is None for cost in known.values())} rows have no recorded run"
-    return f"about {duration(sum(filter(None, seconds)) / workers)} on {workers} worker{'s' if workers > 1 else ''}"
+        unknown = sum(cost is None for cost in known.values())
+        return f"unknown; {counted(unknown, 'row')} without a recorded run"
+    return f"about {duration(sum(filter(None, seconds)) / workers)} on {counted(workers, 'worker')}"
 
 
 def _differences(row: Row) -> list[str]:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from mta_lab.records import Failure, Record
 from mta_lab.training.result import Progress as RunProgress
 from mta_lab.training.result import Validation
+from mta_lab.words import counted, duration
 from mta_lab.worker.clock import Clock, steps_done
 from mta_lab.worker.running import Observer
 from mta_lab.worker.tasks import Task
@@ -47,7 +48,7 @@ class Lines:
             self._last = time.monotonic()
             steps = task.cell.config.training.steps
             where = f"{task.cell.label} step {progress.step}/{steps} loss {progress.loss:.3f}"
-            self.say(f"worker {worker}: {where}; {self._ended}/{self._cells} cells, {self._clock.left()}")
+            self.say(f"worker {worker}: {where}; {self._ended}/{counted(self._cells, 'cell')}, {self._clock.left()}")
 
     def ended(self, worker: int, task: Task, result: Record | Failure) -> None:
         self._end(worker, task, steps_done(task, result), outcome(task, result))
@@ -61,7 +62,7 @@ class Lines:
     def _end(self, worker: int, task: Task, done: int, how: str) -> None:
         self._ended += 1
         self._clock.end(worker, task, done)
-        self.say(f"worker {worker}: {how}; {self._ended}/{self._cells} cells, {self._clock.left()}")
+        self.say(f"worker {worker}: {how}; {self._ended}/{counted(self._cells, 'cell')}, {self._clock.left()}")
 
 
 class Bars:
@@ -106,7 +107,7 @@ class Bars:
         self._show_all()
 
     def _show_all(self) -> None:
-        note = f"{self._ended}/{self._cells} cells, {self._clock.left()}"
+        note = f"{self._ended}/{counted(self._cells, 'cell')}, {self._clock.left()}"
         self._bars.update(self._all, total=self._clock.total, completed=self._clock.done, note=note)
 
 
@@ -121,5 +122,5 @@ def outcome(task: Task, result: Record | Failure) -> str:
         return f"{task.cell.label} FAILED: {result.reason}"
     return (
         f"{task.cell.label}: {result.quantity} {result.score:.3f}, {result.tokens_per_second:,.0f} tokens/s, "
-        f"{result.seconds:.0f} s"
+        f"{duration(result.seconds)}"
     )

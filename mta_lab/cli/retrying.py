@@ -7,6 +7,7 @@ from mta_lab.cli.arguments import row_and_settings
 from mta_lab.cli.common import make_console
 from mta_lab.cli.launching import run as launch_and_show
 from mta_lab.cli.sweeping import Plan, plan, tasks_at_hand
+from mta_lab.words import counted_are
 from mta_lab.worker.guards import only_launch
 from mta_lab.worker.tasks import in_state, states
 
@@ -27,7 +28,7 @@ def run(
     row, settings = row_and_settings(words)
     found = plan(name, settings, scale, seeds, components)
     named = found.sweep.row(row).name if row else None
-    make_console().print(f"{found.sweep.title}: {forgive(found, named)} failed cells are tried again")
+    make_console().print(f"{found.sweep.title}: {counted_are(forgive(found, named), 'failed cell')} tried again")
     return launch_and_show(found, workers, components, trial_timeout)
 
 

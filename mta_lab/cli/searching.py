@@ -15,6 +15,7 @@ from mta_lab.errors import UserError
 from mta_lab.scheduling import Trials
 from mta_lab.sweep import Cell
 from mta_lab.sweep.search import Found, Search
+from mta_lab.words import counted
 from mta_lab.worker.launch import JOURNAL, launch_search, study_name
 from mta_lab.worker.tasks import Task, task_of, tasks_of
 
@@ -41,7 +42,9 @@ def search(
     missing = trials_left(plan).total()
     if missing:
         total = found.trials * len(found.templates)
-        console.print(f"{plan.sweep.title}: {missing} of {total} trials to run on {workers} workers")
+        console.print(
+            f"{plan.sweep.title}: {missing} of {counted(total, 'trial')} to run on {counted(workers, 'worker')}"
+        )
         open_corpus = preparing(console)
         tasks_of(plan.sweep, open_corpus)  # text too short for the rows is refused before the trials, not after
 

@@ -9,6 +9,7 @@ from mta_lab.errors import UserError
 from mta_lab.records import Records
 from mta_lab.sweep import shipped_sweeps
 from mta_lab.tracking.entries import Shown
+from mta_lab.words import counted
 from mta_lab.worker.entries import entry_of, launch_of
 from mta_lab.worker.guards import only_launch
 from mta_lab.worker.tasks import Task
@@ -54,7 +55,7 @@ def _sync(found: Plan) -> None:
     with console.status(f"{sweep.name}: looking for what MLflow lacks"):
         done = sync(sweep.name, launch_of(sweep), entries, found.records, shown)
     console.print(
-        f"{sweep.name}: {done.finished} finished and {done.failed} failed cells entered into MLflow, "
-        f"{done.closed} open runs closed",
+        f"{sweep.name}: {done.finished} finished and {counted(done.failed, 'failed cell')} entered into MLflow, "
+        f"{counted(done.closed, 'open run')} closed",
         soft_wrap=True,
     )

@@ -9,6 +9,7 @@ from mta_lab.cli.common import make_console
 from mta_lab.cli.sweeping import Plan, plan, tasks_at_hand
 from mta_lab.errors import UserError
 from mta_lab.records import Records
+from mta_lab.words import duration
 from mta_lab.worker.beacon import Busy, news_of
 from mta_lab.worker.guards import launch_runs
 from mta_lab.worker.tasks import Task, last_result, states, why_stale
@@ -70,7 +71,7 @@ def _finished(task: Task, found: Plan) -> list[str]:
     measured = record.provenance
     when = f"{measured.get('finished', 'an unknown day')}, commit {measured['commit']}"
     return [
-        f"{task.cell.label}: finished {when}, in {record.seconds:.0f} s: {record.quantity} {record.score:.3f}",
+        f"{task.cell.label}: finished {when}, in {duration(record.seconds)}: {record.quantity} {record.score:.3f}",
         f"  record: {found.records.directory / 'cells' / f'{task.fingerprint}.json'}",
         f"  MLflow run: {record.run_id or f'entered later, by the launch or by mta-lab sync {found.given}'}",
     ]

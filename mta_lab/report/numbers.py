@@ -34,11 +34,3 @@ def count(value: float) -> str:
 def size(value: float) -> str:
     """Bytes, in GB or MB."""
     return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours."""
-    for length, unit in ((3600, "h"), (60, "min")):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"

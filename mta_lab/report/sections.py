@@ -9,6 +9,7 @@ from mta_lab.report.numbers import or_dash
 from mta_lab.report.page import Column, OurColumn, PaperColumn, Section, section
 from mta_lab.report.published import Published, Unit
 from mta_lab.report.table import Table
+from mta_lab.words import counted, duration
 
 NAMES = {"perplexity": "perplexity", "error_rate": "error rate, %"}
 UNITS: dict[str, Unit] = {"perplexity": "relative", "error_rate": "points"}
@@ -52,7 +53,7 @@ def seed_cells(row: Measured) -> str:
 def verdict(row: Measured) -> str:
     """What may be said of a row's difference, in a word or two."""
     if not row.complete:
-        return f"{len(row.scores)} of {len(row.seeds)} seeds"
+        return f"{len(row.scores)} of {counted(len(row.seeds), 'seed')}"
     if row.role == "baseline":
         return "baseline"
     if not row.baseline_complete:
@@ -99,7 +100,7 @@ def cost(table: Table) -> Section:
     columns = [
         OurColumn("params", _with_ratio("parameters", lambda value: f"{value:,.0f}")),
         OurColumn("tokens/s", _with_ratio("tokens_per_second", lambda value: f"{value:,.0f}")),
-        OurColumn("time a run", _with_ratio("training_seconds", numbers.duration)),
+        OurColumn("time a run", _with_ratio("training_seconds", duration)),
         OurColumn("peak memory", _with_ratio("peak_memory", numbers.size)),
         OurColumn("FLOPs/token", _with_ratio("flops_per_token", numbers.count)),
     ]

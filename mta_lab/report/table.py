@@ -14,6 +14,7 @@ from mta_lab.report.published import Published, published_of
 from mta_lab.report.statistics import Comparison, compare
 from mta_lab.states import states_of
 from mta_lab.sweep import Row, Sweep
+from mta_lab.words import counted
 
 Cells = Mapping[str, Mapping[int, Record]]
 
@@ -160,5 +161,4 @@ def _provenance(records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def _threads(record: Record) -> str:
-    threads = record.provenance["threads"]
-    return f"{threads} thread{'s' if threads != 1 else ''}"
+    return counted(record.provenance["threads"], "thread")

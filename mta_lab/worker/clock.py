@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from mta_lab.records import Failure, Record
+from mta_lab.words import duration
 from mta_lab.worker.tasks import Task
 
 
@@ -32,11 +33,11 @@ class Clock:
         return self.ended + sum(self.running.values())
 
     def left(self) -> str:
-        """`about 3:20 left`, or nothing as long as that is a guess."""
+        """`about 3.3 min left`, or nothing as long as that is a guess."""
         if self._started is None or self.done <= 0.01 * self.total:  # both are 0 where every cell has failed
             return ""
         seconds = (time.monotonic() - self._started) * (self.total - self.done) / self.done
-        return f"about {int(seconds) // 60}:{int(seconds) % 60:02d} left"
+        return f"about {duration(seconds)} left"
 
 
 def steps_done(task: Task, result: Record | Failure) -> int:

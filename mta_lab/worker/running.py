@@ -12,6 +12,7 @@ from mta_lab.failures import Kind
 from mta_lab.records import Failure, Record, Records
 from mta_lab.sweep import Sweep
 from mta_lab.tracking.entries import Shown
+from mta_lab.words import duration
 from mta_lab.worker.attempts import Attempts
 from mta_lab.worker.entries import entry_of, launch_of
 from mta_lab.worker.guards import Interrupt
@@ -211,7 +212,7 @@ class Running:
         if worker in self.running:
             kind, reason = message.kind, message.reason
             if worker in self.attempts.overdue:
-                kind, reason = "timed_out", f"no end within {self.attempts.timeout:g} s (--trial-timeout)"
+                kind, reason = "timed_out", f"no end within {duration(self.attempts.timeout or 0)} (--trial-timeout)"
             self._failed(worker, kind, reason, message.printed[-4000:])
         elif worker not in self.ready:
             self.stillborn[worker] += 1

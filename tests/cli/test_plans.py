@@ -130,7 +130,7 @@ def test_what_failed_is_left_alone_and_a_retry_is_named(lab: Command, corpus: Co
     assert done.status == 1
     assert "4 of 5 cells are finished, nothing to train" in done.out
     again = f"mta-lab retry kernel_sizes {OWN} --scale nano --seeds 1"
-    assert f"1 cells failed; `{again}` tries them again" in " ".join(done.out.split())
+    assert f"1 cell failed; `{again}` tries it again" in " ".join(done.out.split())
     keep(sweep, {cell.row: 30.0})
     mended = lab("retry", "kernel_sizes", cell.row, *command[1:])
     assert mended.status == 0

@@ -128,7 +128,7 @@ def test_an_interrupt_keeps_what_runs_and_says_where(story: Story) -> None:
     (start, _), (end,) = story.interrupted.steps("resumed"), story.interrupted.steps("interrupted")
     assert 0 < start <= end < TRAINING["steps"]
     assert story.kept[-1].name == f"{end:09d}.ckpt"
-    assert "1 cells left, the same command goes on" in story.interrupted.output
+    assert "1 cell left, the same command goes on" in story.interrupted.output
     assert "Traceback" not in story.interrupted.output
 
 

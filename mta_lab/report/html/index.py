@@ -7,6 +7,7 @@ from mta_lab.report.index import entry, index_page
 from mta_lab.report.table import Table
 from mta_lab.sweep.ledger import contents
 from mta_lab.theme.pages import filled
+from mta_lab.words import counted
 
 
 def index_html(tables: Sequence[Table], links: Mapping[str, str]) -> str:
@@ -48,7 +49,7 @@ def _state(finished: float) -> str:
 
 def _agreement(line: Mapping[str, Any]) -> str:
     """What a sweep says for or against the paper, in few words."""
-    parts = [f"{line['rows_finished']} of {line['rows_planned']} rows"]
+    parts = [f"{line['rows_finished']} of {counted(line['rows_planned'], 'row')}"]
     if line["signs_compared"]:
         parts.append(f"{line['signs_same']} of {line['signs_compared']} resolved signs agree")
     if line["tau"] is not None:

@@ -1,0 +1,23 @@
+"""Numbers in sentences: how many of a thing, and how long something takes."""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, given in the singular: `1 cell`, `2 cells`, `1,024 cells`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def counted_are(number: int, noun: str) -> str:
+    """Return a number with its noun and the verb that follows it: `1 cell is`, `2 cells are`."""
+    return f"{counted(number, noun)} {'is' if number == 1 else 'are'}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits its length: `2 s`, `1.5 s`, `42 s`, `7.5 min`, `3.2 h`, `4.0 days`."""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    for unit, length, most in (("min", 60, 7200), ("h", 3600, 172_800)):
+        if seconds < most:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds / 86_400:.1f} days"

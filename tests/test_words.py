@@ -1,0 +1,43 @@
+"""How numbers stand in sentences."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mta_lab.words import counted, counted_are, duration
+
+PACKAGE = Path(__file__).parents[1] / "mta_lab"
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 cells"), (1, "1 cell"), (2, "2 cells"), (1024, "1,024 cells")])
+def test_one_of_a_thing_is_singular(number: int, words: str) -> None:
+    assert counted(number, "cell") == words
+    assert counted_are(number, "cell") == f"{words} {'is' if number == 1 else 'are'}"
+
+
+TIMES = {0.04: "0.04 s", 2: "2 s", 9.94: "9.9 s", 9.96: "10 s", 42: "42 s", 99.4: "99 s", 99.6: "1.7 min",
+         450: "7.5 min",
+         11520: "3.2 h", 172_000: "47.8 h", 345_600: "4.0 days"}  # fmt: skip
+
+
+@pytest.mark.parametrize("seconds", TIMES)
+def test_a_time_has_the_unit_that_suits_its_length(seconds: float) -> None:
+    assert duration(seconds) == TIMES[seconds]
+
+
+def test_no_other_place_formats_a_duration() -> None:
+    """A measured time is written by `duration`; limits that stand in capitals in the code are as they are."""
+    found = {(file.name, value) for file, value, after in _numbers_before_words() if re.match(r" (s|min|h)\b", after)}
+    assert {(name, value) for name, value in found if not value.isupper() and name != "words.py"} == set()
+
+
+def _numbers_before_words() -> Iterator[tuple[Path, str, str]]:
+    """Each `{value} words` of the package's f-strings: file, value, and what stands behind it."""
+    for file in PACKAGE.rglob("*.py"):
+        for text in (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.JoinedStr)):
+            for value, after in zip(text.values, text.values[1:], strict=False):
+                if isinstance(value, ast.FormattedValue) and isinstance(after, ast.Constant):
+                    yield file, ast.unparse(value.value), str(after.value)
