@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from mta_lab.cli.common import make_console
 from mta_lab.records import Records
+from mta_lab.words import counted
 from mta_lab.worker.beacon import Busy, News, news_of
 from mta_lab.worker.guards import launch_runs
 
@@ -26,17 +27,17 @@ def show(
 ) -> None:
     """Print it once, or until the launch ends."""
     directory, console = Records().directory, make_console()
-    command, count = _of_sweep(name, settings, scale, seeds, components) if name else ("", _rows_of_launch)
+    asked = _Asked(name, settings, scale, seeds, components) if name else None
     if not watch:
-        console.print(_page(directory, command, count))
+        console.print(_page(directory, asked))
     elif console.is_terminal:
-        with Live(_page(directory, command, count), console=console, auto_refresh=False) as live:
+        with Live(_page(directory, asked), console=console, auto_refresh=False) as live:
             while launch_runs(directory):
                 time.sleep(REDRAW)
-                live.update(_page(directory, command, count), refresh=True)
+                live.update(_page(directory, asked), refresh=True)
     else:
         _print_lines(directory, console)
-        console.print(_page(directory, command, count))
+        console.print(_page(directory, asked))
 
 
 def _print_lines(directory: Path, console: Console) -> None:
@@ -60,32 +61,34 @@ def _progress(news: News) -> str:
     return ", ".join(filter(None, [f"{news.sweep} ({news.scale}): {ended}", news.left]))
 
 
-def _page(directory: Path, command: str, count: Callable[[News | None], Rows]) -> Group:
+def _page(directory: Path, asked: "_Asked | None") -> Group:
     """Who runs, its workers, the cells by row, and what to type."""
     runs, news = launch_runs(directory), news_of(directory)
-    parts: list[Text | RichTable] = [Text(line) for line in _headline(directory, runs, news, command)]
-    if runs and news and news.workers:
-        parts.append(_workers(news))
-    rows = count(news if runs else None)
+    running = news if runs else None
+    rows = asked.rows(running) if asked else running.rows if running else {}
+    parts: list[Text | RichTable] = [Text(_headline(directory, runs, news, asked, rows))]
+    if running and running.workers:
+        parts.append(_workers(running))
     if rows:
         parts.append(_cells(rows))
     return Group(*parts)
 
 
-def _headline(directory: Path, runs: bool, news: News | None, command: str) -> list[str]:
+def _headline(directory: Path, runs: bool, news: News | None, asked: "_Asked | None", rows: Rows) -> str:
     if runs and news:
-        since = f"process {news.process}, since {_clock(news.since)}"
-        return [f"{_progress(news)}; {since}"]
+        return f"{_progress(news)}; process {news.process}, since {_clock(news.since)}"
     if runs:
-        return [f"{directory}: a launch is starting or ending"]
-    again = command or (news.command if news else "mta-lab sweep NAME")
+        return f"{directory}: a launch is starting or ending"
     if news:
         told = f"the launch of {news.sweep} ({news.scale}, process {news.process}) is gone: it was killed"
-        return [f"{told}. The same command goes on from what is kept: {again}"]
-    kept = [len(list((directory / kind).glob("*.json"))) for kind in ("cells", "failed")]
-    cells = f"{kept[0]} finished and {kept[1]} failed cells in {directory}"
-    more = "" if command else "; of one sweep: mta-lab status NAME"
-    return [f"nothing runs here; {cells}. To train what is missing: {again}{more}"]
+        return f"{told}. The same command goes on from what is kept: {news.command}"
+    return f"nothing runs here; {asked.outcome(rows) if asked else _kept(directory)}"
+
+
+def _kept(directory: Path) -> str:
+    finished, failed = (len(list((directory / kind).glob("*.json"))) for kind in ("cells", "failed"))
+    cells = f"{finished} finished and {counted(failed, 'failed cell')} in {directory}"
+    return f"{cells}. One sweep: mta-lab status NAME. To train: mta-lab sweep NAME"
 
 
 def _workers(news: News) -> RichTable:
@@ -109,32 +112,54 @@ def _cells(rows: Rows) -> RichTable:
     return table
 
 
-def _rows_of_launch(news: News | None) -> Rows:
-    return news.rows if news else {}
+class _Asked:
+    """The sweep that was asked for: its cells by row, and what to type next."""
 
+    def __init__(
+        self, name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]
+    ) -> None:
+        from mta_lab.cli.sweeping import plan, tasks_at_hand
 
-def _of_sweep(
-    name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]
-) -> tuple[str, Callable[[News | None], Rows]]:
-    """What trains a sweep; and what counts its cells by row, from the records: those that the launch is at run."""
-    from mta_lab.cli.sweeping import plan, tasks_at_hand
-    from mta_lab.worker.tasks import states
+        self._plan = plan(name, settings, scale, seeds, components)
+        self._tasks = tasks_at_hand(self._plan)
 
-    found = plan(name, settings, scale, seeds, components)
-    tasks = tasks_at_hand(found)
+    def rows(self, news: News | None) -> Rows:
+        """How many cells of each row are in each state, from the records; those that the launch is at run."""
+        from mta_lab.worker.tasks import states
 
-    def count(news: News | None) -> Rows:
-        rows: dict[str, Counter[str]] = {row.name: Counter() for row in found.sweep.rows}
-        if tasks is None:  # its text is not prepared: nothing is finished
-            return {row: {"pending": len(found.sweep.seeds)} for row in rows}
+        sweep = self._plan.sweep
+        if self._tasks is None:  # its text is not prepared: nothing is finished
+            return {row.name: {"pending": len(sweep.seeds)} for row in sweep.rows}
+        rows: dict[str, Counter[str]] = {row.name: Counter() for row in sweep.rows}
         running = {busy.fingerprint for busy in news.workers} if news else set()
-        became = states(tasks, found.records)
-        for task in tasks:
+        became = states(self._tasks, self._plan.records)
+        for task in self._tasks:
             state = became[task.fingerprint]
             rows[task.cell.row]["running" if task.fingerprint in running and state != "finished" else state] += 1
         return rows
 
-    return found.command, count
+    def outcome(self, rows: Rows) -> str:
+        """How far the sweep is, and what to type next, while no launch runs."""
+        sweep, totals = self._plan.sweep, sum((Counter(row) for row in rows.values()), Counter[str]())
+        name, cells = f"{sweep.name} ({sweep.scale})", counted(totals.total(), "cell")
+        trials = self._trials_left()
+        if totals["finished"] == totals.total() and not trials:
+            return f"{name}: finished, {cells}. To see its table: {self._plan.report}"
+        kinds = {
+            f"To train what is missing: {self._plan.command}": trials + totals["pending"],
+            f"To try again what failed: {self._plan.retry}": totals["failed"],
+            f"To train again what is stale: {self._plan.command} --rerun-stale": totals["stale"],
+        }
+        said = ". ".join(line for line, needed in kinds.items() if needed)
+        search = f", {counted(trials, 'trial')} of its search left" if trials else ""
+        return f"{name}: {totals['finished']} of {cells} finished{search}. {said}"
+
+    def _trials_left(self) -> int:
+        if self._plan.sweep.search is None:
+            return 0
+        from mta_lab.cli.searching import trials_left
+
+        return trials_left(self._plan).total()
 
 
 def _clock(seconds: float) -> str:

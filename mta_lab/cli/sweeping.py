@@ -36,6 +36,8 @@ class Plan:
     """what trains it, as it is typed"""
     retry: str
     """what tries its failed cells again, as it is typed"""
+    report: str = ""
+    """what shows its table, as it is typed; empty for a run of `train`"""
     reload: Callable[[Winners], Sweep] | None = None
     """the sweep anew, its searched rows at the values that won"""
     rerun_stale: bool = False
@@ -54,7 +56,13 @@ def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, comp
 
     sweep = load({})
     found = Plan(
-        given=name, sweep=sweep, records=Records(), command=command("sweep"), retry=command("retry"), reload=load
+        given=name,
+        sweep=sweep,
+        records=Records(),
+        command=command("sweep"),
+        retry=command("retry"),
+        report=command("report"),
+        reload=load,
     )
     if sweep.search is None:
         return found

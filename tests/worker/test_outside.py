@@ -75,6 +75,7 @@ def story(terminal: Terminal) -> dict[str, tuple[int, str]]:
     said["stale"] = terminal.own("sweep", "short.yaml")
     said["rerun"] = terminal.own("sweep", "short.yaml", "--rerun-stale")
     said["again"] = terminal.own("sweep", "short.yaml")
+    said["status finished"] = terminal.own("status", "short.yaml")
     return said
 
 
@@ -116,6 +117,13 @@ def test_a_typo_in_the_row_is_answered_with_the_nearest(story: dict[str, tuple[i
     status, said = story["typo"]
     assert status == 2
     assert "no row named 'lnog'; did you mean 'long'?" in said
+
+
+def test_a_finished_sweep_is_called_finished_and_what_shows_it_is_named(story: dict[str, tuple[int, str]]) -> None:
+    status, said = story["status finished"]
+    assert status == 0
+    assert "short (nano): finished, 1 cell. To see its table: mta-lab report short.yaml" in said
+    assert "is missing" not in said
 
 
 def test_a_stale_cell_is_trained_again_only_when_asked(story: dict[str, tuple[int, str]], terminal: Terminal) -> None:
