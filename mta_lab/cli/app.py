@@ -1,24 +1,40 @@
 """The grammar of `mta-lab`: commands, arguments and their help. Each command is a call into another file."""
 
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mta_lab.cli import pictures
+from mta_lab.cli import completion, pictures
 from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Seeds, Settings, SweepName, TrialTimeout, Workers
 from mta_lab.errors import UserError
 
 app = typer.Typer(
     help="Ablation sweeps of attention variants: Multi-Token Attention (arXiv 2504.00927), row by row.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 data_app = typer.Typer(help="The text that models are trained on.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"mta-lab {metadata.version('mta-lab')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""
 
 
 @app.command()
@@ -75,7 +91,11 @@ def retry(
     name: SweepName,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ROW] [KEY=VALUE]...", help="the row to try again, default all; settings, as in sweep"),
+        typer.Argument(
+            metavar="[ROW] [KEY=VALUE]...",
+            help="the row to try again, default all; settings, as in sweep",
+            autocompletion=completion.rows,
+        ),
     ] = None,
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
@@ -108,13 +128,24 @@ def plan(
 
 @app.command()
 def report(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE|all", help="a sweep, or all of them in an index")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE|all",
+            help="a sweep, or all of them in an index",
+            autocompletion=completion.sweeps_or_all,
+        ),
+    ],
     settings: Settings = None,
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
     form: Annotated[
         str,
-        typer.Option("--format", help="rich, markdown, latex, csv, json (printed); html, pdf, png, svg (files)"),
+        typer.Option(
+            "--format",
+            help="rich, markdown, latex, csv, json (printed); html, pdf, png, svg (files)",
+            autocompletion=completion.formats,
+        ),
     ] = "rich",
     html: Annotated[bool, typer.Option("--html", help="short for --format html: a page in results/pages")] = False,
     components: Components = None,
@@ -129,7 +160,12 @@ def report(
 
 @app.command()
 def status(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME|FILE]", help="a sweep; default: what runs here")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|FILE]", help="a sweep; default: what runs here", autocompletion=completion.sweeps
+        ),
+    ] = None,
     settings: Settings = None,
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
@@ -145,7 +181,7 @@ def status(
 @app.command()
 def why(
     name: SweepName,
-    row: Annotated[str, typer.Argument(help="a row of the sweep")],
+    row: Annotated[str, typer.Argument(help="a row of the sweep", autocompletion=completion.rows)],
     settings: Settings = None,
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
@@ -160,7 +196,14 @@ def why(
 
 @app.command()
 def sync(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE|train|all", help="a sweep, `train`, or all shipped sweeps")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE|train|all",
+            help="a sweep, `train`, or all shipped sweeps",
+            autocompletion=completion.sweeps_or_all,
+        ),
+    ],
     settings: Settings = None,
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,

@@ -6,11 +6,24 @@ from typing import Annotated
 
 import typer
 
-SweepName = Annotated[str, typer.Argument(metavar="NAME|FILE", help="a shipped sweep, or a YAML file of your own")]
+from mta_lab.cli import completion
+
+SweepName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE", help="a shipped sweep, or a YAML file of your own", autocompletion=completion.sweeps
+    ),
+]
 Settings = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings above every row's, like model.heads=8")
 ]
-Scale = Annotated[str, typer.Option(help="sizes of model, data and training: nano, small, paper-300m ... paper-1b")]
+Scale = Annotated[
+    str,
+    typer.Option(
+        help="sizes of model, data and training: nano, small, paper-300m ... paper-1b",
+        autocompletion=completion.scales,
+    ),
+]
 Seeds = Annotated[int | None, typer.Option(min=1, help="seeds a row; default: what the sweep says")]
 Components = Annotated[
     list[Path] | None, typer.Option("--components", help="a file or directory with components of your own; repeatable")

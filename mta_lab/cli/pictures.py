@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mta_lab.cli import completion
 from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale
 
 if TYPE_CHECKING:
@@ -19,12 +20,15 @@ RunName = Annotated[
     typer.Argument(
         metavar="NAME|FILE|FINGERPRINT",
         help="a sweep, `train`, or the run itself: how its fingerprint starts, or its record in results/cells",
+        autocompletion=completion.sweeps,
     ),
 ]
 RowAndSettings = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[ROW] [KEY=VALUE]...", help="the sweep's row, and the settings that it (or `train`) was run with"
+        metavar="[ROW] [KEY=VALUE]...",
+        help="the sweep's row, and the settings that it (or `train`) was run with",
+        autocompletion=completion.rows,
     ),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="which of the row's seeds; default: its first")]

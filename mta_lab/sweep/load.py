@@ -52,6 +52,7 @@ def load_sweep(
     (`training.precision: auto`). `winners` are the values that a search found, by row and best first. Every mistake in
     the file is a UserError that names it and the key.
     """
+    name = _shipped_name(name)
     source, file = _read(name)
     below, above = _shared_layers(file, scale, settings, source)
     refuse_reserved([*below[1:], *above])
@@ -263,6 +264,12 @@ def _mapping(value: Any, where: str, of: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping | None):
         raise UserError(f"{where}: got {value!r}, allowed: a mapping of {of}")
     return value or {}
+
+
+def _shipped_name(name: str) -> str:
+    """Return the shipped sweep's name where dashes stand for its underscores, else `name`; a file goes first."""
+    meant = name.replace("-", "_")
+    return meant if meant in shipped_sweeps() and not Path(name).is_file() else name
 
 
 def _read(name: str) -> tuple[str, Mapping[str, Any]]:

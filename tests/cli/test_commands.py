@@ -2,6 +2,7 @@
 
 import os
 import re
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,29 @@ def test_help_of_a_command_names_its_options(command: str, lab: Command) -> None
     done = lab(*command.split(), "--help")
     assert done.status == 0
     assert [option for option in COMMANDS[command] if option not in done.out] == []
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, "data"])
+def test_h_is_short_for_help(command: str, lab: Command) -> None:
+    assert lab(*command.split(), "-h") == lab(*command.split(), "--help")
+
+
+def test_the_version_is_that_of_the_package(lab: Command) -> None:
+    assert lab("--version").out == f"mta-lab {metadata.version('mta-lab')}\n"
+
+
+@pytest.mark.parametrize("command", ["sweep", "plan", "report", "status", "retry", "why", "sync", "kernels"])
+def test_a_sweep_may_be_named_with_dashes(command: str, lab: Command) -> None:
+    words = {"sweep": ["--dry-run"], "why": ["4x9"], "kernels": ["4x9"]}.get(command, ["--scale", "smal"])
+    dashed, plain = (lab(command, name, *words) for name in ("kernel-sizes", "kernel_sizes"))
+    assert dashed.status == plain.status
+    assert "no sweep" not in dashed.err
+    assert (dashed.out, dashed.err.replace("kernel-sizes", "kernel_sizes")) == (plain.out, plain.err)
+
+
+def test_a_file_whose_name_has_a_dash_is_itself(lab: Command, tmp_path: Path) -> None:
+    (tmp_path / "kernel-sizes").write_text("rows: {mine: {}}\n")
+    assert "mine" in lab("sweep", "kernel-sizes", "--dry-run").out
 
 
 @pytest.mark.parametrize("model", TYPED)

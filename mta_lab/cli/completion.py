@@ -1,0 +1,66 @@
+"""What the shell offers at the Tab key: names of sweeps, rows, scales and formats.
+
+Each Tab is a process of its own, so names are read from files here, and nothing that imports torch is loaded.
+"""
+
+import os
+import re
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+NO_SWEEP = "paper"  # the ledger of published values lies beside the sweeps
+FORMATS = ("rich", "markdown", "latex", "json", "csv", "html", "pdf", "png", "svg")
+
+
+def scales() -> list[str]:
+    """Return the names of the scales."""
+    return _stems(resources.files("mta_lab") / "config" / "scales")
+
+
+def formats() -> list[str]:
+    """Return the formats of `report`."""
+    return list(FORMATS)
+
+
+def sweeps() -> list[str]:
+    """Return the shipped sweeps and the YAML files of this directory."""
+    return [*_shipped(), *(path.name for path in sorted(Path().glob("[!.]*.y*ml")))]
+
+
+def sweeps_or_all() -> list[str]:
+    """Return what `report` and `sync` take: a sweep, or all of them."""
+    return [*sweeps(), "all"]
+
+
+def rows(context: typer.Context) -> list[str]:
+    """Return the rows that the sweep typed before them has in its file."""
+    from ruamel.yaml import YAML  # only here: other completions need no YAML
+    from ruamel.yaml.error import YAMLError
+
+    given = str(context.params.get("name") or context.params.get("run") or "")
+    meant = given.replace("-", "_")
+    file: Traversable = resources.files("sweeps") / f"{meant}.yaml" if meant in _shipped() else Path(given)
+    try:
+        found = YAML(typ="base", pure=True).load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError):
+        return []
+    named: Any = found.get("rows") if isinstance(found, dict) else None
+    return [_typed(name) for name in named] if isinstance(named, dict) else []
+
+
+def _typed(name: str) -> str:
+    """Return a name as it is typed: bash inserts what it gets as it is, other shells quote it themselves."""
+    bash = os.environ.get("_MTA_LAB_COMPLETE", "").endswith("bash")
+    return re.sub(r"([^\w@%+=:,./-])", r"\\\1", name) if bash else name
+
+
+def _shipped() -> list[str]:
+    return [name for name in _stems(resources.files("sweeps")) if name != NO_SWEEP]
+
+
+def _stems(folder: Traversable) -> list[str]:
+    return sorted(path.name.removesuffix(".yaml") for path in folder.iterdir() if path.name.endswith(".yaml"))
