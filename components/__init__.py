@@ -4,6 +4,7 @@ Importing this package registers everything that ships with it. It needs torch a
 """
 
 from components import attention, kernel_init, norms, score_ops, tasks
+from components.kernels.substitute import set_compiled
 from components.registry import FAMILIES, Component, ComponentError, Family, register
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "norms",
     "register",
     "score_ops",
+    "set_compiled",
     "tasks",
 ]

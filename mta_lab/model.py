@@ -14,11 +14,12 @@ from components.attention import Attention, AttentionConfig, Rotary, rotary_tabl
 from components.initialise import initialise
 from components.kernels.choice import OWN
 from components.kernels.rows import swiglu
+from components.kernels.substitute import Switched, set_compiled
 from components.norms.rms import RMSNorm
 from mta_lab.config import ModelConfig, RunConfig
 
 
-class Decoder(nn.Module):
+class Decoder(Switched, nn.Module):
     """Token ids to next-token logits; embeddings are tied."""
 
     def __init__(self, model: ModelConfig, attention: AttentionConfig) -> None:
@@ -59,7 +60,7 @@ class Block(nn.Module):
         return out_BTD
 
 
-class SwiGLU(nn.Module):
+class SwiGLU(Switched, nn.Module):
     """down(silu(gate(x)) * up(x)), its width 8/3 of the model's rounded up to a multiple (Shazeer 2020, 2002.05202)."""
 
     def __init__(self, width: int, multiple: int) -> None:
@@ -71,7 +72,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Apply to each position on its own."""
-        out_BTD: Tensor = self.down(swiglu(self.gate(x_BTD), self.up(x_BTD)))
+        out_BTD: Tensor = self.down(swiglu(self.gate(x_BTD), self.up(x_BTD), compiled=self.compiled))
         return out_BTD
 
 
@@ -79,7 +80,7 @@ def build_model(config: RunConfig, seed: int) -> Decoder:
     """The model with freshly drawn weights; parameters that two variants share are equal under one seed."""
     model = Decoder(config.model, config.attention)
     initialise(model, seed)
-    return model
+    return set_compiled(model, config.training.compiled)
 
 
 def implementations(model: Decoder) -> dict[str, str]:

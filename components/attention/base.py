@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from components.kernels.choice import OWN, Choice
 from components.kernels.rows import rotate
+from components.kernels.substitute import Switched
 from components.registry import Component, ComponentError
 
 Rotary = Tensor
@@ -45,7 +46,7 @@ class AttentionConfig(Component, family="attention"):
         return self
 
 
-class Attention(nn.Module):
+class Attention(Switched, nn.Module):
     """Query, key, value and output projections around the `attend` of a variant."""
 
     def __init__(self, *, width: int, heads: int, dropout: float = 0.0) -> None:
@@ -65,17 +66,17 @@ class Attention(nn.Module):
         """Causal self-attention; `rotary` (see `rotary_table`) turns queries and keys."""
         query_BTD, key_BTD = self.query(x_BTD), self.key(x_BTD)
         if rotary is not None:
-            query_BTD, key_BTD = rotate(query_BTD, rotary), rotate(key_BTD, rotary)
+            query_BTD, key_BTD = (rotate(z_BTD, rotary, compiled=self.compiled) for z_BTD in (query_BTD, key_BTD))
         query_BMTd, key_BMTd, value_BMTd = (
             z_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2) for z_BTD in (query_BTD, key_BTD, self.value(x_BTD))
         )
-        self.ran = self.implementation(query_BMTd.device, query_BMTd.dtype)
+        self.ran = self.implementation(query_BMTd)
         y_BMTd = self.attend(query_BMTd, key_BMTd, value_BMTd)
         out_BTD: Tensor = self.output(y_BMTd.transpose(1, 2).flatten(2))
         return out_BTD
 
-    def implementation(self, device: torch.device, dtype: torch.dtype) -> Choice:
-        """What computes `attend` for queries of that device and dtype, and why."""
+    def implementation(self, query_BMTd: Tensor) -> Choice:
+        """Return what computes `attend` for these queries, and why."""
         return OWN
 
     @abstractmethod

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-import torch
 from torch import Tensor, nn
 
 from components.attention.base import Attention, AttentionConfig
-from components.kernels.choice import IMPLEMENTATIONS, Choice, Impl, choose, refuse
+from components.kernels.choice import IMPLEMENTATIONS, Choice, Impl, Setting, choose, refuse
 from components.registry import ComponentError
 from components.score_ops import ScoreOp
 
@@ -50,18 +49,17 @@ class CoreAttention(Attention):
         self.pre_softmax = nn.ModuleList(pre_softmax)
         self.post_softmax = nn.ModuleList(post_softmax)
         self.norm = norm
-        self._choices: dict[tuple[torch.device, torch.dtype], Choice] = {}
         for place, ops in (("pre_softmax", pre_softmax), ("post_softmax", post_softmax)):
             _check_order(place, ops)
-        refuse(impl, [*pre_softmax, *post_softmax])
+        refuse(impl, [*pre_softmax, *post_softmax], Setting())
 
-    def implementation(self, device: torch.device, dtype: torch.dtype) -> Choice:
-        if (device, dtype) not in self._choices:
-            self._choices[device, dtype] = choose(self.impl, [*self.pre_softmax, *self.post_softmax], device, dtype)
-        return self._choices[device, dtype]
+    def implementation(self, query_BMTd: Tensor) -> Choice:
+        ops: list[ScoreOp] = [*self.pre_softmax, *self.post_softmax]
+        here = Setting(query_BMTd.device, query_BMTd.dtype, type(query_BMTd), self.compiled)
+        return choose(self.impl, ops, here)
 
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
-        core = IMPLEMENTATIONS[self.implementation(query_BMTd.device, query_BMTd.dtype).name]
+        core = IMPLEMENTATIONS[self.implementation(query_BMTd).name]
         dropout = self.dropout if self.training else 0.0
         y_BMTd = core(query_BMTd, key_BMTd, value_BMTd, self.pre_softmax, self.post_softmax, dropout=dropout)
         return self.norm(y_BMTd)  # type: ignore[no-any-return]
@@ -72,7 +70,7 @@ def _check_order(place: str, ops: Sequence[ScoreOp]) -> None:
     for index, op in enumerate(ops):
         if not isinstance(op, ScoreOp):
             raise ComponentError(f"{place}: {type(op).__name__} is no ScoreOp: its `build` must return one")
-        before = [other for other in ops[:index] if not other.pointwise]
+        before = [other for other in ops[:index] if not (other.pointwise and "pointwise" in other.declared)]
         if op.reads_invisible and before:
             raise ComponentError(
                 f"{place}: {type(op).__name__} after {type(before[0]).__name__}, which leaves nothing to read at keys "

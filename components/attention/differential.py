@@ -77,9 +77,11 @@ class PairDifference(ScoreOp):
 
     def difference_weight(self) -> Tensor:
         """lambda = exp(q1 . k1) - exp(q2 . k2) + lambda_init, in the parameters' own precision."""
-        query_1, key_1, query_2, key_2 = (self.get_parameter(name) for name in self.vectors)
+        # Not get_parameter, which refuses the tensors that torch.func.functional_call puts in their places.
+        query_1, key_1, query_2, key_2 = (getattr(self, name) for name in self.vectors)
         # Not by `@`, which autocast would take to bfloat16.
-        return (query_1 * key_1).sum().exp() - (query_2 * key_2).sum().exp() + self.lambda_init
+        weight: Tensor = (query_1 * key_1).sum().exp() - (query_2 * key_2).sum().exp() + self.lambda_init
+        return weight
 
 
 class PairNorm(ScaledRMSNorm):

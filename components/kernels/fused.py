@@ -9,33 +9,25 @@ Shapes: B batch, M heads, T tokens, d head width.
 """
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.utils.flop_counter import register_flop_formula
 
 from components.kernels import build
 from components.score_ops.base import ScoreOp
 
+NO_SECOND = (
+    "compiled operators have no second derivative (create_graph=True); torch's own operations have: "
+    "components.set_compiled(model, False), or training.compiled=false"
+)
+"""the words of `fused/gradients.cpp`, too"""
 
-@cache
+
 def unavailable() -> str | None:
-    """Why the kernel cannot run on this machine, in a few words; None where it can. The first call loads it."""
-    path = build.library()
-    try:
-        if not path.exists():
-            return "not built; `mta-lab build-kernel` compiles it"
-        torch.ops.load_library(path)  # type: ignore[no-untyped-call]
-    except OSError as error:
-        return str(error)
-    torch.library.register_fake("mta_lab::attend", _fake)
-    torch.library.register_fake("mta_lab::attend_backward", _fake_backward)
-    register_flop_formula(torch.ops.mta_lab.attend)(_flops)
-    register_flop_formula(torch.ops.mta_lab.attend_backward)(_flops_backward)
-    return None
+    """Why the kernel cannot run on this machine, in a few words; None where it can."""
+    return _missing
 
 
 def attend(
@@ -71,8 +63,11 @@ class _Attend(torch.autograd.Function):
         return y_BMTd
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient_BMTd: Tensor) -> tuple[Tensor | None, ...]:
+        # Not torch's once_differentiable: its error hangs on one path back to the input, and where there is another,
+        # like a residual connection, nobody meets it.
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            raise RuntimeError(NO_SECOND)
         seed, query, key, value, *weights = ctx.saved_tensors
         stages, dropout = ctx.settings
         found = torch.ops.mta_lab.attend_backward(gradient_BMTd, query, key, value, weights, stages, dropout, seed)
@@ -116,3 +111,22 @@ def _flops_backward(gradient: Sequence[int], query: Sequence[int], *rest: Any, *
     batch, heads, tokens, width = query
     once = _flops(query, *rest)
     return 3 * once - 2 * batch * heads * tokens * (tokens + 1) // 2 * width
+
+
+def _load() -> str | None:
+    """Load the library, so that importing this module makes its operators known, and return why not."""
+    path = build.library()
+    try:
+        if not path.exists():
+            return "not built; `mta-lab build-kernel` compiles it"
+        torch.ops.load_library(path)  # type: ignore[no-untyped-call]
+    except OSError as error:
+        return str(error)
+    torch.library.register_fake("mta_lab::attend", _fake)
+    torch.library.register_fake("mta_lab::attend_backward", _fake_backward)
+    register_flop_formula(torch.ops.mta_lab.attend)(_flops)
+    register_flop_formula(torch.ops.mta_lab.attend_backward)(_flops_backward)
+    return None
+
+
+_missing = _load()

@@ -1,9 +1,10 @@
 """What a decoder does to each row of values on its own: norms, SwiGLU, rotary embedding, cross-entropy.
 
 Each is one pass of compiled code (`fused/rows.cpp`) for float32 on a CPU where the fused library can be loaded, and
-the torch form that stands beside it elsewhere: on other devices, in other dtypes, without a compiler. Torch's own on a
-CPU record a pass over memory for every operation, and as many again for the gradient. The compiled ones do not depend
-on the number of threads, to the bit, and have no second derivative.
+the torch form that stands beside it elsewhere: on other devices, in other dtypes, without a compiler, where
+`substitute` says that compiled code may not stand for it, and with `compiled=False`. Torch's own on a CPU record a pass
+over memory for every operation, and as many again for the gradient. The compiled ones do not depend on the number of
+threads, to the bit, and raise an error where a second derivative is asked for.
 
 Shapes: B batch, T tokens, M heads, d head width; the last dimension is the row, any number of them before it.
 """
@@ -12,43 +13,45 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.kernels import fused
+from components.kernels import fused, substitute
 
 
-def rms_norm(x: Tensor, weight_d: Tensor, eps: float) -> Tensor:
+def rms_norm(x: Tensor, weight_d: Tensor, eps: float, *, compiled: bool = True) -> Tensor:
     """x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang & Sennrich 2019, 1910.07467)."""
-    if compiled(x, weight_d):
+    if compiled and suits(x, weight_d):
         normed: Tensor = torch.ops.mta_lab.rms_norm(x, weight_d, None, None, eps)
         return normed
     return F.rms_norm(x, weight_d.shape, weight_d, eps)
 
 
-def gated_rms_norm(x: Tensor, weight_d: Tensor, gate_1d: Tensor, bias: Tensor, eps: float) -> Tensor:
+def gated_rms_norm(
+    x: Tensor, weight_d: Tensor, gate_1d: Tensor, bias: Tensor, eps: float, *, compiled: bool = True
+) -> Tensor:
     """y * sigmoid(gate . y + bias) of the row's y = `rms_norm`; `bias` is [1]."""
-    if compiled(x, weight_d, gate_1d, bias):
+    if compiled and suits(x, weight_d, gate_1d, bias):
         gated: Tensor = torch.ops.mta_lab.rms_norm(x, weight_d, gate_1d, bias, eps)
         return gated
-    normed = rms_norm(x, weight_d, eps)
+    normed = rms_norm(x, weight_d, eps, compiled=compiled)
     # Not a product by torch.linalg, which autocast would take to bfloat16.
     return normed * torch.sigmoid((normed * gate_1d).sum(-1, keepdim=True) + bias)
 
 
-def swiglu(a: Tensor, b: Tensor) -> Tensor:
+def swiglu(a: Tensor, b: Tensor, *, compiled: bool = True) -> Tensor:
     """silu(a) * b (Shazeer 2020, 2002.05202)."""
-    if compiled(a, b):
+    if compiled and suits(a, b):
         product: Tensor = torch.ops.mta_lab.swiglu(a, b)
         return product
     return F.silu(a) * b
 
 
-def rotate(x_BTD: Tensor, turns_T2c: Tensor) -> Tensor:
+def rotate(x_BTD: Tensor, turns_T2c: Tensor, *, compiled: bool = True) -> Tensor:
     """The rotary embedding of M heads side by side: channels c and c + d / 2 of each turned by their position's angle.
 
     `turns_T2c` has the cosines and the sines of each position's d / 2 angles.
     """
     if x_BTD.dtype in (torch.bfloat16, torch.float16):
-        return rotate(x_BTD.float(), turns_T2c).to(x_BTD.dtype)
-    if compiled(x_BTD, turns_T2c):
+        return rotate(x_BTD.float(), turns_T2c, compiled=compiled).to(x_BTD.dtype)
+    if compiled and suits(x_BTD, turns_T2c):
         turned_BTD: Tensor = torch.ops.mta_lab.rotate(x_BTD, turns_T2c)
         return turned_BTD
     real_BTMc, imaginary_BTMc = x_BTD.view(*x_BTD.shape[:-1], -1, 2, turns_T2c.shape[-1]).unbind(-2)
@@ -57,15 +60,17 @@ def rotate(x_BTD: Tensor, turns_T2c: Tensor) -> Tensor:
     return torch.stack(turned_BTMc, dim=-2).flatten(-3)
 
 
-def cross_entropy(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+def cross_entropy(logits_NV: Tensor, targets_N: Tensor, *, compiled: bool = True) -> Tensor:
     """The loss of each of N predictions, in nats."""
-    if compiled(logits_NV):
+    if compiled and suits(logits_NV):
         losses_N: Tensor = torch.ops.mta_lab.cross_entropy(logits_NV, targets_N)
         return losses_N
     return F.cross_entropy(logits_NV, targets_N, reduction="none")
 
 
-def compiled(*operands: Tensor) -> bool:
-    """Whether the compiled forms take these operands."""
-    suited = all(x.dtype == torch.float32 and x.device.type == "cpu" for x in operands)
-    return suited and fused.unavailable() is None
+def suits(*operands: Tensor) -> bool:
+    """Return whether the compiled forms take these operands."""
+    for x in operands:
+        if x.dtype != torch.float32 or x.device.type != "cpu":
+            return False
+    return fused.unavailable() is None and substitute.obstacle(*(type(x) for x in operands)) is None

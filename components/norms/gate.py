@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from components.kernels import rows
+from components.kernels.substitute import Switched, calls_only
 from components.norms.base import NormConfig, ScaledRMSNorm
-from components.norms.rms import NORM_EPS, widened
+from components.norms.rms import RMSNorm, widened
 from components.registry import ComponentError, register
 
 Per = Literal["scalar", "channel"]
@@ -31,7 +32,7 @@ class Gate(NormConfig):
         return ScalarGate(width) if self.per == "scalar" else ChannelGate(width)
 
 
-class ScalarGate(ScaledRMSNorm):
+class ScalarGate(Switched, ScaledRMSNorm):
     """The gate reads the normalised output; its bias starts at 0."""
 
     def __init__(self, width: int) -> None:
@@ -41,9 +42,14 @@ class ScalarGate(ScaledRMSNorm):
 
     def forward(self, y_BMTd: Tensor) -> Tensor:
         """Normalise each row, then scale it by its own gate."""
+        if not (calls_only(self.rms, RMSNorm) and calls_only(self.gate, nn.Linear)):
+            normed_BMTd: Tensor = self.rms(y_BMTd)
+            return normed_BMTd * torch.sigmoid(self.gate(normed_BMTd))
         dtype = torch.promote_types(y_BMTd.dtype, self.rms.weight.dtype)
-        weight_d, gate_1d, bias = (widened(given) for given in (self.rms.weight, self.gate.weight, self.gate.bias))
-        return rows.gated_rms_norm(widened(y_BMTd), weight_d, gate_1d, bias, NORM_EPS).to(dtype)
+        given = (self.rms.scaled_weight(), self.gate.weight, self.gate.bias)
+        weight_d, gate_1d, bias = (widened(parameter) for parameter in given)
+        y_BMTd, eps = widened(y_BMTd), self.rms.eps
+        return rows.gated_rms_norm(y_BMTd, weight_d, gate_1d, bias, eps, compiled=self.compiled).to(dtype)
 
 
 class ChannelGate(ScaledRMSNorm):

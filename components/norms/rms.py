@@ -4,13 +4,16 @@ import torch
 from torch import Tensor, nn
 
 from components.kernels import rows
+from components.kernels.substitute import Switched
 
 NORM_EPS = 1e-5
 """added to the mean square (section 4.3)"""
 
 
-class RMSNorm(nn.RMSNorm):
+class RMSNorm(Switched, nn.RMSNorm):
     """`torch.nn.RMSNorm` over the last dimension with a learned weight, times a fixed `scale`; faster on a CPU."""
+
+    eps: float
 
     def __init__(self, width: int, scale: float = 1.0) -> None:
         super().__init__(width, eps=NORM_EPS)
@@ -18,13 +21,17 @@ class RMSNorm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Divide each row by its root mean square, times the weight and the scale."""
-        return rms_norm(x, self.weight if self.scale == 1.0 else self.weight * self.scale)
+        return rms_norm(x, self.scaled_weight(), self.eps, compiled=self.compiled)
+
+    def scaled_weight(self) -> Tensor:
+        """Return the weight times the scale."""
+        return self.weight if self.scale == 1.0 else self.weight * self.scale
 
 
-def rms_norm(x: Tensor, weight_d: Tensor) -> Tensor:
+def rms_norm(x: Tensor, weight_d: Tensor, eps: float = NORM_EPS, *, compiled: bool = True) -> Tensor:
     """x / sqrt(mean(x^2) + eps) * weight over the last dimension, in the wider of their dtypes."""
     dtype = torch.promote_types(x.dtype, weight_d.dtype)
-    return rows.rms_norm(widened(x), widened(weight_d), NORM_EPS).to(dtype)
+    return rows.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(dtype)
 
 
 def widened(x: Tensor) -> Tensor:

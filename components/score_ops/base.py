@@ -5,8 +5,10 @@ Shapes: B batch, M heads, Q query position, K key position.
 
 import re
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from types import FunctionType
+from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
@@ -65,8 +67,15 @@ class ScoreOp(nn.Module):
       which is right for the block that starts with query 0; of a later block the first `earlier_queries` rows come
       out wrong, and the caller has put that many rows too many on top.
     - The same input gives the same result: the backward pass may compute it anew.
+
+    What an operation says of its `forward` counts where the class that has the `forward` says it, or one derived from
+    it: a class that overrides anything of another's and inherits what that one said is computed as it is written.
     """
 
+    declared: ClassVar[frozenset[str]] = frozenset()
+    """which of `earlier_queries`, `pointwise` and `stage` are said of the very code of this class"""
+    written: ClassVar[Mapping[str, Any]] = {}
+    """its attributes as they were when it was defined, to tell whether somebody has replaced one"""
     earlier_queries: int | None = None
     """how many earlier queries' rows a row reads; None is unknown, and the operation needs the whole map"""
     pointwise: bool = False
@@ -75,6 +84,12 @@ class ScoreOp(nn.Module):
     """whether row i reads earlier rows at keys visible to query i and not to them: right on raw logits and, if every
     operation before this one is pointwise, on what these made of them"""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.declared = frozenset(name for name in ("earlier_queries", "pointwise", "stage") if _says(cls, name))
+        own = {name for base in cls.__mro__ if issubclass(base, ScoreOp) for name in vars(base)} - _NEUTRAL
+        cls.written = {name: getattr(cls, name) for name in {*_CALLED, *own} if _is_code(cls, name)}
+
     @abstractmethod
     def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
         """Return the changed map, of the same shape."""
@@ -82,6 +97,38 @@ class ScoreOp(nn.Module):
     def stage(self) -> Stage | None:
         """What a fused kernel computes instead, or None where there is no fused form."""
         return None
+
+
+def _says(cls: type, name: str) -> bool:
+    """Whether the class that says `name`, in its body or its constructor, is the last one to define what it is about."""
+
+    def sets(base: type) -> bool:
+        constructor = getattr(vars(base).get("__init__"), "__code__", None)
+        return name in vars(base) or (constructor is not None and name in constructor.co_names)
+
+    home = next(place for place, base in enumerate(cls.__mro__) if sets(base))
+    beneath = {inherited for base in cls.__mro__[home:] for inherited in vars(base)}
+    above = {own for base in cls.__mro__[:home] for own in vars(base)} & beneath
+    return all(own in _NEUTRAL or (own.startswith("__") and own not in _CALLED) for own in above)
+
+
+def _is_code(cls: type, name: str) -> bool:
+    """Whether calls of the class may run what it has under that name."""
+    return (not name.startswith("__") or name in _CALLED) and isinstance(getattr(cls, name), FunctionType | property)
+
+
+_NEUTRAL = {
+    "declared",
+    "earlier_queries",
+    "extra_repr",
+    "initialise",
+    "pointwise",
+    "reads_invisible",
+    "stage",
+    "written",
+}
+"""what a class may say anew without being another operation"""
+_CALLED = {"__call__", "__getattr__"}
 
 
 def layers_of(rule: LayerRule, layers: int) -> frozenset[int]:

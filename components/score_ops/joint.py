@@ -50,8 +50,11 @@ class JointConvolution(ScoreOp):
         super().__init__()
         self.kernel = nn.Parameter(torch.empty(heads // group, group, group, *kernel))
         self.init = init
-        self.earlier_queries = kernel[0] - 1
         self.initialise(default_stream)
+
+    @property
+    def earlier_queries(self) -> int:  # type: ignore[override]
+        return self.kernel.shape[-2] - 1
 
     def initialise(self, draw: Draw) -> None:
         """Each head of its own map as a key-query kernel of the same `kernel_init`, nothing of others."""

@@ -63,8 +63,11 @@ class KeyQueryConvolution(ScoreOp):
         self.margins = (0, 0) if self.after == keys // 2 else (keys - 1 - self.after, self.after)
         """what a centred kernel that holds this one has before and behind it"""
         self.init = init
-        self.earlier_queries = kernel[0] - 1
         self.initialise(default_stream)
+
+    @property
+    def earlier_queries(self) -> int:  # type: ignore[override]
+        return self.kernel.shape[-2] - 1
 
     def initialise(self, draw: Draw) -> None:
         """Fill the kernel as its `kernel_init` fills a centred one."""
@@ -94,6 +97,7 @@ class ExactConvolution(KeyQueryConvolution):
     """
 
     reads_invisible = True
+    earlier_queries = KeyQueryConvolution.earlier_queries  # said anew, of this class's `forward`
 
     def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
         """Convolve along keys, one earlier query after another, each under the mask of the row that reads it."""

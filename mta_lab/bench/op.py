@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from components.attention import CoreAttention, CoreConfig, Differential, MultiToken, TalkingHeads
-from components.kernels.choice import IMPLEMENTATIONS, obstacle
+from components.kernels.choice import IMPLEMENTATIONS, Setting, obstacle
 from components.score_ops import HeadMixing, KeyQuery, ScoreOp
 from mta_lab.bench.measure import Work, peak_growth, take_turns
 from mta_lab.bench.process import Laboratory
@@ -21,6 +21,7 @@ from mta_lab.training.memory import load_torch
 
 FORWARD, BOTH, MEMORY = "forward", "forward + backward", "memory"
 DTYPE = torch.float32
+HERE = Setting(torch.device("cpu"), DTYPE)
 BASELINE = "sdpa"
 """softmax attention without operations, torch's own kernel"""
 REFERENCE = "eager"
@@ -94,7 +95,7 @@ def contestants(config: CoreConfig, shape: Shape) -> tuple[list[str], tuple[str,
     for impl in IMPLEMENTATIONS:
         if impl == BASELINE:
             continue
-        why_not = obstacle(impl, [*pre, *post], torch.device("cpu"), DTYPE)
+        why_not = obstacle(impl, [*pre, *post], HERE)
         if why_not is None:
             able.append(impl)
         else:
@@ -167,7 +168,7 @@ def _memory(config: CoreConfig, shape: Shape, impl: str) -> Measure:
 def _work(config: CoreConfig, shape: Shape, impl: str, quantity: str) -> Work:
     """One call of the implementation, on random inputs in the layout [B, T, M, d] that projections give."""
     pre, post = ((), ()) if impl == BASELINE else _ops(config, shape)
-    assert obstacle(impl, [*pre, *post], torch.device("cpu"), DTYPE) is None  # asked in each process: it loads fused
+    assert obstacle(impl, [*pre, *post], HERE) is None
     query, key, value, upstream = (_random(shape) for _ in range(4))
     attend = partial(IMPLEMENTATIONS[impl], query, key, value, pre, post, dropout=0.0)
     learned = [parameter for op in (*pre, *post) for parameter in op.parameters()]

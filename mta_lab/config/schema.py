@@ -95,6 +95,9 @@ class TrainingConfig:
     """largest norm of the whole gradient"""
     precision: Precision = "fp32"
     """'bf16' is autocast; weights and optimizer stay float32; 'auto' is the faster one, measured once a machine"""
+    compiled: bool = True
+    """false computes without compiled operators, by torch's own operations: slower, equal up to rounding, and with
+    derivatives of every kind"""
 
     def __post_init__(self) -> None:
         positive = ("steps", "batch_size", "learning_rate", "validation_tokens", "validations")
@@ -132,6 +135,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed: got {self.seed}, allowed: 0 or more")
+        impl = getattr(self.attention, "impl", "auto")
+        if not self.training.compiled and impl in ("fused", "sdpa"):
+            raise ValueError(f"training: compiled: got false, but attention.impl is '{impl}', a compiled operator")
         try:
             self.attention_classes()
         except ValueError as error:

@@ -121,7 +121,8 @@ def _parts(layer: int, place: Place, op: ScoreOp) -> Iterator[Kernel | HeadMatri
                         layer=layer, place=place, head=first + out, reads=first + of, values=values, after=after
                     )
         yield HeadMatrix(layer=layer, place=place, values=theta_GOIAB[..., 0, after])
-    elif (stage := op.stage()) and stage.kind == "mix":
+    stage = op.stage() if "stage" in op.declared else None
+    if stage and stage.kind == "mix":
         yield HeadMatrix(layer=layer, place=place, values=stage.weight.detach())
     elif stage:
         after = stage.weight.shape[-1] // 2  # a stage's kernel is centred

@@ -21,12 +21,13 @@ def predictions(model: Decoder, tokens: Tensor, precision: Precision) -> Tensor:
 
 def token_losses(model: Decoder, tokens: Tensor, precision: Precision) -> Tensor:
     """The loss of each of B x T predictions, in nats, float32 in either precision."""
-    return cross_entropy(predictions(model, tokens, precision).flatten(0, 1), tokens[:, 1:].flatten())
+    logits_NV = predictions(model, tokens, precision).flatten(0, 1)
+    return cross_entropy(logits_NV, tokens[:, 1:].flatten(), compiled=model.compiled)
 
 
-def answer_losses(logits_BTV: Tensor, tokens: Tensor, scored_BT: Tensor) -> Tensor:
+def answer_losses(logits_BTV: Tensor, tokens: Tensor, scored_BT: Tensor, *, compiled: bool = True) -> Tensor:
     """The loss of each of the S scored predictions, in nats."""
-    return cross_entropy(logits_BTV[scored_BT], tokens[:, 1:][scored_BT])
+    return cross_entropy(logits_BTV[scored_BT], tokens[:, 1:][scored_BT], compiled=compiled)
 
 
 def wrong_sequences(logits_BTV: Tensor, tokens: Tensor, scored_BT: Tensor) -> Tensor:

@@ -27,7 +27,8 @@ class SyntheticModule(DecoderModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Mean loss of the batch, in nats a scored token."""
         tokens, scored = batch
-        return answer_losses(predictions(self.model, tokens, self.config.precision), tokens, scored).mean()
+        logits = predictions(self.model, tokens, self.config.precision)
+        return answer_losses(logits, tokens, scored, compiled=self.model.compiled).mean()
 
     def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
         """Add which of the batch's sequences are wrong."""

@@ -26,7 +26,10 @@ auto operator_of(const char* name) {
 
 // What was saved of a forward pass, for a gradient that has none itself.
 Tensors saved_by(AutogradContext* context) {
-  TORCH_CHECK(!at::GradMode::is_enabled(), "the compiled operators on rows have no second derivative");
+  TORCH_CHECK(
+      !at::GradMode::is_enabled(),
+      "compiled operators have no second derivative (create_graph=True); torch's own operations have: "
+      "components.set_compiled(model, False), or training.compiled=false");
   return context->get_saved_variables();
 }
 

@@ -11,7 +11,7 @@ from components import ComponentError
 from components.attention import Attention, Differential, MultiToken, Softmax, TalkingHeads
 from components.attention.core import CoreConfig
 from components.kernels import fused
-from components.kernels.choice import OWN, Choice, Impl, choose
+from components.kernels.choice import OWN, Choice, Impl, Setting, choose
 from components.norms import NoNorm
 from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOp
 from components.score_ops.key_query import Mask, Padding
@@ -20,6 +20,7 @@ from tests.config.helpers import config
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 MIX, EXACT = HeadMixing().build(heads=2), KeyQuery(mask="exact").build(heads=2)
+QUERY = torch.zeros(1, 2, 3, 4)
 CORE = (Softmax, MultiToken, TalkingHeads, Differential)
 
 
@@ -90,13 +91,13 @@ def build(variant: CoreConfig) -> Attention:
     ],
 )
 def test_auto(ops: list[ScoreOp], device: torch.device, dtype: torch.dtype, expected: Choice) -> None:
-    assert choose("auto", ops, device, dtype) == expected
+    assert choose("auto", ops, Setting(device, dtype)) == expected
 
 
 @pytest.mark.usefixtures("not_built")
 def test_auto_without_the_fused_kernel() -> None:
     expected = Choice("streaming", "the fused kernel cannot be loaded (not built; run something)")
-    assert choose("auto", [MIX], CPU, torch.float32) == expected
+    assert choose("auto", [MIX], Setting(CPU, torch.float32)) == expected
 
 
 @pytest.mark.usefixtures("built")
@@ -104,7 +105,7 @@ def test_auto_without_the_fused_kernel() -> None:
 @pytest.mark.parametrize("variant", CORE)
 def test_what_is_set_runs(variant: type[CoreConfig], impl: Impl) -> None:
     expected = Choice(impl, f"set by impl: {impl}")
-    assert build(variant(impl=impl)).implementation(CPU, torch.float32) == expected
+    assert build(variant(impl=impl)).implementation(QUERY) == expected
 
 
 @pytest.mark.usefixtures("not_built")
@@ -131,24 +132,24 @@ def test_fused_is_refused_on_another_device_and_dtype_at_the_first_forward() -> 
     with pytest.raises(ComponentError, match=r"knows float32 and bfloat16, not float64; can run: auto, streaming"):
         build(MultiToken(impl="fused")).double()(torch.randn(1, 5, 8).double())
     with pytest.raises(ComponentError, match=r"runs on the CPU, not on cuda; can run: auto, streaming, eager$"):
-        choose("fused", [MIX], CUDA, torch.float32)
+        choose("fused", [MIX], Setting(CUDA, torch.float32))
 
 
 @pytest.mark.usefixtures("built")
 def test_operations_decide_what_can_run() -> None:
     with pytest.raises(ComponentError, match=r"'fused', but Rows has no fused form; can run: auto, streaming, eager$"):
-        choose("fused", [MIX, Rows()], CPU, torch.float32)
+        choose("fused", [MIX, Rows()], Setting(CPU, torch.float32))
     with pytest.raises(
         ComponentError, match=r"'streaming', but Whole does not .* earlier_queries; can run: auto, eager$"
     ):
-        choose("streaming", [Whole()], CPU, torch.float32)
-    assert choose("eager", [Whole()], CUDA, torch.float16).name == "eager"
+        choose("streaming", [Whole()], Setting(CPU, torch.float32))
+    assert choose("eager", [Whole()], Setting(CUDA, torch.float16)).name == "eager"
 
 
 @pytest.mark.usefixtures("built")
 def test_differential_with_dropout_has_no_fused_form() -> None:
     """Its two heads share one dropped map, which the kernel cannot do; said, not ignored."""
-    choice = build(Differential(dropout=0.1)).implementation(CPU, torch.float32)
+    choice = build(Differential(dropout=0.1)).implementation(QUERY)
     assert choice == Choice("streaming", "PairDifference has no fused form")
     with pytest.raises(ComponentError, match="PairDifference has no fused form"):
         build(Differential(dropout=0.1, impl="fused"))
@@ -157,7 +158,7 @@ def test_differential_with_dropout_has_no_fused_form() -> None:
 @pytest.mark.usefixtures("built")
 def test_a_joint_kernel_has_no_fused_form() -> None:
     lists = {"pre_softmax": (Joint(),), "post_softmax": (HeadMixing(),)}
-    choice = build(MultiToken(**lists)).implementation(CPU, torch.float32)
+    choice = build(MultiToken(**lists)).implementation(QUERY)
     assert choice == Choice("streaming", "JointConvolution has no fused form")
     with pytest.raises(ComponentError, match=r"JointConvolution has no fused form; can run: auto, streaming, eager$"):
         build(MultiToken(impl="fused", **lists))
@@ -167,7 +168,7 @@ def test_a_joint_kernel_has_no_fused_form() -> None:
 @pytest.mark.parametrize("padding", ["left", "right"])
 def test_padding_to_one_side_is_fused(padding: Padding) -> None:
     ops = [KeyQuery(padding=padding, mask=mask).build(heads=2) for mask in get_args(Mask)]
-    assert choose("auto", ops, CPU, torch.float32) == Choice("fused", "the fastest that can run")
+    assert choose("auto", ops, Setting(CPU, torch.float32)) == Choice("fused", "the fastest that can run")
 
 
 @pytest.mark.parametrize("impl", ["fast", "Eager", ""])

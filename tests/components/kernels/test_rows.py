@@ -76,8 +76,8 @@ def outcome(operation: Operation, operands: Sequence[Tensor]) -> list[Tensor]:
 def compare(operation: Operation, operands: Sequence[Tensor]) -> None:
     """float32, compiled, with float64 by torch: as near as float32 sums of that many terms are."""
     exact = [x.double() if x.is_floating_point() else x for x in operands]
-    assert rows.compiled(operands[0])
-    assert not rows.compiled(exact[0])
+    assert rows.suits(operands[0])
+    assert not rows.suits(exact[0])
     pairs = zip(outcome(operation, operands), outcome(operation, exact), strict=True)
     for number, (actual, expected) in enumerate(pairs):
         assert actual.dtype == torch.float32
