@@ -100,7 +100,7 @@ class ScoreOp(nn.Module):
 
 
 def _says(cls: type, name: str) -> bool:
-    """Whether the class that says `name`, in its body or its constructor, is the last one to define what it is about."""
+    """Return whether nothing has been overridden since the class that says `name`, in its body or its constructor."""
 
     def sets(base: type) -> bool:
         constructor = getattr(vars(base).get("__init__"), "__code__", None)
