@@ -7,21 +7,28 @@ Shapes: T tokens, D model width.
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from components.attention import AttentionConfig, rotary_table
+from components import set_compiled
+from components.attention import AttentionConfig, CoreAttention, rotary_table
 from components.initialise import initialise
+from components.kernels.choice import IMPLEMENTATIONS, Setting, obstacle
+from components.kernels.streaming import BLOCK
 from mta_lab.config import ModelConfig, RunConfig
 from mta_lab.config.identity import modules_of
 from mta_lab.errors import UserError, described, place
 
 TOKENS = 12
+LONGER = BLOCK + TOKENS  # what streaming computes in two blocks
+ALIKE = 1e-3  # the largest difference between implementations, of the largest value: far above rounding
 
 
 def admit(configs: Iterable[RunConfig]) -> None:
-    """Refuse, as a UserError, an attention that raises, has another shape than its input, or looks ahead.
+    """Refuse, as a UserError, an attention that raises, has another shape than its input, looks ahead, or
+    is computed otherwise by a faster implementation than by `eager`.
 
     Looks at those with code of the user's in them, on a few random tokens and after some imagined training. A
     variant's `exempt` counts as in the conformance tests.
@@ -32,7 +39,7 @@ def admit(configs: Iterable[RunConfig]) -> None:
         for layer, module in _kinds_of_layer(attention, model) if own else ():
             where = f"{', '.join(sorted(Path(file).name for file in own))}: {attention.name} on layer {layer}"
             try:
-                fault = _fault(module, model, attention.exempt)
+                fault = _fault(module, model, attention.exempt) or _disagreement(module, model, attention.exempt)
             except Exception as error:  # the user's code
                 raise UserError(f"{where}: {described(error)} ({place(error)})") from error
             if fault:
@@ -72,3 +79,47 @@ def _fault(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str]) -> 
                 position = same_T.tolist().index(False)
                 return f"looks ahead: its output at position {position} depends on the token at position {t}"
     return ""
+
+
+def _disagreement(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str]) -> str:
+    """Return where an implementation that may run gives other outputs or gradients than `eager`, or an empty string."""
+    cores = [part for part in module.modules() if isinstance(part, CoreAttention)]
+    wanted = {core.impl for core in cores} or {"auto"}
+    able = [name for name in IMPLEMENTATIONS if "auto" in wanted and _can(cores, name)]
+    expected = _outcome(set_compiled(module, False), cores, "eager", model)
+    set_compiled(module, True)
+    for impl in () if "implementations" in exempt else sorted({*wanted, *able} - {"eager"}):
+        found = _outcome(module, cores, impl, model)
+        for name, value in expected.items():
+            far = (found[name] - value).abs().nan_to_num(torch.inf).masked_fill(value.isnan() & found[name].isnan(), 0)
+            allowed = ALIKE * value.abs().nan_to_num().max().item()
+            if far.max() > max(allowed, 1e-9):
+                index = [int(part) for part in torch.unravel_index(far.argmax(), far.shape)]
+                return (
+                    f"comes out otherwise under impl: {impl} than under impl: eager: {name} at {index} by "
+                    f"{far.max().item():.3g}, allowed: {allowed:.1g}; let stage() and earlier_queries say what forward "
+                    "does, or set impl: eager"
+                )
+    return ""
+
+
+def _can(cores: Iterable[CoreAttention], impl: str) -> bool:
+    """Return whether all attention cores of a layer can be computed by `impl` on a CPU in float32."""
+    here = Setting(torch.device("cpu"), torch.float32)
+    found = [obstacle(impl, [*core.pre_softmax, *core.post_softmax], here) for core in cores]
+    return bool(found) and not any(found)
+
+
+def _outcome(module: nn.Module, cores: Iterable[CoreAttention], impl: Any, model: ModelConfig) -> dict[str, Tensor]:
+    """Return the output and the gradients of the input and of every parameter, by name, computed by `impl`."""
+    for core in cores:
+        core.impl = impl
+    generator = torch.Generator().manual_seed(1)
+    x_1TD = torch.randn(1, LONGER, model.width, generator=generator).requires_grad_()
+    y_1TD = module(x_1TD, rotary_table(LONGER, model.width // model.heads, model.rope_theta))
+    learned = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    leaves = {"the input": x_1TD, **learned}
+    upstream = torch.randn(y_1TD.shape, generator=generator)
+    gradients = torch.autograd.grad(y_1TD, list(leaves.values()), upstream, materialize_grads=True)
+    named = zip((f"the gradient of {name}" for name in leaves), gradients, strict=True)
+    return {"the output": y_1TD.detach(), **dict(named)}

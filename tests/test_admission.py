@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from mta_lab.admission import admit
 from mta_lab.errors import UserError
 from mta_lab.plugins import load_components
+from tests.components import implementations
 from tests.config.helpers import config, registry_restored
 
 FILE = '''
@@ -104,3 +106,67 @@ def test_an_operation_is_looked_at_where_it_stands(tmp_path: Path) -> None:
 def test_what_is_exempt_is_not_asked_for(tmp_path: Path) -> None:
     load(tmp_path, "return value_BMTd.flip(-2)", exempt="{'causal': 'it reads both ways'}")
     admit([config("attention=mine")])
+
+
+OPERATION = '''
+import torch
+from components.registry import register
+from components.score_ops import ScoreOp, ScoreOpConfig, Stage
+from components.score_ops.head_mixing import HeadMixingMatrix
+
+
+@register("score_ops", "mine")
+class Mine(ScoreOpConfig):
+    """An operation of the tests."""
+
+    def build(self, *, heads: int) -> ScoreOp:
+        return MineOp(heads=heads, group=heads)
+
+
+class MineOp(HeadMixingMatrix):
+{body}
+'''
+NOT_THE_SAME = {
+    "a stage of another operation": (
+        "    def stage(self):\n        return Stage('mix', self.matrix.softmax(-1))",
+        r"under impl: (auto|fused) than under impl: eager: the output at \[0, \d+, \d+\] by [\d.]+, allowed: ",
+    ),
+    "a stage without a gradient": (
+        "    def stage(self):\n        return Stage('mix', self.matrix.detach())",
+        r"under impl: (auto|fused) than under impl: eager: the gradient of pre_softmax.0.matrix at \[0, \d+, \d+\] by",
+    ),
+    "fewer earlier queries than it reads": (
+        "    earlier_queries = 0\n    def forward(self, scores, visible):\n"
+        "        above = torch.nn.functional.pad(scores.masked_fill(~visible, 0.0), (0, 0, 3, 0))\n"
+        "        return self.matrix.sum() * above[:, :, :-3]",
+        "under impl: (auto|streaming) than under impl: eager: the output at ",
+    ),
+}
+MINE = "attention={name: multi_token, pre_softmax: [mine], post_softmax: [], norm: none}"
+
+
+def load_operation(folder: Path, body: str) -> None:
+    (folder / "mine.py").write_text(OPERATION.replace("{body}", body))
+    load_components([folder / "mine.py"])
+
+
+@pytest.mark.parametrize("how", NOT_THE_SAME)
+def test_what_differs_between_implementations_is_refused_with_its_place(how: str, tmp_path: Path) -> None:
+    body, says = NOT_THE_SAME[how]
+    if "stage" in how:
+        implementations.require("fused")
+    load_operation(tmp_path, body)
+    with pytest.raises(UserError, match=f"^mine.py: multi_token on layer 1 comes out otherwise {says}") as refused:
+        admit([config(MINE)])
+    assert "\n" not in str(refused.value)
+    assert str(refused.value).endswith("let stage() and earlier_queries say what forward does, or set impl: eager")
+    admit([config(MINE, "attention.impl=eager")])
+
+
+def test_an_overridden_forward_is_admitted_and_computed_as_it_is_written(tmp_path: Path) -> None:
+    load_operation(tmp_path, "    def forward(self, scores, visible):\n        return 2.0 * scores")
+    admit([config(MINE)])
+    layer = config(MINE).attention.build(width=8, heads=2, layer=1, layers=4)
+    layer(torch.zeros(1, 3, 8))
+    assert layer.ran is not None
+    assert "overrides" in layer.ran.reason

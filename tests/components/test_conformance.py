@@ -19,9 +19,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from components import FAMILIES, Component, ComponentError
-from components.attention import Attention, CoreConfig, Softmax, rotary_table
+from components import FAMILIES, Component, ComponentError, set_compiled
+from components.attention import CoreAttention, Softmax, rotary_table
 from components.kernels import streaming
+from components.kernels.choice import IMPLEMENTATIONS
 from components.score_ops import ScoreOp
 from tests.components import implementations
 from tests.components.subjects import HEADS, SUBJECTS, VARIANTS, WIDTH, Subject
@@ -143,28 +144,36 @@ def test_seed(subject: Subject) -> None:
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-@pytest.mark.parametrize(
-    "subject", [s for s in SUBJECTS if isinstance(s.attention, CoreConfig) and s.variant.family != "norms"], ids=str
-)
-@pytest.mark.parametrize("impl", [name for name in implementations.IMPLEMENTATIONS if name != "eager"])
+@every_subject
+@pytest.mark.parametrize("impl", ["auto", *(name for name in IMPLEMENTATIONS if name != "eager")])
 def test_implementations(subject: Subject, impl: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every implementation that can compute the variant agrees with the eager one, in outputs and gradients."""
+    """Every implementation that can compute the variant equals eager by torch's own operations, gradients too."""
     monkeypatch.setattr(streaming, "BLOCK", 4)  # three blocks
-    computed = []
-    for name in ("eager", impl):
-        attention = dataclasses.replace(subject.attention, **{"impl": name})
-        implementations.require(name)
-        try:
-            module = dataclasses.replace(subject, attention=attention).build_random()
-        except ComponentError as error:
-            pytest.skip(str(error))
-        assert isinstance(module, Attention)
-        y_BTD = module(tokens())
-        if module.ran is None or module.ran.name != name:
-            pytest.skip(f"runs as {module.ran}")
-        y_BTD.square().sum().backward()
-        computed.append({"y": y_BTD.detach(), **{key: value.grad for key, value in module.named_parameters()}})
-    torch.testing.assert_close(computed[1], computed[0], rtol=1e-3, atol=1e-3)
+    implementations.require(impl)
+    layer = subject.build_random()
+    cores = [part for part in layer.modules() if isinstance(part, CoreAttention)]
+
+    def computed(impl: str) -> dict[str, Tensor]:
+        for core in cores:
+            core.impl = impl  # type: ignore[assignment]
+        x_BTD, rotary = tokens().requires_grad_(), rotary_table(TOKENS, WIDTH // HEADS, theta=100.0)
+        y_BTD = layer(x_BTD, rotary)
+        leaves = {"x": x_BTD, **dict(layer.named_parameters())}
+        return {
+            "y": y_BTD.detach(),
+            **dict(zip(leaves, torch.autograd.grad(y_BTD.square().sum(), [*leaves.values()]), strict=True)),
+        }
+
+    set_compiled(layer, False)
+    expected = computed("eager")
+    set_compiled(layer, True)
+    try:
+        found = computed(impl)
+    except ComponentError as error:
+        pytest.skip(str(error))
+    for name, value in expected.items():
+        scale = value.abs().max().item()
+        torch.testing.assert_close(found[name], value, rtol=0, atol=3e-5 * scale)
 
 
 def operation(subject: Subject) -> ScoreOp:
