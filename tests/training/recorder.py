@@ -22,6 +22,8 @@ class Recording:
     """every parameter before the first step, by name"""
     batches: list[Tensor] = field(default_factory=list)
     """the inputs of each training step"""
+    random: list[Tensor] = field(default_factory=list)
+    """the state that dropout draws from, before each training step"""
     validated: list[Tensor] = field(default_factory=list)
     """the inputs of each validation batch"""
     rates: list[float] = field(default_factory=list)
@@ -39,6 +41,8 @@ def recording() -> Iterator[Recording]:
                 seen.model = module
                 seen.start = {name: value.detach().clone() for name, value in module.named_parameters()}
             if module.training or not torch.is_grad_enabled():  # else its operations are counted
+                if module.training:
+                    seen.random.append(torch.get_rng_state())
                 (seen.batches if module.training else seen.validated).append(arguments[0].detach().clone())
 
     def before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
