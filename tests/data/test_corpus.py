@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 import time
@@ -153,6 +154,23 @@ def test_damaged_cache_says_which_file_and_what_to_delete(own: DataConfig, tmp_p
             action(own, 300, tmp_path / "data")
         assert str(path) in str(caught.value)
         assert f"delete {corpus.directory}" in str(caught.value)
+
+
+def test_other_validation_documents_move_neither_the_tokenizer_nor_the_training_tokens(
+    own: DataConfig, tmp_path: Path
+) -> None:
+    text, tokens = prepare(own, 300, tmp_path / "data").directory.parent / "text", tmp_path / "tokens"
+    build.build_tokens(text, tokens / "one", 300, np.dtype("<u2"), print)
+    for domain in ("news", "tales"):
+        build._write_jsonl(text / f"{domain}.valid.jsonl", ["Quite another: zyzzyva zyzzyva zyzzyva"] * 50)
+    facts = json.loads((text / "manifest.json").read_text())
+    (text / "manifest.json").unlink()
+    cache.seal(text, {"domains": facts["domains"]})
+    build.build_tokens(text, tokens / "other", 300, np.dtype("<u2"), print)
+    for name in ("tokenizer.json", "news.train.bin", "tales.train.bin", "news.valid.bin"):
+        same = (tokens / "one" / name).read_bytes() == (tokens / "other" / name).read_bytes()
+        assert same == ("valid" not in name), name
+    assert cache.facts(tokens / "one")["content_hash"] != cache.facts(tokens / "other")["content_hash"]
 
 
 def test_damaged_text_is_not_tokenized(own: DataConfig, tmp_path: Path) -> None:

@@ -58,6 +58,23 @@ def test_reported_perplexity_is_that_of_the_trained_model(configure: Configure, 
     assert final.score == pytest.approx(sum(final.domains.values()) / 2)
 
 
+def test_a_run_scored_on_test_reads_no_token_that_one_scored_on_valid_reads(
+    configure: Configure, corpus: Corpus
+) -> None:
+    """Windows of words drawn at random: none is twice in the text."""
+    settings = {"training.steps": 1, "training.warmup_steps": 0, "training.validations": 1}
+    read: dict[str, set[tuple[int, ...]]] = {}
+    for split in ("valid", "test"):
+        with recording() as seen:
+            train(configure({**settings, "training.validation_tokens": 64, "data.evaluate": split}), corpus)
+        read[split] = {tuple(window) for batch in seen.validated for window in batch.tolist()}
+    assert len(read["valid"]) == len(read["test"]) == 2 * 64 // 16
+    assert not read["valid"] & read["test"]
+    held_out = [tuple(corpus.tokens(name, "valid").tolist()) for name in ("news", "tales")]
+    windows = {text[start : start + 16] for text in held_out for start in range(len(text) - 15)}
+    assert read["valid"] | read["test"] <= windows
+
+
 def test_a_perplexity_is_the_plain_mean_over_domains_not_over_tokens() -> None:
     assert Validation(step=1, quantity="perplexity", domains={"large": 10.0, "small": 30.0}).score == 20.0
 
