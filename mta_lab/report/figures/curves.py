@@ -14,8 +14,20 @@ from mta_lab.report.figures.rows import ROOMY, cut
 from mta_lab.report.table import Table, TableRow
 from mta_lab.theme.style import BETTER, INK, MUTED, WORSE
 
+FEWEST_TICKS = 3
 Courses = Mapping[int, Sequence[tuple[float, float]]]
 """by seed: (step, value)"""
+
+
+class ReadableLog(LogLocator):
+    """Ticks of a logarithmic axis; round steps where fewer than three of them lie in what is shown."""
+
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+        ticks = np.asarray(super().tick_values(vmin, vmax))
+        if np.count_nonzero((ticks >= vmin) & (ticks <= vmax)) >= FEWEST_TICKS:
+            return ticks
+        steps = np.asarray(MaxNLocator(4).tick_values(vmin, vmax))
+        return steps[steps > 0]
 
 
 def curves(table: Table, width: float) -> Figure | None:
@@ -32,7 +44,7 @@ def curves(table: Table, width: float) -> Figure | None:
         _band(axes, found[row.name], INK if row.measured.role == "baseline" else BETTER)
         if not rate:
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5), numticks=8))
+            axes.yaxis.set_major_locator(ReadableLog(subs=(1, 2, 3, 5), numticks=8))
             axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}%" if rate else f"{value:g}"))
 
