@@ -7,10 +7,14 @@ from dataclasses import asdict
 from io import StringIO
 from typing import Any
 
+from mta_lab.records import Record
 from mta_lab.report.contrasts import MOST_SEEDS
 from mta_lab.report.cost import COSTS
 from mta_lab.report.sections import UNITS, seeds_in_words
+from mta_lab.report.settings import in_words, settings_of
 from mta_lab.report.table import Table, TableRow
+
+RUN_COSTS = ("parameters", "tokens_per_second", "seconds", "training_seconds", "peak_memory", "flops_per_token")
 
 
 def as_json(table: Table) -> str:
@@ -20,7 +24,7 @@ def as_json(table: Table) -> str:
 
 def document(table: Table) -> dict[str, Any]:
     """The JSON form of a table, before it is written."""
-    sweep, agreement = table.sweep, table.agreement
+    sweep, agreement, settings = table.sweep, table.agreement, settings_of(table)
     return {
         "sweep": sweep.name,
         "title": sweep.title,
@@ -44,7 +48,8 @@ def document(table: Table) -> dict[str, Any]:
         "coverage": {"published": agreement.published, "finished": agreement.finished},
         "aa": {row.name: row.measured.passed for row in table.rows if row.measured.role == "A/A"},
         "provenance": list(table.provenance),
-        "rows": [row_document(row) for row in table.rows],
+        "settings": dict(settings.common),
+        "rows": [{**row_document(row), "settings": dict(settings.own[row.name])} for row in table.rows],
     }
 
 
@@ -57,6 +62,7 @@ def row_document(row: TableRow) -> dict[str, Any]:
         "baseline": measured.baseline,
         "status": {seed: measured.status(seed) for seed in measured.seeds},
         "scores": dict(measured.scores),
+        "runs": {seed: run_document(record) for seed, record in sorted(measured.records.items())},
         "failed": {seed: failure.reason for seed, failure in measured.failures.items()},
         "attempts": {seed: [asdict(one) for one in attempts] for seed, attempts in measured.attempts.items()},
         "mean": measured.mean,
@@ -82,6 +88,18 @@ def row_document(row: TableRow) -> dict[str, Any]:
     }
 
 
+def run_document(record: Record) -> dict[str, Any]:
+    """The JSON form of a finished run: what identifies it, and its own values."""
+    return {
+        "fingerprint": record.fingerprint,
+        "mlflow_run_id": record.run_id or None,
+        "score": record.score,
+        "domains": dict(record.domains),
+        **{name: getattr(record, name) for name in RUN_COSTS},
+        "impl": record.implementation or None,
+    }
+
+
 def summary(table: Table) -> dict[str, dict[str, float]]:
     """What a dashboard shows of each row, as far as there is something: numbers of the JSON form."""
     found = {}
@@ -98,28 +116,51 @@ def _seeds_needed(seeds: int | None) -> int | str | None:
 
 
 def as_csv(table: Table) -> str:
-    """One line for each row and seed, the row's own columns repeated; a nested value is a column for each key."""
+    """Return a line for each run: its own values, then its row's under `row.`, then the row's `settings.`.
+
+    A nested value is a column for each key. What the paper printed is the row's, too, and its columns begin with
+    `published` as everywhere.
+    """
     sweep = {"sweep": table.sweep.name, "scale": table.sweep.scale, "quantity": table.sweep.quantity}
+    settings = settings_of(table)
     lines: list[dict[str, Any]] = []
     for row in table.rows:
         values = row_document(row)
-        status, scores, failed, attempts = (values.pop(name) for name in ("status", "scores", "failed", "attempts"))
-        values["references"] = " ".join(values["references"])
-        for name in ("interval", "mean_interval"):
-            low, high = values.pop(name) or (None, None)
-            values |= {f"{name}_low": low, f"{name}_high": high}
-        cell = [
-            {
+        status, failed, attempts, runs = (values.pop(name) for name in ("status", "failed", "attempts", "runs"))
+        del values["scores"]
+        of_row = _row_columns(values)
+        sets = {
+            f"settings.{key}": in_words(value) for key, value in {**settings.common, **settings.own[row.name]}.items()
+        }
+        for seed in row.measured.seeds:
+            run = {
+                "row": row.name,
                 "seed": seed,
                 "status": status[seed],
-                "score": scores.get(seed),
                 "failed": failed.get(seed),
                 "attempts": " ".join(attempt["kind"] for attempt in attempts.get(seed, [])),
             }
-            for seed in row.measured.seeds
-        ]
-        lines += [{**sweep, "row": values["row"], **one, **_flat(values)} for one in cell]
-    return written(lines)
+            lines.append({**sweep, **run, **_flat(runs.get(seed, {"score": None})), **of_row, **sets})
+    return written(_in_order(lines))
+
+
+def _row_columns(values: dict[str, Any]) -> dict[str, Any]:
+    """What holds for a row as a whole, under names that say so."""
+    del values["row"]
+    values["references"] = " ".join(values["references"])
+    for name in ("interval", "mean_interval"):
+        low, high = values.pop(name) or (None, None)
+        values |= {f"{name}_low": low, f"{name}_high": high}
+    printed = ("published", "references")
+    return {name if name.startswith(printed) else f"row.{name}": value for name, value in _flat(values).items()}
+
+
+def _in_order(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines with a run's columns before its row's, and these before settings, whichever line has them first."""
+    names = dict.fromkeys(name for line in lines for name in line)
+    of_row = ("row.", "published", "references")
+    ordered = sorted(names, key=lambda name: 2 if name.startswith("settings.") else name.startswith(of_row))
+    return [{name: line.get(name) for name in ordered} for line in lines]
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:

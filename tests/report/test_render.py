@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from mta_lab.config import flatten
 from mta_lab.failures import Attempt
 from mta_lab.records import Records
 from mta_lab.report import FORMATS, Table, build_table, render
@@ -275,12 +276,43 @@ def test_csv_has_a_line_for_each_row_and_seed(tmp_path: Path) -> None:
     assert states == [("finished", "28.0", ""), ("failed", "", 'a, "b"'), ("pending", "", "")]
     narrow = row_document(table.rows[1])
     for line in lines[3:6]:
-        assert float(line["delta"]) == narrow["delta"]
-        assert float(line["interval_high"]) == narrow["interval"][1]
-        assert float(line["domains.github"]) == narrow["domains"]["github"]
+        assert float(line["row.delta"]) == narrow["delta"]
+        assert float(line["row.interval_high"]) == narrow["interval"][1]
+        assert float(line["row.domains.github"]) == narrow["domains"]["github"]
         assert line["published"] == ""
     assert lines[0]["published"] == "11.25"
     assert lines[0]["references"] == "table2.transformer"
+
+
+def test_csv_has_each_runs_own_values_beside_its_rows(tmp_path: Path) -> None:
+    table = table_of(tmp_path, {**CLEAR, "wide": {0: 28.0}}, changes={"wide": {"run_id": "abc", "seconds": 7.5}})
+    lines = list(csv.DictReader(StringIO(shown(table, "csv", width=40))))
+    for row in table.rows:
+        of_row = {int(line["seed"]): line for line in lines if line["row"] == row.name}
+        for seed, record in row.measured.records.items():
+            line = of_row[seed]
+            assert (line["fingerprint"], line["mlflow_run_id"]) == (record.fingerprint, record.run_id)
+            assert float(line["score"]) == record.score
+            assert float(line["seconds"]) == record.seconds
+            assert {name: float(line[f"domains.{name}"]) for name in record.domains} == record.domains
+            assert float(line["row.mean"]) == row.measured.mean
+    assert [line["fingerprint"] for line in lines[7:]] == ["", ""]
+
+
+def test_json_and_csv_hold_the_whole_configuration_of_every_row(tmp_path: Path) -> None:
+    table = table_of(tmp_path, CLEAR)
+    found = document(table)
+    lines = list(csv.DictReader(StringIO(shown(table, "csv", width=40))))
+    for row, shown_row in zip(table.sweep.rows, found["rows"], strict=True):
+        whole = {key: value for key, value in flatten(row.config).items() if key != "seed"}
+        assert {**found["settings"], **shown_row["settings"]} == whole
+        assert not found["settings"].keys() & shown_row["settings"].keys()
+        line = next(line for line in lines if line["row"] == row.name)
+        assert {key.removeprefix("settings.") for key, value in line.items() if key.startswith("settings.") and value} \
+            >= {key for key, value in whole.items() if value != ""}  # fmt: skip
+    assert "attention.pre_softmax.0.kernel" in found["rows"][1]["settings"]
+    assert "training.steps" in found["settings"]
+    assert [run["fingerprint"] for run in found["rows"][2]["runs"].values()] == ["wide0", "wide1", "wide2"]
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -11,6 +11,7 @@ from mta_lab.report.figures import figures
 from mta_lab.report.index import entry
 from mta_lab.report.measured import Measured
 from mta_lab.report.page import Page
+from mta_lab.report.settings import in_words, settings_of
 from mta_lab.report.table import Table
 from mta_lab.theme.pages import filled
 from mta_lab.theme.style import inline, styled
@@ -55,6 +56,8 @@ def sweep_html(table: Table, page: Page, command: str, dashboard: str) -> str:
             **_origin(record for row in table.rows for record in row.measured.records.values()),
         },
         dashboard=dashboard,
+        settings=settings_of(table),
+        in_words=in_words,
     )
 
 
@@ -86,10 +89,17 @@ def _seeds(row: Measured, dashboard: str) -> list[dict[str, str]]:
                 "text": numbers.score(record.score, row.quantity) if record else row.status(seed),
                 "status": row.status(seed),
                 "run": f"{dashboard}/#/runs/{record.run_id}" if record and record.run_id else "",
-                "about": f"seed {seed}" + (f": {row.failures[seed].reason}" if seed in row.failures else ""),
+                "about": _about(row, seed),
             }
         )
     return cells
+
+
+def _about(row: Measured, seed: int) -> str:
+    """What is shown while a pointer rests on a seed."""
+    if seed in row.failures:
+        return f"seed {seed}: {row.failures[seed].reason}"
+    return f"seed {seed}: run {row.records[seed].fingerprint}" if seed in row.records else f"seed {seed}"
 
 
 def _origin(records: Iterable[Record]) -> Mapping[str, list[str]]:
