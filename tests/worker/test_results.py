@@ -7,9 +7,7 @@ from tests.worker.test_tasks import corpus, tasks
 
 def test_the_score_of_a_record_is_that_of_the_last_validation_and_not_the_best_or_the_first() -> None:
     validations = tuple(
-        Validation(
-            step=step, quantity="perplexity", domains={"a": score - 1, "b": score + 1}, scored={"a": step, "b": 9}
-        )
+        Validation(step=step, quantity="perplexity", domains={"a": score - 1, "b": score + 1}, scored={"a": step})
         for step, score in ((10, 30.0), (20, 20.0), (30, 25.0))
     )
     result = TrainingResult(
