@@ -90,6 +90,21 @@ def test_names_of_a_crowded_front_lie_on_no_mark_and_no_other_name(width: float,
                 assert not box.count_contains(mark.get_transform().transform(mark.get_xydata()))
 
 
+@pytest.mark.parametrize("scores", [(197.0, 201.0), (28.0, 36.0), (11.2, 11.4), (20.0, 900.0)])
+def test_an_axis_of_perplexities_has_at_least_two_labels(scores: tuple[float, float], tmp_path: Path) -> None:
+    course = {"validations": [[256, scores[1]], [1024, scores[0]]]}
+    table = table_of(tmp_path, CLEAR, changes=dict.fromkeys(CLEAR, course))
+    figure = FIGURES["curves"](table, 7.0)
+    assert figure
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    low, high = axes.get_ylim()
+    labels = [label.get_text() for label, place in zip(axes.get_yticklabels(), axes.get_yticks(), strict=True)
+              if low <= place <= high]  # fmt: skip
+    assert len(set(labels)) >= 2
+    assert "" not in labels
+
+
 def test_error_rates_are_drawn(tmp_path: Path) -> None:
     grid = load_sweep("toy_task", scale="nano")
     rates = {row.name: {0: 0.1 * place / 2, 1: 0.05 * place} for place, row in enumerate(grid.rows)}

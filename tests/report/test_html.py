@@ -11,6 +11,7 @@ from mta_lab.report import Table
 from mta_lab.report.data import document
 from mta_lab.report.html import index_html, sweep_html
 from mta_lab.report.render import page_of
+from mta_lab.report.settings import in_words, settings_of
 from mta_lab.sweep import shipped_sweeps
 from mta_lab.sweep.ledger import contents
 from tests.report.examples import AGAIN, CLEAR, WITH_CONTROL, example_sweep, renamed, table_of
@@ -81,6 +82,24 @@ def test_the_numbers_are_those_of_the_json(shown: tuple[Table, str]) -> None:
             low, high = row["interval"]
             assert cells["delta [95 %]"] == f"{row['delta']:+.2%} [{low:+.2%}, {high:+.2%}]"
         assert cells["paper: perplexity"] == (f"{row['published']:.2f}" if row["published"] else "-")
+
+
+def test_mean_and_delta_stand_first_so_that_a_phone_shows_them(shown: tuple[Table, str]) -> None:
+    head, *_ = Read(shown[1]).tables[0]
+    assert (head[:3], head[-1]) == (["row", "mean", "delta [95 %]"], "perplexity, by seed")
+
+
+def test_the_configuration_of_every_row_and_its_runs_are_on_the_page(shown: tuple[Table, str]) -> None:
+    table, text = shown
+    settings = settings_of(table)
+    (rows,) = [lines for lines in Read(text).tables if lines[0][1] == "sets, besides what all rows share"]
+    assert [line[0] for line in rows[1:]] == [row.name for row in table.rows]
+    for name, sets in rows[1:]:
+        assert [f"{key}: {in_words(value)}" in sets for key, value in settings.own[name].items()].count(False) == 0
+    assert all(f"<code>{key}</code></dt>" in text for key in settings.common)
+    about = {found.get("title") for _, found in Read(text).tags}
+    runs = [record.fingerprint for row in table.rows for record in row.measured.records.values()]
+    assert {f"seed {fingerprint[-1]}: run {fingerprint}" for fingerprint in runs} <= about
 
 
 def test_nothing_is_fetched_and_nothing_runs(shown: tuple[Table, str]) -> None:

@@ -22,12 +22,13 @@ Courses = Mapping[int, Sequence[tuple[float, float]]]
 class ReadableLog(LogLocator):
     """Ticks of a logarithmic axis; round steps where fewer than three of them lie in what is shown."""
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        """Return the places of ticks from `vmin` to `vmax`."""
         ticks = np.asarray(super().tick_values(vmin, vmax))
         if np.count_nonzero((ticks >= vmin) & (ticks <= vmax)) >= FEWEST_TICKS:
-            return ticks
+            return list(ticks)
         steps = np.asarray(MaxNLocator(4).tick_values(vmin, vmax))
-        return steps[steps > 0]
+        return list(steps[steps > 0])
 
 
 def curves(table: Table, width: float) -> Figure | None:
