@@ -45,6 +45,15 @@ STYLE: Any = {
 }
 
 
+_HOVER = "hover: "
+"""how the identifier of an artist begins whose rest is shown while a pointer rests on it"""
+
+
+def hover(text: str) -> str:
+    """Return the `gid` of an artist that says `text` under a pointer, in SVG; no script is needed for it."""
+    return _HOVER + text
+
+
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw and write figures in the common style."""
@@ -64,7 +73,17 @@ def save(figure: Figure, file: Path, dpi: int = 300) -> None:
 def write(figure: Figure, file: Path | StringIO, form: str, dpi: int = 300) -> None:
     """Write a figure as pdf, png or svg; the same figure is the same file."""
     dated: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
-    figure.savefig(file, format=form, dpi=dpi, facecolor="white", metadata=dated.get(form))
+    options: dict[str, Any] = {"format": form, "dpi": dpi, "facecolor": "white", "metadata": dated.get(form)}
+    if form != "svg":
+        figure.savefig(file, **options)
+        return
+    text = StringIO()
+    figure.savefig(text, **options)
+    titled = re.sub(f'<g id="{_HOVER}([^"]*)">', r"<g><title>\1</title>", text.getvalue())
+    if isinstance(file, Path):
+        file.write_text(titled, encoding="utf-8")
+    else:
+        file.write(titled)
 
 
 def inline(figure: Figure, name: str) -> str:
@@ -76,6 +95,7 @@ def inline(figure: Figure, name: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
+    text = re.sub(f'<g id="{_HOVER}([^"]*)">', r"<g><title>\1</title>", text)
     text = re.sub(r'<g id="[^"]*">', "<g>", text)
     text = text.replace("'DejaVu Sans'", "inherit").replace("font-family: DejaVu Sans", "font-family: inherit")
     for value, variable in VARIABLES.items():

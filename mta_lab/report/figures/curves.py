@@ -10,9 +10,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from mta_lab.records import Record
 from mta_lab.report import numbers
-from mta_lab.report.figures.rows import ROOMY, cut
+from mta_lab.report.figures.rows import ROOMY, cut, said_by_seed
 from mta_lab.report.table import Table, TableRow
-from mta_lab.theme.style import BETTER, INK, MUTED, WORSE
+from mta_lab.theme.style import BETTER, INK, MUTED, WORSE, hover
 
 FEWEST_TICKS = 3
 Courses = Mapping[int, Sequence[tuple[float, float]]]
@@ -42,7 +42,8 @@ def curves(table: Table, width: float) -> Figure | None:
     def draw(axes: Axes, row: TableRow) -> None:
         if base := found[row.measured.baseline]:
             axes.plot(*_mean(base), color=MUTED, linewidth=1)
-        _band(axes, found[row.name], INK if row.measured.role == "baseline" else BETTER)
+        gid = hover(said_by_seed(row))
+        _band(axes, found[row.name], INK if row.measured.role == "baseline" else BETTER, gid)
         if not rate:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(ReadableLog(subs=(1, 2, 3, 5), numticks=8))
@@ -65,14 +66,21 @@ def gains(table: Table, width: float) -> Figure | None:
     if not shown:
         return None
 
+    unit = "percentage points" if rate else "%"
+
     def draw(axes: Axes, row: TableRow) -> None:
         axes.axhline(0, color=MUTED, linewidth=0.8)
         courses = found[row.name]
-        _band(axes, courses, BETTER if _mean(courses)[1][-1] < 0 else WORSE)
+        last = ", ".join(f"seed {seed}: {100 * course[-1][1]:+.2f}" for seed, course in sorted(courses.items()))
+        _band(
+            axes,
+            courses,
+            BETTER if _mean(courses)[1][-1] < 0 else WORSE,
+            hover(f"{row.name}, at the end, {unit}: {last}"),
+        )
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+.3g}" if value else "0"))
 
-    unit = "percentage points" if rate else "%"
     return _panels(shown, width, draw, f"difference from the baseline under the same seed, {unit}, by step")
 
 
@@ -94,11 +102,11 @@ def _panels(rows: Sequence[TableRow], width: float, draw: Callable[[Axes, TableR
     return figure
 
 
-def _band(axes: Axes, courses: Courses, colour: str) -> None:
+def _band(axes: Axes, courses: Courses, colour: str, gid: str) -> None:
     """The mean over seeds and what lies between the lowest and the highest."""
     steps, values = _grid(courses)
-    axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.25, linewidth=0)
-    axes.plot(steps, values.mean(axis=0), color=colour)
+    axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.25, linewidth=0, gid=gid)
+    axes.plot(steps, values.mean(axis=0), color=colour, gid=gid)
 
 
 def _mean(courses: Courses) -> tuple[np.ndarray, np.ndarray]:

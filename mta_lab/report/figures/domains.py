@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mta_lab.report.figures.rows import ROOMY, ROW, colour, cut, name_rows
 from mta_lab.report.table import Table, TableRow
-from mta_lab.theme.style import INK, MUTED, PAPER
+from mta_lab.theme.style import INK, MUTED, PAPER, hover
 
 
 def domains(table: Table, width: float) -> Figure | None:
@@ -48,11 +48,13 @@ def domains(table: Table, width: float) -> Figure | None:
 def _draw(axes: Axes, row: TableRow, base: TableRow, domain: str, place: int) -> None:
     theirs = _relative(row.published.domains, base.published.domains, domain)
     if theirs is not None:
-        axes.plot(theirs, place, marker="D", markersize=3.5, color=PAPER, markerfacecolor="none")
+        gid = hover(f"{row.name}, {domain}, the paper: {theirs:+.2%}")
+        axes.plot(theirs, place, marker="D", markersize=3.5, color=PAPER, markerfacecolor="none", gid=gid)
     ours = _relative(row.measured.domains, base.measured.domains, domain)
     if ours is not None:
-        axes.plot([0, ours], [place, place], color=colour(ours), linewidth=0.8, alpha=0.5)
-        axes.plot(ours, place, marker="o", markersize=3, color=colour(ours))
+        gid = hover(f"{row.name}, {domain}: {ours:+.2%}")
+        axes.plot([0, ours], [place, place], color=colour(ours), linewidth=0.8, alpha=0.5, gid=gid)
+        axes.plot(ours, place, marker="o", markersize=3, color=colour(ours), gid=gid)
 
 
 def _relative(scores: Mapping[str, float], base: Mapping[str, float], domain: str) -> float | None:

@@ -5,11 +5,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mta_lab.report import numbers
-from mta_lab.report.figures.rows import ROOMY, ROW, colour, mark, name_rows
+from mta_lab.report.figures.rows import ROOMY, ROW, colour, mark, name_rows, said
 from mta_lab.report.published import Unit
 from mta_lab.report.sections import UNITS
 from mta_lab.report.table import Table, TableRow
-from mta_lab.theme.style import BAND, INK, MUTED
+from mta_lab.theme.style import BAND, INK, MUTED, hover
 
 
 def forest(table: Table, width: float) -> Figure | None:
@@ -36,8 +36,9 @@ def _ours(axes: Axes, table: Table, rows: list[TableRow]) -> None:
             axes.barh(place, 2 * noise.deviation, left=-noise.deviation, height=1.02, color=BAND, zorder=0)
         if contrast := ours.contrast:
             style = mark(ours)
-            axes.plot([contrast.low, contrast.high], [place, place], color=style["color"], linewidth=1.2)
-            axes.plot(contrast.delta, place, **style)
+            gid = hover(said(row))
+            axes.plot([contrast.low, contrast.high], [place, place], color=style["color"], linewidth=1.2, gid=gid)
+            axes.plot(contrast.delta, place, **style, gid=gid)
         else:
             axes.annotate("pending", (0, place), fontsize=7, color=MUTED, va="center", ha="center")
     against = f"against {table.baselines[0]}" if len(table.baselines) == 1 else "against each row's baseline"
@@ -52,7 +53,8 @@ def _theirs(axes: Axes, rows: list[TableRow]) -> None:
     for place, row in enumerate(rows):
         delta = row.published.delta
         if delta is not None:
-            axes.plot(delta, place, marker="D", markersize=4, color=colour(delta) if delta else MUTED)
+            gid = hover(f"{row.name}, the paper: {numbers.delta(delta, row.published.unit)}")
+            axes.plot(delta, place, marker="D", markersize=4, color=colour(delta) if delta else MUTED, gid=gid)
     axes.tick_params(axis="y", length=0)
     _finish(axes, "The paper", units.pop(), 3)
 

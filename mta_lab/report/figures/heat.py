@@ -9,11 +9,11 @@ from matplotlib.patches import Rectangle
 
 from mta_lab.config import flatten
 from mta_lab.report import numbers
-from mta_lab.report.figures.rows import colour
+from mta_lab.report.figures.rows import colour, said
 from mta_lab.report.measured import Measured
 from mta_lab.report.sections import UNITS
 from mta_lab.report.table import Table
-from mta_lab.theme.style import GRID, INK, MUTED
+from mta_lab.theme.style import GRID, INK, MUTED, hover
 
 KERNEL = "attention.pre_softmax.0.kernel"
 Grid = dict[tuple[int, int], Measured]
@@ -31,12 +31,14 @@ def heat(table: Table, width: float) -> Figure | None:
     width = min(width, 1.2 + 1.1 * len(keys))
     figure = Figure(figsize=(width, 0.8 + 0.5 * len(queries)), layout="constrained")
     axes = figure.subplots()
+    names = {id(row.measured): row for row in table.rows}
     for (c_q, c_k), row in grid.items():
         x, y = keys.index(c_k), queries.index(c_q)
-        axes.add_patch(Rectangle((x, y), 1, 1, facecolor="none", edgecolor=GRID))
+        gid = hover(said(names[id(row)]))
+        axes.add_patch(Rectangle((x, y), 1, 1, facecolor="none", edgecolor=GRID, gid=gid))
         delta = row.contrast.delta if row.contrast else None
         if delta is not None:
-            axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour(delta), alpha=0.75 * abs(delta) / most))
+            axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour(delta), alpha=0.75 * abs(delta) / most, gid=gid))
         text = (
             "baseline" if row.role == "baseline" else numbers.or_dash(delta, lambda delta: numbers.delta(delta, unit))
         )

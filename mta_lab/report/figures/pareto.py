@@ -9,10 +9,10 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
 
 from mta_lab.report import numbers
-from mta_lab.report.figures.rows import ROOMY, cut
+from mta_lab.report.figures.rows import ROOMY, cut, said_by_seed
 from mta_lab.report.sections import NAMES
 from mta_lab.report.table import Table, TableRow
-from mta_lab.theme.style import BETTER, GRID, INK, MUTED
+from mta_lab.theme.style import BETTER, GRID, INK, MUTED, hover
 
 COSTS = {"tokens_per_second": ("training tokens a second", 1), "parameters": ("parameters", -1)}
 """name -> label, and whether more of it is better (1) or worse (-1)"""
@@ -63,8 +63,9 @@ def _draw(axes: Axes, rows: Sequence[TableRow], name: str, quantity: str) -> lis
         baseline = row.measured.role == "baseline"
         colour = BETTER if place in ahead else INK if baseline else MUTED
         scores = row.measured.scores.values()
-        axes.plot([abs(cost)] * 2, [min(scores), max(scores)], color=colour, linewidth=0.8, alpha=0.5)
-        axes.plot(abs(cost), mean, marker="D" if baseline else "o", markersize=4.5, color=colour)
+        gid = hover(f"{said_by_seed(row)}; {abs(cost):,.0f} {label}")
+        axes.plot([abs(cost)] * 2, [min(scores), max(scores)], color=colour, linewidth=0.8, alpha=0.5, gid=gid)
+        axes.plot(abs(cost), mean, marker="D" if baseline else "o", markersize=4.5, color=colour, gid=gid)
         if place in ahead or baseline:
             text = axes.text(abs(cost), mean, cut(row.name, 26), fontsize=6.5, color=colour, in_layout=False)
             names.append(text)

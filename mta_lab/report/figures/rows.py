@@ -4,7 +4,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from mta_lab.report import numbers
 from mta_lab.report.measured import Measured
+from mta_lab.report.sections import UNITS
+from mta_lab.report.table import TableRow
 from mta_lab.theme.style import BETTER, INK, MUTED, WORSE
 
 ROOMY = 5.0  # inches; a narrower figure is for a phone, or a column of a paper
@@ -26,6 +29,26 @@ def name_rows(axes: Axes, names: list[str], *, inside: bool) -> None:
             axes.annotate(name, (0, place - 0.3), xycoords=("axes fraction", "data"), fontsize=7, va="center")
         return
     axes.set_yticks(range(len(names)), names, fontsize=7.5, color=INK)
+
+
+def said(row: TableRow) -> str:
+    """Return a row's name and its difference with the interval, for whoever rests a pointer on its mark."""
+    measured = row.measured
+    if measured.contrast is None:
+        return f"{row.name}: {measured.role}"
+    unit, found = UNITS[measured.quantity], measured.contrast
+    delta, low, high = (numbers.delta(value, unit) for value in (found.delta, found.low, found.high))
+    return f"{row.name}: {delta} [{low}, {high}], {'resolved' if measured.resolved else 'not resolved'}"
+
+
+def said_by_seed(row: TableRow) -> str:
+    """Return a row's name, its mean and the score of each seed."""
+    measured = row.measured
+    mean, *seeds = (
+        numbers.score(score, measured.quantity) for score in (measured.mean or 0, *measured.scores.values())
+    )
+    each = ", ".join(f"seed {seed}: {score}" for seed, score in zip(measured.scores, seeds, strict=True))
+    return f"{row.name}: mean {mean}; {each}"
 
 
 def cut(name: str, length: int) -> str:
