@@ -43,23 +43,27 @@ class Cells:
     """The cells of a plan, each a trial of the sweep's study."""
 
     def __init__(self, pending: Sequence[Task], study: "Study") -> None:
-        self._pending, self._study = deque(pending), study
+        self._pending, self._study = list(pending), study
+        self._put_back = deque[Task]()
         self._seconds: dict[str, float] = {}  # what a row's last cell took
 
     def left(self) -> int:
-        return len(self._pending)
+        return len(self._pending) + len(self._put_back)
 
     def next(self) -> Task | None:
-        if not self._pending:
+        if self._put_back:
+            task = self._put_back.popleft()
+        elif self._pending:
+            task = next_task(self._pending, self._seconds)
+            self._pending.remove(task)
+        else:
             return None
-        task = next_task(self._pending, self._seconds)
-        self._pending.remove(task)
         self._study.claim(task.fingerprint, task.cell.row, task.cell.seed)
         return task
 
     def put_back(self, task: Task, reason: str) -> None:
         self._study.fail(task.fingerprint, reason)
-        self._pending.appendleft(task)
+        self._put_back.append(task)
 
     def validated(self, task: Task, step: int, score: float) -> bool:
         self._study.report(task.fingerprint, step, score)

@@ -1,4 +1,4 @@
-"""The trials of a search as a schedule, without processes: what runs next, and what becomes of what ended."""
+"""Cells and the trials of a search as schedules, without processes: what runs next, what becomes of what ended."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,9 +10,9 @@ import pytest
 
 from mta_lab.config import fingerprint
 from mta_lab.records import Failure, Records
-from mta_lab.scheduling import Trials
+from mta_lab.scheduling import Study, Trials
 from mta_lab.sweep import Cell, Sweep, load_sweep
-from mta_lab.worker.schedules import SearchTrials
+from mta_lab.worker.schedules import Cells, SearchTrials
 from mta_lab.worker.tasks import Task
 from tests.report.examples import example_record, finish
 from tests.test_sweep import load
@@ -237,3 +237,26 @@ def test_more_trials_than_before_are_only_the_difference(begin: Begin, tmp_path:
     while task := more.schedule.next():
         rows.append(task.cell.row)
     assert rows == ["plain trial 3", "kernel trial 3", "plain trial 4", "kernel trial 4"]  # and none repeats another
+
+
+def test_cells_that_were_put_back_start_next_in_their_order(tmp_path: Path) -> None:
+    """Whatever is known of how long rows take, and whatever their seeds."""
+    sweep = load(tmp_path, {"rows": {row: {"model.heads": heads} for row, heads in (("a", 1), ("b", 2), ("c", 4))}})
+    cells = Cells([task_of(cell) for cell in sweep.cells()], Study(tmp_path / "optuna.journal", "table", pytest.fail))
+    started = [task for _ in range(4) if (task := cells.next())]
+    first, second, third, fourth = started
+    for done in (first, fourth):  # the times of their rows are known now, and others go first
+        cells.finished(done, example_record(done.fingerprint, 30.0, done.cell.config))
+    cells.put_back(third, "its worker was gone")
+    cells.put_back(second, "out of memory")
+    assert cells.left() == 9 - 2
+    assert [cells.next(), cells.next()] == [third, second]
+    after = cells.next()
+    assert after
+    cells.put_back(after, "interrupted")
+    assert cells.next() == after
+    rest = []
+    while task := cells.next():
+        rest.append(task)
+    assert len({task.fingerprint for task in [*started, after, *rest]}) == 9
+    assert cells.left() == 0
