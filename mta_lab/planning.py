@@ -32,13 +32,13 @@ class Estimate:
 
 
 def recorded(row: Row, history: Sequence[Record]) -> Estimate:
-    """From runs of the same model, attention and batch."""
+    """From runs of the same model, attention, batch and precision."""
     config = plain(row.config)
     alike = [
         record.seconds * row.config.training.steps / record.config["training"]["steps"]
         for record in history
         if all(record.config.get(part) == config[part] for part in ("model", "attention", "task"))
-        and record.config["training"]["batch_size"] == row.config.training.batch_size
+        and all(record.config["training"].get(key) == config["training"][key] for key in ("batch_size", "precision"))
     ]
     return Estimate(sum(alike) / len(alike), "recorded") if alike else Estimate(None, "unknown")
 
@@ -70,6 +70,13 @@ def operations(config: RunConfig) -> float:
     return _step_operations(config) * config.training.steps
 
 
+def seconds_of(left: Mapping[str, int], costs: Mapping[str, Estimate], workers: int) -> float | None:
+    """Seconds that so many cells of each row take on `workers` workers; None where some row's time is unknown."""
+    seconds = [(cells, costs[row].seconds) for row, cells in left.items() if cells]
+    known = [cells * each for cells, each in seconds if each is not None]
+    return sum(known) / workers if len(known) == len(seconds) else None
+
+
 def affordable_seeds(
     costs: Mapping[str, Estimate], left: Callable[[int], Mapping[str, int]], *, budget: float, workers: int
 ) -> int:
@@ -83,7 +90,7 @@ def affordable_seeds(
         raise UserError(f"--budget: nobody knows how long '{unknown[0]}' takes here; give --seeds N instead")
 
     def takes(seeds: int) -> float:
-        return sum(cells * (costs[row].seconds or 0.0) for row, cells in left(seeds).items()) / workers
+        return seconds_of(left(seeds), costs, workers) or 0.0
 
     most = 1
     while takes(most) <= budget:

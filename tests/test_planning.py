@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from mta_lab.errors import UserError
-from mta_lab.planning import Estimate, affordable_seeds, estimates, operations, parse_duration, recorded
+from mta_lab.planning import Estimate, affordable_seeds, estimates, operations, parse_duration, recorded, seconds_of
 from mta_lab.records import Record, Records
 from mta_lab.sweep import load_sweep
 from tests.report.examples import finish
 
+UNKNOWN = Estimate(None, "unknown")
 COSTS = {"a": Estimate(10.0, "recorded"), "b": Estimate(20.0, "probed")}
 
 
@@ -66,6 +67,20 @@ def test_recorded_time_is_scaled_by_steps_and_kept_to_the_same_model(tmp_path: P
     assert whole.seconds
     assert recorded(half, runs).seconds == pytest.approx(whole.seconds / 2)
     assert recorded(wider, runs) == Estimate(None, "unknown")
+
+
+@pytest.mark.parametrize("setting", ["training.batch_size=4", "training.precision=bf16", "model.context=64"])
+def test_a_run_of_another_batch_length_or_precision_says_nothing(setting: str, tmp_path: Path) -> None:
+    (row, *_) = load_sweep("masking", scale="nano", settings=[setting]).rows
+    assert recorded(row, history(tmp_path, 30.0)) == Estimate(None, "unknown")
+    same = history(tmp_path / "same", 30.0, setting)
+    assert recorded(row, same) == Estimate(pytest.approx(same[0].seconds), "recorded")
+
+
+def test_two_workers_take_half_of_what_one_takes() -> None:
+    one, two = (seconds_of({"a": 3, "b": 1, "c": 0}, {**COSTS, "c": UNKNOWN}, workers) for workers in (1, 2))
+    assert (one, two) == (50.0, 25.0)
+    assert seconds_of({"a": 3, "c": 1}, {**COSTS, "c": UNKNOWN}, 1) is None
 
 
 def test_rows_without_a_record_are_probed_where_a_step_is_small(tmp_path: Path) -> None:

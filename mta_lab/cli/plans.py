@@ -16,7 +16,7 @@ from mta_lab.cli.retrying import forgive
 from mta_lab.cli.sweeping import Plan, finished_table, tasks_at_hand
 from mta_lab.errors import UserError
 from mta_lab.model import count_parameters
-from mta_lab.planning import Estimate, affordable_seeds, estimates, operations, parse_duration, recorded
+from mta_lab.planning import Estimate, affordable_seeds, estimates, operations, parse_duration, recorded, seconds_of
 from mta_lab.sweep import Row
 from mta_lab.sweep.learning_rates import over_learning_rates
 from mta_lab.words import counted, duration
@@ -131,14 +131,14 @@ def _costs(plan: Plan, workers: int, *, probe: bool) -> Mapping[str, Estimate]:
 
 
 def _total(left: Mapping[str, int], costs: Mapping[str, Estimate], workers: int) -> str:
-    known = {row: costs[row].seconds for row, cells in left.items() if cells}
-    if not known:
+    rows = [row for row, cells in left.items() if cells]
+    if not rows:
         return "nothing to train"
-    seconds = [None if cost is None else cost * left[row] for row, cost in known.items()]
-    if None in seconds:
-        unknown = sum(cost is None for cost in known.values())
+    seconds = seconds_of(left, costs, workers)
+    if seconds is None:
+        unknown = sum(costs[row].seconds is None for row in rows)
         return f"unknown; {counted(unknown, 'row')} without a recorded run"
-    return f"about {duration(sum(filter(None, seconds)) / workers)} on {counted(workers, 'worker')}"
+    return f"about {duration(seconds)} on {counted(workers, 'worker')}"
 
 
 def _differences(row: Row) -> list[str]:
