@@ -13,6 +13,7 @@ from rich.console import Console
 
 from mta_lab.admission import admit
 from mta_lab.cli.common import CORPORA, make_console
+from mta_lab.cli.own_sweeps import remember
 from mta_lab.cli.sweeping import Plan, preparing, shown_of, table_of
 from mta_lab.states import State
 from mta_lab.tracking.entries import Shown
@@ -47,6 +48,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
         try:
             _train(plan, tasks, to_do, results, workers, components, trial_timeout)
         except KeyboardInterrupt:
+            remember(plan.given, plan.records)
             results.show()
             left = len(to_train(tasks, states(tasks, plan.records), rerun_stale=plan.rerun_stale))
             again = f"the same command goes on with them: {plan.command}"
@@ -57,6 +59,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
         finished = sum(found[task.fingerprint] == "finished" for task in tasks)
         part = f"{finished} of " if finished < len(tasks) else "all " if finished > 1 else ""
         console.print(f"{plan.sweep.title}: {part}{counted_are(len(tasks), 'cell')} finished, nothing to train")
+    remember(plan.given, plan.records)
     results.show()
     return _say_what_is_left(plan, tasks, found, console)
 

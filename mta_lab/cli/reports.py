@@ -1,4 +1,4 @@
-"""`report`: the table of one sweep, or an index of all that ship; printed, or written as a page or as figures."""
+"""`report`: the table of one sweep, or an index of all; printed, or written as a page or as figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from mta_lab.cli.common import dashboard_address, make_console
-from mta_lab.cli.sweeping import Plan, finished_table, plan, table_of, tasks_at_hand
+from mta_lab.cli.own_sweeps import remember, remembered
+from mta_lab.cli.sweeping import Plan, finished_table, note, plan, table_of, tasks_at_hand
 from mta_lab.errors import UserError, nearest
+from mta_lab.records import Records
 from mta_lab.sweep import shipped_sweeps
 from mta_lab.worker.tasks import Task
 
@@ -23,30 +25,61 @@ FILES = ("html", *FIGURES)
 def show(
     name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path], form: str
 ) -> None:
-    """Print what is finished of the sweep `name`, or a line for each shipped sweep where it is 'all'; or write it."""
+    """Print what is finished of the sweep `name`, or a line for each sweep where it is 'all'; or write it."""
     from mta_lab.report import FORMATS, render, render_index
 
     allowed = (*FORMATS, *FILES)
     if form not in allowed:
         raise UserError(f"--format: got '{form}'{nearest(form, allowed) or ';'} allowed: {', '.join(allowed)}")
-    names = shipped_sweeps() if name == "all" else [name]
-    plans = [plan(each, settings, scale, seeds, components) for each in names]
-    tables = [table_of(each, _tasks(each)) for each in plans] if name == "all" else [finished_table(plans[0])]
+    if name == "all":
+        plans = _all_plans(settings, scale, seeds, components)
+        tables = [table_of(each, _tasks(each)) for each in plans]
+    else:
+        plans = [plan(name, settings, scale, seeds, components)]
+        tables = [finished_table(plans[0])]
+        remember(name, plans[0].records)
     console = make_console()
     if form in FIGURES:
         _write_figures(tables, form, console)
     elif form == "html":
         from mta_lab.report.files import write_index, write_page
 
+        index = write_index(tables) if name == "all" else None  # first: pages link to it where it is there
         for each, table in zip(plans, tables, strict=True):
             file = write_page(table, each.command, dashboard_address())
             console.print(f"{file} is written", soft_wrap=True)
-        if name == "all":
-            console.print(f"{write_index(tables)} is written; open it in a browser", soft_wrap=True)
+        if index:
+            console.print(f"{index} is written; open it in a browser", soft_wrap=True)
     elif name == "all":
         render_index(tables, form, console)
     else:
         render(tables[0], form, console)
+
+
+def _all_plans(words: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> list[Plan]:
+    """Of the shipped sweeps, a user's that were used here, and the files among `words`; the others are settings.
+
+    A file that was kept and is refused now is left out, and said; so is a second sweep of one name.
+    """
+    given, settings = [word for word in words if "=" not in word], [word for word in words if "=" in word]
+    records = Records()
+    kept = remembered(records)
+    plans: dict[str, Plan] = {}
+    for each in dict.fromkeys([*shipped_sweeps(), *kept, *given]):
+        try:
+            found = plan(each, settings, scale, seeds, components)
+        except UserError as error:
+            if each not in kept or each in given:
+                raise
+            note(f"{each} is left out: {error}")
+            continue
+        name = found.sweep.name
+        if name in plans:
+            note(f"{each} is left out: another sweep is called {name}, too; give the file another name")
+            continue
+        plans[name] = found
+        remember(each, records)
+    return list(plans.values())
 
 
 def _write_figures(tables: Sequence["Table"], form: str, console: Console) -> None:

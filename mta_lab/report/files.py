@@ -13,19 +13,21 @@ from mta_lab.report.table import Table
 from mta_lab.theme.style import save, styled, write
 
 PAPER_WIDTH = 7.0  # inches: the text of a page in two columns
+INDEX = "index.html"
 PAGES, FIGURES = RESULTS / "pages", RESULTS / "figures"
 
 
 def write_page(table: Table, command: str, dashboard: str) -> Path:
     """Write the page of a sweep."""
     file = PAGES / page_name(table)
-    write_whole(file, sweep_html(table, page_of(table), command, dashboard))
+    index = INDEX if (PAGES / INDEX).exists() else ""
+    write_whole(file, sweep_html(table, page_of(table), command, dashboard, index))
     return file
 
 
 def write_index(tables: Sequence[Table]) -> Path:
     """Write the page over all sweeps, whose own pages lie beside it."""
-    file = PAGES / "index.html"
+    file = PAGES / INDEX
     write_whole(file, index_html(tables, {table.sweep.name: page_name(table) for table in tables}))
     return file
 

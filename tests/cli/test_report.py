@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from io import StringIO
 from pathlib import Path
 
@@ -133,6 +134,55 @@ def test_page_and_figures_are_written(lab: Command, results: dict[tuple[str, int
     done = lab("report", "kernel_sizes", OWN, "--format", "svg")
     assert done.status == 0
     assert "results/figures/kernel_sizes-nano-forest.svg is written" in done.out
+
+
+OWN_SWEEP = "title: Mine\nrows:\n  transformer: {attention: softmax}\n  mta: {attention: multi_token}\n"
+
+
+def dead_links(pages: Path) -> list[tuple[str, str]]:
+    """Each page with the links in it that lead to no file beside it."""
+    found = [
+        (page, link) for page in pages.glob("*.html") for link in re.findall(r'<a href="([^"]*)"', page.read_text())
+    ]
+    return [(page.name, link) for page, link in found if "://" not in link and not (page.parent / link).is_file()]
+
+
+def test_no_page_has_a_dead_link_and_own_sweeps_are_in_the_index(
+    lab: Command, results: dict[tuple[str, int], str], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(OWN_SWEEP)
+    (tmp_path / "other.yaml").write_text(OWN_SWEEP)
+    assert lab("report", "mine.yaml", OWN, "--html").status == 0
+    pages = tmp_path / "results" / "pages"
+    assert (dead_links(pages), len(list(pages.iterdir()))) == ([], 1)
+    done = lab("report", "all", "other.yaml", OWN, "--html")
+    assert (done.status, done.err) == (0, "")
+    assert dead_links(pages) == []
+    index = (pages / "index.html").read_text()
+    assert "all sweeps" in (pages / "kernel_sizes-nano.html").read_text()
+    assert [name for name in (*shipped_sweeps(), "mine", "other") if f">{name}</a>" not in index] == []
+
+
+def test_a_kept_sweep_that_cannot_be_read_any_more_is_left_out_of_the_index_and_said(
+    lab: Command, results: dict[tuple[str, int], str], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(OWN_SWEEP)
+    lab("report", "mine.yaml", OWN)
+    (tmp_path / "mine.yaml").write_text("rows: {a: {attention: nothing}}\n")
+    done = lab("report", "all", OWN)
+    assert done.status == 0
+    assert "mine.yaml is left out" in done.err
+    (tmp_path / "mine.yaml").unlink()
+    assert "no sweep or file named" in lab("report", "all", "nowhere.yaml", OWN).complaint
+
+
+def test_a_file_called_as_another_sweep_does_not_take_its_place_in_the_index(
+    lab: Command, results: dict[tuple[str, int], str], tmp_path: Path
+) -> None:
+    (tmp_path / "kernel_sizes.yaml").write_text(OWN_SWEEP)
+    done = lab("report", "all", "kernel_sizes.yaml", OWN, "--format", "json")
+    assert "kernel_sizes.yaml is left out: another sweep is called kernel_sizes" in done.err
+    assert [line["rows_planned"] for line in json.loads(done.out) if line["sweep"] == "kernel_sizes"] == [5]
 
 
 def test_pages_link_to_the_server_without_its_password(

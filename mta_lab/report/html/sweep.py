@@ -37,8 +37,11 @@ CAPTIONS = {
 }
 
 
-def sweep_html(table: Table, page: Page, command: str, dashboard: str) -> str:
-    """The page of a table; `command` trains what it lacks, and MLflow's pages over its runs are at `dashboard`."""
+def sweep_html(table: Table, page: Page, command: str, dashboard: str, index: str = "") -> str:
+    """The page of a table; `command` trains what it lacks, and MLflow's pages over its runs are at `dashboard`.
+
+    `index` is the page over all sweeps that lies beside it, empty where there is none.
+    """
     drawn: dict[str, dict[str, Markup]] = {}
     with styled():
         for size, width in WIDTHS.items():
@@ -56,6 +59,7 @@ def sweep_html(table: Table, page: Page, command: str, dashboard: str) -> str:
             **_origin(record for row in table.rows for record in row.measured.records.values()),
         },
         dashboard=dashboard,
+        index=index,
         settings=settings_of(table),
         in_words=in_words,
     )
