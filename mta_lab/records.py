@@ -223,9 +223,19 @@ def _is_fingerprint(name: str) -> bool:
     return name.isalnum()
 
 
+LATER: Mapping[tuple[str, str], Any] = {("training", "compiled"): True, ("data", "mixture"): {}}
+"""settings that earlier versions did not have, with the value that all their runs had"""
+
+
 def settings_key(config: Mapping[str, Any]) -> str:
-    """16 hex digits over a configuration in its canonical form, and nothing else."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+    """16 hex digits over a configuration in its canonical form, and nothing else; records of all versions have one."""
+    earlier = {
+        name: {key: one for key, one in section.items() if (name, key) not in LATER or one != LATER[name, key]}
+        if isinstance(section, Mapping)
+        else section
+        for name, section in config.items()
+    }
+    return hashlib.sha256(json.dumps(earlier, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def write_whole(path: Path, text: str) -> None:
