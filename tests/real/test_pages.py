@@ -48,6 +48,9 @@ def test_the_largest_page_is_small_and_quiet(
     assert file.stat().st_size < 3e6
     page.open(file.as_uri(), width, dark)
     assert page.value(FITS)
+    edge = page.value("document.querySelector('table').rows[2].cells[2].getBoundingClientRect().right")
+    assert "delta" in page.value("document.querySelector('table').rows[0].cells[2].innerText")
+    assert edge <= width, "the delta is seen without scrolling, on a phone too"
     assert (page.requests, page.errors) == ([file.as_uri()], [])
     colours = page.value("[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
     ground, ink = (sum(map(int, colour[4:-1].split(","))) for colour in colours)
