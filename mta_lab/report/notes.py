@@ -8,10 +8,11 @@ from mta_lab.records import RESULTS
 from mta_lab.report import numbers
 from mta_lab.report.contrasts import LEVEL, POWER
 from mta_lab.report.table import Table
+from mta_lab.words import counted
 
 PAPER_SCALE = {
-    "perplexity": "880M parameters, 105B tokens",
-    "error_rate": "4 layers of width 256, 100,000 steps of 64 sequences",
+    "language": "880M parameters, 105B tokens",
+    "find_block": "4 layers of width 256, 100,000 steps of 64 sequences",
 }
 """sections 4.3 and 4.1"""
 
@@ -24,7 +25,7 @@ def notes(table: Table) -> tuple[str, ...]:
         lines += [_deltas(table), *_controls(table), *_agreement(table), *_equal_time(table)]
     total = len(table.rows) * len(table.sweep.seeds)
     if table.finished < total:
-        lines.append(f"{table.finished} of {total} cells finished; a mean is over those of its row.")
+        lines.append(f"{table.finished} of {counted(total, 'cell')} finished; a mean is over those of its row.")
     lines += [*_failed(table), *_finished_later(table)]
     lines += _implementations(table)
     return (*lines, *(f"Measured on {place}." for place in table.provenance))
@@ -86,10 +87,12 @@ def badge(table: Table) -> str:
     ours = " to ".join(dict.fromkeys(numbers.count(size) for size in (sizes[0], sizes[-1])))
     runs = [row.config for row in sweep.rows]
     tokens = max(run.training.steps * run.tokens_per_step for run in runs)
-    return (
-        f"Scale {sweep.scale}: {ours} parameters, {numbers.count(tokens)} training tokens; the paper's: "
-        f"{PAPER_SCALE[sweep.quantity]}. Values are not comparable with the paper's; compare signs and ranks."
-    )
+    said = f"Scale {sweep.scale}: {ours} parameters, {numbers.count(tokens)} training tokens"
+    printed = any(row.published.references for row in table.rows)
+    theirs = PAPER_SCALE.get(runs[0].task.name) if printed else None  # a task of a user's is none of the paper's
+    if theirs is None:
+        return f"{said}."
+    return f"{said}; the paper's: {theirs}. Values are not comparable with the paper's; compare signs and ranks."
 
 
 def _deltas(table: Table) -> str:
@@ -102,7 +105,7 @@ def _deltas(table: Table) -> str:
     else:
         several = len(table.baselines) > 1
         floors = [
-            (f"{name} " if several else "") + f"{noise.deviation:.2%} ({noise.degrees} degrees of freedom)"
+            (f"{name} " if several else "") + f"{noise.deviation:.2%} ({counted(noise.degrees, 'degree')} of freedom)"
             for name, noise in comparison.noise.items()
         ]
         method = f"paired over seeds; noise of one run {', '.join(floors) or 'unknown'}, on one fixed validation text"

@@ -284,6 +284,17 @@ def test_csv_has_a_line_for_each_row_and_seed(tmp_path: Path) -> None:
     assert lines[0]["references"] == "table2.transformer"
 
 
+def test_the_papers_scale_stands_only_under_what_the_paper_printed(tmp_path: Path) -> None:
+    ours = shown(table_of(tmp_path, CLEAR), "markdown")
+    assert "the paper's: 880M parameters" in ours
+    (tmp_path / "mine").mkdir()
+    mine = example_sweep(tmp_path / "mine", "rows: {a: {attention: softmax}, b: {attention: talking_heads}}\n")
+    for quantity in ("perplexity", "error_rate"):
+        text = shown(table_of(tmp_path / quantity, {}, sweep=scored_by(mine, quantity)), "markdown")
+        assert "the paper" not in text
+        assert "Scale nano: " in text
+
+
 def test_csv_has_each_runs_own_values_beside_its_rows(tmp_path: Path) -> None:
     table = table_of(tmp_path, {**CLEAR, "wide": {0: 28.0}}, changes={"wide": {"run_id": "abc", "seconds": 7.5}})
     lines = list(csv.DictReader(StringIO(shown(table, "csv", width=40))))
