@@ -91,11 +91,6 @@ def test_the_same_configuration_gives_the_same_curves_to_the_bit(
     assert one.validations == other.validations
 
 
-def test_another_seed_gives_another_curve(configure: Configure, corpus: Corpus) -> None:
-    curves = [train(configure({"seed": seed}), corpus).losses for seed in (0, 1)]
-    assert all(one != other for one, other in zip(*curves, strict=True))
-
-
 def test_loss_reports_are_means_over_every_step_since_the_last(
     configure: Configure, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """A run that is interrupted and goes on ends as one that is not, to the bit; damaged checkpoints are said."""
 
 import random
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +81,11 @@ def cells(configure: Configure, corpus: Corpus, task: str) -> tuple[Callable[...
     return (configure, corpus) if task == "language" else (test_synthetic.configure, None)
 
 
-@pytest.mark.parametrize("task", ["language", "find_block"])
-@pytest.mark.parametrize("variant", VARIANTS)
+ALWAYS = [("language", variant) for variant in VARIANTS] + [("find_block", "multi_token")]
+SIBLINGS = [pytest.param("find_block", name, marks=pytest.mark.slow) for name in VARIANTS if name != "multi_token"]
+
+
+@pytest.mark.parametrize(("task", "variant"), [*ALWAYS, *SIBLINGS])
 def test_every_variant_goes_on_exactly(
     configure: Configure, corpus: Corpus, tmp_path: Path, variant: str, task: str
 ) -> None:
@@ -168,14 +172,22 @@ def test_time_counts_in_all_parts(configure: Configure, corpus: Corpus, tmp_path
     assert result.tokens_per_second == pytest.approx(STEPS * 4 * 16 / result.training_seconds)
 
 
-def kept_thrice(configure: Configure, corpus: Corpus, directory: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The checkpoints that a run leaves which kept each step and was stopped before its fourth."""
-    with monkeypatch.context() as patch:
+@pytest.fixture(scope="module")
+def kept(configure: Configure, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with what a run leaves that kept each step and was stopped before its fourth."""
+    directory = tmp_path_factory.mktemp("kept") / "run"
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks, "INTERVAL", 0.0)
         patch.setattr(callbacks, "SHARE", float("inf"))
         with pytest.raises(InterruptedRunError) as caught:
             train(dropping(configure), corpus, checkpoints=Checkpoints(directory), interrupted=stopping_at(3))
     assert caught.value.step == 3
+    return directory
+
+
+def copied(kept: Path, directory: Path) -> list[Path]:
+    """The checkpoints of `kept` in another directory of its name."""
+    shutil.copytree(kept, directory)
     return sorted(directory.iterdir())
 
 
@@ -200,10 +212,10 @@ def spoil(path: Path, how: str, directory: Path) -> None:
 
 @pytest.mark.parametrize("how", ["truncated", "empty", "a bit", "another run's", "another version's", "a pickle"])
 def test_a_bad_checkpoint_falls_back_to_the_one_before(
-    configure: Configure, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: Whole, how: str
+    configure: Configure, corpus: Corpus, tmp_path: Path, kept: Path, plain: Whole, how: str
 ) -> None:
     directory = tmp_path / "run"
-    paths = kept_thrice(configure, corpus, directory, monkeypatch)
+    paths = copied(kept, directory)
     assert [path.name for path in paths] == ["000000002.ckpt", "000000003.ckpt"]
     assert len(paths) == KEPT
     spoil(paths[1], how, directory)
@@ -215,10 +227,10 @@ def test_a_bad_checkpoint_falls_back_to_the_one_before(
 
 
 def test_without_a_good_one_it_starts_anew(
-    configure: Configure, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: Whole
+    configure: Configure, corpus: Corpus, tmp_path: Path, kept: Path, plain: Whole
 ) -> None:
     directory = tmp_path / "run"
-    for path in kept_thrice(configure, corpus, directory, monkeypatch):
+    for path in copied(kept, directory):
         spoil(path, "truncated", directory)
     anew = run(dropping(configure), corpus, directory)
     assert len(anew.said) == 2

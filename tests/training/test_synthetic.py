@@ -70,14 +70,6 @@ def test_the_model_reads_the_batch_of_each_step_in_order() -> None:
     assert all(torch.equal(read, expected[step][0][:, :-1]) for step, read in enumerate(seen.batches))
 
 
-def test_another_stream_or_seed_reads_other_batches_and_the_same_held_out_sequences() -> None:
-    base = run()
-    for settings in ({"stream": "stranger"}, {"seed": 1}):
-        other = run(settings)
-        assert not any(torch.equal(one, two) for one, two in zip(base.batches, other.batches, strict=True))
-        assert all(torch.equal(one, two) for one, two in zip(base.validated, other.validated, strict=True))
-
-
 @pytest.mark.parametrize("evaluate", ["valid", "test"])
 def test_the_held_out_sequences_are_read_whole_and_nothing_else(evaluate: str) -> None:
     seen = run({"data.evaluate": evaluate, "training.validations": 1})
