@@ -78,6 +78,22 @@ def test_values_of_several_references_are_merged(tmp_path: Path) -> None:
     )
 
 
+def test_a_sweep_file_may_give_a_published_value_with_its_source(tmp_path: Path) -> None:
+    own = {"value": 10.9, "source": "arXiv:2410.05258", "std": 0.1, "runs": 3}
+    rows = {"a": {"published": "table2.transformer"}, "b": {"attention": "talking_heads", "published": own}}
+    _, row = load(tmp_path, {"rows": rows}).rows
+    assert row.published == {"perplexity": 10.9, "std": 0.1, "runs": 3}
+    assert row.references == ("arXiv:2410.05258",)
+
+
+def test_a_published_error_rate_is_a_share(tmp_path: Path) -> None:
+    toy = {"task": {"name": "find_block", "blocks": 6}, "model.vocabulary": 28}
+    (row,) = load(tmp_path, {"rows": {"a": {**toy, "published": {"value": 0.25, "source": "a thesis"}}}}).rows
+    assert row.published == {"error_rate": 0.25}
+    with pytest.raises(UserError, match=r"published\.value: got 25, allowed: a number, 0 to 1"):
+        load(tmp_path, {"rows": {"a": {**toy, "published": {"value": 25, "source": "a thesis"}}}})
+
+
 def test_rows_of_two_baselines(tmp_path: Path) -> None:
     rows = {
         "small": {"model.layers": 3},
@@ -217,7 +233,24 @@ BAD: dict[str, tuple[Any, tuple[str, ...]]] = {
     "unknown table": (but(rows={"softmax": {"published": "table99.1"}}), ("rows.softmax", "'table99.1'")),
     "one quantity twice": (
         but(rows={"softmax": {"published": ["table5.1", "table5.2"]}}),
-        ("rows.softmax", "published", "table5.1, table5.2", "perplexity"),
+        ("rows.softmax", "published", "table5.1 and in table5.2", "perplexity"),
+    ),
+    "value without a source": (
+        but(rows={"softmax": {"published": {"value": 10.9}}}),
+        ("rows.softmax", "published.source", "arXiv"),
+    ),
+    "bare value": (but(rows={"softmax": {"published": 10.9}}), ("rows.softmax", "published", "10.9", "source:")),
+    "value that is no perplexity": (
+        but(rows={"softmax": {"published": {"value": 0.5, "source": "a"}}}),
+        ("published.value", "0.5", "1 or more"),
+    ),
+    "value of another key": (
+        but(rows={"softmax": {"published": {"valeu": 11, "source": "a"}}}),
+        ("published.valeu", "did you mean 'value'?"),
+    ),
+    "half a run": (
+        but(rows={"softmax": {"published": {"value": 11, "source": "a", "runs": 0.5}}}),
+        ("published.runs", "0.5", "1 or more"),
     ),
     "unknown scale": (but(scales={"nanno": {}}), ("scales.nanno", "did you mean 'nano'?")),
     "scale as a number": (but(scales={"nano": 3}), ("scales.nano", "3", "a mapping")),

@@ -28,9 +28,11 @@ class Agreement:
     finished: int
     """those of them with every seed finished"""
     resolved: int
-    """resolved rows with a published delta that is not zero"""
+    """resolved rows with a published delta that is neither zero nor undecided"""
     same_sign: int
     """those of them that differ from their baseline in the published direction"""
+    undecided: int
+    """further resolved rows, whose published delta is no more than the paper's own noise"""
     tau: float | None
     """Kendall's tau-b between our means and the published values"""
     tau_interval: tuple[float, float] | None
@@ -41,10 +43,11 @@ class Agreement:
 def agreement_of(rows: Sequence[_Row]) -> Agreement:
     """Compare measured and published rows."""
     both = [row for row in rows if row.published.scored and row.measured.role != "A/A"]
+    resolved = [row for row in both if row.measured.resolved and row.published.delta]
     signs = [
-        row.measured.contrast.delta * row.published.delta > 0
-        for row in both
-        if row.measured.resolved and row.measured.contrast and row.published.delta
+        row.measured.contrast.delta * (row.published.delta or 0.0) > 0
+        for row in resolved
+        if row.measured.contrast and not row.published.undecided
     ]
     pairs = _pairs(both, "value") or _pairs(both, "delta")  # differences rank too, where nothing else is printed
     tau = rank_correlation(pairs)
@@ -53,6 +56,7 @@ def agreement_of(rows: Sequence[_Row]) -> Agreement:
         finished=sum(row.measured.complete for row in both),
         resolved=len(signs),
         same_sign=sum(signs),
+        undecided=sum(row.published.undecided for row in resolved),
         tau=tau,
         tau_interval=tau_interval(tau, len(pairs)),
         tau_rows=len(pairs),

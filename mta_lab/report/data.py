@@ -41,6 +41,7 @@ def document(table: Table) -> dict[str, Any]:
         "agreement": {
             "resolved": agreement.resolved,
             "same_sign": agreement.same_sign,
+            "undecided": agreement.undecided,
             "tau": agreement.tau,
             "tau_interval": agreement.tau_interval,
             "tau_rows": agreement.tau_rows,
@@ -80,8 +81,10 @@ def row_document(row: TableRow) -> dict[str, Any]:
         "impl": measured.implementation or None,
         "published": published.value,
         "published_deviation": published.deviation,
+        "published_runs": published.runs,
         "published_delta": published.delta,
         "published_delta_unit": None if published.delta is None else published.unit,
+        "published_undecided": None if published.delta is None else published.undecided,
         "published_domains": dict(published.domains),
         "published_ratios": dict(published.ratios),
         "references": list(published.references),

@@ -31,7 +31,8 @@ def index_page(tables: Sequence[Table]) -> Page:
         notes=(
             "A row is finished when all its seeds are. Resolved: of the rows that are compared with a baseline, at 5 % "
             "after Holm's correction within the sweep, not over sweeps. Agree in sign: of the resolved rows that the "
-            "paper has too. tau: Kendall's, of the ranking.",
+            "paper has too, those left out whose published difference is no more than the paper's own noise. tau: "
+            "Kendall's, of the ranking.",
         ),
     )
 
@@ -52,6 +53,7 @@ def entry(table: Table) -> dict[str, Any]:
         "rows_resolved": sum(row.resolved for row in measured if row.role == "row"),
         "signs_compared": agreement.resolved,
         "signs_same": agreement.same_sign,
+        "signs_undecided": agreement.undecided,
         "tau": agreement.tau,
         "tau_interval": agreement.tau_interval,
         "aa_passed": None if not passed or None in passed else all(passed),

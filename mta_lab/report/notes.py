@@ -8,13 +8,14 @@ from mta_lab.records import RESULTS
 from mta_lab.report import numbers
 from mta_lab.report.contrasts import LEVEL, POWER
 from mta_lab.report.table import Table
+from mta_lab.sweep.ledger import cautions, entries, printed_name
 from mta_lab.words import counted
 
 PAPER_SCALE = {
     "language": "880M parameters, 105B tokens",
     "find_block": "4 layers of width 256, 100,000 steps of 64 sequences",
 }
-"""sections 4.3 and 4.1"""
+"""sections 4.2 and 4.1"""
 
 
 def notes(table: Table) -> tuple[str, ...]:
@@ -139,21 +140,49 @@ def _agreement(table: Table) -> list[str]:
     found = table.agreement
     if not found.published:
         return []
-    signs = (
-        f"{found.same_sign} of {found.resolved} resolved rows agree in sign" if found.resolved else "no row resolved"
-    )
     tau = ""
     if found.tau is not None:
         around = (
             f" [{found.tau_interval[0]:+.2f}, {found.tau_interval[1]:+.2f}]" if found.tau_interval else " (no interval)"
         )
         tau = f"; Kendall's tau of the ranking {found.tau:+.2f}{around} over {found.tau_rows} rows"
-    tables = Counter(name.partition(".")[0] for row in table.rows for name in row.published.references)
-    sources = ", ".join(f"{name} ({rows} rows)" if rows > 1 else name for name, rows in tables.items())
     return [
-        f"Against the paper (arXiv 2504.00927, {sources}): {signs}{tau}; "
-        f"{found.finished} of {found.published} published rows finished."
+        f"Against {_sources(table)}: {_signs(table)}{tau}; "
+        f"{found.finished} of {found.published} published rows finished.",
+        *_undecided(table),
+        *cautions([name for row in table.rows for name in row.published.references]),
     ]
+
+
+def _signs(table: Table) -> str:
+    """How many resolved rows have the published sign, or why none can be counted."""
+    found = table.agreement
+    resolved = sum(row.measured.resolved for row in table.rows if row.measured.role == "row")
+    if found.resolved:
+        signs = f"{found.same_sign} of {found.resolved} resolved rows agree in sign"
+    elif resolved:
+        signs = f"none of the {resolved} resolved rows has a published difference that is decided"
+    else:
+        signs = "no row resolved"
+    return signs + (f" ({found.undecided} left out as undecided)" if found.undecided else "")
+
+
+def _undecided(table: Table) -> list[str]:
+    if not any(row.published.undecided for row in table.rows):
+        return []
+    return [
+        "Published differences in brackets are undecided: no more than the standard deviation printed with either "
+        "value, or than the 0.02 by which perplexities of one model differ in the paper. Their signs are not counted."
+    ]
+
+
+def _sources(table: Table) -> str:
+    """The paper's tables with the number of our rows that they have, then other sources."""
+    references = [name for row in table.rows for name in row.published.references]
+    known = Counter(printed_name(name.partition(".")[0]) for name in references if name in entries())
+    others = dict.fromkeys(name for name in references if name not in entries())
+    tables = ", ".join(f"{name} ({rows} rows)" if rows > 1 else name for name, rows in known.items())
+    return ", ".join([*([f"the paper (arXiv 2504.00927, {tables})"] if tables else []), *others])
 
 
 def _equal_time(table: Table) -> list[str]:

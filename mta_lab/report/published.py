@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from mta_lab.sweep import Row
+from mta_lab.sweep.ledger import noise
+
+ROUNDING = 1e-9  # of a difference of two printed numbers
 
 Unit = Literal["relative", "points", "perplexity"]
 
@@ -16,11 +19,15 @@ class Published:
     value: float | None = None
     """of the sweep's quantity"""
     deviation: float | None = None
-    """standard deviation over the paper's seeds, where it is printed"""
+    """standard deviation over the paper's runs, where it is printed"""
+    runs: int | None = None
+    """that the value is the mean of, where it is printed"""
     delta: float | None = None
     """against the paper's own baseline; of that baseline None, or 0 where the paper prints differences only"""
     unit: Unit = "relative"
     """of the delta: relative for perplexities, absolute for error rates and where only a difference is printed"""
+    undecided: bool = False
+    """whether the delta is no more than the paper's own noise, so that its sign says nothing"""
     domains: Mapping[str, float] = field(default_factory=dict)
     ratios: Mapping[str, float] = field(default_factory=dict)
     """cost over the paper's baseline's, by the names of `cost.COSTS`"""
@@ -38,8 +45,10 @@ def published_of(row: Row, baseline: Row, quantity: str) -> Published:
     return Published(
         value=row.published.get(quantity),
         deviation=row.published.get("std"),
+        runs=row.published.get("runs"),
         delta=delta,
         unit=unit,
+        undecided=bool(delta) and _undecided(row, baseline, quantity),
         domains=row.published.get("domains", {}),
         ratios=_ratios(row, baseline),
         references=row.references,
@@ -59,16 +68,24 @@ def _delta(row: Row, baseline: Row, quantity: str) -> tuple[float | None, Unit]:
     return (value / base - 1 if value and base else None), "relative"
 
 
+def _undecided(row: Row, baseline: Row, quantity: str) -> bool:
+    """Whether two printed values differ by no more than the std of either or the noise that the ledger states."""
+    for name in (quantity, f"{quantity}_difference"):
+        if name in row.published and name in baseline.published:
+            deviations = (printed.published.get("std", 0.0) for printed in (row, baseline))
+            most = max(*deviations, noise((*row.references, *baseline.references), quantity))
+            return bool(abs(row.published[name] - baseline.published[name]) <= most + ROUNDING)
+    return False
+
+
 def _ratios(row: Row, baseline: Row) -> dict[str, float]:
     ours, base = _costs(row.published), _costs(baseline.published)
     return {name: value / base[name] for name, value in ours.items() if name in base}
 
 
 def _costs(printed: Mapping[str, float]) -> dict[str, float]:
-    """Printed costs by our names. Table 9 prints FLOPS, a rate: over its tokens a second they are FLOPs a token."""
+    """Printed costs by our names; the time follows from tokens a second. Table 9's FLOPS are no measured operations."""
     costs = {"parameters": printed.get("parameters"), "peak_memory": printed.get("memory_gb")}
-    speed, rate = printed.get("thousand_tokens_per_second"), printed.get("flops_1e13")
-    if speed:
+    if speed := printed.get("thousand_tokens_per_second"):
         costs |= {"tokens_per_second": speed, "training_seconds": 1 / speed}
-        costs |= {"flops_per_token": rate / speed} if rate else {}
     return {name: float(value) for name, value in costs.items() if value}

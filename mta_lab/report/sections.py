@@ -39,7 +39,7 @@ def scores(table: Table) -> Section:
         columns.append(OurColumn("verdict (seeds needed)", verdict))
     if any(row.published.scored for row in table.rows):
         columns.append(PaperColumn(NAMES[quantity], lambda paper: _printed(paper, quantity)))
-        columns.append(PaperColumn("delta", lambda paper: or_dash(paper.delta, lambda d: numbers.delta(d, paper.unit))))
+        columns.append(PaperColumn("delta", _printed_delta))
     return section(NAMES[quantity].capitalize(), columns, table.rows)
 
 
@@ -95,6 +95,12 @@ def _printed(paper: Published, quantity: str) -> str:
     return value + spread.removeprefix("-")
 
 
+def _printed_delta(paper: Published) -> str:
+    """The paper's difference, in brackets where the paper's own noise leaves its sign open."""
+    delta = or_dash(paper.delta, lambda d: numbers.delta(d, paper.unit))
+    return f"({delta})" if paper.undecided else delta
+
+
 def cost(table: Table) -> Section:
     """What each row costs, over its baseline's (x), and its delta at equal tokens and at equal training time."""
     columns = [
@@ -126,12 +132,7 @@ def _equal_time(row: Measured) -> str:
     return or_dash(row.equal_time_delta, lambda delta: numbers.delta(delta, UNITS[row.quantity]))
 
 
-PRINTED_COSTS = {
-    "params": "parameters",
-    "tokens/s": "tokens_per_second",
-    "memory": "peak_memory",
-    "FLOPs/token": "flops_per_token",
-}
+PRINTED_COSTS = {"params": "parameters", "tokens/s": "tokens_per_second", "memory": "peak_memory"}
 
 
 def printed_cost(table: Table) -> Section:

@@ -1,6 +1,7 @@
 """The paper ledger, `sweeps/paper.yaml`: every published value stands there once, and rows refer to it."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -8,22 +9,28 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.sweep.files import SHIPPED, read_yaml
 
 LEDGER = "paper"
-CONTENTS = "contents"
+UNDECIDED, CAUTIONS, CONTENTS = "undecided", "cautions", "contents"
+OWN = ("value", "source", "std", "runs")
+"""what a value that is given in place of a reference may hold; the first two it must"""
+OWN_ALLOWED = "published: {value: 10.9, source: 'arXiv:...'}, with std and runs where they are known"
 
 
-def published(references: Any, where: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """What the paper printed under `references` (one like `table5.11`, or a list), by quantity, and these as a tuple.
+def published(given: Any, quantity: str, where: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return what was published for a row, by quantity, and where: references to the ledger, or sources.
 
+    `given` is a reference like `table5.11`, a value of the sweep's `quantity` with its source, or a list of them.
     Raises UserError for a row that the ledger lacks, and where two give one quantity.
     """
-    named: Sequence[Any] = references if isinstance(references, list) else [references]
+    several: Sequence[Any] = given if isinstance(given, list) else [given]
     values: dict[str, Any] = {}
-    for reference in named:
-        row = _entry(reference, where)
+    sources: list[str] = []
+    for one in several:
+        row, source = _own(one, quantity, where) if isinstance(one, Mapping) else (_entry(one, where), str(one))
         if both := sorted(values.keys() & row.keys()):
-            raise UserError(f"{where}: published: {', '.join(named)}: {both[0]} stands in two of them; name one")
+            raise UserError(f"{where}: published: {both[0]} stands in {sources[-1]} and in {source}; name one")
         values |= row
-    return values, tuple(named)
+        sources.append(source)
+    return values, tuple(sources)
 
 
 def published_value(reference: str, quantity: str) -> float:
@@ -31,22 +38,69 @@ def published_value(reference: str, quantity: str) -> float:
     return float(_entry(reference, "ledger")[quantity])
 
 
+def _own(given: Mapping[str, Any], quantity: str, where: str) -> tuple[Mapping[str, Any], str]:
+    """A value that a sweep file itself gives, and its source; an error rate is a share, 0.1 and not 10 %."""
+    for key in given:
+        if key not in OWN:
+            hint = nearest(str(key), OWN) or ";"
+            raise UserError(f"{where}: published.{key}: no such key{hint} allowed: {OWN_ALLOWED}")
+    source, runs = given.get("source"), given.get("runs", 1)
+    if not isinstance(source, str) or not source.strip():
+        raise UserError(f"{where}: published.source: got {source!r}; a value needs one, allowed: {OWN_ALLOWED}")
+    if not isinstance(runs, int) or isinstance(runs, bool) or runs < 1:
+        raise UserError(f"{where}: published.runs: got {runs!r}, allowed: 1 or more")
+    least, most = (0.0, 1.0) if quantity == "error_rate" else (1.0, sys.float_info.max)
+    limits = {"value": (least, most), "std": (0.0, most)}
+    for key in limits.keys() & {"value", *given}:
+        _check_number(given.get(key), *limits[key], f"{where}: published.{key}")
+    return {quantity: given["value"], **{key: given[key] for key in ("std", "runs") if key in given}}, source.strip()
+
+
+def _check_number(value: Any, least: float, most: float, where: str) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
+        allowed = f"{least:g} to 1" if most == 1 else f"{least:g} or more"
+        raise UserError(f"{where}: got {value!r}, allowed: a number, {allowed}")
+
+
 def _entry(reference: Any, where: str) -> Mapping[str, Any]:
-    rows = {f"{table}.{name}": row for table, rows in ledger().items() for name, row in rows.items()}
+    rows = entries()
     if not isinstance(reference, str) or reference not in rows:
         hint = nearest(str(reference), rows) or ";"
-        allowed = "a row of the paper ledger, like table5.11, or a list of them"
+        allowed = "a row of the paper ledger, like table5.11, or {value: 10.9, source: 'arXiv:...'}, or a list of them"
         raise UserError(f"{where}: published: got {reference!r}{hint} allowed: {allowed}")
     return rows[reference]
 
 
+def entries() -> Mapping[str, Mapping[str, Any]]:
+    """Return every row of the ledger by its reference, `table5.11`."""
+    return {f"{table}.{name}": row for table, rows in ledger().items() for name, row in rows.items()}
+
+
 def ledger() -> Mapping[str, Mapping[Any, Mapping[str, Any]]]:
     """Tables, their rows, and what the paper printed for each, by quantity."""
-    return {table: rows for table, rows in _file().items() if table != CONTENTS}
+    return {table: rows for table, rows in _file().items() if table not in (UNDECIDED, CAUTIONS, CONTENTS)}
+
+
+def noise(references: Collection[str], quantity: str) -> float:
+    """Return the difference up to which two printed values of `quantity` are undecided in the paper itself."""
+    known = any(reference in entries() for reference in references)
+    return float(_file()[UNDECIDED].get(quantity, 0.0)) if known else 0.0
+
+
+def cautions(references: Collection[str]) -> list[str]:
+    """Return what a reader of these values has to know, a line for each of the ledger's tables."""
+    tables = dict.fromkeys(reference.partition(".")[0] for reference in references if reference in entries())
+    lines: Mapping[str, str] = _file()[CAUTIONS]
+    return [f"{printed_name(table)}: {lines[table]}" for table in tables if table in lines]
+
+
+def printed_name(table: str) -> str:
+    """Return what the paper calls a table of the ledger: `Table 5` for `table5`."""
+    return next((item for item, shown in contents().items() if shown.get("values") == table), table).partition(",")[0]
 
 
 def contents() -> Mapping[str, Mapping[str, Any]]:
-    """The paper's tables and figures: what each `shows`, and the `sweeps` that reproduce it."""
+    """The paper's tables and figures: what each `shows`, where its `values` are, the `sweeps` that reproduce it."""
     found: Mapping[str, Mapping[str, Any]] = _file()[CONTENTS]
     return found
 

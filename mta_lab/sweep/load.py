@@ -71,7 +71,9 @@ def load_sweep(
     rows = []
     for row, config in configs.items():
         base = against[row]
-        values, references = published(raw[row].published, f"{source}: rows.{row}") if raw[row].published else ({}, ())
+        given = raw[row].published
+        quantity = config.task.quantity
+        values, references = ({}, ()) if given is None else published(given, quantity, f"{source}: rows.{row}")
         differs = difference(config, configs[base])
         declared = [raw[row].settings, raw[row].times, raw[base].settings, raw[base].times]
         refuse_undeclared(differs, flatten(configs[base]), declared, f"{source}: rows.{row}", base)
@@ -141,7 +143,7 @@ def _raw_rows(
 def _raw_row(values: Any, where: str) -> _RawRow:
     own = dict(_mapping(values, where, "settings"))
     times = _mapping(own.pop("times", None), f"{where}: times", "settings to factors")
-    reference, against = own.pop("published", ""), str(own.pop("against", ""))
+    reference, against = own.pop("published", None), str(own.pop("against", ""))
     refuse_reserved([Layer(where, own)])
     return _RawRow(own, times, reference, against)
 

@@ -22,9 +22,9 @@ class Row:
     difference: Mapping[str, Any]
     """flattened settings that its baseline lacks or sets otherwise"""
     published: Mapping[str, Any]
-    """what the paper printed for it, by quantity (`sweeps/paper.yaml`); empty where the paper has no such row"""
+    """what was published for it, by quantity (`sweeps/paper.yaml`, or the sweep's own file); empty where nothing was"""
     references: tuple[str, ...]
-    """where the paper printed it, like `table5.11`"""
+    """where it was published: `table5.11` of the paper, or another source"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from mta_lab.report.agreement import rank_correlation, tau_interval
-from tests.report.examples import CLEAR, example_sweep, table_of, with_rows
+from mta_lab.report.index import entry
+from tests.report.examples import CLEAR, WITH_CONTROL, example_sweep, table_of, with_rows
 
 
 def test_tau_is_the_share_of_concordant_pairs() -> None:
@@ -41,7 +42,7 @@ def test_only_resolved_rows_can_agree_in_sign(tmp_path: Path) -> None:
     found = table_of(tmp_path, CLEAR, sweep=sweep).agreement
     assert (found.same_sign, found.resolved) == (1, 1)
     assert (found.published, found.finished, found.tau_rows) == (3, 3, 3)
-    assert found.tau == pytest.approx(rank_correlation([(30.03, 11.25), (30.02, 11.5), (28.02, 11.23)]))
+    assert found.tau == pytest.approx(rank_correlation([(30.03, 11.25), (30.02, 11.5), (28.02, 11.13)]))
     assert found.tau_interval is None
 
 
@@ -49,6 +50,25 @@ def test_row_resolved_against_the_paper_disagrees(tmp_path: Path) -> None:
     sweep = with_rows(example_sweep(tmp_path), wide={"published": {"perplexity": 11.5}})
     found = table_of(tmp_path, CLEAR, sweep=sweep).agreement
     assert (found.same_sign, found.resolved) == (0, 1)
+
+
+def test_a_published_difference_within_the_papers_noise_is_left_out_of_signs(tmp_path: Path) -> None:
+    changes = {"wide": {"published": {"perplexity": 11.23}, "references": ("table5.12",)}}
+    found = table_of(tmp_path, CLEAR, sweep=with_rows(example_sweep(tmp_path), **changes)).agreement
+    assert (found.same_sign, found.resolved, found.undecided) == (0, 0, 1)
+    assert (found.published, found.tau_rows) == (2, 2), "it keeps its place in the ranking"
+
+
+def test_a_control_never_counts_as_agreement(tmp_path: Path) -> None:
+    """The baseline once more, far off by bad luck, and with the published value that a copied row would carry."""
+    sweep = with_rows(example_sweep(tmp_path, WITH_CONTROL), again={"published": {"perplexity": 10.0}})
+    scores = {**CLEAR, "again": {0: 20.0, 1: 20.2, 2: 20.1}}
+    table = table_of(tmp_path, scores, sweep=sweep)
+    again = table.rows[3]
+    assert (again.measured.role, again.measured.resolved, again.published.value) == ("A/A", True, 10.0)
+    without = table_of(tmp_path / "without", CLEAR, sweep=example_sweep(tmp_path)).agreement
+    assert table.agreement == without
+    assert (entry(table)["rows_compared"], entry(table)["rows_resolved"]) == (2, 1)
 
 
 def test_printed_differences_have_signs_and_ranks(tmp_path: Path) -> None:

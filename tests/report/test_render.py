@@ -120,10 +120,10 @@ def test_missing_seed_of_the_baseline_leaves_no_verdict(form: str, tmp_path: Pat
 @pytest.mark.parametrize("form", ["rich", "markdown"])
 def test_nothing_measured_is_pending(form: str, tmp_path: Path) -> None:
     text = shown(table_of(tmp_path, {}), form)
-    for row, published in zip(ROWS, ("11.25", None, "11.23"), strict=True):
+    for row, published in zip(ROWS, ("11.25", None, "11.13"), strict=True):
         line = lines_of(text, row)[0]
         assert line.count("pending") == 3
-        assert line.count("11.2") == (1 if published else 0)
+        assert line.count("11.") == (1 if published else 0)
     assert "0 of 9 cells finished" in text
 
 
@@ -245,7 +245,7 @@ def test_json_without_results_has_published_values_only(tmp_path: Path) -> None:
     for row in found["rows"]:
         assert [row[key] for key in measured] == [None] * len(measured)
         assert (row["scores"], row["domains"], row["resolved"]) == ({}, {}, False)
-    assert [row["published"] for row in found["rows"]] == [11.25, None, 11.23]
+    assert [row["published"] for row in found["rows"]] == [11.25, None, 11.13]
     assert found["rows"][2]["failed"] == {"0": "killed"}
     assert found["rows"][2]["status"] == {"0": "failed", "1": "pending", "2": "pending"}
 

@@ -53,8 +53,10 @@ def _theirs(axes: Axes, rows: list[TableRow]) -> None:
     for place, row in enumerate(rows):
         delta = row.published.delta
         if delta is not None:
+            shade = colour(delta) if delta and not row.published.undecided else MUTED
+            inside = "none" if row.published.undecided else shade
             gid = hover(f"{row.name}, the paper: {numbers.delta(delta, row.published.unit)}")
-            axes.plot(delta, place, marker="D", markersize=4, color=colour(delta) if delta else MUTED, gid=gid)
+            axes.plot(delta, place, marker="D", markersize=4, color=shade, markerfacecolor=inside, gid=gid)
     axes.tick_params(axis="y", length=0)
     _finish(axes, "The paper", units.pop(), 3)
 

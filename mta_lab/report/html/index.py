@@ -1,11 +1,11 @@
 """The page over all sweeps: what of the paper has been run, at which scale, and how it agrees."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mta_lab.report.index import entry, index_page
 from mta_lab.report.table import Table
-from mta_lab.sweep.ledger import contents
+from mta_lab.sweep.ledger import contents, ledger
 from mta_lab.theme.pages import filled
 from mta_lab.words import counted
 
@@ -13,11 +13,12 @@ from mta_lab.words import counted
 def index_html(tables: Sequence[Table], links: Mapping[str, str]) -> str:
     """The page; `links` holds the file of each sweep's own page."""
     found = {table.sweep.name: entry(table) for table in tables}
-    coverage = [_covered(item, shown, found) for item, shown in contents().items()]
-    done = sum(line["state"] == "run" for line in coverage)
+    reproduced = _reproduced(tables)
+    coverage = [_covered(item, shown, found, reproduced) for item, shown in contents().items()]
+    done = sum(line["kind"] == "run" for line in coverage)
     finished = sum(line["rows_finished"] == line["rows_planned"] for line in found.values())
     tiles = [
-        ("of the paper's results run", f"{done} of {len(coverage)}"),
+        ("of the paper's tables and figures run whole", f"{done} of {len(coverage)}"),
         ("scale", tables[0].sweep.scale),
         ("sweeps finished", f"{finished} of {len(found)}"),
         ("cells finished", f"{len(_fingerprints(tables)):,}"),
@@ -31,20 +32,34 @@ def _fingerprints(tables: Sequence[Table]) -> set[str]:
     return {record.fingerprint for record in records}
 
 
-def _covered(item: str, shown: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """A table or figure of the paper: its sweeps, and how far the furthest of them is."""
+def _reproduced(tables: Sequence[Table]) -> set[str]:
+    """The references whose rows have all their seeds, in any sweep."""
+    rows = [row for table in tables for row in table.rows if row.measured.complete and row.measured.role != "A/A"]
+    return {reference for row in rows for reference in row.published.references}
+
+
+def _covered(
+    item: str, shown: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], reproduced: Collection[str]
+) -> dict[str, Any]:
+    """A table or figure of the paper: how many of its rows are finished, and the sweeps of it.
+
+    Its rows are those that the paper printed; of a figure without numbers, those of its sweeps.
+    """
     sweeps = [found[name] for name in shown["sweeps"]]
-    finished = max((line["rows_finished"] / line["rows_planned"] for line in sweeps), default=None)
+    if "values" in shown:
+        table = shown["values"]
+        rows = [f"{table}.{row}" in reproduced for row in ledger()[table]]
+        finished, planned = sum(rows), len(rows)
+    else:
+        finished, planned = (sum(line[count] for line in sweeps) for count in ("rows_finished", "rows_planned"))
+    kind = "no-sweep" if not sweeps else "run" if finished == planned else "begun" if finished else "not-run-yet"
     return {
         "item": item,
         "shows": shown["shows"],
-        "state": "no sweep" if finished is None else _state(finished),
+        "kind": kind,
+        "state": f"{finished} of {planned} rows" if sweeps else "not yet",
         "sweeps": [{"name": line["sweep"], "agreement": _agreement(line)} for line in sweeps],
     }
-
-
-def _state(finished: float) -> str:
-    return "run" if finished == 1 else "begun" if finished else "not run yet"
 
 
 def _agreement(line: Mapping[str, Any]) -> str:

@@ -27,7 +27,8 @@ TITLES = {
 }
 CAPTIONS = {
     "forest": "Full points are resolved, hollow ones are not; a square is an A/A row. Blue is better than the "
-    "baseline, orange worse. What the paper printed stands beside it, against its own baseline, on its own scale.",
+    "baseline, orange worse. What the paper printed stands beside it, against its own baseline, on its own scale; "
+    "hollow: no more than its own noise.",
     "heat": "Each kernel against the baseline: queries by keys.",
     "curves": "Mean over seeds, with the range from the lowest to the highest; grey: the row's baseline.",
     "gains": "Each seed against the same seed of the baseline; mean and range over seeds.",
