@@ -103,7 +103,10 @@ def test_index_of_nothing_finished_names_every_sweep(lab: Command, corpus: Corpu
     assert [name for name in shipped_sweeps() if name not in done.out] == []
 
 
-@pytest.mark.parametrize("form", FORMATS)
+EACH = [form if form in ("rich", "json") else pytest.param(form, marks=pytest.mark.slow) for form in FORMATS]
+
+
+@pytest.mark.parametrize("form", EACH)  # each reads all shipped sweeps, which takes seconds
 def test_index_counts_what_is_finished(form: str, lab: Command, results: dict[tuple[str, int], str]) -> None:
     done = lab("report", "all", OWN, "--format", form)
     assert (done.status, done.err) == (0, "")

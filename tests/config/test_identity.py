@@ -23,7 +23,7 @@ BASE = config("attention=multi_token", "attention.dropout=0.1", "training.warmup
 UNCOUNTED = ("scale", "data.corpus", "data.path")
 LIKELY = (
     *("bf16", "eager", "exact", "left", "channel", "constant", "test", "every 2", "all"),
-    *([2, 3], 2, 3, 8, 0.25, 100.0, 10, 300),
+    *([2, 3], 2, 3, 8, 0.25, 100.0, 10, 300, False),
 )
 
 
