@@ -61,8 +61,10 @@ class Record:
     """floating-point operations of a training step over the tokens it reads, as its implementation computes them"""
     attempts: Sequence[Attempt] = ()
     """those that failed before the one that finished"""
+    meaning: str = ""
+    """what its components compute, measured; 'code:' and a hash of their code where that could not be"""
     component_code: str = ""
-    """a hash over the code of the components that it ran"""
+    """a hash over the code of the user's components that it ran; in records of earlier versions, of all components"""
     engine: int | None = None
     """the engine's version"""
 

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
+from importlib.metadata import version
 from typing import Literal, TypeVar
 
-from mta_lab.config import ENGINE, RunConfig, component_code, plain
+from mta_lab.config import RunConfig, identity_of, plain
 from mta_lab.records import Record, Records, settings_key
 
 State = Literal["finished", "failed", "stale", "pending"]
@@ -39,10 +40,20 @@ def latest(fingerprints: list[str], records: Records) -> Record:
 
 
 def changed_since(record: Record, config: RunConfig, content_hash: str) -> str:
-    """What makes the record of these settings one of another cell, as far as it tells."""
-    found = {
-        "component code": record.component_code not in ("", component_code(config)),
-        "text": record.content_hash != content_hash,
-        "engine version": record.engine not in (None, ENGINE),
-    }
-    return ", ".join(name for name, differs in found.items() if differs) or "component code or engine version"
+    """Return what makes the record of these settings one of another run: each part of the identity by its own name."""
+    now = identity_of(config, content_hash)
+    if record.engine != now.engine:  # nothing else of an earlier engine's record need mean the same
+        then = "an earlier one" if record.engine is None else record.engine
+        found = [f"engine version ({then} then, {now.engine} now)"]
+    else:
+        found = ["component code"] if record.component_code != now.code else _other_meaning(record, now.meaning)
+    return ", ".join(found + ["text"] * (record.content_hash != content_hash)) or "the way runs are identified"
+
+
+def _other_meaning(record: Record, meaning: str) -> list[str]:
+    """Return what a shipped component computes otherwise now, with torch's version where that may be why."""
+    if record.meaning == meaning:
+        return []
+    then, now = str(record.provenance.get("torch", "")), version("torch")
+    torch = f" (torch {then} then, {now} now)" if then not in ("", now) else ""
+    return [f"what its components compute{torch}"]

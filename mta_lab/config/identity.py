@@ -5,12 +5,16 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any
 
+from components.attention import AttentionConfig
 from components.registry import Component
+from components.tasks import TaskConfig
+from mta_lab.config.meaning import attention_meaning, task_meaning
+from mta_lab.config.remembered import remembered
 from mta_lab.config.schema import RunConfig
 
 
@@ -44,33 +48,87 @@ def difference(config: RunConfig, base: RunConfig) -> dict[str, Any]:
 _ABSENT = object()
 
 
-ENGINE = 3  # raise it when the decoder, initialisation, batches, training or the C++ kernel change what a run computes
+ENGINE = 4
+"""Raise it when the decoder, initialisation, batches or training change what a run computes; a test watches that."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What identifies a run besides its configuration; each part is recorded, so that a change can be named."""
+
+    meaning: str
+    """what its components compute, measured (`meaning.py`); 'code:' and a hash of their code where that cannot be"""
+    code: str
+    """a hash of the code of a user's own components; empty where all of them ship"""
+    text: str
+    """a hash of the text that it reads; empty for a synthetic task, which reads none"""
+    engine: int = ENGINE
+
+
+def identity_of(config: RunConfig, content_hash: str) -> Identity:
+    """Return the identity of a run on a text; the parts about components are measured once for each attention."""
+    return Identity(meaning=meaning_of(config), code=own_code(config), text=content_hash)
 
 
 def fingerprint(config: RunConfig, content_hash: str) -> str:
-    """16 hex digits over the configuration, the text it reads and the code of the components it touches.
+    """Return 16 hex digits over a run's configuration and its identity.
 
-    A synthetic task reads no text: its content hash is empty, and its settings and code say what its sequences are.
-    The scale's name is left out: it is a label. Comments and docstrings do not count as code.
+    The scale's name is left out: it is a label. Names, messages and comments in shipped components do not count, what
+    they compute does; a user's own components count by their code, without comments and docstrings, besides.
     """
     canonical = plain(config)
     del canonical["scale"]
     canonical["data"] = {"evaluate": config.data.evaluate}  # the content hash says what is read,
     if config.data.mixture:  # and the domains' shares where they are not set
         canonical["data"]["mixture"] = config.data.mixture
-    identity = {"config": canonical, "data": content_hash, "code": component_code(config), "engine": ENGINE}
+    identity = {"config": canonical, **asdict(identity_of(config, content_hash))}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def component_code(config: RunConfig) -> str:
-    """A hash over the code of the components that the run touches."""
-    return _code_of(config.attention, config.task, config.attention_classes())
+def meaning_of(config: RunConfig) -> str:
+    """Return what the components of a run compute, as 16 hex digits; 'code:' before them where it is not measured."""
+    model = config.model
+    classes = config.attention_classes()
+    return _meaning(config.attention, config.task, model.heads, model.layers, classes)
 
 
-@cache  # the cells of a row differ in the seed alone
-def _code_of(attention: Component, task: Component, classes: frozenset[type]) -> str:
-    hashes = sorted(_source_hash(module) for module in _modules(attention, task, classes))
+@cache  # the runs of a row differ in the seed alone
+def _meaning(attention: AttentionConfig, task: TaskConfig, heads: int, layers: int, classes: frozenset[type]) -> str:
+    modules = _modules(attention, task, classes)
+    try:
+        if any(map(_is_users, modules)):
+            parts = [attention_meaning(attention, heads, layers), task_meaning(task)]
+        else:
+            sizes = {"heads": heads, "layers": layers}
+            parts = [
+                remembered(
+                    {"attention": plain(attention), **sizes}, lambda: attention_meaning(attention, heads, layers)
+                ),
+                remembered({"task": plain(task)}, lambda: task_meaning(task)),
+            ]
+    except Exception:  # a component that cannot run so small, in float64 or without its fast path
+        return f"code:{_code(modules)}"
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+
+
+def own_code(config: RunConfig) -> str:
+    """Return a hash over the code of the user's components that a run touches; empty where there are none."""
+    return _own_code(config.attention, config.task, config.attention_classes())
+
+
+@cache
+def _own_code(attention: AttentionConfig, task: TaskConfig, classes: frozenset[type]) -> str:
+    own = {module for module in _modules(attention, task, classes) if _is_users(module)}
+    return _code(own) if own else ""
+
+
+def _code(modules: Iterable[str]) -> str:
+    hashes = sorted(_source_hash(module) for module in modules)
     return hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
+
+
+def _is_users(module: str) -> bool:
+    return module.partition(".")[0] != "components"
 
 
 def modules_of(config: RunConfig) -> set[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from mta_lab.config import ENGINE, RunConfig, component_code, plain
+from mta_lab.config import RunConfig, identity_of, plain
 from mta_lab.errors import UserError, nearest
 
 STREAM = "search"
@@ -99,11 +99,12 @@ class Search:
         return {name: _first(found) for name, found in self.space_of(row).items()}
 
     def key(self, row: str) -> str:
-        """What makes trials of a template comparable, the text aside: ranges, all other settings and the code."""
+        """What makes trials of a template comparable, the text aside: ranges, all other settings, and what the
+        components compute."""
         config = self.config(row, self.first_values(row))
         ranges = {name: asdict(found) for name, found in self.space_of(row).items()}
-        identity = json.dumps([ranges, plain(config), component_code(config), ENGINE], sort_keys=True)
-        return hashlib.sha256(identity.encode()).hexdigest()[:8]
+        parts = [ranges, plain(config), asdict(identity_of(config, content_hash=""))]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def read_search(section: Any, templates: Mapping[str, Template], source: str) -> Search:

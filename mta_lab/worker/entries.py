@@ -1,6 +1,6 @@
 """A task as a run of the sweep's experiment."""
 
-from mta_lab.config import component_code
+from mta_lab.config import identity_of
 from mta_lab.provenance import commit
 from mta_lab.sweep import Sweep
 from mta_lab.tracking.entries import Entry, Launch
@@ -9,6 +9,7 @@ from mta_lab.worker.tasks import Task
 
 def entry_of(sweep: Sweep, task: Task) -> Entry:
     """How the tracker shows a cell of the sweep."""
+    identity = identity_of(task.cell.config, task.content_hash)
     tags = {
         "sweep": sweep.name,
         "scale": sweep.scale,
@@ -16,7 +17,9 @@ def entry_of(sweep: Sweep, task: Task) -> Entry:
         "seed": str(task.cell.seed),
         "data": task.content_hash,
         "commit": commit(),
-        "component_code": component_code(task.cell.config),
+        "meaning": identity.meaning,
+        "component_code": identity.code,
+        "engine": str(identity.engine),
     }
     return Entry(
         fingerprint=task.fingerprint,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mta_lab.config import ENGINE, component_code, plain
+from mta_lab.config import identity_of, plain
 from mta_lab.failures import Attempt
 from mta_lab.provenance import provenance
 from mta_lab.records import Record
@@ -14,7 +14,7 @@ def record_of(
     task: Task, result: TrainingResult, *, run_id: str, threads: int, attempts: Sequence[Attempt] = ()
 ) -> Record:
     """What is kept of a finished cell that was computed with `threads` torch threads, after failed `attempts`."""
-    last = result.validations[-1]
+    last, identity = result.validations[-1], identity_of(task.cell.config, task.content_hash)
     return Record(
         fingerprint=task.fingerprint,
         config=plain(task.cell.config),
@@ -35,6 +35,7 @@ def record_of(
         provenance=provenance(threads),
         implementations=result.implementations,
         attempts=attempts,
-        component_code=component_code(task.cell.config),
-        engine=ENGINE,
+        meaning=identity.meaning,
+        component_code=identity.code,
+        engine=identity.engine,
     )

@@ -1,0 +1,126 @@
+"""A numeric signature of what components compute: numbers that a change of meaning moves, and a change of names not.
+
+An attention is built small, layer by layer, and run in float64 by the plain torch form, so that neither compiled
+code nor the machine shows. Measured are its initial values, its outputs and its gradients, in training and in
+evaluation. A synthetic task is measured by the sequences that it makes.
+
+Shapes: B batch, T tokens, D model width.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from components.attention import AttentionConfig, rotary_table
+from components.initialise import initialise
+from components.tasks import SyntheticTask, TaskConfig
+
+HEAD_WIDTH = 4
+SEQUENCES = 32  # of a synthetic task
+DIGITS = 1e-6  # of the norm of a tensor: rounding of float64 on any machine is far below
+MARGIN = 8  # tokens beyond what the largest kernels reach
+
+
+def attention_meaning(attention: AttentionConfig, heads: int, layers: int) -> str:
+    """Return 16 hex digits over the initial values, outputs and gradients of every layer.
+
+    Whatever the attention raises at these sizes is raised.
+    """
+    plain, threads = _in_plain_torch(attention), torch.get_num_threads()
+    torch.set_num_threads(1)  # small tensors: threads would wait for each other
+    try:
+        measured = (tensor for layer in range(1, layers + 1) for tensor in _measured(plain, heads, layer, layers))
+        return _digest([" ".join(_numbers(tensor)) for tensor in measured])
+    finally:
+        torch.set_num_threads(threads)
+
+
+def task_meaning(task: TaskConfig) -> str:
+    """Return 16 hex digits over what a task is scored by and, of a synthetic one, its sequences."""
+    lines: list[str] = [task.quantity]
+    if isinstance(task, SyntheticTask):
+        tokens, scored = task.sequences(SEQUENCES, torch.Generator().manual_seed(0))
+        lines += [f"{task.vocabulary} {task.context}", str(tokens.tolist()), str(scored.tolist())]
+    return _digest(lines)
+
+
+def _measured(attention: AttentionConfig, heads: int, layer: int, layers: int) -> Iterator[Tensor]:
+    """Yield what a layer starts with; then outputs and gradients after some imagined training."""
+    width = heads * HEAD_WIDTH
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.enable_grad(), _EvenDropout():
+        module = attention.build(width=width, heads=heads, layer=layer, layers=layers).to(torch.float64)
+        initialise(module, seed=0)
+        yield torch.tensor([attention.pre_norm_scale(layer)], dtype=torch.float64)
+        yield from (parameter.detach() for parameter in module.parameters())
+        generator = torch.Generator().manual_seed(layer)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.add_(_draw(generator, *parameter.shape), alpha=0.5)
+        tokens = _reach(module) + MARGIN
+        x_BTD = _draw(generator, 2, tokens, width).requires_grad_()
+        weights_BTD = _draw(generator, 2, tokens, width)
+        # The table is float32, whose last digits depend on the machine.
+        rotary = rotary_table(tokens, HEAD_WIDTH, 10_000.0).double().round(decimals=3)
+        for training in (False, True):
+            y_BTD = module.train(training)(x_BTD, rotary)
+            given = [x_BTD, *module.parameters()]
+            gradients = torch.autograd.grad((y_BTD * weights_BTD).sum(), given, allow_unused=True)
+            yield y_BTD.detach()
+            yield from (torch.zeros(1) if gradient is None else gradient for gradient in gradients)
+
+
+def _in_plain_torch(attention: AttentionConfig) -> AttentionConfig:
+    """The same attention by its readable reference, where it has several implementations."""
+    has_choice = any(field.name == "impl" for field in fields(attention))
+    return replace(attention, impl="eager") if has_choice else attention  # type: ignore[call-arg]
+
+
+def _reach(module: nn.Module) -> int:
+    """How many tokens the largest kernel spans, queries and keys together; twice the heads of a matrix is as good."""
+    spans = [sum(parameter.shape[-2:]) for parameter in module.parameters() if parameter.dim() > 2]
+    return max(spans, default=MARGIN)
+
+
+def _draw(generator: torch.Generator, *shape: int) -> Tensor:
+    """Uniform values from -1 to 1; normal ones are not the same to the bit on all processors."""
+    return 2.0 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1.0
+
+
+class _EvenDropout(TorchFunctionMode):
+    """Dropout at places that do not depend on the processor, as torch's do."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is not F.dropout and func is not torch.dropout:
+            return func(*args, **(kwargs or {}))
+        return _dropped(*args, **{name: value for name, value in (kwargs or {}).items() if name != "inplace"})
+
+
+def _dropped(input: Tensor, p: float = 0.5, training: bool = True, train: bool = True, inplace: bool = False) -> Tensor:
+    """`input` as torch's dropout would leave it, under the names of its arguments."""
+    if not (training and train):
+        return input
+    kept = torch.rand(input.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) >= p
+    return input * kept / (1.0 - p)
+
+
+def _numbers(tensor: Tensor) -> Sequence[str]:
+    """The shape of a tensor, its norm and three random projections, to the digits that every machine agrees on."""
+    flat = tensor.double().flatten()
+    norm = flat.norm().item()
+    directions = 2.0 * torch.rand(3, flat.numel(), generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 1
+    step = DIGITS * max(norm, DIGITS)
+    projected = [value / step for value in (directions @ flat).tolist()]
+    if not math.isfinite(norm):
+        return [str(list(tensor.shape)), "not finite"]
+    return [str(list(tensor.shape)), f"{norm + 0.0:.5e}" if norm > DIGITS else "0", *(f"{v:.0f}" for v in projected)]
+
+
+def _digest(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

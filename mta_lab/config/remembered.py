@@ -1,0 +1,67 @@
+"""Measured meanings, kept in a file of the user's cache: a plan of a hundred rows measures each of them once.
+
+The file's name is a hash over every source that a value comes from, so that no edit finds a value of before.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import components
+from mta_lab.config import meaning
+
+
+def remembered(key: Any, measure: Callable[[], str]) -> str:
+    """Return the value under `key`, plain data; measure and keep it where there is none."""
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    file = cache_file()
+    known = _read(file)
+    if name not in known:
+        known[name] = measure()
+        _append(file, f"{name} {known[name]}\n")
+    return known[name]
+
+
+def cache_file() -> Path | None:
+    """Return where values of today's sources are kept: below XDG_CACHE_HOME, or ~/.cache; None without a home."""
+    try:
+        cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
+    return cache_home / "mta-lab" / f"meanings-{_sources()}.txt"
+
+
+@cache
+def _sources() -> str:
+    """A hash of all shipped components, of what measures them, and of torch's version."""
+    digest = hashlib.sha256(torch.__version__.encode())
+    for file in (*sorted(Path(components.__file__).parent.rglob("*.py")), Path(meaning.__file__)):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _read(file: Path | None) -> dict[str, str]:
+    """The values in `file`, to add to; a line that was torn is none."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines() if file else []
+    except (OSError, ValueError):
+        lines = []
+    return {name: value for name, _, value in (line.partition(" ") for line in lines) if len(value) == 16}
+
+
+def _append(file: Path | None, line: str) -> None:
+    """Add a line; where nothing can be written, the value is measured again by the next process."""
+    try:
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("a", encoding="utf-8") as opened:
+                opened.write(line)
+    except OSError:
+        return

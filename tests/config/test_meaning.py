@@ -1,0 +1,220 @@
+"""What a component computes is measured: a change of meaning moves the signature, a change of names does not.
+
+Each edit is made in a copy of the shipped components, which a child process imports in their place.
+"""
+# ruff: noqa: E501, an edit stands in one line
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import components
+from mta_lab.config import identity_of
+from mta_lab.config.remembered import cache_file, remembered
+from tests.config.helpers import config, registry_restored
+
+SUBJECTS = {
+    "softmax": "AttentionMeaning(Softmax())",
+    "dropout": "AttentionMeaning(Softmax(dropout=0.25))",
+    "differential": "AttentionMeaning(Differential(dropout=0.25))",
+    "mta": "AttentionMeaning(MultiToken())",
+    "depth": "AttentionMeaning(MultiToken(pre_softmax=(KeyQuery(kernel=(2, 3), padding='left'),), norm=Depth()))",
+    "exact": "AttentionMeaning(MultiToken(pre_softmax=(KeyQuery(mask='exact', init=Normal()),), norm=LayerNormBlock()))",
+    "channel": "AttentionMeaning(MultiToken(post_softmax=(Joint(group=2),), norm=Gate(per='channel')))",
+    "task": "TaskMeaning(FindBlock(blocks=4))",
+}
+"""what is measured of each copy: every shipped norm, operation and task that an edit below touches is among them"""
+
+MEASURE = f"""
+import json, os, shutil, sys
+import torch, omegaconf  # once, before the children; both are slow
+sources, folder, edits = json.loads(sys.stdin.read())
+
+def measured(here):
+    sys.path.insert(0, here)
+    from components.attention import Differential, MultiToken, Softmax
+    from components.kernel_init import Normal
+    from components.norms import Depth, Gate, LayerNormBlock
+    from components.score_ops import Joint, KeyQuery
+    from components.tasks import FindBlock
+    from mta_lab.config.meaning import attention_meaning, task_meaning as TaskMeaning
+    AttentionMeaning = lambda attention: attention_meaning(attention, heads=4, layers=4)
+    assert sys.modules["components"].__file__.startswith(here)
+    return {{{", ".join(f'"{name}": {text}' for name, text in SUBJECTS.items())}}}
+
+for name, (file, before, after) in edits.items():
+    here = f"{{folder}}/{{len(os.listdir(folder))}}"
+    shutil.copytree(sources, f"{{here}}/components", ignore=shutil.ignore_patterns("__pycache__", "*.cpp", "*.h"))
+    if file:
+        with open(f"{{here}}/components/{{file}}") as opened:
+            text = opened.read()
+        if before not in text:
+            print(json.dumps([name, None]))
+            continue
+        with open(f"{{here}}/components/{{file}}", "w") as opened:
+            opened.write(text.replace(before, after, 1))
+    reading, writing = os.pipe()
+    if not os.fork():
+        with os.fdopen(writing, "w") as pipe:
+            json.dump(measured(here), pipe)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        print(json.dumps([name, json.loads(pipe.read() or '"it did not run"')]))
+    os.wait()
+"""
+
+MOVES = {
+    "eps of the norms": ("norms/rms.py", "NORM_EPS = 1e-5", "NORM_EPS = 1e-6"),
+    "what lambda starts from": ("norms/base.py", "0.8 - 0.6 *", "0.8 - 0.5 *"),
+    "depth of the first layer": ("norms/base.py", "(layer - 1))", "layer)"),
+    "scale of a norm": ("norms/rms.py", "self.weight * self.scale", "self.weight / self.scale"),
+    "mask of a convolution": ("score_ops/key_query.py", "masked_fill(~visible_QK, 0.0)", "masked_fill(~visible_QK, 1e-3)"),
+    "padding's offset": ("score_ops/key_query.py", '"left": 0', '"left": 1'),
+    "std of a kernel": ("kernel_init/normal.py", "std: float = 0.3", "std: float = 0.301"),
+    "std of the linear layers": ("initialise.py", "shape[-1] ** -0.5", "shape[-1] ** -0.51"),
+    "std of lambda's vectors": ("attention/differential.py", "std=0.1", "std=0.11"),
+    "start of a gate's bias": ("initialise.py", "nn.init.zeros_(module.bias)", "nn.init.constant_(module.bias, 1e-4)"),
+    "scale of the logits": ("kernels/eager.py", "shape[-1] ** -0.5", "shape[-1] ** -0.499"),
+    "order of the operations": ("kernels/eager.py", "for op in post:", "for op in reversed(post):"),
+    "values not masked again": ("kernels/eager.py", "    if post:\n", "    if not post:\n"),
+    "dropout in evaluation": ("attention/core.py", "self.dropout if self.training else 0.0", "self.dropout"),
+    "no dropout": ("kernels/eager.py", "    if dropout:\n", "    if dropout > 1.0:\n"),
+    "dropout before the difference": (
+        "attention/differential.py",
+        "difference_BMQK = F.dropout(difference_BMQK, self.dropout, self.training)",
+        "difference_BMQK = F.dropout(scores_BMQK[:, 0::2], self.dropout, self.training) - scores_BMQK[:, 1::2]",
+    ),
+    "rotation the other way": ("kernels/rows.py", "real_BTMc * cos_T1c - imaginary_BTMc", "real_BTMc * cos_T1c + imaginary_BTMc"),
+    "angles of the rotary table": ("attention/base.py", "theta ** -(", "(theta + 900) ** -("),
+    "a toy task's chances": ("tasks/find_block.py", "comb(L, k) *", "comb(L, k) ** 2 *"),
+    "a toy task's end of a block": ("tasks/find_block.py", "(count, self.blocks, 1), DOT)", "(count, self.blocks, 1), HASH)"),
+    "what is scored": ("tasks/find_block.py", "scored_BT[:, -self._answer_length :]", "scored_BT[:, -1:]"),
+}  # fmt: skip
+"""an edit of a shipped component that changes what a run computes: the file, a text that is in it once, another"""
+
+STAYS = {
+    "docstring": ("norms/rms.py", "as a module (", "in a module of its own ("),
+    "message": ("score_ops/head_mixing.py", "allowed: a divisor of the {heads} heads", "it has to divide {heads}"),
+    "parameter's place in memory": ("score_ops/joint.py", "self.kernel = nn.Parameter(torch.empty(", "self.kernel = nn.Parameter(torch.zeros("),
+    "private method": ("tasks/find_block.py", "def _draw(", "def _another(self, *arguments):\n        return self._draw(*arguments)\n\n    def _draw("),
+    "local name": ("norms/rms.py", "    dtype = torch.promote_types(x.dtype, weight_d.dtype)\n    return rows.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(dtype)", "    wider = torch.promote_types(x.dtype, weight_d.dtype)\n    return rows.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(wider)"),
+    "same arithmetic": ("norms/base.py", "0.8 - 0.6 * math.exp(-0.3 * (layer - 1))", "4 / 5 - 3 / 5 * math.exp((1 - layer) * 0.3)"),
+    "another fast path": ("kernels/streaming.py", "BLOCK = 128", "BLOCK = 64"),
+}  # fmt: skip
+"""an edit that changes names, words or speed alone"""
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, str]]:
+    """The signatures of the subjects, by edit; '' is the copy as it is."""
+    edits = {"": ("", "", ""), **MOVES, **STAYS}
+    given = json.dumps([str(Path(components.__file__).parent), str(tmp_path_factory.mktemp("copies")), edits])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", MEASURE]
+    done = subprocess.run(command, env=environment, input=given, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = dict(json.loads(line) for line in done.stdout.splitlines())
+    assert "it did not run" not in found.values(), done.stderr
+    return found
+
+
+def of(edit: str, measured: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+    assert measured[edit], f"{(MOVES | STAYS)[edit][0]} has no such text any more: write the edit '{edit}' anew"
+    return measured[edit]
+
+
+@pytest.mark.parametrize("edit", MOVES)
+def test_an_edit_that_changes_what_is_computed_moves_the_signature(
+    edit: str, measured: Mapping[str, Mapping[str, str]]
+) -> None:
+    assert [name for name in SUBJECTS if of(edit, measured)[name] != measured[""][name]]
+
+
+@pytest.mark.parametrize("edit", STAYS)
+def test_an_edit_of_names_words_or_speed_moves_nothing(edit: str, measured: Mapping[str, Mapping[str, str]]) -> None:
+    assert of(edit, measured) == measured[""]
+
+
+def test_every_subject_is_told_from_the_others(measured: Mapping[str, Mapping[str, str]]) -> None:
+    assert len(set(measured[""].values())) == len(SUBJECTS)
+
+
+def test_a_hundred_cells_of_one_attention_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of the cache has a line for each measured attention and task."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    odd = "attention={name: talking_heads, dropout: 0.123}"  # of no other test in this process
+    runs = [config(odd, f"seed={seed}", f"training.learning_rate={rate}") for seed in range(25) for rate in range(1, 5)]
+    assert len({identity_of(run, "text").meaning for run in runs}) == 1
+    file = cache_file()
+    assert file
+    measured = file.read_text().splitlines()
+    assert len(measured) <= 2  # the attention, and the task unless this process had it
+
+
+def test_a_value_that_another_process_kept_is_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, moved = tmp_path / "first", tmp_path / "moved"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(first))
+    kept = remembered({"attention": "odd"}, lambda: "0123456789abcdef")
+    shutil.copytree(first, moved)  # a file that this process has not read
+    monkeypatch.setenv("XDG_CACHE_HOME", str(moved))
+    assert remembered({"attention": "odd"}, lambda: pytest.fail("it was measured again")) == kept
+
+
+def test_a_cache_that_is_damaged_or_cannot_be_written_is_measured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = (config(f"attention={{name: softmax, dropout: {rate}}}") for rate in ("0.234", "0.345"))
+    blocked = tmp_path / "file"
+    blocked.write_text("no directory")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
+    assert len(identity_of(run, "").meaning) == 16
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    file = cache_file()
+    assert file
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"\xff\xfe torn")
+    assert len(identity_of(other, "").meaning) == 16
+
+
+CODE_ALONE = '''
+"""A variant that cannot be measured: it knows float32 alone."""
+import torch
+from torch import nn
+from components.attention import Attention, AttentionConfig
+from components.registry import register
+
+
+@register("attention", "single")
+class Single(AttentionConfig):
+    """Float32 alone."""
+
+    def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
+        return SingleAttention(width=width, heads=heads, dropout=self.dropout)
+
+
+class SingleAttention(Attention):
+    def attend(self, query_BMTd, key_BMTd, value_BMTd):
+        assert value_BMTd.dtype == torch.float32
+        return value_BMTd
+'''
+
+
+def test_what_cannot_be_measured_is_known_by_its_code_and_says_so(tmp_path: Path) -> None:
+    from mta_lab.plugins import load_components
+
+    (tmp_path / "single.py").write_text(CODE_ALONE)
+    with registry_restored():
+        load_components([tmp_path / "single.py"])
+        found = identity_of(config("attention=single"), "text")
+    assert found.meaning.startswith("code:")
+    assert found.code
+    assert identity_of(config("attention=softmax"), "text").code == ""
