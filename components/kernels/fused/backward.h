@@ -30,15 +30,10 @@ class Backward : public Forward {
       if (!look) add_outer(space_.maps[plan_.last()], h, output_gradient_row(h, 0), 0, key_sums_.value);
       for (int64_t r = 0; r < rows; r += strip) multiply_values(h, r);
     }
-    for (int64_t end = rows, begin; end > 0; end = begin) {
-      begin = std::max<int64_t>(0, end - 2 * strip);
+    for (int64_t r = rows - strip; r >= 0; r -= strip) {
       for (int64_t m = plan_.last(); m >= 0; --m) {
-        if (m == plan_.softmax) {
-          for (int64_t r = begin; r < end; r += strip) softmax_gradient(r);
-        }
-        if (m == 0) continue;
-        if (!look && plan_.stages[m - 1].convolves()) add_tap_gradients(m - 1, begin, end);
-        for (int64_t r = end - strip; r >= begin; r -= strip) apply_gradient(m - 1, r, look);
+        if (m == plan_.softmax) softmax_gradient(r);
+        if (m > 0) apply_gradient(m - 1, r, look);
       }
     }
     if (look) return;
@@ -59,14 +54,13 @@ class Backward : public Forward {
   float* gather(int64_t s, float* out) const {
     const Stage& stage = plan_.stages[s];
     const Vec* sums = space_.sums[s].data();
-    for (int64_t h = 0; h < plan_.unit; ++h, sums += stage.stored_per_head()) {
+    for (int64_t h = 0; h < plan_.unit; ++h, sums += stage.weights_per_head()) {
       for (int64_t w = 0; w < stage.weights_per_head(); ++w) {
         if (!stage.convolves()) {
           *out++ = sum_of_lanes(sums[w]);
           continue;
         }
-        const TapPlace place(w / stage.c_k, w % stage.c_k, stage.c_q, stage.c_k);
-        *out++ = sum_of_lanes(place.pair < 0 ? sums[place.own] : sums[place.own] + sums[place.pair]);
+        *out++ = sum_of_lanes(sums[tap_place(w / stage.c_k, w % stage.c_k, stage.c_q, stage.c_k)]);
       }
     }
     return out;
@@ -99,6 +93,7 @@ class Backward : public Forward {
       mix(s, gradient, in_gradient, r, 1, stage.group);
       return;
     }
+    if (!look && stage.convolves()) add_tap_gradients(s, r);
     for (int64_t h = 0; h < plan_.unit; ++h) {
       if (stage.kind == Stage::Kind::drop) {
         drop(gradient, in_gradient, h, r);
@@ -112,13 +107,13 @@ class Backward : public Forward {
     }
   }
 
-  void add_tap_gradients(int64_t s, int64_t begin, int64_t end) {
+  void add_tap_gradients(int64_t s, int64_t r) {
     const Stage& stage = plan_.stages[s];
     const Map &in = space_.maps[s], &gradient = gradient_of(s + 1);
     for (int64_t h = 0; h < plan_.unit; ++h) {
       tap_gradients(
-          in.row(h, begin), in.pitch(), gradient.row(h, begin) - stage.after(), gradient.pitch(), stage.c_q, stage.c_k,
-          end - begin, width(end - strip, 0), space_.sums[s].data() + h * stage.stored_per_head());
+          in.row(h, r), in.pitch(), gradient.row(h, r) - stage.after(), gradient.pitch(), stage.c_q, stage.c_k,
+          width(r, 0), space_.sums[s].data() + h * stage.weights_per_head());
     }
   }
 
@@ -176,7 +171,7 @@ class Backward : public Forward {
     const Stage& stage = plan_.stages[s];
     const Map &gradient = gradient_of(s + 1), &in_gradient = gradient_of(s);
     const float* weight = stage.weight.data() + (head_ + h) * stage.weights_per_head();
-    Vec* sums = space_.sums[s].data() + h * stage.stored_per_head();
+    Vec* sums = space_.sums[s].data() + h * stage.weights_per_head();
     for (int64_t k = r; k < r + strip; ++k) {
       const float* logits = band(s, h, k);
       for_band(plan_.beyond[s], [&](int64_t a, int64_t x) {
@@ -186,7 +181,7 @@ class Backward : public Forward {
         for (int64_t b = 0; b < stage.c_k; ++b) {
           sum += weight[a * stage.c_k + b] * source[b];
           if (!look) {
-            Vec& total = sums[TapPlace(a, b, stage.c_q, stage.c_k).own];
+            Vec& total = sums[tap_place(a, b, stage.c_q, stage.c_k)];
             total = total + Vec::set(Vec(0.0f), Vec(logits[x] * source[b]), 1);
           }
         }

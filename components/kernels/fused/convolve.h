@@ -3,11 +3,8 @@
 // All three are correlations with taps w[t][a]: row offset a < c_q, column offset t < c_k. Taps lie in chunks of at
 // most 8 row offsets, each chunk as [t][a], so that a chunk's weights for one t fit into registers.
 //
-// Where registers allow it, a chunk of even height takes pairs of rows by the fast FIR algorithm (Mou and Duhamel, 1991),
-// in three products where there were four. Of rows x0, x1, x2 and taps w0, w1 it makes
-//   y0 = w0 x0 + w1 x1 = w0 (x0 - x1) + (w0 + w1) x1
-//   y1 = w0 x1 + w1 x2 = w1 (x2 - x1) + (w0 + w1) x1
-// and likewise the gradients of w0 and w1. Behind a chunk's n taps of one t lie their n / 2 sums in pairs.
+// Every product is made as it is written. Fast FIR algorithms save a quarter of them by differences of neighbouring rows,
+// but a small row beside a large one then has the rounding errors of the large one.
 #pragma once
 
 #include <array>
@@ -18,16 +15,6 @@
 namespace mta {
 
 constexpr int64_t chunk = 8;
-
-// Whether a chunk of n row offsets takes rows in pairs. Lower ones would load more than they multiply.
-constexpr bool in_pairs(int64_t n) {
-  return wide > 1 && (n == 6 || n == 8);
-}
-
-// Numbers that stand for a chunk's taps of one column offset.
-constexpr int64_t stored(int64_t n) {
-  return in_pairs(n) ? n + n / 2 : n;
-}
 
 // out[r][j] (+)= sum over a < n, t < c_k of w[t][a] in[r + a][j + t].
 template <int n>
@@ -62,44 +49,6 @@ void correlate_chunk(
   });
 }
 
-// The same for an even n, in pairs of rows.
-template <int n>
-void correlate_pairs(
-    const float* in, int64_t in_pitch, const float* taps, int64_t c_k, float* out, int64_t out_pitch, int64_t width,
-    bool add) {
-  constexpr int pairs = strip / 2, half = n / 2;
-  for (int64_t column = 0; column < width; column += lanes) {
-    Vec first[pairs], second[pairs], both[pairs];
-    for (int64_t t = 0; t < c_k; ++t) {
-      Vec weight[stored(n)];
-      MTA_UNROLL for (int a = 0; a < stored(n); ++a) weight[a] = Vec(taps[t * stored(n) + a]);
-      const float* source = in + column + t;
-      Vec x0 = Vec::loadu(source);
-      MTA_UNROLL for (int pair = 0; pair < pairs + half - 1; ++pair) {
-        const Vec x1 = Vec::loadu(source + (2 * pair + 1) * in_pitch);
-        const Vec x2 = Vec::loadu(source + (2 * pair + 2) * in_pitch);
-        const Vec before = x0 - x1, behind = x2 - x1;
-        MTA_UNROLL for (int a = 0; a < half; ++a) {
-          const int p = pair - a;
-          if (p >= 0 && p < pairs) {
-            first[p] = at::vec::fmadd(weight[2 * a], before, first[p]);
-            second[p] = at::vec::fmadd(weight[2 * a + 1], behind, second[p]);
-            both[p] = at::vec::fmadd(weight[n + a], x1, both[p]);
-          }
-        }
-        x0 = x2;
-      }
-    }
-    MTA_UNROLL for (int p = 0; p < pairs; ++p) {
-      float *const y0 = out + 2 * p * out_pitch + column, *const y1 = y0 + out_pitch;
-      first[p] = first[p] + both[p];
-      second[p] = second[p] + both[p];
-      (add ? Vec::loadu(y0) + first[p] : first[p]).store(y0);
-      (add ? Vec::loadu(y1) + second[p] : second[p]).store(y1);
-    }
-  }
-}
-
 // sums[t][a] += x[r][j] g[r + a][j + t] over a strip of rows and j < width, for `taps` values of t, lane by lane.
 template <int n, int taps>
 inline void tap_sums(
@@ -126,64 +75,18 @@ inline void tap_sums(
   }
 }
 
-// The same for one t and an even n, in pairs of rows; what belongs to both taps of a pair is added to their sum.
-template <int n, int rows>
-inline void pair_sums(const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t width, Vec* sums) {
-  constexpr int pairs = rows / 2, half = n / 2;
-  Vec sum[stored(n)];
-  MTA_UNROLL for (int a = 0; a < stored(n); ++a) sum[a] = sums[a];
-  for (int64_t j = 0; j < width; j += lanes) {
-    Vec x0[pairs], x1[pairs], both[pairs];
-    Vec g0 = Vec::loadu(g + j);
-    MTA_UNROLL for (int pair = 0; pair < pairs + half - 1; ++pair) {
-      if (pair < pairs) {
-        x0[pair] = Vec::loadu(x + 2 * pair * x_pitch + j);
-        x1[pair] = Vec::loadu(x + (2 * pair + 1) * x_pitch + j);
-        both[pair] = x0[pair] + x1[pair];
-      }
-      const Vec g1 = Vec::loadu(g + (2 * pair + 1) * g_pitch + j);
-      const Vec g2 = Vec::loadu(g + (2 * pair + 2) * g_pitch + j);
-      const Vec before = g0 - g1, behind = g2 - g1;
-      MTA_UNROLL for (int a = 0; a < half; ++a) {
-        const int p = pair - a;
-        if (p >= 0 && p < pairs) {
-          sum[2 * a] = at::vec::fmadd(x0[p], before, sum[2 * a]);
-          sum[2 * a + 1] = at::vec::fmadd(x1[p], behind, sum[2 * a + 1]);
-          sum[n + a] = at::vec::fmadd(both[p], g1, sum[n + a]);
-        }
-      }
-      g0 = g2;
-    }
-  }
-  MTA_UNROLL for (int a = 0; a < stored(n); ++a) sums[a] = sum[a];
-}
-
 template <int n>
 void tap_gradients_chunk(
-    const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t c_k, int64_t rows, int64_t width,
-    Vec* sums) {
-  if constexpr (in_pairs(n)) {
-    const auto strips = rows == strip ? pair_sums<n, strip> : pair_sums<n, 2 * strip>;
-    for (int64_t t = 0; t < c_k; ++t) strips(x, x_pitch, g + t, g_pitch, width, sums + t * stored(n));
-    return;
-  }
+    const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t c_k, int64_t width, Vec* sums) {
   constexpr int at_once = wide;  // as many taps as registers hold
-  for (int64_t r = 0; r < rows; r += strip, x += strip * x_pitch, g += strip * g_pitch) {
-    int64_t t = 0;
-    for (; t + at_once <= c_k; t += at_once) tap_sums<n, at_once>(x, x_pitch, g + t, g_pitch, width, sums + t * n);
-    for (; t < c_k; ++t) tap_sums<n, 1>(x, x_pitch, g + t, g_pitch, width, sums + t * n);
-  }
-}
-
-template <int n>
-constexpr auto correlation() {
-  if constexpr (in_pairs(n)) return correlate_pairs<n>;
-  return correlate_chunk<n>;
+  int64_t t = 0;
+  for (; t + at_once <= c_k; t += at_once) tap_sums<n, at_once>(x, x_pitch, g + t, g_pitch, width, sums + t * n);
+  for (; t < c_k; ++t) tap_sums<n, 1>(x, x_pitch, g + t, g_pitch, width, sums + t * n);
 }
 
 template <int... n>
 constexpr auto correlations(std::integer_sequence<int, n...>) {
-  return std::array{correlation<n + 1>()...};
+  return std::array{correlate_chunk<n + 1>...};
 }
 
 template <int... n>
@@ -196,36 +99,25 @@ inline void correlate(
     const float* in, int64_t in_pitch, const float* taps, int64_t c_q, int64_t c_k, float* out, int64_t out_pitch,
     int64_t width) {
   static constexpr auto by_rows = correlations(std::make_integer_sequence<int, chunk>{});
-  for (int64_t a = 0; a < c_q; a += chunk, taps += stored(chunk) * c_k) {
+  for (int64_t a = 0; a < c_q; a += chunk, taps += chunk * c_k) {
     by_rows[std::min(chunk, c_q - a) - 1](in + a * in_pitch, in_pitch, taps, c_k, out, out_pitch, width, a > 0);
   }
 }
 
-// sums[t][a] += x[r][j] g[r + a][j + t] over one or two strips of rows and j < width, lane by lane, in the order of the
-// taps. Two at once load less.
+// sums[t][a] += x[r][j] g[r + a][j + t] over a strip of rows and j < width, lane by lane, in the order of the taps.
 inline void tap_gradients(
-    const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t c_q, int64_t c_k, int64_t rows,
-    int64_t width, Vec* sums) {
+    const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t c_q, int64_t c_k, int64_t width,
+    Vec* sums) {
   static constexpr auto by_rows = gradients(std::make_integer_sequence<int, chunk>{});
-  for (int64_t a = 0; a < c_q; a += chunk, sums += stored(chunk) * c_k) {
-    by_rows[std::min(chunk, c_q - a) - 1](x, x_pitch, g + a * g_pitch, g_pitch, c_k, rows, width, sums);
+  for (int64_t a = 0; a < c_q; a += chunk, sums += chunk * c_k) {
+    by_rows[std::min(chunk, c_q - a) - 1](x, x_pitch, g + a * g_pitch, g_pitch, c_k, width, sums);
   }
 }
 
-// Where the numbers of tap (a, t) lie among those of a head's taps, `stored_taps(c_q, c_k)` in all.
-struct TapPlace {
-  int64_t own;
-  int64_t pair;  // of the sum that it is part of, or -1
-
-  TapPlace(int64_t a, int64_t t, int64_t c_q, int64_t c_k) {
-    const int64_t n = std::min(chunk, c_q - a / chunk * chunk), first = a / chunk * stored(chunk) * c_k + t * stored(n);
-    own = first + a % chunk;
-    pair = in_pairs(n) ? first + n + a % chunk / 2 : -1;
-  }
-};
-
-constexpr int64_t stored_taps(int64_t c_q, int64_t c_k) {
-  return (c_q / chunk * stored(chunk) + stored(c_q % chunk)) * c_k;
+// Where tap (a, t) lies among the c_q c_k of a head.
+inline int64_t tap_place(int64_t a, int64_t t, int64_t c_q, int64_t c_k) {
+  const int64_t before = a / chunk * chunk;
+  return before * c_k + t * std::min(chunk, c_q - before) + a % chunk;
 }
 
 }  // namespace mta

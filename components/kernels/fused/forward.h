@@ -128,7 +128,7 @@ class Forward {
   }
 
   const float* taps(const Stage& stage, const std::vector<float>& packed, int64_t h) const {
-    return packed.data() + (head_ + h) * stage.stored_per_head();
+    return packed.data() + (head_ + h) * stage.weights_per_head();
   }
 
   // Mixes all groups of the unit in a strip; `by_out` and `by_in` say which way the matrices are read.

@@ -27,28 +27,20 @@ struct Stage {
   int64_t after() const { return c_k / 2; }  // keys after its own that a convolution reads
   int64_t before() const { return c_k - 1 - after(); }
   int64_t weights_per_head() const { return convolves() ? c_q * c_k : kind == Kind::mix ? group : 0; }
-  int64_t stored_per_head() const { return convolves() ? stored_taps(c_q, c_k) : weights_per_head(); }
 
   // Fills in `forward` and `adjoint`: S'[i, j] = sum over a, b of theta[a, b] S[i - a, j + after - b].
   void pack_taps(int64_t heads) {
-    forward.assign(heads * stored_per_head(), 0.0f);
-    adjoint = forward;
+    forward.resize(weight.size());
+    adjoint.resize(weight.size());
     for (int64_t head = 0; head < heads; ++head) {
       for (int64_t a = 0; a < c_q; ++a) {
         for (int64_t b = 0; b < c_k; ++b) {
           const float theta = weight[(head * c_q + a) * c_k + b];
-          put(forward, head, TapPlace(c_q - 1 - a, c_k - 1 - b, c_q, c_k), theta);
-          put(adjoint, head, TapPlace(a, b, c_q, c_k), theta);
+          forward[head * c_q * c_k + tap_place(c_q - 1 - a, c_k - 1 - b, c_q, c_k)] = theta;
+          adjoint[head * c_q * c_k + tap_place(a, b, c_q, c_k)] = theta;
         }
       }
     }
-  }
-
- private:
-  void put(std::vector<float>& taps, int64_t head, const TapPlace& place, float theta) const {
-    float* const to = taps.data() + head * stored_per_head();
-    to[place.own] = theta;
-    if (place.pair >= 0) to[place.pair] += theta;
   }
 };
 
@@ -92,7 +84,7 @@ struct Plan {
   int64_t unit = 1;             // heads
   int64_t rows = strip;         // queries a block
   int64_t margin = lanes;       // columns left and right of a map, for what convolutions read there
-  int64_t below = 0;            // the last strip that reads a strip's rows, in rows from it; tap gradients take two
+  int64_t below = 0;            // the last strip that reads a strip's rows, in rows from it
   int64_t right = 0;            // columns right of what a strip computes that it reads
   int64_t depth = 0;            // `width` in whole vectors
   int64_t padded = 0;           // `tokens` in whole strips
@@ -146,7 +138,7 @@ struct Plan {
       if (s < softmax) beyond[s] = stages[s].exact ? stages[s].c_q - 1 : stages[s].convolves() ? 0 : beyond[s + 1];
       if (!stages[s].convolves()) continue;
       margin = std::max(margin, round_up(stages[s].c_q + stages[s].c_k, column_step) + column_step);
-      below = std::max(below, (strip + std::max<int64_t>(stages[s].c_q, 2) - 2) / strip * strip);
+      below = std::max(below, (strip + stages[s].c_q - 2) / strip * strip);
       right = std::max({right, stages[s].before(), stages[s].after()});
     }
     depth = round_up(width, lanes);

@@ -104,7 +104,7 @@ class Workspace {
     if (!backward) return;
     output_gradient = arena_.take(plan.unit * plan.rows * plan.depth);
     if (plan.walks() == 1) key_sums = KeySums::taken(arena_, plan);
-    for (const Stage& stage : plan.stages) sums.emplace_back(plan.unit * stage.stored_per_head());
+    for (const Stage& stage : plan.stages) sums.emplace_back(plan.unit * stage.weights_per_head());
   }
 };
 
