@@ -1,6 +1,6 @@
 // The operators on rows joined with their gradients, for autograd, and their shapes, for tensors without values.
 //
-// For a gradient only the inputs are kept, and the losses: what else it needs of a row it computes anew.
+// For a gradient only the inputs are kept: what else it needs of a row it computes anew.
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -97,16 +97,15 @@ struct CrossEntropy : Function<CrossEntropy> {
   static Tensor forward(AutogradContext* context, const Tensor& logits, const Tensor& targets) {
     static const auto found = operator_of<Tensor(const Tensor&, const Tensor&)>("mta_lab::cross_entropy");
     at::AutoDispatchBelowADInplaceOrView below;
-    const Tensor losses = found.call(logits, targets);
-    context->save_for_backward({logits, targets, losses});
-    return losses;
+    context->save_for_backward({logits, targets});
+    return found.call(logits, targets);
   }
 
   static Tensors backward(AutogradContext* context, Tensors gradients) {
-    using Signature = Tensor(const Tensor&, const Tensor&, const Tensor&, const Tensor&);
+    using Signature = Tensor(const Tensor&, const Tensor&, const Tensor&);
     static const auto found = operator_of<Signature>("mta_lab::cross_entropy_backward");
     const Tensors saved = saved_by(context);
-    return {found.call(gradients[0], saved[0], saved[1], saved[2]), Tensor()};
+    return {found.call(gradients[0], saved[0], saved[1]), Tensor()};
   }
 };
 
@@ -154,7 +153,7 @@ TORCH_LIBRARY_IMPL(mta_lab, Meta, library) {
   library.impl("cross_entropy", [](const Tensor& logits, const Tensor& targets) {
     return at::empty_symint(targets.sym_sizes(), logits.options());
   });
-  library.impl("cross_entropy_backward", [](const Tensor&, const Tensor& logits, const Tensor&, const Tensor&) {
+  library.impl("cross_entropy_backward", [](const Tensor&, const Tensor& logits, const Tensor&) {
     return shape_of(logits);
   });
 }

@@ -163,15 +163,15 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets) {
   return losses;
 }
 
-Tensor cross_entropy_backward(
-    const Tensor& gradient, const Tensor& logits, const Tensor& targets, const Tensor& losses) {
-  const Tensor from = dense("cross_entropy", logits), found = dense("cross_entropy", losses);
-  const Tensor gradients = dense("cross_entropy", gradient, found), out = at::empty_like(from);
+Tensor cross_entropy_backward(const Tensor& gradient, const Tensor& logits, const Tensor& targets) {
+  const Tensor from = dense("cross_entropy", logits), out = at::empty_like(from);
+  TORCH_CHECK(gradient.sizes() == targets.sizes(), "cross_entropy: ", gradient.sizes(), " and ", targets.sizes(), " differ");
+  const Tensor gradients = dense("cross_entropy", gradient);
   const int64_t width = from.size(-1);
-  const float *const g = read(gradients), *const in = read(from), *const loss = read(found);
+  const float *const g = read(gradients), *const in = read(from);
   float* const to = write(out);
   for_targets(from, targets, [&](int64_t r, int64_t target) {
-    cross_entropy_gradient_row(g[r], in + r * width, target, loss[r], to + r * width, width);
+    cross_entropy_gradient_row(g[r], in + r * width, target, to + r * width, width);
   });
   return out;
 }
@@ -187,7 +187,7 @@ TORCH_LIBRARY_FRAGMENT(mta_lab, library) {
   library.def("swiglu_backward(Tensor gradient, Tensor a, Tensor b) -> Tensor[]");
   library.def("rotate(Tensor x, Tensor turns, bool back=False) -> Tensor");
   library.def("cross_entropy(Tensor logits, Tensor targets) -> Tensor");
-  library.def("cross_entropy_backward(Tensor gradient, Tensor logits, Tensor targets, Tensor losses) -> Tensor");
+  library.def("cross_entropy_backward(Tensor gradient, Tensor logits, Tensor targets) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(mta_lab, CPU, library) {

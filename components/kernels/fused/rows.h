@@ -74,14 +74,18 @@ inline void rotate_head(const float* x, const float* cos, const float* sin, bool
   });
 }
 
-// log(sum of exp(logits)) - logits[target].
-inline float cross_entropy_row(const float* logits, int64_t target, int64_t width) {
+inline float largest_of(const float* x, int64_t width) {
   constexpr float lowest = -std::numeric_limits<float>::infinity();
   Vec largest(lowest);
   for_vectors(width, [&](int64_t c, auto n) {
-    largest = at::vec::maximum(largest, Vec::set(Vec(lowest), Vec::loadu(logits + c, n), n));
+    largest = at::vec::maximum(largest, Vec::set(Vec(lowest), Vec::loadu(x + c, n), n));
   });
-  const float shift = max_of_lanes(largest);
+  return max_of_lanes(largest);
+}
+
+// log(sum of exp(logits)) - logits[target].
+inline float cross_entropy_row(const float* logits, int64_t target, int64_t width) {
+  const float shift = largest_of(logits, width);
   Vec total;
   for_vectors(width, [&](int64_t c, auto n) {
     total = total + Vec::set(Vec(0.0f), (Vec::loadu(logits + c, n) - Vec(shift)).exp_u20(), n);
@@ -89,13 +93,18 @@ inline float cross_entropy_row(const float* logits, int64_t target, int64_t widt
   return std::log(sum_of_lanes(total)) + (shift - logits[target]);
 }
 
-// gradient (softmax(logits) - 1 at the target), from the row's `loss`.
+// gradient (softmax(logits) - 1 at the target). The loss is no help: with large logits, it has lost the digits of the sum.
 inline void cross_entropy_gradient_row(
-    float gradient, const float* logits, int64_t target, float loss, float* out, int64_t width) {
-  const Vec shift(loss + logits[target]), scale(gradient);
+    float gradient, const float* logits, int64_t target, float* out, int64_t width) {
+  const Vec shift(largest_of(logits, width));
+  Vec total;
   for_vectors(width, [&](int64_t c, auto n) {
-    ((Vec::loadu(logits + c, n) - shift).exp_u20() * scale).store(out + c, n);
+    const Vec power = (Vec::loadu(logits + c, n) - shift).exp_u20();
+    power.store(out + c, n);
+    total = total + Vec::set(Vec(0.0f), power, n);
   });
+  const Vec scale(gradient / sum_of_lanes(total));
+  for_vectors(width, [&](int64_t c, auto n) { (Vec::loadu(out + c, n) * scale).store(out + c, n); });
   out[target] -= gradient;
 }
 
