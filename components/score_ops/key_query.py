@@ -120,6 +120,8 @@ def convolve(scores_BMQK: Tensor, kernel_MNAB: Tensor, *, above: int, after: int
 
     Kernel [m, n] is what head m reads of its group's head n. Returns Q + above - (A - 1) rows, as many keys.
     """
+    if scores_BMQK.shape[-1] == 0:  # which conv2d refuses; still part of the computation, with a gradient of zero
+        return scores_BMQK * kernel_MNAB.sum()
     heads, group, _, keys = kernel_MNAB.shape
     padded = F.pad(scores_BMQK, (keys - 1 - after, after, above, 0))
     return F.conv2d(padded, kernel_MNAB.flip(2, 3), groups=heads // group)

@@ -62,10 +62,16 @@ Tensor without_padding(const Plan& plan, const Tensor& x, const Tensor& like) {
   return x.narrow(1, 0, plan.tokens).narrow(3, 0, plan.width).to(like.scalar_type()).contiguous().transpose(1, 2);
 }
 
+// The result for no tokens, in the same order in memory as any other.
+Tensor without_tokens(const Tensor& like) {
+  return at::empty_like(like.transpose(1, 2), at::MemoryFormat::Contiguous).transpose(1, 2);
+}
+
 Tensor attend(
     const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights,
     std::string stages, double dropout, const std::optional<Tensor>& seed) {
   const Plan plan = make_plan(query, key, value, weights, stages, dropout, seed);
+  if (plan.empty()) return without_tokens(query);
   const auto [queries, query_owner] = readable(query);
   const auto [keys, key_owner] = readable(key);
   const auto [values, value_owner] = readable(value);
@@ -121,6 +127,11 @@ std::vector<Tensor> attend_backward(
     at::TensorList weights, std::string stages, double dropout,
     const std::optional<Tensor>& seed) {
   const Plan plan = make_plan(query, key, value, weights, stages, dropout, seed);
+  if (plan.empty()) {
+    std::vector<Tensor> gradients{without_tokens(query), without_tokens(key), without_tokens(value)};
+    for (const Tensor& weight : weights) gradients.push_back(at::zeros(weight.sizes(), weight.options()));
+    return gradients;
+  }
   const auto [queries, query_owner] = readable(query);
   const auto [keys, key_owner] = readable(key);
   const auto [values, value_owner] = readable(value);

@@ -95,6 +95,7 @@ struct Plan {
   // map's has a place of its own where a convolution reads later strips of it, or the softmax the weights themselves.
   std::vector<int64_t> place;
 
+  bool empty() const { return batch == 0 || tokens == 0; }
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(width)); }
   int64_t last() const { return static_cast<int64_t>(stages.size()); }
   int64_t units() const { return heads / unit; }

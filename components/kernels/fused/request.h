@@ -19,7 +19,7 @@ inline Plan make_plan(
     const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights, const std::string& stages,
     double dropout, const std::optional<Tensor>& seed) {
   TORCH_CHECK(query.dim() == 4, "attend: query must be [batch, heads, tokens, width], got ", query.sizes());
-  TORCH_CHECK(query.numel() > 0, "attend: query is empty: ", query.sizes());
+  TORCH_CHECK(query.size(1) > 0 && query.size(3) > 0, "attend: query without heads or channels: ", query.sizes());
   TORCH_CHECK(
       key.sizes() == query.sizes() && value.sizes() == query.sizes(), "attend: query ", query.sizes(), ", key ",
       key.sizes(), " and value ", value.sizes(), " must have one shape");

@@ -118,7 +118,7 @@ Tensor rotate(const Tensor& x, const Tensor& turns, bool back) {
   const int64_t half = table.size(-1);
   TORCH_CHECK(
       from.dim() > 1 && table.dim() == 3 && table.size(0) == from.size(-2) && table.size(1) == 2 &&
-          from.size(-1) % (2 * half) == 0,
+          (half > 0 ? from.size(-1) % (2 * half) : from.size(-1)) == 0,
       "rotate: ", from.sizes(), " cannot be turned by ", table.sizes());
   const Chunks chunks = chunks_of(from);
   const float *const in = read(from), *const angles = read(table);
@@ -143,7 +143,8 @@ void for_targets(const Tensor& logits, const Tensor& targets, const F& work) {
       "cross_entropy: logits of ", logits.sizes(), ", targets of ", targets.sizes(), " and ", targets.scalar_type());
   const Tensor owner = targets.contiguous();
   const int64_t* const wanted = owner.const_data_ptr<int64_t>();
-  chunks_of(logits).for_rows([&](int64_t, int64_t first, int64_t count) {
+  const Chunks all{logits.size(0), logits.size(1)};  // rows of no classes are rows: none of them can have a target
+  all.for_rows([&](int64_t, int64_t first, int64_t count) {
     for (int64_t r = first; r < first + count; ++r) {
       const int64_t target = wanted[r], last = logits.size(1) - 1;
       TORCH_CHECK_INDEX(0 <= target && target <= last, "cross_entropy: target ", target, ", allowed: 0 to ", last);

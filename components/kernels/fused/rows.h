@@ -23,7 +23,7 @@ inline void for_vectors(int64_t width, const F& f) {
 struct Chunks {
   int64_t rows, width;
 
-  int64_t size() const { return round_up(std::max<int64_t>(1, (1 << 14) / width), lanes); }
+  int64_t size() const { return round_up(std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(1, width)), lanes); }
   int64_t count() const { return (rows + size() - 1) / size(); }
 
   // Calls work(chunk, first row, how many) for all rows, up to `lanes` at once, on torch's threads.

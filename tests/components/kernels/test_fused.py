@@ -121,6 +121,17 @@ def with_mask(
     return eager.attend(query, key, identity, pre, post, dropout=0.0) * mask_BMQK @ value
 
 
+@pytest.mark.parametrize("order", ["softmax", *JOINED])
+@pytest.mark.parametrize(("batch", "tokens"), [(0, 6), (2, 0), (0, 0)])
+def test_no_tokens_are_no_error(order: str, batch: int, tokens: int) -> None:
+    """An empty output and gradients of zero, as the eager form gives them."""
+    case = Case(order, batch=batch, tokens=tokens)
+    found, expected = run(fused.attend, case, torch.float32), run(eager.attend, case, torch.float32)
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        assert torch.equal(value, expected[name]), name
+
+
 @pytest.mark.parametrize("order", FUSED_ORDERS)
 def test_operators(order: str) -> None:
     """Schema and fake tensors, as torch checks them for any operator."""

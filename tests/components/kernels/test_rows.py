@@ -159,6 +159,20 @@ def test_no_rows_are_no_error(operation: Operation) -> None:
     assert not any(gradient.any() for gradient in gradients)
 
 
+@for_each
+@pytest.mark.parametrize("count", [0, 3])
+def test_rows_without_values_are_no_error(operation: Operation, count: int) -> None:
+    if operation.name == "cross_entropy" and count:
+        with pytest.raises(IndexError, match="target 0"):
+            rows.cross_entropy(torch.zeros(count, 0), torch.zeros(count, dtype=torch.long))
+        return
+    operands = operation.draw(count, 1)
+    bare = [x[..., :0] if x.is_floating_point() else x for x in operands]
+    if operation.name == "gated_rms_norm":
+        bare[-1] = operands[-1]  # the bias, one value whatever the width
+    assert outcome(operation, bare)[0].numel() == 0
+
+
 def test_large_logits_do_not_overflow() -> None:
     logits = torch.tensor([[1e4, 0.0, -1e4], [-300.0, 300.0, 299.0]], requires_grad=True)
     losses = rows.cross_entropy(logits, torch.tensor([1, 2]))
@@ -186,6 +200,7 @@ def test_a_target_outside_the_vocabulary_is_an_error(target: int) -> None:
         (lambda: rows.swiglu(normal(3, 8), normal(3, 7)), "differ"),
         (lambda: rows.rotate(normal(2, 3, 8), rotary_table(4, 4, theta=10.0)), "cannot be turned"),
         (lambda: rows.rotate(normal(2, 4, 8), rotary_table(4, 6, theta=10.0)), "cannot be turned"),
+        (lambda: rows.rotate(normal(2, 4, 8), torch.zeros(4, 2, 0)), "cannot be turned"),
         (lambda: rows.cross_entropy(normal(3, 8), torch.tensor([0, 1])), "targets of"),
     ],
 )
