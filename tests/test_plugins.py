@@ -25,7 +25,7 @@ class {class_name}(NormConfig):
     scale: float = 1.0
     """a number"""
 
-    def build(self, *, width: int, layer: int) -> nn.Module:
+    def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
         return nn.Identity()
 '''
 

@@ -37,7 +37,7 @@ class MultiToken(CoreConfig):
             impl=self.impl,
             pre_softmax=here(self.pre_softmax),
             post_softmax=here(self.post_softmax),
-            norm=self.norm.build(width=width // heads, layer=layer),
+            norm=self.norm.build(width=width // heads, model_width=width, layer=layer),
         )
 
     def pre_norm_scale(self, layer: int) -> float:

@@ -19,5 +19,5 @@ class Softmax(CoreConfig):
             impl=self.impl,
             pre_softmax=(),
             post_softmax=(),
-            norm=NoNorm().build(width=width // heads, layer=layer),
+            norm=NoNorm().build(width=width // heads, model_width=width, layer=layer),
         )

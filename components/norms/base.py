@@ -18,8 +18,11 @@ class NormConfig(Component, family="norms"):
     """Base of all normalisations."""
 
     @abstractmethod
-    def build(self, *, width: int, layer: int) -> nn.Module:
-        """Return a module `y_BMTd -> y_BMTd` for heads of `width` channels in layer `layer`, counted from 1."""
+    def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
+        """Return a module `y_BMTd -> y_BMTd` for heads of `width` channels in layer `layer`, counted from 1.
+
+        `model_width` is D, the channels of the model around it.
+        """
 
     def pre_norm_scale(self, layer: int) -> float:
         """What the block's two pre-norms, before attention and feed-forward, are multiplied by in layer `layer`."""

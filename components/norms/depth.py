@@ -10,5 +10,5 @@ from components.registry import register
 class Depth(NormConfig):
     """RMSNorm per head, times 1 - lambda_init(layer), which falls from 0.8 to 0.2 with depth."""
 
-    def build(self, *, width: int, layer: int) -> nn.Module:
+    def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
         return ScaledRMSNorm(width, 1.0 - lambda_init(layer))

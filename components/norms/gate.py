@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from components.initialise import Draw, default_stream
 from components.kernels import rows
 from components.kernels.substitute import Switched, calls_only
 from components.norms.base import NormConfig, ScaledRMSNorm
@@ -28,21 +29,37 @@ class Gate(NormConfig):
         if self.per not in get_args(Per):
             raise ComponentError(f"per: got {self.per!r}, allowed: {', '.join(get_args(Per))}")
 
-    def build(self, *, width: int, layer: int) -> nn.Module:
-        return ScalarGate(width) if self.per == "scalar" else ChannelGate(width)
+    def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
+        return (ScalarGate if self.per == "scalar" else ChannelGate)(width, model_width)
+
+
+class GateLinear(nn.Linear):
+    """What a gate reads of a head: w y + b, where w starts by the model's width and not by the head's.
+
+    Its std is (model width)^-0.5, cut at 3 std, as in the official code; b starts at 0, which the paper says.
+    """
+
+    def __init__(self, width: int, gates: int, model_width: int) -> None:
+        super().__init__(width, gates)
+        self.std = model_width**-0.5
+        self.initialise(default_stream)
+
+    def initialise(self, draw: Draw) -> None:
+        """Fill the weight from its stream, and the bias with 0."""
+        nn.init.trunc_normal_(self.weight, 0.0, self.std, -3 * self.std, 3 * self.std, generator=draw("weight"))
+        nn.init.zeros_(self.bias)
 
 
 class ScalarGate(Switched, ScaledRMSNorm):
     """The gate reads the normalised output; its bias starts at 0."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, model_width: int) -> None:
         super().__init__(width)
-        self.gate = nn.Linear(width, 1)
-        nn.init.zeros_(self.gate.bias)
+        self.gate = GateLinear(width, 1, model_width)
 
     def forward(self, y_BMTd: Tensor) -> Tensor:
         """Normalise each row, then scale it by its own gate."""
-        if not (calls_only(self.rms, RMSNorm) and calls_only(self.gate, nn.Linear)):
+        if not (calls_only(self.rms, RMSNorm) and calls_only(self.gate, GateLinear)):
             normed_BMTd: Tensor = self.rms(y_BMTd)
             return normed_BMTd * torch.sigmoid(self.gate(normed_BMTd))
         dtype = torch.promote_types(y_BMTd.dtype, self.rms.weight.dtype)
@@ -55,10 +72,9 @@ class ScalarGate(Switched, ScaledRMSNorm):
 class ChannelGate(ScaledRMSNorm):
     """y * sigmoid(W y + b) of the normalised output y; the bias starts at 0."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, model_width: int) -> None:
         super().__init__(width)
-        self.gate = nn.Linear(width, width)
-        nn.init.zeros_(self.gate.bias)
+        self.gate = GateLinear(width, width, model_width)
 
     def forward(self, y_BMTd: Tensor) -> Tensor:
         """Normalise each row, then scale each of its channels by its own gate."""

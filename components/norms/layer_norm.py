@@ -13,5 +13,5 @@ from components.registry import register
 class LayerNorm(NormConfig):
     """RMSNorm per head, times 1 / sqrt(layer) ("layer-norm scaling", 2502.05795)."""
 
-    def build(self, *, width: int, layer: int) -> nn.Module:
+    def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
         return ScaledRMSNorm(width, layer**-0.5)

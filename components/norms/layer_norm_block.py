@@ -12,7 +12,7 @@ from components.registry import register
 class LayerNormBlock(NormConfig):
     """RMSNorm per head; the norms before attention and feed-forward are multiplied by 1 / sqrt(layer) (2502.05795)."""
 
-    def build(self, *, width: int, layer: int) -> nn.Module:
+    def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
         return ScaledRMSNorm(width)
 
     def pre_norm_scale(self, layer: int) -> float:

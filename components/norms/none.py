@@ -10,5 +10,5 @@ from components.registry import register
 class NoNorm(NormConfig):
     """The heads' outputs as they are."""
 
-    def build(self, *, width: int, layer: int) -> nn.Module:
+    def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
         return nn.Identity()

@@ -10,5 +10,5 @@ from components.registry import register
 class Plain(NormConfig):
     """RMSNorm over each head's channels, one learned weight vector for the layer ("no scaling")."""
 
-    def build(self, *, width: int, layer: int) -> nn.Module:
+    def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
         return ScaledRMSNorm(width)

@@ -55,7 +55,7 @@ def test_the_module_is_a_norm_of_torchs() -> None:
 @pytest.mark.parametrize("norm", [Plain(), Gate()])
 def test_heads_may_lie_in_memory_in_either_order(norm: Plain | Gate, dtype: torch.dtype) -> None:
     """[B, M, T, d] may be a view of [B, T, M, d]: the same values and gradients, in the same order."""
-    module, y_BMTd = norm.build(width=8, layer=2).to(dtype), draw(2, 3, 5, 8, dtype=dtype)
+    module, y_BMTd = norm.build(width=8, model_width=32, layer=2).to(dtype), draw(2, 3, 5, 8, dtype=dtype)
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
     view_BMTd = y_BMTd.transpose(1, 2).contiguous().transpose(1, 2)
@@ -74,7 +74,7 @@ def test_heads_may_lie_in_memory_in_either_order(norm: Plain | Gate, dtype: torc
 
 def test_a_scalar_gate_stays_float32_under_autocast() -> None:
     """As the other norms do: a row with a gate has no more rounding than one without."""
-    gate = Gate().build(width=64, layer=1)
+    gate = Gate().build(width=64, model_width=256, layer=1)
     nn.init.normal_(gate.gate.weight, std=0.3, generator=torch.Generator().manual_seed(1))
     y_BMTd = torch.randn(2, 3, 5, 64, generator=torch.Generator().manual_seed(2))
     with torch.autocast("cpu", torch.bfloat16):

@@ -80,7 +80,7 @@ MOVES = {
     "std of a kernel": ("kernel_init/normal.py", "std: float = 0.3", "std: float = 0.301"),
     "std of the linear layers": ("initialise.py", "shape[-1] ** -0.5", "shape[-1] ** -0.51"),
     "std of lambda's vectors": ("attention/differential.py", "std=0.1", "std=0.11"),
-    "start of a gate's bias": ("initialise.py", "nn.init.zeros_(module.bias)", "nn.init.constant_(module.bias, 1e-4)"),
+    "start of a gate's bias": ("norms/gate.py", "nn.init.zeros_(self.bias)", "nn.init.constant_(self.bias, 0.1)"),
     "scale of the logits": ("kernels/eager.py", "shape[-1] ** -0.5", "shape[-1] ** -0.499"),
     "order of the operations": ("kernels/eager.py", "for op in post:", "for op in reversed(post):"),
     "values not masked again": ("kernels/eager.py", "    if post:\n", "    if not post:\n"),

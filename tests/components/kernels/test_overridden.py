@@ -278,7 +278,7 @@ GATE_ALTERATIONS: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("alteration", GATE_ALTERATIONS)
 def test_the_parts_of_a_gate_are_what_they_are_made(alteration: str) -> None:
-    norm = Gate().build(width=8, layer=1)
+    norm = Gate().build(width=8, model_width=32, layer=1)
     nn.init.normal_(norm.gate.weight, generator=torch.Generator().manual_seed(1))
     GATE_ALTERATIONS[alteration](norm)
     y = torch.randn(2, 3, 4, 8, generator=torch.Generator().manual_seed(2))

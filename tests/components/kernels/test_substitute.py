@@ -258,7 +258,7 @@ def test_one_module_can_be_switched_alone() -> None:
         assert operators(lambda part=part, x=x: part(x))
         part.compiled = False
         assert not operators(lambda part=part, x=x: part(x))
-    gate = Gate().build(width=8, layer=1)
+    gate = Gate().build(width=8, model_width=32, layer=1)
     gate.compiled = False
     assert not operators(lambda: gate(torch.randn(1, 2, 3, 8)))
 
