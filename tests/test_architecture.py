@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "records": {"atomic", "errors", "failures"},
     "states": {"config", "records"},
     "provenance": set(),
-    "sweep": {"components", "config", "errors", "failures"},
+    "sweep": {"components", "config", "errors", "failures", "plugins"},
     "model": {"components", "config", "errors"},
     "data": {"config", "errors"},
     "training": {"atomic", "components", "config", "data", "errors", "model"},

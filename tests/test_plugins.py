@@ -1,5 +1,6 @@
 """A user's components: files, directories and installed entry points."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 from components import FAMILIES
 from mta_lab.config import command_line, resolve, scale_layer
 from mta_lab.errors import UserError
-from mta_lab.plugins import ENTRY_POINTS, load_components
+from mta_lab.plugins import ENTRY_POINTS, VARIABLE, load_components
+from mta_lab.sweep import load_sweep
 from tests.config.helpers import registry_restored
 
 VARIANT = '''
@@ -143,3 +145,46 @@ def test_broken_entry_point_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     said = refused()
     assert f"{ENTRY_POINTS}:our_norms" in said
     assert "nothing_of_ours" in said
+
+
+def test_a_file_is_loaded_once_by_whatever_path_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / "mine.py", "mine")
+    (tmp_path / "link.py").symlink_to(file)
+    monkeypatch.setenv(VARIABLE, str(file))
+    monkeypatch.chdir(tmp_path)
+    load_components([file, Path("mine.py"), tmp_path / "link.py", tmp_path])
+    load_components([file])
+    assert FAMILIES["norms"].names().count("mine") == 1
+
+
+def test_files_named_in_the_environment_are_loaded_for_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, os.pathsep.join([str(write(tmp_path / "one.py", "one")), str(tmp_path / "gone.py")]))
+    assert refused() == f"{VARIABLE}: no such file or directory: {tmp_path / 'gone.py'}"
+    assert "one" in FAMILIES["norms"].names()
+
+
+SWEEP = "components: [%s]\nbase: {attention: multi_token}\nrows:\n  a: {}\n  b: {attention.norm: mine}\n"
+
+
+def test_a_sweep_file_names_its_components_beside_itself(tmp_path: Path) -> None:
+    file = write(tmp_path / "sub" / "mine.py", "mine")
+    (tmp_path / "sub" / "sweep.yaml").write_text(SWEEP % "mine.py")
+    sweep = load_sweep(str(tmp_path / "sub" / "sweep.yaml"), scale="nano")
+    assert sweep.components == (file,)
+    assert sweep.rows[1].difference["attention.norm.name"] == "mine"
+
+
+def test_a_component_file_that_is_not_there_is_named_with_the_sweeps_key(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text(SWEEP % "gone.py")
+    with pytest.raises(UserError, match=r"sweep\.yaml: components: no such file or directory: .*gone\.py"):
+        load_sweep(str(tmp_path / "sweep.yaml"), scale="nano")
+
+
+def test_an_unknown_component_hints_at_the_ways_to_name_a_file(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text("rows: {a: {attention: mine}}\n")
+    with pytest.raises(
+        UserError, match=r"no attention named 'mine'.*--components FILE, MTA_LAB_COMPONENTS=FILE, or com"
+    ):
+        load_sweep(str(tmp_path / "sweep.yaml"), scale="nano")

@@ -73,7 +73,7 @@ def test_the_attention_and_the_seed_have_no_part_in_it_but_the_sizes_have() -> N
     settled(auto())
     settled(auto("attention=multi_token", "seed=3"))
     assert len(json.loads(cache_file().read_text())) == 1
-    settled(auto("model.width=32"))
+    settled(config(*TINY[1:], "model.width=32", "training.precision=auto"))
     assert len(json.loads(cache_file().read_text())) == 2
 
 

@@ -325,16 +325,16 @@ def dashboard(
 
 
 @data_app.command("prepare")
-def data_prepare(settings: Settings = None, scale: Scale = DEFAULT_SCALE) -> None:
+def data_prepare(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: Components = None) -> None:
     """Fetch the text, if needed, and make the token files; `sweep` does this by itself."""
     from mta_lab.cli import single
 
-    single.prepare_data(settings or [], scale)
+    single.prepare_data(settings or [], scale, components or [])
 
 
 @data_app.command("show")
-def data_show(settings: Settings = None, scale: Scale = DEFAULT_SCALE) -> None:
+def data_show(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: Components = None) -> None:
     """Show the domains, what they are made of, and under which rights."""
     from mta_lab.cli import single
 
-    single.show_data(settings or [], scale)
+    single.show_data(settings or [], scale, components or [])

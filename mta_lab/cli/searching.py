@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.cli.progress import observer_for
-from mta_lab.cli.sweeping import Plan, preparing, settled
+from mta_lab.cli.sweeping import Plan, note, preparing, settled
 from mta_lab.errors import UserError
 from mta_lab.scheduling import Trials
 from mta_lab.sweep import Cell
@@ -30,7 +30,10 @@ def at_hand(plan: Plan) -> Plan:
         row: Found(values=[best.values for best in trials.best(search.winners)], trials=trials.ended())
         for row, trials in studies.items()
     }
-    return replace(plan, sweep=replace(plan.reload(winners), seeds=plan.sweep.seeds))
+    sweep = replace(plan.reload(winners), seeds=plan.sweep.seeds)
+    for row, twin in sweep.left_out.items():
+        note(f"{plan.given}: row '{row}' is left out: what its search came to are the settings of row '{twin}'")
+    return replace(plan, sweep=sweep)
 
 
 def search(

@@ -66,8 +66,9 @@ def parameters(model: str, scale: str, settings: Sequence[str], components: Sequ
     return count_parameters(resolve([scale_layer(scale), name, command_line(settings)]))
 
 
-def prepare_data(settings: Sequence[str], scale: str) -> None:
+def prepare_data(settings: Sequence[str], scale: str, components: Sequence[Path]) -> None:
     """Fetch and prepare the text of a scale."""
+    load_components(components)
     console = make_console()
     config = _config(settings, scale)
     corpus = prepare(config.data, config.model.vocabulary, CORPORA, console.print)
@@ -75,8 +76,9 @@ def prepare_data(settings: Sequence[str], scale: str) -> None:
     console.print(f"{corpus.directory}: ready, content hash {corpus.content_hash[:16]}")
 
 
-def show_data(settings: Sequence[str], scale: str) -> None:
+def show_data(settings: Sequence[str], scale: str, components: Sequence[Path]) -> None:
     """Show what the text is made of, and how much of it there is where it is prepared."""
+    load_components(components)
     config = _config(settings, scale)
     corpus = find(config.data, config.model.vocabulary, CORPORA)
     if corpus is None and config.data.path is not None:

@@ -1,11 +1,14 @@
 """The frozen configuration of a run: its types, how its layers are merged, and what identifies it."""
 
 from mta_lab.config.identity import ENGINE, Identity, difference, fingerprint, flatten, identity_of, plain
-from mta_lab.config.resolve import Layer, command_line, resolve, scale_layer, scales
+from mta_lab.config.layers import Layer, command_line
+from mta_lab.config.reader import NOTHING, read_yaml
+from mta_lab.config.resolve import resolve, scale_layer, scales
 from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig, Split, TrainingConfig
 
 __all__ = [
     "ENGINE",
+    "NOTHING",
     "DataConfig",
     "Identity",
     "Layer",
@@ -20,6 +23,7 @@ __all__ = [
     "flatten",
     "identity_of",
     "plain",
+    "read_yaml",
     "resolve",
     "scale_layer",
     "scales",

@@ -6,41 +6,23 @@ another component drops the settings of the one before. Every mistake is a UserE
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass, make_dataclass
+from dataclasses import MISSING, fields, is_dataclass, make_dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from components.registry import FAMILIES, Component, ComponentError
+from mta_lab.config.layers import InvalidError, Layer, Tree, nested, type_hints, variants
+from mta_lab.config.reader import NOTHING, read_yaml
 from mta_lab.config.schema import RunConfig
 from mta_lab.errors import UserError, nearest
 
-Tree = dict[str, Any]
-type_hints = cache(get_type_hints)
 SCALES = resources.files("mta_lab.config") / "scales"
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Settings from one place; `source` is how an error names it."""
-
-    source: str
-    values: Mapping[str, Any]
-
-
-class _InvalidError(Exception):
-    """A mistake at a key; `resolve` adds the layer it came from.
-
-    `among` are the sections whose settings do not go together, where the mistake is not one key's alone.
-    """
-
-    def __init__(self, key: str, message: str, among: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.key = key
-        self.among = tuple(among)
+YOUR_OWN = "yours: --components FILE, MTA_LAB_COMPONENTS=FILE, or components: [FILE] in the sweep file"
 
 
 def resolve(layers: Sequence[Layer]) -> RunConfig:
@@ -48,30 +30,18 @@ def resolve(layers: Sequence[Layer]) -> RunConfig:
     merged: Tree = {}
     origins: dict[str, str] = {}
     for layer in layers:
-        for key, value in layer.values.items():
-            _assign(merged, str(key), value, layer.source, origins)
+        try:
+            values = nested(layer.values.items())
+        except InvalidError as error:
+            raise UserError(f"{layer.source}: {error.key}: {error}") from None
+        for key, value in values.items():
+            _assign(merged, key, value, layer.source, origins, RunConfig)
     try:
         config: RunConfig = _build(RunConfig, merged, "")
-    except _InvalidError as error:
+    except InvalidError as error:
         source = _latest(error.among, layers, origins) if error.among else _origin(error.key, origins)
         raise UserError(f"{source}: {error.key}: {error}") from None
     return config
-
-
-def command_line(settings: Sequence[str]) -> Layer:
-    """The layer of `KEY=VALUE` arguments; values are YAML, as in a sweep file."""
-    values: Tree = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals or not key or "\n" in value:
-            raise UserError(f"command line: got '{setting}', allowed: KEY=VALUE, like model.heads=8")
-        try:
-            values[key] = OmegaConf.to_container(OmegaConf.create(f"value: {value}"))["value"]  # type: ignore[index,call-overload]
-        except Exception as error:
-            raise UserError(f"command line: {key}: '{value}' is not a YAML value ({type(error).__name__})") from None
-    if "scale" in values:
-        raise UserError("command line: scale: sizes come with it; use --scale NAME")
-    return Layer("command line", values)
 
 
 def scales() -> list[str]:
@@ -83,8 +53,7 @@ def scale_layer(name: str) -> Layer:
     """The layer of the scale `name`."""
     if name not in scales():
         raise UserError(f"--scale: no scale named '{name}'{nearest(name, scales())} known: {', '.join(scales())}")
-    values = OmegaConf.to_container(OmegaConf.create((SCALES / f"{name}.yaml").read_text()))
-    return Layer(f"scale {name}", {"scale": name, **cast(Tree, values)})
+    return Layer(f"scale {name}", {"scale": name, **read_yaml(SCALES / f"{name}.yaml", f"scale {name}")})
 
 
 def _scale_order(name: str) -> tuple[bool, float | str]:
@@ -94,27 +63,34 @@ def _scale_order(name: str) -> tuple[bool, float | str]:
     return True, float(size[:-1]) * {"m": 1e6, "b": 1e9}[size[-1]]
 
 
-def _assign(tree: Tree, key: str, value: Any, source: str, origins: dict[str, str], prefix: str = "") -> None:
-    """Set one possibly dotted key in `tree` and remember where each leaf came from."""
-    head, _, rest = key.partition(".")
+def _assign(
+    tree: Tree, head: str, value: Any, source: str, origins: dict[str, str], schema: type | None, prefix: str = ""
+) -> None:
+    """Set one setting or section in `tree`, the settings of `schema`, and remember where each leaf came from."""
     path = f"{prefix}.{head}" if prefix else head
-    if rest:
-        value = {rest: value}
     before = tree.get(head)
-    if isinstance(value, Mapping):
-        if isinstance(before, str):
-            before = {"name": before}
-        if not isinstance(before, dict) or value.get("name", before.get("name")) != before.get("name"):
-            before = {}
-        tree[head] = before
-        origins[path] = source
-        for inner, inner_value in value.items():
-            _assign(before, str(inner), inner_value, source, origins, path)
-    elif isinstance(before, dict) and isinstance(value, str):
-        _assign(tree, head, {"name": value}, source, origins, prefix)
-    else:
+    if isinstance(value, str) and isinstance(before, dict):
+        value = {"name": value}
+    if not isinstance(value, Mapping):
         tree[head] = value
         origins[path] = source
+        return
+    if isinstance(before, str):
+        before = {"name": before}
+    default = getattr(getattr(schema, head, None), "name", None)  # settings without a name are the default component's
+    if not isinstance(before, dict) or value.get("name", before.get("name", default)) != before.get("name", default):
+        before = {}
+    tree[head] = before
+    origins[path] = source
+    inner_schema = _section(schema, head, value.get("name", before.get("name", default)))
+    for inner, inner_value in value.items():
+        _assign(before, inner, inner_value, source, origins, inner_schema, path)
+
+
+def _section(schema: type | None, key: str, name: Any) -> type | None:
+    """The class whose settings stand below `key`, of a component the variant of that name; None where there is none."""
+    found = variants(type_hints(schema).get(key)) if schema else []
+    return next((cls for cls in found if not issubclass(cls, Component) or cls.name == name), None)
 
 
 def _origin(key: str, origins: Mapping[str, str]) -> str:
@@ -134,35 +110,46 @@ def _build(schema: type, node: Any, path: str) -> Any:
     """Turn a tree into an instance of the dataclass `schema`; OmegaConf checks what is no section of its own."""
     hints = {field.name: type_hints(schema)[field.name] for field in fields(schema)}
     if not isinstance(node, Mapping):
-        raise _InvalidError(path, f"got {node!r}, allowed: a mapping of {', '.join(hints)}")
-    typed = OmegaConf.structured(_checked(schema, tuple(key for key in hints if key in node)))
+        raise InvalidError(path, f"got {node!r}, allowed: a mapping of {', '.join(hints)}")
+    typed = OmegaConf.structured(
+        _checked(schema, tuple(key for key in hints if key in node and not isinstance(node[key], str)))
+    )
     sections = {}
     for key, value in node.items():
         inner = f"{path}.{key}" if path else key
         if key not in hints:
             allowed = ", ".join(hints) or "nothing"
-            raise _InvalidError(inner, f"no such key{_suggestion(key, path, hints)} allowed: {allowed}")
+            raise InvalidError(inner, f"no such key{_suggestion(key, path, hints)} allowed: {allowed}")
+        if value is NOTHING:
+            raise InvalidError(inner, "got nothing; leave the setting out for the default")
         value = _value(hints[key], value, getattr(schema, key, None), inner)
         if _is_section(hints[key]):
+            sections[key] = value
+            continue
+        if not _fits(hints[key], value):
+            raise InvalidError(
+                inner, f"got {node[key]!r}, allowed: {readable(hints[key])}{_spelling(hints[key], value)}"
+            )
+        if isinstance(value, str):  # OmegaConf would see more than text in some
             sections[key] = value
             continue
         try:
             OmegaConf.update(typed, key, value, merge=False)
         except OmegaConfBaseException:
-            raise _InvalidError(inner, f"got {node[key]!r}, allowed: {_readable(hints[key])}") from None
+            raise InvalidError(inner, f"got {node[key]!r}, allowed: {readable(hints[key])}") from None
     for one in fields(schema):
         if one.default is MISSING is one.default_factory and one.name not in node:
-            raise _InvalidError(f"{path}.{one.name}" if path else one.name, "is not set")
+            raise InvalidError(f"{path}.{one.name}" if path else one.name, "is not set")
     try:
         return schema(**vars(OmegaConf.to_object(typed)), **sections)
     except OmegaConfBaseException as error:
         key = f"{path}.{error.key}" if path else str(error.key)
-        raise _InvalidError(key, str(error).splitlines()[0]) from None
+        raise InvalidError(key, str(error).splitlines()[0]) from None
     except ValueError as error:
         name, _, message = str(error).partition(": ")
         if name not in hints:
-            raise _InvalidError(path, str(error)) from None
-        raise _InvalidError(f"{path}.{name}" if path else name, message, _read_together(path, name)) from None
+            raise InvalidError(path, str(error)) from None
+        raise InvalidError(f"{path}.{name}" if path else name, message, _read_together(path, name)) from None
 
 
 @cache
@@ -205,7 +192,7 @@ def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
     element = get_args(hint)[0] if get_origin(hint) is tuple else None
     if isinstance(element, type) and issubclass(element, Component):
         if not isinstance(value, list | tuple):
-            raise _InvalidError(path, f"got {value!r}, allowed: a list of {element.family}")
+            raise InvalidError(path, f"got {value!r}, allowed: a list of {element.family}")
         return tuple(_component(element, item, None, f"{path}[{index}]") for index, item in enumerate(value))
     if get_origin(hint) is dict and isinstance(value, Mapping):
         return dict(_dotted(value))
@@ -224,26 +211,49 @@ def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _component(base: type[Component], value: Any, default: Component | None, path: str) -> Component:
     settings = {"name": value} if isinstance(value, str) else value
     if not isinstance(settings, Mapping):
-        raise _InvalidError(path, f"got {value!r}, allowed: the name of one of {base.family}, or a mapping with 'name'")
+        raise InvalidError(path, f"got {value!r}, allowed: the name of one of {base.family}, or a mapping with 'name'")
     name = settings.get("name", default.name if default else None)
     if not isinstance(name, str):
-        raise _InvalidError(path, f"got {value!r}, allowed: a mapping with the 'name' of one of {base.family}")
+        raise InvalidError(path, f"got {value!r}, allowed: a mapping with the 'name' of one of {base.family}")
     try:
         variant = FAMILIES[base.family].get(name)
     except ComponentError as error:
-        raise _InvalidError(path, str(error)) from None
+        raise InvalidError(path, f"{error}; {YOUR_OWN}") from None
     component: Component = _build(variant, {k: v for k, v in settings.items() if k != "name"}, path)
     return component
 
 
-def _readable(hint: Any) -> str:
+def _fits(hint: Any, value: Any) -> bool:
+    """Whether the value is of the type as it stands; OmegaConf alone would make numbers of texts and truth of both."""
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(arg, value) for arg in get_args(hint))
+    if get_origin(hint) is Literal:
+        return any(type(value) is type(arg) and value == arg for arg in get_args(hint))
     if get_origin(hint) is tuple:
-        inner = [_readable(arg) for arg in get_args(hint) if arg is not Ellipsis]
+        return isinstance(value, tuple) and all(any(_fits(arg, item) for arg in get_args(hint)) for item in value)
+    if hint is float:
+        return type(value) in (int, float)
+    return type(value) is hint if hint in (int, str, bool, NoneType) else True
+
+
+def _spelling(hint: Any, value: Any) -> str:
+    """How a number is written, where a text may have been meant for one, and the other way round."""
+    items = value if isinstance(value, tuple) else (value,)
+    if any(isinstance(item, str) and item[:1] in tuple("+-.0123456789") for item in items):
+        return "; a number has no leading zero, no '_', no ':' and no quotes"
+    return "; in quotes, a number is a text" if _fits(hint, "") and not isinstance(value, str) else ""
+
+
+def readable(hint: Any) -> str:
+    """A type in words, as an error says what is allowed."""
+    if get_origin(hint) is tuple:
+        inner = [readable(arg) for arg in get_args(hint) if arg is not Ellipsis]
         return "a list of " + ", ".join(inner)
     if get_origin(hint) is dict:
-        return f"a mapping of names, each to {_readable(get_args(hint)[1])}"
+        return f"a mapping of names, each to {readable(get_args(hint)[1])}"
     if isinstance(hint, type):
-        return {"int": "a whole number", "float": "a number", "str": "a text"}.get(hint.__name__, hint.__name__)
-    if str(hint).startswith("typing.Literal"):
+        words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
+        return words.get(hint, hint.__name__)
+    if get_origin(hint) is Literal:
         return " or ".join(repr(arg) for arg in get_args(hint))
-    return " or ".join("null" if arg is type(None) else _readable(arg) for arg in get_args(hint))
+    return " or ".join(readable(arg) for arg in get_args(hint))

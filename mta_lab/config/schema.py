@@ -61,6 +61,8 @@ class DataConfig:
     what was chosen by its scores on 'valid'"""
 
     def __post_init__(self) -> None:
+        if self.path is not None and not self.path.strip():
+            raise ValueError(f"path: got '{self.path}', allowed: a directory or a file; leave it out for the corpus")
         for name, weight in self.mixture.items():
             if not 0 <= weight < math.inf:
                 raise ValueError(f"mixture: got {weight} for domain '{name}', allowed: 0 or more")

@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from mta_lab.config import read_yaml
 from mta_lab.errors import UserError, nearest
-from mta_lab.sweep.files import SHIPPED, read_yaml
+from mta_lab.sweep.files import SHIPPED
 
 LEDGER = "paper"
 UNDECIDED, CAUTIONS, CONTENTS = "undecided", "cautions", "contents"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from mta_lab.config import RunConfig, flatten
@@ -59,6 +60,10 @@ class Sweep:
     """ranges to search first"""
     winners: Winners = field(default_factory=dict)
     """the values that won, where the search has run; before it its rows stand at the lower ends of the ranges"""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """searched rows that came to the settings of another row, with that row's name"""
+    components: tuple[Path, ...] = ()
+    """files with the user's components that the sweep file names"""
 
     @property
     def quantity(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from mta_lab.config import RunConfig, identity_of, plain
+from mta_lab.config import NOTHING, RunConfig, difference, identity_of, plain
 from mta_lab.errors import UserError, nearest
 
 STREAM = "search"
@@ -20,7 +20,10 @@ RANGE_KEYS = ("from", "to", "log", "choices")
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included; whole ones if both are; `log`: as likely in every octave."""
+    """Numbers from `low` to `high`, both included; `log`: as likely in every octave.
+
+    Whole ones where the ends are of type int: where the setting is, whatever the file writes for a real one.
+    """
 
     low: float
     high: float
@@ -28,7 +31,7 @@ class Range:
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers are meant."""
+        """Whether only whole numbers are searched."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
@@ -114,11 +117,11 @@ def read_search(section: Any, templates: Mapping[str, Template], source: str) ->
         raise UserError(f"{where}: got {section!r}, allowed: a mapping with {', '.join(KEYS)}")
     for key in section:
         if key not in KEYS:
-            raise UserError(f"{where}.{key}: no such key{nearest(str(key), KEYS) or ';'} allowed: {', '.join(KEYS)}")
+            raise UserError(f"{where}.{key}: no such key{nearest(key, KEYS) or ';'} allowed: {', '.join(KEYS)}")
     space = section.get("space")
     if not isinstance(space, Mapping) or not space:
         raise UserError(f"{where}.space: got {space!r}, allowed: a mapping of names to ranges")
-    ranges = {str(name): _range(value, f"{where}.space.{name}") for name, value in space.items()}
+    ranges = {name: _range(value, f"{where}.space.{name}") for name, value in space.items()}
     search = Search(
         trials=_count(section.get("trials", 20), f"{where}.trials"),
         winners=_count(section.get("winners", 1), f"{where}.winners"),
@@ -141,7 +144,40 @@ def read_search(section: Any, templates: Mapping[str, Template], source: str) ->
     for name in ranges:
         if all(name not in template.names() for template in search.templates.values()):
             raise UserError(f"{where}.space.{name}: no row uses ${name}")
-    return search
+    return replace(search, space={name: _as_used(search, name, f"{where}.space.{name}") for name in ranges})
+
+
+def _as_used(search: Search, name: str, where: str) -> Range | Choices:
+    """A range of real numbers, however its ends are written, unless a whole number stands where it is used."""
+    found = search.space[name]
+    if isinstance(found, Choices) or not found.whole:
+        return found
+    rows = [row for row, template in search.templates.items() if name in template.names()]
+    whole = [row for row in rows if _moves_whole_numbers(search, row, name)]
+    if 0 < len(whole) < len(rows):
+        real = next(row for row in rows if row not in whole)
+        raise UserError(f"{where}: is a whole number in row '{whole[0]}' and none in '{real}'; use two ranges")
+    return found if whole else replace(found, low=float(found.low), high=float(found.high))
+
+
+def _moves_whole_numbers(search: Search, row: str, name: str) -> bool:
+    """Whether a range changes a setting that is a whole number, seen from where the others are at one of their ends."""
+    space, template = search.space_of(row), search.templates[row]
+    found = search.space[name]
+    assert isinstance(found, Range)
+    for end in (_first, _last):
+        values = {other: end(at) for other, at in space.items()}
+        for moved in (found.low, found.high, found.low + 1, found.high - 1):
+            try:
+                before, after = template.config(values), template.config({**values, name: moved})
+            except UserError:  # ranges that do not go together there
+                continue
+            if changed := difference(after, before):
+                leaves = [
+                    leaf for value in changed.values() for leaf in (value if isinstance(value, list) else [value])
+                ]
+                return any(type(leaf) is int for leaf in leaves)
+    return True  # what allows so few values is no real number
 
 
 def _matters(search: Search, row: str, name: str) -> bool:
@@ -177,7 +213,7 @@ def _range(value: Any, where: str) -> Range | Choices:
         raise UserError(f"{where}: got {value!r}, allowed: {allowed}")
     if "choices" in value:
         choices = value["choices"]
-        if not isinstance(choices, list) or len(choices) < 2 or len(value) > 1:
+        if not isinstance(choices, list) or len(choices) < 2 or len(value) > 1 or NOTHING in choices:
             raise UserError(f"{where}: got {value!r}, allowed: {allowed}")
         return Choices(tuple(choices))
     ends = [value[key] for key in ("from", "to") if type(value.get(key)) in (int, float)]

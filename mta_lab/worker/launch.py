@@ -43,6 +43,7 @@ def launch(
         records.tidy()
         found = states(tasks, records)
         pending = to_train(tasks, found, rerun_stale=rerun_stale)
+        components = [*components, *sweep.components]
         if not pending:
             return
         with (
@@ -78,6 +79,7 @@ def launch_search(
     search = sweep.search
     assert search
     journal = records.directory / JOURNAL
+    components = [*components, *sweep.components]
     with (
         only_launch(records.directory),
         disk_trouble_said(journal),

@@ -7,7 +7,6 @@ import dataclasses
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,10 +19,10 @@ from components.kernel_init import KernelInitConfig
 from components.norms import Gate, NoNorm, NormConfig
 from components.score_ops import Joint, KeyQuery, ScoreOpConfig
 
-if own_files := os.environ.get("MTA_LAB_COMPONENTS"):
+if os.environ.get("MTA_LAB_COMPONENTS"):
     from mta_lab.plugins import load_components
 
-    load_components([Path(name) for name in own_files.split(os.pathsep) if name])
+    load_components([])
 
 HEADS, WIDTH = 4, 24
 LAYER, LAYERS = 3, 4  # the layer where 'every 4' stands

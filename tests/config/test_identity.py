@@ -92,10 +92,10 @@ def test_every_single_setting_changes_the_fingerprint(path: tuple[Any, ...], bas
     assert fingerprint(other, TEXT) != base_fingerprint
 
 
-TOY = ("task={name: find_block, blocks: 3}", "model.vocabulary=28", "attention=multi_token")
+TOY = ("task=find_block", "model.vocabulary=28", "attention=multi_token", "model.context=512")
 
 
-@pytest.mark.parametrize("setting", ["letters=4", "blocks=2", "question=3", "answer=last", "held_out=99"])
+@pytest.mark.parametrize("setting", ["letters=4", "blocks=4", "question=3", "answer=last", "held_out=99"])
 def test_every_setting_of_a_task_changes_the_fingerprint(setting: str) -> None:
     assert {field.name for field in dataclasses.fields(FindBlock)} == {"letters", "blocks", "question", "answer"} | {
         "held_out"

@@ -90,8 +90,18 @@ def test_command_line_values_are_yaml() -> None:
     assert found.attention == MultiToken(pre_softmax=(KeyQuery(layers=(1, 3)),))
 
 
-def test_later_command_line_setting_wins() -> None:
-    assert config("model.heads=8", "model.heads=2").model.heads == 2
+@pytest.mark.parametrize(
+    "twice",
+    [
+        ("model.heads=8", "model.heads=2"),
+        ("model={heads: 8}", "model.heads=2"),
+        ("attention.name=softmax", "attention=softmax"),
+        ("attention.norm=gate", "attention={name: multi_token, norm: gate}"),
+    ],
+)
+def test_a_setting_given_twice_is_refused(twice: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match=r"^command line: [a-z.]+: is set twice; keep one$"):
+        config(*twice)
 
 
 def test_frozen_at_every_depth() -> None:

@@ -1,0 +1,139 @@
+"""A sweep file as it is written: its keys, its rows and what each says apart from settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mta_lab.config import NOTHING, Layer, read_yaml, scales
+from mta_lab.errors import UserError, nearest
+from mta_lab.plugins import load_components
+from mta_lab.sweep.checks import refuse_reserved
+from mta_lab.sweep.files import SHIPPED
+from mta_lab.sweep.ledger import LEDGER
+
+KEYS = ("title", "about", "components", "base", "scales", "baseline", "rows", "seeds", "retry", "search")
+TEXTS = ("title", "about", "baseline", "against", "published")  # names and prose, which may look like a number
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """A row as the file has it, what is said about it apart from its settings."""
+
+    settings: Mapping[str, Any]
+    times: Mapping[str, Any]
+    published: Any
+    against: str
+
+
+@dataclass(frozen=True)
+class SweepFile:
+    """What a sweep file holds; `source` is how errors call it."""
+
+    source: str
+    path: Path
+    values: Mapping[str, Any]
+
+    def text(self, key: str, default: str) -> str:
+        """Return the text behind `key`."""
+        found = self.values.get(key, default)
+        if not isinstance(found, str):
+            raise UserError(f"{self.source}: {key}: got {found!r}, allowed: a text")
+        return found
+
+    def base(self) -> Layer:
+        """Return the settings that every row starts from."""
+        where = f"{self.source}: base"
+        return Layer(where, _mapping(self.values.get("base"), where, "settings"))
+
+    def at_scale(self, scale: str) -> Layer:
+        """Return the settings that hold at one scale, above every row's."""
+        special = _mapping(
+            self.values.get("scales"), f"{self.source}: scales", "scales, each with a mapping of settings"
+        )
+        for name in special:
+            if name not in scales():
+                hint = nearest(name, scales()) or ";"
+                raise UserError(f"{self.source}: scales.{name}: no such scale{hint} known: {', '.join(scales())}")
+        where = f"{self.source}: scales.{scale}"
+        return Layer(where, _mapping(special.get(scale), where, "settings"))
+
+    def seeds(self) -> int:
+        """Return the number of seeds."""
+        count = self.values.get("seeds", 3)
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise UserError(f"{self.source}: seeds: got {count!r}, allowed: 1 or more")
+        return count
+
+    def components(self) -> tuple[Path, ...]:
+        """Load the user's components that the file names, relative to its own folder, and return their paths."""
+        where = f"{self.source}: components"
+        named = self.values.get("components", [])
+        if not isinstance(named, list) or not all(isinstance(name, str) and name for name in named):
+            raise UserError(f"{where}: got {named!r}, allowed: a list of files, like [key_shift.py]")
+        paths = tuple((self.path.parent / name).resolve() for name in named)
+        load_components(paths, where)
+        return paths
+
+    def rows(self, found: Any) -> dict[str, RawRow]:
+        """Return `found`, rows as they are written or generated, by name."""
+        if not isinstance(found, Mapping) or not found:
+            raise UserError(f"{self.source}: rows: got {found!r}, allowed: a mapping of row names to settings")
+        for row in found:
+            if "=" in row:  # on a command line it would be a setting
+                raise UserError(f"{self.source}: rows.{row}: a row's name has no '='")
+        return {row: _raw_row(values, f"{self.source}: rows.{row}") for row, values in found.items()}
+
+
+def shipped_sweeps() -> list[str]:
+    """The names of the sweeps that come with the project."""
+    names = (path.name.removesuffix(".yaml") for path in SHIPPED.iterdir() if path.name.endswith(".yaml"))
+    return sorted(name for name in names if name != LEDGER)
+
+
+def read_sweep(name: str) -> SweepFile:
+    """Read the shipped sweep `name`, or the file of that path; its keys are known ones, and each has a value."""
+    name = _shipped_name(name)
+    shipped = name in shipped_sweeps()
+    path = SHIPPED / f"{name}.yaml" if shipped else Path(name)
+    source = f"sweeps/{name}.yaml" if shipped else name
+    if not path.is_file():
+        known = shipped_sweeps()
+        raise UserError(f"no sweep or file named '{name}'{nearest(name, known) or ';'} sweeps: {', '.join(known)}")
+    values = read_yaml(path, source, TEXTS)
+    for key, value in values.items():
+        if key not in KEYS:
+            raise UserError(f"{source}: {key}: no such key{nearest(key, KEYS) or ';'} allowed: {', '.join(KEYS)}")
+        if key not in ("base", "scales"):
+            _refuse_nothing(value, f"{source}: {key}")
+    return SweepFile(source, Path(str(path)), values)
+
+
+def _shipped_name(name: str) -> str:
+    """Return the shipped sweep's name where dashes stand for its underscores, else `name`; a file goes first."""
+    meant = name.replace("-", "_")
+    return meant if meant in shipped_sweeps() and not Path(name).is_file() else name
+
+
+def _raw_row(values: Any, where: str) -> RawRow:
+    own = dict(_mapping(values, where, "settings"))
+    times = _mapping(own.pop("times", None), f"{where}: times", "settings to factors")
+    for key in ("published", "against"):
+        _refuse_nothing(own.get(key), f"{where}: {key}")
+    published, against = own.pop("published", None), own.pop("against", "")
+    if not isinstance(against, str):
+        raise UserError(f"{where}: against: got {against!r}, allowed: the name of a row")
+    refuse_reserved([Layer(where, own)])
+    return RawRow(own, times, published, against)
+
+
+def _mapping(value: Any, where: str, of: str) -> Mapping[str, Any]:
+    """`value` if it is a mapping, an empty one for nothing."""
+    if value not in (None, NOTHING) and not isinstance(value, Mapping):
+        raise UserError(f"{where}: got {value!r}, allowed: a mapping of {of}")
+    return value or {}
+
+
+def _refuse_nothing(value: Any, where: str) -> None:
+    if value is NOTHING:
+        raise UserError(f"{where}: got nothing; leave the key out for the default")
