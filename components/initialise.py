@@ -31,7 +31,8 @@ def initialise(model: nn.Module, seed: int) -> None:
     """Draw every parameter of `model` again, in place.
 
     Linear and embedding weights: normal with std (input width)^-0.5, cut at 3 std; biases zero; norm weights one
-    (section 4.3's Llama-style rule). Modules with an `initialise` method fill their own parameters.
+    (the rule of Lingua, which the official code trains with). Modules with an `initialise` method fill their own
+    parameters.
     """
     for prefix, module in model.named_modules():
 

@@ -1,4 +1,4 @@
-"""The decoder of the paper (section 4.3): Llama-style, its attention taken from the registry.
+"""The decoder of the paper (section 4.2, appendix D): Llama-style, its attention taken from the registry.
 
 Shapes: B batch, T tokens, D model width, V vocabulary.
 """

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mta_lab.config import fingerprint, scales
+from mta_lab.config import RunConfig, fingerprint, plain, scales
 from mta_lab.sweep import shipped_sweeps
 from mta_lab.sweep.files import SHIPPED
 from mta_lab.sweep.ledger import LEDGER, ledger
@@ -56,6 +56,37 @@ def test_published_values_are_the_ledgers(name: str) -> None:
 def test_every_published_value_is_referred_to_by_a_row() -> None:
     referred = {reference for name in SWEEPS for row in shipped(name).rows for reference in row.references}
     assert set(LEDGER_ROWS) == referred
+
+
+def test_rows_of_a_printed_configuration_have_its_published_value() -> None:
+    """A row that is, at the paper's size, a row of Table 2 or 5 says so; a search's rows have settings of their own."""
+    printed = {
+        row.config: row.references
+        for name in ("components", "language_modeling")
+        for row in shipped(name, "paper-880m").rows
+        if row.references
+    }
+    for name in SWEEPS:
+        sweep = shipped(name, "paper-880m")
+        lacking = [row.name for row in sweep.rows if row.config in printed and not row.references]
+        assert sweep.search or not lacking, name
+
+
+def test_base_of_figure_5_lies_on_its_axis() -> None:
+    """Six of 24 layers are the paper's every fourth, so that row is one of Table 5, and must be on the ticks' range."""
+    row = shipped("kq_layers", "paper-880m").row("6 layers")
+    same = [
+        one
+        for one in shipped("components", "paper-880m").rows
+        if _every_fourth(one.config) == _every_fourth(row.config)
+    ]
+    assert [one.references for one in same] == [row.references] == [("table5.9",)]
+    assert 11.125 <= row.published["perplexity"] <= 11.250
+
+
+def _every_fourth(config: RunConfig) -> str:
+    """The attention as text, its one rule for layers in one form."""
+    return str(plain(config.attention)).replace("spread 6", "every 4")
 
 
 def test_table_5_is_whole_in_one_sweep() -> None:

@@ -7,7 +7,7 @@ from components.kernels import rows
 from components.kernels.substitute import Switched
 
 NORM_EPS = 1e-5
-"""added to the mean square (section 4.3)"""
+"""added to the mean square (the official configs)"""
 
 
 class RMSNorm(Switched, nn.RMSNorm):

@@ -1,4 +1,4 @@
-"""Language modelling (2504.00927, section 4.3): the text comes from the engine, as `data` says."""
+"""Language modelling (2504.00927, section 4.2): the text comes from the engine, as `data` says."""
 
 from typing import ClassVar
 

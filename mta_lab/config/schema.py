@@ -17,7 +17,7 @@ Split = Literal["valid", "test"]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The decoder around the attention (paper, section 4.3 and Table 7)."""
+    """The decoder around the attention (paper, section 4.2, appendix D and Table 7)."""
 
     width: int
     """D, channels of the residual stream"""
@@ -72,7 +72,7 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """Optimisation and evaluation (paper, section 4.3; AdamW)."""
+    """Optimisation and evaluation (paper, section 4.2 and appendix D; AdamW's constants: the official configs)."""
 
     steps: int
     """optimizer steps"""

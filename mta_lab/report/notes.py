@@ -8,7 +8,7 @@ from mta_lab.records import RESULTS
 from mta_lab.report import numbers
 from mta_lab.report.contrasts import LEVEL, POWER
 from mta_lab.report.table import Table
-from mta_lab.sweep.ledger import cautions, entries, printed_name
+from mta_lab.sweep.ledger import cautions, entries, ledger, printed_name
 from mta_lab.words import counted
 
 PAPER_SCALE = {
@@ -16,6 +16,7 @@ PAPER_SCALE = {
     "find_block": "4 layers of width 256, 100,000 steps of 64 sequences",
 }
 """sections 4.2 and 4.1"""
+TOY_SIZE = 256, 4, 100_000, 64  # width, layers, steps, sequences a step
 
 
 def notes(table: Table) -> tuple[str, ...]:
@@ -93,7 +94,19 @@ def badge(table: Table) -> str:
     theirs = PAPER_SCALE.get(runs[0].task.name) if printed else None  # a task of a user's is none of the paper's
     if theirs is None:
         return f"{said}."
-    return f"{said}; the paper's: {theirs}. Values are not comparable with the paper's; compare signs and ranks."
+    return f"{said}; the paper's: {theirs}. {_comparable(table)}"
+
+
+def _comparable(table: Table) -> str:
+    """What of the table may be held against the paper's values: what was measured at the paper's own size."""
+    runs = [row.config for row in table.sweep.rows]
+    sizes = {(run.model.width, run.model.layers, run.training.steps, run.training.batch_size) for run in runs}
+    if runs[0].task.name == "find_block" and sizes == {TOY_SIZE}:
+        return "Error rates are comparable with the paper's, but for training sequences, which are drawn afresh here."
+    counts = {row["parameters"] for row in ledger()["table8"].values()}
+    if counts & {row.measured.cost.parameters for row in table.rows}:
+        return "Parameters are comparable with Table 8's; scores, on other text, are not: compare signs and ranks."
+    return "Values are not comparable with the paper's; compare signs and ranks."
 
 
 def _deltas(table: Table) -> str:

@@ -15,6 +15,7 @@ from mta_lab.failures import Attempt
 from mta_lab.records import Records
 from mta_lab.report import FORMATS, Table, build_table, render
 from mta_lab.report.data import row_document
+from mta_lab.report.notes import badge
 from tests.report.examples import (
     AGAIN,
     CLEAR,
@@ -28,6 +29,7 @@ from tests.report.examples import (
     table_of,
     with_rows,
 )
+from tests.shipped import shipped
 
 WIDTH = 120  # characters: what three seeds need
 
@@ -191,6 +193,20 @@ def test_markdown_tables_have_equal_rows(tmp_path: Path) -> None:
     assert [len(block) for block in blocks] == [5, 5]
     for block in blocks:
         assert len({line.replace(r"\|", "").count("|") for line in block}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "says"),
+    [
+        ("components", "nano", "Values are not comparable"),
+        ("components", "paper-300m", "Values are not comparable"),
+        ("components", "paper-880m", "Parameters are comparable with Table 8's; scores, on other text, are not"),
+        ("toy_task", "nano", "Values are not comparable"),
+        ("toy_task", "paper-880m", "Error rates are comparable"),
+    ],
+)
+def test_values_are_called_comparable_where_they_are(name: str, scale: str, says: str, tmp_path: Path) -> None:
+    assert says in badge(table_of(tmp_path, {}, sweep=shipped(name, scale)))
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown"])
