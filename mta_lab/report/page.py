@@ -57,10 +57,19 @@ class PaperColumn:
 Column = OurColumn | PaperColumn
 
 
-def section(title: str, columns: Sequence[Column], rows: Sequence[TableRow]) -> Section:
-    """A section with a line for each of `rows`."""
+def section(title: str, columns: Sequence[Column], rows: Sequence[TableRow], *, verdicts: bool = False) -> Section:
+    """A section with a line for each of `rows`; with `verdicts`, what is resolved stands out and the rest recedes.
+
+    Only a section whose differences are tested has verdicts: a cost without an interval is no reason to be bold.
+    """
     names = (f"paper: {column.name}" if isinstance(column, PaperColumn) else column.name for column in columns)
-    lines = (Line(cells=(row.name, *(_cell(column, row) for column in columns)), tone=_tone(row)) for row in rows)
+    lines = (
+        Line(
+            cells=(row.name, *(_cell(column, row) for column in columns)),
+            tone=_tone(row) if verdicts else "plain",
+        )
+        for row in rows
+    )
     return Section(title=title, header=("row", *names), lines=tuple(lines))
 
 

@@ -40,7 +40,7 @@ def scores(table: Table) -> Section:
     if any(row.published.scored for row in table.rows):
         columns.append(PaperColumn(NAMES[quantity], lambda paper: _printed(paper, quantity)))
         columns.append(PaperColumn("delta", _printed_delta))
-    return section(NAMES[quantity].capitalize(), columns, table.rows)
+    return section(NAMES[quantity].capitalize(), columns, table.rows, verdicts=True)
 
 
 def seed_cells(row: Measured) -> str:

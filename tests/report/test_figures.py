@@ -10,7 +10,7 @@ import pytest
 
 from mta_lab.report.figures import FIGURES, figures
 from mta_lab.report.figures.heat import kernel_grid
-from mta_lab.report.figures.pareto import front
+from mta_lab.report.figures.pareto import Spread, clear_front, front
 from mta_lab.sweep import load_sweep
 from mta_lab.theme.style import inline, styled, write
 from tests.report.examples import AGAIN, CLEAR, WITH_CONTROL, example_sweep, renamed, table_of
@@ -68,6 +68,48 @@ def test_a_grid_of_kernels_is_recognised(tmp_path: Path) -> None:
 
 def test_the_front_is_what_nothing_beats() -> None:
     assert front([(1, 5), (2, 3), (2, 4), (3, 3), (4, 1)]) == [0, 1, 4]
+
+
+def spread(cost: float, score: float, *, runs: int = 2, reach: float = 0.1) -> Spread:
+    """A row whose cost and score lie within `reach` of these."""
+    around = [(value - reach, value + reach) for value in (cost, score)]
+    return Spread(runs=runs, means=(cost, score), cost=around[0], score=around[1])
+
+
+FAR_APART = [spread(1, 5), spread(2, 3), spread(3, 4)]
+
+
+def test_a_front_is_drawn_where_ranges_leave_no_doubt() -> None:
+    assert clear_front(FAR_APART) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        [*FAR_APART, spread(4, 6, runs=1)],
+        [spread(1, 5), spread(2, 3), spread(3, 3.1)],
+        [spread(1, 5), spread(1.1, 3)],
+        [spread(1, 3.1), spread(2, 3)],
+        [spread(1, 5), spread(2, 3), spread(2.1, 9), spread(0.95, 9)],
+    ],
+    ids=["one run", "scores overlap", "costs overlap on the front", "scores overlap on the front", "costs overlap"],
+)
+def test_no_front_where_one_run_or_overlapping_ranges_decide_it(doubt: list[Spread]) -> None:
+    assert clear_front(doubt) == []
+
+
+def test_both_spreads_are_drawn_and_a_clear_front_is_joined(tmp_path: Path) -> None:
+    scores = {"softmax": {0: 30.0, 1: 30.1}, "narrow": {0: 28.0, 1: 28.1}, "wide": {0: 29.0, 1: 29.1}}
+    changes = {
+        row: {"tokens_per_second": speed} for row, speed in (("softmax", 900.0), ("narrow", 700.0), ("wide", 500.0))
+    }
+    figure = FIGURES["pareto"](table_of(tmp_path, scores, sweep=example_sweep(tmp_path), changes=changes), 8.0)
+    assert figure
+    joined, *rest = figure.axes[0].lines
+    assert joined.get_xydata().tolist() == [[900.0, 30.05], [700.0, 28.05]]
+    bars = [line.get_xydata().tolist() for line in rest if len(line.get_xydata()) == 2]
+    assert [[900.0, 30.0], [900.0, 30.1]] in bars
+    assert [[900.0, 30.05], [900.0, 30.05]] in bars
 
 
 @pytest.mark.parametrize("width", [4.0, 7.0])

@@ -16,6 +16,7 @@ from mta_lab.records import Records
 from mta_lab.report import FORMATS, Table, build_table, render
 from mta_lab.report.data import row_document
 from mta_lab.report.notes import badge
+from mta_lab.report.render import page_of
 from tests.report.examples import (
     AGAIN,
     CLEAR,
@@ -193,6 +194,14 @@ def test_markdown_tables_have_equal_rows(tmp_path: Path) -> None:
     assert [len(block) for block in blocks] == [5, 5]
     for block in blocks:
         assert len({line.replace(r"\|", "").count("|") for line in block}) == 1
+
+
+def test_only_tested_differences_stand_out(tmp_path: Path) -> None:
+    """Costs and deltas at equal time have no interval: no line of theirs is bold, whatever the row's verdict is."""
+    first, *others = page_of(table_of(tmp_path, CLEAR)).sections
+    assert [line.tone for line in first.lines] == ["plain", "unresolved", "resolved"]
+    assert any("equal time" in name for section in others for name in section.header)
+    assert {line.tone for section in others for line in section.lines} == {"plain"}
 
 
 @pytest.mark.parametrize(

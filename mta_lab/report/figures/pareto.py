@@ -1,6 +1,8 @@
 """The score against what it costs: who is better and cheaper than everybody else."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from adjustText import adjust_text
 from matplotlib.axes import Axes
@@ -21,8 +23,23 @@ STEPS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A row's place over its runs; less is better in both."""
+
+    runs: int
+    means: tuple[float, float]
+    """cost, score"""
+    cost: tuple[float, float]
+    """from the lowest to the highest, as the score"""
+    score: tuple[float, float]
+
+
 def pareto(table: Table, width: float) -> Figure | None:
-    """The score against tokens a second and parameters, the Pareto front in colour; None before two rows have both."""
+    """The score against tokens a second and parameters; None before two rows have both.
+
+    The Pareto front is in colour where the spread over runs leaves no doubt of it.
+    """
     found = {name: [row for row in table.rows if row.measured.scores and _cost(row, name)] for name in COSTS}
     shown = {name: rows for name, rows in found.items() if len({_cost(row, name) for row in rows}) > 1}
     if not shown:
@@ -53,20 +70,56 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return places
 
 
+def clear_front(points: Sequence[Spread]) -> list[int]:
+    """The places of the front where no luck decides it, else none: two runs a point, and no ranges that overlap.
+
+    A range is (lowest, highest). Each point off the front of the means must be beaten by one on it from end to end of
+    their ranges, and neighbours on the front must differ in cost and score from end to end.
+    """
+    if any(point.runs < 2 for point in points):
+        return []
+    ahead = front([point.means for point in points])
+    on = [points[place] for place in ahead]
+    apart = all(one.cost[1] < two.cost[0] and two.score[1] < one.score[0] for one, two in pairwise(on))
+    beaten = all(
+        any(one.cost[1] <= point.cost[0] and one.score[1] < point.score[0] for one in on)
+        for place, point in enumerate(points)
+        if place not in ahead
+    )
+    return ahead if apart and beaten else []
+
+
+def _spread(row: TableRow, name: str) -> Spread:
+    """A row's means and ranges, the cost negative where more of it is better."""
+    sign, scores = -COSTS[name][1], row.measured.scores.values()
+    each = [getattr(record, name) for record in row.measured.records.values()] if name != "parameters" else []
+    costs = [sign * float(cost) for cost in each if cost] or [sign * _cost(row, name)]
+    return Spread(
+        runs=len(scores),
+        means=(sign * _cost(row, name), row.measured.mean or 0.0),
+        cost=(min(costs), max(costs)),
+        score=(min(scores), max(scores)),
+    )
+
+
 def _draw(axes: Axes, rows: Sequence[TableRow], name: str, quantity: str) -> list[Text]:
-    """Draw the rows; returns the names of the front's and the baseline's, still at their points."""
+    """Draw the rows; returns the names of the best means' and the baseline's, still at their points."""
     label, sign = COSTS[name]
-    points = [(-sign * _cost(row, name), row.measured.mean or 0.0) for row in rows]
-    ahead, names = front(points), []
-    axes.plot([abs(points[place][0]) for place in ahead], [points[place][1] for place in ahead], color=GRID, zorder=1)
-    for place, (row, (cost, mean)) in enumerate(zip(rows, points, strict=True)):
+    points = [_spread(row, name) for row in rows]
+    named, ahead = front([point.means for point in points]), clear_front(points)
+    line = [points[place].means for place in ahead]
+    axes.plot([abs(cost) for cost, _ in line], [mean for _, mean in line], color=GRID, zorder=1)
+    names = []
+    for place, (row, point) in enumerate(zip(rows, points, strict=True)):
+        cost, mean = point.means
         baseline = row.measured.role == "baseline"
         colour = BETTER if place in ahead else INK if baseline else MUTED
-        scores = row.measured.scores.values()
         gid = hover(f"{said_by_seed(row)}; {abs(cost):,.0f} {label}")
-        axes.plot([abs(cost)] * 2, [min(scores), max(scores)], color=colour, linewidth=0.8, alpha=0.5, gid=gid)
+        costs = [abs(end) for end in point.cost]
+        for xs, ys in (([abs(cost)] * 2, point.score), (costs, [mean] * 2)):
+            axes.plot(xs, ys, color=colour, linewidth=0.8, alpha=0.5, gid=gid)
         axes.plot(abs(cost), mean, marker="D" if baseline else "o", markersize=4.5, color=colour, gid=gid)
-        if place in ahead or baseline:
+        if place in named or baseline:
             text = axes.text(abs(cost), mean, cut(row.name, 26), fontsize=6.5, color=colour, in_layout=False)
             names.append(text)
     axes.set_xlabel(f"{label} ({'more' if sign > 0 else 'fewer'} is better)")

@@ -32,8 +32,8 @@ CAPTIONS = {
     "heat": "Each kernel against the baseline: queries by keys.",
     "curves": "Mean over seeds, with the range from the lowest to the highest; grey: the row's baseline.",
     "gains": "Each seed against the same seed of the baseline; mean and range over seeds.",
-    "pareto": "Each row's mean and range over seeds; a diamond is the baseline. No row is both better and cheaper than "
-    "one in blue.",
+    "pareto": "Each row's mean, with its ranges over seeds; a diamond is the baseline. Named are the rows whose means "
+    "no other beats in both; they are blue, and joined, only where every row has two runs and no ranges overlap.",
     "domains": "Mean over seeds. Domains differ in text and in how the paper's were made: compare signs.",
 }
 
