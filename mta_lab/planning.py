@@ -13,6 +13,7 @@ from mta_lab.bench.step import training_step
 from mta_lab.config import RunConfig, plain
 from mta_lab.errors import UserError
 from mta_lab.model import build_model, count_parameters
+from mta_lab.provenance import contended
 from mta_lab.records import Record
 from mta_lab.sweep import Row, Sweep
 from mta_lab.words import counted, duration
@@ -29,18 +30,30 @@ class Estimate:
 
     seconds: float | None
     source: Literal["recorded", "probed", "unknown"]
+    contended: bool = False
+    """whether other work ran beside all that was timed, so that it takes less on a quiet machine"""
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for people."""
+        return f"{self.source}, on a busy machine" if self.contended else self.source
 
 
 def recorded(row: Row, history: Sequence[Record]) -> Estimate:
-    """From runs of the same model, attention, batch and precision."""
+    """From runs of the same model, attention, batch and precision; from contended ones only if there are no others."""
     config = plain(row.config)
     alike = [
-        record.seconds * row.config.training.steps / record.config["training"]["steps"]
+        record
         for record in history
         if all(record.config.get(part) == config[part] for part in ("model", "attention", "task"))
         and all(record.config["training"].get(key) == config["training"][key] for key in ("batch_size", "precision"))
     ]
-    return Estimate(sum(alike) / len(alike), "recorded") if alike else Estimate(None, "unknown")
+    if not alike:
+        return Estimate(None, "unknown")
+    groups = ([record for record in alike if record.contended is known] for known in (False, None, True))
+    chosen = next(group for group in groups if group)
+    seconds = [record.seconds * row.config.training.steps / record.config["training"]["steps"] for record in chosen]
+    return Estimate(sum(seconds) / len(seconds), "recorded", contended=chosen[0].contended is True)
 
 
 def estimates(
@@ -59,7 +72,7 @@ def estimates(
     try:
         for row in to_probe:
             say(f"timing a few steps of {row.name}")
-            found[row.name] = Estimate(_probe(row.config), "probed")
+            found[row.name] = Estimate(_probe(row.config), "probed", contended=contended() is True)
     finally:
         torch.set_num_threads(before)
     return found

@@ -11,10 +11,22 @@ from typing import Any
 
 import torch
 
+CROWDED = 1.25  # times the cores: a launch with a worker a core comes a little above 1 by itself
+
 
 def provenance(threads: int) -> dict[str, Any]:
     """Time, commit, machine and versions, for a result computed with `threads` torch threads."""
-    return {"finished": datetime.now(UTC).isoformat(timespec="seconds"), "threads": threads, **_machine()}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"finished": now, "threads": threads, "contended": contended(), **_machine()}
+
+
+def contended() -> bool | None:
+    """Return whether more threads wanted to run in the last minute than there are cores; None where nothing says it."""
+    cores = os.cpu_count()
+    try:
+        return os.getloadavg()[0] > CROWDED * cores if cores else None
+    except OSError:
+        return None
 
 
 @cache

@@ -73,6 +73,12 @@ class Record:
         """What computed the attention, in short: `fused`, or `fused + sdpa` where layers differ."""
         return " + ".join(self.implementations)
 
+    @property
+    def contended(self) -> bool | None:
+        """Whether it shared its cores with other work, which says nothing of its scores; None where that is unknown."""
+        found = self.provenance.get("contended")
+        return found if isinstance(found, bool) else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:

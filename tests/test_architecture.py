@@ -32,7 +32,7 @@ MAY_IMPORT = {
     | {"training", "scheduling", "tracking", "words"},
     "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "theme", "training"}
     | {"words"},
-    "planning": {"bench", "config", "errors", "model", "records", "sweep", "words"},
+    "planning": {"bench", "config", "errors", "model", "provenance", "records", "sweep", "words"},
     "theme": {"errors"},
     "report": {"config", "errors", "failures", "model", "records", "states", "sweep", "theme", "words"},
     "pictures": {"components", "config", "data", "errors", "model", "records", "theme", "training"},

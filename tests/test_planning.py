@@ -1,11 +1,13 @@
 """What a sweep will take: from records, from a probe, and how many seeds fit a budget."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from mta_lab.errors import UserError
 from mta_lab.planning import Estimate, affordable_seeds, estimates, operations, parse_duration, recorded, seconds_of
+from mta_lab.provenance import contended, provenance
 from mta_lab.records import Record, Records
 from mta_lab.sweep import load_sweep
 from tests.report.examples import finish
@@ -81,6 +83,37 @@ def test_two_workers_take_half_of_what_one_takes() -> None:
     one, two = (seconds_of({"a": 3, "b": 1, "c": 0}, {**COSTS, "c": UNKNOWN}, workers) for workers in (1, 2))
     assert (one, two) == (50.0, 25.0)
     assert seconds_of({"a": 3, "c": 1}, {**COSTS, "c": UNKNOWN}, 1) is None
+
+
+def test_times_of_contended_runs_count_only_where_there_are_no_others(tmp_path: Path) -> None:
+    """Known to be quiet comes first, then unknown, as in earlier versions' records; the rest is said to be busy."""
+    row = load_sweep("masking", scale="nano").rows[0]
+    records = Records(tmp_path)
+    origin = {"machine": "a made-up machine", "threads": 1, "torch": "0", "commit": "none"}
+
+    def estimate_with(name: str, seconds: float, contended: bool | None) -> Estimate:
+        finish(records, name, 30.0, row.config, seconds=seconds, provenance={**origin, "contended": contended})
+        return recorded(row, records.all_finished())
+
+    busy = estimate_with("busy", 90.0, True)
+    assert busy == Estimate(90.0, "recorded", contended=True)
+    assert busy.origin == "recorded, on a busy machine"
+    assert estimate_with("unknown", 50.0, None) == Estimate(50.0, "recorded")
+    assert estimate_with("quiet", 30.0, False) == Estimate(30.0, "recorded")
+
+
+@pytest.mark.parametrize(("load", "says"), [(0.0, False), (1.0, False), (2.0, True), (None, None)])
+def test_a_machine_is_contended_where_more_wants_to_run_than_it_has_cores(
+    load: float | None, says: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def average() -> tuple[float, float, float]:
+        if load is None:
+            raise OSError
+        return (load * (os.cpu_count() or 1), 0.0, 0.0)
+
+    monkeypatch.setattr(os, "getloadavg", average)
+    assert contended() is says
+    assert provenance(1)["contended"] is says
 
 
 def test_rows_without_a_record_are_probed_where_a_step_is_small(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
             "\n".join([*against, *_differences(row)]) or "-",
             f"{count_parameters(row.config):,}",
             f"{operations(row.config):.1e}",
-            f"{duration(seconds)} ({costs[row.name].source})" if (seconds := costs[row.name].seconds) else "unknown",
+            f"{duration(seconds)} ({costs[row.name].origin})" if (seconds := costs[row.name].seconds) else "unknown",
         )
     console = make_console()
     console.print(table)
@@ -62,8 +62,16 @@ def within(plan: Plan, budget: str, workers: int | None) -> Plan:
     option = f" --seeds {seeds}"
     chosen = replace(_with_seeds(plan, seeds), command=plan.command + option, retry=plan.retry + option)
     total = _total(left(seeds), costs, workers)
-    make_console().print(f"--budget {budget}: {counted(seeds, 'seed')} of every row, {total}")
+    make_console().print(f"--budget {budget}: {counted(seeds, 'seed')} of every row, {total}{_busy(costs)}")
     return chosen
+
+
+def _busy(costs: Mapping[str, Estimate]) -> str:
+    """What to know of times that were taken while other work ran: they are too long, and more seeds may fit."""
+    rows = [row for row, cost in costs.items() if cost.contended]
+    if not rows:
+        return ""
+    return f"; {counted(len(rows), 'row')} timed on a busy machine, so that more may fit; --seeds N says how many"
 
 
 def check_learning_rates(

@@ -25,6 +25,7 @@ def notes(table: Table) -> tuple[str, ...]:
     lines += [*_search(table), badge(table)]
     if len(table.rows) > 1:
         lines += [_deltas(table), *_controls(table), *_agreement(table), *_equal_time(table)]
+    lines += _contended(table)
     total = len(table.rows) * len(table.sweep.seeds)
     if table.finished < total:
         lines.append(f"{table.finished} of {counted(total, 'cell')} finished; a mean is over those of its row.")
@@ -205,6 +206,18 @@ def _equal_time(table: Table) -> list[str]:
     return [
         "Equal time: the slower one's validation curve read at the faster one's training time, where its learning rate "
         f"has not decayed; not tested.{several}"
+    ]
+
+
+def _contended(table: Table) -> list[str]:
+    """Whose times say more of other work than of the model; nothing where no record says so."""
+    shared = {row.name: sum(record.contended is True for record in row.measured.records.values()) for row in table.rows}
+    rows = ", ".join(f"{row} ({count})" for row, count in shared.items() if count)
+    if not rows:
+        return []
+    return [
+        f"{counted(sum(shared.values()), 'run')} shared the cores with other work (by row: {rows}): their times and "
+        "tokens a second are no measure of the model's cost. Scores do not depend on it."
     ]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from mta_lab.records import Record
 from mta_lab.report.cost import COSTS, cost_of, equal_time_delta
+from mta_lab.report.notes import notes
 from tests.report.examples import CLEAR, example_record, example_sweep, table_of
 
 STEPS = (256, 512, 1024)
@@ -18,6 +19,17 @@ def record(folder: Path, scores: tuple[float, ...], seconds: float, **changes: A
     made = example_record("one", scores[-1], example_sweep(folder).rows[0].config)
     curve = [list(point) for point in zip(STEPS, scores, strict=True)]
     return dataclasses.replace(made, validations=curve, training_seconds=seconds, **changes)
+
+
+def test_runs_that_shared_their_cores_are_said(tmp_path: Path) -> None:
+    origin = {"machine": "a made-up machine", "threads": 1, "torch": "0", "commit": "none"}
+    changes = {
+        "wide": {"provenance": {**origin, "contended": True}},
+        "narrow": {"provenance": {**origin, "contended": False}},
+    }
+    said = " ".join(notes(table_of(tmp_path, CLEAR, changes=changes)))
+    assert "3 runs shared the cores with other work (by row: wide (3))" in said
+    assert "shared the cores" not in " ".join(notes(table_of(tmp_path / "quiet", CLEAR, sweep=example_sweep(tmp_path))))
 
 
 def test_costs_are_means_over_seeds_and_zero_is_unknown(tmp_path: Path) -> None:
