@@ -19,9 +19,9 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.provenance import provenance
 from mta_lab.records import Records, write_whole
 from mta_lab.words import duration
-from mta_lab.worker.pool import MALLOC
+from mta_lab.worker.pool import ENVIRONMENT
 
-ALLOCATORS = {"plain": {}, "workers": MALLOC}
+ALLOCATORS = {"plain": {}, "workers": ENVIRONMENT}
 """settings of the memory allocator: as any process has it, and as a sweep's workers do"""
 LEVELS = {"op": "plain", "step": "workers", "engine": "workers"}
 """what is measured, and under which allocator if nothing else is asked for"""

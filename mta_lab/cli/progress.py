@@ -1,5 +1,6 @@
 """Shows a launch while it runs: bars in a terminal, plain lines in a log."""
 
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from mta_lab.cli.output import OutputLostError
 from mta_lab.records import Failure, Record
 from mta_lab.training.result import Progress as RunProgress
 from mta_lab.training.result import Validation
@@ -36,7 +38,10 @@ class Lines:
         self._last = time.monotonic()
 
     def say(self, message: str) -> None:
-        self._console.print(message, soft_wrap=True, markup=False, highlight=False)
+        try:
+            self._console.print(message, soft_wrap=True, markup=False, highlight=False)
+        except OutputLostError:  # as if they had pressed Ctrl-C who read it: what runs is kept
+            signal.raise_signal(signal.SIGINT)
 
     def started(self, worker: int, task: Task) -> None:
         self._clock.start()

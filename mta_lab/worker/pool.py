@@ -14,12 +14,15 @@ from mta_lab.worker.messages import Died, Job, Message, Stop
 from mta_lab.worker.oom import OomKills, oom_counter
 from mta_lab.worker.process import TERMINATION, work
 
-# glibc otherwise returns every freed activation to the system and faults it in again: 10-40 % of a small model's step.
-MALLOC = {
+ENVIRONMENT = {
+    # glibc otherwise returns freed activations to the system and faults them in again: 10-40 % of a small model's step.
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
     "MALLOC_TOP_PAD_": str(64 << 20),
+    # Torch's idle threads otherwise spin; where another program wants the cores, a run with two was 30 times slower.
+    "OMP_WAIT_POLICY": "passive",
 }
+"""what a worker starts with, unless the user has set it"""
 
 
 def threads(workers: int) -> int:
@@ -87,7 +90,7 @@ class Pool:
             target=work, args=(theirs, self._components, self.threads, log), name=f"mta-lab worker {index}", daemon=True
         )
         self._printed[index] = log.stat().st_size if log.exists() else 0
-        for name, value in MALLOC.items():  # read by the child's C library before its first line of Python
+        for name, value in ENVIRONMENT.items():  # read by the child's C libraries before its first line of Python
             os.environ.setdefault(name, value)
         resource_tracker.ensure_running()  # or else the first start of a process does it, and unblocks SIGTERM
         # Blocked in all of its threads: from one that takes SIGTERM Lightning would hear of it, and drop the run. And

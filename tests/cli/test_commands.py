@@ -154,3 +154,14 @@ def test_a_server_address_is_repeated_without_its_password(lab: Command, monkeyp
 def test_sync_is_refused_while_a_launch_is_going_on(lab: Command) -> None:
     with only_launch(Path("results")):
         assert "another sweep is running here" in lab("sync", "kernel_sizes").complaint
+
+
+@pytest.mark.parametrize(("mine", "found"), [(None, "passive"), ("active", "active")])
+def test_a_command_lets_idle_threads_wait_quietly_unless_the_user_says_otherwise(
+    mine: str | None, found: str, lab: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    if mine:
+        monkeypatch.setenv("OMP_WAIT_POLICY", mine)
+    assert lab("train", "--help").status == 0  # before torch is loaded, which reads it
+    assert os.environ["OMP_WAIT_POLICY"] == found

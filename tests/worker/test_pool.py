@@ -90,3 +90,17 @@ def test_a_run_that_is_asked_to_stop_stops_and_the_next_one_is_whole(pool: Pool,
     pool.send(0, job(4, tmp_path))
     assert not result(pool).stopped_early
     assert (tmp_path / "run.pt").exists()
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [(None, "passive"), ("active", "active")])
+def test_idle_threads_of_a_worker_wait_quietly_unless_the_user_says_otherwise(
+    mine: str | None, theirs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    if mine:
+        monkeypatch.setenv("OMP_WAIT_POLICY", mine)
+    before = set(active_children())
+    with Pool(1, [], tmp_path, threads=1):
+        (worker,) = set(active_children()) - before
+        started_with = Path(f"/proc/{worker.pid}/environ").read_bytes().split(b"\0")
+    assert f"OMP_WAIT_POLICY={theirs}".encode() in started_with
