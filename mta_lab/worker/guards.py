@@ -1,6 +1,7 @@
 """Guards of a launch: none other beside it, a full disk said, no interrupt in the middle of writing a result down."""
 
 import errno
+import fcntl
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,12 +35,13 @@ def only_launch(directory: Path) -> Iterator[None]:
 
 def launch_runs(directory: Path) -> bool:
     """Whether a launch holds the results directory; the system takes the lock from one that died."""
-    if not (directory / LOCK).exists():
-        return False
     try:
-        with FileLock(directory / LOCK, blocking=False):
-            return False
-    except Timeout:
+        with (directory / LOCK).open("rb") as file:  # to read: whoever only looks may lack the right to write
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
         return True
     except OSError as error:
         raise UserError(f"{directory / LOCK}: cannot be opened: {error.strerror}") from None
