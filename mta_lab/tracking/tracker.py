@@ -132,8 +132,15 @@ class Tracker:
         self._put_last(write, fingerprint)
 
     def end(self, status: str, shown: Shown) -> None:
-        """Close the launch's parent run; waits a while for what is still to write."""
-        self._ending = status, shown, shown.files()
+        """Close the launch's parent run, without its files where these cannot be made; waits for what is to write."""
+        files: Mapping[str, str] = {}
+        try:
+            files = shown.files()
+        finally:
+            self._close(status, shown, files)
+
+    def _close(self, status: str, shown: Shown, files: Mapping[str, str]) -> None:
+        self._ending = status, shown, files
         until = time.monotonic() + (HURRY if status == "KILLED" else PATIENCE)
         with suppress(Full):
             self._jobs.put(None, timeout=until - time.monotonic())

@@ -86,9 +86,17 @@ class Running:
                 yield
         except BaseException:
             self._give_back()
-            self.tracker.end("KILLED", Shown(shown().note))
+            self._end_tracking("KILLED", lambda: Shown(shown().note))
             raise
-        self.tracker.end("FAILED" if self.failures else "FINISHED", shown())
+        self._end_tracking("FAILED" if self.failures else "FINISHED", shown)
+
+    def _end_tracking(self, status: str, shown: Callable[[], Shown]) -> None:
+        """Close the launch's run, also where making its table fails."""
+        found = Shown()
+        try:
+            found = shown()
+        finally:
+            self.tracker.end(status, found)
 
     def until_done(self) -> None:
         """Answer the workers until nothing is left and nothing runs; raise KeyboardInterrupt if interrupted."""
