@@ -3,3 +3,11 @@
 The store is MLflow's default, `./mlflow.db`, or what MLFLOW_TRACKING_URI names. It holds copies: results come from the
 records, and what MLflow missed is entered from them later.
 """
+
+import os
+from pathlib import Path
+
+try:
+    Path.home()
+except RuntimeError:  # no HOME, and a user whom the system does not know: MLflow could not be imported
+    os.environ["HOME"] = "/nonexistent"
