@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing import active_children
@@ -102,5 +103,9 @@ def test_idle_threads_of_a_worker_wait_quietly_unless_the_user_says_otherwise(
     before = set(active_children())
     with Pool(1, [], tmp_path, threads=1):
         (worker,) = set(active_children()) - before
-        started_with = Path(f"/proc/{worker.pid}/environ").read_bytes().split(b"\0")
+        process, until = Path(f"/proc/{worker.pid}"), time.monotonic() + 60
+        while b"spawn_main" not in (process / "cmdline").read_bytes():  # it is a copy of this process still
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        started_with = (process / "environ").read_bytes().split(b"\0")
     assert f"OMP_WAIT_POLICY={theirs}".encode() in started_with
