@@ -135,3 +135,13 @@ def test_looking_needs_no_right_to_write(line: str, swept: Path) -> None:
     assert status == 0, printed
     assert "mta-lab:" not in printed
     assert not (swept / "results" / "settings.json").exists()
+
+
+def test_a_user_without_a_home_whom_the_system_does_not_know_trains(tmp_path: Path) -> None:
+    stranger = ("unshare", "--user", "--map-user=12345", "--map-group=12345", "bash", "-c")
+    if subprocess.run([*stranger, "true"], capture_output=True).returncode:
+        pytest.skip("this system grants no user namespaces")
+    line = "unset HOME USER LOGNAME; XDG_CACHE_HOME=$PWD lab sweep odd.yaml --workers 1"  # the kernels have a place
+    status, printed = shell(line, folder_with_sweep(tmp_path), inside=stranger)
+    assert status == 0, printed
+    assert states_in_mlflow(tmp_path) == {"FINISHED"}

@@ -67,3 +67,15 @@ def test_an_experiment_has_a_view_of_its_runs_by_row() -> None:
     state = json.loads(zlib.decompress(base64.b64decode(envelope["state"].removeprefix("deflate;"))))
     assert [chart["type"] for chart in state["compareRunCharts"]] == ["BAR", "LINE", "SCATTER", "LINE"]
     assert {"params.`attention.norm.name`", "tags.`row`", "metrics.`val/perplexity`"} <= set(state["selectedColumns"])
+
+
+def test_a_launch_whose_figures_fail_is_closed_all_the_same(store: Path) -> None:
+    def files() -> dict[str, str]:
+        raise ZeroDivisionError
+
+    tracker = Tracker("table", Records(), pytest.fail)
+    tracker.start(LAUNCH)
+    with pytest.raises(ZeroDivisionError):
+        tracker.end("FINISHED", Shown("| row |", files=files))
+    (run,) = runs(MlflowClient())
+    assert (run.info.status, run.data.tags["mlflow.note.content"]) == ("FINISHED", "| row |")
