@@ -62,7 +62,7 @@ class Record:
     attempts: Sequence[Attempt] = ()
     """those that failed before the one that finished"""
     meaning: str = ""
-    """what its components compute, measured; 'code:' and a hash of their code where that could not be"""
+    """what its components compute, measured; 'code:' and a hash of the code where a user's is among them"""
     component_code: str = ""
     """a hash over the code of the user's components that it ran; in records of earlier versions, of all components"""
     engine: int | None = None

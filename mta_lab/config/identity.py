@@ -57,7 +57,7 @@ class Identity:
     """What identifies a run besides its configuration; each part is recorded, so that a change can be named."""
 
     meaning: str
-    """what its components compute, measured (`meaning.py`); 'code:' and a hash of their code where that cannot be"""
+    """what its components compute, measured (`meaning.py`); with a user's among them, 'code:' and a hash of that"""
     code: str
     """a hash of the code of a user's own components; empty where all of them ship"""
     text: str
@@ -95,17 +95,14 @@ def meaning_of(config: RunConfig) -> str:
 @cache  # the runs of a row differ in the seed alone
 def _meaning(attention: AttentionConfig, task: TaskConfig, heads: int, layers: int, classes: frozenset[type]) -> str:
     modules = _modules(attention, task, classes)
+    if any(map(_is_users, modules)):  # identifying a run executes nothing of a user's: that is for workers
+        return f"code:{_code(modules)}"
+    sizes = {"heads": heads, "layers": layers}
     try:
-        if any(map(_is_users, modules)):
-            parts = [attention_meaning(attention, heads, layers), task_meaning(task)]
-        else:
-            sizes = {"heads": heads, "layers": layers}
-            parts = [
-                remembered(
-                    {"attention": plain(attention), **sizes}, lambda: attention_meaning(attention, heads, layers)
-                ),
-                remembered({"task": plain(task)}, lambda: task_meaning(task)),
-            ]
+        parts = [
+            remembered({"attention": plain(attention), **sizes}, lambda: attention_meaning(attention, heads, layers)),
+            remembered({"task": plain(task)}, lambda: task_meaning(task)),
+        ]
     except Exception:  # a component that cannot run so small, in float64 or without its fast path
         return f"code:{_code(modules)}"
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
