@@ -161,7 +161,10 @@ def test_a_command_lets_idle_threads_wait_quietly_unless_the_user_says_otherwise
     mine: str | None, found: str, lab: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "")  # to be put back
+    monkeypatch.delenv("GOMP_SPINCOUNT")
     if mine:
         monkeypatch.setenv("OMP_WAIT_POLICY", mine)
     assert lab("train", "--help").status == 0  # before torch is loaded, which reads it
     assert os.environ["OMP_WAIT_POLICY"] == found
+    assert ("GOMP_SPINCOUNT" in os.environ) == (not mine)
