@@ -95,6 +95,9 @@ def run_document(record: Record) -> dict[str, Any]:
     """The JSON form of a finished run: what identifies it, and its own values."""
     return {
         "fingerprint": record.fingerprint,
+        "text": record.content_hash or None,
+        "meaning": record.meaning or None,
+        "engine": record.engine,
         "mlflow_run_id": record.run_id or None,
         "score": record.score,
         "domains": dict(record.domains),
