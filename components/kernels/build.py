@@ -36,11 +36,17 @@ def flags() -> tuple[str, ...]:
 
 
 def library() -> Path:
-    """Where the compiled library of these sources for this processor belongs, there or not."""
+    """Return where the compiled library of these sources for this processor belongs, there or not.
+
+    Raise BuildError where there is no home directory to keep it in.
+    """
     digest = hashlib.sha256("\0".join((torch.__version__, *flags())).encode())
-    for source in sorted(SOURCES.iterdir()):
+    for source in sorted(path for path in SOURCES.iterdir() if path.suffix in (".cpp", ".h") and path.is_file()):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # no HOME, and a user whom the system does not know
+        raise BuildError("there is no home directory; set HOME or XDG_CACHE_HOME") from None
     return cache / "mta-lab" / digest.hexdigest()[:16] / f"{NAME}.so"
 
 
