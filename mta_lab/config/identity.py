@@ -148,7 +148,8 @@ def _modules(attention: Component, task: Component, attention_classes: frozenset
 
 def _imported_by(module: str) -> set[str]:
     """The modules that `module` imported, whole or a function of theirs; a package only holds others."""
-    values = vars(sys.modules[module]).values()
+    # torch.compile leaves modules and functions of its own in a module that it has compiled, under such names.
+    values = [value for name, value in vars(sys.modules[module]).items() if not name.startswith("__")]
     homes = {value.__module__ for value in values if inspect.isfunction(value)}
     homes |= {value.__name__ for value in values if inspect.ismodule(value) and not hasattr(value, "__path__")}
     packages = {module.partition(".")[0], "components"}

@@ -231,6 +231,8 @@ def _fits(hint: Any, value: Any) -> bool:
         return any(type(value) is type(arg) and value == arg for arg in get_args(hint))
     if get_origin(hint) is tuple:
         return isinstance(value, tuple) and all(any(_fits(arg, item) for arg in get_args(hint)) for item in value)
+    if get_origin(hint) is dict:
+        return isinstance(value, dict) and all(_fits(get_args(hint)[1], item) for item in value.values())
     if hint is float:
         return type(value) in (int, float)
     return type(value) is hint if hint in (int, str, bool, NoneType) else True

@@ -111,7 +111,7 @@ def test_dry_run_shows_rows_differences_and_starts_nothing(lab: Command, tmp_pat
 def test_plan_times_what_is_not_recorded(lab: Command, tmp_path: Path) -> None:
     done = lab("plan", "language_modeling", "model.width=32", "model.context=16", "--workers", "1")
     assert done.status == 0
-    assert done.out.count("(probed)") == 4
+    assert done.out.count("(probed") == 4  # "(probed, on a busy machine)" where others take the cores
     assert re.search(r"In all: about [\d.]+ (s|min|h) on 1 worker\.", done.out)
     assert not list(tmp_path.iterdir())
 
