@@ -35,7 +35,7 @@ class Estimate:
 
     @property
     def origin(self) -> str:
-        """Where it comes from, for people."""
+        """Return the source in words."""
         return f"{self.source}, on a busy machine" if self.contended else self.source
 
 

@@ -75,7 +75,7 @@ class Record:
 
     @property
     def contended(self) -> bool | None:
-        """Whether it shared its cores with other work, which says nothing of its scores; None where that is unknown."""
+        """Return whether the run shared its cores with other work, which changes times alone; None where unknown."""
         found = self.provenance.get("contended")
         return found if isinstance(found, bool) else None
 

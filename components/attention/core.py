@@ -59,7 +59,8 @@ class CoreAttention(Attention):
         return choose(self.impl, ops, here)
 
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
-        core = IMPLEMENTATIONS[self.implementation(query_BMTd).name]
+        assert self.ran is not None  # `forward` has chosen
+        core = IMPLEMENTATIONS[self.ran.name]
         dropout = self.dropout if self.training else 0.0
         y_BMTd = core(query_BMTd, key_BMTd, value_BMTd, self.pre_softmax, self.post_softmax, dropout=dropout)
         return self.norm(y_BMTd)  # type: ignore[no-any-return]

@@ -36,7 +36,7 @@ OWN = Choice("own", "the variant computes attention itself")
 
 @dataclass(frozen=True)
 class Setting:
-    """What decides, beside the operations, what can compute a layer's attention; None is not known yet."""
+    """The conditions under which a layer's attention is computed; None where they are not known yet."""
 
     device: torch.device | None = None
     dtype: torch.dtype | None = None

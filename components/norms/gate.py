@@ -34,9 +34,9 @@ class Gate(NormConfig):
 
 
 class GateLinear(nn.Linear):
-    """What a gate reads of a head: w y + b, where w starts by the model's width and not by the head's.
+    """The linear map w y + b of a gate.
 
-    Its std is (model width)^-0.5, cut at 3 std, as in the official code; b starts at 0, which the paper says.
+    w starts with std (model width)^-0.5, cut at 3 std, as in the official code; b starts at 0, as the paper says.
     """
 
     def __init__(self, width: int, gates: int, model_width: int) -> None:

@@ -113,7 +113,7 @@ def _says(cls: type, name: str) -> bool:
 
 
 def _is_code(cls: type, name: str) -> bool:
-    """Whether calls of the class may run what it has under that name."""
+    """Return whether calls of the class may run the attribute of that name."""
     return (not name.startswith("__") or name in _CALLED) and isinstance(getattr(cls, name), FunctionType | property)
 
 

@@ -1,4 +1,4 @@
-"""What the shell offers at the Tab key: names of sweeps, rows, scales and formats.
+"""Shell completion: names of sweeps, rows, scales and formats.
 
 Each Tab is a process of its own, so names are read from files here, and nothing that imports torch is loaded.
 """

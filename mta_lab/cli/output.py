@@ -1,4 +1,4 @@
-"""What a command prints, wherever it goes: another encoding, a full disk, a pipe that somebody closed, nowhere."""
+"""The output of a command on another encoding, a full disk, a closed pipe or no file at all."""
 
 import io
 import os

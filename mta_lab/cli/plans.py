@@ -67,7 +67,7 @@ def within(plan: Plan, budget: str, workers: int | None) -> Plan:
 
 
 def _busy(costs: Mapping[str, Estimate]) -> str:
-    """What to know of times that were taken while other work ran: they are too long, and more seeds may fit."""
+    """Return a warning where times were taken while other work ran: they are too long, and more seeds may fit."""
     rows = [row for row, cost in costs.items() if cost.contended]
     if not rows:
         return ""

@@ -57,7 +57,9 @@ def show(
 
 
 def _all_plans(words: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> list[Plan]:
-    """Of the shipped sweeps, a user's that were used here, and the files among `words`; the others are settings.
+    """Return the plans of the shipped sweeps, of a user's that were used here, and of the files among `words`.
+
+    The other words are settings.
 
     A file that was kept and is refused now is left out, and said; so is a second sweep of one name.
     """

@@ -124,7 +124,7 @@ class _Asked:
         self._tasks = tasks_at_hand(self._plan)
 
     def rows(self, news: News | None) -> Rows:
-        """How many cells of each row are in each state, from the records; those that the launch is at run."""
+        """Return how many cells of each row are in each state; those that the launch trains now are running."""
         from mta_lab.worker.tasks import states
 
         sweep = self._plan.sweep
@@ -139,7 +139,7 @@ class _Asked:
         return rows
 
     def outcome(self, rows: Rows) -> str:
-        """How far the sweep is, and what to type next, while no launch runs."""
+        """Return how far the sweep is, and what to type next, while no launch runs."""
         sweep, totals = self._plan.sweep, sum((Counter(row) for row in rows.values()), Counter[str]())
         name, cells = f"{sweep.name} ({sweep.scale})", counted(totals.total(), "cell")
         trials = self._trials_left()

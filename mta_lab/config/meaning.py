@@ -29,10 +29,7 @@ MARGIN = 8  # tokens beyond what the largest kernels reach
 
 
 def attention_meaning(attention: AttentionConfig, heads: int, layers: int) -> str:
-    """Return 16 hex digits over the initial values, outputs and gradients of every layer.
-
-    Whatever the attention raises at these sizes is raised.
-    """
+    """Return 16 hex digits over the initial values, outputs and gradients of every layer."""
     plain, threads = _in_plain_torch(attention), torch.get_num_threads()
     torch.set_num_threads(1)  # small tensors: threads would wait for each other
     try:
@@ -83,7 +80,7 @@ def _in_plain_torch(attention: AttentionConfig) -> AttentionConfig:
 
 
 def _reach(module: nn.Module) -> int:
-    """How many tokens the largest kernel spans, queries and keys together; twice the heads of a matrix is as good."""
+    """Return how many tokens the largest kernel spans, queries plus keys; for a head matrix, twice the heads."""
     spans = [sum(parameter.shape[-2:]) for parameter in module.parameters() if parameter.dim() > 2]
     return max(spans, default=MARGIN)
 

@@ -224,7 +224,7 @@ def _component(base: type[Component], value: Any, default: Component | None, pat
 
 
 def _fits(hint: Any, value: Any) -> bool:
-    """Whether the value is of the type as it stands; OmegaConf alone would make numbers of texts and truth of both."""
+    """Return whether the value has the type as it stands; OmegaConf alone would convert some texts."""
     if get_origin(hint) in (Union, UnionType):
         return any(_fits(arg, value) for arg in get_args(hint))
     if get_origin(hint) is Literal:
@@ -239,7 +239,7 @@ def _fits(hint: Any, value: Any) -> bool:
 
 
 def _spelling(hint: Any, value: Any) -> str:
-    """How a number is written, where a text may have been meant for one, and the other way round."""
+    """Return a hint on how a number, or a text that looks like one, is written."""
     items = value if isinstance(value, tuple) else (value,)
     if any(isinstance(item, str) and item[:1] in tuple("+-.0123456789") for item in items):
         return "; a number has no leading zero, no '_', no ':' and no quotes"

@@ -93,7 +93,7 @@ def build_text(domains: Iterable[Gathered], directory: Path, say: Say) -> None:
 
 
 def _summary(domain: Gathered, train: int, valid: int, dropped: Counter[str]) -> str:
-    """How many documents came in, are kept, and were dropped and why, in a line."""
+    """Return in a line how many documents came in, were kept, and were dropped, and why."""
     kept = f"documents read: {domain.chosen.read:,}, kept for training: {train:,}, for validation: {valid:,}"
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
     return f"domain '{domain.name}': {kept}" + (f"; dropped: {reasons}" if reasons else "")

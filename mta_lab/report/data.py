@@ -151,7 +151,7 @@ def as_csv(table: Table) -> str:
 
 
 def _row_columns(values: dict[str, Any]) -> dict[str, Any]:
-    """What holds for a row as a whole, under names that say so."""
+    """Return the values of a row as a whole, under `row.` and their names; the paper's keep theirs."""
     del values["row"]
     values["references"] = " ".join(values["references"])
     for name in ("interval", "mean_interval"):

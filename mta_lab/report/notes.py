@@ -99,7 +99,7 @@ def badge(table: Table) -> str:
 
 
 def _comparable(table: Table) -> str:
-    """What of the table may be held against the paper's values: what was measured at the paper's own size."""
+    """Say which values may be compared with the paper's: those measured at the paper's own size."""
     runs = [row.config for row in table.sweep.rows]
     sizes = {(run.model.width, run.model.layers, run.training.steps, run.training.batch_size) for run in runs}
     if runs[0].task.name == "find_block" and sizes == {TOY_SIZE}:
@@ -169,7 +169,7 @@ def _agreement(table: Table) -> list[str]:
 
 
 def _signs(table: Table) -> str:
-    """How many resolved rows have the published sign, or why none can be counted."""
+    """Say how many resolved rows have the published sign, or why none can be counted."""
     found = table.agreement
     resolved = sum(row.measured.resolved for row in table.rows if row.measured.role == "row")
     if found.resolved:

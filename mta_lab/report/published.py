@@ -69,7 +69,7 @@ def _delta(row: Row, baseline: Row, quantity: str) -> tuple[float | None, Unit]:
 
 
 def _undecided(row: Row, baseline: Row, quantity: str) -> bool:
-    """Whether two printed values differ by no more than the std of either or the noise that the ledger states."""
+    """Return whether two printed values differ by no more than their std or the noise that the ledger states."""
     for name in (quantity, f"{quantity}_difference"):
         if name in row.published and name in baseline.published:
             deviations = (printed.published.get("std", 0.0) for printed in (row, baseline))

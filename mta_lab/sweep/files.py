@@ -1,4 +1,4 @@
-"""Where the sweeps that ship are."""
+"""The folder of the sweeps that ship."""
 
 from importlib import resources
 

@@ -31,7 +31,7 @@ class Range:
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers are searched."""
+        """Return whether only whole numbers are searched."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
@@ -102,8 +102,10 @@ class Search:
         return {name: _first(found) for name, found in self.space_of(row).items()}
 
     def key(self, row: str) -> str:
-        """What makes trials of a template comparable, the text aside: ranges, all other settings, and what the
-        components compute."""
+        """Return 8 hex digits over what makes trials comparable, the text aside.
+
+        Those are the ranges, all other settings, and what the components compute.
+        """
         config = self.config(row, self.first_values(row))
         ranges = {name: asdict(found) for name, found in self.space_of(row).items()}
         parts = [ranges, plain(config), asdict(identity_of(config, content_hash=""))]
@@ -161,7 +163,7 @@ def _as_used(search: Search, name: str, where: str) -> Range | Choices:
 
 
 def _moves_whole_numbers(search: Search, row: str, name: str) -> bool:
-    """Whether a range changes a setting that is a whole number, seen from where the others are at one of their ends."""
+    """Return whether a range changes a setting that is a whole number, with the other ranges at one of their ends."""
     space, template = search.space_of(row), search.templates[row]
     found = search.space[name]
     assert isinstance(found, Range)

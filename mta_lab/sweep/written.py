@@ -28,7 +28,7 @@ class RawRow:
 
 @dataclass(frozen=True)
 class SweepFile:
-    """What a sweep file holds; `source` is how errors call it."""
+    """The contents of a sweep file; `source` is its name in errors."""
 
     source: str
     path: Path

@@ -185,36 +185,35 @@ def test_a_cache_that_is_damaged_or_cannot_be_written_is_measured_anew(
     assert len(identity_of(other, "").meaning) == 16
 
 
-CODE_ALONE = '''
-"""A variant that cannot be measured: it knows float32 alone."""
-import torch
+OWN = '''
+"""A user's variant that ends the process which runs it."""
+import os
 from torch import nn
 from components.attention import Attention, AttentionConfig
 from components.registry import register
 
 
-@register("attention", "single")
-class Single(AttentionConfig):
-    """Float32 alone."""
+@register("attention", "deadly")
+class Deadly(AttentionConfig):
+    """Ends the process."""
 
     def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
-        return SingleAttention(width=width, heads=heads, dropout=self.dropout)
+        return DeadlyAttention(width=width, heads=heads, dropout=self.dropout)
 
 
-class SingleAttention(Attention):
+class DeadlyAttention(Attention):
     def attend(self, query_BMTd, key_BMTd, value_BMTd):
-        assert value_BMTd.dtype == torch.float32
-        return value_BMTd
+        os._exit(7)
 '''
 
 
-def test_what_cannot_be_measured_is_known_by_its_code_and_says_so(tmp_path: Path) -> None:
+def test_a_users_component_is_known_by_its_code_and_not_run(tmp_path: Path) -> None:
     from mta_lab.plugins import load_components
 
-    (tmp_path / "single.py").write_text(CODE_ALONE)
+    (tmp_path / "deadly.py").write_text(OWN)
     with registry_restored():
-        load_components([tmp_path / "single.py"])
-        found = identity_of(config("attention=single"), "text")
+        load_components([tmp_path / "deadly.py"])
+        found = identity_of(config("attention=deadly"), "text")
     assert found.meaning.startswith("code:")
     assert found.code
     assert identity_of(config("attention=softmax"), "text").code == ""

@@ -101,7 +101,7 @@ def _seeds(row: Measured, dashboard: str) -> list[dict[str, str]]:
 
 
 def _about(row: Measured, seed: int) -> str:
-    """What is shown while a pointer rests on a seed."""
+    """Return the text that is shown while a pointer rests on a seed."""
     if seed in row.failures:
         return f"seed {seed}: {row.failures[seed].reason}"
     return f"seed {seed}: run {row.records[seed].fingerprint}" if seed in row.records else f"seed {seed}"
