@@ -67,6 +67,10 @@ class Record:
     """a hash over the code of the user's components that it ran; in records of earlier versions, of all components"""
     engine: int | None = None
     """the engine's version"""
+    arithmetic: Mapping[str, str] = field(default_factory=dict)
+    """bits of a small fixed computation by what computed the run, by part ('fused, fp32'): equal where rounding is"""
+    kernels: str = ""
+    """a hash of the compiled kernels' sources, flags and torch; empty where there were none"""
 
     @property
     def implementation(self) -> str:

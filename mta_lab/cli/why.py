@@ -8,7 +8,7 @@ from pathlib import Path
 from mta_lab.cli.common import make_console
 from mta_lab.cli.sweeping import Plan, plan, tasks_at_hand
 from mta_lab.errors import UserError
-from mta_lab.records import Records
+from mta_lab.records import Record, Records
 from mta_lab.words import duration
 from mta_lab.worker.beacon import Busy, news_of
 from mta_lab.worker.guards import launch_runs
@@ -73,8 +73,18 @@ def _finished(task: Task, found: Plan) -> list[str]:
     return [
         f"{task.cell.label}: finished {when}, in {duration(record.seconds)}: {record.quantity} {record.score:.3f}",
         f"  record: {found.records.directory / 'cells' / f'{task.fingerprint}.json'}",
+        f"  arithmetic: {_arithmetic(record)}",
         f"  MLflow run: {record.run_id or f'entered later, by the launch or by mta-lab sync {found.given}'}",
     ]
+
+
+def _arithmetic(record: Record) -> str:
+    """What computed the run, with the bits by which two runs can be told to be rounded alike."""
+    if not record.arithmetic:
+        return "not recorded"
+    parts = "; ".join(f"{part}: {bits}" for part, bits in record.arithmetic.items())
+    kernels = f", kernels {record.kernels}" if record.kernels else ""
+    return f"{parts} (torch {record.provenance['torch']}{kernels})"
 
 
 def _failed(task: Task, found: Plan) -> list[str]:

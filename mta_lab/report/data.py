@@ -8,6 +8,7 @@ from io import StringIO
 from typing import Any
 
 from mta_lab.records import Record
+from mta_lab.report.arithmetic import mixed
 from mta_lab.report.contrasts import MOST_SEEDS
 from mta_lab.report.cost import COSTS
 from mta_lab.report.sections import UNITS, seeds_in_words
@@ -49,6 +50,7 @@ def document(table: Table) -> dict[str, Any]:
         "coverage": {"published": agreement.published, "finished": agreement.finished},
         "aa": {row.name: row.measured.passed for row in table.rows if row.measured.role == "A/A"},
         "provenance": list(table.provenance),
+        "mixed_arithmetic": mixed(table),
         "settings": dict(settings.common),
         "rows": [{**row_document(row), "settings": dict(settings.own[row.name])} for row in table.rows],
     }
@@ -95,9 +97,15 @@ def run_document(record: Record) -> dict[str, Any]:
     """The JSON form of a finished run: what identifies it, and its own values."""
     return {
         "fingerprint": record.fingerprint,
+        "seed": record.config["seed"],
         "text": record.content_hash or None,
         "meaning": record.meaning or None,
+        "component_code": record.component_code or None,
         "engine": record.engine,
+        "arithmetic": dict(record.arithmetic),
+        "kernels": record.kernels or None,
+        "torch": record.provenance.get("torch"),
+        "commit": record.provenance.get("commit"),
         "mlflow_run_id": record.run_id or None,
         "score": record.score,
         "domains": dict(record.domains),

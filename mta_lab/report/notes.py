@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mta_lab.failures import Attempt
 from mta_lab.records import RESULTS
-from mta_lab.report import numbers
+from mta_lab.report import arithmetic, numbers
 from mta_lab.report.contrasts import LEVEL, POWER
 from mta_lab.report.table import Table
 from mta_lab.sweep.ledger import cautions, entries, ledger, printed_name
@@ -25,7 +25,7 @@ def notes(table: Table) -> tuple[str, ...]:
     lines += [*_search(table), badge(table)]
     if len(table.rows) > 1:
         lines += [_deltas(table), *_controls(table), *_agreement(table), *_equal_time(table)]
-    lines += _contended(table)
+    lines += [*arithmetic.note(table), *_contended(table)]
     total = len(table.rows) * len(table.sweep.seeds)
     if table.finished < total:
         lines.append(f"{table.finished} of {counted(total, 'cell')} finished; a mean is over those of its row.")

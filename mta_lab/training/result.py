@@ -68,3 +68,7 @@ class TrainingResult:
     flops_per_token: float
     """floating-point operations of a training step over the tokens it reads, as its implementation computes them"""
     stopped_early: bool
+    arithmetic: Mapping[str, str] = field(default_factory=dict)
+    """bits of what computed it, by part: see `arithmetic.py`"""
+    kernels: str = ""
+    """a hash of the compiled kernels; empty where there were none"""

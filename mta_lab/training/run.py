@@ -15,6 +15,7 @@ from mta_lab.data import Corpus
 from mta_lab.errors import described
 from mta_lab.model import implementations
 from mta_lab.training import tensors
+from mta_lab.training.arithmetic import arithmetic, kernel_library
 from mta_lab.training.callbacks import Keeper, Reporter
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.flops import flops_per_token
@@ -106,9 +107,10 @@ def _result(
     reporter: Reporter,
     spent: Spent,
 ) -> TrainingResult:
-    """What the run came to and cost; counting its operations is no part of that."""
+    """What the run came to and cost; counting its operations and noting its bits are no part of that."""
     ran, peak, seconds = implementations(module.model), spent.peak_memory(), spent.seconds()
     tokens = trainer.global_step * training.batch_size * data.context
+    bits = arithmetic(ran, training.precision, module.device, compiled=training.compiled)
     one_sequence = torch.zeros(1, data.context + 1, dtype=torch.int64, device=module.device)
     return TrainingResult(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
@@ -121,6 +123,8 @@ def _result(
         peak_memory=peak,
         flops_per_token=flops_per_token(module.model, one_sequence, training.precision),
         stopped_early=reporter.stopped,
+        arithmetic=bits,
+        kernels=kernel_library() if training.compiled else "",
     )
 
 

@@ -38,4 +38,6 @@ def record_of(
         meaning=identity.meaning,
         component_code=identity.code,
         engine=identity.engine,
+        arithmetic=result.arithmetic,
+        kernels=result.kernels,
     )

@@ -1,0 +1,48 @@
+"""Runs of one table that were computed alike but for rounding: which they are, and the mark that the table gets."""
+
+from collections.abc import Mapping
+
+from mta_lab.records import Record
+from mta_lab.report.table import Table
+
+NOT_RECORDED = "not recorded"
+MOVED = "rounding alone has moved runs by up to 3.4 % at nano"
+Runs = Mapping[str, Mapping[str, list[str]]]
+"""part ('fused, fp32') -> its bits -> runs, as 'row seed 0'"""
+
+
+def mixed(table: Table) -> Runs:
+    """Return the parts that runs of the table share by name and not by their bits; empty where none are."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in table.rows:
+        for seed, record in sorted(row.measured.records.items()):
+            for part, bits in _parts(record).items():
+                found.setdefault(part, {}).setdefault(bits, []).append(f"{row.name} seed {seed}")
+    return {part: runs for part, runs in sorted(found.items()) if len(runs) > 1}
+
+
+def _parts(record: Record) -> Mapping[str, str]:
+    """The bits of each part of a run; of an earlier version's, the attention's name and that its bits are unknown."""
+    if record.arithmetic:
+        return record.arithmetic
+    precision = record.config["training"].get("precision", "fp32")
+    return {f"{name}, {precision}": NOT_RECORDED for name in record.implementations}
+
+
+def note(table: Table) -> list[str]:
+    """Return the mark of a table whose runs do not share one arithmetic, or nothing."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for part, runs in mixed(table).items():
+        groups = sorted(runs.items(), key=lambda group: -len(group[1]))
+        said = [f"{len(groups[0][1])} runs ({groups[0][0]})", *(_group(bits, runs) for bits, runs in groups[1:])]
+        alike.setdefault(tuple(said), []).append(part)
+    return [
+        f"Mixed arithmetic: {' and '.join(parts)} did not compute all runs to the same bits (another processor, "
+        f"compiler, torch or version of the kernels): {'; '.join(said)}. Differences between these runs are not of the "
+        f"rows alone: {MOVED}."
+        for said, parts in alike.items()
+    ]
+
+
+def _group(bits: str, runs: list[str]) -> str:
+    return f"{', '.join(runs)} ({bits})"

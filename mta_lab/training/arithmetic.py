@@ -1,0 +1,121 @@
+"""The arithmetic of a run: bits of a small fixed computation, through the code that computed the run.
+
+Two kernels that agree to rounding are one computation and two arithmetics: over a training run rounding grows, so
+that their runs differ by a few per cent. Compiler, processor and torch count as much as the source, so bits are
+compared, not versions. Off the CPU only the forward pass counts: gradients there may come out otherwise every time.
+
+Shapes: B batch, T tokens, M heads, d head width.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from components.kernels import build, fused, rows
+from components.kernels.choice import IMPLEMENTATIONS
+from components.score_ops import HeadMixing, KeyQuery, ScoreOp
+from mta_lab.config import Precision
+
+TOKENS = 160  # more than a block of the streaming form
+HEADS, HEAD_WIDTH, CLASSES = 4, 16, 96
+
+
+def arithmetic(
+    implementations: Iterable[str], precision: Precision, device: torch.device, *, compiled: bool
+) -> dict[str, str]:
+    """Return 8 hex digits for each part that computed a run: its attention, its row operators, its matrix products.
+
+    Measured once a process. A variant that computes attention itself is known by its code.
+    """
+    found = {f"{name}, {precision}": _attention(name, precision, device) for name in sorted(implementations)}
+    kind = "compiled" if compiled and rows.suits(torch.zeros(1, device=device)) else "torch"
+    found[f"row operators ({kind}), {precision}"] = _row_operators(compiled, precision, device)
+    found[f"matrix products, {precision}"] = _matrix_products(precision, device)
+    return {part: bits for part, bits in found.items() if bits}
+
+
+def kernel_library() -> str:
+    """Return the hash of the compiled kernels' sources, compiler flags and torch; empty where none can be loaded."""
+    return build.library().parent.name if fused.unavailable() is None else ""
+
+
+@cache
+def _attention(name: str, precision: Precision, device: torch.device) -> str:
+    if name not in IMPLEMENTATIONS:
+        return ""
+    with torch.random.fork_rng(devices=[]):  # what operations start with is overwritten
+        pre = [KeyQuery(kernel=(3, 5)).build(heads=HEADS), HeadMixing(group=2).build(heads=HEADS)]
+        post = [HeadMixing().build(heads=HEADS), KeyQuery(kernel=(2, 3), mask="exact").build(heads=HEADS)]
+    before, after = ((), ()) if name == "sdpa" else (pre, post)
+    ops = [op.to(device) for op in (*before, *after)]
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in (parameter for op in ops for parameter in op.parameters()):
+            parameter.copy_(_draw(generator, *parameter.shape))
+    operands = [_draw(generator, 1, HEADS, TOKENS, HEAD_WIDTH).to(device, _dtype(precision)) for _ in range(3)]
+    return _bits(partial(_attend, name, before, after), operands, ops, precision)
+
+
+def _attend(name: str, pre: Sequence[ScoreOp], post: Sequence[ScoreOp], *operands: Tensor) -> Tensor:
+    y_BMTd: Tensor = IMPLEMENTATIONS[name](*operands, pre, post, dropout=0.0)
+    return y_BMTd
+
+
+@cache
+def _row_operators(compiled: bool, precision: Precision, device: torch.device) -> str:
+    width = HEADS * HEAD_WIDTH
+    generator = torch.Generator().manual_seed(0)
+    x, a, b = (_draw(generator, 1, TOKENS, width).to(device) for _ in range(3))
+    weight, gate, bias = (_draw(generator, *shape).to(device) for shape in ((width,), (1, width), (1,)))
+    turns = _draw(generator, TOKENS, 2, HEAD_WIDTH // 2).to(device)
+    logits = _draw(generator, TOKENS, CLASSES).to(device)
+    targets = torch.arange(TOKENS, device=device) % CLASSES
+
+    def all_of_them(x: Tensor, a: Tensor, b: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
+        parts = [
+            rows.rms_norm(x, weight, 1e-5, compiled=compiled),
+            rows.gated_rms_norm(x, weight, gate, bias, 1e-5, compiled=compiled),
+            rows.swiglu(a.to(_dtype(precision)), b.to(_dtype(precision)), compiled=compiled),
+            rows.rotate(x.to(_dtype(precision)), turns, compiled=compiled),
+            rows.cross_entropy(logits, targets, compiled=compiled),
+        ]
+        return torch.cat([part.float().flatten() for part in parts])
+
+    return _bits(all_of_them, [x, a, b, logits, weight], [], precision)
+
+
+@cache
+def _matrix_products(precision: Precision, device: torch.device) -> str:
+    generator = torch.Generator().manual_seed(0)
+    operands = [_draw(generator, *shape).to(device) for shape in ((TOKENS, 256), (CLASSES, 256))]
+    return _bits(F.linear, operands, [], precision)
+
+
+def _bits(
+    compute: Callable[..., Tensor], operands: Sequence[Tensor], ops: Sequence[ScoreOp], precision: Precision
+) -> str:
+    """Return 8 hex digits over the bits of an output and, on a CPU, of all gradients."""
+    given = [operand.detach().requires_grad_() for operand in operands]
+    device = given[0].device
+    with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        y = compute(*given)
+    found = [y]
+    if device.type == "cpu":
+        weights = _draw(torch.Generator().manual_seed(1), *y.shape).to(y.dtype)
+        found += torch.autograd.grad(y, [*given, *(p for op in ops for p in op.parameters())], weights)
+    digest = hashlib.sha256()
+    for tensor in found:
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]
+
+
+def _dtype(precision: Precision) -> torch.dtype:
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def _draw(generator: torch.Generator, *shape: int) -> Tensor:
+    return 2.0 * torch.rand(shape, generator=generator) - 1.0
