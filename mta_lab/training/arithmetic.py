@@ -32,7 +32,7 @@ def arithmetic(
     Measured once a process. A variant that computes attention itself is known by its code.
     """
     found = {f"{name}, {precision}": _attention(name, precision, device) for name in sorted(implementations)}
-    kind = "compiled" if compiled and rows.suits(torch.zeros(1, device=device)) else "torch"
+    kind = "compiled" if compiled and rows.suits(torch.zeros(1, dtype=torch.float32, device=device)) else "torch"
     found[f"row operators ({kind}), {precision}"] = _row_operators(compiled, precision, device)
     found[f"matrix products, {precision}"] = _matrix_products(precision, device)
     return {part: bits for part, bits in found.items() if bits}
@@ -51,7 +51,7 @@ def _attention(name: str, precision: Precision, device: torch.device) -> str:
         pre = [KeyQuery(kernel=(3, 5)).build(heads=HEADS), HeadMixing(group=2).build(heads=HEADS)]
         post = [HeadMixing().build(heads=HEADS), KeyQuery(kernel=(2, 3), mask="exact").build(heads=HEADS)]
     before, after = ((), ()) if name == "sdpa" else (pre, post)
-    ops = [op.to(device) for op in (*before, *after)]
+    ops = [op.to(device, torch.float32) for op in (*before, *after)]
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in (parameter for op in ops for parameter in op.parameters()):
@@ -118,4 +118,4 @@ def _dtype(precision: Precision) -> torch.dtype:
 
 
 def _draw(generator: torch.Generator, *shape: int) -> Tensor:
-    return 2.0 * torch.rand(shape, generator=generator) - 1.0
+    return 2.0 * torch.rand(shape, generator=generator, dtype=torch.float32) - 1.0
