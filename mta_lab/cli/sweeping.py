@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from mta_lab.cli.common import CORPORA, dashboard_address
-from mta_lab.config import RunConfig
+from mta_lab.config import DataConfig, RunConfig
 from mta_lab.data import Corpus, find, prepare
 from mta_lab.errors import UserError
 from mta_lab.plugins import load_components
@@ -19,6 +19,7 @@ from mta_lab.sweep import Cell, Sweep, load_sweep
 from mta_lab.sweep.search import Winners
 from mta_lab.tracking.entries import Shown
 from mta_lab.worker.tasks import Task, tasks_of
+from mta_lab.worker.texts import recorded_tasks
 
 if TYPE_CHECKING:
     from mta_lab.report import Table
@@ -98,32 +99,49 @@ def preparing(console: Console) -> Callable[[Cell], Corpus]:
 
 
 def finished_table(plan: Plan) -> "Table":
-    """The table of what is finished."""
+    """The table of what is finished; says so where the text is known by the records alone."""
     tasks = tasks_at_hand(plan)
     if tasks is None:
         raise UserError(
-            f"{plan.given}: its text is not prepared here, so what is finished cannot be told; "
+            f"{plan.given}: its text is not prepared here, and no run of it is finished in {plan.records.directory}; "
             f"`{plan.command}` prepares it and trains what is missing"
         )
+    if _absent_texts(plan):
+        read = sorted({task.content_hash[:16] for task in tasks} - {""})
+        note(f"{plan.given}: its text is not prepared here; its finished runs read {', '.join(read)}")
     return table_of(plan, tasks)
 
 
 def tasks_at_hand(plan: Plan) -> list[Task] | None:
-    """The tasks, if the text they read, where they read any, is prepared; without it, none can be finished."""
+    """Return the tasks on the text that is prepared here, or else on the one that finished runs read.
 
-    class AbsentError(Exception):
-        """The text of some cell is not there."""
+    None where there is neither: nothing is finished then.
+    """
+    absent = _absent_texts(plan)
+    if not absent:
+        return tasks_of(plan.sweep, _opener(_open_prepared))
+    tasks = recorded_tasks(plan.sweep, plan.records)
+    if tasks is None:
+        for data, vocabulary in absent:
+            find(data, vocabulary, CORPORA)  # a path that is misspelt is said
+    return tasks
 
-    def open_corpus(cell: Cell) -> Corpus:
-        corpus = find(cell.config.data, cell.config.model.vocabulary, CORPORA)
-        if corpus is None:
-            raise AbsentError
-        return corpus
 
-    try:
-        return tasks_of(plan.sweep, _opener(open_corpus))
-    except AbsentError:
-        return None
+def _absent_texts(plan: Plan) -> list[tuple[DataConfig, int]]:
+    """The texts of the sweep that are not prepared here, and the vocabularies they are read with."""
+    texts = {(run.data, run.model.vocabulary) for run in (row.config for row in plan.sweep.rows) if run.reads_text}
+    return [(data, vocabulary) for data, vocabulary in texts if not _is_here(data, vocabulary)]
+
+
+def _is_here(data: DataConfig, vocabulary: int) -> bool:
+    gone = data.path is not None and not Path(data.path).expanduser().exists()  # these are results from elsewhere
+    return not gone and find(data, vocabulary, CORPORA) is not None
+
+
+def _open_prepared(cell: Cell) -> Corpus:
+    corpus = find(cell.config.data, cell.config.model.vocabulary, CORPORA)
+    assert corpus
+    return corpus
 
 
 def _opener(open_one: Callable[[Cell], Corpus]) -> Callable[[Cell], Corpus]:

@@ -1,0 +1,75 @@
+"""Which text the finished runs of a sweep read, where the text itself is not there: records hold its hash."""
+
+from collections.abc import Mapping
+
+from mta_lab.config import fingerprint, plain
+from mta_lab.errors import UserError
+from mta_lab.records import Record, Records, settings_key
+from mta_lab.sweep import Cell, Sweep
+from mta_lab.words import counted
+from mta_lab.worker.tasks import Task
+
+Texts = Mapping[object, str]
+"""the key of a text, as `text_key` says it -> its content hash"""
+
+
+def text_key(cell: Cell) -> object:
+    """Return what a run reads: the text and the vocabulary that its tokens come from."""
+    data = cell.config.data
+    return data.corpus, data.path, cell.config.model.vocabulary
+
+
+def recorded_texts(sweep: Sweep, records: Records) -> Texts:
+    """Return the content hash of each text that finished runs of the sweep read; empty where none did.
+
+    Raises UserError, with all of them, where runs that count today read several texts under one name.
+    """
+    found: dict[object, dict[str, list[Record]]] = {}
+    for cell, record in _finished(sweep, records):
+        found.setdefault(text_key(cell), {}).setdefault(record.content_hash, []).append(record)
+    return {key: _one(sweep, texts) for key, texts in found.items()}
+
+
+def recorded_tasks(sweep: Sweep, records: Records) -> list[Task] | None:
+    """Return the sweep's cells on the texts that their records name; None where no record names one."""
+    texts = recorded_texts(sweep, records)
+    if not texts:
+        return None
+    tasks = []
+    for cell in sweep.cells():
+        text = texts.get(text_key(cell), "") if cell.config.reads_text else ""
+        tasks.append(Task(cell=cell, content_hash=text, fingerprint=fingerprint(cell.config, text)))
+    return tasks
+
+
+def _finished(sweep: Sweep, records: Records) -> list[tuple[Cell, Record]]:
+    """The cells that read text with each record of their settings: of those that count today, or else of all."""
+    of_settings: dict[str, list[str]] = {}
+    for name, settings in records.settings().items():
+        of_settings.setdefault(settings, []).append(name)
+    pairs = [
+        (cell, record)
+        for cell in sweep.cells()
+        if cell.config.reads_text
+        for name in of_settings.get(settings_key(plain(cell.config)), [])
+        if (record := records.finished(name))
+    ]
+    current = [(cell, run) for cell, run in pairs if fingerprint(cell.config, run.content_hash) == run.fingerprint]
+    return current or pairs
+
+
+def _one(sweep: Sweep, texts: Mapping[str, list[Record]]) -> str:
+    if len(texts) == 1:
+        return next(iter(texts))
+    listed = "; ".join(
+        f"{name[:16]}: {counted(len(runs), 'run')}, the last of {max(_day(run) for run in runs)}"
+        for name, runs in texts.items()
+    )
+    raise UserError(
+        f"{sweep.name}: its text is not prepared here, and its finished runs read {len(texts)} texts ({listed}); "
+        "a table of several would mix them: prepare the text that is meant, or move the records of the others away"
+    )
+
+
+def _day(record: Record) -> str:
+    return str(record.provenance.get("finished", "an unknown day"))[:10]
