@@ -140,16 +140,17 @@ class Records:
     def finish(self, record: Record) -> None:
         """Keep a finished cell and forget its failure, if it had one, and its checkpoints."""
         write_whole(self._path("cells", record.fingerprint), json.dumps(asdict(record), indent=1))
-        self._forget_the_way(record.fingerprint)
+        self.forget_the_way(record.fingerprint)
 
     def tidy(self) -> None:
         """Remove what a launch that was killed just as a cell finished left of its way there."""
         kept = [*(self.directory / "checkpoints").glob("*"), *(self.directory / "failed").glob("*.json")]
         for fingerprint in {path.stem for path in kept if _is_fingerprint(path.stem)}:
             if self.has_finished(fingerprint):
-                self._forget_the_way(fingerprint)
+                self.forget_the_way(fingerprint)
 
-    def _forget_the_way(self, fingerprint: str) -> None:
+    def forget_the_way(self, fingerprint: str) -> None:
+        """Remove the failure and the checkpoints of a run that has finished."""
         self._path("failed", fingerprint).unlink(missing_ok=True)
         self.forget_checkpoints(fingerprint)
 
@@ -195,7 +196,7 @@ class Records:
         found: dict[str, list[Any]] = {}
         for file in self._cells():
             name, written = file.stem, file.stat().st_mtime_ns
-            found[name] = known[name] if known.get(name, [0])[0] == written else [written, self._settings_of(name)]
+            found[name] = known[name] if known.get(name, [None])[0] == written else [written, self._settings_of(name)]
         if found != known:
             with suppress(UserError):  # where nothing can be written, they are read again
                 write_whole(path, json.dumps(found))

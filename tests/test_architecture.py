@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "failures": {"errors"},
     "records": {"atomic", "errors", "failures"},
     "states": {"config", "records"},
+    "travel": {"atomic", "errors", "records"},
     "provenance": set(),
     "sweep": {"components", "config", "errors", "failures", "plugins"},
     "model": {"components", "config", "errors"},

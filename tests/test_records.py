@@ -201,3 +201,10 @@ def test_a_copy_beside_the_records_is_none(tmp_path: Path) -> None:
     records.tidy()
     assert [record.fingerprint for record in records.all_finished()] == [NAME]
     assert list(records.settings()) == [NAME]
+
+
+def test_a_record_of_the_first_second_of_1970_has_settings(tmp_path: Path) -> None:
+    """As an archive has it that keeps no times."""
+    Records(tmp_path).finish(record())
+    os.utime(tmp_path / "cells" / f"{NAME}.json", (0, 0))
+    assert list(Records(tmp_path).settings()) == [NAME]

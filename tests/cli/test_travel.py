@@ -73,3 +73,137 @@ def test_a_text_of_stale_runs_does_not_stand_in_the_way(lab: Command, elsewhere:
 
 def test_a_path_that_never_was_is_a_mistake_still(lab: Command, elsewhere: Path) -> None:
     assert "data.path: " in lab("report", "kernel_sizes", "data.path=mien").complaint
+
+
+def test_results_are_listed_with_their_sweeps_and_texts(lab: Command, elsewhere: Path, corpus: Corpus) -> None:
+    train(Records(), "f" * 64, "1x1")
+    done = lab("results", "list")
+    assert (done.status, done.err) == (0, "")
+    for text in (corpus.content_hash[:16], "f" * 16):
+        assert text in done.out
+    assert "cells: 11 files" in done.out
+
+
+def test_results_of_a_shipped_sweep_are_counted_under_its_name(lab: Command) -> None:
+    (cell, *_) = load_sweep("kernel_sizes", scale="nano").cells()
+    Records().finish(example_record("0123456789abcdef", 30.0, cell.config))
+    said = lab("results", "list").out
+    assert "kernel_sizes (nano): 1 of 15 runs" in said
+    assert "toy_task (nano)" not in said
+
+
+def test_listing_nothing_says_so(lab: Command) -> None:
+    assert lab("results", "list").out == "nothing is finished in results\n"
+
+
+@pytest.fixture
+def other(lab: Command) -> Records:
+    """Another directory's results: one run that is the same here, one that is not here, one of another result."""
+    ours, theirs = Records(), Records(Path("other", "results"))
+    names = train(ours, "text", "transformer", "1x1")
+    train(theirs, "text")
+    record = theirs.finished(names["1x1", 0])
+    assert record
+    theirs.finish(replace(record, score=99.0))
+    return theirs
+
+
+def test_merging_takes_what_is_new_and_keeps_what_differs(lab: Command, other: Records) -> None:
+    done = lab("results", "merge", "other/results")
+    assert done.status == 1
+    assert "2 files added, 5 the same" in done.out
+    names = train(Records(Path("again")), "text")
+    conflict = f"cells/{names['1x1', 0]}.json"
+    assert conflict in done.out
+    kept, new = (Records().finished(names[cell]) for cell in (("1x1", 0), ("4x9", 1)))
+    assert kept
+    assert new
+    assert (kept.score, new.score) == (31.1, 30.6)
+
+
+def test_merging_again_changes_nothing_and_replacing_is_asked_for(lab: Command, other: Records) -> None:
+    lab("results", "merge", "other/results")
+    assert "0 files added" in lab("results", "merge", "other/results").out
+    done = lab("results", "merge", "other/results", "--replace")
+    assert (done.status, "1 replaced" in done.out) == (0, True)
+    assert 99.0 in [record.score for record in Records().all_finished()]
+    assert "0 files added, 8 the same" in lab("results", "merge", "other/results").out
+
+
+def test_failures_and_weights_are_taken_where_they_are_asked_for(lab: Command, other: Records) -> None:
+    names = train(Records(Path("again")), "text")
+    gone, finished = "a" * 16, names["transformer", 0]
+    for name in (gone, finished):
+        other.fail(Failure(fingerprint=name, label="a run", reason="no", traceback=""))
+    for cell in (("4x9", 0), ("1x1", 0)):  # new here; in conflict
+        path = other.weights(names[cell])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"weights")
+    lab("results", "merge", "other/results")
+    assert not Records().failed(gone)
+    assert not Records().weights(names["4x9", 0]).exists()
+    lab("results", "merge", "other/results", "--failures", "--weights")
+    assert Records().failed(gone)
+    assert not Records().failed(finished)
+    assert Records().weights(names["4x9", 0]).read_bytes() == b"weights"
+    assert not Records().weights(names["1x1", 0]).exists()
+
+
+def test_damaged_records_of_others_are_named_and_left_out(lab: Command, other: Records) -> None:
+    file = Path("other", "results", "cells", f"{'b' * 16}.json")
+    file.write_text("{torn")
+    shutil.copy(next(iter(file.parent.glob("*.json"))), file.with_name("renamed.json"))
+    done = lab("results", "merge", "other/results")
+    assert f"cells/{file.name}" in done.out
+    assert "cells/renamed.json" in done.out
+    assert not Path("results", "cells", file.name).exists()
+
+
+@pytest.mark.parametrize(
+    ("directory", "said"),
+    [("absent", "is no directory of results"), ("other", "did you mean other/results?"), ("results", "merged into")],
+)
+def test_what_cannot_be_merged_is_a_mistake(directory: str, said: str, lab: Command, other: Records) -> None:
+    assert said in lab("results", "merge", directory).complaint
+
+
+def test_an_archive_is_reported_elsewhere_and_merged(
+    lab: Command, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = lab("results", "archive", "kernel_sizes", OWN)
+    assert (done.status, "8 runs" in done.out) == (0, True)
+    first = Path("kernel_sizes-nano.tar.gz").read_bytes()
+    lab("results", "archive", "kernel_sizes", OWN, "--output", "kernel_sizes-nano.tar.gz")
+    assert Path("kernel_sizes-nano.tar.gz").read_bytes() == first
+    there = tmp_path / "there"
+    with tarfile.open("kernel_sizes-nano.tar.gz") as packed:
+        packed.extractall(there, filter="data")
+    monkeypatch.chdir(there / "kernel_sizes-nano")
+    assert {"README.txt", "report.html", "report.md", "table.json", "results"} <= {
+        path.name for path in Path().iterdir()
+    }
+    report = lab("report", "kernel_sizes", OWN, "--format", "json")
+    assert json.loads(report.out) == json.loads(Path("table.json").read_text())
+    monkeypatch.chdir(there)
+    assert lab("results", "merge", "kernel_sizes-nano/results").status == 0
+    assert json.loads(lab("report", "kernel_sizes", OWN, "--format", "json").out)["cells"]["finished"] == 8
+
+
+def test_an_archive_takes_a_sweep_file_of_ones_own_with_it(
+    lab: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("mine.yaml").write_text("rows: {transformer: {attention: softmax}}\n")
+    (cell, *_) = load_sweep("mine.yaml", scale="nano", settings=[OWN]).cells()
+    text = Records().all_finished()[0].content_hash
+    name = fingerprint(cell.config, text)
+    Records().finish(replace(example_record(name, 30.0, cell.config), content_hash=text))
+    assert lab("results", "archive", "mine.yaml", OWN).status == 0
+    with tarfile.open("mine-nano.tar.gz") as packed:
+        assert "mine-nano/mine.yaml" in packed.getnames()
+    Path("below").mkdir()
+    monkeypatch.chdir("below")
+    assert "lies outside this directory" in lab("results", "archive", "../mine.yaml", OWN).complaint
+
+
+def test_an_archive_of_nothing_is_a_mistake(lab: Command, corpus: Corpus) -> None:
+    assert "no run of it is finished" in lab("results", "archive", "kernel_sizes", OWN).complaint

@@ -1,0 +1,129 @@
+"""`results`: what is finished here, another directory's results taken in, a sweep's packed to be reported elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import replace as changed
+from pathlib import Path
+
+from rich.table import Table as RichTable
+
+from mta_lab import travel
+from mta_lab.cli.common import dashboard_address, make_console
+from mta_lab.cli.own_sweeps import remembered
+from mta_lab.cli.sweeping import Plan, finished_table, plan
+from mta_lab.config import Precision, RunConfig, plain
+from mta_lab.errors import UserError
+from mta_lab.plugins import load_components
+from mta_lab.records import Records, settings_key
+from mta_lab.sweep import load_sweep, shipped_sweeps
+from mta_lab.words import counted
+
+
+def show(components: Sequence[Path]) -> None:
+    """Print what is finished, in which sweeps it stands, and the room that it takes."""
+    load_components(components)
+    records, console = Records(), make_console()
+    found = travel.holdings(records)
+    table = RichTable(title=f"finished runs in {records.directory}")
+    for column in ("scale", "task", "text", "engine", "runs", "configurations", "from", "to"):
+        table.add_column(column, justify="right" if column in ("engine", "runs", "configurations") else "left")
+    for group in found:
+        engine = "unknown" if group.engine is None else str(group.engine)
+        numbers = f"{group.runs:,}", f"{group.configurations:,}"
+        table.add_row(group.scale, group.task, group.text[:16] or "-", engine, *numbers, *group.days)
+    console.print(table if found else f"nothing is finished in {records.directory}")
+    for line in _by_sweep(records, sorted({group.scale for group in found})):
+        console.print(line, soft_wrap=True)
+    for kind, (files, size) in travel.sizes(records).items():
+        if files:
+            console.print(f"{kind}: {counted(files, 'file')}, {size / 1e6:,.1f} MB")
+
+
+def _by_sweep(records: Records, scales: Sequence[str]) -> list[str]:
+    """How many runs there are with the settings of each sweep as it stands; stale ones count."""
+    recorded = set(records.settings().values())
+    lines = []
+    for name in [*shipped_sweeps(), *remembered(records)]:
+        for scale in scales:
+            try:
+                cells = load_sweep(name, scale=scale).cells()
+            except UserError:  # a scale of settings only, or a file that is refused now: `report` says why
+                continue
+            there = sum(bool(_keys(cell.config) & recorded) for cell in cells)
+            if there:
+                lines.append(f"{name} ({scale}): {there} of {counted(len(cells), 'run')}")
+    return lines
+
+
+def _keys(config: RunConfig) -> set[str]:
+    """The settings of a run as records have them, whichever precision 'auto' came to."""
+    training = config.training
+    kinds: tuple[Precision, ...] = ("fp32", "bf16") if training.precision == "auto" else (training.precision,)
+    return {settings_key(plain(changed(config, training=changed(training, precision=kind)))) for kind in kinds}
+
+
+def merge(other: Path, *, replace: bool, failures: bool, weights: bool) -> None:
+    """Take another directory's results in; exit with status 1 where a run stands in both with other content."""
+    records, console = Records(), make_console()
+    done = travel.merge(records, other, replace=replace, failures=failures, weights=weights)
+    replaced = f", {len(done.replaced)} replaced" if done.replaced else ""
+    console.print(f"{records.directory}: {counted(len(done.added), 'file')} added{replaced}, {len(done.same)} the same")
+    if done.unreadable:
+        console.print(f"left out, as they cannot be read: {travel.listed(done.unreadable)}", soft_wrap=True)
+    if done.conflicts:
+        same = "the same run with another result in both, and kept as it is here"
+        console.print(f"{same}: {travel.listed(done.conflicts)}; --replace takes the other's", soft_wrap=True)
+        raise SystemExit(1)
+
+
+def archive(
+    name: str,
+    settings: Sequence[str],
+    scale: str,
+    seeds: int | None,
+    components: Sequence[Path],
+    *,
+    weights: bool,
+    output: Path | None,
+) -> None:
+    """Pack the finished runs of a sweep with its page, its table and what a report of it needs."""
+    from mta_lab.report import markdown
+    from mta_lab.report.files import artifacts
+    from mta_lab.worker.launch import JOURNAL  # slow to import
+
+    found = plan(name, settings, scale, seeds, components)
+    sources = _sources(found, components)
+    table = finished_table(found)
+    runs = [record.fingerprint for row in table.rows for record in row.measured.records.values()]
+    if not runs:
+        raise UserError(f"{name}: no run of it is finished; nothing to pack: `{found.command}` trains it")
+    files = travel.run_files(found.records, runs, weights=weights)
+    files |= artifacts(table, found.command, dashboard_address())
+    files |= {"report.md": markdown(table), "README.txt": _readme(found), **sources}
+    if found.sweep.search and (found.records.directory / JOURNAL).exists():
+        files[f"results/{JOURNAL}"] = found.records.directory / JOURNAL
+    target = output or Path(f"{found.sweep.name}-{found.sweep.scale}.tar.gz")
+    count = travel.archive(target, files)
+    make_console().print(
+        f"{target} is written: {counted(len(runs), 'run')} in {counted(count, 'file')}", soft_wrap=True
+    )
+
+
+def _sources(found: Plan, components: Sequence[Path]) -> dict[str, Path | str]:
+    """The sweep file and the components, where they are a user's own, under the paths by which they were given."""
+    given = [*([Path(found.given)] if Path(found.given).is_file() else []), *components, *found.sweep.components]
+    files = [file for path in given for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
+    here = Path.cwd()
+    outside = [file for file in files if not file.resolve().is_relative_to(here)]
+    if outside:
+        raise UserError(f"{outside[0]}: lies outside this directory, and so it would elsewhere; copy it here first")
+    return {file.resolve().relative_to(here).as_posix(): file for file in files}
+
+
+def _readme(found: Plan) -> str:
+    return (
+        f"{found.sweep.title} ({found.sweep.scale})\n\n"
+        "report.html is the page of these results, table.json has all numbers. With mta-lab, in this directory:\n\n"
+        f"    {found.report}\n\n"
+        "Elsewhere, `mta-lab results merge DIRECTORY/results` takes the runs in. The text that they read is not in\n"
+        "here and is not needed for a report.\n"
+    )

@@ -1,0 +1,183 @@
+"""Results that travel: what a directory of records holds, another one's taken in, a sweep's packed for elsewhere."""
+
+import gzip
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mta_lab.atomic import replacing
+from mta_lab.errors import UserError
+from mta_lab.records import Record, Records, write_whole
+
+KINDS = ("cells", "failed", "weights")
+"""folders of a results directory that hold a file for each run"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """Finished runs of one scale, task, text and engine."""
+
+    scale: str
+    task: str
+    text: str
+    """a hash; empty of a synthetic task"""
+    engine: int | None
+    runs: int
+    configurations: int
+    """that differ in more than the seed"""
+    days: tuple[str, str]
+    """the first and the last"""
+
+
+@dataclass
+class Merged:
+    """What became of another directory's files, by name: `cells/0123456789abcdef.json`."""
+
+    added: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
+    """the run is here with other content, which was kept"""
+    unreadable: list[str] = field(default_factory=list)
+
+
+def holdings(records: Records) -> list[Holding]:
+    """Return what is finished, in groups, the largest first."""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records.all_finished():
+        config = record.config
+        task = config.get("task", {}).get("name", "language")
+        groups.setdefault((config["scale"], task, record.content_hash, record.engine), []).append(record)
+    found = [
+        Holding(
+            scale=scale,
+            task=task,
+            text=text,
+            engine=engine,
+            runs=len(runs),
+            configurations=len({_without_seed(run.config) for run in runs}),
+            days=(min(map(_day, runs)), max(map(_day, runs))),
+        )
+        for (scale, task, text, engine), runs in groups.items()
+    ]
+    return sorted(found, key=lambda group: -group.runs)
+
+
+def sizes(records: Records) -> Mapping[str, tuple[int, int]]:
+    """Return how many files of each kind there are, and how many bytes they take."""
+    found = {}
+    for kind in (*KINDS, "checkpoints", "pages", "figures"):
+        files = [path for path in (records.directory / kind).rglob("*") if path.is_file()]
+        found[kind] = (len(files), sum(path.stat().st_size for path in files))
+    return found
+
+
+def merge(records: Records, other: Path, *, replace: bool, failures: bool, weights: bool) -> Merged:
+    """Take the finished runs of the directory `other` into `records`; with `failures` and `weights`, these too.
+
+    A run that is here with other content is a conflict: it is kept, unless `replace`. Weights follow their record.
+    """
+    if not (other / "cells").is_dir():
+        nearer = f"; did you mean {other / 'results'}?" if (other / "results" / "cells").is_dir() else ""
+        raise UserError(f"{other}: is no directory of results, which has a folder 'cells'{nearer}")
+    if other.resolve() == records.directory.resolve():
+        raise UserError(f"{other}: is the directory that it would be merged into")
+    done = Merged()
+    for file in sorted((other / "cells").glob("*.json")):
+        _take_record(records, file, done, replace=replace)
+        if weights:
+            _take_weights(records, other, file.stem, done)
+    for file in sorted((other / "failed").glob("*.json")) if failures else ():
+        if not records.has_finished(file.stem) and not (records.directory / "failed" / file.name).exists():
+            write_whole(records.directory / "failed" / file.name, file.read_text(encoding="utf-8"))
+            done.added.append(f"failed/{file.name}")
+    return done
+
+
+def _take_record(records: Records, file: Path, done: Merged, *, replace: bool) -> None:
+    name, here = f"cells/{file.name}", records.directory / "cells" / file.name
+    theirs = _content(file)
+    if theirs is None or theirs.get("fingerprint") != file.stem or not file.stem.isalnum():
+        done.unreadable.append(name)
+    elif not here.exists():
+        done.added.append(name)
+    elif _content(here) == theirs:
+        done.same.append(name)
+        return
+    elif replace:
+        done.replaced.append(name)
+    else:
+        done.conflicts.append(name)
+        return
+    if name not in done.unreadable:
+        write_whole(here, file.read_text(encoding="utf-8"))
+        records.forget_the_way(file.stem)
+
+
+def _take_weights(records: Records, other: Path, fingerprint: str, done: Merged) -> None:
+    """Copy the weights of a run whose record was taken in or is the same here."""
+    file, name = Records(other).weights(fingerprint), f"cells/{fingerprint}.json"
+    taken = name in (*done.added, *done.replaced)
+    here = records.weights(fingerprint)
+    if not file.exists() or not (taken or (name in done.same and not here.exists())):
+        return
+    with file.open("rb") as source, replacing(here) as target:
+        shutil.copyfileobj(source, target)
+    done.added.append(f"weights/{file.name}")
+
+
+def _content(file: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def archive(target: Path, files: Mapping[str, Path | str]) -> int:
+    """Write `files`, by their names in it, as a tar.gz below a folder of its name; return how many there are.
+
+    The same files make the same archive, to the byte.
+    """
+    folder = target.name.removesuffix(".gz").removesuffix(".tar")
+    with (
+        replacing(target) as file,
+        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as squeezed,
+        tarfile.open(fileobj=squeezed, mode="w") as packed,
+    ):
+        for name, content in sorted(files.items()):
+            found = content.encode() if isinstance(content, str) else content.read_bytes()
+            member = tarfile.TarInfo(f"{folder}/{name}")
+            member.size = len(found)
+            packed.addfile(member, io.BytesIO(found))
+    return len(files)
+
+
+def run_files(records: Records, fingerprints: Iterable[str], *, weights: bool) -> dict[str, Path | str]:
+    """Return the files of finished runs by their place in an archive, weights where they are asked for and there."""
+    found: dict[str, Path | str] = {}
+    for name in sorted(set(fingerprints)):
+        if records.has_finished(name):
+            found[f"results/cells/{name}.json"] = records.directory / "cells" / f"{name}.json"
+            if weights and records.weights(name).exists():
+                found[f"results/weights/{name}.pt"] = records.weights(name)
+    return found
+
+
+def _without_seed(config: Mapping[str, Any]) -> str:
+    return json.dumps({key: value for key, value in config.items() if key not in ("seed", "stream")}, sort_keys=True)
+
+
+def _day(record: Record) -> str:
+    return str(record.provenance.get("finished", "an unknown day"))[:10]
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Return names in a line, the first `most` of them."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
