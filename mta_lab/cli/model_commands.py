@@ -1,0 +1,106 @@
+"""The grammar of the commands on one model, on components and on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Settings
+
+
+def train(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: Components = None) -> None:
+    """Train one model and print its perplexities: `mta-lab train attention=multi_token`."""
+    from mta_lab.cli import single
+
+    single.train_one(settings or [], scale, components or [])
+
+
+def params(
+    model: Annotated[str, typer.Option(help="transformer, differential, talking_heads, mta, or any attention variant")],
+    scale: Scale = DEFAULT_SCALE,
+    settings: Settings = None,
+    components: Components = None,
+) -> None:
+    """Print how many parameters a model has, without building it in memory."""
+    from mta_lab.cli import single
+
+    print(single.parameters(model, scale, settings or [], components or []))
+
+
+def list_components(components: Components = None) -> None:
+    """List the registered components and their settings."""
+    from mta_lab.cli import registry
+
+    registry.show(components or [])
+
+
+def new(
+    family: Annotated[str, typer.Argument(help="what to write: attention")],
+    name: Annotated[str, typer.Argument(help="its name in the registry, like key_shift")],
+) -> None:
+    """Write the commented skeleton of a component, which trains as it stands."""
+    from mta_lab.cli import registry
+
+    registry.write_skeleton(family, name)
+
+
+def bench(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[op|step|engine] [KEY=VALUE]...",
+            help="op: the attention core alone; step: a whole training step (default), under settings (attention.KEY "
+            "where a variant has it; attention=NAME: this one only); engine: plans, launches, answers, finished cells",
+        ),
+    ] = None,
+    scale: Scale = DEFAULT_SCALE,
+    components: Components = None,
+    shape: Annotated[
+        list[str] | None, typer.Option(help="op: batch,heads,tokens,head width, like 8,8,256,32; repeatable")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="rounds; default: what fits a few seconds, 3 to 25")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write all of it to FILE")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="DIRECTORY", help="op: draw cost against tokens and kernel size (SVG)")
+    ] = None,
+    allocator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[plain|workers]",
+            help="op, step: memory as in any process, or under the settings of a sweep's workers, from which eager "
+            "gains most; default: op plain, step workers",
+        ),
+    ] = None,
+) -> None:
+    """Measure what attention costs on this machine's CPU, side by side, as ratios."""
+    from mta_lab.cli.bench import run
+
+    run(
+        words or [],
+        scale=scale,
+        components=components or [],
+        shapes=shape or [],
+        rounds=rounds,
+        json_file=json_file,
+        plot=plot,
+        allocator=allocator,
+    )
+
+
+def build_kernel() -> None:
+    """Compile the fused kernels for this machine's CPU; `make setup` does this."""
+    from mta_lab.cli import single
+
+    single.build_kernel()
+
+
+def dashboard(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 5000,
+    host: Annotated[str, typer.Option(help="address to listen on; others than this machine's own are warned of")] = (
+        "127.0.0.1"
+    ),
+) -> None:
+    """Open MLflow's pages over the runs, for this machine only."""
+    from mta_lab.cli import single
+
+    single.dashboard(port, host)

@@ -1,0 +1,181 @@
+"""The grammar of the commands on a sweep: arguments, options, their help, and what is called."""
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from mta_lab.cli import completion
+from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Seeds, Settings, SweepName, TrialTimeout, Workers
+from mta_lab.errors import UserError
+
+
+def sweep(
+    name: SweepName,
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    workers: Workers = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="as many seeds of every row as fit this time, like 45m or 1h30m")
+    ] = None,
+    check_lr: Annotated[
+        bool,
+        typer.Option("--check-lr", help="the baseline and the best rows at half and twice the learning rate"),
+    ] = False,
+    trial_timeout: TrialTimeout = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and train nothing")] = False,
+    rerun_stale: Annotated[
+        bool,
+        typer.Option("--rerun-stale", help="train cells again whose only results are of other code, text or engine"),
+    ] = False,
+    components: Components = None,
+) -> None:
+    """Train what is missing of a sweep and print its table."""
+    from mta_lab.cli import launching, plans, sweeping
+
+    seconds = _seconds(trial_timeout)
+    plan = sweeping.plan(name, settings or [], scale, seeds, components or [])
+    if rerun_stale:
+        plan = replace(plan, rerun_stale=True, command=f"{plan.command} --rerun-stale")
+    if budget is not None:
+        if seeds is not None:
+            raise UserError("--budget: chooses the number of seeds, and so does --seeds; give one of them")
+        plan = plans.within(plan, budget, workers)
+    if dry_run and check_lr:
+        raise UserError("--check-lr: trains; --dry-run starts nothing; give one of them")
+    if dry_run:
+        plans.show_plan(plan, workers, probe=False)
+    elif check_lr:
+        raise typer.Exit(plans.check_learning_rates(plan, workers, components or [], seconds))
+    else:
+        raise typer.Exit(launching.run(plan, workers, components or [], seconds))
+
+
+def _seconds(trial_timeout: str | None) -> float | None:
+    from mta_lab.planning import parse_duration
+
+    return None if trial_timeout is None else parse_duration(trial_timeout, "--trial-timeout")
+
+
+def retry(
+    name: SweepName,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ROW] [KEY=VALUE]...",
+            help="the row to try again, default all; settings, as in sweep",
+            autocompletion=completion.rows,
+        ),
+    ] = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    workers: Workers = None,
+    trial_timeout: TrialTimeout = None,
+    components: Components = None,
+) -> None:
+    """Try the failed cells of a sweep again, and go on as `sweep` does, which leaves them alone."""
+    from mta_lab.cli import retrying
+
+    seconds = _seconds(trial_timeout)
+    raise typer.Exit(retrying.run(name, words or [], scale, seeds, workers, components or [], seconds))
+
+
+def plan(
+    name: SweepName,
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    workers: Workers = None,
+    components: Components = None,
+) -> None:
+    """Show a sweep's rows, how they differ, and what each costs; times a few steps where nothing is recorded."""
+    from mta_lab.cli import plans, sweeping
+
+    found = sweeping.plan(name, settings or [], scale, seeds, components or [])
+    plans.show_plan(found, workers, probe=True)
+
+
+def report(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE|all",
+            help="a sweep, or all of them in an index",
+            autocompletion=completion.sweeps_or_all,
+        ),
+    ],
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="rich, markdown, latex, csv, json (printed); html, pdf, png, svg (files)",
+            autocompletion=completion.formats,
+        ),
+    ] = "rich",
+    html: Annotated[bool, typer.Option("--html", help="short for --format html: a page in results/pages")] = False,
+    components: Components = None,
+) -> None:
+    """Print the table of a sweep from what is finished, or write it as a page or as figures; trains nothing."""
+    from mta_lab.cli import reports
+
+    if html and form not in ("rich", "html"):
+        raise UserError(f"--html: is short for --format html; --format {form} says another; give one of them")
+    reports.show(name, settings or [], scale, seeds, components or [], "html" if html else form)
+
+
+def status(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|FILE]", help="a sweep; default: what runs here", autocompletion=completion.sweeps
+        ),
+    ] = None,
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    watch: Annotated[bool, typer.Option("--watch", help="go on until the launch ends")] = False,
+    components: Components = None,
+) -> None:
+    """Show what a launch in this directory does, and how far a sweep is; for another terminal."""
+    from mta_lab.cli import status
+
+    status.show(name, settings or [], scale, seeds, components or [], watch=watch)
+
+
+def why(
+    name: SweepName,
+    row: Annotated[str, typer.Argument(help="a row of the sweep", autocompletion=completion.rows)],
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    seed: Annotated[int | None, typer.Option(help="this seed only")] = None,
+    components: Components = None,
+) -> None:
+    """Explain each cell of a row: finished, failed, stale, pending or running, and what to type next."""
+    from mta_lab.cli import why
+
+    why.explain(name, row, settings or [], scale, seeds, seed, components or [])
+
+
+def sync(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE|train|all",
+            help="a sweep, `train`, or all shipped sweeps",
+            autocompletion=completion.sweeps_or_all,
+        ),
+    ],
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    components: Components = None,
+) -> None:
+    """Enter into MLflow what it lacks of a sweep's finished and failed cells; trains nothing."""
+    from mta_lab.cli import syncing
+
+    syncing.run(name, settings or [], scale, seeds, components or [])
