@@ -9,18 +9,24 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from components.registry import ComponentError
 
 Draw = Callable[[str], torch.Generator | None]
 """the random stream of a parameter, by its name inside its module; None is torch's global stream"""
 
+WEIGHTED = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+NORMS = (nn.RMSNorm, nn.LayerNorm, nn.GroupNorm, _NormBase)  # the last: batch and instance norms
+
 
 @runtime_checkable
 class Initialises(Protocol):
-    """A module that has parameters besides its linear layers and norms, and says how they start."""
+    """A module that says how its parameters start, where the rules of `initialise` do not."""
 
     def initialise(self, draw: Draw) -> None:
-        """Fill the module's own parameters, each from `draw(its name)`."""
+        """Fill the module's own parameters, each from `draw(its name)`; those of its children are filled already."""
 
 
 def default_stream(name: str) -> None:
@@ -30,24 +36,61 @@ def default_stream(name: str) -> None:
 def initialise(model: nn.Module, seed: int) -> None:
     """Draw every parameter of `model` again, in place.
 
-    Linear and embedding weights: normal with std (input width)^-0.5, cut at 3 std; biases zero; norm weights one
-    (the rule of Lingua, which the official code trains with). Modules with an `initialise` method fill their own
-    parameters.
+    Weights of linear layers, embeddings and convolutions: normal with std (inputs of an output)^-0.5, cut at 3 std;
+    biases zero; norm weights one (the rule of Lingua, which the official code trains with). A module with an
+    `initialise` method fills its own parameters, after its children: what it says of theirs stays. A parameter that
+    nothing fills is a ComponentError.
     """
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if _can_be_nan(parameter):
+                parameter.fill_(torch.nan)  # so that what would stay as the process drew it shows
+        for prefix, module in reversed([*model.named_modules()]):
+
+            def draw(name: str, prefix: str = prefix) -> torch.Generator:
+                return parameter_stream(seed, f"{prefix}.{name}")
+
+            if isinstance(module, Initialises):
+                module.initialise(draw)
+            else:
+                _start_by_rule(module, draw)
+    _refuse_unfilled(model)
+
+
+def _start_by_rule(module: nn.Module, draw: Draw) -> None:
+    """Fill what the module itself holds, where it is of a kind that has a rule."""
+    own = dict(module.named_parameters(recurse=False))  # under a parametrization, `module.weight` is only computed
+    weight, bias = own.get("weight"), own.get("bias")
+    if isinstance(module, NORMS):
+        if weight is not None:
+            nn.init.ones_(weight)
+        if isinstance(module, _NormBase):
+            module.reset_running_stats()
+    elif isinstance(module, WEIGHTED):
+        if weight is not None:
+            std = weight.shape[1:].numel() ** -0.5
+            nn.init.trunc_normal_(weight, 0.0, std, -3 * std, 3 * std, generator=draw("weight"))
+            if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+                weight[module.padding_idx] = 0.0
+    else:
+        return
+    if bias is not None:
+        nn.init.zeros_(bias)
+
+
+def _refuse_unfilled(model: nn.Module) -> None:
     for prefix, module in model.named_modules():
+        for name, parameter in module.named_parameters(prefix, recurse=False):
+            if _can_be_nan(parameter) and parameter.isnan().any():
+                kind = type(module).__name__
+                raise ComponentError(
+                    f"{name}: no rule says how this parameter of {kind} starts; give {kind}, or a module around it, a "
+                    "method initialise(draw) that fills it, with random values from generator=draw(its name)"
+                )
 
-        def draw(name: str, prefix: str = prefix) -> torch.Generator:
-            return parameter_stream(seed, f"{prefix}.{name}")
 
-        if isinstance(module, Initialises):
-            module.initialise(draw)
-        elif isinstance(module, nn.Linear | nn.Embedding):
-            std = module.weight.shape[-1] ** -0.5
-            nn.init.trunc_normal_(module.weight, 0.0, std, -3 * std, 3 * std, generator=draw("weight"))
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.RMSNorm):
-            module.reset_parameters()
+def _can_be_nan(parameter: Tensor) -> bool:
+    return parameter.is_floating_point() or parameter.is_complex()
 
 
 def parameter_stream(seed: int, name: str) -> torch.Generator:

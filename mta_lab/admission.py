@@ -17,6 +17,7 @@ from components.attention import AttentionConfig, CoreAttention, rotary_table
 from components.initialise import initialise
 from components.kernels.choice import IMPLEMENTATIONS, Setting, obstacle
 from components.kernels.streaming import BLOCK
+from components.registry import ComponentError
 from mta_lab.config import ModelConfig, RunConfig
 from mta_lab.config.identity import modules_of
 from mta_lab.errors import UserError, described, place
@@ -40,6 +41,8 @@ def admit(configs: Iterable[RunConfig]) -> None:
             where = f"{', '.join(sorted(Path(file).name for file in own))}: {attention.name} on layer {layer}"
             try:
                 fault = _fault(module, model, attention.exempt) or _disagreement(module, model, attention.exempt)
+            except ComponentError as error:
+                raise UserError(f"{where}: {error}") from error
             except Exception as error:  # the user's code
                 raise UserError(f"{where}: {described(error)} ({place(error)})") from error
             if fault:

@@ -62,6 +62,11 @@ BAD = {
     "averages over all tokens": ("return value_BMTd + value_BMTd.mean(-2, keepdim=True)", "position 0 depends"),
     "loses a token": ("return value_BMTd[:, :, 1:]", "mine on layer 1 returns [1, 11, 64] for tokens of shape"),
     "raises": ("raise RuntimeError('not today')", "mine on layer 1: RuntimeError: not today ("),
+    "has a parameter that nothing fills": (
+        GOOD + "\n\n    def __init__(self, **sizes):\n        super().__init__(**sizes)\n"
+        "        self.scale = nn.Parameter(torch.randn(3))",
+        "mine.py: mine on layer 1: scale: no rule says how this parameter of MineAttention starts; give MineAttention",
+    ),
     "returns nothing": ("return None", "mine on layer 1: AttributeError"),
 }
 

@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from components import FAMILIES
+from components.attention import AttentionConfig
 from mta_lab.config import RunConfig, scales
 from mta_lab.model import Decoder, build_model, count_parameters
 from tests.config.helpers import config
@@ -122,3 +124,25 @@ def test_every_parameter_learns() -> None:
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
+
+
+def test_what_a_constructor_draws_depends_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fixed random projection is a buffer, which `initialise` does not draw."""
+    kind = type(small("softmax").attention)
+    build = kind.build
+
+    def with_buffer(self: AttentionConfig, **sizes: int) -> nn.Module:
+        module = build(self, **sizes)
+        module.register_buffer("projection", torch.randn(4))
+        return module
+
+    monkeypatch.setattr(kind, "build", with_buffer)
+    with torch.random.fork_rng():
+        drawn = []
+        for before, seed in ((1, 4), (2, 4), (2, 5)):
+            torch.manual_seed(before)
+            expected = torch.Generator().manual_seed(before)
+            drawn.append(build_model(small("softmax"), seed).get_buffer("blocks.0.attention.projection"))
+            assert torch.equal(torch.rand(3), torch.rand(3, generator=expected))  # what others draw does not move
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[1], drawn[2])

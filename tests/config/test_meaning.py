@@ -78,7 +78,7 @@ MOVES = {
     "mask of a convolution": ("score_ops/key_query.py", "masked_fill(~visible_QK, 0.0)", "masked_fill(~visible_QK, 1e-3)"),
     "padding's offset": ("score_ops/key_query.py", '"left": 0', '"left": 1'),
     "std of a kernel": ("kernel_init/normal.py", "std: float = 0.3", "std: float = 0.301"),
-    "std of the linear layers": ("initialise.py", "shape[-1] ** -0.5", "shape[-1] ** -0.51"),
+    "std of the linear layers": ("initialise.py", "numel() ** -0.5", "numel() ** -0.51"),
     "std of lambda's vectors": ("attention/differential.py", "std=0.1", "std=0.11"),
     "start of a gate's bias": ("norms/gate.py", "nn.init.zeros_(self.bias)", "nn.init.constant_(self.bias, 0.1)"),
     "scale of the logits": ("kernels/eager.py", "shape[-1] ** -0.5", "shape[-1] ** -0.499"),
