@@ -54,6 +54,7 @@ app.command()(model_commands.dashboard)
 
 data_app.command()(data_commands.prepare)
 data_app.command()(data_commands.show)
+data_app.command()(data_commands.verify)
 
 results_app.command("list")(results_commands.show)
 results_app.command()(results_commands.merge)

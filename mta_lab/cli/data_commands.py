@@ -15,3 +15,10 @@ def show(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: Co
     from mta_lab.cli import single
 
     single.show_data(settings or [], scale, components or [])
+
+
+def verify(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: Components = None) -> None:
+    """Read every prepared file and say of each whether it holds what it was prepared with."""
+    from mta_lab.cli import single
+
+    single.verify_data(settings or [], scale, components or [])

@@ -12,7 +12,8 @@ from rich.table import Table as RichTable
 from components.registry import FAMILIES
 from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.config import DataConfig, Layer, RunConfig, command_line, resolve, scale_layer
-from mta_lab.data import Corpus, Source, find, prepare
+from mta_lab.data import Corpus, Source, cache, find, prepare
+from mta_lab.data.corpus import TEXT, tokens_directory
 from mta_lab.data.mixture import shares
 from mta_lab.data.sources import RECIPES
 from mta_lab.errors import UserError, masked, nearest
@@ -84,6 +85,25 @@ def show_data(settings: Sequence[str], scale: str, components: Sequence[Path]) -
     if corpus is None and config.data.path is not None:
         raise UserError(f"data.path: {config.data.path} is not prepared yet; run `mta-lab data prepare` with it")
     make_console().print(_prepared(corpus, config.data) if corpus else _recipes(config.data.corpus))
+
+
+def verify_data(settings: Sequence[str], scale: str, components: Sequence[Path]) -> None:
+    """Read every file of the text and its tokens, and print what is wrong with each; a UserError where anything is."""
+    load_components(components)
+    data, vocabulary = (config := _config(settings, scale)).data, config.model.vocabulary
+    tokens = tokens_directory(data, vocabulary, CORPORA)
+    if not tokens.exists():
+        raise UserError(f"{tokens}: is not prepared yet; `mta-lab data prepare` does that, with the same settings")
+    damaged = None
+    for directory in (tokens.with_name(TEXT), tokens):
+        for name, wrong in cache.inspected(directory).items():
+            print(f"{directory / name}: {wrong or 'as it was prepared'}")
+            damaged = damaged or (directory if wrong else None)
+    if damaged:
+        raise UserError(f"data: files in {damaged} are damaged; {cache.remedy(damaged)}")
+    if corpus := find(data, vocabulary, CORPORA):
+        corpus.check()
+        print(f"{corpus.directory}: holds the tokens of its content hash, {corpus.content_hash[:16]}")
 
 
 def build_kernel() -> None:

@@ -1,6 +1,5 @@
 """The two stages of preparing a corpus: text files, then token files. Imports the tokenizer library."""
 
-import hashlib
 import json
 import sysconfig
 from collections import Counter
@@ -12,14 +11,13 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from mta_lab.data import cache, documents, extract, mixture, own, tokenizer
+from mta_lab.data import cache, content, documents, extract, own, tokenizer
+from mta_lab.data.content import SPLITS, TOKENIZER
 from mta_lab.data.fetch import fetch
-from mta_lab.data.sources import RECIPES, Part, Source
+from mta_lab.data.sources import OWN_TEXT, RECIPES, Part, Source
 from mta_lab.errors import UserError
 
 SAMPLE = 1_000_000  # bytes of each domain that the tokenizer learns from
-SPLITS = ("train", "valid")
-OWN_TEXT = "own text"  # what stands as the package of a user's files
 Say = Callable[[str], None]
 
 
@@ -114,39 +112,35 @@ def _describe(domain: Gathered, train: list[str], valid: list[str], dropped: Cou
 def build_tokens(text: Path, directory: Path, vocabulary: int, dtype: np.dtype[Any], say: Say) -> None:
     """Train a tokenizer on the training text and write the token ids of every split beside it."""
     described = cache.facts(text)["domains"]
+    cache.refuse_damaged(text)
     with cache.building(directory) as scratch:
         say(f"training a tokenizer of {vocabulary} entries")
         bpe = tokenizer.train(_sample(text, described), vocabulary)
-        bpe.save(str(scratch / "tokenizer.json"))
+        bpe.save(str(scratch / TOKENIZER))
         if bpe.get_vocab_size() < vocabulary:
             say(f"the text has pairs for {bpe.get_vocab_size()} entries only; the other ids stay unused")
-        content = hashlib.sha256(json.dumps(sorted(bpe.get_vocab().items())).encode())
-        names = {domain["name"] for domain in described if domain["sources"][0]["package"] == OWN_TEXT}
-        if len(names) > 1 and names & mixture.PAPER.keys():  # not the shares of a built-in corpus of the same tokens
-            content.update(b"own text: every domain has the same share\n")
         entries = []
         for domain in described:
             counts = {}
             for split in SPLITS:
                 stem = f"{domain['name']}.{split}"
-                count = _encode(bpe, text / f"{stem}.jsonl", scratch / f"{stem}.bin", dtype, content.update)
-                content.update(f"{stem} {count}\n".encode())
-                counts[f"{split}_tokens"] = count
+                counts[f"{split}_tokens"] = _encode(bpe, text / f"{stem}.jsonl", scratch / f"{stem}.bin", dtype)
             say(f"{domain['name']}: {sum(counts.values()):,} tokens")
             entries.append(domain | counts)
-        facts = {"content_hash": content.hexdigest(), "vocabulary": vocabulary}
+        names = [domain["name"] for domain in described]
+        owned = [domain["name"] for domain in described if domain["sources"][0]["package"] == OWN_TEXT]
+        identity = content.content_hash(scratch, names, owned, dtype.itemsize)
+        facts = {"content_hash": identity, "vocabulary": vocabulary}
         facts["end_of_text"] = bpe.token_to_id(tokenizer.END_OF_TEXT)
         cache.seal(scratch, {"name": directory.parent.name, **facts, "domains": entries})
 
 
-def _encode(bpe: Tokenizer, source: Path, target: Path, dtype: np.dtype[Any], feed: Callable[[bytes], None]) -> int:
-    """Encode a JSONL file into raw ids, giving them to `feed` too; return how many."""
+def _encode(bpe: Tokenizer, source: Path, target: Path, dtype: np.dtype[Any]) -> int:
+    """Encode a JSONL file into raw ids; return how many."""
     count = 0
     with target.open("wb") as file:
         for ids in tokenizer.encode(bpe, read_jsonl(source), dtype):
-            data = ids.tobytes()
-            file.write(data)
-            feed(data)
+            file.write(ids.tobytes())
             count += len(ids)
     return count
 

@@ -1,12 +1,15 @@
 """Directories that are either complete or absent, and say when somebody has damaged them.
 
-A directory is built beside its place, closed with a manifest of its files' sizes, and renamed into place.
+A directory is built beside its place, closed with a manifest of its files' sizes and hashes, and renamed into place.
 """
 
+import hashlib
 import json
+import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,26 +38,80 @@ def building(directory: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class Sealed:
+    """A file as the manifest keeps it."""
+
+    size: int
+    sha256: str
+    """empty where an earlier version wrote the manifest"""
+
+
 def seal(directory: Path, facts: dict[str, Any]) -> None:
-    """Write the manifest: the facts, and the size of every file."""
-    sizes = {path.name: path.stat().st_size for path in sorted(directory.iterdir())}
-    (directory / MANIFEST).write_text(json.dumps({**facts, "files": sizes}, indent=1))
+    """Write the manifest: the facts, and the size and the hash of every file."""
+    files = {path.name: asdict(Sealed(path.stat().st_size, _digest(path))) for path in sorted(directory.iterdir())}
+    (directory / MANIFEST).write_text(json.dumps({**facts, "files": files}, indent=1))
 
 
 def facts(directory: Path) -> dict[str, Any]:
-    """What the manifest holds. Raises UserError if a file is missing or has another size."""
-    remedy = f"delete {directory} and prepare again"
-    try:
-        manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text())
-        files = manifest.pop("files")
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"data: {directory / MANIFEST} is missing or unreadable; {remedy}") from error
-    for name, expected in files.items():
-        path = directory / name
-        given = path.stat().st_size if path.exists() else 0
-        if given != expected:
-            raise UserError(f"data: {path} has {given} bytes where its manifest says {expected}; {remedy}")
+    """Return what the manifest holds. Raises UserError if a file is missing or has another size."""
+    manifest, files = _manifest(directory)
+    _refuse(directory, {name: _wrong_size(directory / name, file) for name, file in files.items()})
     return manifest
+
+
+def inspected(directory: Path) -> dict[str, str]:
+    """Read every file that the manifest names; return what is wrong with each, an empty text where nothing is."""
+    _, files = _manifest(directory)
+    return {name: _wrong_size(directory / name, file) or _wrong_content(directory / name, file)
+            for name, file in files.items()}  # fmt: skip
+
+
+def refuse_damaged(directory: Path) -> None:
+    """Raise a UserError that names the first file, if any, that is not as it was sealed."""
+    _refuse(directory, inspected(directory))
+
+
+def stamps(directory: Path) -> dict[str, tuple[int, ...]]:
+    """Return what changes whenever somebody writes to a file: its size, inode and times."""
+    found = {path.name: path.stat() for path in sorted(directory.iterdir())}
+    return {name: (stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in found.items()}
+
+
+def remedy(directory: Path) -> str:
+    """Return what to type where a directory is damaged."""
+    return f"`rm -r {shlex.quote(str(directory))}`, then `mta-lab data prepare` with the same settings makes it anew"
+
+
+def _refuse(directory: Path, wrong: Mapping[str, str]) -> None:
+    for name, what in wrong.items():
+        if what:
+            raise UserError(f"data: {directory / name} {what}; {remedy(directory)}")
+
+
+def _manifest(directory: Path) -> tuple[dict[str, Any], dict[str, Sealed]]:
+    try:
+        manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        files = {name: Sealed(file, "") if isinstance(file, int) else Sealed(**file)
+                 for name, file in manifest.pop("files").items()}  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"data: {directory / MANIFEST} is missing or unreadable; {remedy(directory)}") from error
+    return manifest, files
+
+
+def _wrong_size(path: Path, sealed: Sealed) -> str:
+    given = path.stat().st_size if path.is_file() else 0
+    return "" if given == sealed.size else f"has {given} bytes where its manifest says {sealed.size}"
+
+
+def _wrong_content(path: Path, sealed: Sealed) -> str:
+    same = not sealed.sha256 or _digest(path) == sealed.sha256
+    return "" if same else "holds something else than when it was prepared"
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mta_lab.data import cache, own
-from mta_lab.data.sources import RECIPES, Source, fingerprint
+from mta_lab.data import cache, content, own
+from mta_lab.data.sources import OWN_TEXT, RECIPES, Source, fingerprint
 from mta_lab.errors import UserError, nearest
 
 if TYPE_CHECKING:  # both imports are heavy
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # both imports are heavy
 
 FORMAT = 1  # raise it when reading, cleaning, splitting or tokenizing changes what is written
 OWN_FORMAT = 2  # the same for a user's own text
+TEXT = "text"  # the folder of the documents
 SMALLEST_VOCABULARY = 257  # 256 bytes and the end of text
 Say = Callable[[str], None]
 
@@ -59,41 +60,66 @@ class Corpus:
         return np.memmap(self.directory / f"{domain}.{split}.bin", _dtype(self.vocabulary), mode="r")
 
     def tokenizer(self) -> "Tokenizer":
-        """The tokenizer the ids come from."""
+        """Return the tokenizer that the ids come from; refuses one that was changed since."""
         from tokenizers import Tokenizer
 
-        return Tokenizer.from_file(str(self.directory / "tokenizer.json"))
+        self.check()
+        return Tokenizer.from_file(str(self.directory / content.TOKENIZER))
+
+    def check(self) -> None:
+        """Refuse files that no longer hold what was prepared; each is read once in a launch."""
+        content.check(self.directory, self.content_hash, self._content)
+
+    def _content(self) -> str:
+        """Return the content hash that the files have now."""
+        names = [domain.name for domain in self.domains]
+        owned = [domain.name for domain in self.domains if any(source.package == OWN_TEXT for source in domain.sources)]
+        return content.content_hash(self.directory, names, owned, _dtype(self.vocabulary).itemsize)
 
 
 def find(data: "DataConfig", vocabulary: int, root: Path) -> Corpus | None:
-    """The prepared corpus, or None if it is not there. Fast, and never reaches the network.
+    """Return the prepared corpus, or None if it is not there. Fast, and never reaches the network.
 
-    Raises UserError if its files are damaged, or if `data` names no text.
+    Raises UserError if its files have other sizes than they had, or if `data` names no text; see `Corpus.check`.
     """
-    directory = root / corpus_name(data) / f"tokens-{vocabulary}"
+    directory = tokens_directory(data, vocabulary, root)
     if not directory.exists():
         return None
     facts = cache.facts(directory)
-    domains = tuple(
-        Domain(**{**domain, "sources": tuple(Source(**source) for source in domain["sources"])})
-        for domain in facts.pop("domains")
-    )
-    return Corpus(directory=directory, domains=domains, **facts)
+    try:
+        domains = tuple(
+            Domain(**{**domain, "sources": tuple(Source(**source) for source in domain["sources"])})
+            for domain in facts.pop("domains")
+        )
+        corpus = Corpus(directory=directory, domains=domains, **facts)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"data: {directory / cache.MANIFEST} is unreadable; {cache.remedy(directory)}") from error
+    if corpus.vocabulary != vocabulary:
+        said = f"says a vocabulary of {corpus.vocabulary!r}, not of {vocabulary}"
+        raise UserError(f"data: {directory / cache.MANIFEST} {said}; {cache.remedy(directory)}")
+    return corpus
+
+
+def tokens_directory(data: "DataConfig", vocabulary: int, root: Path) -> Path:
+    """Return where the token files of a text and a vocabulary size are, or would be; the text is beside them."""
+    return root / corpus_name(data) / f"tokens-{vocabulary}"
 
 
 def prepare(data: "DataConfig", vocabulary: int, root: Path, say: Say = lambda line: None) -> Corpus:
-    """Build the token files for this text and vocabulary size, or open them when they are there.
+    """Build the token files for this text and vocabulary size, or open them when they are there and are whole.
 
-    Safe to interrupt and to run in several processes at once. Raises UserError for what the user can mend.
+    Files are read whole once a launch: those that hold something else than was prepared are refused. Safe to interrupt
+    and to run in several processes at once. Raises UserError for what the user can mend.
     """
     if vocabulary < SMALLEST_VOCABULARY:
         raise UserError(f"vocabulary: {vocabulary} given, at least {SMALLEST_VOCABULARY} needed (bytes, end of text)")
     if found := find(data, vocabulary, root):
+        found.check()
         return found
     from mta_lab.data import build  # the tokenizer library is not needed to open a corpus
 
-    home = root / corpus_name(data)
-    text, tokens = home / "text", home / f"tokens-{vocabulary}"
+    tokens = tokens_directory(data, vocabulary, root)
+    home, text = tokens.parent, tokens.with_name(TEXT)
     with cache.lock(home, say):
         if not text.exists():
             domains = (
@@ -107,6 +133,7 @@ def prepare(data: "DataConfig", vocabulary: int, root: Path, say: Say = lambda l
     found = find(data, vocabulary, root)
     if found is None:
         raise UserError(f"data.path: {data.path} changed while it was prepared; prepare again")
+    found.check()
     return found
 
 

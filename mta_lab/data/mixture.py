@@ -1,9 +1,12 @@
 """The share of each domain in a training batch."""
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
-from mta_lab.config import DataConfig
 from mta_lab.errors import UserError, nearest
+
+if TYPE_CHECKING:  # imports slowly
+    from mta_lab.config import DataConfig
 
 PAPER = {
     "arxiv": 0.023,
@@ -17,7 +20,7 @@ PAPER = {
 """of the paper's official configs, for the domains of the built-in corpora"""
 
 
-def shares(data: DataConfig, domains: Collection[str]) -> dict[str, float]:
+def shares(data: "DataConfig", domains: Collection[str]) -> dict[str, float]:
     """The share of each of these domains, in the order of their names; they sum to one.
 
     `data.mixture` says them in any scale. Without it, built-in corpora have the paper's, and all domains of a user's

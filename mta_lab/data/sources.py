@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from mta_lab.data import extract
 
 MB = 1_000_000
+OWN_TEXT = "own text"  # what stands as the package of a user's files
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from mta_lab.data import content
 from mta_lab.failures import Kind
 from mta_lab.worker.messages import Died, Job, Message, Stop
 from mta_lab.worker.oom import OomKills, oom_counter
@@ -87,7 +88,10 @@ class Pool:
         ours, theirs = self._context.Pipe()
         log = self._logs / f"worker-{index}.log"
         process = self._context.Process(
-            target=work, args=(theirs, self._components, self.threads, log), name=f"mta-lab worker {index}", daemon=True
+            target=work,
+            args=(theirs, self._components, self.threads, log, content.known()),
+            name=f"mta-lab worker {index}",
+            daemon=True,
         )
         self._printed[index] = log.stat().st_size if log.exists() else 0
         for name, value in ENVIRONMENT.items():  # read by the child's C libraries before its first line of Python

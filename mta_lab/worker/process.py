@@ -5,11 +5,12 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from mta_lab.data import content
 from mta_lab.errors import UserError, described, place
 from mta_lab.failures import kind_of
 from mta_lab.worker.messages import Advanced, Failed, Finished, Interrupted, Job, Message, Ready, Said, Stop
@@ -17,13 +18,21 @@ from mta_lab.worker.messages import Advanced, Failed, Finished, Interrupted, Job
 TERMINATION = {signal.SIGTERM}
 
 
-def work(connection: "Connection[Message, Job | Stop]", components: Sequence[Path], threads: int, log: Path) -> None:
+def work(
+    connection: "Connection[Message, Job | Stop]",
+    components: Sequence[Path],
+    threads: int,
+    log: Path,
+    texts: Mapping[Path, content.Stamps],
+) -> None:
     """Serve jobs from `connection` until its end; what libraries print goes to `log`.
 
+    The launch has read the files of `texts`, and they need not be read again as long as they have the same stamps.
     Started with SIGTERM blocked, which is let in only between jobs.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launch decides what an interrupt means
     _print_to(log)
+    content.trust(texts)
     import torch
 
     from mta_lab.plugins import load_components

@@ -23,9 +23,16 @@ def a_shorter_token_file(corpus: Corpus) -> Path:
     return path
 
 
+def zeroed_tokens(corpus: Corpus) -> Path:
+    path = corpus.directory / "news.train.bin"
+    path.write_bytes(bytes(path.stat().st_size))
+    return path
+
+
 DAMAGE: dict[str, tuple[Callable[[Corpus], Path], str]] = {
     "a file in the place of the results": (a_file_for_results, "is not a directory; move it away or start elsewhere"),
-    "a truncated token file": (a_shorter_token_file, "prepare again"),
+    "a truncated token file": (a_shorter_token_file, "mta-lab data prepare"),
+    "zeroed tokens": (zeroed_tokens, "mta-lab data prepare"),
 }
 
 
@@ -54,3 +61,21 @@ def test_a_file_that_is_no_sweep_runs_nothing(text: str, says: str, lab: Command
     assert complaint.startswith("mine.yaml: ")
     assert says in complaint
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_data_verify_says_of_each_file_whether_it_is_as_it_was_prepared(lab: Command, corpus: Corpus) -> None:
+    files = [path for path in corpus.directory.parent.rglob("*.*") if path.is_file() and path.name != "manifest.json"]
+    whole = lab("data", "verify", "data.path=mine")
+    assert whole.status == 0
+    assert whole.out.count("as it was prepared") == len([path for path in files if path.name != ".lock"])
+    damaged = zeroed_tokens(corpus)
+    found = lab("data", "verify", "data.path=mine")
+    assert found.status == 2
+    assert f"{damaged}: holds something else than when it was prepared\n" in found.out
+    assert f"rm -r {corpus.directory}" in found.err
+
+
+def test_data_verify_without_prepared_text_says_what_to_type(lab: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "news.txt").write_text("a text")
+    assert "`mta-lab data prepare` does that" in lab("data", "verify", "data.path=mine").complaint

@@ -153,7 +153,7 @@ def test_damaged_cache_says_which_file_and_what_to_delete(own: DataConfig, tmp_p
         with pytest.raises(UserError) as caught:
             action(own, 300, tmp_path / "data")
         assert str(path) in str(caught.value)
-        assert f"delete {corpus.directory}" in str(caught.value)
+        assert f"`rm -r {corpus.directory}`, then `mta-lab data prepare`" in str(caught.value)
 
 
 def test_other_validation_documents_move_neither_the_tokenizer_nor_the_training_tokens(
