@@ -21,6 +21,7 @@ def main() -> None:
     """Run the `mta-lab` command; a user's mistake is one line on stderr and exit status 2."""
     from mta_lab.cli.app import app
     from mta_lab.cli.output import OutputLostError, guarded_output
+    from mta_lab.cli.printable import one_line
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody asked for reports to its makers
     if sys.argv[1:2] != ["bench"]:  # which measures processes as they come, or as workers are
@@ -31,5 +32,5 @@ def main() -> None:
         except OutputLostError:
             raise
         except UserError as error:
-            print(f"mta-lab: {masked(str(error))}", file=sys.stderr)
+            print(f"mta-lab: {one_line(masked(str(error)))}", file=sys.stderr)
             sys.exit(2)

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from mta_lab.cli.printable import SafeConsole
+
 CORPORA = Path("data")
 DASHBOARD = "http://127.0.0.1:5000"  # where `mta-lab dashboard` listens unless it is told otherwise
 LOG_WIDTH = 140  # characters, where there is no terminal to ask
@@ -22,4 +24,4 @@ def dashboard_address() -> str:
 
 def make_console() -> Console:
     """The console on stdout, wide enough for a table when it goes to a file or a pipe."""
-    return Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False, markup=False)
+    return SafeConsole(width=None if sys.stdout.isatty() else LOG_WIDTH)

@@ -3,10 +3,12 @@
 import io
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
+from mta_lab.cli.printable import escaping
 from mta_lab.errors import UserError
 
 CLOSED_PIPE = 141  # the exit status that a shell gives to a command which a closed pipe ended
@@ -64,7 +66,8 @@ class _Stdout(_Guarded):
 def guarded_output() -> Iterator[None]:
     """Guard what a command prints, and end it with a line and a status of its own where stdout was lost.
 
-    What the encoding lacks is printed as `\\xe9`. A closed pipe is said only where it interrupted a launch.
+    What the encoding lacks, and what would steer a terminal, is printed as `\\xe9`. A closed pipe is said only where it
+    interrupted a launch.
     """
     _open_closed()
     before = sys.stdout, sys.stderr
@@ -76,7 +79,14 @@ def guarded_output() -> Iterator[None]:
     status: int | str | None = 0
     try:
         try:
-            yield
+            with escaping():
+                try:
+                    yield
+                except OutputLostError:
+                    raise
+                except Exception:  # a fault of ours: its traceback goes through the same door
+                    traceback.print_exc()
+                    status = 1
         except SystemExit as end:
             status = end.code
         stdout.flush()

@@ -135,7 +135,7 @@ def _costs(plan: Plan, workers: int, *, probe: bool) -> Mapping[str, Estimate]:
     console = make_console()
     threads = max(1, len(os.sched_getaffinity(0)) // workers)
     with console.status("timing a few steps of each row") as status:
-        return estimates(plan.sweep, history, threads, status.update)
+        return estimates(plan.sweep, history, threads, lambda line: status.update(console.render_str(line)))
 
 
 def _total(left: Mapping[str, int], costs: Mapping[str, Estimate], workers: int) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from mta_lab.cli.output import OutputLostError
+from mta_lab.cli.printable import escaping
 from mta_lab.records import Failure, Record
 from mta_lab.training.result import Progress as RunProgress
 from mta_lab.training.result import Validation
@@ -25,7 +26,10 @@ def observer_for(console: Console, steps: Sequence[int]) -> Iterator[Observer]:
         yield Lines(console, steps)
         return
     cell, note = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
-    with Progress(cell, BarColumn(), MofNCompleteColumn(), note, TimeElapsedColumn(), console=console) as bars:
+    with (
+        Progress(cell, BarColumn(), MofNCompleteColumn(), note, TimeElapsedColumn(), console=console) as bars,
+        escaping(),
+    ):
         yield Bars(bars, steps)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table as RichTable
-from rich.text import Text
 
 from mta_lab.cli.common import make_console
 from mta_lab.records import Records
@@ -66,7 +65,7 @@ def _page(directory: Path, asked: "_Asked | None") -> Group:
     runs, news = launch_runs(directory), news_of(directory)
     running = news if runs else None
     rows = asked.rows(running) if asked else running.rows if running else {}
-    parts: list[Text | RichTable] = [Text(_headline(directory, runs, news, asked, rows))]
+    parts: list[str | RichTable] = [_headline(directory, runs, news, asked, rows)]
     if running and running.workers:
         parts.append(_workers(running))
     if rows:

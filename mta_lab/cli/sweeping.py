@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from mta_lab.cli.common import CORPORA, dashboard_address
+from mta_lab.cli.printable import one_line
 from mta_lab.config import DataConfig, RunConfig
 from mta_lab.data import Corpus, find, prepare
 from mta_lab.errors import UserError
@@ -90,7 +91,7 @@ def settled(config: RunConfig, like: RunConfig) -> RunConfig:
 
 def note(message: str) -> None:
     """Say something that is no part of a command's output."""
-    print(f"mta-lab: {message}", file=sys.stderr)
+    print(f"mta-lab: {one_line(message)}", file=sys.stderr)
 
 
 def preparing(console: Console) -> Callable[[Cell], Corpus]:
