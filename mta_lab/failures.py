@@ -7,9 +7,14 @@ from typing import Any, Literal, get_args
 from mta_lab.errors import UserError, nearest
 
 Kind = Literal["exception", "diverged", "out_of_memory", "killed", "timed_out"]
-"""'diverged': a loss or score that is no finite number; 'out_of_memory': an allocation that was refused, or a worker
-that the kernel's OOM killer took; 'killed': the worker process died of anything else"""
 KINDS: tuple[Kind, ...] = get_args(Kind)
+MEANINGS: Mapping[Kind, str] = {
+    "exception": "the run raised an error",
+    "diverged": "a loss or a score was no finite number",
+    "out_of_memory": "memory was refused, or the system killed the worker for the memory that it took",
+    "killed": "the worker process died of anything else",
+    "timed_out": "the attempt took longer than --trial-timeout",
+}
 Retry = Mapping[Kind, int]
 """how often a launch tries a cell again that failed so; 0 where it is not named"""
 RETRY: Retry = {"killed": 2, "out_of_memory": 2}

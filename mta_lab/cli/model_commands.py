@@ -34,6 +34,18 @@ def list_components(components: Components = None) -> None:
     registry.show(components or [])
 
 
+def list_settings(
+    pattern: Annotated[
+        str, typer.Argument(metavar="[PATTERN]", help="a part of a key, of a component's name or of a line; or model.*")
+    ] = "",
+    components: Components = None,
+) -> None:
+    """List every key that can be set: type, default, allowed values, meaning; where piped, separated by tabs."""
+    from mta_lab.cli import settings
+
+    settings.show(pattern, components or [])
+
+
 def new(
     family: Annotated[str, typer.Argument(help="what to write: attention")],
     name: Annotated[str, typer.Argument(help="its name in the registry, like key_shift")],

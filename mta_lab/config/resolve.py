@@ -119,7 +119,9 @@ def _build(schema: type, node: Any, path: str) -> Any:
         inner = f"{path}.{key}" if path else key
         if key not in hints:
             allowed = ", ".join(hints) or "nothing"
-            raise InvalidError(inner, f"no such key{_suggestion(key, path, hints)} allowed: {allowed}")
+            more = " ".join(["mta-lab settings", *path.split(".")[:1]]).strip()
+            said = f"no such key{_suggestion(key, path, hints)} allowed: {allowed}; `{more}` explains them"
+            raise InvalidError(inner, said)
         if value is NOTHING:
             raise InvalidError(inner, "got nothing; leave the setting out for the default")
         value = _value(hints[key], value, getattr(schema, key, None), inner)
@@ -249,13 +251,15 @@ def _spelling(hint: Any, value: Any) -> str:
 def readable(hint: Any) -> str:
     """A type in words, as an error says what is allowed."""
     if get_origin(hint) is tuple:
-        inner = [readable(arg) for arg in get_args(hint) if arg is not Ellipsis]
-        return "a list of " + ", ".join(inner)
+        first, *rest = get_args(hint)
+        if isinstance(first, type) and issubclass(first, Component):
+            return f"a list of {first.family}"
+        several = readable(first).removeprefix("a ") + "s"
+        return f"a list of {several}" if Ellipsis in rest else f"a list of {len(rest) + 1} {several}"
     if get_origin(hint) is dict:
         return f"a mapping of names, each to {readable(get_args(hint)[1])}"
     if isinstance(hint, type):
         words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
-        return words.get(hint, hint.__name__)
-    if get_origin(hint) is Literal:
-        return " or ".join(repr(arg) for arg in get_args(hint))
-    return " or ".join(readable(arg) for arg in get_args(hint))
+        return f"one of {hint.family}" if issubclass(hint, Component) else words.get(hint, hint.__name__)
+    *others, last = map(repr if get_origin(hint) is Literal else readable, get_args(hint))
+    return f"{', '.join(others)} or {last}" if others else last

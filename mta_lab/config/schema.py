@@ -20,7 +20,7 @@ class ModelConfig:
     """The decoder around the attention (paper, section 4.2, appendix D and Table 7)."""
 
     width: int
-    """D, channels of the residual stream"""
+    """D, channels of the residual stream; an even number"""
     layers: int
     """number of decoder blocks"""
     heads: int
@@ -81,18 +81,21 @@ class TrainingConfig:
     learning_rate: float
     """peak learning rate"""
     warmup_steps: int
-    """steps of linear warm-up"""
+    """steps of linear warm-up, fewer than `steps`"""
     schedule: Literal["linear", "constant"] = "linear"
     """the learning rate after warm-up: 'linear' decay to zero, or 'constant'"""
     validation_tokens: int
     """tokens of each domain's held-out text that are scored; a synthetic task says its `held_out` sequences"""
     validations: int = 4
-    """how often at most what is held out is scored, at equal intervals and at the end"""
+    """how often at most what is held out is scored, at equal intervals and at the end; at most `steps`"""
     weight_decay: float = 0.05
+    """AdamW: a step takes this share of each weight away, times the learning rate"""
     beta1: float = 0.9
+    """AdamW: how much of its mean of gradients a step keeps"""
     beta2: float = 0.98
+    """AdamW: how much of its mean of squared gradients a step keeps"""
     epsilon: float = 1e-8
-    """the constants of AdamW"""
+    """AdamW: added to the root of that mean, which divides"""
     gradient_clip: float = 1.0
     """largest norm of the whole gradient"""
     precision: Precision = "fp32"
@@ -130,7 +133,7 @@ class RunConfig:
     training: TrainingConfig
     data: DataConfig = DataConfig()
     seed: int = 0
-    """initial weights, order of the batches and dropout each have a stream derived from it"""
+    """initial weights, order of the batches and dropout each have a stream derived from it; a sweep says `seeds`"""
     stream: str = ""
     """runs of another stream share nothing under a seed: for a row that is to be as independent as a stranger's"""
 

@@ -8,11 +8,10 @@ from typing import Any
 from mta_lab.config import read_yaml
 from mta_lab.errors import UserError, nearest
 from mta_lab.sweep.files import SHIPPED
+from mta_lab.sweep.keys import PUBLISHED, names
 
 LEDGER = "paper"
 UNDECIDED, CAUTIONS, CONTENTS = "undecided", "cautions", "contents"
-OWN = ("value", "source", "std", "runs")
-"""what a value that is given in place of a reference may hold; the first two it must"""
 OWN_ALLOWED = "published: {value: 10.9, source: 'arXiv:...'}, with std and runs where they are known"
 
 
@@ -42,8 +41,8 @@ def published_value(reference: str, quantity: str) -> float:
 def _own(given: Mapping[str, Any], quantity: str, where: str) -> tuple[Mapping[str, Any], str]:
     """A value that a sweep file itself gives, and its source; an error rate is a share, 0.1 and not 10 %."""
     for key in given:
-        if key not in OWN:
-            hint = nearest(str(key), OWN) or ";"
+        if key not in names(PUBLISHED):
+            hint = nearest(str(key), names(PUBLISHED)) or ";"
             raise UserError(f"{where}: published.{key}: no such key{hint} allowed: {OWN_ALLOWED}")
     source, runs = given.get("source"), given.get("runs", 1)
     if not isinstance(source, str) or not source.strip():

@@ -12,10 +12,9 @@ from typing import Any
 
 from mta_lab.config import NOTHING, RunConfig, difference, identity_of, plain
 from mta_lab.errors import UserError, nearest
+from mta_lab.sweep.keys import COUNT, RANGE, SEARCH, TRIALS, WINNERS, names
 
 STREAM = "search"
-KEYS = ("trials", "winners", "space")
-RANGE_KEYS = ("from", "to", "log", "choices")
 
 
 @dataclass(frozen=True)
@@ -114,19 +113,19 @@ class Search:
 
 def read_search(section: Any, templates: Mapping[str, Template], source: str) -> Search:
     """Check the `search` section and its rows: every name has a range, every range is used, both ends can be built."""
-    where = f"{source}: search"
+    where, keys = f"{source}: search", names(SEARCH)
     if not isinstance(section, Mapping):
-        raise UserError(f"{where}: got {section!r}, allowed: a mapping with {', '.join(KEYS)}")
+        raise UserError(f"{where}: got {section!r}, allowed: a mapping with {', '.join(keys)}")
     for key in section:
-        if key not in KEYS:
-            raise UserError(f"{where}.{key}: no such key{nearest(key, KEYS) or ';'} allowed: {', '.join(KEYS)}")
+        if key not in keys:
+            raise UserError(f"{where}.{key}: no such key{nearest(key, keys) or ';'} allowed: {', '.join(keys)}")
     space = section.get("space")
     if not isinstance(space, Mapping) or not space:
         raise UserError(f"{where}.space: got {space!r}, allowed: a mapping of names to ranges")
     ranges = {name: _range(value, f"{where}.space.{name}") for name, value in space.items()}
     search = Search(
-        trials=_count(section.get("trials", 20), f"{where}.trials"),
-        winners=_count(section.get("winners", 1), f"{where}.winners"),
+        trials=_count(section.get("trials", TRIALS), f"{where}.trials"),
+        winners=_count(section.get("winners", WINNERS), f"{where}.winners"),
         space=ranges,
         templates={row: template for row, template in templates.items() if template.names()},
     )
@@ -211,7 +210,7 @@ def _names(node: Any) -> Iterator[str]:
 
 def _range(value: Any, where: str) -> Range | Choices:
     allowed = "{from: 1, to: 12}, {from: 1.0e-3, to: 1.0e-2, log: true} or {choices: [a, b]}"
-    if not isinstance(value, Mapping) or not set(value) <= set(RANGE_KEYS):
+    if not isinstance(value, Mapping) or not set(value) <= set(names(RANGE)):
         raise UserError(f"{where}: got {value!r}, allowed: {allowed}")
     if "choices" in value:
         choices = value["choices"]
@@ -235,5 +234,5 @@ def _last(found: Range | Choices) -> Any:
 
 def _count(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UserError(f"{where}: got {value!r}, allowed: 1 or more")
+        raise UserError(f"{where}: got {value!r}, allowed: {COUNT}")
     return value

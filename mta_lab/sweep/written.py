@@ -10,9 +10,9 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
 from mta_lab.sweep.checks import refuse_reserved
 from mta_lab.sweep.files import SHIPPED
+from mta_lab.sweep.keys import COUNT, FILE, SEEDS, names
 from mta_lab.sweep.ledger import LEDGER
 
-KEYS = ("title", "about", "components", "base", "scales", "baseline", "rows", "seeds", "retry", "search")
 TEXTS = ("title", "about", "baseline", "against", "published")  # names and prose, which may look like a number
 
 
@@ -60,9 +60,9 @@ class SweepFile:
 
     def seeds(self) -> int:
         """Return the number of seeds."""
-        count = self.values.get("seeds", 3)
+        count = self.values.get("seeds", SEEDS)
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise UserError(f"{self.source}: seeds: got {count!r}, allowed: 1 or more")
+            raise UserError(f"{self.source}: seeds: got {count!r}, allowed: {COUNT}")
         return count
 
     def components(self) -> tuple[Path, ...]:
@@ -102,8 +102,9 @@ def read_sweep(name: str) -> SweepFile:
         raise UserError(f"no sweep or file named '{name}'{nearest(name, known) or ';'} sweeps: {', '.join(known)}")
     values = read_yaml(path, source, TEXTS)
     for key, value in values.items():
-        if key not in KEYS:
-            raise UserError(f"{source}: {key}: no such key{nearest(key, KEYS) or ';'} allowed: {', '.join(KEYS)}")
+        if key not in names(FILE):
+            hint, allowed = nearest(key, names(FILE)) or ";", ", ".join(names(FILE))
+            raise UserError(f"{source}: {key}: no such key{hint} allowed: {allowed}; `mta-lab settings` explains them")
         if key not in ("base", "scales"):
             _refuse_nothing(value, f"{source}: {key}")
     return SweepFile(source, Path(str(path)), values)

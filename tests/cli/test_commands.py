@@ -25,6 +25,7 @@ COMMANDS = {
     "attend": ("--text", "--layer", "--head", "--seed", "--scale", "--components", "--output", "ROW"),
     "params": ("--model", "--scale"),
     "components": ("--components",),
+    "settings": ("PATTERN", "--components"),
     "new": ("attention",),
     "bench": ("--scale", "--components", "--shape", "--json", "--plot", "KEY=VALUE"),
     "dashboard": ("--port", "--host"),

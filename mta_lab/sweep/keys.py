@@ -1,0 +1,78 @@
+"""The keys of a sweep file besides the settings of a run: its reader allows these, `mta-lab settings` lists them."""
+
+from mta_lab.config.catalogue import REQUIRED, Section, Setting
+from mta_lab.failures import MEANINGS, RETRY
+
+SEEDS, TRIALS, WINNERS = 3, 20, 1
+"""how many there are where the file does not say"""
+COUNT = "1 or more"
+
+FILE = (
+    Setting("title", "a text", "the file's name", "", "the heading of the table"),
+    Setting("about", "a text", "''", "", "what the sweep is for, in a few sentences"),
+    Setting(
+        "components", "a list of texts", "[]", "", "files with components of your own, seen from the file's folder"
+    ),
+    Setting("base", "a mapping", "{}", "settings of a run", "what every row starts from"),
+    Setting(
+        "scales", "a mapping", "{}", "names of scales, each with settings", "what holds at one scale, above the rows"
+    ),
+    Setting("baseline", "a text", "the first row", "the name of a row", "the row that the others are compared with"),
+    Setting(
+        "rows", "a mapping or a text", REQUIRED, "names, each with settings; leave_one_out", "what each row sets itself"
+    ),
+    Setting("seeds", "a whole number", str(SEEDS), COUNT, "how often each row is trained, with other random numbers"),
+    Setting(
+        "retry",
+        "a mapping",
+        f"{{{', '.join(f'{kind}: {times}' for kind, times in RETRY.items())}}}",
+        "kinds of failure, each with a number",
+        "how often to try again",
+    ),
+    Setting(
+        "search", "a mapping", "no search", "trials, winners, space", "ranges to search before the table is trained"
+    ),
+)
+ROW = (
+    Setting("times", "a mapping", "{}", "settings, each with a factor", "multiplies what the layers below come to"),
+    Setting("published", "a text, a mapping or a list", "nothing", "like table5.11", "the published value of the row"),
+    Setting("against", "a text", "the baseline", "the name of a row", "the row that this one is compared with"),
+)
+PUBLISHED = (
+    Setting("value", "a number", REQUIRED, "", "the published value, in the unit of the sweep's scores"),
+    Setting("source", "a text", REQUIRED, "", "where it was published, like arXiv:2410.05258"),
+    Setting("std", "a number", "unknown", "0 or more", "its standard deviation over runs"),
+    Setting("runs", "a whole number", "1", COUNT, "how many runs it is the mean of"),
+)
+SEARCH = (
+    Setting("trials", "a whole number", str(TRIALS), COUNT, "how many points are tried for each row with a $NAME"),
+    Setting("winners", "a whole number", str(WINNERS), COUNT, "how many of the best become rows of the table"),
+    Setting("space", "a mapping", REQUIRED, "names, each with a range", "what stands for $NAME in the rows"),
+)
+RANGE = (
+    Setting("from", "a number", REQUIRED, "less than `to`", "the lower end"),
+    Setting("to", "a number", REQUIRED, "more than `from`", "the upper end, which is tried, too"),
+    Setting("log", "true or false", "false", "true above 0 only", "true: each doubling is as likely as the next"),
+    Setting("choices", "a list", REQUIRED, "two or more values", "values to choose from, in place of the two ends"),
+)
+
+
+def names(keys: tuple[Setting, ...]) -> tuple[str, ...]:
+    """Return the keys as they are written."""
+    return tuple(setting.key for setting in keys)
+
+
+def file_keys() -> list[Section]:
+    """Return all of them, with the place in a sweep file where they stand."""
+    kinds = tuple(
+        Setting(kind, "a whole number", str(RETRY.get(kind, 0)), "0 or more", f"how often to try again where {meaning}")
+        for kind, meaning in MEANINGS.items()
+    )
+    return [
+        Section("a sweep file", "Its keys; settings of a run stand in base, scales and rows.", FILE),
+        Section("rows.NAME in a sweep file", "Keys that stand beside the settings of a row.", ROW),
+        Section("rows.NAME.published in a sweep file", "A value that the paper ledger does not have.", PUBLISHED),
+        Section("search in a sweep file", "How a search is done.", SEARCH),
+        Section("search.space.NAME in a sweep file", "A range: its two ends, or choices.", RANGE),
+        Section("retry in a sweep file", "How often a run is tried again, by how it failed.", kinds),
+    ]
