@@ -59,7 +59,9 @@ class PairDifference(ScoreOp):
     def initialise(self, draw: Draw) -> None:
         """N(0, 0.1) for the four lambda vectors, as in section 2.1 of the paper."""
         for name in self.vectors:
-            nn.init.normal_(self.get_parameter(name), std=0.1, generator=draw(name))
+            vector = self.get_parameter(name)
+            if not vector.is_meta:  # drawing it there would load torch's compiler, which takes seconds
+                nn.init.normal_(vector, std=0.1, generator=draw(name))
 
     def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
         """Subtract in pairs, drop weights of the difference, and give it to both heads of the pair."""
