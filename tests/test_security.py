@@ -83,7 +83,7 @@ def test_no_code_is_loaded_from_data() -> None:
 
 def test_names_in_a_sweep_are_no_paths(tmp_path: Path) -> None:
     """The one name that reaches a file's name is the fingerprint, and its form is fixed."""
-    rows = {"../../x": {"attention": "softmax"}, "/etc/y\n": {"attention": "talking_heads"}}
+    rows = {"../../x": {"attention": "softmax"}, "/etc/y": {"attention": "talking_heads"}}
     file = write_sweep(tmp_path / "names.yaml", rows, **TOY)
     sweep = load_sweep(str(file), scale="nano")
     assert [row.name for row in sweep.rows] == list(rows)

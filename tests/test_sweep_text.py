@@ -27,6 +27,14 @@ def test_a_name_is_the_text_that_was_written(name: str, tmp_path: Path) -> None:
     assert sweep.rows[1].config.training.learning_rate == 0.001
 
 
+@pytest.mark.parametrize(
+    "letter", [r"\e", r"\n", r"\r", r"\0", r"\x9b", r"\u202e", r"\u2066", r"\u200b", r"\ufeff", r"\ud800"]
+)
+def test_a_name_that_cannot_be_shown_is_refused(letter: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"(?s)rows\..*: a row's name is printable; '\\.+' cannot be shown"):
+        load(tmp_path, f'{ROWS}  "mta{letter}[2J": {{training.learning_rate: 1e-3}}\n')
+
+
 @pytest.mark.parametrize("names", [("1.10", "1.1"), ("on", "yes"), ("011", "9"), ("1e-3", "0.001")])
 def test_rows_whose_names_once_meant_one_value_both_stand(names: tuple[str, str], tmp_path: Path) -> None:
     first, second = names

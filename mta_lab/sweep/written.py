@@ -82,6 +82,9 @@ class SweepFile:
         for row in found:
             if "=" in row:  # on a command line it would be a setting
                 raise UserError(f"{self.source}: rows.{row}: a row's name has no '='")
+            if not row.isprintable():
+                bad = next(letter for letter in row if not letter.isprintable())
+                raise UserError(f"{self.source}: rows.{row}: a row's name is printable; {bad!a} cannot be shown")
         return {row: _raw_row(values, f"{self.source}: rows.{row}") for row, values in found.items()}
 
 
