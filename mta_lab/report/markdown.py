@@ -8,7 +8,7 @@ from mta_lab.report.page import Page, Section
 def page_as_markdown(page: Page) -> str:
     """Tables, then the notes as a list."""
     parts = [f"### {_escaped(page.title)}", *map(_table, page.sections)]
-    return "\n\n".join([*parts, "\n".join(f"- {_escaped(note)}" for note in page.notes)])
+    return "\n\n".join([*parts, "\n".join(f"- {_begun(_escaped(note))}" for note in page.notes)])
 
 
 def _table(section: Section) -> str:
@@ -21,3 +21,8 @@ def _table(section: Section) -> str:
 def _escaped(text: str) -> str:
     """What Markdown would read as markup, HTML or the end of a cell."""
     return re.sub(r"[\\|*_`<>&~]|\](?=\()", r"\\\g<0>", " ".join(text.split()))
+
+
+def _begun(text: str) -> str:
+    """Escaped text where a line begins: what would begin a heading, a list or a rule there."""
+    return re.sub(r"^([0-9]*)([-+#.)]+(?:\s|$))", r"\1\\\2", text)
