@@ -1,10 +1,7 @@
 """A table for programs: JSON and CSV at full precision."""
 
-import csv
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
-from io import StringIO
 from typing import Any
 
 from mta_lab.records import Record
@@ -13,6 +10,7 @@ from mta_lab.report.contrasts import MOST_SEEDS
 from mta_lab.report.cost import COSTS
 from mta_lab.report.sections import UNITS, seeds_in_words
 from mta_lab.report.settings import in_words, settings_of
+from mta_lab.report.spreadsheet import written
 from mta_lab.report.table import Table, TableRow
 
 RUN_COSTS = ("parameters", "tokens_per_second", "seconds", "training_seconds", "peak_memory", "flops_per_token")
@@ -182,13 +180,3 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         flat |= {f"{name}.{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
     return flat
-
-
-def written(lines: Sequence[dict[str, Any]]) -> str:
-    """Lines as CSV under the union of their columns; an empty field is a value that is not there."""
-    columns = dict.fromkeys(name for line in lines for name in line)
-    file = StringIO()
-    writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return file.getvalue().rstrip("\n")

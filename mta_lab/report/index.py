@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from mta_lab.report import data
 from mta_lab.report.numbers import or_dash
 from mta_lab.report.page import Line, Page, Section
+from mta_lab.report.spreadsheet import written
 from mta_lab.report.table import Table
 
 HEADER = (
@@ -72,7 +72,7 @@ def index_csv(tables: Sequence[Table]) -> str:
     for values in map(entry, tables):
         low, high = values.pop("tau_interval") or (None, None)
         lines.append({**values, "tau_low": low, "tau_high": high})
-    return data.written(lines)
+    return written(lines)
 
 
 def _cells(found: dict[str, Any]) -> tuple[str, ...]:
