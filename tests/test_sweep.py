@@ -35,7 +35,8 @@ def load(folder: Path, file: dict[str, Any] | str | bytes, *settings: str, **opt
     return load_sweep(str(path), settings=settings, **{"scale": "nano", **options})
 
 
-def test_rows_are_resolved_over_base_and_scale(tmp_path: Path) -> None:
+def test_rows_are_resolved_over_base_and_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     sweep = load(tmp_path, GOOD)
     depth, softmax, plain = sweep.rows
     assert (sweep.name, sweep.title, sweep.about, sweep.scale) == ("norms", "Norms", "Which norm.", "nano")

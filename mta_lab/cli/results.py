@@ -101,7 +101,7 @@ def archive(
     files |= {"report.md": markdown(table), "README.txt": _readme(found), **sources}
     if found.sweep.search and (found.records.directory / JOURNAL).exists():
         files[f"results/{JOURNAL}"] = found.records.directory / JOURNAL
-    target = output or Path(f"{found.sweep.name}-{found.sweep.scale}.tar.gz")
+    target = output or Path(f"{found.sweep.shown_as}.tar.gz")
     count = travel.archive(target, files)
     make_console().print(
         f"{target} is written: {counted(len(runs), 'run')} in {counted(count, 'file')}", soft_wrap=True
@@ -121,7 +121,7 @@ def _sources(found: Plan, components: Sequence[Path]) -> dict[str, Path | str]:
 
 def _readme(found: Plan) -> str:
     return (
-        f"{found.sweep.title} ({found.sweep.scale})\n\n"
+        f"{found.sweep.title} ({found.sweep.conditions})\n\n"
         "report.html is the page of these results, table.json has all numbers. With mta-lab, in this directory:\n\n"
         f"    {found.report}\n\n"
         "Elsewhere, `mta-lab results merge DIRECTORY/results` takes the runs in. The text that they read is not in\n"

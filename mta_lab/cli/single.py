@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 
 from components.registry import FAMILIES
 from mta_lab.cli.common import CORPORA, make_console
-from mta_lab.config import DataConfig, Layer, RunConfig, command_line, resolve, scale_layer
+from mta_lab.config import DataConfig, Layer, RunConfig, command_line, difference, resolve, scale_layer
 from mta_lab.data import Corpus, Source, cache, find, prepare
 from mta_lab.data.corpus import TEXT, tokens_directory
 from mta_lab.data.mixture import shares
@@ -48,7 +48,8 @@ def one_run(settings: Sequence[str], scale: str, components: Sequence[Path]) -> 
 
     load_components(components)
     config = resolve([scale_layer(scale), command_line(settings)])
-    sweep = single_run(sweeping.settled(config, config))
+    changed = difference(config, resolve([scale_layer(scale)]))
+    sweep = single_run(sweeping.settled(config, config), changed)
     command = sweeping.typed("train", *settings, scale=scale, seeds=None, components=components)
     return sweeping.Plan(
         given="train", sweep=sweep, records=Records(), command=command, retry=command, rerun_stale=True

@@ -1,7 +1,7 @@
 """The frozen configuration of a run: its types, how its layers are merged, and what identifies it."""
 
 from mta_lab.config.identity import ENGINE, Identity, difference, fingerprint, flatten, identity_of, plain
-from mta_lab.config.layers import Layer, command_line
+from mta_lab.config.layers import Layer, command_line, in_words, nested
 from mta_lab.config.reader import NOTHING, read_yaml
 from mta_lab.config.resolve import resolve, scale_layer, scales
 from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig, Split, TrainingConfig
@@ -22,6 +22,8 @@ __all__ = [
     "fingerprint",
     "flatten",
     "identity_of",
+    "in_words",
+    "nested",
     "plain",
     "read_yaml",
     "resolve",

@@ -121,6 +121,15 @@ def _place(tree: Tree, key: str, value: Any, prefix: str) -> None:
 _ABSENT = object()
 
 
+def in_words(value: Any) -> str:
+    """Return a setting's value as a sweep file and a command line have it."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(in_words, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)
+
+
 def _leaf(value: Any, path: str) -> Any:
     if isinstance(value, list | tuple):
         return [_leaf(item, f"{path}[{index}]") for index, item in enumerate(value)]

@@ -4,12 +4,13 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from mta_lab.config import in_words
 from mta_lab.records import Record
 from mta_lab.report.arithmetic import mixed
 from mta_lab.report.contrasts import MOST_SEEDS
 from mta_lab.report.cost import COSTS
 from mta_lab.report.sections import UNITS, seeds_in_words
-from mta_lab.report.settings import in_words, settings_of
+from mta_lab.report.settings import settings_of
 from mta_lab.report.spreadsheet import written
 from mta_lab.report.table import Table, TableRow
 

@@ -34,7 +34,7 @@ def write_index(tables: Sequence[Table]) -> Path:
 
 def page_name(table: Table) -> str:
     """The file of a sweep's page."""
-    return f"{table.sweep.name}-{table.sweep.scale}.html"
+    return f"{table.sweep.shown_as}.html"
 
 
 def write_figures(table: Table, form: str) -> list[Path]:
@@ -42,7 +42,7 @@ def write_figures(table: Table, form: str) -> list[Path]:
     written = []
     with styled():
         for name, figure in figures(table, PAPER_WIDTH).items():
-            file = FIGURES / f"{table.sweep.name}-{table.sweep.scale}-{name}.{form}"
+            file = FIGURES / f"{table.sweep.shown_as}-{name}.{form}"
             save(figure, file)
             written.append(file)
     return written

@@ -30,12 +30,3 @@ def settings_of(table: Table) -> Settings:
     common = {key: value for key, value in first.items() if all(key in row and row[key] == value for row in others)}
     own = {name: {key: value for key, value in row.items() if key not in common} for name, row in every.items()}
     return Settings(common, own)
-
-
-def in_words(value: Any) -> str:
-    """Return a setting's value as a sweep file has it."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(in_words, value))}]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "null" if value is None else str(value)

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from components.attention import MultiToken
-from mta_lab.config import Layer, RunConfig, command_line, difference, flatten, resolve, scale_layer
+from mta_lab.config import Layer, RunConfig, command_line, difference, flatten, nested, resolve, scale_layer
 from mta_lab.errors import UserError, nearest
 from mta_lab.failures import read_retry
 from mta_lab.sweep.checks import reads, refuse_incomparable, refuse_reserved, refuse_undeclared
 from mta_lab.sweep.generate import GENERATORS
 from mta_lab.sweep.ledger import published
+from mta_lab.sweep.naming import is_shipped, sweep_name
 from mta_lab.sweep.rows import Row, Sweep
 from mta_lab.sweep.search import Search, Template, Winners, fill, read_search
 from mta_lab.sweep.written import RawRow, SweepFile, read_sweep
@@ -47,6 +47,7 @@ def load_sweep(
     if search:
         raw = _with_winners(raw, search, winners or {}, source)
     configs = {row: _config(row, raw[row], below, above, source) for row in raw}
+    changed = _changed(configs, raw, below, above, source) if settings else {}
     against = _baselines(file, raw, configs)
     left_out: Mapping[str, str] = {}
     if search:
@@ -75,8 +76,8 @@ def load_sweep(
             )
         )
     return Sweep(
-        name=Path(name).stem,
-        title=_one_line(file.text("title", Path(name).stem)),
+        name=sweep_name(file.path),
+        title=_one_line(file.text("title", file.path.stem)),
         about=file.text("about", "").strip(),
         scale=scale,
         baseline=_default_baseline(file, raw),
@@ -87,6 +88,8 @@ def load_sweep(
         winners=winners or {},
         left_out=left_out,
         components=components,
+        settings=changed,
+        file=None if is_shipped(file.path) else file.path,
     )
 
 
@@ -159,6 +162,28 @@ def _config(row: str, raw: RawRow, below: Sequence[Layer], above: Sequence[Layer
         product = float(f"{numbers[key] * factor:.{DIGITS}g}")
         products[key] = int(product) if isinstance(numbers[key], int) and product.is_integer() else product
     return resolve([*below, row_layer, *above[:-1], Layer(f"{where}: times", products), above[-1]])
+
+
+def _changed(
+    configs: Mapping[str, RunConfig],
+    raw: Mapping[str, RawRow],
+    below: Sequence[Layer],
+    above: Sequence[Layer],
+    source: str,
+) -> dict[str, Any]:
+    """Return the flattened settings that the command line, which is the last layer, changes in a row.
+
+    Where a row is none without it, every setting that it gives is a change.
+    """
+    *written, given = above
+    try:
+        before = {row: _config(row, raw[row], below, [*written, Layer(given.source, {})], source) for row in raw}
+    except UserError:
+        return flatten(nested(given.values.items()))
+    found: dict[str, Any] = {}
+    for row, config in configs.items():
+        found |= difference(config, before[row])
+    return found
 
 
 def _default_baseline(file: SweepFile, raw: Mapping[str, RawRow]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from mta_lab.config import RunConfig, flatten
 from mta_lab.errors import UserError, nearest
 from mta_lab.failures import RETRY, Retry
+from mta_lab.sweep import naming
 from mta_lab.sweep.search import Search, Winners
 
 
@@ -64,6 +65,20 @@ class Sweep:
     """searched rows that came to the settings of another row, with that row's name"""
     components: tuple[Path, ...] = ()
     """files with the user's components that the sweep file names"""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """what the command line changes in its rows, flattened"""
+    file: Path | None = None
+    """the user's sweep file; None of a sweep that ships, and of a single run"""
+
+    @property
+    def shown_as(self) -> str:
+        """What its files, experiments and studies are called; the file, the scale and the changed settings decide."""
+        return naming.shown_as(self.name, self.scale, self.settings)
+
+    @property
+    def conditions(self) -> str:
+        """The scale and what the command line changes, for people: `nano, training.steps=2000`."""
+        return naming.conditions(self.scale, self.settings)
 
     @property
     def quantity(self) -> str:
@@ -98,8 +113,8 @@ def _differs(key: str, rows: list[dict[str, Any]]) -> bool:
     return any(value != values[0] for value in values)
 
 
-def single_run(config: RunConfig) -> Sweep:
-    """One run as a sweep of one row under one seed."""
+def single_run(config: RunConfig, settings: Mapping[str, Any] = {}) -> Sweep:
+    """One run as a sweep of one row under one seed; `settings` are those in which it is not its scale's usual one."""
     name = config.attention.name
     row = Row(name=name, config=config, baseline=name, difference={}, published={}, references=())
     return Sweep(
@@ -110,4 +125,5 @@ def single_run(config: RunConfig) -> Sweep:
         baseline=name,
         rows=(row,),
         seeds=(config.seed,),
+        settings=settings,
     )

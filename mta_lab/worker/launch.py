@@ -53,7 +53,7 @@ def launch(
             from mta_lab.scheduling import Study
             from mta_lab.tracking.tracker import Tracker
 
-            cells = Cells(pending, Study(records.directory / JOURNAL, f"{sweep.name}-{sweep.scale}", observer.say))
+            cells = Cells(pending, Study(records.directory / JOURNAL, sweep.shown_as, observer.say))
             tracker = Tracker(sweep.name, records, observer.say)
             run = Running(sweep, cells, records, corpus_root, observer, pool, tracker, trial_timeout)
             with run.tracked(shown):

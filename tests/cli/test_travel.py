@@ -172,20 +172,20 @@ def test_an_archive_is_reported_elsewhere_and_merged(
 ) -> None:
     done = lab("results", "archive", "kernel_sizes", OWN)
     assert (done.status, "8 runs" in done.out) == (0, True)
-    first = Path("kernel_sizes-nano.tar.gz").read_bytes()
-    lab("results", "archive", "kernel_sizes", OWN, "--output", "kernel_sizes-nano.tar.gz")
-    assert Path("kernel_sizes-nano.tar.gz").read_bytes() == first
+    first = Path("kernel_sizes-nano-data.path=mine.tar.gz").read_bytes()
+    lab("results", "archive", "kernel_sizes", OWN, "--output", "kernel_sizes-nano-data.path=mine.tar.gz")
+    assert Path("kernel_sizes-nano-data.path=mine.tar.gz").read_bytes() == first
     there = tmp_path / "there"
-    with tarfile.open("kernel_sizes-nano.tar.gz") as packed:
+    with tarfile.open("kernel_sizes-nano-data.path=mine.tar.gz") as packed:
         packed.extractall(there, filter="data")
-    monkeypatch.chdir(there / "kernel_sizes-nano")
+    monkeypatch.chdir(there / "kernel_sizes-nano-data.path=mine")
     assert {"README.txt", "report.html", "report.md", "table.json", "results"} <= {
         path.name for path in Path().iterdir()
     }
     report = lab("report", "kernel_sizes", OWN, "--format", "json")
     assert json.loads(report.out) == json.loads(Path("table.json").read_text())
     monkeypatch.chdir(there)
-    assert lab("results", "merge", "kernel_sizes-nano/results").status == 0
+    assert lab("results", "merge", "kernel_sizes-nano-data.path=mine/results").status == 0
     assert json.loads(lab("report", "kernel_sizes", OWN, "--format", "json").out)["cells"]["finished"] == 8
 
 
@@ -198,8 +198,8 @@ def test_an_archive_takes_a_sweep_file_of_ones_own_with_it(
     name = fingerprint(cell.config, text)
     Records().finish(replace(example_record(name, 30.0, cell.config), content_hash=text))
     assert lab("results", "archive", "mine.yaml", OWN).status == 0
-    with tarfile.open("mine-nano.tar.gz") as packed:
-        assert "mine-nano/mine.yaml" in packed.getnames()
+    with tarfile.open("mine-nano-data.path=mine.tar.gz") as packed:
+        assert "mine-nano-data.path=mine/mine.yaml" in packed.getnames()
     Path("below").mkdir()
     monkeypatch.chdir("below")
     assert "lies outside this directory" in lab("results", "archive", "../mine.yaml", OWN).complaint

@@ -36,10 +36,10 @@ WITH_CONTROL = FILE + "  again: {attention: softmax, stream: other}\n"
 
 
 def example_sweep(folder: Path, file: str = FILE) -> Sweep:
-    """The sweep of `file` at the nano scale."""
+    """The sweep of `file` at the nano scale, with the name that it has in its own folder."""
     path = folder / "widths.yaml"
     path.write_text(file)
-    return load_sweep(str(path), scale="nano")
+    return replace(load_sweep(str(path), scale="nano"), name="widths")
 
 
 def scored_by(sweep: Sweep, quantity: str) -> Sweep:

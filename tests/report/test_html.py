@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from mta_lab.config import in_words
 from mta_lab.report import Table
 from mta_lab.report.data import document
 from mta_lab.report.html import index_html, sweep_html
 from mta_lab.report.render import page_of
-from mta_lab.report.settings import in_words, settings_of
+from mta_lab.report.settings import settings_of
 from mta_lab.sweep import shipped_sweeps
 from mta_lab.sweep.ledger import contents, ledger
 from tests.report.examples import AGAIN, CLEAR, WITH_CONTROL, example_sweep, renamed, table_of
