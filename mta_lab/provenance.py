@@ -67,5 +67,6 @@ def _processor() -> str:
 
 
 def _git(directory: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, text=True, check=True)
+    command = ["git", "-C", str(directory), "-c", "core.fsmonitor=false", *arguments]  # a program that a checkout names
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "components": {"components"},
     "errors": set(),
+    "children": set(),
     "words": set(),
     "atomic": set(),
     "config": {"components", "errors"},
@@ -24,14 +25,26 @@ MAY_IMPORT = {
     "provenance": set(),
     "sweep": {"components", "config", "errors", "failures", "plugins"},
     "model": {"components", "config", "errors"},
-    "data": {"config", "errors"},
+    "data": {"children", "config", "errors"},
     "training": {"atomic", "components", "config", "data", "errors", "model"},
     "precision": {"components", "config", "errors", "model", "provenance", "records", "training"},
     "scheduling": {"config", "errors", "sweep"},
     "tracking": {"config", "errors", "records", "training"},  # training's result types only: see the test below
-    "worker": {"atomic", "config", "data", "errors", "failures", "plugins", "provenance", "records", "states", "sweep"}
+    "worker": {
+        "atomic",
+        "children",
+        "config",
+        "data",
+        "errors",
+        "failures",
+        "plugins",
+        "provenance",
+        "records",
+        "states",
+        "sweep",
+    }
     | {"training", "scheduling", "tracking", "words"},
-    "bench": {"components", "config", "errors", "model", "plugins", "records", "sweep", "theme", "training"}
+    "bench": {"children", "components", "config", "errors", "model", "plugins", "records", "sweep", "theme", "training"}
     | {"words"},
     "planning": {"bench", "config", "errors", "model", "provenance", "records", "sweep", "words"},
     "theme": {"errors"},

@@ -4,7 +4,6 @@ own, on cells of one training step of a small synthetic task."""
 import os
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -13,6 +12,7 @@ from statistics import fmean
 
 from mta_lab.bench.measure import take_turns
 from mta_lab.bench.results import Comparison, Contestant, Measure, Say
+from mta_lab.children import python
 from mta_lab.config import fingerprint, plain
 from mta_lab.errors import UserError
 from mta_lab.records import Records
@@ -110,7 +110,7 @@ def write(file: Path, base: str, *, rows: int, seeds: int) -> Path:
 def _mta_lab(directory: Path, *arguments: str) -> str:
     """What the command prints."""
     store = {"MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db"}
-    command = [sys.executable, "-m", "mta_lab", *arguments]
+    command = python("-m", "mta_lab", *arguments)
     done = subprocess.run(command, cwd=directory, env=os.environ | store, capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"bench: `mta-lab {' '.join(arguments)}` failed: {done.stderr.strip()}")

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 
 from components.registry import ComponentError
+from mta_lab.children import safe_path
 from mta_lab.errors import UserError
 
 P = ParamSpec("P")
@@ -36,7 +37,8 @@ class Laboratory:
         """
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_serve, args=(theirs, function, args, kwargs), daemon=True)
-        process.start()
+        with safe_path():
+            process.start()
         theirs.close()
         try:
             result, mistake = ours.recv()

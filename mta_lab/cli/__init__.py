@@ -3,7 +3,7 @@
 import os
 import sys
 
-from mta_lab.errors import UserError, masked
+from mta_lab.children import safe_path
 
 
 def _let_idle_threads_wait() -> None:
@@ -19,9 +19,15 @@ def _let_idle_threads_wait() -> None:
 
 def main() -> None:
     """Run the `mta-lab` command; a user's mistake is one line on stderr and exit status 2."""
+    with safe_path():
+        _main()
+
+
+def _main() -> None:
     from mta_lab.cli.app import app
     from mta_lab.cli.output import OutputLostError, guarded_output
     from mta_lab.cli.printable import one_line
+    from mta_lab.errors import UserError, masked
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody asked for reports to its makers
     if sys.argv[1:2] != ["bench"]:  # which measures processes as they come, or as workers are

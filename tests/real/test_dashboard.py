@@ -3,7 +3,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from mta_lab.children import python
+from tests.decoys import leave_decoys, names
 from tests.worker.sweeps import write_sweep
 
-COMMAND = [sys.executable, "-m", "mta_lab"]
+COMMAND = python("-m", "mta_lab")
 pytestmark = pytest.mark.real
 
 
@@ -51,8 +52,9 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a sweep of two rows has run."""
+    """A folder in which a sweep of two rows has run, among files that must not."""
     folder = tmp_path_factory.mktemp("user")
+    leave_decoys(folder, names())
     rows = {"plain": {"attention": "softmax"}, "talking": {"attention": "talking_heads"}}
     write_sweep(folder / "heads.yaml", rows, seeds=2, data={"corpus": "stdlib"})
     command = [*COMMAND, "sweep", "heads.yaml", "--workers", "2"]
@@ -90,6 +92,10 @@ def test_the_page_is_served(address: str) -> None:
     with urllib.request.urlopen(address, timeout=20) as answer:
         assert answer.status == 200
         assert "MLflow" in answer.read().decode()
+
+
+def test_no_file_of_the_folder_runs(address: str, swept: Path) -> None:
+    assert not (swept / "ran.txt").exists(), (swept / "ran.txt").read_text()
 
 
 def test_the_sweep_is_found_with_its_parent_and_children(address: str) -> None:
