@@ -6,11 +6,18 @@ torch module. The class that opens a family is marked `family="..."`; variants s
 
 import dataclasses
 import difflib
+import functools
 import inspect
 from collections.abc import Callable
-from typing import ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform, get_args, get_type_hints
+
+from components.hints import fits, readable, shown
 
 C = TypeVar("C", bound="Component")
+SIZES = ("width", "model_width", "heads", "layers", "layer")
+"""arguments of `build` that are whole numbers from 1; of `layers` layers, `layer` is one"""
+SIZED = ("build", "pre_norm_scale", "on_layer")
+"""methods that take some of them"""
 
 
 class ComponentError(ValueError):
@@ -19,15 +26,29 @@ class ComponentError(ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Component:
-    """The settings of one variant. Subclass a family's base, not this class."""
+    """The settings of one variant. Subclass a family's base, not this class.
+
+    Settings of a wrong type, and sizes that no model has, are refused here for every variant: what a variant checks
+    itself, in `__post_init__` or `build`, has the right type.
+    """
 
     name: ClassVar[str] = ""
     family: ClassVar[str] = ""
     exempt: ClassVar[dict[str, str]] = {}
     """conformance tests that the variant cannot pass by nature: name of the test -> the reason"""
 
+    def __new__(cls, *positional: Any, **settings: Any) -> Self:
+        types = _types(cls)  # type: ignore[arg-type]  # a class is hashable
+        for name, value in settings.items():
+            if name in types:  # others are refused by the constructor
+                _check_type(name, types[name], value)
+        return super().__new__(cls)
+
     def __init_subclass__(cls, family: str | None = None) -> None:
         super().__init_subclass__()
+        for name in SIZED:
+            if inspect.isfunction(method := vars(cls).get(name)):
+                setattr(cls, name, _sized(method))
         if family is not None:
             if family in FAMILIES:
                 raise ComponentError(f"{_place(cls)}: there is a family '{family}' already; register variants in it")
@@ -91,6 +112,61 @@ def register(family: str, name: str) -> Callable[[type[C]], type[C]]:
         return config
 
     return decorate
+
+
+def check_sizes(**sizes: Any) -> None:
+    """Raise ComponentError for a width, a number of heads or layers, or a layer that no model has."""
+    for name in SIZES:
+        most = sizes.get("layers") if name == "layer" else None
+        value = sizes.get(name, 1)
+        if not fits(int, value) or value < 1 or (most is not None and value > most):
+            allowed = "a whole number, 1 or more" if most is None else f"1 to layers ({most})"
+            raise ComponentError(f"{name}: got {shown(value)}, allowed: {allowed}")
+
+
+def _sized(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the method with a check of its sizes before it."""
+    names = list(inspect.signature(method).parameters)
+
+    @functools.wraps(method)
+    def checked(*given: Any, **sizes: Any) -> Any:
+        check_sizes(**dict(zip(names[1:], given[1:], strict=False)), **sizes)
+        return method(*given, **sizes)
+
+    return checked
+
+
+@functools.cache
+def _types(cls: type[Component]) -> dict[str, Any]:
+    """Return the type of each setting, and refuse a default that has another."""
+    settings = dataclasses.fields(cls)
+    try:
+        hints = get_type_hints(cls)
+    except Exception as error:
+        raise ComponentError(f"{_place(cls)}: the type of a setting cannot be read: {error}") from error
+    for one in settings:
+        if one.default is not dataclasses.MISSING:
+            _check_type(f"{_place(cls)}: the default of {one.name}", hints[one.name], one.default)
+    return {one.name: hints[one.name] for one in settings}
+
+
+def _check_type(name: str, hint: Any, value: Any) -> None:
+    if not fits(hint, value):
+        raise ComponentError(f"{name}: got {shown(value)}, allowed: {readable(hint)}{_meant(hint, value)}")
+
+
+def _meant(hint: Any, value: Any) -> str:
+    """Return how the component is written that a name, a class, or one without its tuple stands for."""
+    base, *others = get_args(hint) or (hint,)
+    family = FAMILIES.get(getattr(base, "family", ""))
+    if family is None or not family.names():
+        return ""
+    item = value[0] if isinstance(value, list | tuple) and value else value
+    cls = item if isinstance(item, type) else type(item)
+    if item not in family.names() if isinstance(item, str) else not issubclass(cls, family.base):
+        item = family.names()[0]
+    call = f"{(family.get(item) if isinstance(item, str) else cls).__name__}()"
+    return f", like ({call},)" if others else f", like {call}"
 
 
 def _place(cls: type) -> str:

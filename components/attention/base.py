@@ -3,6 +3,7 @@
 Shapes: B batch, T tokens, D model width, M heads, d head width (D / M), Q query position, K key position.
 """
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Self
@@ -10,10 +11,11 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from components.hints import fits, shown
 from components.kernels.choice import OWN, Choice
 from components.kernels.rows import rotate
 from components.kernels.substitute import Switched
-from components.registry import Component, ComponentError
+from components.registry import Component, ComponentError, check_sizes
 
 Rotary = Tensor
 """cosine and sine of the angles by which each position's channel pairs are turned: [T, 2, d / 2]"""
@@ -51,8 +53,7 @@ class Attention(Switched, nn.Module):
 
     def __init__(self, *, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
-        if width % heads:
-            raise ComponentError(f"heads: got {heads}, allowed: a divisor of the width {width}")
+        head_width(width, heads)  # refuses what does not divide
         self.heads = heads
         self.dropout = dropout
         self.ran: Choice | None = None
@@ -84,8 +85,22 @@ class Attention(Switched, nn.Module):
         """Causal attention of all heads; heads may be fewer and wider in the result, in the same order."""
 
 
+def head_width(width: int, heads: int) -> int:
+    """d, the channels of a head; ComponentError where they are no whole number."""
+    check_sizes(width=width, heads=heads)
+    if width % heads:
+        raise ComponentError(f"heads: got {heads}, allowed: a divisor of the width {width}")
+    return width // heads
+
+
 def rotary_table(tokens: int, head_width: int, theta: float, device: torch.device | None = None) -> Rotary:
     """The turns of the rotary embedding (Su et al. 2021, 2104.09864) for positions 0..tokens-1."""
+    if not isinstance(tokens, torch.SymInt) and (not fits(int, tokens) or tokens < 0):
+        raise ComponentError(f"tokens: got {shown(tokens)}, allowed: a whole number, 0 or more")
+    if not fits(int, head_width) or head_width < 2 or head_width % 2:
+        raise ComponentError(f"head_width: got {shown(head_width)}, allowed: an even whole number, 2 or more")
+    if not fits(float, theta) or not 0 < theta < math.inf:
+        raise ComponentError(f"theta: got {shown(theta)}, allowed: a finite number above 0")
     frequencies = theta ** -(torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width)
     angles = torch.outer(torch.arange(tokens, device=device, dtype=torch.float32), frequencies)
     return torch.stack((angles.cos(), angles.sin()), dim=1)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.attention.base import head_width
 from components.attention.core import CoreAttention, CoreConfig
 from components.initialise import Draw, default_stream
 from components.norms.base import ScaledRMSNorm, lambda_init
@@ -25,7 +26,7 @@ class Differential(CoreConfig):
     def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
         if heads % 2:
             raise ComponentError(f"heads: got {heads}, allowed: an even number (differential pairs them)")
-        difference = PairDifference(heads=heads, width=width // heads, layer=layer, dropout=self.dropout)
+        difference = PairDifference(heads=heads, width=head_width(width, heads), layer=layer, dropout=self.dropout)
         return CoreAttention(
             width=width,
             heads=heads,
@@ -33,7 +34,7 @@ class Differential(CoreConfig):
             impl=self.impl,
             pre_softmax=(),
             post_softmax=(difference,),
-            norm=PairNorm(width=width // heads, layer=layer),
+            norm=PairNorm(width=head_width(width, heads), layer=layer),
         )
 
 

@@ -9,6 +9,7 @@ from typing import Self
 
 from torch import nn
 
+from components.attention.base import head_width
 from components.attention.core import CoreAttention, CoreConfig
 from components.norms import Gate, NoNorm, NormConfig
 from components.registry import register
@@ -37,7 +38,7 @@ class MultiToken(CoreConfig):
             impl=self.impl,
             pre_softmax=here(self.pre_softmax),
             post_softmax=here(self.post_softmax),
-            norm=self.norm.build(width=width // heads, model_width=width, layer=layer),
+            norm=self.norm.build(width=head_width(width, heads), model_width=width, layer=layer),
         )
 
     def pre_norm_scale(self, layer: int) -> float:

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from components.attention.base import head_width
 from components.attention.core import CoreAttention, CoreConfig
 from components.norms import NoNorm
 from components.registry import register
@@ -19,5 +20,5 @@ class Softmax(CoreConfig):
             impl=self.impl,
             pre_softmax=(),
             post_softmax=(),
-            norm=NoNorm().build(width=width // heads, model_width=width, layer=layer),
+            norm=NoNorm().build(width=head_width(width, heads), model_width=width, layer=layer),
         )

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from components.hints import readable
 from components.kernels import eager, fused, sdpa, streaming, substitute
 from components.registry import ComponentError
 from components.score_ops.base import ScoreOp
@@ -72,6 +73,8 @@ def choose(impl: Impl, ops: Sequence[ScoreOp], here: Setting) -> Choice:
 
 def refuse(impl: Impl, ops: Sequence[ScoreOp], here: Setting) -> None:
     """Raise ComponentError if `impl` cannot run, as far as it is known where."""
+    if impl not in get_args(Impl):
+        raise ComponentError(f"impl: got {impl!r}, allowed: {readable(Impl)}")
     if why_not := obstacle(impl, ops, here):
         able = [name for name in IMPLEMENTATIONS if obstacle(name, ops, here) is None]
         raise ComponentError(f"impl: got '{impl}', but {why_not}; can run: auto, {', '.join(able)}")

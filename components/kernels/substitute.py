@@ -17,6 +17,8 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.autograd import forward_ad
 from torch.utils.module_tracker import ModuleTracker
 
+from components.hints import shown
+from components.registry import ComponentError
 from components.score_ops.base import ScoreOp
 
 M = TypeVar("M", bound=nn.Module)
@@ -34,6 +36,8 @@ class Switched:
 
 def set_compiled(model: M, on: bool) -> M:
     """Turn the compiled operators of `model` and all its parts on or off, and return it."""
+    if not isinstance(on, bool):
+        raise ComponentError(f"on: got {shown(on)}, allowed: True or False")
     for part in model.modules():
         if isinstance(part, Switched):
             part.compiled = on

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from components.norms.rms import RMSNorm
-from components.registry import Component
+from components.registry import Component, check_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,4 +44,5 @@ class ScaledRMSNorm(nn.Module):
 
 def lambda_init(layer: int) -> float:
     """0.8 - 0.6 exp(-0.3 (l - 1)) for layer l counted from 1 (2410.05258, equation 3)."""
+    check_sizes(layer=layer)
     return 0.8 - 0.6 * math.exp(-0.3 * (layer - 1))

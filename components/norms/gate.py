@@ -3,7 +3,7 @@
 Shapes: B batch, T tokens, M heads, d head width.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from components.kernels import rows
 from components.kernels.substitute import Switched, calls_only
 from components.norms.base import NormConfig, ScaledRMSNorm
 from components.norms.rms import RMSNorm, widened
-from components.registry import ComponentError, register
+from components.registry import register
 
 Per = Literal["scalar", "channel"]
 
@@ -24,10 +24,6 @@ class Gate(NormConfig):
 
     per: Per = "scalar"
     """'scalar': one gate for a head's channels, w a vector; 'channel': one for each channel, w a d x d matrix"""
-
-    def __post_init__(self) -> None:
-        if self.per not in get_args(Per):
-            raise ComponentError(f"per: got {self.per!r}, allowed: {', '.join(get_args(Per))}")
 
     def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
         return (ScalarGate if self.per == "scalar" else ChannelGate)(width, model_width)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
-from components.registry import Component, ComponentError
+from components.registry import Component, ComponentError, check_sizes
 
 LayerRule = str | tuple[int, ...]
 
@@ -138,6 +138,7 @@ def layers_of(rule: LayerRule, layers: int) -> frozenset[int]:
     spaced so that 'spread 6' of 24 is 'every 4': layer k of them is ceil(k L / N) - 1 of L, and all are all. A rule
     that is misspelt, names a layer that is not there, or picks none without saying so is a ComponentError.
     """
+    check_sizes(layers=layers)
     if isinstance(rule, str):
         return _layers_by_name(rule, layers)
     if not rule:

@@ -57,7 +57,7 @@ class HeadMixingMatrix(ScoreOp):
 
 def check_group(group: Group) -> None:
     """Refuse what is no size of a group in any model."""
-    if group != "all" and not (isinstance(group, int) and group >= 1):
+    if group != "all" and group < 1:
         raise ComponentError(f"group: got {group}, allowed: a divisor of the number of heads, or 'all'")
 
 

@@ -12,9 +12,10 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+from components.hints import readable
 from components.registry import FAMILIES, Component
 from mta_lab.config.layers import type_hints
-from mta_lab.config.resolve import readable, resolve, scale_layer
+from mta_lab.config.resolve import resolve, scale_layer
 from mta_lab.config.schema import RunConfig
 
 SCALE = "nano"  # whose sizes stand as examples
@@ -106,7 +107,7 @@ def _kind(hint: Any) -> str:
     """Return a type in words; which words a text may be is for `allowed`."""
     if get_origin(hint) is Literal:
         return "a text"
-    return readable(hint)
+    return readable(hint, in_file=True)
 
 
 def _default(field: Field[Any], example: Any) -> str:
@@ -132,7 +133,7 @@ def _written(value: Any) -> str:
 def _allowed(name: str, hint: Any, example: Any) -> str:
     """Return what may be written: names, or what the field's own check answers to a value that cannot be."""
     if get_origin(hint) is Literal:
-        return readable(hint)
+        return readable(hint, in_file=True)
     for part in (hint, *get_args(hint)):
         if inspect.isclass(part) and issubclass(part, Component):
             return ", ".join(FAMILIES[part.family].names())

@@ -55,6 +55,10 @@ tests/training/test_engine.py fails where their curves move, and says how to rec
 """
 
 
+DECIDE_NOTHING = {"components.registry", "components.hints"}
+"""modules that find components and refuse arguments, and have no part in what is computed"""
+
+
 @dataclass(frozen=True)
 class Identity:
     """The parts that identify a run besides its configuration; each is recorded, so that a change can be named."""
@@ -131,8 +135,7 @@ def _is_users(module: str) -> bool:
 def modules_of(config: RunConfig) -> set[str]:
     """The modules that define what the run's attention and task are made of: configs, torch modules, their bases.
 
-    So do the functions and modules that these import from their own package or from `components`, and so on; the
-    registry decides no result.
+    So do the functions and modules that these import from their own package or from `components`, and so on.
     """
     return _modules(config.attention, config.task, config.attention_classes())
 
@@ -143,7 +146,7 @@ def _modules(attention: Component, task: Component, attention_classes: frozenset
     new = modules
     while new := {name for module in new for name in _imported_by(module)} - modules:
         modules |= new
-    return modules - {"components.registry"}
+    return modules - DECIDE_NOTHING
 
 
 def _imported_by(module: str) -> set[str]:

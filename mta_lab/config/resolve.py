@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass, make_dataclass
 from functools import cache
 from importlib import resources
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from components.hints import fits, readable
 from components.registry import FAMILIES, Component, ComponentError
 from mta_lab.config.layers import InvalidError, Layer, Tree, nested, type_hints, variants
 from mta_lab.config.reader import NOTHING, read_yaml
@@ -128,9 +128,9 @@ def _build(schema: type, node: Any, path: str) -> Any:
         if _is_section(hints[key]):
             sections[key] = value
             continue
-        if not _fits(hints[key], value):
+        if not fits(hints[key], value):
             raise InvalidError(
-                inner, f"got {node[key]!r}, allowed: {readable(hints[key])}{_spelling(hints[key], value)}"
+                inner, f"got {node[key]!r}, allowed: {readable(hints[key], in_file=True)}{_spelling(hints[key], value)}"
             )
         if isinstance(value, str):  # OmegaConf would see more than text in some
             sections[key] = value
@@ -138,7 +138,7 @@ def _build(schema: type, node: Any, path: str) -> Any:
         try:
             OmegaConf.update(typed, key, value, merge=False)
         except OmegaConfBaseException:
-            raise InvalidError(inner, f"got {node[key]!r}, allowed: {readable(hints[key])}") from None
+            raise InvalidError(inner, f"got {node[key]!r}, allowed: {readable(hints[key], in_file=True)}") from None
     for one in fields(schema):
         if one.default is MISSING is one.default_factory and one.name not in node:
             raise InvalidError(f"{path}.{one.name}" if path else one.name, "is not set")
@@ -225,41 +225,9 @@ def _component(base: type[Component], value: Any, default: Component | None, pat
     return component
 
 
-def _fits(hint: Any, value: Any) -> bool:
-    """Return whether the value has the type as it stands; OmegaConf alone would convert some texts."""
-    if get_origin(hint) in (Union, UnionType):
-        return any(_fits(arg, value) for arg in get_args(hint))
-    if get_origin(hint) is Literal:
-        return any(type(value) is type(arg) and value == arg for arg in get_args(hint))
-    if get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(any(_fits(arg, item) for arg in get_args(hint)) for item in value)
-    if get_origin(hint) is dict:
-        return isinstance(value, dict) and all(_fits(get_args(hint)[1], item) for item in value.values())
-    if hint is float:
-        return type(value) in (int, float)
-    return type(value) is hint if hint in (int, str, bool, NoneType) else True
-
-
 def _spelling(hint: Any, value: Any) -> str:
     """Return a hint on how a number, or a text that looks like one, is written."""
     items = value if isinstance(value, tuple) else (value,)
     if any(isinstance(item, str) and item[:1] in tuple("+-.0123456789") for item in items):
         return "; a number has no leading zero, no '_', no ':' and no quotes"
-    return "; in quotes, a number is a text" if _fits(hint, "") and not isinstance(value, str) else ""
-
-
-def readable(hint: Any) -> str:
-    """A type in words, as an error says what is allowed."""
-    if get_origin(hint) is tuple:
-        first, *rest = get_args(hint)
-        if isinstance(first, type) and issubclass(first, Component):
-            return f"a list of {first.family}"
-        several = readable(first).removeprefix("a ") + "s"
-        return f"a list of {several}" if Ellipsis in rest else f"a list of {len(rest) + 1} {several}"
-    if get_origin(hint) is dict:
-        return f"a mapping of names, each to {readable(get_args(hint)[1])}"
-    if isinstance(hint, type):
-        words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
-        return f"one of {hint.family}" if issubclass(hint, Component) else words.get(hint, hint.__name__)
-    *others, last = map(repr if get_origin(hint) is Literal else readable, get_args(hint))
-    return f"{', '.join(others)} or {last}" if others else last
+    return "; in quotes, a number is a text" if fits(hint, "") and not isinstance(value, str) else ""

@@ -192,17 +192,17 @@ def test_empty_kernel_is_refused(kernel: tuple[int, int]) -> None:
 
 
 def test_unknown_mask_is_refused() -> None:
-    with refused("mask: got 'causal'", "double, exact"):
+    with refused("mask: got 'causal'", "'double' or 'exact'"):
         KeyQuery(mask="causal")  # type: ignore[arg-type]
 
 
 def test_unknown_padding_is_refused() -> None:
-    with refused("padding: got 'centre'", "both, left, right"):
+    with refused("padding: got 'centre'", "'both', 'left' or 'right'"):
         KeyQuery(padding="centre")  # type: ignore[arg-type]
 
 
 def test_unknown_kind_of_gate_is_refused() -> None:
-    with refused("per: got 'head'", "scalar, channel"):
+    with refused("per: got 'head'", "'scalar' or 'channel'"):
         Gate(per="head")  # type: ignore[arg-type]
 
 

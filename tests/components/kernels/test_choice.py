@@ -174,8 +174,13 @@ def test_padding_to_one_side_is_fused(padding: Padding) -> None:
 @pytest.mark.parametrize("impl", ["fast", "Eager", ""])
 @pytest.mark.parametrize("variant", CORE)
 def test_unknown_implementation_is_refused(variant: type[CoreConfig], impl: str) -> None:
-    with pytest.raises(ComponentError, match=f"impl: got '{impl}', allowed: auto, sdpa, fused, streaming, eager"):
+    allowed = "'auto', 'sdpa', 'fused', 'streaming' or 'eager'"
+    with pytest.raises(ComponentError, match=f"^impl: got '{impl}', allowed: {allowed}$"):
         variant(impl=impl)  # type: ignore[arg-type]
+    module = build(variant())
+    module.impl = impl
+    with pytest.raises(ComponentError, match=f"^impl: got '{impl}', allowed: {allowed}$"):
+        module(torch.randn(1, 5, 8))
 
 
 @pytest.mark.usefixtures("built")

@@ -121,7 +121,7 @@ def test_other_blocks_are_random_ones_without_the_whole_question() -> None:
         ({"blocks": 0}, "blocks: got 0, allowed: 1 or more"),
         ({"question": 6}, r"question: got 6, allowed: 1 to letters \(5\)"),
         ({"question": 0}, "question: got 0"),
-        ({"answer": "middle"}, "answer: got 'middle', allowed: all, first, last"),
+        ({"answer": "middle"}, "answer: got 'middle', allowed: 'all', 'first' or 'last'"),
         ({"held_out": 0}, "held_out: got 0, allowed: 1 or more"),
     ],
 )

@@ -1,0 +1,232 @@
+"""Every argument that a component takes is right, or refused in one line: what was given, what is allowed.
+
+The tests enumerate the registry: each setting of each component under values of other types, each `build` under sizes
+that no model has. What a layer is called with: `test_inputs.py`.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, get_type_hints
+
+import numpy
+import pytest
+import torch
+from torch import nn
+
+from components import Component, ComponentError, register, set_compiled
+from components.attention import AttentionConfig, Differential, MultiToken, Softmax, rotary_table
+from components.kernel_init import Constant, KernelInitConfig, Uniform
+from components.norms import Depth, Gate, LayerNorm, LayerNormBlock, NormConfig
+from components.norms.base import lambda_init
+from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOp, ScoreOpConfig
+from components.score_ops.base import LayerRule
+from components.score_ops.head_mixing import Group
+from components.tasks import FindBlock
+from tests.components.subjects import VARIANTS
+from tests.config.helpers import registry_restored
+
+NO_NUMBERS: tuple[Any, ...] = ("1", None, True, False, (1,), [1], {}, object, torch.tensor(1.5))
+WRONG: dict[Any, tuple[Any, ...]] = {
+    int: (*NO_NUMBERS, 1.0, 2.5, 1j, numpy.int64(2), torch.tensor(2)),
+    float: (*NO_NUMBERS, 1j, numpy.float32(1.0)),
+    Group: (*NO_NUMBERS, 2.0, "All", "", ("all",)),
+    LayerRule: (3, 3.0, None, True, [3], {3}, (True,), (3.0,), ("3",), ((3,),), range(3)),
+    tuple[int, int]: (6, "6x11", None, (), (6,), (6, 11, 1), (6.0, 11), (6, True), [6, 11], {6, 11}, torch.ones(2)),
+    NormConfig: ("gate", Gate, HeadMixing(), None, (Gate(),), {"name": "gate"}, nn.Identity()),
+    KernelInitConfig: ("zero", Constant, Gate(), None, (Constant(),), 0.3),
+    tuple[ScoreOpConfig, ...]: (KeyQuery(), ["key_query"], ("key_query",), [KeyQuery()], (KeyQuery,), (Gate(),), None),
+}
+"""values of other types, by the type of the setting; of one of a few texts, they are other texts and no texts"""
+NO_TEXTS: tuple[Any, ...] = ("", "no such word", None, True, 0, ("all",), ["auto"], b"auto")
+SETTINGS = [(variant, field.name) for variant in VARIANTS for field in dataclasses.fields(variant)]
+
+
+def wrong(hint: Any) -> tuple[Any, ...] | None:
+    """Values that a setting of this type cannot have; None for types that nothing shipped has."""
+    return NO_TEXTS if str(hint).startswith("typing.Literal[") else WRONG.get(hint)
+
+
+def refused(call: Callable[[], object]) -> str:
+    """What is said, in one line."""
+    with pytest.raises(ComponentError) as error:
+        call()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("variant", "name"), SETTINGS, ids=[f"{variant.family}-{variant.name}-{name}" for variant, name in SETTINGS]
+)
+def test_a_setting_of_another_type_is_refused_where_it_is_made(variant: type[Component], name: str) -> None:
+    values = wrong(get_type_hints(variant)[name])
+    if values is None and not variant.__module__.startswith("components."):
+        pytest.skip("a type of your own")
+    assert values, f"say in WRONG what {variant.__name__}.{name} cannot be"
+    default, config = getattr(variant, name), variant()
+    for value in values:
+        assert refused(lambda value=value: variant(**{name: value})).startswith(f"{name}: got "), value
+        assert refused(lambda value=value: dataclasses.replace(config, **{name: value})).startswith(f"{name}: got ")
+    assert variant(**{name: default}) == config
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: HeadMixing(group=True), "group: got True, allowed: a whole number, or 'all'"),
+        (lambda: KeyQuery(kernel=6), "kernel: got 6, allowed: a tuple of 2 whole numbers"),
+        (lambda: Joint(kernel=[6, 11]), "kernel: got [6, 11], allowed: a tuple of 2 whole numbers"),
+        (lambda: KeyQuery(layers=(True,)), "layers: got (True,), allowed: a text, or a tuple of whole numbers"),
+        (lambda: KeyQuery(mask="dubble"), "mask: got 'dubble', allowed: 'double' or 'exact'"),
+        (lambda: Uniform(low=None), "low: got None, allowed: a number"),
+        (lambda: Softmax(dropout=False), "dropout: got False, allowed: a number"),
+        (lambda: FindBlock(letters=5.0), "letters: got 5.0, allowed: a whole number"),
+        (lambda: MultiToken(norm="gate"), "norm: got 'gate', allowed: a component of norms, like Gate()"),
+        (lambda: MultiToken(norm=Depth), "norm: got the class Depth, allowed: a component of norms, like Depth()"),
+        (
+            lambda: MultiToken(pre_softmax=["joint"]),
+            "pre_softmax: got ['joint'], allowed: a tuple of components of score_ops, like (Joint(),)",
+        ),
+    ],
+)
+def test_what_is_said_of_a_wrong_type(make: Callable[[], object], says: str) -> None:
+    assert refused(make) == says
+
+
+def test_a_component_in_place_of_a_tuple_is_shown_how_to_write() -> None:
+    says = refused(lambda: MultiToken(post_softmax=HeadMixing()))  # type: ignore[arg-type]
+    assert says.startswith("post_softmax: got HeadMixing(")
+    assert says.endswith("allowed: a tuple of components of score_ops, like (HeadMixing(),)")
+
+
+def test_whole_numbers_are_numbers() -> None:
+    assert Softmax(dropout=0) == Softmax()
+    assert Constant(value=numpy.float64(0.3)) == Constant()
+
+
+@pytest.fixture
+def registry() -> Iterator[None]:
+    with registry_restored():
+        yield
+
+
+@pytest.mark.usefixtures("registry")
+def test_settings_of_a_users_component_are_held_to_their_types() -> None:
+    """Whatever its own checks are, and whether they call those of the class above."""
+
+    @register("score_ops", "mine")
+    class Mine(HeadMixing):
+        """A user's operation."""
+
+        window: tuple[int, str] = (1, "a")
+        """a pair"""
+        start: float | None = None
+        """a number or nothing"""
+        inner: Gate = Gate()
+        """a component of one class"""
+        anything: Any = None
+        """anything"""
+
+        def __post_init__(self) -> None:
+            assert self.window[0] >= 0, "the types are right where this runs"
+
+    assert Mine(window=(2, "b"), start=1, anything=object).start == 1
+    for name, value in {
+        "window": ("a", 1),
+        "start": "1",
+        "inner": Depth(),
+        "group": True,
+        "layers": [1],
+    }.items():
+        assert refused(lambda name=name, value=value: Mine(**{name: value})).startswith(f"{name}: got ")
+    assert refused(lambda: Mine(start=())) == "start: got (), allowed: a number, or None"  # type: ignore[arg-type]
+    assert refused(lambda: Mine(window=())) == "window: got (), allowed: a tuple of a whole number, a text"  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'windw'"):
+        Mine(windw=(1, "a"))  # type: ignore[call-arg]
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_default_of_another_type_is_refused_with_its_place() -> None:
+    @register("norms", "mine")
+    class Mine(Depth):
+        """A user's norm."""
+
+        power: int = 0.5  # type: ignore[assignment]
+        """a wrong default"""
+
+    says = refused(lambda: Mine(power=1))
+    assert "test_arguments.py:" in says
+    assert says.endswith(": the default of power: got 0.5, allowed: a whole number")
+
+
+SIZES = {"width": 24, "model_width": 96, "heads": 4, "layers": 12, "layer": 3}
+NO_SIZES: tuple[Any, ...] = (0, -4, 2.0, True, None, "4", numpy.int64(4), torch.tensor(4))
+BUILDS = [(variant, name) for variant in VARIANTS if hasattr(variant, "build")
+          for name in inspect.signature(variant.build).parameters if name != "self"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("variant", "name"), BUILDS, ids=[f"{variant.family}-{variant.name}-{name}" for variant, name in BUILDS]
+)
+def test_a_size_that_no_model_has_is_refused_where_it_is_built(variant: Any, name: str) -> None:
+    given = {one: SIZES[one] for one in inspect.signature(variant.build).parameters if one != "self"}
+    variant().build(**given)
+    for value in (*NO_SIZES, *((13,) if name == "layer" and "layers" in given else ())):
+        says = refused(lambda value=value: variant().build(**{**given, name: value}))
+        allowed = "1 to layers (12)" if name == "layer" and "layers" in given else "a whole number, 1 or more"
+        assert says.startswith(f"{name}: got "), value
+        assert says.endswith(f", allowed: {allowed}")
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda: MultiToken(norm=LayerNormBlock()).pre_norm_scale(0), "layer: got 0, allowed: a whole number, 1 or"),
+        (lambda: LayerNormBlock().pre_norm_scale(layer=-1), "layer: got -1, allowed: a whole number, 1 or more"),
+        (lambda: KeyQuery().on_layer(0, 12), "layer: got 0, allowed: 1 to layers (12)"),
+        (lambda: KeyQuery(layers="all").on_layer(13, layers=12), "layer: got 13, allowed: 1 to layers (12)"),
+        (lambda: lambda_init(0), "layer: got 0, allowed: a whole number, 1 or more"),
+        (lambda: LayerNorm().build(width=8, model_width=32, layer=0), "layer: got 0, allowed: a whole number"),
+        (lambda: MultiToken().build(width=4, heads=8, layer=1, layers=4), "heads: got 8, allowed: a divisor of the"),
+        (lambda: Differential().build(width=4, heads=8, layer=1, layers=4), "heads: got 8, allowed: a divisor of the"),
+        (lambda: set_compiled(nn.Identity(), "false"), "on: got 'false', allowed: True or False"),  # type: ignore[arg-type]
+        (lambda: rotary_table(6, 3, 1e4), "head_width: got 3, allowed: an even whole number, 2 or more"),
+        (lambda: rotary_table(6, 0, 1e4), "head_width: got 0, allowed: an even whole number, 2 or more"),
+        (lambda: rotary_table(-1, 8, 1e4), "tokens: got -1, allowed: a whole number, 0 or more"),
+        (lambda: rotary_table(6.5, 8, 1e4), "tokens: got 6.5, allowed: a whole number, 0 or more"),  # type: ignore[arg-type]
+        (lambda: rotary_table(6, 8, 0), "theta: got 0, allowed: a finite number above 0"),
+        (lambda: rotary_table(6, 8, float("nan")), "theta: got nan, allowed: a finite number above 0"),
+    ],
+)
+def test_sizes_are_checked_wherever_they_are_given(ask: Callable[[], object], says: str) -> None:
+    assert refused(ask).startswith(says)
+
+
+def test_builds_of_a_user_are_held_to_the_same_sizes() -> None:
+    class Mine(AttentionConfig):
+        """A user's attention, never registered."""
+
+        def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
+            return nn.Linear(width, width)
+
+    class Above(Mine):
+        """A subclass, which does something first."""
+
+        def build(self, **sizes: Any) -> nn.Module:
+            return super().build(**sizes)
+
+    class Op(ScoreOpConfig):
+        """A user's operation."""
+
+        def build(self, *, heads: int) -> ScoreOp:
+            raise AssertionError("it is not asked")
+
+    for variant in (Mine, Above):
+        sizes = {"width": 8, "heads": 2, "layer": 1, "layers": 1}
+        assert isinstance(variant().build(**sizes), nn.Linear)
+        for name, value in {"width": 8.0, "heads": 0, "layers": -1, "layer": 2}.items():
+            wrong = {**sizes, name: value}
+            says = refused(lambda of=variant, wrong=wrong: of().build(**wrong))
+            assert says.startswith(f"{name}: got {value}, allowed: ")
+    assert refused(lambda: Op().build(heads=-2)).startswith("heads: got -2")
+    assert list(inspect.signature(Mine.build).parameters) == ["self", "width", "heads", "layer", "layers"]
