@@ -6,7 +6,7 @@ Shapes: B batch, T tokens, D model width, M heads, d head width (D / M), Q query
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,14 @@ from torch import Tensor, nn
 from components.hints import fits, shown
 from components.kernels.choice import OWN, Choice
 from components.kernels.rows import rotate
-from components.kernels.substitute import Switched
+from components.kernels.substitute import Switched, calls_only
 from components.registry import Component, ComponentError, check_sizes
 
 Rotary = Tensor
 """cosine and sine of the angles by which each position's channel pairs are turned: [T, 2, d / 2]"""
+
+CAST = (torch.float32, torch.bfloat16, torch.float16)
+"""dtypes that autocast turns into its own"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,7 @@ class Attention(Switched, nn.Module):
     def __init__(self, *, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         head_width(width, heads)  # refuses what does not divide
+        self.width = width
         self.heads = heads
         self.dropout = dropout
         self.ran: Choice | None = None
@@ -65,6 +69,7 @@ class Attention(Switched, nn.Module):
 
     def forward(self, x_BTD: Tensor, rotary: Rotary | None = None) -> Tensor:
         """Causal self-attention; `rotary` (see `rotary_table`) turns queries and keys."""
+        self._check(x_BTD, rotary)
         query_BTD, key_BTD = self.query(x_BTD), self.key(x_BTD)
         if rotary is not None:
             query_BTD, key_BTD = (rotate(z_BTD, rotary, compiled=self.compiled) for z_BTD in (query_BTD, key_BTD))
@@ -75,6 +80,27 @@ class Attention(Switched, nn.Module):
         y_BMTd = self.attend(query_BMTd, key_BMTd, value_BMTd)
         out_BTD: Tensor = self.output(y_BMTd.transpose(1, 2).flatten(2))
         return out_BTD
+
+    def _check(self, x_BTD: Any, rotary: Any) -> None:
+        """Raise ComponentError for what would fail further down, in other words, or turn by wrong angles."""
+        if not isinstance(x_BTD, Tensor) or x_BTD.dim() != 3 or x_BTD.shape[-1] != self.width:
+            raise ComponentError(f"x: got {_described(x_BTD)}, allowed: a tensor [batch, tokens, {self.width}]")
+        # A projection of another class, or with hooks, may take another dtype than its weight's.
+        if calls_only(self.query, nn.Linear) and not _go_together(x_BTD, self.query.weight):
+            allowed = f"{_name(self.query.weight.dtype)}, as the weights are"
+            raise ComponentError(f"x: got {_described(x_BTD)}, allowed: {allowed}")
+        if rotary is not None:
+            self._check_rotary(x_BTD, rotary)
+
+    def _check_rotary(self, x_BTD: Tensor, rotary: Any) -> None:
+        width = self.width // self.heads
+        if width % 2:
+            raise ComponentError(f"rotary: got {_described(rotary)}, allowed: None, as the heads' width {width} is odd")
+        dtype = torch.float64 if x_BTD.dtype == getattr(rotary, "dtype", None) == torch.float64 else torch.float32
+        shape = (x_BTD.shape[1], 2, width // 2)
+        if not isinstance(rotary, Tensor) or rotary.shape != shape or rotary.dtype != dtype:
+            allowed = f"{_name(dtype)} {list(shape)}, like rotary_table({shape[0]}, {width}, theta)"
+            raise ComponentError(f"rotary: got {_described(rotary)}, allowed: {allowed}")
 
     def implementation(self, query_BMTd: Tensor) -> Choice:
         """Return what computes `attend` for these queries, and why."""
@@ -104,3 +130,19 @@ def rotary_table(tokens: int, head_width: int, theta: float, device: torch.devic
     frequencies = theta ** -(torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width)
     angles = torch.outer(torch.arange(tokens, device=device, dtype=torch.float32), frequencies)
     return torch.stack((angles.cos(), angles.sin()), dim=1)
+
+
+def _go_together(x: Tensor, weight: Tensor) -> bool:
+    """Return whether a linear layer takes the two: their dtypes are equal, or autocast makes them so."""
+    if x.dtype == weight.dtype:
+        return True
+    cast = x.dtype in CAST and weight.dtype in CAST and torch.amp.is_autocast_available(x.device.type)
+    return cast and torch.is_autocast_enabled(x.device.type)
+
+
+def _described(value: Any) -> str:
+    return f"{_name(value.dtype)} {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

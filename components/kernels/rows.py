@@ -47,14 +47,18 @@ def swiglu(a: Tensor, b: Tensor, *, compiled: bool = True) -> Tensor:
 def rotate(x_BTD: Tensor, turns_T2c: Tensor, *, compiled: bool = True) -> Tensor:
     """The rotary embedding of M heads side by side: channels c and c + d / 2 of each turned by their position's angle.
 
-    `turns_T2c` has the cosines and the sines of each position's d / 2 angles.
+    `turns_T2c` has the cosines and the sines of each position's d / 2 angles. Where these learn, the torch form runs:
+    the compiled one has no gradient of theirs.
     """
     if x_BTD.dtype in (torch.bfloat16, torch.float16):
         return rotate(x_BTD.float(), turns_T2c, compiled=compiled).to(x_BTD.dtype)
-    if compiled and suits(x_BTD, turns_T2c):
+    if compiled and suits(x_BTD, turns_T2c) and not turns_T2c.requires_grad:
         turned_BTD: Tensor = torch.ops.mta_lab.rotate(x_BTD, turns_T2c)
         return turned_BTD
-    real_BTMc, imaginary_BTMc = x_BTD.view(*x_BTD.shape[:-1], -1, 2, turns_T2c.shape[-1]).unbind(-2)
+    (tokens, width), angles = x_BTD.shape[-2:], turns_T2c.shape[-1]
+    if turns_T2c.shape != (tokens, 2, angles) or not angles or width % (2 * angles):
+        raise RuntimeError(f"rotate: {list(x_BTD.shape)} cannot be turned by {list(turns_T2c.shape)}")
+    real_BTMc, imaginary_BTMc = x_BTD.view(*x_BTD.shape[:-1], -1, 2, angles).unbind(-2)
     cos_T1c, sin_T1c = (turn_Tc.unsqueeze(1) for turn_Tc in turns_T2c.unbind(1))
     turned_BTMc = real_BTMc * cos_T1c - imaginary_BTMc * sin_T1c, imaginary_BTMc * cos_T1c + real_BTMc * sin_T1c
     return torch.stack(turned_BTMc, dim=-2).flatten(-3)
