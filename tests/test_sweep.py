@@ -1,10 +1,10 @@
 """A sweep file: its rows, cells and references, and what is said about a bad one."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from components import FAMILIES
 from components.attention import MultiToken, Softmax
@@ -29,7 +29,7 @@ GOOD: dict[str, Any] = {
 
 def load(folder: Path, file: dict[str, Any] | str | bytes, *settings: str, **options: Any) -> Sweep:
     """The sweep that `file` describes, written to norms.yaml."""
-    text = file if isinstance(file, str | bytes) else yaml.safe_dump(file, sort_keys=False)
+    text = file if isinstance(file, str | bytes) else json.dumps(file)
     path = folder / "norms.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return load_sweep(str(path), settings=settings, **{"scale": "nano", **options})

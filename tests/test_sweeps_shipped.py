@@ -1,11 +1,12 @@
 """Every sweep that ships: it loads at every scale, and its references say what the paper's ledger says."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from mta_lab.config import RunConfig, fingerprint, plain, scales
+from mta_lab.config import RunConfig, fingerprint, plain, read_yaml, scales
 from mta_lab.sweep import shipped_sweeps
 from mta_lab.sweep.files import SHIPPED
 from mta_lab.sweep.ledger import LEDGER, ledger
@@ -17,7 +18,7 @@ LEDGER_ROWS = {f"{table}.{row}": values for table, rows in ledger().items() for 
 
 def raw(name: str) -> dict[str, Any]:
     """The file as it is written."""
-    found: dict[str, Any] = yaml.safe_load((SHIPPED / f"{name}.yaml").read_text())
+    found: dict[str, Any] = read_yaml(SHIPPED / f"{name}.yaml", name)
     return found
 
 
@@ -108,3 +109,33 @@ def test_domains_of_the_ledger_average_to_its_perplexity() -> None:
     for row in rows:
         assert len(row["domains"]) == 7
         assert sum(row["domains"].values()) / 7 == pytest.approx(row["perplexity"], abs=0.011)
+
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("components", "mta_lab", "sweeps", "tests", ".github")
+YAML_FILES = [
+    *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.y*ml"))),
+    *sorted(ROOT.glob(".*.y*ml")),
+]
+
+
+@pytest.mark.parametrize("file", YAML_FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_yaml_file_that_ships_is_read_by_the_one_reader(file: Path) -> None:
+    assert read_yaml(file, file.name)
+
+
+def test_no_yaml_file_is_overlooked() -> None:
+    names = {str(path.relative_to(ROOT)) for path in YAML_FILES}
+    assert {"sweeps/paper.yaml", "mta_lab/config/scales/nano.yaml", ".pre-commit-config.yaml"} <= names
+    assert len(names) >= len(SWEEPS) + len(scales()) + 2
+
+
+def test_nothing_of_ours_reads_yaml_in_another_way() -> None:
+    readers = {"mta_lab/config/reader.py", "mta_lab/cli/completion.py"}
+    sources = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    found = {
+        str(path.relative_to(ROOT))
+        for path in sources
+        if re.search(r"^\s*(import yaml|from (yaml|ruamel)\b)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert found == readers

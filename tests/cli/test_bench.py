@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from components import FAMILIES
 from components.kernels import fused
 from mta_lab.bench import op, plot, step
 from mta_lab.bench.process import Laboratory
 from mta_lab.errors import UserError
-from mta_lab.sweep.files import SHIPPED
-from mta_lab.sweep.ledger import LEDGER
+from mta_lab.sweep.ledger import ledger
 from tests.cli.conftest import Command
 
 TINY = ("model.width=16", "model.heads=2", "model.layers=4", "model.context=16", "training.batch_size=1")
@@ -157,7 +155,7 @@ MISTAKES = {
     "plot of step": ("--plot here", "--plot belongs to the level op"),
     "key of all": ("step model.headz=3", "did you mean 'model.heads'?"),
     "key of attention": ("attention.imp=eager", "did you mean 'attention.impl'?"),
-    "value of attention": ("attention.impl=eagre", "allowed: 'auto' or 'sdpa'"),
+    "value of attention": ("attention.impl=eagre", "allowed: 'auto', 'sdpa'"),
     "variant": ("attention=multi_tokn", "did you mean 'multi_token'?"),
     "scale": ("step --scale smal", "did you mean 'small'?"),
 }
@@ -202,7 +200,7 @@ def test_process_that_dies_is_a_users_error() -> None:
 
 
 def test_ledger_holds_table_9() -> None:
-    table = yaml.safe_load((SHIPPED / f"{LEDGER}.yaml").read_text())["table9"]
+    table = ledger()["table9"]
     typed = {
         "transformer": (17.5, 25.0, 54.3),
         "differential": (21.6, 8.4, 17.6),

@@ -6,11 +6,9 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-import yaml
 
 from components import FAMILIES
-from mta_lab.sweep.files import SHIPPED
-from mta_lab.sweep.ledger import LEDGER
+from mta_lab.sweep.ledger import ledger
 from mta_lab.worker.guards import only_launch
 from tests.cli.conftest import Command
 
@@ -32,7 +30,7 @@ COMMANDS = {
     "data prepare": ("--scale",),
     "data show": ("--scale",),
 }
-TABLE8 = yaml.safe_load((SHIPPED / f"{LEDGER}.yaml").read_text())["table8"]
+TABLE8 = ledger()["table8"]
 TYPED = {
     "transformer": 876_553_728,
     "differential": 876_567_552,

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
-import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
-from mta_lab.config import flatten, plain
+from mta_lab.config import flatten, plain, read_yaml
 from mta_lab.records import Records
 from mta_lab.tracking.entries import Launch, Shown
 from mta_lab.tracking.tracker import Tracker
@@ -59,7 +58,7 @@ def test_a_cell_shows_its_settings_tags_and_configuration(
     assert run.data.params["model.width"] == "64"
     assert run.data.params["attention.pre_softmax.0.name"] == "key_query"
     written = launch[0].download_artifacts(run.info.run_id, "config.yaml", str(tmp_path))
-    assert yaml.safe_load(Path(written).read_text()) == plain(config("multi_token"))
+    assert read_yaml(Path(written), "its config") == plain(config("multi_token"))
 
 
 def test_curves_have_a_point_at_each_step_reported(launch: "tuple[MlflowClient, Tracker]") -> None:

@@ -1,10 +1,9 @@
 """Sweep files at a size where a cell takes a second, and a text for them."""
 
+import json
 import random
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 SMALL = {
     "model": {"width": 16, "heads": 2, "layers": 2, "context": 16, "vocabulary": 300, "feed_forward_multiple": 16},
@@ -31,7 +30,7 @@ def write_sweep(
         content["search"] = search
     if retry:
         content["retry"] = retry
-    file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    file.write_text(json.dumps(content), encoding="utf-8")
     return file
 
 
