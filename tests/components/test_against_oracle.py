@@ -4,14 +4,12 @@ All in float64 with random kernels, matrices and weights, on shapes that divide 
 Shapes: B batch, T tokens, D model width, M heads, d head width.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import get_args
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from components import FAMILIES
 from components.attention import (
@@ -27,7 +25,7 @@ from components.norms import Depth, Gate, LayerNorm, LayerNormBlock, NoNorm, Nor
 from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOpConfig
 from components.score_ops.head_mixing import Group
 from components.score_ops.key_query import Mask, Padding
-from tests.components import oracle
+from tests.components import loops, oracle
 
 ROTARY_THETA = 100_000.0
 MIX = HeadMixing()
@@ -75,74 +73,6 @@ def pre_or_post(place: str, op: ScoreOpConfig) -> MultiToken:
     return MultiToken(pre_softmax=(op,) * (place == "pre"), post_softmax=(op,) * (place == "post"), norm=NoNorm())
 
 
-def oracle_ops(configs: Sequence[ScoreOpConfig], modules: nn.Module, layer: int, *, weights: bool) -> list[oracle.Op]:
-    """The loops for the operations that should stand in the layer, over the parameters of those that do.
-
-    `weights` says that they act on attention weights, not on logits.
-    """
-    ops: list[oracle.Op] = []
-    standing = [config for config in configs if config.on_layer(layer, 24)]
-    for config, module in zip(standing, modules.children(), strict=True):
-        if isinstance(config, KeyQuery):
-            loop = oracle.convolve if config.mask == "double" else partial(oracle.convolve_exact, weights=weights)
-            ops.append(partial(loop, theta_MAB=module.get_parameter("kernel"), padding=config.padding))
-        elif isinstance(config, Joint):
-            ops.append(partial(oracle.joint, theta_GOIAB=module.get_parameter("kernel")))
-        else:
-            ops.append(partial(oracle.mix, matrix_GOI=module.get_parameter("matrix")))
-    return ops
-
-
-def oracle_norm(config: NormConfig, parameters: dict[str, Tensor], layer: int) -> oracle.Norm:
-    """The loops for a norm, over the module's own parameters."""
-    if config.name == "none":
-        return oracle.no_norm
-    weight_d = parameters["norm.rms.weight"]
-    if isinstance(config, Gate):
-        weight, bias = parameters["norm.gate.weight"], parameters["norm.gate.bias"]
-        if config.per == "channel":
-            return partial(oracle.channel_gate, weight_d=weight_d, W_dd=weight, bias_d=bias)
-        return partial(oracle.gate, weight_d=weight_d, w_d=weight[0], bias=bias[0])
-    if config.name in ("plain", "layer_norm_block"):  # the latter scales outside of the attention
-        return partial(oracle.plain, weight_d=weight_d)
-    scaled = {"depth": oracle.depth, "layer_norm": oracle.layer_norm}[config.name]
-    return partial(scaled, weight_d=weight_d, layer=layer)
-
-
-def oracle_heads(config: AttentionConfig, module: nn.Module, qkv: tuple[Tensor, Tensor, Tensor], layer: int) -> Tensor:
-    """One sequence's output of all heads, by the loops, from queries, keys and values [M, T, d]."""
-    parameters: dict[str, Tensor] = dict(module.named_parameters())
-    if isinstance(config, Differential):
-        vectors = ("query_1", "key_1", "query_2", "key_2")
-        lambdas = [parameters[f"post_softmax.0.lambda_{vector}"] for vector in vectors]
-        return oracle.differential(*qkv, lambdas_4d=lambdas, weight_2d=parameters["norm.rms.weight"], layer=layer)
-    if isinstance(config, Softmax):
-        return oracle.attention(*qkv, norm=oracle.no_norm)
-    if isinstance(config, TalkingHeads):
-        config = MultiToken(pre_softmax=(MIX,), post_softmax=(MIX,), norm=NoNorm())
-    assert isinstance(config, MultiToken)
-    pre = oracle_ops(config.pre_softmax, module.get_submodule("pre_softmax"), layer, weights=False)
-    post = oracle_ops(config.post_softmax, module.get_submodule("post_softmax"), layer, weights=True)
-    return oracle.attention(*qkv, pre=pre, post=post, norm=oracle_norm(config.norm, parameters, layer))
-
-
-def oracle_forward(
-    config: AttentionConfig, module: nn.Module, x_BTD: Tensor, shape: Shape, angles: Tensor | None
-) -> Tensor:
-    """The whole layer by the loops: project, rotate, attend, concatenate the heads, project."""
-    weights = {name: module.get_parameter(f"{name}.weight") for name in ("query", "key", "value", "output")}
-    sequences = []
-    for x_TD in x_BTD:
-        q, k, v = (
-            torch.stack((x_TD @ weights[name].T).split(shape.head_width, dim=-1)) for name in ("query", "key", "value")
-        )
-        if angles is not None:
-            q, k = oracle.rotate(q, angles), oracle.rotate(k, angles)
-        heads = oracle_heads(config, module, (q, k, v), shape.layer)
-        sequences.append(torch.cat(list(heads), dim=-1) @ weights["output"].T)
-    return torch.stack(sequences)
-
-
 def check(config: AttentionConfig, shape: Shape, *, rotary: bool = False) -> None:
     """Compare output and gradients of `config`'s module with the loops, all parameters random."""
     torch.manual_seed(7)
@@ -153,7 +83,7 @@ def check(config: AttentionConfig, shape: Shape, *, rotary: bool = False) -> Non
     x_BTD = torch.randn(2, shape.tokens, width, dtype=torch.float64, requires_grad=True)
     angles = oracle.rotary_angles(shape.tokens, shape.head_width, ROTARY_THETA) if rotary else None
     actual = module(x_BTD, None if angles is None else torch.stack((angles.cos(), angles.sin()), dim=1))
-    expected = oracle_forward(config, module, x_BTD, shape, angles)
+    expected = loops.layer(config, module, x_BTD, heads=shape.heads, layer=shape.layer, angles=angles)
     torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-9)
 
     inputs = {"x": x_BTD, **dict(module.named_parameters())}
