@@ -17,8 +17,6 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
 
 SKELETONS = {path.stem: path for path in (Path(__file__).parent / "skeletons").glob("*.txt")}
-
-
 RUN_BY = {"sitecustomize": "Python", "usercustomize": "Python", "conftest": "pytest", "setup": "pip"}
 
 
