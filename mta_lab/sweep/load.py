@@ -37,7 +37,6 @@ def load_sweep(
     the file is a UserError that names it and the key. The components that the file names are loaded first.
     """
     file = read_sweep(name)
-    source = file.source
     components = file.components()
     below, above = [scale_layer(scale), file.base()], [file.at_scale(scale), command_line(settings)]
     refuse_reserved([*below[1:], *above])
@@ -45,45 +44,27 @@ def load_sweep(
     search = _search(file, raw, below, above)
     written = [row for row in raw if not search or row not in search.templates]
     if search:
-        raw = _with_winners(raw, search, winners or {}, source)
-    configs = {row: _config(row, raw[row], below, above, source) for row in raw}
-    changed = _changed(configs, raw, below, above, source) if settings else {}
+        raw = _with_winners(raw, search, winners or {}, file.source)
+    configs = {row: _config(row, raw[row], below, above, file.source) for row in raw}
+    changed = _changed(configs, raw, below, above, file.source) if settings else {}
     against = _baselines(file, raw, configs)
     left_out: Mapping[str, str] = {}
     if search:
         left_out = _twins(configs, [*dict.fromkeys([*written, *against.values()])])
-        configs = {row: config for row, config in configs.items() if row not in left_out}
-        configs = {row: replace(found, data=replace(found.data, evaluate="test")) for row, found in configs.items()}
-    configs = {row: settle(config, configs[_last_baseline(row, against, source)]) for row, config in configs.items()}
-    refuse_incomparable(configs, against, source)
-    rows = []
-    for row, config in configs.items():
-        base = against[row]
-        given = raw[row].published
-        quantity = config.task.quantity
-        values, references = ({}, ()) if given is None else published(given, quantity, f"{source}: rows.{row}")
-        differs = difference(config, configs[base])
-        declared = [raw[row].settings, raw[row].times, raw[base].settings, raw[base].times]
-        refuse_undeclared(differs, flatten(configs[base]), declared, f"{source}: rows.{row}", base)
-        rows.append(
-            Row(
-                name=row,
-                config=config,
-                baseline=base,
-                difference=differs,
-                published=values,
-                references=references,
-            )
-        )
+        configs = {row: _on_test(config) for row, config in configs.items() if row not in left_out}
+    configs = {
+        row: settle(config, configs[_last_baseline(row, against, file.source)]) for row, config in configs.items()
+    }
+    refuse_incomparable(configs, against, file.source)
     return Sweep(
         name=sweep_name(file.path),
         title=_one_line(file.text("title", file.path.stem)),
         about=file.text("about", "").strip(),
         scale=scale,
         baseline=_default_baseline(file, raw),
-        rows=tuple(rows),
+        rows=tuple(_row(row, raw, configs, against[row], file.source) for row in configs),
         seeds=tuple(range(file.seeds() if seeds is None else seeds)),
-        retry=read_retry(file.values.get("retry"), f"{source}: retry"),
+        retry=read_retry(file.values.get("retry"), f"{file.source}: retry"),
         search=search,
         winners=winners or {},
         left_out=left_out,
@@ -143,6 +124,21 @@ def _twins(configs: Mapping[str, RunConfig], stay: Collection[str]) -> dict[str,
     for row, config in configs.items():
         first.setdefault(config, row)
     return {row: first[config] for row, config in configs.items() if row not in stay and first[config] != row}
+
+
+def _on_test(config: RunConfig) -> RunConfig:
+    """Return the run scored on what its search has never seen."""
+    return replace(config, data=replace(config.data, evaluate="test"))
+
+
+def _row(name: str, raw: Mapping[str, RawRow], configs: Mapping[str, RunConfig], baseline: str, source: str) -> Row:
+    """Return the row of that name; a difference from its baseline that neither of them sets is refused."""
+    where, config, given = f"{source}: rows.{name}", configs[name], raw[name].published
+    values, references = ({}, ()) if given is None else published(given, config.task.quantity, where)
+    differs = difference(config, configs[baseline])
+    declared = [raw[name].settings, raw[name].times, raw[baseline].settings, raw[baseline].times]
+    refuse_undeclared(differs, flatten(configs[baseline]), declared, where, baseline)
+    return Row(name=name, config=config, baseline=baseline, difference=differs, published=values, references=references)
 
 
 def _config(row: str, raw: RawRow, below: Sequence[Layer], above: Sequence[Layer], source: str) -> RunConfig:
