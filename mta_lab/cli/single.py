@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sqlite3
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -133,6 +134,7 @@ def dashboard(port: int, host: str) -> None:
     if host not in LOOPBACK:
         risk = "whoever reaches this address can read, change and delete the runs: no password is asked"
         print(f"mta-lab: warning: --host {host}: {risk}", file=sys.stderr)
+    _follow(store)
     address = f"http://{host}:{port}"
     print(f"MLflow at {address} (Ctrl-C ends it)", flush=True)
     for name, view in _views(address, store):
@@ -143,6 +145,15 @@ def dashboard(port: int, host: str) -> None:
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = python("-m", "mlflow", "ui", "--host", host, "--port", str(port), "--uvicorn-opts", options)
     os.execv(command[0], command)  # so that signals reach MLflow
+
+
+def _follow(store: str) -> None:
+    """Let the addresses of files follow a directory that was moved; MLflow says it where the database is at fault."""
+    from mta_lab.tracking.place import follow
+
+    with suppress(sqlite3.Error):
+        if moved := follow(store):
+            print(f"mta-lab: {moved}", file=sys.stderr)
 
 
 def _views(address: str, store: str) -> list[tuple[str, str]]:

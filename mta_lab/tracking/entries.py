@@ -52,6 +52,8 @@ class Contents:
     """reasons by fingerprint; an empty one where an earlier version wrote none"""
     running: dict[str, Entry | None] = field(default_factory=dict)
     """runs that some launch from this results directory left open, by id; None is a launch's own run"""
+    children: dict[str, list[str]] = field(default_factory=dict)
+    """runs of this results directory's cells by the launch's run that they lie below; an empty text for none"""
 
     def lacks(self, entry: Entry, records: Records) -> Record | Failure | None:
         """The end of a cell that the experiment does not show yet, or None."""

@@ -1,23 +1,28 @@
 """One MLflow experiment: what it holds, and how runs are written. Every call raises whatever MLflow raises."""
 
-import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.entities import LifecycleStage, Metric, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.store.db.db_types import DATABASE_ENGINES
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from mta_lab.config import flatten, plain
 from mta_lab.records import Failure, Record
 from mta_lab.tracking.entries import Contents, Entry, Launch, Shown
+from mta_lab.tracking.keys import shortened
+from mta_lab.tracking.place import files_address, follow
 from mta_lab.tracking.summary import metrics
 from mta_lab.tracking.view import VIEW_TAG, view
+from mta_lab.tracking.written import attempts, costs, curves, dataset, labels, note, params
 
 T = TypeVar("T")
 
@@ -25,25 +30,51 @@ EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",  # opens on the training runs, not on traces
     "mlflow.experiment.primaryMetric.greaterIsBetter": "false",
 }
-COST = ("tokens_per_second", "seconds", "training_seconds", "peak_memory", "flops_per_token", "parameters")
 PAGE = 1000  # runs a question; a server sends all that it knows of each
 METRICS, PARAMS = 1000, 100  # and tags as params: MLflow takes no more at once
+NAME = 250  # characters of a run's name that every database takes
 SECONDS = 10  # that a server has for an answer; one more try follows
 
 
 class Experiment:
-    """The runs of one experiment, written for the results directory that is called `results`."""
+    """The runs of one experiment, written for the results directory that is called `results`.
 
-    def __init__(self, name: str, results: str) -> None:
+    One that was deleted on MLflow's pages is restored, and that is said.
+    """
+
+    def __init__(self, name: str, results: str, say: Callable[[str], None]) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(SECONDS))
         os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # two lines a run, with the store's password
         for library in ("alembic", "mlflow", "urllib3"):  # what goes wrong is raised too, and said once by who calls
             logging.getLogger(library).setLevel(logging.CRITICAL)
-        self.name, self._results = name, results
+        self.name, self._results, self._say = name, results, say
         self._client = MlflowClient()
         known = self._client.get_experiment_by_name(name)
         self._id = known.experiment_id if known else ""
+        if known and known.lifecycle_stage == LifecycleStage.DELETED:
+            self._client.restore_experiment(self._id)
+            say(f"MLflow: experiment '{name}' had been deleted; it is restored")
+        if moved := follow(self._client.tracking_uri):
+            say(moved)
+
+    @property
+    def exists(self) -> bool:
+        """Whether MLflow has it; else the start of a launch creates it."""
+        return bool(self._id)
+
+    def has(self, run_id: str) -> bool:
+        """Whether a run is there, restored if it had been deleted; one that was deleted for good is not."""
+        try:
+            run = self._client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return False
+        if run.info.lifecycle_stage == LifecycleStage.DELETED:
+            self._client.restore_run(run_id)
+            self._say(f"MLflow: run '{run.info.run_name}' had been deleted; it is restored")
+        return True
 
     def contents(self) -> Contents:
         """What it holds, asked for all runs together."""
@@ -66,14 +97,14 @@ class Experiment:
         """Open the parent run of a launch, in an experiment that is created unless it is there."""
         if not self._id:
             tags = {**EXPERIMENT_TAGS, "mlflow.experiment.primaryMetric.name": f"val/{launch.quantity}"}
-            self._id = self._client.create_experiment(self.name, tags=tags)
+            own = self._client.tracking_uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES
+            self._id = self._client.create_experiment(self.name, files_address() if own else None, tags)
         self.show(launch)
-        labels = {**launch.tags, "results": self._results}
-        return str(self._client.create_run(self._id, run_name=launch.name, tags=labels).info.run_id)
+        return self._create_run(launch.name, {**launch.tags, "results": self._results})
 
     def end_launch(self, run_id: str, status: str, shown: Shown, files: Mapping[str, str]) -> None:
         """Close the parent run of a launch; `files` are what `shown.files` made."""
-        self._client.log_batch(run_id, tags=[RunTag(MLFLOW_RUN_NOTE, shown.note)])
+        self._client.set_tag(run_id, MLFLOW_RUN_NOTE, note(shown.note))
         self.log(run_id, metrics(shown.summary, now()))
         for path, text in files.items():
             self._client.log_text(run_id, text, path)
@@ -81,18 +112,16 @@ class Experiment:
 
     def start(self, entry: Entry, parent: str, milliseconds: int | None = None) -> str:
         """Open the run of a cell; what its entry names of its flattened configuration becomes the params."""
-        labels = {**entry.tags, "fingerprint": entry.fingerprint, "results": self._results, MLFLOW_RUN_NAME: entry.name}
+        tags = {**entry.tags, "fingerprint": entry.fingerprint, "results": self._results}
         if parent:
-            labels[MLFLOW_PARENT_RUN_ID] = parent
-        run = self._client.create_run(self._id, start_time=milliseconds, run_name=entry.name, tags=labels)
-        run_id = str(run.info.run_id)
+            tags[MLFLOW_PARENT_RUN_ID] = parent
+        run_id = self._create_run(entry.name, tags, milliseconds)
         shown = {key: v for key, v in flatten(entry.config).items() if entry.params is None or key in entry.params}
-        params = [Param(key, v if isinstance(v, str) else json.dumps(v)) for key, v in shown.items()]
-        for some in _slices(params, PARAMS):
+        for some in _slices(params(shown), PARAMS):
             self._client.log_batch(run_id, params=some)
         self._client.log_dict(run_id, plain(entry.config), "config.yaml")
         if read := entry.tags.get("data"):
-            self._client.log_inputs(run_id, [_dataset(plain(entry.config)["data"], read)])
+            self._client.log_inputs(run_id, [dataset(entry.config, read)])
         return run_id
 
     def log(self, run_id: str, points: Sequence[Metric]) -> None:
@@ -103,18 +132,15 @@ class Experiment:
     def finish(self, run_id: str, record: Record, points: Sequence[Metric] = (), at: int | None = None) -> None:
         """Close the run of a finished cell with what its record says of its cost and origin."""
         at = at or now()
-        facts = {key: getattr(record, key) for key in COST}
-        facts |= {f"scored/{domain}": count for domain, count in record.scored.items()}
-        costs = [Metric(key, float(value), at, 0) for key, value in facts.items() if value is not None]
-        self.log(run_id, [*points, *costs])
+        self.log(run_id, [*points, *costs(record, at)])
         origin = {"implementation": record.implementation, **record.provenance}
-        self._tag(run_id, {**origin, **_attempts(record)})
+        self._tag(run_id, {**origin, **attempts(record)})
         self._client.set_terminated(run_id, "FINISHED", at)
 
     def fail(self, run_id: str, failure: Failure) -> None:
         """Close the run of a failed cell, its traceback as an artifact."""
         self._client.log_text(run_id, failure.traceback, "traceback.txt")
-        self._tag(run_id, {"failure": failure.kind, "reason": failure.reason, **_attempts(failure)})
+        self._tag(run_id, {"failure": failure.kind, "reason": failure.reason, **attempts(failure)})
         self._client.set_terminated(run_id, "FAILED")
 
     def kill(self, run_id: str, tags: Mapping[str, str] | None = None) -> None:
@@ -132,13 +158,26 @@ class Experiment:
         run_id = self.start(entry, parent, end - round(1000 * result.seconds))
         self.finish(run_id, result, curves(result, end), end)
 
+    def adopt(self, parent: str, children: Iterable[str]) -> None:
+        """Put runs of cells below the run of a launch."""
+        for run_id in children:
+            self._client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, parent)
+
+    def _create_run(self, name: str, tags: Mapping[str, str], milliseconds: int | None = None) -> str:
+        name = shortened(name, NAME, "the tag row")
+        shown = {**labels(tags), MLFLOW_RUN_NAME: name}
+        run = self._client.create_run(self._id, start_time=milliseconds, run_name=name, tags=shown)
+        return str(run.info.run_id)
+
     def _tag(self, run_id: str, values: Mapping[str, Any]) -> None:
-        for some in _slices([RunTag(key, str(value)) for key, value in values.items()], PARAMS):
+        for some in _slices([RunTag(*tag) for tag in labels(values).items()], PARAMS):
             self._client.log_batch(run_id, tags=some)
 
     def _sort(self, run: Run, found: Contents) -> None:
         tags = run.data.tags
         fingerprint = tags.get("fingerprint")
+        if fingerprint and tags.get("results", self._results) == self._results:
+            found.children.setdefault(tags.get(MLFLOW_PARENT_RUN_ID, ""), []).append(run.info.run_id)
         if fingerprint and run.info.status == "FINISHED":
             found.finished.add(fingerprint)
         elif fingerprint and run.info.status == "FAILED":
@@ -147,31 +186,9 @@ class Experiment:
             found.running[run.info.run_id] = _left_open(run) if fingerprint else None
 
 
-def curves(record: Record, at: int) -> list[Metric]:
-    """The training and validation curves of a record, and its last score by domain."""
-    score, last = f"val/{record.quantity}", int(record.validations[-1][0])
-    return [
-        *(Metric("train/loss", loss, at, int(step)) for step, loss in record.losses),
-        *(Metric(score, value, at, int(step)) for step, value in record.validations),
-        *(Metric(f"{score}/{domain}", value, at, last) for domain, value in record.domains.items()),
-    ]
-
-
-def _dataset(data: Mapping[str, Any], content_hash: str) -> DatasetInput:
-    """The text that a run reads, as MLflow shows it."""
-    name, source = data["corpus"], json.dumps({"corpus": data["corpus"], "path": data["path"]})
-    dataset = Dataset(name=data["path"] or name, digest=content_hash[:16], source_type="mta-lab", source=source)
-    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])
-
-
 def now() -> int:
     """Now, as MLflow counts time: in milliseconds."""
     return time.time_ns() // 1_000_000
-
-
-def _attempts(result: Record | Failure) -> dict[str, str]:
-    """Each failed attempt at a cell as a tag: `attempt.1` and so on."""
-    return {f"attempt.{n}": f"{one.kind}: {one.reason}" for n, one in enumerate(result.attempts, start=1)}
 
 
 def _slices(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:

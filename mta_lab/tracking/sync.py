@@ -8,6 +8,7 @@ from mta_lab.errors import UserError, described
 from mta_lab.records import Failure, Records
 from mta_lab.tracking.entries import Entry, Launch, Shown
 from mta_lab.tracking.experiment import Experiment
+from mta_lab.words import counted
 
 
 @dataclass
@@ -23,17 +24,23 @@ class Synced:
 
 
 def sync(
-    name: str, launch: Launch, entries: Iterable[Entry], records: Records, shown: Callable[[], Shown] = Shown
+    name: str,
+    launch: Launch,
+    entries: Iterable[Entry],
+    records: Records,
+    say: Callable[[str], None],
+    shown: Callable[[], Shown] = Shown,
 ) -> Synced:
     """Enter what the experiment `name` lacks of `entries`, and close what launches of these records left open.
 
     A cell whose run is closed so is entered as well if it has finished, whatever settings it was launched with. The
     caller holds the launch's lock. What is entered lies below a parent run as that of `launch`, which shows `shown()`.
-    Raises UserError where MLflow fails; what is entered by then stays, and the next call goes on.
+    What was deleted or moved meanwhile is mended, and `say` told of it. Raises UserError where MLflow fails; what is
+    entered by then stays, and the next call goes on.
     """
     done, parent = Synced(), ""
     with _failures_said(name):
-        experiment = Experiment(name, records.identity)
+        experiment = Experiment(name, records.identity, say)
         contents = experiment.contents()
         for run_id in contents.running:
             experiment.kill(run_id)
@@ -49,6 +56,12 @@ def sync(
                 done.failed += 1
             else:
                 done.finished += 1
+        for run_id, children in contents.children.items():
+            if run_id and not experiment.has(run_id):
+                parent = parent or experiment.start_launch(launch)
+                experiment.adopt(parent, children)
+                had = counted(len(children), "run")
+                say(f"MLflow: run '{launch.name}' was deleted for good; a new one has the {had} below it")
         if not parent:
             experiment.show(launch)
     if parent:

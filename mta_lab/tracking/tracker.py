@@ -19,6 +19,7 @@ from mta_lab.errors import UserError, described
 from mta_lab.records import Failure, Record, Records
 from mta_lab.tracking.entries import Contents, Entry, Launch, Shown
 from mta_lab.tracking.experiment import Experiment, now
+from mta_lab.tracking.keys import keys
 from mta_lab.tracking.machine import watched
 from mta_lab.training.result import Progress
 
@@ -91,7 +92,8 @@ class Tracker:
         values = {"train/loss": progress.loss}
         if validation := progress.validation:
             score = f"val/{validation.quantity}"
-            values = {f"{score}/{name}": value for name, value in validation.domains.items()}
+            names = keys(validation.domains, f"{score}/")
+            values = {names[domain]: value for domain, value in validation.domains.items()}
             values[score] = validation.score
         at = now()
         points = [Metric(key, value, at, progress.step) for key, value in values.items()]
@@ -186,7 +188,7 @@ class Tracker:
         self._end(job, done)
 
     def _finish(self, status: str, shown: Shown, files: Mapping[str, str]) -> None:
-        self._away_until = 0.0  # one more try
+        self._away_until, self._experiment = 0.0, None  # one more try, which looks for what was deleted meanwhile
         if status != "KILLED":  # the next launch does it otherwise
             while (self._contents is None or self._backlog) and self._catch_up():
                 pass
@@ -204,7 +206,7 @@ class Tracker:
             write()
         except Exception as error:  # a missing driver, a server away, a full disk: none may end the training
             self._away_until = time.monotonic() + PAUSE
-            self._contents = None  # something may be half written
+            self._contents = self._experiment = None  # something may be half written, or deleted
             if not self._said:
                 self._said = True
                 self._say(f"MLflow failed; the training goes on, the records keep its runs ({described(error)})")
@@ -213,11 +215,18 @@ class Tracker:
         return True
 
     def _opened(self) -> Experiment:
-        """The experiment, with this launch's parent run in it."""
+        """The experiment, with this launch's parent run in it; both made anew where they were deleted for good."""
         if not self._experiment:
-            self._experiment = Experiment(self._name, self._records.identity)
+            found = Experiment(self._name, self._records.identity, self._say)
+            if self._parent and not found.has(self._parent):
+                self._parent = ""
+                what = f"run '{self._launch.name}'" if found.exists else f"experiment '{self._name}'"
+                self._say(f"MLflow: {what} was deleted for good; it is made anew, `mta-lab sync` enters what was in it")
+            self._experiment = found
         if not self._parent:
             self._parent = self._experiment.start_launch(self._launch)
+            if self._monitor:
+                self._monitor.finish()
             self._monitor = watched(self._parent)
         return self._experiment
 

@@ -1,5 +1,6 @@
 """A launch as MLflow shows it: a parent, and a run for each cell."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,12 @@ from tests.tracking.launches import TAGS, config, ended_launch, runs
 
 
 @pytest.fixture(scope="module")
-def launch(tmp_path_factory: pytest.TempPathFactory, patient: None) -> "tuple[MlflowClient, Tracker]":
+def launch(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> "tuple[MlflowClient, Tracker]":
     """A launch that has ended, in a store of its own."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("mlflow")
         patch.chdir(folder)
+        shutil.copy(empty_database, folder)
         uri = f"sqlite:///{folder}/mlflow.db"
         patch.setenv("MLFLOW_TRACKING_URI", uri)
         said: list[str] = []

@@ -94,14 +94,14 @@ def test_what_a_broken_store_missed_is_entered_when_it_is_back(
     if returns == "later":
         complained_once(said)
         hide_tables(store, back=True)
-        done = sync("table", LAUNCH, [entry(f) for f in "abc"], records)
+        done = sync("table", LAUNCH, [entry(f) for f in "abc"], records, pytest.fail)
         assert (done.finished, done.failed) == (2, 1)
     else:
         assert len(said) == 1
     assert states("a") == ["FINISHED", "KILLED"]
     assert states("b") == ["FAILED"]
     assert [state for state in states("c") if state != "KILLED"] == ["FINISHED"]
-    assert sync("table", LAUNCH, [entry(f) for f in "abc"], records) == Synced()
+    assert sync("table", LAUNCH, [entry(f) for f in "abc"], records, pytest.fail) == Synced()
     assert not runs(MlflowClient(), "attributes.status = 'RUNNING'")
 
 

@@ -24,7 +24,7 @@ def test_rows_that_mlflow_refuses_as_they_are_stay_apart(store: Path) -> None:
     (run,) = runs(MlflowClient())
     kept = dict(run.data.metrics)
     assert sorted(kept.values()) == [float(place) for place in range(len(rows))]
-    assert (kept["mean/c_q 4 c_k 9"], kept["mean/1x1"], kept["mean/x1-2"]) == (0, 2, 8)
+    assert (kept["mean/c_q 4:2C c_k 9"], kept["mean/1x1"], kept["mean/x1/2"]) == (0, 2, 8)
     assert len({name.lower() for name in kept}) == len(rows)
 
 

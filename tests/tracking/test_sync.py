@@ -36,7 +36,7 @@ def test_a_cell_of_another_sweep_is_entered_once_with_its_curves(store: Path) ->
         tracker.start(LAUNCH)
         tracker.deliver([entry("f")])
         tracker.end("FINISHED", Shown(""))
-    assert sync("table", LAUNCH, [entry("f")], records) == Synced()
+    assert sync("table", LAUNCH, [entry("f")], records, pytest.fail) == Synced()
     client = MlflowClient()
     (run,) = runs(client, "tags.fingerprint = 'f'")
     assert run.info.status == "FINISHED"
@@ -54,7 +54,7 @@ def test_an_entered_cell_carries_the_times_and_the_origin_of_its_record(store: P
     provenance = {"finished": "2026-01-02T03:04:05+00:00", "commit": "0123", "machine": "a machine"}
     long = [[step, 5.0] for step in range(1, 2502)]  # more points than MLflow takes at once
     Records().finish(replace(finished("f"), provenance=provenance, losses=long))
-    sync("table", LAUNCH, [entry("f")], Records())
+    sync("table", LAUNCH, [entry("f")], Records(), pytest.fail)
     client = MlflowClient()
     (run,) = runs(client, CELLS)
     assert run.info.end_time == 1767323045000
@@ -67,7 +67,7 @@ def test_a_failed_cell_is_entered_once_for_each_reason(store: Path, tmp_path: Pa
     records = Records()
     for reason in ("first", "first", "second"):
         records.fail(failed("f", reason))
-        sync("table", LAUNCH, [entry("f")], records)
+        sync("table", LAUNCH, [entry("f")], records, pytest.fail)
     found = runs(MlflowClient(), CELLS)
     assert sorted(run.data.tags["reason"] for run in found) == ["first", "second"]
     assert {run.info.status for run in found} == {"FAILED"}
@@ -84,12 +84,12 @@ def test_runs_that_a_dead_launch_left_open_are_closed_and_those_of_others_are_no
             dead.start_cell(entry(fingerprint))
         wait_for(lambda dead=dead, cells=cells: all(dead.run_id(fingerprint) for fingerprint in cells))
     here.finish(replace(finished("a"), config=plain(config("softmax"))))  # and died before it told MLflow
-    done = sync("table", LAUNCH, [], here)
+    done = sync("table", LAUNCH, [], here, pytest.fail)
     assert done == Synced(finished=1, failed=0, closed=3)
     assert states("a") == ["FINISHED", "KILLED"]
     assert states("b") == ["KILLED"]
     assert states("c") == ["RUNNING"]
-    assert sync("table", LAUNCH, [], here) == Synced()
+    assert sync("table", LAUNCH, [], here, pytest.fail) == Synced()
 
 
 def test_a_fault_in_the_table_is_not_blamed_on_mlflow(store: Path) -> None:
@@ -99,12 +99,12 @@ def test_a_fault_in_the_table_is_not_blamed_on_mlflow(store: Path) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        sync("table", LAUNCH, [entry("f")], Records(), shown)
-    assert sync("table", LAUNCH, [entry("f")], Records()) == Synced(closed=1), "the parent that was left open"
+        sync("table", LAUNCH, [entry("f")], Records(), pytest.fail, shown)
+    assert sync("table", LAUNCH, [entry("f")], Records(), pytest.fail) == Synced(closed=1), "the open parent"
 
 
 def test_a_sync_without_anything_to_enter_creates_no_experiment(store: Path) -> None:
-    assert sync("table", LAUNCH, [entry("a")], Records()) == Synced()
+    assert sync("table", LAUNCH, [entry("a")], Records(), pytest.fail) == Synced()
     assert MlflowClient().get_experiment_by_name("table") is None
 
 
@@ -118,7 +118,7 @@ def test_a_sync_gives_an_experiment_its_view_and_one_parent(store: Path) -> None
     for fingerprint in "ab":
         records.finish(finished(fingerprint))
     for expected in (Synced(finished=2), Synced()):
-        assert sync("table", LAUNCH, [entry(f) for f in "ab"], records, shown) == expected
+        assert sync("table", LAUNCH, [entry(f) for f in "ab"], records, pytest.fail, shown) == expected
         client = MlflowClient()
         (parent,) = runs(client, PARENTS)
         assert (parent.info.status, parent.data.tags["scale"]) == ("FINISHED", "nano")
@@ -136,7 +136,7 @@ def test_only_what_sets_the_runs_apart_is_a_param_and_the_rest_is_kept(store: Pa
     records = Records()
     records.finish(finished("a"))
     shown = replace(entry("a", "multi_token"), params=("attention.norm.name", "seed"), tags={**TAGS, "data": "0f" * 20})
-    sync("table", LAUNCH, [shown], records)
+    sync("table", LAUNCH, [shown], records, pytest.fail)
     (run,) = runs(MlflowClient(), CELLS)
     assert set(run.data.params) == {"attention.norm.name", "seed"}
     assert [file.path for file in MlflowClient().list_artifacts(run.info.run_id)] == ["config.yaml"]

@@ -1,0 +1,89 @@
+"""Keeps the files of MLflow's runs in the working directory, below `mlruns`, also after it was moved or copied.
+
+MLflow keeps absolute addresses in its database, and has no call that changes them.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from mta_lab.words import counted
+
+FOLDER = "mlruns"
+DEFAULT_EXPERIMENT = 0  # MLflow's own, in every database
+
+
+class Elsewhere(NamedTuple):
+    """An address that is in another directory than this one."""
+
+    key: int | str
+    """of the run or the experiment"""
+    directory: Path
+    here: Path
+    """the same file or folder in this directory"""
+
+
+def files_address() -> str:
+    """Return the address of this directory's files, quoted as MLflow reads it: a folder may be called `a%25b`."""
+    return (Path.cwd() / FOLDER).as_uri()
+
+
+def follow(store: str) -> str:
+    """Make the addresses in this directory's own database point into it; return what was done, in a line, or nothing.
+
+    A run whose files are not here keeps its address. A database that lies elsewhere is left alone.
+    """
+    database = _database(store)
+    if not database:
+        return ""
+    with closing(sqlite3.connect(database, timeout=10)) as connection, connection:
+        moved = _elsewhere(connection.execute("SELECT experiment_id, artifact_location FROM experiments"))
+        if not moved:
+            return ""
+        runs = _elsewhere(connection.execute("SELECT run_uuid, artifact_uri FROM runs"))
+        runs = [run for run in runs if run.here.exists()]
+        connection.executemany("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", _changes(moved))
+        connection.executemany("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", _changes(runs))
+    before = sorted({str(one.directory) for one in moved if one.key != DEFAULT_EXPERIMENT})
+    if not before:
+        return ""
+    files = f"the files of its {counted(len(runs), 'run')} are looked for, and new ones written, here"
+    return f"MLflow: {database.name} comes from {', '.join(before)}; {files}"
+
+
+def _database(store: str) -> Path | None:
+    """The SQLite file of a store, if it lies in this directory."""
+    if not store.startswith("sqlite:"):
+        return None
+    file = Path(unquote(urlsplit(store).path[1:])).resolve()
+    return file if file.parent == Path.cwd() and file.exists() else None
+
+
+def _elsewhere(rows: Iterable[tuple[int | str, str | None]]) -> list[Elsewhere]:
+    """The addresses that are below an `mlruns` of another directory."""
+    found = []
+    for key, address in rows:
+        parts = _path(address or "").parts
+        if FOLDER not in parts:
+            continue
+        at = len(parts) - 1 - parts[::-1].index(FOLDER)
+        directory = Path(*parts[:at])
+        if directory != Path.cwd():
+            found.append(Elsewhere(key, directory, Path.cwd().joinpath(*parts[at:])))
+    return found
+
+
+def _path(address: str) -> Path:
+    """A local address as MLflow reads it, quoted with or without `file:`; an empty path for any other."""
+    parts = urlsplit(address) if address.startswith("file:") else None
+    if address.startswith("/") or (parts and not parts.netloc):
+        return Path(url2pathname(parts.path if parts else address))
+    return Path()
+
+
+def _changes(found: Iterable[Elsewhere]) -> list[tuple[str, int | str]]:
+    return [(one.here.as_uri(), one.key) for one in found]

@@ -1,0 +1,61 @@
+"""Settings, records and failures in the form that MLflow takes: params, tags, metrics, data sets."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+from mta_lab.config import plain
+from mta_lab.records import Failure, Record
+from mta_lab.tracking.keys import keys, shortened
+
+PARAM, TAG, DATASET = 6000, 8000, 500  # characters that MLflow takes of a value, and of a data set's name
+COST = ("tokens_per_second", "seconds", "training_seconds", "peak_memory", "flops_per_token", "parameters")
+
+
+def params(settings: Mapping[str, Any]) -> list[Param]:
+    """Flattened settings as params."""
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
+    return [Param(key, shortened(texts[name], PARAM, "config.yaml")) for name, key in keys(texts).items()]
+
+
+def labels(values: Mapping[str, Any]) -> dict[str, str]:
+    """Values as tags of a run."""
+    return {key: shortened(str(values[name]), TAG, "results/") for name, key in keys(values).items()}
+
+
+def note(text: str) -> str:
+    """A table as the note of a run."""
+    return shortened(text, TAG, "report.html")
+
+
+def curves(record: Record, at: int) -> list[Metric]:
+    """The training and validation curves of a record, and its last score by domain."""
+    score, last = f"val/{record.quantity}", int(record.validations[-1][0])
+    return [
+        *(Metric("train/loss", loss, at, int(step)) for step, loss in record.losses),
+        *(Metric(score, value, at, int(step)) for step, value in record.validations),
+        *(Metric(key, record.domains[domain], at, last) for domain, key in keys(record.domains, f"{score}/").items()),
+    ]
+
+
+def costs(record: Record, at: int) -> list[Metric]:
+    """What a record says of its cost, and of how much its scores are over."""
+    facts = {key: getattr(record, key) for key in COST}
+    facts |= {key: record.scored[domain] for domain, key in keys(record.scored, "scored/").items()}
+    return [Metric(key, float(value), at, 0) for key, value in facts.items() if value is not None]
+
+
+def attempts(result: Record | Failure) -> dict[str, str]:
+    """Each failed attempt at a cell as a tag: `attempt.1` and so on."""
+    return {f"attempt.{n}": f"{one.kind}: {one.reason}" for n, one in enumerate(result.attempts, start=1)}
+
+
+def dataset(config: Any, content_hash: str) -> DatasetInput:
+    """The text that a run reads, as MLflow shows it."""
+    data = plain(config)["data"]
+    name = shortened(data["path"] or data["corpus"], DATASET, "config.yaml")
+    source = json.dumps({"corpus": data["corpus"], "path": data["path"]})
+    found = Dataset(name=name, digest=content_hash[:16], source_type="mta-lab", source=source)
+    return DatasetInput(found, tags=[InputTag("mlflow.data.context", "training")])
