@@ -8,8 +8,9 @@ import dataclasses
 import difflib
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform, get_args, get_type_hints
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Protocol, Self, TypeVar, dataclass_transform, get_args, get_type_hints
 
 from components.hints import fits, readable, shown
 
@@ -22,6 +23,24 @@ SIZED = ("build", "pre_norm_scale", "on_layer")
 
 class ComponentError(ValueError):
     """A name that is unknown or taken, or a setting that a component cannot have."""
+
+
+class TakenError(ComponentError):
+    """A name that is registered already: `name` of `family`."""
+
+    def __init__(self, family: str, name: str, places: str) -> None:
+        super().__init__(f"{family} '{name}' is registered twice: {places}")
+        self.family, self.name = family, name
+
+
+class Plugins(Protocol):
+    """Variants that are registered when a name is asked for that nobody knows, and not before."""
+
+    def load(self) -> Sequence[str]:
+        """Register them, once; return what is wrong with those that failed."""
+
+    def warn(self) -> None:
+        """Say once of those that failed that they are skipped."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,30 +87,75 @@ class Family:
         """Store `variant` under `name`; a name already taken is a ComponentError naming both places."""
         if name in self._variants:
             taken = self._variants[name]
-            raise ComponentError(
-                f"{self.name} '{name}' is registered twice: in {_place(taken)} and in {_place(variant)}"
-            )
+            raise TakenError(self.name, name, f"in {_place(taken)} and in {_place(variant)}")
         if not dataclasses.is_dataclass(variant) or not (variant.__doc__ or "").strip():
             raise ComponentError(f"{_place(variant)}: '{name}' needs a docstring that says what it is")
         variant.name = name
         self._variants[name] = variant
 
     def get(self, name: str) -> type[Component]:
-        """Return the variant's config class; an unknown name is a ComponentError with the nearest one."""
-        try:
+        """Return the variant's config class; an unknown name is a ComponentError with the nearest one.
+
+        Plugins are loaded if no variant that is known has the name.
+        """
+        if name in self._variants:
             return self._variants[name]
-        except KeyError:
-            close = difflib.get_close_matches(name, self._variants, n=1, cutoff=0.5)
-            hint = f" (did you mean '{close[0]}'?)" if close else ""
-            known = ", ".join(self.names())
-            raise ComponentError(f"no {self.name} named '{name}'{hint}; known: {known}") from None
+        failed = _plugins[0].load() if _plugins else ()
+        if name in self._variants:
+            _warn()
+            return self._variants[name]
+        close = difflib.get_close_matches(name, self._variants, n=1, cutoff=0.5)
+        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        known = "; ".join([f"known: {', '.join(sorted(self._variants))}", *failed])
+        raise ComponentError(f"no {self.name} named '{name}'{hint}; {known}") from None
 
     def names(self) -> list[str]:
-        """All registered names, sorted."""
+        """Return all names, sorted, those of plugins among them."""
+        load_plugins()
         return sorted(self._variants)
+
+    def registered(self) -> list[type[Component]]:
+        """Return the variants that are known without loading plugins, in the order of their names."""
+        return [self._variants[name] for name in sorted(self._variants)]
+
+    def remove(self, name: str) -> None:
+        """Forget a variant."""
+        del self._variants[name]
 
 
 FAMILIES: dict[str, Family] = {}
+_plugins: list[Plugins] = []  # one at most
+
+
+def use_plugins(plugins: Plugins) -> None:
+    """Look for unknown names in `plugins` from now on."""
+    _plugins[:] = [plugins]
+
+
+def load_plugins() -> None:
+    """Register what plugins hold, if there are any, and warn of those that failed."""
+    if _plugins:
+        _plugins[0].load()
+        _warn()
+
+
+def _warn() -> None:
+    if _plugins:
+        _plugins[0].warn()
+
+
+@contextmanager
+def all_or_nothing() -> Iterator[None]:
+    """Forget what the block registered if it raises."""
+    before = {name: dict(family._variants) for name, family in FAMILIES.items()}
+    try:
+        yield
+    except BaseException:
+        for name in set(FAMILIES) - set(before):
+            del FAMILIES[name]
+        for name, variants in before.items():
+            FAMILIES[name]._variants = variants
+        raise
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)

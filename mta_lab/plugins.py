@@ -5,10 +5,12 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
+from components.registry import FAMILIES, TakenError, all_or_nothing, use_plugins
 from mta_lab.errors import UserError, described
 
 ENTRY_POINTS = "mta_lab.components"
@@ -16,20 +18,127 @@ VARIABLE = "MTA_LAB_COMPONENTS"
 
 
 def load_components(paths: Iterable[Path], source: str = "--components") -> None:
-    """Import every file in `paths` (a directory stands for its *.py files), then what holds for every command.
+    """Import every file in `paths` (a directory stands for its *.py files), then those that hold for every command.
 
-    That is the files in the environment variable MTA_LAB_COMPONENTS, separated as in PATH, and the installed entry
-    points. Importing a file registers what it decorates with `register`; a file is imported once a process, however
-    often and by whatever path it is named. A file that is missing or that fails to import is a UserError naming
-    `source`, the file and the line.
+    That is the files in the environment variable MTA_LAB_COMPONENTS, separated as in PATH. Importing a file registers
+    what it decorates with `register`; a file is imported once a process, however often and by whatever path it is
+    named. A file that is missing or that fails to import is a UserError naming `source`, the file and the line.
+
+    Installed entry points are loaded when a name is asked for that neither ships nor is in a file, and not before.
     """
+    _plugins.look_again()
+    use_plugins(_plugins)
     _load(paths, source)
     _load([Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name], VARIABLE)
-    for entry_point in metadata.entry_points(group=ENTRY_POINTS):
+
+
+def load_plugins() -> None:
+    """Load the entry points now, for names that come in another way; warn of those that are broken."""
+    _plugins.load()
+    _plugins.warn()
+
+
+def plugins_loaded() -> bool:
+    """Return whether this process has loaded entry points; its workers need them, too."""
+    return bool(_plugins.tried)
+
+
+class EntryPoints:
+    """The installed entry points of the group, each loaded once a process; what one registers counts whole or not."""
+
+    def __init__(self) -> None:
+        self.tried: dict[_Key, str] = {}
+        """what is wrong with each that was loaded, if anything"""
+        self._owners: dict[tuple[str, str], list[_Key]] = {}
+        self._here: list[_Key] = []
+        self._looked = False
+        self._warned = set[str]()
+
+    def look_again(self) -> None:
+        """Let the next `load` look for entry points that were not there before."""
+        self._looked = False
+
+    def load(self) -> Sequence[str]:
+        """Register what they hold, distribution by distribution; return what is wrong with those that failed."""
+        if not self._looked:
+            self._looked = True  # before: what is loaded may ask for names itself
+            found = {_key(point): point for point in metadata.entry_points(group=ENTRY_POINTS)}
+            self._here = sorted(found)
+            for key in self._here:
+                if key not in self.tried:
+                    self.tried[key] = ""
+                    self.tried[key] = self._load(found[key], key)
+            self._remove_disputed()
+        return self._problems()
+
+    def warn(self) -> None:
+        """Say once of those that failed that they are skipped."""
+        for problem in self._problems():
+            if problem not in self._warned:
+                self._warned.add(problem)
+                print(f"mta-lab: warning: {problem}; it is skipped", file=sys.stderr)
+
+    def _load(self, point: metadata.EntryPoint, key: "_Key") -> str:
+        """Load one; return what is wrong with it."""
+        before = _registered()
         try:
-            entry_point.load()
-        except Exception as error:
-            raise UserError(f"entry point {ENTRY_POINTS}:{entry_point.name}: {described(error)}") from error
+            with all_or_nothing():
+                point.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: nothing that is installed ends a command
+            owners = self._owners.get((error.family, error.name), []) if isinstance(error, TakenError) else []
+            if any(owner in self._here for owner in owners):
+                owners.append(key)  # it is among the disputed ones
+                return ""
+            return f"plugin {key.shown} cannot be loaded: {described(error)}"
+        for variant in _registered() - before:
+            self._owners[variant] = [key]
+        return ""
+
+    def _disputed(self) -> dict[tuple[str, str], list["_Key"]]:
+        """The variants that several plugins register, with these."""
+        owners = {variant: [key for key in keys if key in self._here] for variant, keys in self._owners.items()}
+        return {variant: keys for variant, keys in owners.items() if len(keys) > 1}
+
+    def _remove_disputed(self) -> None:
+        """A name that two plugins register is neither's: which comes first is chance."""
+        for family, name in self._disputed().keys() & _registered():
+            FAMILIES[family].remove(name)
+
+    def _problems(self) -> list[str]:
+        broken = [self.tried[key] for key in self._here if self.tried[key]]
+        return broken + [
+            f"plugins {' and '.join(key.shown for key in keys)} register the same {family} '{name}': uninstall one"
+            for (family, name), keys in self._disputed().items()
+        ]
+
+
+class _Key(NamedTuple):
+    """What tells an entry point from others."""
+
+    distribution: str
+    """with its version"""
+    name: str
+    target: str
+    folder: str
+
+    @property
+    def shown(self) -> str:
+        return f"{self.distribution} (entry point {ENTRY_POINTS}:{self.name})"
+
+
+_plugins = EntryPoints()
+
+
+def _key(point: metadata.EntryPoint) -> _Key:
+    found = point.dist
+    distribution, folder = (f"{found.name} {found.version}", str(found.locate_file(""))) if found else ("unknown", "")
+    return _Key(distribution, point.name, point.value, folder)
+
+
+def _registered() -> set[tuple[str, str]]:
+    return {(family.name, variant.name) for family in FAMILIES.values() for variant in family.registered()}
 
 
 def _load(paths: Iterable[Path], source: str) -> None:
@@ -50,8 +159,11 @@ def _load_file(file: Path, source: str) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with all_or_nothing():
+            spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too
         del sys.modules[name]
         raise UserError(f"{source}: {_place(error, file)}: {described(error)}") from error
 

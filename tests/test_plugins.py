@@ -10,7 +10,7 @@ import pytest
 from components import FAMILIES
 from mta_lab.config import command_line, resolve, scale_layer
 from mta_lab.errors import UserError
-from mta_lab.plugins import ENTRY_POINTS, VARIABLE, load_components
+from mta_lab.plugins import VARIABLE, load_components
 from mta_lab.sweep import load_sweep
 from tests.config.helpers import registry_restored
 
@@ -93,6 +93,7 @@ def test_file_that_is_not_python(tmp_path: Path) -> None:
         ("\nimport not_installed_anywhere\n", 2, "No module named 'not_installed_anywhere'"),
         ("raise ValueError('two\\nlines')\n", 1, "ValueError: two"),
         ("from components.registry import register\n\nregister('norm', 'x')\n", 3, "did you mean 'norms'?"),
+        ("import sys\nsys.exit(0)\n", 2, "SystemExit: 0"),
     ],
 )
 def test_broken_file_is_named_with_its_line(text: str, line: int, says: str, tmp_path: Path) -> None:
@@ -102,6 +103,13 @@ def test_broken_file_is_named_with_its_line(text: str, line: int, says: str, tmp
     assert f"{file}:{line}: " in said
     assert says in said
     assert not [name for name in sys.modules if name.startswith("mta_lab_components_broken")]
+
+
+def test_a_file_that_fails_half_way_registers_nothing(tmp_path: Path) -> None:
+    file = write(tmp_path / "half.py", "half")
+    file.write_text(file.read_text() + "\nraise ValueError\n")
+    refused(file)
+    assert "half" not in FAMILIES["norms"].names()
 
 
 def test_name_that_ships_is_taken(tmp_path: Path) -> None:
@@ -117,34 +125,6 @@ def test_two_files_with_one_name(tmp_path: Path) -> None:
     said = refused(write(tmp_path / "one.py", "same"), write(tmp_path / "two.py", "same"))
     assert "one.py" in said
     assert "two.py" in said
-
-
-def install(site: Path, module: str, target: str) -> None:
-    """What pip leaves of a distribution with one entry point."""
-    info = site / f"{module}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\nour_norms = {target}\n")
-
-
-def test_entry_point_of_an_installed_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path / "norms_of_ours.py", "ours")
-    install(tmp_path, "norms_of_ours", "norms_of_ours")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    try:
-        load_components([])
-        load_components([])
-        assert "ours" in FAMILIES["norms"].names()
-    finally:
-        sys.modules.pop("norms_of_ours", None)
-
-
-def test_broken_entry_point_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path, "nothing_of_ours", "nothing_of_ours")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    said = refused()
-    assert f"{ENTRY_POINTS}:our_norms" in said
-    assert "nothing_of_ours" in said
 
 
 def test_a_file_is_loaded_once_by_whatever_path_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

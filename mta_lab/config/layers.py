@@ -5,7 +5,7 @@ from dataclasses import dataclass, is_dataclass
 from functools import cache
 from typing import Any, get_type_hints
 
-from components.registry import FAMILIES, Component
+from components.registry import FAMILIES, Component, load_plugins
 from mta_lab.config.reader import NOTHING, read_value
 from mta_lab.config.schema import RunConfig
 from mta_lab.errors import UserError
@@ -67,6 +67,14 @@ def _read(key: str, text: str) -> Any:
 
 def _hints_of(key: str) -> set[Any]:
     """The types that a dotted key has, one or several where components that have it differ; none of an unknown key."""
+    found = _known_hints(key)
+    if not found:  # it may be a plugin's
+        load_plugins()
+        found = _known_hints(key)
+    return found
+
+
+def _known_hints(key: str) -> set[Any]:
     places: set[Any] = {RunConfig}
     for part in key.split("."):
         schemas = {schema for place in places for schema in variants(place)}
@@ -76,13 +84,15 @@ def _hints_of(key: str) -> set[Any]:
 
 
 def variants(hint: Any) -> list[type]:
-    """The classes whose settings stand in a section of this type: several for a component, none for a plain value."""
+    """The classes whose settings stand in a section of this type: several for a component, none for a plain value.
+
+    Plugins' variants are among them once they are loaded.
+    """
     if not (isinstance(hint, type) and is_dataclass(hint)):
         return []
     if not issubclass(hint, Component):
         return [hint]
-    family = FAMILIES[hint.family]
-    return [family.get(name) for name in family.names()]
+    return list(FAMILIES[hint.family].registered())
 
 
 def nested(settings: Iterable[tuple[str, Any]], prefix: str = "") -> Tree:

@@ -89,8 +89,13 @@ def _assign(
 
 def _section(schema: type | None, key: str, name: Any) -> type | None:
     """The class whose settings stand below `key`, of a component the variant of that name; None where there is none."""
-    found = variants(type_hints(schema).get(key)) if schema else []
-    return next((cls for cls in found if not issubclass(cls, Component) or cls.name == name), None)
+    hint = type_hints(schema).get(key) if schema else None
+    if not (isinstance(hint, type) and issubclass(hint, Component)):
+        return next(iter(variants(hint)), None)
+    try:
+        return FAMILIES[hint.family].get(name) if isinstance(name, str) else None
+    except ComponentError:
+        return None
 
 
 def _origin(key: str, origins: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from mta_lab.children import safe_path
 from mta_lab.data import content
 from mta_lab.failures import Kind
+from mta_lab.plugins import plugins_loaded
 from mta_lab.worker.messages import Died, Job, Message, Stop
 from mta_lab.worker.oom import OomKills, oom_counter
 from mta_lab.worker.process import TERMINATION, work
@@ -90,7 +91,7 @@ class Pool:
         log = self._logs / f"worker-{index}.log"
         process = self._context.Process(
             target=work,
-            args=(theirs, self._components, self.threads, log, content.known()),
+            args=(theirs, self._components, plugins_loaded(), self.threads, log, content.known()),
             name=f"mta-lab worker {index}",
             daemon=True,
         )

@@ -21,6 +21,7 @@ TERMINATION = {signal.SIGTERM}
 def work(
     connection: "Connection[Message, Job | Stop]",
     components: Sequence[Path],
+    plugins: bool,
     threads: int,
     log: Path,
     texts: Mapping[Path, content.Stamps],
@@ -35,10 +36,12 @@ def work(
     content.trust(texts)
     import torch
 
-    from mta_lab.plugins import load_components
+    from mta_lab.plugins import load_components, load_plugins
 
     torch.set_num_threads(threads)
     load_components(components)
+    if plugins:  # before a job comes: it holds what they register
+        load_plugins()
     import mta_lab.training.run  # noqa: F401  imported before the first job is timed
     from mta_lab.training.memory import load_torch
 
