@@ -29,9 +29,7 @@ def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
     """Print the rows, how they differ from their baseline, their cost and what is left; train nothing."""
     sweep, (left, given_up), trials = plan.sweep, _left_and_given_up(plan), _trials_left(plan)
     costs = _costs(plan, workers or usual_workers(), probe=probe)
-    table = RichTable(
-        title=f"{sweep.title} ({sweep.conditions}): {left.total()} of {counted(len(sweep.cells()), 'cell')} to train"
-    )
+    table = RichTable(title=f"{sweep.heading}: {left.total()} of {counted(len(sweep.cells()), 'cell')} to train")
     for name in ("row", "to train", "differs from its baseline", "parameters", "operations", "time a cell"):
         table.add_column(name, justify="left" if name in ("row", "differs from its baseline") else "right")
     for row in sweep.rows:

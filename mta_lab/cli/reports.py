@@ -46,7 +46,7 @@ def show(
 
         index = write_index(tables) if name == "all" else None  # first: pages link to it where it is there
         for each, table in zip(plans, tables, strict=True):
-            file = write_page(table, each.command, dashboard_address())
+            file = write_page(table, each.command, dashboard_address(), index)
             console.print(f"{file} is written", soft_wrap=True)
         if index:
             console.print(f"{index} is written; open it in a browser", soft_wrap=True)

@@ -121,7 +121,7 @@ def _sources(found: Plan, components: Sequence[Path]) -> dict[str, Path | str]:
 
 def _readme(found: Plan) -> str:
     return (
-        f"{found.sweep.title} ({found.sweep.conditions})\n\n"
+        f"{found.sweep.heading}\n\n"
         "report.html is the page of these results, table.json has all numbers. With mta-lab, in this directory:\n\n"
         f"    {found.report}\n\n"
         "Elsewhere, `mta-lab results merge DIRECTORY/results` takes the runs in. The text that they read is not in\n"

@@ -140,7 +140,7 @@ class _Asked:
     def outcome(self, rows: Rows) -> str:
         """Return how far the sweep is, and what to type next, while no launch runs."""
         sweep, totals = self._plan.sweep, sum((Counter(row) for row in rows.values()), Counter[str]())
-        name, cells = f"{sweep.name} ({sweep.scale})", counted(totals.total(), "cell")
+        name, cells = f"{sweep.name} ({sweep.conditions})", counted(totals.total(), "cell")
         trials = self._trials_left()
         if totals["finished"] == totals.total() and not trials:
             return f"{name}: finished, {cells}. To see its table: {self._plan.report}"

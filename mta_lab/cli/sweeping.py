@@ -17,6 +17,7 @@ from mta_lab.errors import UserError
 from mta_lab.plugins import load_components
 from mta_lab.records import Records
 from mta_lab.sweep import Cell, Sweep, load_sweep
+from mta_lab.sweep.naming import called_as_shipped
 from mta_lab.sweep.search import Winners
 from mta_lab.tracking.entries import Shown
 from mta_lab.worker.tasks import Task, tasks_of
@@ -57,6 +58,7 @@ def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, comp
         return typed(verb, name, *settings, scale=scale, seeds=seeds, components=components)
 
     sweep = load({})
+    _say_which(name, sweep)
     found = Plan(
         given=name,
         sweep=sweep,
@@ -71,6 +73,18 @@ def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, comp
     from mta_lab.cli.searching import at_hand
 
     return at_hand(found)
+
+
+def _say_which(given: str, sweep: Sweep) -> None:
+    """Say which sweep is meant where a file of a user's is called as one that ships."""
+    if sweep.file:
+        if called_as_shipped(sweep.file):
+            shipped = sweep.file.stem.replace("-", "_")
+            note(f"{given}: is this file, not the sweep {shipped} that ships; its results are called {sweep.name}")
+        return
+    for path in (Path(f"{sweep.name}.yaml"), Path(sweep.name)):
+        if path.is_file() and called_as_shipped(path):
+            note(f"{given}: is the sweep that ships, not the file {path} here; for that, type ./{path}")
 
 
 def typed(*words: str, scale: str, seeds: int | None, components: Sequence[Path]) -> str:

@@ -13,6 +13,7 @@ from mta_lab.report.sections import UNITS, seeds_in_words
 from mta_lab.report.settings import settings_of
 from mta_lab.report.spreadsheet import written
 from mta_lab.report.table import Table, TableRow
+from mta_lab.sweep.naming import in_settings
 
 RUN_COSTS = ("parameters", "tokens_per_second", "seconds", "training_seconds", "peak_memory", "flops_per_token")
 
@@ -29,6 +30,8 @@ def document(table: Table) -> dict[str, Any]:
         "sweep": sweep.name,
         "title": sweep.title,
         "scale": sweep.scale,
+        "changed": dict(sweep.settings),
+        "file": str(sweep.file) if sweep.file else None,
         "quantity": sweep.quantity,
         "delta_unit": UNITS[sweep.quantity],
         "baselines": table.baselines,
@@ -134,7 +137,8 @@ def as_csv(table: Table) -> str:
     A nested value is a column for each key. What the paper printed is the row's, too, and its columns begin with
     `published` as everywhere.
     """
-    sweep = {"sweep": table.sweep.name, "scale": table.sweep.scale, "quantity": table.sweep.quantity}
+    sweep = {"sweep": table.sweep.name, "scale": table.sweep.scale}
+    sweep |= {"changed": ", ".join(in_settings(table.sweep.settings)), "quantity": table.sweep.quantity}
     settings = settings_of(table)
     lines: list[dict[str, Any]] = []
     for row in table.rows:

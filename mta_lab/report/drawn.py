@@ -14,6 +14,7 @@ STYLES = {"resolved": "bold", "plain": "none", "unresolved": "dim"}
 def terminal(page: Page, width: int) -> RenderableType:
     """The page for a terminal so wide, its notes below."""
     parts: list[RenderableType] = [Text(page.title, style="bold")]
+    parts += [Text(page.extent, style="dim")] if page.extent else []
     parts += [_table(section, width) for section in page.sections]
     return Group(*parts, *(Text(note, style="dim") for note in page.notes))
 

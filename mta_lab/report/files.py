@@ -8,26 +8,27 @@ from mta_lab.records import RESULTS, write_whole
 from mta_lab.report.data import as_json
 from mta_lab.report.figures import figures
 from mta_lab.report.html import index_html, sweep_html
+from mta_lab.report.html.captions import TITLES
+from mta_lab.report.index import index_name
 from mta_lab.report.render import page_of
 from mta_lab.report.table import Table
 from mta_lab.theme.style import save, styled, write
 
 PAPER_WIDTH = 7.0  # inches: the text of a page in two columns
-INDEX = "index.html"
 PAGES, FIGURES = RESULTS / "pages", RESULTS / "figures"
 
 
-def write_page(table: Table, command: str, dashboard: str) -> Path:
-    """Write the page of a sweep."""
+def write_page(table: Table, command: str, dashboard: str, index: Path | None = None) -> Path:
+    """Write the page of a sweep; it leads to `index`, or else to the page over all sweeps under its own conditions."""
     file = PAGES / page_name(table)
-    index = INDEX if (PAGES / INDEX).exists() else ""
-    write_whole(file, sweep_html(table, page_of(table), command, dashboard, index))
+    over = index or PAGES / f"{index_name([table])}.html"
+    write_whole(file, sweep_html(table, page_of(table), command, dashboard, over.name if over.exists() else ""))
     return file
 
 
 def write_index(tables: Sequence[Table]) -> Path:
     """Write the page over all sweeps, whose own pages lie beside it."""
-    file = PAGES / INDEX
+    file = PAGES / f"{index_name(tables)}.html"
     write_whole(file, index_html(tables, {table.sweep.name: page_name(table) for table in tables}))
     return file
 
@@ -43,7 +44,7 @@ def write_figures(table: Table, form: str) -> list[Path]:
     with styled():
         for name, figure in figures(table, PAPER_WIDTH).items():
             file = FIGURES / f"{table.sweep.shown_as}-{name}.{form}"
-            save(figure, file)
+            save(figure, file, title=_title(table, name))
             written.append(file)
     return written
 
@@ -54,6 +55,11 @@ def artifacts(table: Table, command: str, dashboard: str) -> dict[str, str]:
     with styled():
         for name, figure in figures(table, PAPER_WIDTH).items():
             picture = StringIO()
-            write(figure, picture, "svg")
+            write(figure, picture, "svg", title=_title(table, name))
             files[f"figures/{name}.svg"] = picture.getvalue()
     return files
+
+
+def _title(table: Table, name: str) -> str:
+    """What a figure's file says of itself; the figure has no room for it."""
+    return f"{table.sweep.heading}: {TITLES[name]}; {table.extent}"

@@ -8,10 +8,12 @@ from mta_lab.report.numbers import or_dash
 from mta_lab.report.page import Line, Page, Section
 from mta_lab.report.spreadsheet import written
 from mta_lab.report.table import Table
+from mta_lab.sweep.naming import conditions, in_settings, shown_as
 
+USUAL_SCALE = "nano"
 HEADER = (
     "sweep",
-    "scale",
+    "scale and settings",
     "rows finished",
     "published rows finished",
     "resolved",
@@ -26,7 +28,7 @@ def index_page(tables: Sequence[Table]) -> Page:
     lines = tuple(Line(cells=_cells(entry(table))) for table in tables)
     return Page(
         name="all",
-        title="All sweeps",
+        title=f"All sweeps ({index_conditions(tables)})" if tables else "All sweeps",
         sections=(Section(title="Rows, and agreement with the paper", header=HEADER, lines=lines),),
         notes=(
             "A row is finished when all its seeds are. Resolved: of the rows that are compared with a baseline, at 5 % "
@@ -37,6 +39,22 @@ def index_page(tables: Sequence[Table]) -> Page:
     )
 
 
+def index_name(tables: Sequence[Table]) -> str:
+    """Return the name of the page over these: `index`, at another scale or other settings with these behind it."""
+    scale, changed = tables[0].sweep.scale, _changed(tables)
+    return shown_as("index", scale, changed) if changed or scale != USUAL_SCALE else "index"
+
+
+def index_conditions(tables: Sequence[Table]) -> str:
+    """Return the scale, and the settings that the command line changes in some sweep, for people."""
+    return conditions(tables[0].sweep.scale, _changed(tables))
+
+
+def _changed(tables: Sequence[Table]) -> dict[str, Any]:
+    """The settings that the command line changes in some sweep."""
+    return {key: value for table in tables for key, value in table.sweep.settings.items()}
+
+
 def entry(table: Table) -> dict[str, Any]:
     """A sweep's line in the index."""
     agreement, measured = table.agreement, [row.measured for row in table.rows]
@@ -45,6 +63,7 @@ def entry(table: Table) -> dict[str, Any]:
         "sweep": table.sweep.name,
         "title": table.sweep.title,
         "scale": table.sweep.scale,
+        "changed": ", ".join(in_settings(table.sweep.settings)),
         "rows_planned": len(measured),
         "rows_finished": sum(row.complete for row in measured),
         "rows_published": agreement.published,
@@ -86,7 +105,7 @@ def _cells(found: dict[str, Any]) -> tuple[str, ...]:
 
     return (
         found["sweep"],
-        found["scale"],
+        ", ".join([found["scale"], *([found["changed"]] if found["changed"] else [])]),
         part("rows_finished", "rows_planned"),
         part("rows_published_finished", "rows_published"),
         part("rows_resolved", "rows_compared"),

@@ -18,18 +18,19 @@ SPECIAL = {
 
 def page_as_latex(page: Page) -> str:
     """A table environment for each section; the notes below the last."""
-    tables = [_table(page.title, section) for section in page.sections]
+    tables = [_table(page, section) for section in page.sections]
     items = [rf"  \item{{}} {escaped(note)}" for note in page.notes]  # \item[ would take a label
     notes = [r"{\footnotesize\begin{itemize}", *items, r"\end{itemize}}"] if items else []
     return "\n".join([r"% needs \usepackage{booktabs}", *tables, *notes])
 
 
-def _table(title: str, section: Section) -> str:
+def _table(page: Page, section: Section) -> str:
+    title = f"{page.title}: {section.title}" + (f"; {page.extent}" if page.extent else "")
     head, *body = (" & ".join(map(_cell, row)) + r" \\" for row in (section.header, *(r.cells for r in section.lines)))
     return "\n".join(
         [
             r"\begin{table}[htbp]\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-            rf"\caption{{{escaped(title)}: {escaped(section.title)}}}",
+            rf"\caption{{{escaped(title)}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(section.header) - 1)}}}",
             r"\toprule",
             head,

@@ -7,7 +7,8 @@ from mta_lab.report.page import Page, Section
 
 def page_as_markdown(page: Page) -> str:
     """Tables, then the notes as a list."""
-    parts = [f"### {_escaped(page.title)}", *map(_table, page.sections)]
+    extent = [_escaped(page.extent)] if page.extent else []
+    parts = [f"### {_escaped(page.title)}", *extent, *map(_table, page.sections)]
     return "\n\n".join([*parts, "\n".join(f"- {_begun(_escaped(note))}" for note in page.notes)])
 
 

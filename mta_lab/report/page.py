@@ -36,6 +36,8 @@ class Page:
     title: str
     sections: tuple[Section, ...]
     notes: tuple[str, ...]
+    extent: str = ""
+    """which runs it is of, in words"""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def markdown(table: Table) -> str:
 def page_of(table: Table) -> Page:
     """What is shown of a table."""
     sweep = table.sweep
-    return Page(name=sweep.name, title=f"{sweep.title} ({sweep.scale})", sections=sections(table), notes=notes(table))
+    return Page(name=sweep.name, title=sweep.heading, sections=sections(table), notes=notes(table), extent=table.extent)
 
 
 def _print(form: str, console: Console, page: Callable[[], Page], data: dict[str, Callable[[], str]]) -> None:

@@ -45,6 +45,14 @@ class Table:
         return sum(len(row.measured.scores) for row in self.rows)
 
     @property
+    def extent(self) -> str:
+        """What the table is of, in words: `5 rows, seeds 0 to 2, 12 of 15 runs finished`."""
+        rows, seeds, planned = len(self.rows), self.sweep.seeds, len(self.rows) * len(self.sweep.seeds)
+        under = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+        runs = counted(planned, "run") if self.finished == planned else f"{self.finished} of {counted(planned, 'run')}"
+        return f"{counted(rows, 'row')}, {under}, {runs} finished"
+
+    @property
     def baselines(self) -> list[str]:
         """The rows that others are compared with."""
         named = {row.measured.baseline for row in self.rows}

@@ -38,8 +38,8 @@ def is_shipped(path: Path) -> bool:
 
 
 def called_as_shipped(path: Path) -> bool:
-    """Return whether a file, which does not ship, has the name of one that does."""
-    return not is_shipped(path) and SHIPPED.joinpath(f"{path.resolve().stem}.yaml").is_file()
+    """Return whether a file, which does not ship, has the name of one that does, with dashes or underscores."""
+    return not is_shipped(path) and SHIPPED.joinpath(f"{path.resolve().stem.replace('-', '_')}.yaml").is_file()
 
 
 def shown_as(name: str, scale: str, settings: Mapping[str, Any]) -> str:

@@ -81,6 +81,11 @@ class Sweep:
         return naming.conditions(self.scale, self.settings)
 
     @property
+    def heading(self) -> str:
+        """Its title, and under which conditions it is shown."""
+        return f"{self.title} ({self.conditions})"
+
+    @property
     def quantity(self) -> str:
         """What its rows are scored by, one for all of them: 'perplexity' or 'error_rate'."""
         return self.rows[0].config.task.quantity

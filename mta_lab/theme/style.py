@@ -61,19 +61,20 @@ def styled() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, file: Path, dpi: int = 300) -> None:
+def save(figure: Figure, file: Path, dpi: int = 300, title: str = "") -> None:
     """Write a figure as the pdf, png or svg that the file's name says; one that cannot be written is a UserError."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write(figure, file, file.suffix[1:], dpi)
+        write(figure, file, file.suffix[1:], dpi, title)
     except OSError as error:
         raise UserError(f"{file}: cannot be written: {error.strerror}") from None
 
 
-def write(figure: Figure, file: Path | StringIO, form: str, dpi: int = 300) -> None:
-    """Write a figure as pdf, png or svg; the same figure is the same file."""
-    dated: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
-    options: dict[str, Any] = {"format": form, "dpi": dpi, "facecolor": "white", "metadata": dated.get(form)}
+def write(figure: Figure, file: Path | StringIO, form: str, dpi: int = 300, title: str = "") -> None:
+    """Write a figure as pdf, png or svg, with its title as data of the file; the same figure is the same file."""
+    said: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(form, {})
+    said |= {"Title": title} if title else {}
+    options: dict[str, Any] = {"format": form, "dpi": dpi, "facecolor": "white", "metadata": said}
     if form != "svg":
         figure.savefig(file, **options)
         return

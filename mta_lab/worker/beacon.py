@@ -47,6 +47,7 @@ class News:
 
     sweep: str
     scale: str
+    """with the settings that the command line changes"""
     command: str
     """which began it, and goes on with it"""
     process: int
@@ -155,7 +156,7 @@ class Beacon:
             rows.setdefault(task.cell.row, Counter())[state] += 1
         news = News(
             sweep=self._sweep.name,
-            scale=self._sweep.scale,
+            scale=self._sweep.conditions,
             command=self._command,
             process=os.getpid(),
             since=self._since,

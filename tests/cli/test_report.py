@@ -161,7 +161,7 @@ def test_no_page_has_a_dead_link_and_own_sweeps_are_in_the_index(
     done = lab("report", "all", "other.yaml", OWN, "--html")
     assert (done.status, done.err) == (0, "")
     assert dead_links(pages) == []
-    index = (pages / "index.html").read_text()
+    index = (pages / "index-nano-data.path=mine.html").read_text()
     assert "all sweeps" in (pages / "kernel_sizes-nano-data.path=mine.html").read_text()
     assert [name for name in (*shipped_sweeps(), "mine", "other") if f">{name}</a>" not in index] == []
 
@@ -201,3 +201,27 @@ def test_pages_link_to_the_server_without_its_password(
 
 def test_html_and_another_format_is_a_mistake(lab: Command) -> None:
     assert "--format csv says another" in lab("report", "kernel_sizes", "--html", "--format", "csv").complaint
+
+
+@pytest.mark.parametrize(
+    ("file", "given", "said"),
+    [
+        ("kernel_sizes.yaml", "kernel_sizes.yaml", "kernel_sizes.yaml: is this file, not the sweep kernel_sizes that"),
+        ("kernel-sizes.yaml", "./kernel-sizes.yaml", "is this file, not the sweep kernel_sizes that ships"),
+        ("sub/masking.yaml", "sub/masking.yaml", "is this file, not the sweep masking that ships"),
+        ("kernel_sizes.yaml", "kernel_sizes", "is the sweep that ships, not the file kernel_sizes.yaml here"),
+        ("kernel_sizes", "kernel_sizes", "is the sweep that ships, not the file kernel_sizes here"),
+        ("kernel_sizes.yaml", "kernel-sizes", "is the sweep that ships, not the file kernel_sizes.yaml here"),
+        ("mine.yaml", "mine.yaml", ""),
+        ("mine.yaml", "kernel_sizes", ""),
+    ],
+)
+def test_it_is_said_whether_a_shipped_sweep_or_a_file_of_its_name_is_meant(
+    lab: Command, tmp_path: Path, file: str, given: str, said: str
+) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(OWN_SWEEP)
+    done = lab("plan", given)
+    assert done.status == 0
+    assert said in done.err
+    assert bool(said) == ("that ships" in done.err)

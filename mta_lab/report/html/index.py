@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from mta_lab.report.index import entry, index_page
+from mta_lab.report.index import entry, index_conditions, index_page
 from mta_lab.report.table import Table
 from mta_lab.sweep.ledger import contents, ledger
 from mta_lab.theme.pages import filled
@@ -19,7 +19,7 @@ def index_html(tables: Sequence[Table], links: Mapping[str, str]) -> str:
     finished = sum(line["rows_finished"] == line["rows_planned"] for line in found.values())
     tiles = [
         ("of the paper's tables and figures run whole", f"{done} of {len(coverage)}"),
-        ("scale", tables[0].sweep.scale),
+        ("scale and settings", index_conditions(tables)),
         ("sweeps finished", f"{finished} of {len(found)}"),
         ("cells finished", f"{len(_fingerprints(tables)):,}"),
     ]
@@ -33,8 +33,9 @@ def _fingerprints(tables: Sequence[Table]) -> set[str]:
 
 
 def _reproduced(tables: Sequence[Table]) -> set[str]:
-    """The references whose rows have all their seeds, in any sweep."""
-    rows = [row for table in tables for row in table.rows if row.measured.complete and row.measured.role != "A/A"]
+    """The references whose rows have all their seeds, in any sweep that ships; another's row may be another model."""
+    shipped = [table for table in tables if table.sweep.file is None]
+    rows = [row for table in shipped for row in table.rows if row.measured.complete and row.measured.role != "A/A"]
     return {reference for row in rows for reference in row.published.references}
 
 

@@ -9,6 +9,7 @@ from mta_lab.config import in_words
 from mta_lab.records import Record
 from mta_lab.report import numbers
 from mta_lab.report.figures import figures
+from mta_lab.report.html.captions import TITLES, captions
 from mta_lab.report.index import entry
 from mta_lab.report.measured import Measured
 from mta_lab.report.page import Page
@@ -18,25 +19,6 @@ from mta_lab.theme.pages import filled
 from mta_lab.theme.style import inline, styled
 
 WIDTHS = {"wide": 8.0, "narrow": 4.0}  # inches: for a screen, and for a phone
-TITLES = {
-    "forest": "Differences from the baseline, with 95 % intervals",
-    "heat": "The grid",
-    "curves": "Learning curves",
-    "gains": "When the difference appears",
-    "pareto": "What it costs",
-    "domains": "By domain",
-}
-CAPTIONS = {
-    "forest": "Full points are resolved, hollow ones are not; a square is an A/A row. Blue is better than the "
-    "baseline, orange worse. What the paper printed stands beside it, against its own baseline, on its own scale; "
-    "hollow: no more than its own noise.",
-    "heat": "Each kernel against the baseline: queries by keys.",
-    "curves": "Mean over seeds, with the range from the lowest to the highest; grey: the row's baseline.",
-    "gains": "Each seed against the same seed of the baseline; mean and range over seeds.",
-    "pareto": "Each row's mean, with its ranges over seeds; a diamond is the baseline. Named are the rows whose means "
-    "no other beats in both; they are blue, and joined, only where every row has two runs and no ranges overlap.",
-    "domains": "Mean over seeds. Domains differ in text and in how the paper's were made: compare signs.",
-}
 
 
 def sweep_html(table: Table, page: Page, command: str, dashboard: str, index: str = "") -> str:
@@ -45,6 +27,7 @@ def sweep_html(table: Table, page: Page, command: str, dashboard: str, index: st
     `index` is the page over all sweeps that lies beside it, empty where there is none.
     """
     drawn: dict[str, dict[str, Markup]] = {}
+    said = captions(table)
     with styled():
         for size, width in WIDTHS.items():
             for name, figure in figures(table, width).items():
@@ -55,7 +38,7 @@ def sweep_html(table: Table, page: Page, command: str, dashboard: str, index: st
         page=page,
         tiles=tiles(table),
         seeds={row.name: _seeds(row.measured, dashboard) for row in table.rows},
-        figures=[{"name": name, "title": TITLES[name], "caption": CAPTIONS[name], **drawn[name]} for name in drawn],
+        figures=[{"name": name, "title": TITLES[name], "caption": said[name], **drawn[name]} for name in drawn],
         origin={
             "Command": [command],
             **_origin(record for row in table.rows for record in row.measured.records.values()),
