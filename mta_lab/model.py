@@ -4,7 +4,9 @@ Shapes: B batch, T tokens, D model width, V vocabulary.
 """
 
 import math
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +33,15 @@ class Decoder(Switched, nn.Module):
         self.norm = RMSNorm(model.width)
         # On the CPU even in a model built on meta: small, and sums on meta would load the compiler too.
         head_width, cpu = model.width // model.heads, torch.device("cpu")
-        self.register_buffer("rotary", rotary_table(model.context, head_width, model.rope_theta, cpu), persistent=False)
+        self._table = partial(rotary_table, model.context, head_width, model.rope_theta, cpu)
+        self.register_buffer("rotary", self._table(), persistent=False)
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        """Convert and move; the rotary table moves along as it is: rounded or left empty, it would turn otherwise."""
+        table = self.get_buffer("rotary")
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.rotary = (self._table() if table.is_meta else table).to(self.get_buffer("rotary").device)
+        return self
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Return the logits [B, T, V] of each position's next token."""

@@ -1,12 +1,14 @@
-"""The weights that a run leaves: its model's at the end, whole or not at all."""
+"""The weights that a run leaves: its model's at the end, whole or not at all; what rounds them rounds nothing else."""
 
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.plugins.precision import HalfPrecision
 
 from mta_lab.training import tensors
 from mta_lab.training.run import train
+from mta_lab.training.synthetic import SyntheticModule
 from tests.training.recorder import recording
 from tests.training.test_synthetic import configure
 
@@ -57,3 +59,15 @@ def test_a_file_that_holds_code_is_not_read(tmp_path: Path) -> None:
     torch.save(tmp_path, tmp_path / "run.pt")
     with pytest.raises(Exception, match=r"[Ww]eights"):
         tensors.read(tmp_path / "run.pt")
+
+
+def test_lightnings_true_half_precisions_round_the_weights_alone() -> None:
+    for precision, dtype in (("bf16-true", torch.bfloat16), ("16-true", torch.float16)):
+        module = SyntheticModule(configure(), ("held out",))
+        table = module.model.get_buffer("rotary").clone()
+        plugin = HalfPrecision(precision)  # type: ignore[arg-type]
+        with plugin.module_init_context():
+            built_so = SyntheticModule(configure(), ("held out",)).model
+        for model in (plugin.convert_module(module).get_submodule("model"), built_so):
+            assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+            assert torch.equal(model.get_buffer("rotary"), table)
