@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace as changed
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table as RichTable
 
 from mta_lab import travel
@@ -16,6 +17,7 @@ from mta_lab.plugins import load_components
 from mta_lab.records import Records, settings_key
 from mta_lab.sweep import load_sweep, shipped_sweeps
 from mta_lab.words import counted
+from mta_lab.worker.guards import only_launch
 
 
 def show(components: Sequence[Path]) -> None:
@@ -62,17 +64,40 @@ def _keys(config: RunConfig) -> set[str]:
 
 
 def merge(other: Path, *, replace: bool, failures: bool, weights: bool) -> None:
-    """Take another directory's results in; exit with status 1 where a run stands in both with other content."""
+    """Take another directory's results in; exit with status 1 where both have a run or a search that differs."""
     records, console = Records(), make_console()
     done = travel.merge(records, other, replace=replace, failures=failures, weights=weights)
     replaced = f", {len(done.replaced)} replaced" if done.replaced else ""
     console.print(f"{records.directory}: {counted(len(done.added), 'file')} added{replaced}, {len(done.same)} the same")
     if done.unreadable:
         console.print(f"left out, as they cannot be read: {travel.listed(done.unreadable)}", soft_wrap=True)
-    if done.conflicts:
-        same = "the same run with another result in both, and kept as it is here"
-        console.print(f"{same}: {travel.listed(done.conflicts)}; --replace takes the other's", soft_wrap=True)
+    kept = _kept("the same run with another result in both", done.conflicts, console)
+    if _merge_searches(records, other, console, replace=replace) or kept:
         raise SystemExit(1)
+
+
+def _merge_searches(records: Records, other: Path, console: Console, *, replace: bool) -> bool:
+    """Take the other's searches in, if it has any; return whether one was kept as it is here."""
+    from mta_lab.worker.launch import JOURNAL  # slow to import
+
+    if not (other / JOURNAL).is_file():
+        return False
+    from mta_lab.scheduling import take_searches
+
+    with only_launch(records.directory):
+        taken = take_searches(records.directory / JOURNAL, other / JOURNAL, console.print, replace=replace)
+    for what, names in (("added", taken.added), ("replaced", taken.replaced)):
+        if names:
+            console.print(f"searches {what}: {travel.listed(names)}", soft_wrap=True)
+    return _kept("the same search with other trials in both", taken.conflicts, console)
+
+
+def _kept(same: str, conflicts: Sequence[str], console: Console) -> bool:
+    """Say what stands in both with other content and is kept, if anything does; return whether."""
+    if conflicts:
+        said = f"{same}, and kept as it is here: {travel.listed(conflicts)}; --replace takes the other's"
+        console.print(said, soft_wrap=True)
+    return bool(conflicts)
 
 
 def archive(

@@ -4,6 +4,7 @@ One process at a time owns the journal (see `mta_lab.worker.launch`).
 """
 
 from mta_lab.scheduling.cells import Study
+from mta_lab.scheduling.merge import Taken, take_searches
 from mta_lab.scheduling.trials import Trials
 
-__all__ = ["Study", "Trials"]
+__all__ = ["Study", "Taken", "Trials", "take_searches"]

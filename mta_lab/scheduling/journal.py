@@ -12,17 +12,22 @@ from optuna.trial import FrozenTrial, TrialState
 
 
 def open_study(journal: Path, name: str, say: Callable[[str], None], **settings: Any) -> optuna.Study:
-    """The study `name`, made where it is not there; a torn last line of the journal is cut, and said.
+    """Return the study `name`, made where it is not there; the caller owns the journal."""
+    storage = open_journal(journal, say)
+    return optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True, **settings)
 
-    The caller owns the journal: a lock that is found there is that of a launch which was killed.
+
+def open_journal(journal: Path, say: Callable[[str], None]) -> JournalStorage:
+    """Return the journal, made where it is not there; a torn last line of it is cut, and said.
+
+    The caller owns it: a lock that is found there is that of a launch which was killed.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal.parent.mkdir(parents=True, exist_ok=True)
     journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)  # Optuna would wait for half a minute
     if _cut_torn_line(journal):
         say(f"{journal}: its last line was cut short, and is removed")
-    storage = JournalStorage(JournalFileBackend(str(journal)))
-    return optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True, **settings)
+    return JournalStorage(JournalFileBackend(str(journal)))
 
 
 def fail_running(study: optuna.Study) -> list[FrozenTrial]:

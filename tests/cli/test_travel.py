@@ -12,7 +12,9 @@ import pytest
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
 from mta_lab.records import Failure, Records
+from mta_lab.scheduling import Trials
 from mta_lab.sweep import load_sweep
+from mta_lab.sweep.search import Range
 from tests.cli.conftest import Command
 from tests.report.examples import example_record
 
@@ -157,6 +159,21 @@ def test_damaged_records_of_others_are_named_and_left_out(lab: Command, other: R
     assert f"cells/{file.name}" in done.out
     assert "cells/renamed.json" in done.out
     assert not Path("results", "cells", file.name).exists()
+
+
+def test_merging_takes_searches_along_and_keeps_those_that_differ(lab: Command, other: Records) -> None:
+    journals = [records.directory / "optuna.journal" for records in (Records(), other)]
+    for name, journal in (("theirs", journals[1]), ("both", journals[0]), ("both", journals[1])):
+        trials = Trials.opened(journal, name, pytest.fail)
+        trials.finish(trials.ask({"rate": Range(0.5, 2.0)})[0], 3.0)
+    done = lab("results", "merge", "other/results", "--replace")
+    assert (done.status, done.out.splitlines()[1:]) == (0, ["searches added: theirs", "searches replaced: both"])
+    trials = Trials.opened(journals[1], "both", pytest.fail)
+    trials.finish(trials.ask({"rate": Range(0.5, 2.0)})[0], 2.0)
+    trials = Trials.opened(journals[0], "both", pytest.fail)
+    trials.finish(trials.ask({"rate": Range(0.5, 2.0)})[0], 1.0)
+    done = lab("results", "merge", "other/results")
+    assert (done.status, done.out.count("the same search with other trials in both")) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""The searches of another journal, taken into ours. A sweep's cells are not: their records say the same and more."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from mta_lab.errors import UserError, described
+from mta_lab.scheduling.journal import open_journal
+from mta_lab.scheduling.trials import ENDED
+
+
+@dataclass
+class Taken:
+    """What became of another journal's searches, by the names of their studies."""
+
+    added: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
+    """the search is here with other trials, which were kept"""
+
+
+def take_searches(journal: Path, other: Path, say: Callable[[str], None], *, replace: bool) -> Taken:
+    """Copy each search that `other` has and we have not, or have less of; with `replace`, one that differs, too.
+
+    Trials of two searches are never mixed: each was proposed by what its own journal knew. The caller owns `journal`.
+    """
+    taken = Taken()
+    try:
+        theirs = JournalStorage(JournalFileBackend(str(other)))
+        found = _searches(theirs)
+    except Exception as error:  # a damaged journal, which may be so in any way
+        raise UserError(f"{other}: cannot be read: {described(error)}") from None
+    ours = open_journal(journal, say)
+    here = _searches(ours)
+    for name, trials in found.items():
+        known = here.get(name, [])
+        if known[: len(trials)] == trials:
+            continue
+        if trials[: len(known)] != known and not replace:
+            taken.conflicts.append(name)
+            continue
+        if name in optuna.get_all_study_names(ours):
+            optuna.delete_study(study_name=name, storage=ours)
+        optuna.copy_study(from_study_name=name, from_storage=theirs, to_storage=ours)
+        (taken.replaced if trials[: len(known)] != known else taken.added).append(name)
+    return taken
+
+
+def _searches(storage: JournalStorage) -> Mapping[str, list[Any]]:
+    """Return the searches with a trial that ended, by name; a trial of a cell has the cell's fingerprint."""
+    found = {}
+    for name in optuna.get_all_study_names(storage):
+        trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False, states=ENDED)
+        if trials and not any("fingerprint" in trial.user_attrs for trial in trials):
+            found[name] = [(trial.state, trial.params, trial.values, trial.datetime_start) for trial in trials]
+    return found
