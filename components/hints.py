@@ -51,7 +51,7 @@ def readable(hint: Any, *, in_file: bool = False) -> str:
 
 
 def _members(inner: tuple[Any, ...], in_file: bool) -> str:
-    """What a tuple is of: several of one type, or one of each."""
+    """Return what a tuple is of: several of one type, or one of each."""
     count = "" if ... in inner else f"{len(inner)} "
     if len({*inner} - {...}) == 1:
         one = inner[0]

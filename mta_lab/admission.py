@@ -62,7 +62,7 @@ def _kinds_of_layer(attention: AttentionConfig, model: ModelConfig) -> Iterator[
 
 
 def _fault(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str]) -> str:
-    """What is wrong with the outputs of `module`, or an empty string."""
+    """Return what is wrong with the outputs of `module`, or an empty string."""
     generator = torch.Generator().manual_seed(0)
     initialise(module.eval(), seed=0)
     x_1TD = torch.randn(1, TOKENS, model.width, generator=generator)

@@ -29,7 +29,7 @@ _SECRET = re.compile(rf"([?&;](?:{_NAMES})=|\bauthorization:\s*(?:\w+\s+)?)[^\s&
 
 
 def place(error: BaseException) -> str:
-    """Where an exception was raised, as `file:line`."""
+    """Return where an exception was raised, as `file:line`."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{last.filename}:{last.lineno}"
 

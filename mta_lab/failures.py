@@ -37,7 +37,7 @@ class Attempt:
 
 
 def kind_of(error: BaseException) -> Kind:
-    """What an exception that ended a run counts as."""
+    """Return what an exception that ended a run counts as."""
     if isinstance(error, FloatingPointError):  # `train` raises it for what is no finite number
         return "diverged"
     refused = isinstance(error, RuntimeError | OSError) and any(said in str(error).lower() for said in REFUSED)

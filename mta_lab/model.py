@@ -96,7 +96,7 @@ def build_model(config: RunConfig, seed: int) -> Decoder:
 
 
 def implementations(model: Decoder) -> dict[str, str]:
-    """What computed the attention in the last forward: the implementations' names, sorted, and why each ran."""
+    """Return what computed the attention in the last forward: the implementations' names, sorted, and why each ran."""
     reasons: dict[str, list[str]] = {}
     for block in model.blocks:
         ran = [part.ran for part in block.modules() if isinstance(part, Attention) and part.ran]

@@ -93,7 +93,7 @@ def seconds_of(left: Mapping[str, int], costs: Mapping[str, Estimate], workers: 
 def affordable_seeds(
     costs: Mapping[str, Estimate], left: Callable[[int], Mapping[str, int]], *, budget: float, workers: int
 ) -> int:
-    """How many seeds of all rows fit `budget` seconds on `workers` workers: chosen by time, never by a result.
+    """Return how many seeds of all rows fit `budget` seconds on `workers` workers: chosen by time, never by a result.
 
     `left(n)` says how many cells of each row are still to train with n seeds; what is finished costs nothing. Raises
     UserError where a row's time is unknown, or where not even one seed fits.

@@ -48,7 +48,7 @@ def _probe(config: RunConfig) -> RunConfig:
 
 @cache
 def _remembered(probe: RunConfig, say: Callable[[str], None]) -> float:
-    """How many times as fast as in fp32 a step in bf16 is: from the cache, or measured and put there."""
+    """Return how many times as fast as in fp32 a step in bf16 is: from the cache, or measured and put there."""
     file, known = cache_file(), _read(cache_file())
     capability = torch.backends.cpu.get_cpu_capability()
     key = f"{machine()} {capability}, torch {torch.__version__}, {probe.model}, batch {probe.training.batch_size}"
@@ -66,7 +66,7 @@ def _remembered(probe: RunConfig, say: Callable[[str], None]) -> float:
 
 
 def cache_file() -> Path:
-    """Where measurements are kept: below XDG_CACHE_HOME, or ~/.cache."""
+    """Return where measurements are kept: below XDG_CACHE_HOME, or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mta-lab" / "precision.json"
 
 

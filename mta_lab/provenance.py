@@ -42,7 +42,7 @@ def commit() -> str:
 
 
 def machine() -> str:
-    """What computes here: the GPU, or the processor and how many cores of it."""
+    """Return what computes here: the GPU, or the processor and how many cores of it."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"

@@ -74,7 +74,7 @@ class Record:
 
     @property
     def implementation(self) -> str:
-        """What computed the attention, in short: `fused`, or `fused + sdpa` where layers differ."""
+        """Return what computed the attention, in short: `fused`, or `fused + sdpa` where layers differ."""
         return " + ".join(self.implementations)
 
     @property
@@ -134,7 +134,7 @@ class Records:
         return failure.attempts if failure else ()
 
     def has_finished(self, fingerprint: str) -> bool:
-        """Whether there is a record of the cell, readable or not."""
+        """Return whether there is a record of the cell, readable or not."""
         return self._path("cells", fingerprint).exists()
 
     def finish(self, record: Record) -> None:

@@ -75,6 +75,18 @@ FILES = [(file, room_of(".".join(file.relative_to(ROOT).with_suffix("").parts)))
 IMPORTS = [(file, room, name) for file, room in FILES for name in imports(file)]
 
 
+QUESTIONS = ("How", "What", "When", "Where", "Whether", "Which", "Who", "Why")
+
+
+def test_docstrings_of_functions_say_what_they_do_in_a_sentence() -> None:
+    """A docstring begins with a verb, "Return whether ..." and not "Whether ..."."""
+    functions = [(file, node) for file, _ in FILES for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+                 if isinstance(node, ast.FunctionDef)]  # fmt: skip
+    wrong = [f"{file.relative_to(ROOT)}:{node.lineno}" for file, node in functions
+             if (ast.get_docstring(node) or "").split(" ")[0] in QUESTIONS]  # fmt: skip
+    assert not wrong
+
+
 def test_every_room_is_known() -> None:
     assert {room for _, room in FILES} - {"cli", "__init__", "__main__"} == set(MAY_IMPORT)
 

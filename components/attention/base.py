@@ -43,7 +43,7 @@ class AttentionConfig(Component, family="attention"):
         """
 
     def pre_norm_scale(self, layer: int) -> float:
-        """What the decoder multiplies the norms before this attention and before the feed-forward by (default: 1)."""
+        """Return the factor of the norms before this attention and before the feed-forward (default: 1)."""
         return 1.0
 
     def identity(self) -> Self:

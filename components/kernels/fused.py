@@ -26,7 +26,7 @@ NO_SECOND = (
 
 
 def unavailable() -> str | None:
-    """Why the kernel cannot run on this machine, in a few words; None where it can."""
+    """Return why the kernel cannot run on this machine, in a few words; None where it can."""
     return _missing
 
 

@@ -53,5 +53,5 @@ def attend(
 
 
 def reach(ops: Sequence[ScoreOp]) -> int:
-    """How many earlier queries' rows a row of the result of all `ops` reads."""
+    """Return how many earlier queries' rows a row of the result of all `ops` reads."""
     return sum(op.earlier_queries or 0 for op in ops)

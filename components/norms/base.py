@@ -25,7 +25,7 @@ class NormConfig(Component, family="norms"):
         """
 
     def pre_norm_scale(self, layer: int) -> float:
-        """What the block's two pre-norms, before attention and feed-forward, are multiplied by in layer `layer`."""
+        """Return the factor of the block's two pre-norms, before attention and feed-forward, in layer `layer`."""
         return 1.0
 
 

@@ -41,7 +41,7 @@ class ScoreOpConfig(Component, family="score_ops"):
         return self
 
     def on_layer(self, layer: int, layers: int) -> bool:
-        """Whether layer `layer` of `layers`, counted from 1, carries this operation."""
+        """Return whether layer `layer` of `layers`, counted from 1, carries this operation."""
         return layer in layers_of(self.layers, layers)
 
 
@@ -95,7 +95,7 @@ class ScoreOp(nn.Module):
         """Return the changed map, of the same shape."""
 
     def stage(self) -> Stage | None:
-        """What a fused kernel computes instead, or None where there is no fused form."""
+        """Return what a fused kernel computes instead, or None where there is no fused form."""
         return None
 
 

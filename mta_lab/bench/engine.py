@@ -51,7 +51,7 @@ def _plan(directory: Path, scale: str, size: int) -> Work:
 
 
 def _finished(records: Sequence[Record], directory: Path) -> list[Comparison]:
-    """What finished cells took, by scale: one comparison each, its variants the contestants."""
+    """Return what finished cells took, by scale: one comparison each, its variants the contestants."""
     found: dict[str, dict[str, list[Record]]] = {}
     for record in records:
         variants = found.setdefault(record.config["scale"], {})

@@ -108,7 +108,7 @@ def write(file: Path, base: str, *, rows: int, seeds: int) -> Path:
 
 
 def _mta_lab(directory: Path, *arguments: str) -> str:
-    """What the command prints."""
+    """Run the command and return what it prints."""
     store = {"MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db"}
     command = python("-m", "mta_lab", *arguments)
     done = subprocess.run(command, cwd=directory, env=os.environ | store, capture_output=True, text=True)

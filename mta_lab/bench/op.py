@@ -136,7 +136,7 @@ def _comparison(
 
 
 def _beside_reference(found: Mapping[str, Measure], reference: Mapping[str, Measure]) -> dict[str, str]:
-    """What the readable form costs of what an implementation does, where both were measured."""
+    """Return what the readable form costs of what an implementation does, where both were measured."""
     return {
         f"{REFERENCE} {verb}": f"{reference[quantity].median / found[quantity].median:.1f} x"
         for quantity, verb in ((BOTH, "takes"), (MEMORY, "needs"))
@@ -159,7 +159,7 @@ def _times(
 
 
 def _memory(config: CoreConfig, shape: Shape, impl: str) -> Measure:
-    """What one forward and backward adds to this process."""
+    """Return what one forward and backward adds to this process."""
     load_torch()
     _work(config, shape._replace(batch=1, tokens=8), impl, BOTH)()  # loads what it needs
     return peak_growth(_work(config, shape, impl, BOTH))

@@ -55,7 +55,7 @@ class Laboratory:
         return result  # type: ignore[no-any-return]
 
     def threads(self) -> int:
-        """How many threads torch takes in its processes."""
+        """Return how many threads torch takes in its processes."""
         return self.call(torch.get_num_threads)
 
 

@@ -58,7 +58,7 @@ class Comparison:
 
     @property
     def baseline(self) -> Contestant:
-        """What the others are compared with."""
+        """Return what the others are compared with."""
         return self.contestants[0]
 
     def ratio(self, contestant: Contestant, quantity: str) -> float | None:

@@ -65,7 +65,7 @@ class Entries:
         return resolve([*layers, Layer("bench", fixed)])
 
     def _explain(self) -> list[str]:
-        """Who gets the settings of attention; one that nobody has is a UserError."""
+        """Return notes on which variants have each setting of attention; one that none has is a UserError."""
         notes, names = [], self._names()
         for key in self._special:
             if key == "attention":
@@ -129,7 +129,7 @@ def _divided(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
 
 
 def _has(name: str, key: str) -> bool:
-    """Whether the variant has the setting `key`, like `attention.impl`."""
+    """Return whether the variant has the setting `key`, like `attention.impl`."""
     return key.split(".")[1:2] != [] and key.split(".")[1] in _fields(name)
 
 
@@ -148,7 +148,7 @@ def _times(entries: Entries, rounds: int | None) -> tuple[dict[str, Measure], di
 
 
 def _memory(entries: Entries, name: str) -> Measure:
-    """What a model and its training add to this process."""
+    """Return what a model and its training add to this process."""
     config = entries.configs[name]
     load_torch()
 

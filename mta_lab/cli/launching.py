@@ -127,7 +127,7 @@ def _train(
 
 
 def _say_what_is_left(plan: Plan, tasks: Sequence[Task], found: Mapping[str, State], console: Console) -> int:
-    """What is stale or failed, and what to type next; the exit status."""
+    """Say what is stale or failed, and what to type next; return the exit status."""
     if old := in_state(tasks, found, "stale"):
         changed = ", ".join(sorted({why_stale(task, plan.records) for task in old}))
         them = "it" if len(old) == 1 else "them"

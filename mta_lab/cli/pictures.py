@@ -92,7 +92,7 @@ def attend(
 
 
 def _answered(reading: "Reading", logits_TV: "Tensor") -> str:
-    """Whether the model answers a drawn sequence rightly."""
+    """Return words on whether the model answers a drawn sequence rightly."""
     if reading.scored is None or reading.answer is None:
         return ""
     right = logits_TV[reading.scored].argmax(-1).equal(reading.answer)

@@ -102,7 +102,7 @@ def _with_seeds(plan: Plan, seeds: int) -> Plan:
 
 
 def _trials_left(plan: Plan) -> Counter[str]:
-    """How many trials of each row are still to run; of a sweep without a search, none."""
+    """Return how many trials of each row are still to run; of a sweep without a search, none."""
     if plan.sweep.search is None:
         return Counter()
     from mta_lab.cli.searching import trials_left
@@ -116,7 +116,7 @@ def _to_train(cells: int, trials: int, given_up: int) -> str:
 
 
 def _left_and_given_up(plan: Plan) -> tuple[Counter[str], Counter[str]]:
-    """How many cells of each row are still to train, and how many failed for good."""
+    """Return how many cells of each row are still to train, and how many failed for good."""
     tasks = tasks_at_hand(plan)
     if tasks is None:
         return Counter(cell.row for cell in plan.sweep.cells()), Counter()
@@ -148,7 +148,7 @@ def _total(left: Mapping[str, int], costs: Mapping[str, Estimate], workers: int)
 
 
 def _differences(row: Row) -> list[str]:
-    """How the row differs from its baseline, a component in short."""
+    """Return how the row differs from its baseline, a component in short."""
     components = {"attention": row.config.attention, "task": row.config.task}
     named = [name for name in components if any(key.startswith(f"{name}.") for key in row.difference)]
     rest = [f"{key}: {value}" for key, value in row.difference.items() if key.partition(".")[0] not in components]

@@ -41,7 +41,7 @@ def show(components: Sequence[Path]) -> None:
 
 
 def _by_sweep(records: Records, scales: Sequence[str]) -> list[str]:
-    """How many runs there are with the settings of each sweep as it stands; stale ones count."""
+    """Return how many runs there are with the settings of each sweep as it stands; stale ones count."""
     recorded = set(records.settings().values())
     lines = []
     for name in [*shipped_sweeps(), *remembered(records)]:

@@ -79,7 +79,7 @@ def search(
 
 
 def trials_left(plan: Plan) -> Counter[str]:
-    """How many trials of each searched row are still to run."""
+    """Return how many trials of each searched row are still to run."""
     search = plan.sweep.search
     assert search
     ended = {row: trials.ended() for row, trials in _studies(plan).items()}

@@ -61,7 +61,7 @@ def _progress(news: News) -> str:
 
 
 def _page(directory: Path, asked: "_Asked | None") -> Group:
-    """Who runs, its workers, the cells by row, and what to type."""
+    """Return the launch that runs, its workers, the cells by row, and what to type."""
     runs, news = launch_runs(directory), news_of(directory)
     running = news if runs else None
     rows = asked.rows(running) if asked else running.rows if running else {}

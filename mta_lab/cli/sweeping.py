@@ -173,7 +173,7 @@ def _opener(open_one: Callable[[Cell], Corpus]) -> Callable[[Cell], Corpus]:
 
 
 def shown_of(plan: Plan, table: "Table") -> Shown:
-    """What MLflow shows of the plan's table."""
+    """Return what MLflow shows of the plan's table."""
     from mta_lab.report import markdown
     from mta_lab.report.data import summary
     from mta_lab.report.files import artifacts

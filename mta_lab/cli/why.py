@@ -79,7 +79,7 @@ def _finished(task: Task, found: Plan) -> list[str]:
 
 
 def _arithmetic(record: Record) -> str:
-    """What computed the run, with the bits by which two runs can be told to be rounded alike."""
+    """Return what computed the run, with the bits by which two runs can be told to be rounded alike."""
     if not record.arithmetic:
         return "not recorded"
     parts = "; ".join(f"{part}: {bits}" for part, bits in record.arithmetic.items())

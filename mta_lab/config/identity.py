@@ -170,7 +170,7 @@ def _components(value: Any) -> Iterator[Component]:
 
 
 def _is_component_code(module: str) -> bool:
-    """Whether a class of this module is neither torch's nor Python's own."""
+    """Return whether a class of this module is neither torch's nor Python's own."""
     package = module.partition(".")[0]
     return package != "torch" and package not in sys.stdlib_module_names
 

@@ -167,7 +167,7 @@ def _checked(schema: type, given: tuple[str, ...]) -> type:
 
 
 def _is_section(hint: Any) -> bool:
-    """Whether values of that type are built here: sections, components, lists of components."""
+    """Return whether values of that type are built here: sections, components, lists of components."""
     if get_origin(hint) is tuple:
         element = get_args(hint)[0]
         return isinstance(element, type) and issubclass(element, Component)

@@ -156,7 +156,7 @@ class RunConfig:
 
     @property
     def reads_text(self) -> bool:
-        """Whether the task reads the text of `data`; a synthetic task makes its sequences."""
+        """Return whether the task reads the text of `data`; a synthetic task makes its sequences."""
         return not isinstance(self.task, SyntheticTask)
 
     @property

@@ -71,7 +71,7 @@ class ValidationBatches(Dataset[Tensor]):
 
 
 def window_starts(tokens: int, *, limit: int, context: int, evaluate: Split) -> NDArray[np.integer]:
-    """Where the windows of a domain's held-out text of so many tokens begin.
+    """Return where the windows of a domain's held-out text of so many tokens begin.
 
     'valid' are those of its first `limit` tokens, at least one; 'test' are as many at its end. A text in which the two
     would share a token is a UserError.

@@ -145,7 +145,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _obstacle(entry: Path) -> str:
-    """Why a file is not read, or an empty string."""
+    """Return why a file is not read, or an empty string."""
     if entry.name.startswith("."):
         return "hidden"
     if entry.is_dir():
@@ -156,7 +156,7 @@ def _obstacle(entry: Path) -> str:
 
 
 def _describes(file: Path) -> str:
-    """Why a file beside the domains is none of them, or an empty string."""
+    """Return why a file beside the domains is none of them, or an empty string."""
     readme = _divided(file)[0].lower() == "readme"
     return "it describes the folder; to train on it, give it another name" if readme else ""
 

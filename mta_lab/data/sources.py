@@ -57,7 +57,7 @@ class Part:
 
     @property
     def source(self) -> Source:
-        """What to show about this part."""
+        """Return what to show about this part."""
         if self.package is None:
             version = platform.python_version()
             return Source(package="python", version=version, rights="PSF-2.0", what=self.what)

@@ -30,7 +30,7 @@ class Head:
 
 
 def telling(maps: Sequence[LayerMaps], reading: Reading) -> dict[str, Tensor]:
-    """How telling each head of each layer is: numbers [L, M] by what they are; the last ones choose.
+    """Return how telling each head of each layer is: numbers [L, M] by what they are; the last ones choose.
 
     Where a block is asked for, it is the attention on it at the first query of the answer: there it has to be found,
     and the rest of the answer could be copied letter after letter.
@@ -88,7 +88,7 @@ def map_panel(maps: LayerMaps, head: int, reading: Reading) -> Panel:
 
 
 def head_panel(maps: Sequence[LayerMaps], chosen: Head, reading: Reading) -> Panel:
-    """How telling each head of each layer is, the chosen one framed."""
+    """Return a panel of how telling each head of each layer is, the chosen one framed."""
     numbers = telling(maps, reading)
     layers, heads = len(maps), len(maps[0].after)
     end = largest(numbers.values())
@@ -131,7 +131,7 @@ def _tokens(ax: Axes, reading: Reading) -> None:
 
 
 def _frame(ax: Axes, reading: Reading) -> None:
-    """Where the queries of the answer meet the block."""
+    """Frame the places where the queries of the answer meet the block."""
     if reading.target:
         corner = reading.target.start - 0.5, reading.queries.start - 0.5
         frame = Rectangle(corner, len(reading.target), len(reading.queries), fill=False, edgecolor=MARK, linewidth=1.5)

@@ -30,7 +30,7 @@ class LayerMaps:
     """where they stand and what they are, in order"""
 
     def moved(self) -> Tensor:
-        """How far the operations move a row, by head [M]: half the sum of absolute differences, mean over the rows."""
+        """Return how far the operations move a row, by head [M]: half the sum of absolute changes, mean over rows."""
         return (self.after - self.before).abs().sum(-1).mean(-1) / 2
 
 

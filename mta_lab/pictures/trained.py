@@ -35,7 +35,7 @@ class Trained:
 
     @property
     def name(self) -> str:
-        """What its pictures are titled."""
+        """Return the title of its pictures."""
         task = "" if self.config.reads_text else f", {self.config.task.name}"
         score = self.record.score
         scored = f"{score:.1%} wrong" if self.record.quantity == "error_rate" else f"{self.record.quantity} {score:.2f}"
@@ -44,7 +44,7 @@ class Trained:
 
     @property
     def current(self) -> bool:
-        """Whether its components' code is still what it was trained with."""
+        """Return whether its components' code is still what it was trained with."""
         return fingerprint(self.config, self.record.content_hash) == self.record.fingerprint
 
 
@@ -66,7 +66,7 @@ def load(record: Record, records: Records) -> Trained:
 
 
 def operations(attention: CoreAttention) -> list[tuple[Place, ScoreOp]]:
-    """What acts on a layer's map, in order."""
+    """Return what acts on a layer's map, in order."""
     places: list[tuple[Place, Any]] = [("before", attention.pre_softmax), ("after", attention.post_softmax)]
     return [(place, cast(ScoreOp, op)) for place, ops in places for op in ops]
 

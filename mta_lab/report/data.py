@@ -117,7 +117,7 @@ def run_document(record: Record) -> dict[str, Any]:
 
 
 def summary(table: Table) -> dict[str, dict[str, float]]:
-    """What a dashboard shows of each row, as far as there is something: numbers of the JSON form."""
+    """Return what a dashboard shows of each row, as far as there is something: numbers of the JSON form."""
     found = {}
     for row in map(row_document, table.rows):
         low, high = row["interval"] or (None, None)

@@ -61,5 +61,5 @@ def artifacts(table: Table, command: str, dashboard: str) -> dict[str, str]:
 
 
 def _title(table: Table, name: str) -> str:
-    """What a figure's file says of itself; the figure has no room for it."""
+    """Return what a figure's file says of itself; the figure has no room for it."""
     return f"{table.sweep.heading}: {TITLES[name]}; {table.extent}"

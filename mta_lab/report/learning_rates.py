@@ -7,7 +7,7 @@ from mta_lab.sweep.learning_rates import FACTORS, at_rate
 
 
 def verdict(table: Table, rows: Sequence[str]) -> list[str]:
-    """Whether `rows` rank alike at every learning rate and at each row's own best, in sentences."""
+    """Return whether `rows` rank alike at every learning rate and at each row's own best, in sentences."""
     means = {row.name: row.measured.mean if row.measured.complete else None for row in table.rows}
     scores = {row: {factor: means[at_rate(row, factor)] for factor in FACTORS} for row in rows}
     absent = [at_rate(row, factor) for row, found in scores.items() for factor, mean in found.items() if mean is None]

@@ -20,7 +20,7 @@ def _table(section: Section) -> str:
 
 
 def _escaped(text: str) -> str:
-    """What Markdown would read as markup, HTML or the end of a cell."""
+    """Return a text with a backslash before what Markdown would read as markup, HTML or the end of a cell."""
     return re.sub(r"[\\|*_`<>&~]|\](?=\()", r"\\\g<0>", " ".join(text.split()))
 
 

@@ -60,17 +60,17 @@ class Measured:
 
     @property
     def complete(self) -> bool:
-        """Whether every planned seed has a score."""
+        """Return whether every planned seed has a score."""
         return all(seed in self.scores for seed in self.seeds)
 
     @property
     def testable(self) -> bool:
-        """Whether there may be a verdict: never while a seed of the row or of its baseline is missing."""
+        """Return whether there may be a verdict: never while a seed of the row or of its baseline is missing."""
         return self.contrast is not None and self.complete and self.baseline_complete
 
     @property
     def resolved(self) -> bool:
-        """Whether the difference stands out of the noise at the 5 % level, all the table's rows considered."""
+        """Return whether the difference stands out of the noise at the 5 % level, all the table's rows considered."""
         return self.testable and self.p_holm is not None and self.p_holm < LEVEL
 
     @property
@@ -88,7 +88,7 @@ class Measured:
         return self.contrast.p >= LEVEL
 
     def status(self, seed: int) -> State:
-        """What became of the cell of `seed`."""
+        """Return what became of the cell of `seed`."""
         if seed in self.scores:
             return "finished"
         return "failed" if seed in self.failures else "stale" if seed in self.stale else "pending"

@@ -61,7 +61,7 @@ def _kinds(attempts: Sequence[Attempt]) -> str:
 
 
 def _search(table: Table) -> list[str]:
-    """What a search found, or that its rows are not settled yet."""
+    """Return what a search found, or that its rows are not settled yet."""
     search, winners = table.sweep.search, table.sweep.winners
     if search is None:
         return []

@@ -80,7 +80,7 @@ def _cell(column: Column, row: TableRow) -> str:
 
 
 def _tone(row: TableRow) -> Tone:
-    """What is not resolved recedes."""
+    """Return how strongly a row is shown: one that is not resolved recedes."""
     if row.measured.resolved:
         return "resolved"
     return "unresolved" if row.measured.role == "row" else "plain"

@@ -89,7 +89,7 @@ def _difference(mean: float, other: float) -> float:
 
 
 def _correlation(rows: Sequence[Rates]) -> float:
-    """How alike two answers under one seed are, 0 to 1, pooled over rows; never less than chance alone makes them."""
+    """Return how alike two answers under one seed are, 0 to 1, over all rows; never less than chance makes them."""
     spread = sum(row.spread for row in rows)
     between = sum(variance(row.rates) for row in rows)
     least = 1 / max(row.sequences for row in rows)

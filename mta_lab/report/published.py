@@ -35,7 +35,7 @@ class Published:
 
     @property
     def scored(self) -> bool:
-        """Whether the paper says anything about this row's score."""
+        """Return whether the paper says anything about this row's score."""
         return self.value is not None or self.delta is not None
 
 

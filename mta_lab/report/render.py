@@ -35,7 +35,7 @@ def markdown(table: Table) -> str:
 
 
 def page_of(table: Table) -> Page:
-    """What is shown of a table."""
+    """Return what is shown of a table."""
     sweep = table.sweep
     return Page(name=sweep.name, title=sweep.heading, sections=sections(table), notes=notes(table), extent=table.extent)
 

@@ -51,7 +51,7 @@ def seed_cells(row: Measured) -> str:
 
 
 def verdict(row: Measured) -> str:
-    """What may be said of a row's difference, in a word or two."""
+    """Return what may be said of a row's difference, in a word or two."""
     if not row.complete:
         return f"{len(row.scores)} of {counted(len(row.seeds), 'seed')}"
     if row.role == "baseline":
@@ -102,7 +102,7 @@ def _printed_delta(paper: Published) -> str:
 
 
 def cost(table: Table) -> Section:
-    """What each row costs, over its baseline's (x), and its delta at equal tokens and at equal training time."""
+    """Return what each row costs, over its baseline's (x), and its delta at equal tokens and at equal training time."""
     columns = [
         OurColumn("params", _with_ratio("parameters", lambda value: f"{value:,.0f}")),
         OurColumn("tokens/s", _with_ratio("tokens_per_second", lambda value: f"{value:,.0f}")),

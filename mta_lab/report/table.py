@@ -46,7 +46,7 @@ class Table:
 
     @property
     def extent(self) -> str:
-        """What the table is of, in words: `5 rows, seeds 0 to 2, 12 of 15 runs finished`."""
+        """Return what the table is of, in words: `5 rows, seeds 0 to 2, 12 of 15 runs finished`."""
         rows, seeds, planned = len(self.rows), self.sweep.seeds, len(self.rows) * len(self.sweep.seeds)
         under = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
         runs = counted(planned, "run") if self.finished == planned else f"{self.finished} of {counted(planned, 'run')}"
@@ -155,7 +155,7 @@ def _interval(records: Sequence[Record]) -> tuple[float, float] | None:
 
 
 def _sequences(records: Sequence[Record]) -> int:
-    """What an error rate is over; where no record says it, 1: the most cautious reading."""
+    """Return what an error rate is over; where no record says it, 1: the most cautious reading."""
     return max(min((sum(record.scored.values()) for record in records), default=1), 1)
 
 

@@ -48,7 +48,7 @@ class Study:
         self._study.tell(trial, state=TrialState.FAIL)
 
     def has(self, fingerprint: str) -> bool:
-        """Whether the cell is complete here."""
+        """Return whether the cell is complete here."""
         return fingerprint in self._complete
 
     def adopt(self, fingerprint: str, row: str, seed: int, score: float) -> None:

@@ -64,7 +64,7 @@ class Trials:
             return None
 
     def ended(self) -> int:
-        """How many trials ran to their end or were pruned; one that failed counts for nothing."""
+        """Return how many trials ran to their end or were pruned; one that failed counts for nothing."""
         return len(self._study.get_trials(deepcopy=False, states=ENDED))
 
     def ask(self, space: Mapping[str, Range | Choices]) -> tuple[int, dict[str, Any]]:
@@ -113,7 +113,7 @@ class Trials:
         return sorted(distinct.values(), key=lambda best: best.score)[:count]
 
     def counts(self) -> Mapping[str, int]:
-        """How many trials ran to their end, were pruned, failed."""
+        """Return how many trials ran to their end, were pruned, failed."""
         trials = self._study.get_trials(deepcopy=False)
         states = [trial.state for trial in trials]
         ended = {"complete": states.count(TrialState.COMPLETE), "pruned": states.count(TrialState.PRUNED)}
@@ -121,7 +121,7 @@ class Trials:
 
 
 def _failed(trial: FrozenTrial) -> bool:
-    """Whether a trial failed by itself: `fail` says why."""
+    """Return whether a trial failed by itself: `fail` says why."""
     return trial.state == TrialState.FAIL and "reason" in trial.user_attrs
 
 

@@ -9,7 +9,7 @@ FACTORS = {"x1/2": 0.5, "x1": 1.0, "x2": 2.0}
 
 
 def at_rate(row: str, factor: str) -> str:
-    """What `row` is called at one of FACTORS."""
+    """Return the name of `row` at one of FACTORS."""
     return f"{row}, lr {factor}"
 
 

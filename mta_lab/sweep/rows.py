@@ -39,7 +39,7 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """How people name the cell: row and seed."""
+        """Return the name of the cell for people: row and seed."""
         return f"{self.row} seed {self.seed}"
 
 
@@ -72,7 +72,7 @@ class Sweep:
 
     @property
     def shown_as(self) -> str:
-        """What its files, experiments and studies are called; the file, the scale and the changed settings decide."""
+        """Return the name of its files, experiments and studies: of its file, its scale and the changed settings."""
         return naming.shown_as(self.name, self.scale, self.settings)
 
     @property
@@ -87,7 +87,7 @@ class Sweep:
 
     @property
     def quantity(self) -> str:
-        """What its rows are scored by, one for all of them: 'perplexity' or 'error_rate'."""
+        """Return what its rows are scored by, one for all of them: 'perplexity' or 'error_rate'."""
         return self.rows[0].config.task.quantity
 
     def row(self, name: str) -> Row:

@@ -182,7 +182,7 @@ def _moves_whole_numbers(search: Search, row: str, name: str) -> bool:
 
 
 def _matters(search: Search, row: str, name: str) -> bool:
-    """Whether a row's configuration depends on a range, seen from the lower ends of the others."""
+    """Return whether a row's configuration depends on a range, seen from the lower ends of the others."""
     first = search.first_values(row)
     try:
         moved = search.config(row, {**first, name: _last(search.space[name])})

@@ -60,11 +60,11 @@ class Experiment:
 
     @property
     def exists(self) -> bool:
-        """Whether MLflow has it; else the start of a launch creates it."""
+        """Return whether MLflow has it; else the start of a launch creates it."""
         return bool(self._id)
 
     def has(self, run_id: str) -> bool:
-        """Whether a run is there, restored if it had been deleted; one that was deleted for good is not."""
+        """Return whether a run is there, restored if it had been deleted; one that was deleted for good is not."""
         try:
             run = self._client.get_run(run_id)
         except MlflowException as error:
@@ -77,7 +77,7 @@ class Experiment:
         return True
 
     def contents(self) -> Contents:
-        """What it holds, asked for all runs together."""
+        """Return what it holds, asked for all runs together."""
         found, token = Contents(), None
         while self._id:
             page = self._client.search_runs([self._id], "attributes.status != 'KILLED'", 1, PAGE, page_token=token)

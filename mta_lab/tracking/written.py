@@ -41,7 +41,7 @@ def curves(record: Record, at: int) -> list[Metric]:
 
 
 def costs(record: Record, at: int) -> list[Metric]:
-    """What a record says of its cost, and of how much its scores are over."""
+    """Return what a record says of its cost, and of how much its scores are over."""
     facts = {key: getattr(record, key) for key in COST}
     facts |= {key: record.scored[domain] for domain, key in keys(record.scored, "scored/").items()}
     return [Metric(key, float(value), at, 0) for key, value in facts.items() if value is not None]

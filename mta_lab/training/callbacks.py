@@ -46,11 +46,11 @@ class Reporter(Callback):
         return [progress.validation for progress in self.told if progress.validation]
 
     def validated(self, step: int) -> bool:
-        """Whether the last validation is that of `step`."""
+        """Return whether the last validation is that of `step`."""
         return bool(self.validations) and self.validations[-1].step == step
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` goes on from, as plain data."""
+        """Return what `load_state_dict` goes on from, as plain data."""
         told = [asdict(progress) for progress in self.told]
         return {"told": told, "sum": self._sum, "since": self._since, "training_seconds": self.training_seconds}
 

@@ -31,5 +31,5 @@ def answer_losses(logits_BTV: Tensor, tokens: Tensor, scored_BT: Tensor, *, comp
 
 
 def wrong_sequences(logits_BTV: Tensor, tokens: Tensor, scored_BT: Tensor) -> Tensor:
-    """Whether any scored token of a sequence is not the most likely one, given those before it: [B] bool."""
+    """Return whether any scored token of a sequence is not the most likely one, given those before it: [B] bool."""
     return ((logits_BTV.argmax(-1) != tokens[:, 1:]) & scored_BT).any(-1)

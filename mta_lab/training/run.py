@@ -107,7 +107,7 @@ def _result(
     reporter: Reporter,
     spent: Spent,
 ) -> TrainingResult:
-    """What the run came to and cost; counting its operations and noting its bits are no part of that."""
+    """Return what the run came to and cost; counting its operations and noting its bits are no part of that."""
     ran, peak, seconds = implementations(module.model), spent.peak_memory(), spent.seconds()
     tokens = trainer.global_step * training.batch_size * data.context
     bits = arithmetic(ran, training.precision, module.device, compiled=training.compiled)
@@ -141,7 +141,7 @@ def _keep(weights: Path, module: DecoderModule, say: Callable[[str], None]) -> N
 
 
 def _modules(config: RunConfig, corpus: Corpus | None) -> tuple[DecoderModule, Data]:
-    """What learns, and what it learns from."""
+    """Return the module that learns, and the data that it learns from."""
     if isinstance(config.task, SyntheticTask):
         sequences = SequencesModule(config, config.task)
         return SyntheticModule(config, sequences.domains), sequences

@@ -63,7 +63,7 @@ class News:
 
 
 def news_of(directory: Path) -> News | None:
-    """What the launch in a results directory last told, whether it still runs or was killed; None without one."""
+    """Return what the launch in a directory last told, even if it was killed since; None where there was none."""
     try:
         found = json.loads((directory / FILE).read_text(encoding="utf-8"))
         return News(**{**found, "workers": [Busy(**busy) for busy in found["workers"]]})

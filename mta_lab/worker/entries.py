@@ -8,7 +8,7 @@ from mta_lab.worker.tasks import Task
 
 
 def entry_of(sweep: Sweep, task: Task) -> Entry:
-    """How the tracker shows a cell of the sweep."""
+    """Return how the tracker shows a cell of the sweep."""
     identity = identity_of(task.cell.config, task.content_hash)
     tags = {
         "sweep": sweep.name,
@@ -31,11 +31,11 @@ def entry_of(sweep: Sweep, task: Task) -> Entry:
 
 
 def launch_of(sweep: Sweep) -> Launch:
-    """What the tracker is told of a launch of the sweep."""
+    """Return what the tracker is told of a launch of the sweep."""
     tags = {"sweep": sweep.name, "scale": sweep.scale, "commit": commit()}
     return Launch(f"{sweep.name} {sweep.scale}", tags, sweep.quantity, shown_params(sweep) or ())
 
 
 def shown_params(sweep: Sweep) -> tuple[str, ...] | None:
-    """What sets the sweep's runs apart; None (all) of a single run, and of a search, whose trials differ otherwise."""
+    """Return the settings in which the sweep's runs differ; None (all) of a single run and of a search."""
     return None if len(sweep.rows) == 1 or sweep.search else (*sweep.differing, "seed")

@@ -34,7 +34,7 @@ def only_launch(directory: Path) -> Iterator[None]:
 
 
 def launch_runs(directory: Path) -> bool:
-    """Whether a launch holds the results directory; the system takes the lock from one that died."""
+    """Return whether a launch holds the results directory; the system takes the lock from one that died."""
     try:
         with (directory / LOCK).open("rb") as file:  # to read: whoever only looks may lack the right to write
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

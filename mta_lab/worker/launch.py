@@ -104,7 +104,7 @@ def launch_search(
 
 
 def study_name(sweep: Sweep, row: str) -> str:
-    """What the Optuna study of a searched row is called; another search of that name, or other text, has another."""
+    """Return the name of the Optuna study of a searched row; another search of the row, or other text, has another."""
     search = sweep.search
     assert search
     config = search.config(row, search.first_values(row))

@@ -25,7 +25,7 @@ class OomKills:
             self._past.popleft()
 
     def grew(self) -> bool:
-        """Whether a process was killed for memory just now; False where that cannot be known."""
+        """Return whether a process was killed for memory just now; False where that cannot be known."""
         return self._count() > self._past[0][1]
 
     def _count(self) -> int:

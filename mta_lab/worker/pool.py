@@ -68,7 +68,7 @@ class Pool:
         self._workers[worker][0].kill()
 
     def messages(self) -> Iterator[tuple[int, Message | None]]:
-        """What the workers say, as it comes; (worker, None) twice a second when nobody says anything.
+        """Yield what the workers say, as it comes; (worker, None) twice a second when nobody says anything.
 
         A worker that died is replaced; its last word is Died.
         """

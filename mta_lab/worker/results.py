@@ -13,7 +13,7 @@ from mta_lab.worker.tasks import Task
 def record_of(
     task: Task, result: TrainingResult, *, run_id: str, threads: int, attempts: Sequence[Attempt] = ()
 ) -> Record:
-    """What is kept of a finished cell that was computed with `threads` torch threads, after failed `attempts`."""
+    """Return the record of a finished cell that was computed with `threads` torch threads, after failed `attempts`."""
     last, identity = result.validations[-1], identity_of(task.cell.config, task.content_hash)
     return Record(
         fingerprint=task.fingerprint,

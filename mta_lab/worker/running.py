@@ -129,7 +129,7 @@ class Running:
                 return
 
     def _take_back(self, worker: int) -> Task:
-        """What the worker ran, which has ended."""
+        """Return the task that the worker ran and that has ended; the worker is free."""
         self.attempts.end(worker)
         return self.running.pop(worker)
 

@@ -18,7 +18,7 @@ class Schedule(Protocol):
     """What a launch asks when a worker is free, and tells of everything that happens."""
 
     def left(self) -> int:
-        """How many are still to start."""
+        """Return how many are still to start."""
 
     def next(self) -> Task | None:
         """Start one more; None where nothing is left."""

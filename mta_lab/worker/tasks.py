@@ -75,7 +75,7 @@ def next_task(pending: Sequence[Task], seconds: Mapping[str, float]) -> Task:
 
 
 def states(tasks: Sequence[Task], records: Records) -> dict[str, State]:
-    """What became of each task, by fingerprint."""
+    """Return what became of each task, by fingerprint."""
     return states_of({task.fingerprint: task.cell.config for task in tasks}, records)
 
 
@@ -86,12 +86,12 @@ def in_state(tasks: Sequence[Task], found: Mapping[str, State], *wanted: State) 
 
 
 def to_train(tasks: Sequence[Task], found: Mapping[str, State], *, rerun_stale: bool) -> list[Task]:
-    """What a launch trains: what is pending, stale cells only if asked to; what failed, only `mta-lab retry` does."""
+    """Return what a launch trains: pending cells, and stale ones if asked to; failed ones are for `mta-lab retry`."""
     return in_state(tasks, found, "pending", "stale") if rerun_stale else in_state(tasks, found, "pending")
 
 
 def why_stale(task: Task, records: Records) -> str:
-    """What changed since the last result of a stale task was measured."""
+    """Return what changed since the last result of a stale task was measured."""
     return changed_since(last_result(task, records), task.cell.config, task.content_hash)
 
 

@@ -57,7 +57,7 @@ def cut(name: str, length: int) -> str:
 
 
 def mark(row: Measured) -> dict[str, Any]:
-    """How a row's point is drawn: full if it is resolved, hollow and grey if not; a square is an A/A row."""
+    """Return how a row's point is drawn: full if it is resolved, hollow and grey if not; a square is an A/A row."""
     if row.resolved and row.contrast:
         return {"marker": "o", "color": colour(row.contrast.delta), "markersize": 4.5}
     return {"marker": "s" if row.role == "A/A" else "o", "color": MUTED, "markerfacecolor": "none", "markersize": 4}

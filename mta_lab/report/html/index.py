@@ -64,7 +64,7 @@ def _covered(
 
 
 def _agreement(line: Mapping[str, Any]) -> str:
-    """What a sweep says for or against the paper, in few words."""
+    """Return what a sweep says for or against the paper, in few words."""
     parts = [f"{line['rows_finished']} of {counted(line['rows_planned'], 'row')}"]
     if line["signs_compared"]:
         parts.append(f"{line['signs_same']} of {line['signs_compared']} resolved signs agree")

@@ -92,7 +92,7 @@ def _about(row: Measured, seed: int) -> str:
 
 
 def _origin(records: Iterable[Record]) -> Mapping[str, list[str]]:
-    """Where results come from: each kind of fact with its distinct values."""
+    """Return where results come from: each kind of fact with its distinct values."""
     found: dict[str, set[str]] = {}
 
     def note(name: str, value: Any) -> None:
