@@ -45,8 +45,10 @@ class Decoder(Switched, nn.Module):
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Return the logits [B, T, V] of each position's next token."""
-        x_BTD = self.embedding(tokens_BT)
-        rotary = self.get_buffer("rotary")[: tokens_BT.shape[-1]]
+        turns, tokens = self.get_buffer("rotary"), tokens_BT.shape[-1]
+        if tokens > len(turns):
+            raise ValueError(f"tokens: got {tokens} in a sequence, allowed: up to the model's context ({len(turns)})")
+        x_BTD, rotary = self.embedding(tokens_BT), turns[:tokens]
         for block in self.blocks:
             x_BTD = block(x_BTD, rotary)
         return F.linear(self.norm(x_BTD), self.embedding.weight)

@@ -57,6 +57,14 @@ def test_count_is_of_the_model_that_is_trained(attention: str) -> None:
     assert count_parameters(run) == sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
+def test_more_tokens_than_the_context_are_refused() -> None:
+    run = small("softmax")
+    model = build_model(run, 0)
+    assert model(tokens(run, run.model.context)).shape == (2, 16, 300)
+    with pytest.raises(ValueError, match=r"^tokens: got 17 in a sequence, allowed: up to the model's context \(16\)$"):
+        model(tokens(run, 17))
+
+
 def test_parameters_that_variants_share_start_equal() -> None:
     starts = {attention: build_model(small(attention), 4).state_dict() for attention in ATTENTIONS}
     softmax = starts["softmax"]
