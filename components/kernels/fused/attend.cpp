@@ -127,6 +127,10 @@ std::vector<Tensor> attend_backward(
     at::TensorList weights, std::string stages, double dropout,
     const std::optional<Tensor>& seed) {
   const Plan plan = make_plan(query, key, value, weights, stages, dropout, seed);
+  check_dtype("gradient", output_gradient);
+  TORCH_CHECK(
+      output_gradient.sizes() == query.sizes(), "attend: gradient ", output_gradient.sizes(), " and query ",
+      query.sizes(), " must have one shape");
   if (plan.empty()) {
     std::vector<Tensor> gradients{without_tokens(query), without_tokens(key), without_tokens(value)};
     for (const Tensor& weight : weights) gradients.push_back(at::zeros(weight.sizes(), weight.options()));

@@ -2,6 +2,7 @@
 //
 // For a gradient only the inputs are kept: what else it needs of a row it computes anew.
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
@@ -82,6 +83,7 @@ struct Rotate : Function<Rotate> {
   }
 
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& turns, bool back) {
+    TORCH_CHECK(!turns.requires_grad(), "rotate: angles that learn have no gradient here; allowed: compiled=False");
     at::AutoDispatchBelowADInplaceOrView below;
     context->save_for_backward({turns});
     context->saved_data["back"] = back;
@@ -122,6 +124,11 @@ Tensor normed_shape(const Tensor& x) {
 
 TORCH_LIBRARY_IMPL(mta_lab, Autograd, library) {
   using namespace mta;
+  // Joined by `fused.py`, or gradients themselves: a derivative of these calls is an error, not nothing.
+  for (const char* name :
+       {"attend", "attend_backward", "rms_norm_backward", "swiglu_backward", "cross_entropy_backward"}) {
+    library.impl(name, torch::autograd::autogradNotImplementedFallback());
+  }
   library.impl(
       "rms_norm", [](const Tensor& x, const Tensor& weight, const MaybeTensor& gate, const MaybeTensor& bias,
                      double eps) { return RMSNorm::apply(x, weight, gate, bias, eps); });

@@ -14,6 +14,13 @@ namespace mta {
 
 using at::Tensor;
 
+// The dtypes that the kernel computes as float32 without losing anything of them.
+inline void check_dtype(const char* name, const Tensor& x) {
+  TORCH_CHECK(
+      x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, "attend: ", name, " got ", x.scalar_type(),
+      ", allowed: float32 and bfloat16");
+}
+
 // The plan for tensors [batch, heads, tokens, width], weights of the stages but the softmax, and the stages by name.
 inline Plan make_plan(
     const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights, const std::string& stages,
@@ -23,8 +30,14 @@ inline Plan make_plan(
   TORCH_CHECK(
       key.sizes() == query.sizes() && value.sizes() == query.sizes(), "attend: query ", query.sizes(), ", key ",
       key.sizes(), " and value ", value.sizes(), " must have one shape");
+  check_dtype("query", query);
+  TORCH_CHECK(
+      key.scalar_type() == query.scalar_type() && value.scalar_type() == query.scalar_type(), "attend: query ",
+      query.scalar_type(), ", key ", key.scalar_type(), " and value ", value.scalar_type(), " must have one dtype");
   TORCH_CHECK(0.0 <= dropout && dropout < 1.0, "attend: dropout ", dropout, " is not in [0, 1)");
-  TORCH_CHECK(dropout == 0.0 || seed.has_value(), "attend: dropout needs a seed");
+  TORCH_CHECK(
+      dropout == 0.0 || (seed.has_value() && seed->numel() == 1 && seed->scalar_type() == at::kLong),
+      "attend: dropout needs a seed, one int64");
   Plan plan{query.size(0), query.size(1), query.size(2), query.size(3), -1};
   std::istringstream names(stages);
   for (std::string name; names >> name;) {
@@ -37,6 +50,7 @@ inline Plan make_plan(
         mixes || name == "convolve" || name == "convolve_exact", "attend: no stage '", name, "' here in '", stages,
         "'; known: convolve, convolve_exact, mix, and one softmax");
     TORCH_CHECK(plan.stages.size() < weights.size(), "attend: ", weights.size(), " weights for '", stages, "'");
+    check_dtype("a weight", weights[plan.last()]);
     const Tensor weight = weights[plan.last()].to(at::kFloat).contiguous();
     TORCH_CHECK(
         weight.dim() == 3 && weight.numel() > 0 &&

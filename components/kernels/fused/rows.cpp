@@ -43,7 +43,9 @@ Norm norm_of(const Tensor& x, const Tensor& weight, const MaybeTensor& gate, con
         " values and, side by side in memory, a weight or gate of ", given.sizes());
     return read(given);
   };
-  TORCH_CHECK(gate.has_value() == bias.has_value(), "rms_norm: a gate has a bias");
+  TORCH_CHECK(
+      gate.has_value() == bias.has_value() && (!bias || (bias->numel() == 1 && bias->scalar_type() == at::kFloat)),
+      "rms_norm: a gate has a bias, one float32");
   return {
       x.size(-1), values(weight), gate ? values(*gate) : nullptr, bias ? bias->item<float>() : 0.0f,
       static_cast<float>(eps)};
@@ -62,7 +64,9 @@ Tensors rms_norm_backward(
     const Tensor& gradient, const Tensor& x, const Tensor& weight, const MaybeTensor& gate, const MaybeTensor& bias,
     double eps) {
   const Tensor from = any_order(x) ? x : dense("rms_norm", x);
-  TORCH_CHECK(gradient.sizes() == x.sizes(), "rms_norm: ", gradient.sizes(), " and ", x.sizes(), " differ");
+  TORCH_CHECK(
+      gradient.sizes() == x.sizes() && gradient.scalar_type() == x.scalar_type(), "rms_norm: gradient ",
+      gradient.scalar_type(), " ", gradient.sizes(), " and rows ", x.scalar_type(), " ", x.sizes(), " differ");
   const Tensor gradients = gradient.strides() == from.strides() ? gradient : at::empty_like(from).copy_(gradient);
   const Norm norm = norm_of(from, weight, gate, bias, eps);
   const Tensor x_gradient = at::empty_like(from), weight_gradient = at::empty_like(weight);
