@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping
 from importlib.metadata import version
 from typing import Literal, TypeVar
 
-from mta_lab.config import RunConfig, identity_of, plain
+from mta_lab.config import Identity, RunConfig, identity_of, plain
 from mta_lab.records import Record, Records, settings_key
 
 State = Literal["finished", "failed", "stale", "pending"]
@@ -41,19 +41,28 @@ def latest(fingerprints: list[str], records: Records) -> Record:
 
 def changed_since(record: Record, config: RunConfig, content_hash: str) -> str:
     """Return what makes the record of these settings one of another run: each part of the identity by its own name."""
-    now = identity_of(config, content_hash)
-    if record.engine != now.engine:  # nothing else of an earlier engine's record need mean the same
-        then = "an earlier one" if record.engine is None else record.engine
-        found = [f"engine version ({then} then, {now.engine} now)"]
+    then = Identity(record.meaning, record.component_code, record.content_hash, record.engine)
+    found = causes(then, identity_of(config, content_hash), str(record.provenance.get("torch", "")))
+    return ", ".join(found) or OTHERWISE
+
+
+OTHERWISE = "the way runs are identified"
+
+
+def causes(then: Identity, now: Identity, torch_then: str) -> list[str]:
+    """Return the parts of the identity that differ, by their names; `torch_then` is the version that measured."""
+    if then.engine != now.engine:  # nothing else of an earlier engine's record need mean the same
+        number = "an earlier one" if then.engine is None else then.engine
+        found = [f"engine version ({number} then, {now.engine} now)"]
+    elif then.code != now.code:
+        found = ["component code"]
     else:
-        found = ["component code"] if record.component_code != now.code else _other_meaning(record, now.meaning)
-    return ", ".join(found + ["text"] * (record.content_hash != content_hash)) or "the way runs are identified"
+        found = _other_meaning(torch_then) if then.meaning != now.meaning else []
+    return found + ["text"] * (then.text != now.text)
 
 
-def _other_meaning(record: Record, meaning: str) -> list[str]:
-    """Return what a shipped component computes otherwise now, with torch's version where that may be why."""
-    if record.meaning == meaning:
-        return []
-    then, now = str(record.provenance.get("torch", "")), version("torch")
-    torch = f" (torch {then} then, {now} now)" if then not in ("", now) else ""
+def _other_meaning(torch_then: str) -> list[str]:
+    """Return that a shipped component computes otherwise now, with torch's version where that may be why."""
+    now = version("torch")
+    torch = f" (torch {torch_then} then, {now} now)" if torch_then not in ("", now) else ""
     return [f"what its components compute{torch}"]

@@ -42,3 +42,14 @@ def archive(
     from mta_lab.cli import results
 
     results.archive(name, settings or [], scale, seeds, components or [], weights=weights, output=output)
+
+
+def mark(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="tables as `report --format json` prints them")
+    ],
+) -> None:
+    """Mark written tables, and the Markdown beside them, as stale where their sweeps would run otherwise today."""
+    from mta_lab.cli import marking
+
+    marking.mark(files)

@@ -69,7 +69,8 @@ class Identity:
     """a hash of the code of a user's own components; empty where all of them ship"""
     text: str
     """a hash of the text that it reads; empty for a synthetic task, which reads none"""
-    engine: int = ENGINE
+    engine: int | None = ENGINE
+    """None of a record that an earlier version wrote"""
 
 
 def identity_of(config: RunConfig, content_hash: str) -> Identity:

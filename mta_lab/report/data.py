@@ -53,6 +53,7 @@ def document(table: Table) -> dict[str, Any]:
         "aa": {row.name: row.measured.passed for row in table.rows if row.measured.role == "A/A"},
         "provenance": list(table.provenance),
         "mixed_arithmetic": mixed(table),
+        "winners": {row: asdict(found) for row, found in sweep.winners.items()},
         "settings": dict(settings.common),
         "rows": [{**row_document(row), "settings": dict(settings.own[row.name])} for row in table.rows],
     }

@@ -1,0 +1,114 @@
+"""Whether a table that was written as JSON is what its sweep would come to today; if not, each cause by its name."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mta_lab.config import Identity, RunConfig, fingerprint, flatten, identity_of, in_words
+from mta_lab.errors import UserError
+from mta_lab.records import write_whole
+from mta_lab.states import OTHERWISE, causes
+from mta_lab.sweep import Cell, load_sweep
+from mta_lab.sweep.naming import in_settings
+from mta_lab.sweep.search import Found
+
+BEFORE = "measured by earlier code, before runs were identified by what they compute"
+SHOWN, MARK = "stale", "**Stale**"  # the key in JSON, and how the line in Markdown begins
+TextOf = Callable[[RunConfig], str]
+
+
+def unknown(config: RunConfig) -> str:
+    """Return no hash: the text is not here, and so it is not compared."""
+    return ""
+
+
+def changed_since_written(table: Mapping[str, Any], text_of: TextOf = unknown) -> list[str]:
+    """Return what has changed since a table was written, as JSON has it; empty where its runs are today's.
+
+    `text_of` is the hash of the text that a run would read today, or empty where that is not known.
+    """
+    rows = {row["row"]: row for row in table["rows"]}
+    if not all(
+        (run or {}).get("fingerprint") for row in rows.values() for run in (row.get("runs") or {None: {}}).values()
+    ):
+        return [BEFORE]
+    try:
+        today = _cells_today(table)
+    except UserError as error:
+        return [f"the sweep cannot be read today: {error}"]
+    found: dict[str, None] = {}
+    for name in rows.keys() ^ {cell.row for cell in today}:
+        found[f"row {name} is {'gone' if name in rows else 'new'}"] = None
+    for cell in today:
+        run = rows.get(cell.row, {}).get("runs", {}).get(str(cell.seed))
+        if run:
+            settings = {**table["settings"], **rows[cell.row]["settings"]}
+            found |= dict.fromkeys(_causes(run, settings, cell, text_of(cell.config)))
+    return list(found)
+
+
+def mark(file: Path, found: list[str]) -> None:
+    """Write into a table's JSON, and into the Markdown beside it, why it is stale; take the mark out if it is not."""
+    why = "; ".join(found)
+    table = {key: value for key, value in read(file).items() if key != SHOWN}
+    marked: dict[str, Any] = {}
+    for key, value in table.items():
+        marked[key] = value
+        if key == "scale" and why:
+            marked[SHOWN] = why
+    write_whole(file, json.dumps(marked, indent=2) + "\n")
+    drawn = file.with_suffix(".md")
+    if drawn.is_file():
+        lines = drawn.read_text(encoding="utf-8").split("\n")
+        heading, *rest = [line for line in lines if not line.startswith(MARK)]
+        rest = rest[1:] if rest[:2] == ["", ""] else rest
+        write_whole(
+            drawn,
+            "\n".join(
+                [heading, *(["", f"{MARK}: {why}; not to be compared run by run with today's."] if why else []), *rest]
+            ),
+        )
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Return the table in a JSON file that `report --format json` wrote; anything else is a UserError."""
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read as a table: {error}") from None
+    if not isinstance(table, dict) or not {"sweep", "scale", "rows", "seeds"} <= table.keys():
+        raise UserError(f"{file}: is no table; allowed: what `mta-lab report NAME --format json` prints")
+    return table
+
+
+def _cells_today(table: Mapping[str, Any]) -> list[Cell]:
+    """The cells of the table's sweep, as its file has them today and with the values that its search had found."""
+    sweep = load_sweep(
+        table.get("file") or table["sweep"],
+        scale=table["scale"],
+        settings=in_settings(table.get("changed", {})),
+        seeds=len(table["seeds"]),
+        winners={row: Found(**found) for row, found in table.get("winners", {}).items()},
+    )
+    return sweep.cells()
+
+
+def _causes(run: Mapping[str, Any], settings: Mapping[str, Any], cell: Cell, text: str) -> list[str]:
+    """Return what makes a run of the table another one than its cell today."""
+    config = cell.config
+    if config.training.precision == "auto":  # decided by the machine that measured it
+        config = replace(config, training=replace(config.training, precision=settings["training.precision"]))
+    then = Identity(run["meaning"] or "", run["component_code"] or "", run["text"] or "", run["engine"])
+    now = identity_of(config, text or then.text)
+    if run["fingerprint"] == fingerprint(config, now.text):
+        return []
+    changes = [
+        f"{key} of row {cell.row} ({in_words(settings.get(key))} then, {in_words(value)} now)"
+        for key, value in flatten(config).items()
+        if key not in ("seed", "scale", "data.corpus", "data.path") and settings.get(key) != value
+    ]
+    if changes:  # what other settings compute says nothing of the code
+        now = replace(now, meaning=then.meaning)
+    return [*changes, *causes(then, now, run.get("torch") or "")] or [OTHERWISE]
