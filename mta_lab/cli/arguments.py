@@ -15,7 +15,11 @@ SweepName = Annotated[
     ),
 ]
 Settings = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings above every row's, like model.heads=8")
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="settings that win over every row's, like model.heads=8 (`mta-lab settings` lists them)",
+    ),
 ]
 Scale = Annotated[
     str,
@@ -24,17 +28,19 @@ Scale = Annotated[
         autocompletion=completion.scales,
     ),
 ]
-Seeds = Annotated[int | None, typer.Option(min=1, help="seeds a row; default: what the sweep says")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="how many seeds of each row; default: as the sweep says")]
 Components = Annotated[
     list[Path] | None, typer.Option("--components", help="a file or directory with components of your own; repeatable")
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="worker processes; default: the cores, or 1 with a GPU")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="worker processes; default: one for each core, or 1 with a GPU")
+]
 TrialTimeout = Annotated[
-    str | None, typer.Option(metavar="TIME", help="end an attempt at a cell that takes longer, like 30m")
+    str | None, typer.Option(metavar="TIME", help="end an attempt at a cell that takes longer than this, like 30m")
 ]
 DEFAULT_SCALE = "nano"
 
 
 def row_and_settings(words: Sequence[str]) -> tuple[str, list[str]]:
-    """A row's name, empty where none is given, and the KEY=VALUE settings before or behind it."""
+    """Return a row's name, empty where none is given, and the KEY=VALUE settings before or behind it."""
     return " ".join(word for word in words if "=" not in word), [word for word in words if "=" in word]

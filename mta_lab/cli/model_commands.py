@@ -9,7 +9,7 @@ from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Settings
 
 
 def train(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: Components = None) -> None:
-    """Train one model and print its perplexities: `mta-lab train attention=multi_token`."""
+    """Train one model and print its scores. For example: `mta-lab train attention=multi_token`."""
     from mta_lab.cli import single
 
     single.train_one(settings or [], scale, components or [])
@@ -21,7 +21,7 @@ def params(
     settings: Settings = None,
     components: Components = None,
 ) -> None:
-    """Print how many parameters a model has, without building it in memory."""
+    """Print how many parameters a model has. It is not built in memory."""
     from mta_lab.cli import single
 
     print(single.parameters(model, scale, settings or [], components or []))
@@ -40,7 +40,7 @@ def list_settings(
     ] = "",
     components: Components = None,
 ) -> None:
-    """List every key that can be set: type, default, allowed values, meaning; where piped, separated by tabs."""
+    """List every key that can be set. With type, default, allowed values and meaning; in a pipe, separated by tabs."""
     from mta_lab.cli import settings
 
     settings.show(pattern, components or [])
@@ -50,7 +50,7 @@ def new(
     family: Annotated[str, typer.Argument(help="what to write: attention")],
     name: Annotated[str, typer.Argument(help="its name in the registry, like key_shift")],
 ) -> None:
-    """Write the commented skeleton of a component, which trains as it stands."""
+    """Write a skeleton of a component, with comments. It trains as it stands."""
     from mta_lab.cli import registry
 
     registry.write_skeleton(family, name)
@@ -70,8 +70,13 @@ def bench(
     shape: Annotated[
         list[str] | None, typer.Option(help="op: batch,heads,tokens,head width, like 8,8,256,32; repeatable")
     ] = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="rounds; default: what fits a few seconds, 3 to 25")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write all of it to FILE")] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(min=1, help="how often each is measured; default: what fits into a few seconds, 3 to 25"),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="write everything that was measured to FILE")
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="DIRECTORY", help="op: draw cost against tokens and kernel size (SVG)")
     ] = None,
@@ -84,7 +89,7 @@ def bench(
         ),
     ] = None,
 ) -> None:
-    """Measure what attention costs on this machine's CPU, side by side, as ratios."""
+    """Measure what attention costs on this machine's CPU. Variants are measured in turns, and compared by ratios."""
     from mta_lab.cli.bench import run
 
     run(
@@ -100,7 +105,7 @@ def bench(
 
 
 def build_kernel() -> None:
-    """Compile the fused kernels for this machine's CPU; `make setup` does this."""
+    """Compile the fused kernels for this machine's CPU. `make setup` does this."""
     from mta_lab.cli import single
 
     single.build_kernel()
@@ -108,7 +113,7 @@ def build_kernel() -> None:
 
 def dashboard(
     port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 5000,
-    host: Annotated[str, typer.Option(help="address to listen on; others than this machine's own are warned of")] = (
+    host: Annotated[str, typer.Option(help="address to listen on; any but this machine's own gives a warning")] = (
         "127.0.0.1"
     ),
 ) -> None:

@@ -19,7 +19,7 @@ RunName = Annotated[
     str,
     typer.Argument(
         metavar="NAME|FILE|FINGERPRINT",
-        help="a sweep, `train`, or the run itself: how its fingerprint starts, or its record in results/cells",
+        help="a sweep, `train`, or one run: its fingerprint (the start is enough), or its record in results/cells",
         autocompletion=completion.sweeps,
     ),
 ]
@@ -31,10 +31,12 @@ RowAndSettings = Annotated[
         autocompletion=completion.rows,
     ),
 ]
-Seed = Annotated[int | None, typer.Option(min=0, help="which of the row's seeds; default: its first")]
+Seed = Annotated[int | None, typer.Option(min=0, help="one of the row's seeds; default: the first")]
 Output = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="ends in .html, .png, .pdf or .svg; default: results/pictures/*.html"),
+    typer.Option(
+        metavar="FILE", help="a file that ends in .html, .png, .pdf or .svg; default: one in results/pictures"
+    ),
 ]
 
 
@@ -46,7 +48,7 @@ def kernels(
     components: Components = None,
     output: Output = None,
 ) -> None:
-    """Draw the key-query kernels and head-mixing matrices of a trained run: `mta-lab kernels NAME ROW`."""
+    """Draw the kernels and head matrices of a trained run. For example: `mta-lab kernels NAME ROW`."""
     from mta_lab.cli.runs import find_run
     from mta_lab.pictures.kernel_panels import curve_panel, kernel_panel, matrix_panel
     from mta_lab.pictures.kernels import head_matrices
@@ -76,7 +78,7 @@ def attend(
     components: Components = None,
     output: Output = None,
 ) -> None:
-    """Draw a trained run's attention on a text before and after its operations: `mta-lab attend NAME ROW`."""
+    """Draw the attention of a trained run on a text. Before and after its operations: `mta-lab attend NAME ROW`."""
     from mta_lab.cli.runs import find_run, reading_for
     from mta_lab.pictures.map_panels import choose, head_panel, map_panel
     from mta_lab.pictures.maps import attention_maps

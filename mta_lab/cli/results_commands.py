@@ -9,7 +9,7 @@ from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Seeds, Setti
 
 
 def show(components: Components = None) -> None:
-    """List what is finished here: by scale, text and engine, by sweep, and the room that it takes."""
+    """List what is finished here, and the room that it takes. By scale, text and engine, and by sweep."""
     from mta_lab.cli import results
 
     results.show(components or [])
@@ -18,12 +18,12 @@ def show(components: Components = None) -> None:
 def merge(
     other: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="another results directory")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="where both have a run with other content, take the other's")
+        bool, typer.Option("--replace", help="where a run or a search differs here, take the other directory's")
     ] = False,
-    failures: Annotated[bool, typer.Option("--failures", help="take failed runs, too")] = False,
-    weights: Annotated[bool, typer.Option("--weights", help="take the models, too")] = False,
+    failures: Annotated[bool, typer.Option("--failures", help="take failed runs in, too")] = False,
+    weights: Annotated[bool, typer.Option("--weights", help="take the models' weights in, too")] = False,
 ) -> None:
-    """Take the finished runs of another directory into results; runs that differ are listed and kept as they are."""
+    """Take the finished runs of another directory in. Takes searches, too; what differs here is kept and listed."""
     from mta_lab.cli import results
 
     results.merge(other, replace=replace, failures=failures, weights=weights)
@@ -35,10 +35,10 @@ def archive(
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
     components: Components = None,
-    weights: Annotated[bool, typer.Option("--weights", help="with the models")] = False,
+    weights: Annotated[bool, typer.Option("--weights", help="with the models' weights")] = False,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="default: NAME-SCALE.tar.gz, here")] = None,
 ) -> None:
-    """Pack a sweep's finished runs, its page and table, and what a report elsewhere needs, as a tar.gz."""
+    """Pack a sweep's finished runs, its page and its table. As a tar.gz, with all that a report elsewhere needs."""
     from mta_lab.cli import results
 
     results.archive(name, settings or [], scale, seeds, components or [], weights=weights, output=output)

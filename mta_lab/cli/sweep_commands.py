@@ -17,17 +17,22 @@ def sweep(
     seeds: Seeds = None,
     workers: Workers = None,
     budget: Annotated[
-        str | None, typer.Option(metavar="TIME", help="as many seeds of every row as fit this time, like 45m or 1h30m")
+        str | None,
+        typer.Option(metavar="TIME", help="train as many seeds of every row as fit into this time, like 45m or 1h30m"),
     ] = None,
     check_lr: Annotated[
         bool,
-        typer.Option("--check-lr", help="the baseline and the best rows at half and twice the learning rate"),
+        typer.Option(
+            "--check-lr", help="train the baseline and the best rows at half and twice the learning rate, too"
+        ),
     ] = False,
     trial_timeout: TrialTimeout = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and train nothing")] = False,
     rerun_stale: Annotated[
         bool,
-        typer.Option("--rerun-stale", help="train cells again whose only results are of other code, text or engine"),
+        typer.Option(
+            "--rerun-stale", help="train stale cells again: those whose only results are of other code, text or engine"
+        ),
     ] = False,
     components: Components = None,
 ) -> None:
@@ -64,7 +69,7 @@ def retry(
         list[str] | None,
         typer.Argument(
             metavar="[ROW] [KEY=VALUE]...",
-            help="the row to try again, default all; settings, as in sweep",
+            help="the row to try again, default: all of them; and settings, as in sweep",
             autocompletion=completion.rows,
         ),
     ] = None,
@@ -74,7 +79,7 @@ def retry(
     trial_timeout: TrialTimeout = None,
     components: Components = None,
 ) -> None:
-    """Try the failed cells of a sweep again, and go on as `sweep` does, which leaves them alone."""
+    """Try the failed cells of a sweep again. Then go on as `sweep` does, which leaves failed cells alone."""
     from mta_lab.cli import retrying
 
     seconds = _seconds(trial_timeout)
@@ -89,7 +94,7 @@ def plan(
     workers: Workers = None,
     components: Components = None,
 ) -> None:
-    """Show a sweep's rows, how they differ, and what each costs; times a few steps where nothing is recorded."""
+    """Show a sweep's rows, their differences and their cost. Times a few steps of a row without a recorded run."""
     from mta_lab.cli import plans, sweeping
 
     found = sweeping.plan(name, settings or [], scale, seeds, components or [])
@@ -112,14 +117,14 @@ def report(
         str,
         typer.Option(
             "--format",
-            help="rich, markdown, latex, csv, json (printed); html, pdf, png, svg (files)",
+            help="printed: rich, markdown, latex, csv, json; written to files: html, pdf, png, svg",
             autocompletion=completion.formats,
         ),
     ] = "rich",
     html: Annotated[bool, typer.Option("--html", help="short for --format html: a page in results/pages")] = False,
     components: Components = None,
 ) -> None:
-    """Print the table of a sweep from what is finished, or write it as a page or as figures; trains nothing."""
+    """Print a sweep's table, or write it as a page or figures. Shows what is finished and trains nothing."""
     from mta_lab.cli import reports
 
     if html and form not in ("rich", "html"):
@@ -131,16 +136,16 @@ def status(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME|FILE]", help="a sweep; default: what runs here", autocompletion=completion.sweeps
+            metavar="[NAME|FILE]", help="a sweep; default: the launch that runs here", autocompletion=completion.sweeps
         ),
     ] = None,
     settings: Settings = None,
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
-    watch: Annotated[bool, typer.Option("--watch", help="go on until the launch ends")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="show it again and again until the launch ends")] = False,
     components: Components = None,
 ) -> None:
-    """Show what a launch in this directory does, and how far a sweep is; for another terminal."""
+    """Show what a launch here does and how far a sweep is. For another terminal, while a sweep is trained."""
     from mta_lab.cli import status
 
     status.show(name, settings or [], scale, seeds, components or [], watch=watch)
@@ -152,10 +157,10 @@ def why(
     settings: Settings = None,
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
-    seed: Annotated[int | None, typer.Option(help="this seed only")] = None,
+    seed: Annotated[int | None, typer.Option(help="explain this seed only")] = None,
     components: Components = None,
 ) -> None:
-    """Explain each cell of a row: finished, failed, stale, pending or running, and what to type next."""
+    """Explain what became of each cell of a row. Finished, failed, stale, pending or running, and what to type next."""
     from mta_lab.cli import why
 
     why.explain(name, row, settings or [], scale, seeds, seed, components or [])
@@ -175,7 +180,7 @@ def sync(
     seeds: Seeds = None,
     components: Components = None,
 ) -> None:
-    """Enter into MLflow what it lacks of a sweep's finished and failed cells; trains nothing."""
+    """Enter into MLflow what it lacks of a sweep. Enters finished and failed cells and trains nothing."""
     from mta_lab.cli import syncing
 
     syncing.run(name, settings or [], scale, seeds, components or [])

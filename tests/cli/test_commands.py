@@ -46,6 +46,13 @@ def test_help_lists_every_command(lab: Command) -> None:
     assert {command.split()[0] for command in COMMANDS} <= listed
 
 
+@pytest.mark.parametrize("group", ["", "data", "results"])
+def test_the_list_of_commands_says_of_each_what_it_does_in_a_whole_sentence(group: str, lab: Command) -> None:
+    listed = lab(*group.split(), "--help").out.partition("Commands:")[2]
+    assert [line for line in listed.splitlines() if line.strip() and not line.endswith(".")] == []
+    assert "..." not in listed
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command_names_its_options(command: str, lab: Command) -> None:
     done = lab(*command.split(), "--help")
