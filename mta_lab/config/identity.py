@@ -13,16 +13,22 @@ from typing import Any
 from components.attention import AttentionConfig
 from components.registry import Component
 from components.tasks import TaskConfig
+from mta_lab.config.layers import type_hints
 from mta_lab.config.meaning import attention_meaning, task_meaning
 from mta_lab.config.remembered import remembered
 from mta_lab.config.schema import RunConfig
 
 
 def plain(value: Any) -> Any:
-    """The canonical form: dictionaries, lists and scalars only, a component as a dictionary with its `name`."""
+    """The canonical form: dictionaries, lists and scalars only, a component as a dictionary with its `name`.
+
+    A number that may have a fraction has one, so that 1 and 1.0 are the same setting.
+    """
     if is_dataclass(value):
         named = {"name": value.name} if isinstance(value, Component) else {}
-        return named | {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        types = type_hints(type(value))  # type: ignore[arg-type]  # a class is hashable
+        found = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return named | {name: float(item) if types[name] is float else item for name, item in found.items()}
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 

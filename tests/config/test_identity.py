@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from components import FAMILIES, register
+from components.attention import MultiToken
 from components.tasks import FindBlock, Language
 from mta_lab.config import Layer, RunConfig, difference, fingerprint, plain, resolve
 from mta_lab.config.identity import modules_of
@@ -114,6 +115,14 @@ def test_equal_configurations_have_one_fingerprint() -> None:
     assert fingerprint(again, TEXT) == fingerprint(BASE, TEXT)
     assert len(fingerprint(BASE, TEXT)) == 16
     assert int(fingerprint(BASE, TEXT), 16) >= 0
+
+
+def test_a_whole_number_for_a_number_is_the_same_setting() -> None:
+    """Written as a default in a component's class or in Python; a file's has a fraction already."""
+    whole = dataclasses.replace(BASE, attention=MultiToken(dropout=0))
+    with_fraction = dataclasses.replace(BASE, attention=MultiToken(dropout=0.0))
+    assert fingerprint(whole, TEXT) == fingerprint(with_fraction, TEXT)
+    assert repr(plain(whole)) == repr(plain(with_fraction))
 
 
 def test_text_counts_by_its_content_alone() -> None:
