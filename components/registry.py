@@ -169,6 +169,11 @@ def register(family: str, name: str) -> Callable[[type[C]], type[C]]:
     def decorate(cls: type[C]) -> type[C]:
         if not issubclass(cls, FAMILIES[family].base):
             raise ComponentError(f"{_place(cls)}: '{name}' must subclass {FAMILIES[family].base.__name__}")
+        missing = [one for one in dir(cls) if getattr(getattr(cls, one), "__isabstractmethod__", False)]
+        if missing:
+            raise ComponentError(
+                f"{_place(cls)}: '{name}' needs {' and '.join(missing)}, as {FAMILIES[family].base.__name__} says"
+            )
         documented = cls.__doc__
         config = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
         config.__doc__ = documented  # not the signature that dataclass writes where there is none

@@ -86,7 +86,8 @@ class Attention(Switched, nn.Module):
         if not isinstance(x_BTD, Tensor) or x_BTD.dim() != 3 or x_BTD.shape[-1] != self.width:
             raise ComponentError(f"x: got {_described(x_BTD)}, allowed: a tensor [batch, tokens, {self.width}]")
         # A projection of another class, or with hooks, may take another dtype than its weight's.
-        if calls_only(self.query, nn.Linear) and not _go_together(x_BTD, self.query.weight):
+        plain = type(self.query) is nn.Linear
+        if plain and not _go_together(x_BTD, self.query.weight) and calls_only(self.query, nn.Linear):
             allowed = f"{_name(self.query.weight.dtype)}, as the weights are"
             raise ComponentError(f"x: got {_described(x_BTD)}, allowed: {allowed}")
         if rotary is not None:

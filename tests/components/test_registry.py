@@ -99,6 +99,19 @@ def test_class_without_docstring_is_refused(boats: Family) -> None:
     assert "raft" not in boats.names()
 
 
+@pytest.mark.parametrize(
+    ("family", "lacks"),
+    [("attention", "build"), ("score_ops", "build"), ("norms", "build"), ("kernel_init", "fill"), ("tasks", "check")],
+)
+def test_class_without_the_method_of_its_family_is_refused(family: str, lacks: str) -> None:
+    class Empty(FAMILIES[family].base):  # type: ignore[misc]
+        """A component that does nothing."""
+
+    with refused("test_registry.py:", f": 'empty' needs {lacks}, as {FAMILIES[family].base.__name__} says"):
+        register(family, "empty")(Empty)
+    assert "empty" not in FAMILIES[family].names()
+
+
 def test_shipped_components_are_registered_under_their_names() -> None:
     for family, names in {
         "attention": {"softmax", "multi_token", "talking_heads", "differential"},
