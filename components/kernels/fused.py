@@ -116,10 +116,7 @@ def _flops_backward(gradient: Sequence[int], query: Sequence[int], *rest: Any, *
 def _load() -> str | None:
     """Load the library, so that importing this module makes its operators known, and return why not."""
     try:
-        path = build.library()
-        if not path.exists():
-            return "not built; `mta-lab build-kernel` compiles it"
-        torch.ops.load_library(path)  # type: ignore[no-untyped-call]
+        torch.ops.load_library(build.checked(build.library()))  # type: ignore[no-untyped-call]
     except (OSError, build.BuildError) as error:
         return str(error)
     torch.library.register_fake("mta_lab::attend", _fake)

@@ -118,7 +118,7 @@ def build_kernel() -> None:
     console = make_console()
     try:
         with console.status("compiling the fused kernels (about half a minute)"):
-            path = build.build()
+            path = build.build(console.print)
     except build.BuildError as error:
         raise UserError(f"build-kernel: {error}") from None
     console.print(f"fused kernels: {path}", soft_wrap=True)

@@ -50,6 +50,16 @@ def test_damage_is_named_with_what_to_do(name: str, lab: Command, corpus: Corpus
     assert content(tmp_path) == before
 
 
+def test_a_cache_that_is_a_link_is_named_and_nothing_is_built_there(
+    lab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "mta-lab").symlink_to("elsewhere")
+    assert lab("build-kernel").complaint.startswith(f"build-kernel: {tmp_path / 'mta-lab'}: a link")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [("rows: {a: [\n", "not a YAML file that can be read"), (EVIL, "python/object/apply:os.system")],
