@@ -3,135 +3,90 @@
 These files are the truth about what is finished; Optuna and MLflow hold copies. Every file is written whole.
 """
 
-import hashlib
 import json
+import re
+import shlex
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
-from mta_lab.atomic import replacing
+from mta_lab.atomic import write_whole
 from mta_lab.errors import UserError
-from mta_lab.failures import Attempt, Kind
+from mta_lab.failures import Attempt
+from mta_lab.record import Failure, Record
+from mta_lab.recorded_settings import recorded_settings, settings_key
+from mta_lab.strict import FaultError, OtherFieldsError, as_json, built, content
+
+__all__ = ["DamagedError", "Failure", "OtherVersionError", "Record", "Records", "settings_key", "write_whole"]
 
 RESULTS = Path("results")
+MOST = 1 << 26  # bytes of a file
 R = TypeVar("R", "Record", "Failure")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """A finished cell."""
-
-    fingerprint: str
-    config: Mapping[str, Any]
-    """the canonical form of its configuration"""
-    content_hash: str
-    """of the text it read; empty for a synthetic task, which reads none"""
-    parameters: int
-    quantity: str
-    """what its scores are: 'perplexity' or 'error_rate', lower is better"""
-    score: float
-    """plain mean over the domains at the end of the run"""
-    domains: Mapping[str, float]
-    """score by domain at the end of the run"""
-    tokens_per_second: float
-    seconds: float
-    """wall-clock time of the whole run"""
-    losses: Sequence[Sequence[float]]
-    """training curve: (step, nats a token)"""
-    validations: Sequence[Sequence[float]]
-    """validation curve: (step, score)"""
-    run_id: str
-    """the MLflow run, or an empty string where none was written"""
-    provenance: Mapping[str, Any]
-    """when, where and with what it was measured"""
-    implementations: Mapping[str, str] = field(default_factory=dict)
-    """what computed the attention: name -> why; empty in records of earlier versions, as what follows"""
-    scored: Mapping[str, int] = field(default_factory=dict)
-    """what each domain's score is over: tokens for a perplexity, sequences for an error rate"""
-    training_seconds: float | None = None
-    """time of the optimizer steps alone"""
-    peak_memory: int | None = None
-    """bytes that the run held at most beyond what its process held before; None where the system does not tell"""
-    flops_per_token: float | None = None
-    """floating-point operations of a training step over the tokens it reads, as its implementation computes them"""
-    attempts: Sequence[Attempt] = ()
-    """those that failed before the one that finished"""
-    meaning: str = ""
-    """what its components compute, measured; 'code:' and a hash of the code where a user's is among them"""
-    component_code: str = ""
-    """a hash over the code of the user's components that it ran; in records of earlier versions, of all components"""
-    engine: int | None = None
-    """the engine's version"""
-    arithmetic: Mapping[str, str] = field(default_factory=dict)
-    """bits of a small fixed computation by what computed the run, by part ('fused, fp32'): equal where rounding is"""
-    kernels: str = ""
-    """a hash of the compiled kernels' sources, flags and torch; empty where there were none"""
-
-    @property
-    def implementation(self) -> str:
-        """Return what computed the attention, in short: `fused`, or `fused + sdpa` where layers differ."""
-        return " + ".join(self.implementations)
-
-    @property
-    def contended(self) -> bool | None:
-        """Return whether the run shared its cores with other work, which changes times alone; None where unknown."""
-        found = self.provenance.get("contended")
-        return found if isinstance(found, bool) else None
+class DamagedError(UserError):
+    """A file of a run that cannot be used."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """The failed attempts at a cell that has not finished since."""
-
-    fingerprint: str
-    label: str
-    kind: Kind = "exception"
-    """of the last attempt, as the reason and the traceback; records of earlier versions have no kind"""
-    reason: str
-    """one line"""
-    traceback: str
-    attempts: Sequence[Attempt] = ()
-    """all of them; empty in records of earlier versions"""
-    final: bool = True
-    """whether it is tried again only by hand"""
-
-
-class OtherVersionError(UserError):
+class OtherVersionError(DamagedError):
     """A file with other fields than this version's."""
 
 
 class Records:
     """The records below one directory."""
 
-    def __init__(self, directory: Path = RESULTS) -> None:
+    def __init__(self, directory: Path = RESULTS, say: Callable[[str], None] = lambda line: None) -> None:
+        """`say` hears once of each file that is left out because it cannot be used, with what to do."""
         self.directory = directory
+        self._say = say
+        self._said = set[str]()
 
     @cached_property
     def identity(self) -> str:
         """12 hex digits that name this directory wherever it is moved; made when they are first asked for."""
         path = self.directory / "identity"
-        if not path.exists():
-            write_whole(path, uuid4().hex[:12])
-        return path.read_text(encoding="utf-8").strip()
+        try:
+            found = content(path, 100).decode(errors="replace").strip()
+            fault = "" if re.fullmatch("[0-9a-f]{12}", found) else "it is no name of 12 hex digits"
+        except (FileNotFoundError, NotADirectoryError):
+            found, fault = uuid4().hex[:12], ""
+            write_whole(path, found)
+        except FaultError as error:
+            fault = str(error)
+        if fault:
+            raise UserError(f"{path}: cannot be read ({fault}); delete it to make it anew: rm {shlex.quote(str(path))}")
+        return found
 
     def finished(self, fingerprint: str) -> Record | None:
         """The record of a finished cell, or None; a file that cannot be read is a UserError naming it."""
         return self._read(Record, "cells", fingerprint)
 
+    def usable(self, fingerprint: str) -> Record | None:
+        """The record of a finished cell, or None, also where its file cannot be used; that is said."""
+        return self._or_said(self.finished, fingerprint)
+
     def failed(self, fingerprint: str) -> Failure | None:
         """The failure of a cell that failed for good and has not finished since, or None."""
-        failure = self._read(Failure, "failed", fingerprint)
+        failure = self._failure(fingerprint)
         return failure if failure and failure.final else None
 
     def attempts(self, fingerprint: str) -> Sequence[Attempt]:
         """The failed attempts at a cell that has not finished."""
-        failure = self._read(Failure, "failed", fingerprint)
+        failure = self._failure(fingerprint)
         return failure.attempts if failure else ()
+
+    def check(self, file: Path) -> None:
+        """Raise UserError where a file of this directory, a finished or failed run's, cannot be used."""
+        if not _is_fingerprint(file.stem):
+            raise UserError(f"{file}: is not called by a fingerprint")
+        if file.parent.name == "cells":
+            self._read(Record, "cells", file.stem)
+        else:
+            self._read(Failure, "failed", file.stem)
 
     def has_finished(self, fingerprint: str) -> bool:
         """Return whether there is a record of the cell, readable or not."""
@@ -176,41 +131,41 @@ class Records:
             self.fail(replace(failure, final=False))
 
     def all_finished(self) -> list[Record]:
-        """Every finished cell of every sweep, those that another version wrote left out."""
-        found = []
-        for path in self._cells():
-            with suppress(OtherVersionError):
-                found.append(self.finished(path.stem))
-        return [record for record in found if record]
+        """Every finished cell of every sweep, those that another version wrote or that cannot be used left out."""
+        return [record for path in self._cells() if (record := self._counting(path.stem))]
 
     def settings(self) -> dict[str, str]:
-        """The settings of every record, as a key: fingerprint -> key; those that another version wrote left out.
-
-        They are kept in one file beside the records, so that only new and changed records are read.
-        """
-        path = self.directory / "settings.json"
-        try:
-            known: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            known = {}
-        found: dict[str, list[Any]] = {}
-        for file in self._cells():
-            name, written = file.stem, file.stat().st_mtime_ns
-            found[name] = known[name] if known.get(name, [None])[0] == written else [written, self._settings_of(name)]
-        if found != known:
-            with suppress(UserError):  # where nothing can be written, they are read again
-                write_whole(path, json.dumps(found))
-        return {name: key for name, (_, key) in found.items() if key}
+        """The settings of every record, as a key: fingerprint -> key; those that cannot be used are left out."""
+        return recorded_settings(self.directory / "settings.json", self._cells(), self._settings_of)
 
     def _cells(self) -> list[Path]:
         """The files of finished cells; a copy that somebody made beside them is none."""
         return sorted(path for path in (self.directory / "cells").glob("*.json") if _is_fingerprint(path.stem))
 
-    def _settings_of(self, fingerprint: str) -> str:
+    def _counting(self, fingerprint: str) -> Record | None:
+        """The record among all records, where one that another version wrote is no fault."""
         try:
-            record = self.finished(fingerprint)
+            return self.finished(fingerprint)
         except OtherVersionError:
-            return ""
+            return None
+        except DamagedError:
+            return self.usable(fingerprint)
+
+    def _failure(self, fingerprint: str) -> Failure | None:
+        """A failure whose file cannot be used is none: it holds no score, and the run is tried again."""
+        return self._or_said(lambda name: self._read(Failure, "failed", name), fingerprint)
+
+    def _or_said(self, read: Callable[[str], R | None], fingerprint: str) -> R | None:
+        try:
+            return read(fingerprint)
+        except DamagedError as error:
+            if str(error) not in self._said:
+                self._said.add(str(error))
+                self._say(str(error))
+            return None
+
+    def _settings_of(self, fingerprint: str) -> str:
+        record = self._counting(fingerprint)
         return settings_key(record.config) if record else ""
 
     def _path(self, kind: str, fingerprint: str) -> Path:
@@ -221,40 +176,21 @@ class Records:
     def _read(self, what: type[R], kind: str, fingerprint: str) -> R | None:
         path = self._path(kind, fingerprint)
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            return what(**{**fields, "attempts": tuple(Attempt(**one) for one in fields.get("attempts", ()))})
+            found = built(what, as_json(content(path, MOST)))
+            if found.fingerprint != fingerprint:
+                raise FaultError(f"it is of the run {found.fingerprint[:40]}, of which it may be a copy")
+            if fault := found.fault():
+                raise FaultError(fault)
+            return found
         except FileNotFoundError:
             return None
         except NotADirectoryError:
             raise UserError(f"{self.directory}: is not a directory; move it away or start elsewhere") from None
-        except (OSError, ValueError, TypeError) as error:
-            failure = OtherVersionError if isinstance(error, TypeError) else UserError
-            raise failure(f"{path}: cannot be read ({error}); delete it to run the cell again") from None
+        except FaultError as error:
+            failure = OtherVersionError if isinstance(error, OtherFieldsError) else DamagedError
+            remedy = f"delete it to run the cell again: rm {shlex.quote(str(path))}"
+            raise failure(f"{path}: cannot be read ({error}); {remedy}") from None
 
 
 def _is_fingerprint(name: str) -> bool:
     return name.isalnum()
-
-
-LATER: Mapping[tuple[str, str], Any] = {("training", "compiled"): True, ("data", "mixture"): {}}
-"""settings that earlier versions did not have, with the value that all their runs had"""
-
-
-def settings_key(config: Mapping[str, Any]) -> str:
-    """16 hex digits over a configuration in its canonical form, and nothing else; records of all versions have one."""
-    earlier = {
-        name: {key: one for key, one in section.items() if (name, key) not in LATER or one != LATER[name, key]}
-        if isinstance(section, Mapping)
-        else section
-        for name, section in config.items()
-    }
-    return hashlib.sha256(json.dumps(earlier, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` so that `path` holds either what it held before or all of it, whatever happens."""
-    try:
-        with replacing(path) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None

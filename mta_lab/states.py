@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Literal, TypeVar
 
 from mta_lab.config import Identity, RunConfig, identity_of, plain
+from mta_lab.errors import UserError
 from mta_lab.records import Record, Records, settings_key
 
 State = Literal["finished", "failed", "stale", "pending"]
@@ -35,7 +36,11 @@ def states_of(cells: Mapping[str, RunConfig], records: Records) -> dict[str, Sta
 
 def latest(fingerprints: list[str], records: Records) -> Record:
     """The result among these that was measured last."""
-    found = [record for fingerprint in fingerprints if (record := records.finished(fingerprint))]
+    found = [record for fingerprint in fingerprints if (record := records.usable(fingerprint))]
+    if not found:
+        raise UserError(
+            f"the record of {fingerprints[0]} went away, or cannot be used any more; give the command again"
+        )
     return max(found, key=lambda record: str(record.provenance.get("finished", "")))
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from mta_lab.atomic import replacing
 from mta_lab.errors import UserError
-from mta_lab.records import Record, Records, write_whole
+from mta_lab.records import OtherVersionError, Record, Records, write_whole
+from mta_lab.strict import FaultError, as_json, content
 
 KINDS = ("cells", "failed", "weights")
 """folders of a results directory that hold a file for each run"""
@@ -93,16 +94,14 @@ def merge(records: Records, other: Path, *, replace: bool, failures: bool, weigh
         if weights:
             _take_weights(records, other, file.stem, done)
     for file in sorted((other / "failed").glob("*.json")) if failures else ():
-        if not records.has_finished(file.stem) and not (records.directory / "failed" / file.name).exists():
-            write_whole(records.directory / "failed" / file.name, file.read_text(encoding="utf-8"))
-            done.added.append(f"failed/{file.name}")
+        _take_failure(records, file, done)
     return done
 
 
 def _take_record(records: Records, file: Path, done: Merged, *, replace: bool) -> None:
     name, here = f"cells/{file.name}", records.directory / "cells" / file.name
     theirs = _content(file)
-    if theirs is None or theirs.get("fingerprint") != file.stem or not file.stem.isalnum():
+    if theirs is None:
         done.unreadable.append(name)
     elif not here.exists():
         done.added.append(name)
@@ -115,8 +114,20 @@ def _take_record(records: Records, file: Path, done: Merged, *, replace: bool) -
         done.conflicts.append(name)
         return
     if name not in done.unreadable:
-        write_whole(here, file.read_text(encoding="utf-8"))
+        write_whole(here, json.dumps(theirs, indent=1))
         records.forget_the_way(file.stem)
+
+
+def _take_failure(records: Records, file: Path, done: Merged) -> None:
+    name, here = f"failed/{file.name}", records.directory / "failed" / file.name
+    if records.has_finished(file.stem) or here.exists():
+        return
+    theirs = _content(file)
+    if theirs is None:
+        done.unreadable.append(name)
+    else:
+        write_whole(here, json.dumps(theirs, indent=1))
+        done.added.append(name)
 
 
 def _take_weights(records: Records, other: Path, fingerprint: str, done: Merged) -> None:
@@ -131,12 +142,18 @@ def _take_weights(records: Records, other: Path, fingerprint: str, done: Merged)
     done.added.append(f"weights/{file.name}")
 
 
-def _content(file: Path) -> dict[str, Any] | None:
+def _content(file: Path) -> Any:
+    """The content of a run's file, of this version or another; None where it cannot be used."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        Records(file.parent.parent).check(file)
+    except OtherVersionError:
+        pass
+    except UserError:
         return None
-    return found if isinstance(found, dict) else None
+    try:
+        return as_json(content(file))
+    except (OSError, FaultError):
+        return None
 
 
 def archive(target: Path, files: Mapping[str, Path | str]) -> int:
@@ -150,8 +167,8 @@ def archive(target: Path, files: Mapping[str, Path | str]) -> int:
         gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as squeezed,
         tarfile.open(fileobj=squeezed, mode="w") as packed,
     ):
-        for name, content in sorted(files.items()):
-            found = content.encode() if isinstance(content, str) else content.read_bytes()
+        for name, each in sorted(files.items()):
+            found = each.encode() if isinstance(each, str) else each.read_bytes()
             member = tarfile.TarInfo(f"{folder}/{name}")
             member.size = len(found)
             packed.addfile(member, io.BytesIO(found))

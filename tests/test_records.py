@@ -25,18 +25,24 @@ FAILURE = Failure(
 def record(fingerprint: str = NAME, score: float = 11.25) -> Record:
     return Record(
         fingerprint=fingerprint,
-        config={"model": {"heads": 4}, "attention": {"name": "softmax"}},
+        config={
+            "scale": "nano",
+            "seed": 0,
+            "model": {"heads": 4},
+            "attention": {"name": "softmax"},
+            "training": {"steps": 2},
+        },
         content_hash="text",
         parameters=1000,
         quantity="perplexity",
         score=score,
-        domains={"wikipedia": 10.5, "github": 12.0},
+        domains={"wikipedia": score - 0.75, "github": score + 0.75},
         tokens_per_second=1234.5,
         seconds=6.7,
         losses=[[1, 6.2], [2, 6.1]],
         validations=[[2, 480.5]],
         run_id="",
-        provenance={"machine": "a machine"},
+        provenance={"machine": "a machine", "threads": 1, "torch": "2.9", "commit": "none"},
         implementations={"eager": "set by impl: eager", "sdpa": "no operation on the map"},
         scored={"wikipedia": 8192, "github": 4096},
         training_seconds=5.5,
@@ -118,8 +124,8 @@ def test_failure_that_is_forgiven_is_none_and_its_attempts_stay_known(tmp_path: 
 def test_all_finished_are_the_finished_ones(tmp_path: Path) -> None:
     records = Records(tmp_path)
     assert records.all_finished() == []
-    records.finish(record("b", 2.0))
-    records.finish(record("a", 1.0))
+    records.finish(record("b", 4.0))
+    records.finish(record("a", 3.0))
     records.fail(Failure(fingerprint="c", label="", reason="", traceback=""))
     (tmp_path / "cells" / "left_behind.tmp").write_text("{")
     assert [found.fingerprint for found in records.all_finished()] == ["a", "b"]
@@ -127,18 +133,18 @@ def test_all_finished_are_the_finished_ones(tmp_path: Path) -> None:
 
 def test_crash_before_the_rename_leaves_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records = Records(tmp_path)
-    records.finish(record(score=1.0))
+    records.finish(record(score=3.0))
 
     def crash(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
-        records.finish(record(score=2.0))
+        records.finish(record(score=4.0))
     monkeypatch.undo()
     found = records.finished(NAME)
     assert found is not None
-    assert found.score == 1.0
+    assert found.score == 3.0
     assert len(records.all_finished()) == 1
     assert [file.name for file in (tmp_path / "cells").iterdir()] == [f"{NAME}.json"]
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from mta_lab.config import plain
-from mta_lab.records import LATER, Records, settings_key
+from mta_lab.recorded_settings import LATER
+from mta_lab.records import Records, settings_key
 from mta_lab.states import states_of
 from tests.config.helpers import config
 from tests.report.examples import example_record

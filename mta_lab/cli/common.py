@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from mta_lab.cli.printable import SafeConsole
+from mta_lab.cli.printable import SafeConsole, one_line
+from mta_lab.records import RESULTS, Records
 
 CORPORA = Path("data")
 DASHBOARD = "http://127.0.0.1:5000"  # where `mta-lab dashboard` listens unless it is told otherwise
@@ -25,3 +26,13 @@ def dashboard_address() -> str:
 def make_console() -> Console:
     """The console on stdout, wide enough for a table when it goes to a file or a pipe."""
     return SafeConsole(width=None if sys.stdout.isatty() else LOG_WIDTH)
+
+
+def note(message: str) -> None:
+    """Say something that is no part of a command's output."""
+    print(f"mta-lab: {one_line(message)}", file=sys.stderr)
+
+
+def open_records(directory: Path = RESULTS) -> Records:
+    """The records below a directory; a file among them that cannot be used is left out, and said."""
+    return Records(directory, say=note)

@@ -18,7 +18,7 @@ from mta_lab.cli.sweeping import Plan, preparing, shown_of, table_of
 from mta_lab.states import State
 from mta_lab.tracking.entries import Shown
 from mta_lab.words import counted, counted_are
-from mta_lab.worker.tasks import Task, in_state, states, tasks_of, to_train, why_stale
+from mta_lab.worker.tasks import Task, in_state, refuse_damaged, states, tasks_of, to_train, why_stale
 
 if TYPE_CHECKING:
     from mta_lab.report import Table
@@ -41,6 +41,7 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
     tasks = tasks_of(plan.sweep, open_corpus)
     results = _Results(plan, tasks, console)
     found = states(tasks, plan.records)
+    refuse_damaged(tasks, found, plan.records)
     to_do = to_train(tasks, found, rerun_stale=plan.rerun_stale)
     if to_do:
         cells, on = counted(len(tasks), "cell"), counted(workers, "worker")

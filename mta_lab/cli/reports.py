@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from mta_lab.cli.common import dashboard_address, make_console
+from mta_lab.cli.common import dashboard_address, make_console, note, open_records
 from mta_lab.cli.own_sweeps import remember, remembered
-from mta_lab.cli.sweeping import Plan, finished_table, note, plan, table_of, tasks_at_hand
+from mta_lab.cli.sweeping import Plan, finished_table, plan, table_of, tasks_at_hand
 from mta_lab.errors import UserError, nearest
-from mta_lab.records import Records
 from mta_lab.sweep import shipped_sweeps
 from mta_lab.worker.tasks import Task
 
@@ -64,7 +63,7 @@ def _all_plans(words: Sequence[str], scale: str, seeds: int | None, components: 
     A file that was kept and is refused now is left out, and said; so is a second sweep of one name.
     """
     given, settings = [word for word in words if "=" not in word], [word for word in words if "=" in word]
-    records = Records()
+    records = open_records()
     kept = remembered(records)
     plans: dict[str, Plan] = {}
     for each in dict.fromkeys([*shipped_sweeps(), *kept, *given]):

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from mta_lab import travel
-from mta_lab.cli.common import dashboard_address, make_console
+from mta_lab.cli.common import dashboard_address, make_console, open_records
 from mta_lab.cli.own_sweeps import remembered
 from mta_lab.cli.sweeping import Plan, finished_table, plan
 from mta_lab.config import Precision, RunConfig, plain
@@ -23,7 +23,7 @@ from mta_lab.worker.guards import only_launch
 def show(components: Sequence[Path]) -> None:
     """Print what is finished, in which sweeps it stands, and the room that it takes."""
     load_components(components)
-    records, console = Records(), make_console()
+    records, console = open_records(), make_console()
     found = travel.holdings(records)
     table = RichTable(title=f"finished runs in {records.directory}")
     for column in ("scale", "task", "text", "engine", "runs", "configurations", "from", "to"):
@@ -65,7 +65,7 @@ def _keys(config: RunConfig) -> set[str]:
 
 def merge(other: Path, *, replace: bool, failures: bool, weights: bool) -> None:
     """Take another directory's results in; exit with status 1 where both have a run or a search that differs."""
-    records, console = Records(), make_console()
+    records, console = open_records(), make_console()
     done = travel.merge(records, other, replace=replace, failures=failures, weights=weights)
     replaced = f", {len(done.replaced)} replaced" if done.replaced else ""
     console.print(f"{records.directory}: {counted(len(done.added), 'file')} added{replaced}, {len(done.same)} the same")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from components.tasks import SyntheticTask
 from mta_lab.cli.arguments import row_and_settings
-from mta_lab.cli.common import CORPORA
-from mta_lab.cli.sweeping import note, plan
+from mta_lab.cli.common import CORPORA, note, open_records
+from mta_lab.cli.sweeping import plan
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus, find
 from mta_lab.errors import UserError
@@ -25,13 +25,13 @@ def find_run(
 ) -> tuple[trained.Trained, Records]:
     """The run that `name` and `words` say, a row and settings, and the records that it is among."""
     if name.endswith(".json") or (re.fullmatch("[0-9a-f]{4,16}", name) and not Path(name).exists()):
-        records = Records(Path(name).parent.parent) if name.endswith(".json") else Records()
+        records = open_records(Path(name).parent.parent) if name.endswith(".json") else open_records()
         if words or seed is not None:
             raise UserError(f"{name}: is one run; got {' '.join(words) or '--seed'} besides, allowed: nothing")
         load_components(components)
         record = _by_fingerprint(Path(name).name.removesuffix(".json"), records)
     else:
-        records = Records()
+        records = open_records()
         record = _by_row(name, words, seed, scale, components, records)
     run = trained.load(record, records)
     if not run.current:

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from mta_lab.cli.common import CORPORA, make_console
+from mta_lab.cli.common import CORPORA, make_console, note
 from mta_lab.cli.progress import observer_for
-from mta_lab.cli.sweeping import Plan, note, preparing, settled
+from mta_lab.cli.sweeping import Plan, preparing, settled
 from mta_lab.errors import UserError
 from mta_lab.scheduling import Trials
 from mta_lab.sweep import Cell

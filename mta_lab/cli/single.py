@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 
 from components.registry import FAMILIES
 from mta_lab.children import python
-from mta_lab.cli.common import CORPORA, make_console
+from mta_lab.cli.common import CORPORA, make_console, open_records
 from mta_lab.config import DataConfig, Layer, RunConfig, command_line, difference, resolve, scale_layer
 from mta_lab.data import Corpus, Source, cache, find, prepare
 from mta_lab.data.corpus import TEXT, tokens_directory
@@ -47,7 +47,6 @@ def train_one(settings: Sequence[str], scale: str, components: Sequence[Path]) -
 def one_run(settings: Sequence[str], scale: str, components: Sequence[Path]) -> "Plan":
     """The plan of `mta-lab train`."""
     from mta_lab.cli import sweeping
-    from mta_lab.records import Records
     from mta_lab.sweep import single_run
 
     load_components(components)
@@ -56,7 +55,7 @@ def one_run(settings: Sequence[str], scale: str, components: Sequence[Path]) -> 
     sweep = single_run(sweeping.settled(config, config), changed)
     command = sweeping.typed("train", *settings, scale=scale, seeds=None, components=components)
     return sweeping.Plan(
-        given="train", sweep=sweep, records=Records(), command=command, retry=command, rerun_stale=True
+        given="train", sweep=sweep, records=open_records(), command=command, retry=command, rerun_stale=True
     )
 
 

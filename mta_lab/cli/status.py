@@ -121,6 +121,8 @@ class _Asked:
 
         self._plan = plan(name, settings, scale, seeds, components)
         self._tasks = tasks_at_hand(self._plan)
+        for task in self._tasks or ():
+            self._plan.records.usable(task.fingerprint)  # says which records cannot be used
 
     def rows(self, news: News | None) -> Rows:
         """Return how many cells of each row are in each state; those that the launch trains now are running."""

@@ -1,7 +1,6 @@
 """What commands on a sweep begin with: its plan, the cells' tasks, and the table of what is finished."""
 
 import shlex
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from mta_lab.cli.common import CORPORA, dashboard_address
-from mta_lab.cli.printable import one_line
+from mta_lab.cli.common import CORPORA, dashboard_address, note, open_records
 from mta_lab.config import DataConfig, RunConfig
 from mta_lab.data import Corpus, find, prepare
 from mta_lab.errors import UserError
@@ -62,7 +60,7 @@ def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, comp
     found = Plan(
         given=name,
         sweep=sweep,
-        records=Records(),
+        records=open_records(),
         command=command("sweep"),
         retry=command("retry"),
         report=command("report"),
@@ -101,11 +99,6 @@ def settled(config: RunConfig, like: RunConfig) -> RunConfig:
     from mta_lab.precision import settle
 
     return settle(config, like, note)
-
-
-def note(message: str) -> None:
-    """Say something that is no part of a command's output."""
-    print(f"mta-lab: {one_line(message)}", file=sys.stderr)
 
 
 def preparing(console: Console) -> Callable[[Cell], Corpus]:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mta_lab.cli.common import make_console
-from mta_lab.cli.sweeping import Plan, note, plan, shown_of, table_of, tasks_at_hand
+from mta_lab.cli.common import make_console, note
+from mta_lab.cli.sweeping import Plan, plan, shown_of, table_of, tasks_at_hand
 from mta_lab.errors import UserError
 from mta_lab.records import Records
 from mta_lab.sweep import shipped_sweeps

@@ -66,15 +66,17 @@ def _lines(task: Task, found: Plan, busy: Busy | None) -> list[str]:
 
 
 def _finished(task: Task, found: Plan) -> list[str]:
-    record = found.records.finished(task.fingerprint)
-    assert record
+    record = found.records.usable(task.fingerprint)
+    if record is None:
+        return [f"{task.cell.label}: finished, but its record cannot be used"]
     measured = record.provenance
+    later = f"entered later, by the launch or by mta-lab sync {shlex.quote(found.given)}"
     when = f"{measured.get('finished', 'an unknown day')}, commit {measured['commit']}"
     return [
         f"{task.cell.label}: finished {when}, in {duration(record.seconds)}: {record.quantity} {record.score:.3f}",
         f"  record: {found.records.directory / 'cells' / f'{task.fingerprint}.json'}",
         f"  arithmetic: {_arithmetic(record)}",
-        f"  MLflow run: {record.run_id or f'entered later, by the launch or by mta-lab sync {found.given}'}",
+        f"  MLflow run: {record.run_id or later}",
     ]
 
 

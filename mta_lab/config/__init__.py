@@ -1,6 +1,15 @@
 """The frozen configuration of a run: its types, how its layers are merged, and what identifies it."""
 
-from mta_lab.config.identity import ENGINE, Identity, difference, fingerprint, flatten, identity_of, plain
+from mta_lab.config.identity import (
+    ENGINE,
+    Identity,
+    difference,
+    fingerprint,
+    fingerprint_of,
+    flatten,
+    identity_of,
+    plain,
+)
 from mta_lab.config.layers import Layer, command_line, in_words, nested
 from mta_lab.config.reader import NOTHING, read_yaml
 from mta_lab.config.resolve import resolve, scale_layer, scales
@@ -20,6 +29,7 @@ __all__ = [
     "command_line",
     "difference",
     "fingerprint",
+    "fingerprint_of",
     "flatten",
     "identity_of",
     "in_words",

@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any
@@ -90,13 +90,18 @@ def fingerprint(config: RunConfig, content_hash: str) -> str:
     The scale's name is left out: it is a label. Names, messages and comments in shipped components do not count, what
     they compute does; a user's own components count by their code, without comments and docstrings, besides.
     """
-    canonical = plain(config)
-    del canonical["scale"]
-    canonical["data"] = {"evaluate": config.data.evaluate}  # the content hash says what is read,
-    if config.data.mixture:  # and the domains' shares where they are not set
-        canonical["data"]["mixture"] = config.data.mixture
-    identity = {"config": canonical, **asdict(identity_of(config, content_hash))}
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    return fingerprint_of(plain(config), identity_of(config, content_hash))
+
+
+def fingerprint_of(config: Mapping[str, Any], identity: Identity) -> str:
+    """Return the fingerprint of a configuration in its canonical form; a record holds all that it is made of."""
+    canonical = {name: section for name, section in config.items() if name != "scale"}
+    data = config.get("data", {})
+    canonical["data"] = {"evaluate": data.get("evaluate")}  # the content hash says what is read,
+    if data.get("mixture"):  # and the domains' shares where they are not set
+        canonical["data"]["mixture"] = data["mixture"]
+    whole = {"config": canonical, **asdict(identity)}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def meaning_of(config: RunConfig) -> str:

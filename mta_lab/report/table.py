@@ -64,7 +64,7 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
     found: dict[str, dict[int, Record]] = {row.name: {} for row in sweep.rows}
     failed: dict[str, dict[int, Failure]] = {row.name: {} for row in sweep.rows}
     for (row, seed), identity in fingerprints.items():
-        if record := records.finished(identity):
+        if record := records.usable(identity):
             found[row][seed] = record
         elif failure := records.failed(identity):
             failed[row][seed] = failure

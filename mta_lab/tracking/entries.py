@@ -59,7 +59,7 @@ class Contents:
         """The end of a cell that the experiment does not show yet, or None."""
         if entry.fingerprint in self.finished:
             return None
-        if record := records.finished(entry.fingerprint):
+        if record := records.usable(entry.fingerprint):
             return record
         failure = records.failed(entry.fingerprint)
         shown = self.failed.get(entry.fingerprint, set())

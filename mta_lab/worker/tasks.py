@@ -79,6 +79,13 @@ def states(tasks: Sequence[Task], records: Records) -> dict[str, State]:
     return states_of({task.fingerprint: task.cell.config for task in tasks}, records)
 
 
+def refuse_damaged(tasks: Sequence[Task], found: Mapping[str, State], records: Records) -> None:
+    """Raise UserError where the record of a finished task cannot be used: a launch would count it and lack it."""
+    for task in tasks:
+        if found[task.fingerprint] == "finished":
+            records.finished(task.fingerprint)
+
+
 def in_state(tasks: Sequence[Task], found: Mapping[str, State], *wanted: State) -> list[Task]:
     """The tasks that are `found` in one of the `wanted` states, one for each fingerprint, in their order."""
     unique = {task.fingerprint: task for task in tasks}

@@ -52,7 +52,7 @@ def _finished(sweep: Sweep, records: Records) -> list[tuple[Cell, Record]]:
         for cell in sweep.cells()
         if cell.config.reads_text
         for name in of_settings.get(settings_key(plain(cell.config)), [])
-        if (record := records.finished(name))
+        if (record := records.usable(name))
     ]
     current = [(cell, run) for cell, run in pairs if fingerprint(cell.config, run.content_hash) == run.fingerprint]
     return current or pairs

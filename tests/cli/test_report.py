@@ -91,10 +91,19 @@ def test_dry_run_counts_what_is_left(lab: Command, results: dict[tuple[str, int]
     assert "1 failed" in done.out
 
 
-def test_unreadable_record_is_named(lab: Command, results: dict[tuple[str, int], str]) -> None:
+def test_unreadable_record_is_named_and_the_others_count(lab: Command, results: dict[tuple[str, int], str]) -> None:
+    whole = lab("report", "kernel_sizes", OWN, "--format", "csv").out.splitlines()
     path = Path("results") / "cells" / f"{results['1x1', 0]}.json"
     path.write_text('{"finger')
-    assert f"{path}: cannot be read" in lab("report", "kernel_sizes", OWN).complaint
+    done = lab("report", "kernel_sizes", OWN, "--format", "csv")
+    assert done.status == 0
+    assert done.err.splitlines() == [
+        f"mta-lab: {path}: cannot be read (line 1: Unterminated string starting at); "
+        f"delete it to run the cell again: rm {path}"
+    ]
+    scores = [{line["row"] + line["seed"]: line["score"] for line in csv.DictReader(lines)}
+              for lines in (whole, done.out.splitlines())]  # fmt: skip
+    assert scores[1] == {**scores[0], "1x10": ""}
 
 
 def test_index_of_nothing_finished_names_every_sweep(lab: Command, corpus: Corpus) -> None:

@@ -106,7 +106,7 @@ def other(lab: Command) -> Records:
     train(theirs, "text")
     record = theirs.finished(names["1x1", 0])
     assert record
-    theirs.finish(replace(record, score=99.0))
+    theirs.finish(replace(record, score=99.0, domains=dict.fromkeys(record.domains, 99.0)))
     return theirs
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from components.tasks import FindBlock
@@ -56,8 +57,17 @@ def scored_by(sweep: Sweep, quantity: str) -> Sweep:
 def finish(
     records: Records, fingerprint: str, perplexity: float, config: RunConfig, *implementations: str, **changes: Any
 ) -> None:
-    """Keep a made-up result, with other fields than the usual ones where `changes` says so."""
-    records.finish(replace(example_record(fingerprint, perplexity, config, *implementations), **changes))
+    """Keep a made-up result, with other fields than the usual ones where `changes` says so.
+
+    Its domains are brought to a mean that is its score, as that of a run is; an error rate is the same in each.
+    """
+    made = replace(example_record(fingerprint, perplexity, config, *implementations), **changes)
+    if made.quantity == "error_rate" and "domains" not in changes:
+        made = replace(made, domains=dict.fromkeys(made.domains, made.score))
+    mean = fmean(made.domains.values())
+    if mean != made.score:
+        made = replace(made, domains={name: value * made.score / mean for name, value in made.domains.items()})
+    records.finish(made)
 
 
 def example_record(fingerprint: str, perplexity: float, config: RunConfig, *implementations: str) -> Record:

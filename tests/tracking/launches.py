@@ -7,7 +7,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from mta_lab.config import Layer, RunConfig, resolve, scale_layer
+from mta_lab.config import Layer, RunConfig, plain, resolve, scale_layer
 from mta_lab.records import Failure, Record, Records
 from mta_lab.tracking.entries import Entry, Launch, Shown
 from mta_lab.tracking.tracker import Tracker
@@ -31,7 +31,7 @@ def validation(step: int, *perplexities: float) -> Progress:
 def finished(fingerprint: str) -> Record:
     return Record(
         fingerprint=fingerprint,
-        config={},
+        config=plain(config("multi_token")),
         content_hash="text",
         parameters=1234,
         quantity="perplexity",
@@ -42,7 +42,7 @@ def finished(fingerprint: str) -> Record:
         losses=[[10, 5.0], [20, 4.0]],
         validations=[[10, 21.0], [20, 11.0]],
         run_id="",
-        provenance={},
+        provenance={"machine": "a made-up machine", "threads": 1, "torch": "0", "commit": "none"},
         implementations={"eager": "set by impl: eager", "sdpa": "no operation on the map"},
         scored={"book": 8192, "c4": 4096},
         training_seconds=3.5,

@@ -51,7 +51,8 @@ def test_a_cell_of_another_sweep_is_entered_once_with_its_curves(store: Path) ->
 
 
 def test_an_entered_cell_carries_the_times_and_the_origin_of_its_record(store: Path) -> None:
-    provenance = {"finished": "2026-01-02T03:04:05+00:00", "commit": "0123", "machine": "a machine"}
+    origin = {"commit": "0123", "machine": "a machine", "threads": 1, "torch": "2"}
+    provenance = {"finished": "2026-01-02T03:04:05+00:00", **origin}
     long = [[step, 5.0] for step in range(1, 2502)]  # more points than MLflow takes at once
     Records().finish(replace(finished("f"), provenance=provenance, losses=long))
     sync("table", LAUNCH, [entry("f")], Records(), pytest.fail)

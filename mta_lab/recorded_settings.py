@@ -1,0 +1,56 @@
+"""The settings of every record of a directory, kept in one file beside them: only new and changed records are read."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mta_lab.atomic import write_whole
+from mta_lab.errors import UserError
+from mta_lab.strict import FaultError, as_json, content
+
+LATER: Mapping[tuple[str, str], Any] = {("training", "compiled"): True, ("data", "mixture"): {}}
+"""settings that earlier versions did not have, with the value that all their runs had"""
+
+
+def settings_key(config: Mapping[str, Any]) -> str:
+    """16 hex digits over a configuration in its canonical form, and nothing else; records of all versions have one."""
+    earlier = {
+        name: {key: one for key, one in section.items() if (name, key) not in LATER or one != LATER[name, key]}
+        if isinstance(section, Mapping)
+        else section
+        for name, section in config.items()
+    }
+    return hashlib.sha256(json.dumps(earlier, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def recorded_settings(path: Path, files: Iterable[Path], read: Callable[[str], str]) -> dict[str, str]:
+    """Return what `read` says of each of `files`, by stem, those without a word left out; `path` keeps what was said.
+
+    A file that is not as this function wrote it is made anew: it holds nothing that the records do not say.
+    """
+    known = _known(path)
+    found: dict[str, list[Any]] = {}
+    for file in files:
+        with suppress(OSError):  # it went away, or a link leads nowhere
+            name, written = file.stem, file.stat().st_mtime_ns
+            found[name] = known[name] if known.get(name, [None])[0] == written else [written, read(name)]
+    if found != known:
+        with suppress(UserError):  # where nothing can be written, they are read again
+            write_whole(path, json.dumps({"runs": found, "check": _check(found)}))
+    return {name: key for name, (_, key) in found.items() if key}
+
+
+def _known(path: Path) -> dict[str, list[Any]]:
+    try:
+        kept = as_json(content(path))
+        whole = isinstance(kept, dict) and kept.get("check") == _check(kept.get("runs"))
+        return kept["runs"] if whole else {}
+    except (OSError, FaultError):
+        return {}
+
+
+def _check(runs: Any) -> str:
+    return hashlib.sha256(json.dumps(runs, sort_keys=True).encode()).hexdigest()[:16]

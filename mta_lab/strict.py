@@ -1,0 +1,172 @@
+"""Files that anybody may have written: read whole, with one meaning, in the declared types; or their fault in words.
+
+A file is no device and no pipe, and is UTF-8 (a byte order mark is passed over). Its JSON has each key of a mapping
+once and finite numbers of a machine's size, and is not nested without end.
+"""
+
+import json
+import math
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+MOST = 1 << 28  # bytes of a file
+DEEPEST = 50  # brackets within brackets
+LARGEST = 1 << 63  # what a whole number stays below
+NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
+T = TypeVar("T")
+
+
+class FaultError(ValueError):
+    """What is wrong with a file's content, in a line."""
+
+
+class OtherFieldsError(FaultError):
+    """It has other fields than this version's."""
+
+
+def content(path: Path, most: int = MOST) -> bytes:
+    """Return the bytes of a regular file of at most `most`; never wait for anything else that stands there.
+
+    Raises FileNotFoundError where there is no file, and FaultError where it cannot be read.
+    """
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise FaultError(str(error.strerror)) from None
+    try:
+        found = os.fstat(number)
+        if not stat.S_ISREG(found.st_mode):
+            raise FaultError("it is no regular file")
+        if found.st_size > most:
+            raise FaultError(f"it has {found.st_size:,} bytes, allowed: at most {most:,}")
+        with open(number, "rb", closefd=False) as file:
+            return file.read(most)
+    except OSError as error:
+        raise FaultError(str(error.strerror)) from None
+    finally:
+        os.close(number)
+
+
+def as_json(data: bytes) -> Any:
+    """Return the value that JSON says; raises FaultError where it says none, or could be taken for two."""
+    try:
+        text = data.decode("utf-8-sig")
+        found = json.loads(
+            text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite, parse_int=_whole
+        )
+    except UnicodeDecodeError as error:
+        raise FaultError(f"byte {error.start} is not UTF-8") from None
+    except RecursionError:
+        raise FaultError("too many brackets within brackets") from None
+    except json.JSONDecodeError as error:
+        raise FaultError(f"line {error.lineno}: {error.msg}" if text.strip() else "it is empty") from None
+    level = [found]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer)]
+    if level:
+        raise FaultError("too many brackets within brackets")
+    return found
+
+
+def _inside(value: Any) -> Sequence[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FaultError(f"the key '{twice}' stands twice")
+    return found
+
+
+def _no_number(text: str) -> Any:
+    raise FaultError(f"{text} is no number")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise FaultError(f"{text[:20]} is no finite number")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > len(str(LARGEST)) + 1 or not -LARGEST < (number := int(text)) < LARGEST:
+        raise FaultError(f"{text[:20]}... is too large a number")
+    return number
+
+
+def built(cls: type[T], value: Any, where: str = "") -> T:
+    """Return the dataclass `cls` of a mapping of its fields, each of the type that is declared.
+
+    Raises FaultError, which names the field, and OtherFieldsError where one is missing or unknown.
+    """
+    if not isinstance(value, dict):
+        raise FaultError(_got(where.rstrip("."), value, "a mapping"))
+    hints = _hints(cls)  # type: ignore[arg-type]
+    for name in value.keys() - hints.keys():
+        raise OtherFieldsError(f"{where}{name}: no such field")
+    for one in fields(cls):  # type: ignore[arg-type]
+        if one.name not in value and one.default is MISSING and one.default_factory is MISSING:
+            raise OtherFieldsError(f"{where}{one.name}: is missing")
+    return cls(**{name: _built(hints[name], found, f"{where}{name}") for name, found in value.items()})
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _built(hint: Any, value: Any, where: str) -> Any:
+    """The value, in which mappings are dataclasses where `hint` says so."""
+    kind, inner = get_origin(hint), get_args(hint)
+    if is_dataclass(hint) and isinstance(hint, type):
+        return built(hint, value, f"{where}.")
+    if kind is Sequence and is_dataclass(inner[0]) and isinstance(value, list):
+        return tuple(_built(inner[0], one, f"{where}[{index}]") for index, one in enumerate(value))
+    if not _fits(hint, value):
+        raise FaultError(_got(where, value, _in_words(hint)))
+    return value
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    kind, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if kind in (Union, UnionType):
+        return any(_fits(one, value) for one in inner)
+    if kind is Literal:
+        return any(type(value) is type(one) and value == one for one in inner)
+    if kind is Sequence:
+        return isinstance(value, list) and all(_fits(inner[0], one) for one in value)
+    if kind is Mapping:
+        return isinstance(value, dict) and all(_fits(inner[1], one) for one in value.values())
+    return type(value) in (int, float) if hint is float else type(value) is hint
+
+
+def _in_words(hint: Any) -> str:
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind in (Union, UnionType):
+        return " or ".join(map(_in_words, inner))
+    if kind is Literal:
+        return " or ".join(map(repr, inner))
+    if kind is Sequence:
+        return f"a list, each of it {_in_words(inner[0])}"
+    if kind is Mapping:
+        return "a mapping" if inner[1] is Any else f"a mapping of names, each to {_in_words(inner[1])}"
+    return NAMES.get(hint, "a mapping")
+
+
+def _got(where: str, value: Any, allowed: str) -> str:
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else f"{shown[:60]}..."
+    return f"{where}: got {shown}, allowed: {allowed}" if where else f"got {shown}, allowed: {allowed}"
