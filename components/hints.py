@@ -60,7 +60,7 @@ def _members(inner: tuple[Any, ...], in_file: bool) -> str:
 
 
 def _words(hint: Any, in_file: bool) -> tuple[str, str]:
-    """One value of a class, and several; a component in a file is its name."""
+    """Return the words for one value of a class, and for several; a component in a file is its name."""
     if family := getattr(hint, "family", ""):
         return (f"one of {family}", family) if in_file else (f"a component of {family}", f"components of {family}")
     name = getattr(hint, "__name__", str(hint))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from components.hints import fits, shown
 from components.registry import ComponentError
 
 Draw = Callable[[str], torch.Generator | None]
@@ -41,6 +42,8 @@ def initialise(model: nn.Module, seed: int) -> None:
     `initialise` method fills its own parameters, after its children: what it says of theirs stays. A parameter that
     nothing fills is a ComponentError.
     """
+    if not fits(int, seed):  # streams are named by its text, and 1.0 or True would be others than 1
+        raise ComponentError(f"seed: got {shown(seed)}, allowed: a whole number")
     with torch.no_grad():
         for parameter in model.parameters():
             if _can_be_nan(parameter):

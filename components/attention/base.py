@@ -113,7 +113,7 @@ class Attention(Switched, nn.Module):
 
 
 def head_width(width: int, heads: int) -> int:
-    """d, the channels of a head; ComponentError where they are no whole number."""
+    """Return d, the channels of a head; raise ComponentError where they are no whole number."""
     check_sizes(width=width, heads=heads)
     if width % heads:
         raise ComponentError(f"heads: got {heads}, allowed: a divisor of the width {width}")

@@ -1,11 +1,10 @@
-"""Every argument that a component takes is right, or refused in one line: what was given, what is allowed.
+"""Every setting that a component takes is right, or refused in one line: what was given, what is allowed.
 
-The tests enumerate the registry: each setting of each component under values of other types, each `build` under sizes
-that no model has. What a layer is called with: `test_inputs.py`.
+The tests enumerate the registry: each setting of each component under values of other types. What it is built for:
+`test_sizes.py`; what a layer is called with: `test_inputs.py`.
 """
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, get_type_hints
 
@@ -14,12 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from components import Component, ComponentError, register, set_compiled
-from components.attention import AttentionConfig, Differential, MultiToken, Softmax, rotary_table
+from components import Component, ComponentError, register
+from components.attention import MultiToken, Softmax
 from components.kernel_init import Constant, KernelInitConfig, Uniform
-from components.norms import Depth, Gate, LayerNorm, LayerNormBlock, NormConfig
-from components.norms.base import lambda_init
-from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOp, ScoreOpConfig
+from components.norms import Depth, Gate, NormConfig
+from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOpConfig
 from components.score_ops.base import LayerRule
 from components.score_ops.head_mixing import Group
 from components.tasks import FindBlock
@@ -159,74 +157,15 @@ def test_a_default_of_another_type_is_refused_with_its_place() -> None:
     assert says.endswith(": the default of power: got 0.5, allowed: a whole number")
 
 
-SIZES = {"width": 24, "model_width": 96, "heads": 4, "layers": 12, "layer": 3}
-NO_SIZES: tuple[Any, ...] = (0, -4, 2.0, True, None, "4", numpy.int64(4), torch.tensor(4))
-BUILDS = [(variant, name) for variant in VARIANTS if hasattr(variant, "build")
-          for name in inspect.signature(variant.build).parameters if name != "self"]  # fmt: skip
+@pytest.mark.usefixtures("registry")
+def test_a_type_that_cannot_be_read_is_refused_with_its_place() -> None:
+    @register("norms", "mine")
+    class Mine(Depth):
+        """A user's norm."""
 
+        power: "Unknown" = 1  # type: ignore[name-defined] # noqa: F821
+        """of a type that is nowhere"""
 
-@pytest.mark.parametrize(
-    ("variant", "name"), BUILDS, ids=[f"{variant.family}-{variant.name}-{name}" for variant, name in BUILDS]
-)
-def test_a_size_that_no_model_has_is_refused_where_it_is_built(variant: Any, name: str) -> None:
-    given = {one: SIZES[one] for one in inspect.signature(variant.build).parameters if one != "self"}
-    variant().build(**given)
-    for value in (*NO_SIZES, *((13,) if name == "layer" and "layers" in given else ())):
-        says = refused(lambda value=value: variant().build(**{**given, name: value}))
-        allowed = "1 to layers (12)" if name == "layer" and "layers" in given else "a whole number, 1 or more"
-        assert says.startswith(f"{name}: got "), value
-        assert says.endswith(f", allowed: {allowed}")
-
-
-@pytest.mark.parametrize(
-    ("ask", "says"),
-    [
-        (lambda: MultiToken(norm=LayerNormBlock()).pre_norm_scale(0), "layer: got 0, allowed: a whole number, 1 or"),
-        (lambda: LayerNormBlock().pre_norm_scale(layer=-1), "layer: got -1, allowed: a whole number, 1 or more"),
-        (lambda: KeyQuery().on_layer(0, 12), "layer: got 0, allowed: 1 to layers (12)"),
-        (lambda: KeyQuery(layers="all").on_layer(13, layers=12), "layer: got 13, allowed: 1 to layers (12)"),
-        (lambda: lambda_init(0), "layer: got 0, allowed: a whole number, 1 or more"),
-        (lambda: LayerNorm().build(width=8, model_width=32, layer=0), "layer: got 0, allowed: a whole number"),
-        (lambda: MultiToken().build(width=4, heads=8, layer=1, layers=4), "heads: got 8, allowed: a divisor of the"),
-        (lambda: Differential().build(width=4, heads=8, layer=1, layers=4), "heads: got 8, allowed: a divisor of the"),
-        (lambda: set_compiled(nn.Identity(), "false"), "on: got 'false', allowed: True or False"),  # type: ignore[arg-type]
-        (lambda: rotary_table(6, 3, 1e4), "head_width: got 3, allowed: an even whole number, 2 or more"),
-        (lambda: rotary_table(6, 0, 1e4), "head_width: got 0, allowed: an even whole number, 2 or more"),
-        (lambda: rotary_table(-1, 8, 1e4), "tokens: got -1, allowed: a whole number, 0 or more"),
-        (lambda: rotary_table(6.5, 8, 1e4), "tokens: got 6.5, allowed: a whole number, 0 or more"),  # type: ignore[arg-type]
-        (lambda: rotary_table(6, 8, 0), "theta: got 0, allowed: a finite number above 0"),
-        (lambda: rotary_table(6, 8, float("nan")), "theta: got nan, allowed: a finite number above 0"),
-    ],
-)
-def test_sizes_are_checked_wherever_they_are_given(ask: Callable[[], object], says: str) -> None:
-    assert refused(ask).startswith(says)
-
-
-def test_builds_of_a_user_are_held_to_the_same_sizes() -> None:
-    class Mine(AttentionConfig):
-        """A user's attention, never registered."""
-
-        def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
-            return nn.Linear(width, width)
-
-    class Above(Mine):
-        """A subclass, which does something first."""
-
-        def build(self, **sizes: Any) -> nn.Module:
-            return super().build(**sizes)
-
-    class Op(ScoreOpConfig):
-        """A user's operation."""
-
-        def build(self, *, heads: int) -> ScoreOp:
-            raise AssertionError("it is not asked")
-
-    for variant in (Mine, Above):
-        sizes = {"width": 8, "heads": 2, "layer": 1, "layers": 1}
-        assert isinstance(variant().build(**sizes), nn.Linear)
-        for name, value in {"width": 8.0, "heads": 0, "layers": -1, "layer": 2}.items():
-            wrong = {**sizes, name: value}
-            says = refused(lambda of=variant, wrong=wrong: of().build(**wrong))
-            assert says.startswith(f"{name}: got {value}, allowed: ")
-    assert refused(lambda: Op().build(heads=-2)).startswith("heads: got -2")
-    assert list(inspect.signature(Mine.build).parameters) == ["self", "width", "heads", "layer", "layers"]
+    says = refused(Mine)
+    assert "test_arguments.py:" in says
+    assert says.endswith("the type of a setting cannot be read: name 'Unknown' is not defined")
