@@ -34,6 +34,21 @@ def test_no_other_place_formats_a_duration() -> None:
     assert {(name, value) for name, value in found if not value.isupper() and name != "words.py"} == set()
 
 
+NOUNS = "row|run|cell|seed|trial|attempt|file|sign|text|thread|sweep|worker"
+ROOMS = ("report", "worker", "cli", "bench", "planning.py", "sweep")
+
+
+def test_no_other_place_writes_a_plural_behind_a_number() -> None:
+    """`counted` does, so that one of a thing is singular; constants and lists of numbers stay as they are."""
+    plural = re.compile(rf" (?:[a-z]+ )?(?:{NOUNS})s\b(?!:)")
+    found = {
+        (file.name, value, after)
+        for file, value, after in _numbers_before_words()
+        if file.relative_to(PACKAGE).parts[0] in ROOMS and plural.match(after) and not re.search("[A-Z]{2}|join", value)
+    }
+    assert found == set()
+
+
 def _numbers_before_words() -> Iterator[tuple[Path, str, str]]:
     """Each `{value} words` of the package's f-strings: file, value, and what stands behind it."""
     for file in PACKAGE.rglob("*.py"):

@@ -12,6 +12,7 @@ from mta_lab.bench.results import Comparison, Contestant, Measure, Say
 from mta_lab.config import fingerprint
 from mta_lab.records import Record, Records
 from mta_lab.sweep import load_sweep
+from mta_lab.words import counted
 
 CELLS = (100, 1000, 10_000)
 SEEDS = 10
@@ -29,7 +30,7 @@ def compare(
         settings={"scale": scale, "seeds": SEEDS, "cells": list(cells)},
         contestants=tuple(
             Contestant(
-                name=f"{size} cells",
+                name=counted(size, "cell"),
                 measures={PLAN: times[str(size)]},
                 facts={"ms a cell": f"{1e3 * times[str(size)].median / size:.2f}"},
             )

@@ -17,6 +17,7 @@ from mta_lab.config import fingerprint, plain
 from mta_lab.errors import UserError
 from mta_lab.records import Records
 from mta_lab.sweep import load_sweep
+from mta_lab.words import counted
 
 FEW, MANY = 2, 42  # cells of one step
 CELLS, STEPS = 12, 1000  # of a launch on all workers
@@ -55,7 +56,7 @@ def _launches(here: Path) -> Comparison:
         title="launches of cells of one step, on one worker",
         settings={"cells": [FEW, MANY]},
         contestants=tuple(
-            Contestant(name=f"{cells} cells", measures={LAUNCH: Measure(unit="s", values=(seconds[cells],))})
+            Contestant(name=counted(cells, "cell"), measures={LAUNCH: Measure(unit="s", values=(seconds[cells],))})
             for cells in (FEW, MANY)
         ),
         notes=(note,),
@@ -94,7 +95,7 @@ def _answers(here: Path, rounds: int | None) -> Comparison:
         title="finished sweeps: the command's answer, with its table",
         settings={"cells": [size**2 for size in FINISHED]},
         contestants=tuple(
-            Contestant(name=f"{size**2} cells", measures={ANSWER: times[str(size)]}) for size in FINISHED
+            Contestant(name=counted(size**2, "cell"), measures={ANSWER: times[str(size)]}) for size in FINISHED
         ),
         notes=("the time of one cell is that of starting the command",),
     )

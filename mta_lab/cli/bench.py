@@ -18,7 +18,7 @@ from mta_lab.cli.common import make_console
 from mta_lab.errors import UserError, nearest
 from mta_lab.provenance import provenance
 from mta_lab.records import Records, write_whole
-from mta_lab.words import duration
+from mta_lab.words import counted, duration
 from mta_lab.worker.pool import ENVIRONMENT
 
 ALLOCATORS = {"plain": {}, "workers": ENVIRONMENT}
@@ -121,7 +121,8 @@ def _plots(
         tokens = op.against_tokens(laboratory, shape._replace(batch=1), op.TOKENS, rounds, say)
     with _progress(out) as say:
         kernels = op.against_kernels(laboratory, shape, rounds, say)
-    foot = "{machine}, {threads} threads, torch {torch}, commit {commit}, {dtype}".format(**place)
+    threads = counted(int(str(place["threads"])), "thread")
+    foot = f"{place['machine']}, {threads}, torch {place['torch']}, commit {place['commit']}, {place['dtype']}"
     plot.against_tokens(directory / "tokens.svg", tokens, foot)
     plot.against_kernels(directory / "kernel.svg", kernels, foot)
     for note in dict.fromkeys(note for one in (*tokens, *kernels) for note in one.notes):

@@ -1,8 +1,11 @@
-"""The sweep files of a user that were trained or reported here, so that `report all` has them, too."""
+"""The sweep files of a user that were trained or reported here, so that `report all` and `sync all` have them, too."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+from mta_lab.cli.common import note, open_records
+from mta_lab.cli.sweeping import Plan, plan
 from mta_lab.errors import UserError
 from mta_lab.records import Records, write_whole
 from mta_lab.sweep import shipped_sweeps
@@ -28,3 +31,25 @@ def remembered(records: Records) -> list[str]:
     except (OSError, ValueError):
         return []
     return [name for name in found if isinstance(name, str) and Path(name).is_file()] if isinstance(found, list) else []
+
+
+def every_plan(words: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> list[Plan]:
+    """Return the plans of the shipped sweeps, of a user's that were used here, and of the files among `words`.
+
+    The other words are settings. A file that was kept and is refused now is left out, and said.
+    """
+    given, settings = [word for word in words if "=" not in word], [word for word in words if "=" in word]
+    records = open_records()
+    kept = remembered(records)
+    plans: dict[str, Plan] = {}
+    for each in dict.fromkeys([*shipped_sweeps(), *kept, *given]):
+        try:
+            found = plan(each, settings, scale, seeds, components)
+        except UserError as error:
+            if each not in kept or each in given:
+                raise
+            note(f"{each} is left out: {error}")
+            continue
+        plans.setdefault(found.sweep.name, found)  # the same file under another path has the same name
+        remember(each, records)
+    return list(plans.values())

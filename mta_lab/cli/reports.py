@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from mta_lab.cli.common import dashboard_address, make_console, note, open_records
-from mta_lab.cli.own_sweeps import remember, remembered
+from mta_lab.cli.common import dashboard_address, make_console
+from mta_lab.cli.own_sweeps import every_plan, remember
 from mta_lab.cli.sweeping import Plan, finished_table, plan, table_of, tasks_at_hand
 from mta_lab.errors import UserError, nearest
-from mta_lab.sweep import shipped_sweeps
 from mta_lab.worker.tasks import Task
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def show(
     if form not in allowed:
         raise UserError(f"--format: got '{form}'{nearest(form, allowed) or ';'} allowed: {', '.join(allowed)}")
     if name == "all":
-        plans = _all_plans(settings, scale, seeds, components)
+        plans = every_plan(settings, scale, seeds, components)
         tables = [table_of(each, _tasks(each)) for each in plans]
     else:
         plans = [plan(name, settings, scale, seeds, components)]
@@ -53,34 +52,6 @@ def show(
         render_index(tables, form, console)
     else:
         render(tables[0], form, console)
-
-
-def _all_plans(words: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> list[Plan]:
-    """Return the plans of the shipped sweeps, of a user's that were used here, and of the files among `words`.
-
-    The other words are settings.
-
-    A file that was kept and is refused now is left out, and said; so is a second sweep of one name.
-    """
-    given, settings = [word for word in words if "=" not in word], [word for word in words if "=" in word]
-    records = open_records()
-    kept = remembered(records)
-    plans: dict[str, Plan] = {}
-    for each in dict.fromkeys([*shipped_sweeps(), *kept, *given]):
-        try:
-            found = plan(each, settings, scale, seeds, components)
-        except UserError as error:
-            if each not in kept or each in given:
-                raise
-            note(f"{each} is left out: {error}")
-            continue
-        name = found.sweep.name
-        if name in plans:
-            note(f"{each} is left out: another sweep is called {name}, too; give the file another name")
-            continue
-        plans[name] = found
-        remember(each, records)
-    return list(plans.values())
 
 
 def _write_figures(tables: Sequence["Table"], form: str, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,10 +114,18 @@ def finished_table(plan: Plan) -> "Table":
             f"{plan.given}: its text is not prepared here, and no run of it is finished in {plan.records.directory}; "
             f"`{plan.command}` prepares it and trains what is missing"
         )
-    if _absent_texts(plan):
-        read = sorted({task.content_hash[:16] for task in tasks} - {""})
-        note(f"{plan.given}: its text is not prepared here; its finished runs read {', '.join(read)}")
-    return table_of(plan, tasks)
+    table = table_of(plan, tasks)
+    for remark in table.remarks:
+        note(f"{plan.given}: {remark}")
+    return table
+
+
+def _remarks(plan: Plan, tasks: Sequence[Task]) -> tuple[str, ...]:
+    """Say which text the runs of a table read, where it is known by their records alone."""
+    read = sorted({task.content_hash[:16] for task in tasks} - {""})
+    if not read or not _absent_texts(plan):
+        return ()
+    return (f"the text is not prepared here; the finished runs read the one with the hash {', '.join(read)}",)
 
 
 def tasks_at_hand(plan: Plan) -> list[Task] | None:
@@ -179,4 +187,4 @@ def table_of(plan: Plan, tasks: Sequence[Task]) -> "Table":
     from mta_lab.report import build_table
 
     fingerprints = {(task.cell.row, task.cell.seed): task.fingerprint for task in tasks}
-    return build_table(plan.sweep, fingerprints, plan.records)
+    return replace(build_table(plan.sweep, fingerprints, plan.records), remarks=_remarks(plan, tasks))

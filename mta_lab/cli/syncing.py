@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mta_lab.cli.common import make_console, note
+from mta_lab.cli.own_sweeps import every_plan
 from mta_lab.cli.sweeping import Plan, plan, shown_of, table_of, tasks_at_hand
 from mta_lab.errors import UserError
 from mta_lab.records import Records
-from mta_lab.sweep import shipped_sweeps
 from mta_lab.tracking.entries import Shown
 from mta_lab.words import counted
 from mta_lab.worker.entries import entry_of, launch_of
@@ -16,32 +16,36 @@ from mta_lab.worker.tasks import Task
 
 
 def run(name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> None:
-    """Bring the experiment of the sweep `name`, of `train` or of every shipped sweep up to the records."""
+    """Bring the experiment of the sweep `name`, of `train` or of every sweep up to the records."""
     with only_launch(Records().directory):  # a launch does it by itself, and closes its runs itself
         if name == "train":
             from mta_lab.cli.single import one_run
 
-            _sync(one_run(settings, scale, components))
+            one = one_run(settings, scale, components)
+            _sync(one, _tasks(one))
             return
-        for each in shipped_sweeps() if name == "all" else [name]:
+        given = settings, scale, seeds, components
+        for found in every_plan(*given) if name == "all" else [plan(name, *given)]:
             try:
-                _sync(plan(each, settings, scale, seeds, components))
-            except NoTextError as error:
+                tasks = _tasks(found)
+            except UserError as error:
                 if name != "all":
                     raise
-                note(str(error))
+                note(f"{found.given} is left out: {error}")
+                continue
+            _sync(found, tasks)
 
 
-class NoTextError(UserError):
-    """A sweep's text is not prepared, so what is finished of it cannot be told."""
-
-
-def _sync(found: Plan) -> None:
-    from mta_lab.tracking.sync import sync  # slow to import
-
+def _tasks(found: Plan) -> list[Task]:
     tasks = tasks_at_hand(found)
     if tasks is None:
-        raise NoTextError(f"{found.given}: its text is not prepared here, so what is finished cannot be told")
+        raise UserError(f"{found.given}: its text is not prepared here, so what is finished cannot be told")
+    return tasks
+
+
+def _sync(found: Plan, tasks: Sequence[Task]) -> None:
+    from mta_lab.tracking.sync import sync  # slow to import
+
     sweep, console, trials = found.sweep, make_console(), list[Task]()
     if sweep.search:
         from mta_lab.cli.searching import trials_at_hand

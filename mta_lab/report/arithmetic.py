@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from mta_lab.records import Record
 from mta_lab.report.table import Table
+from mta_lab.words import counted
 
 NOT_RECORDED = "not recorded"
 MOVED = "rounding alone has moved runs by up to 3.4 % at nano"
@@ -34,7 +35,10 @@ def note(table: Table) -> list[str]:
     alike: dict[tuple[str, ...], list[str]] = {}
     for part, runs in mixed(table).items():
         groups = sorted(runs.items(), key=lambda group: -len(group[1]))
-        said = [f"{len(groups[0][1])} runs ({groups[0][0]})", *(_group(bits, runs) for bits, runs in groups[1:])]
+        said = [
+            f"{counted(len(groups[0][1]), 'run')} ({groups[0][0]})",
+            *(_group(bits, runs) for bits, runs in groups[1:]),
+        ]
         alike.setdefault(tuple(said), []).append(part)
     return [
         f"Mixed arithmetic: {' and '.join(parts)} did not compute all runs to the same bits (another processor, "

@@ -52,6 +52,7 @@ def document(table: Table) -> dict[str, Any]:
         "coverage": {"published": agreement.published, "finished": agreement.finished},
         "aa": {row.name: row.measured.passed for row in table.rows if row.measured.role == "A/A"},
         "provenance": list(table.provenance),
+        "remarks": list(table.remarks),
         "mixed_arithmetic": mixed(table),
         "winners": {row: asdict(found) for row, found in sweep.winners.items()},
         "settings": dict(settings.common),

@@ -31,6 +31,7 @@ def notes(table: Table) -> tuple[str, ...]:
         lines.append(f"{table.finished} of {counted(total, 'cell')} finished; a mean is over those of its row.")
     lines += [*_failed(table), *_finished_later(table)]
     lines += _implementations(table)
+    lines += [f"{remark[0].upper()}{remark[1:]}." for remark in table.remarks]
     return (*lines, *(f"Measured on {place}." for place in table.provenance))
 
 
@@ -41,7 +42,7 @@ def _failed(table: Table) -> list[str]:
         for seed, failure in row.measured.failures.items():
             where = f"; traceback in {RESULTS}/failed/{failure.fingerprint}.json" if failure.traceback else ""
             several = len(failure.attempts) > 1
-            tries = f"; {len(failure.attempts)} attempts: {_kinds(failure.attempts)}" if several else ""
+            tries = f"; {counted(len(failure.attempts), 'attempt')}: {_kinds(failure.attempts)}" if several else ""
             lines.append(f"Failed: {row.name} seed {seed}: {failure.reason}{tries}{where}")
     return lines
 
@@ -74,7 +75,11 @@ def _search(table: Table) -> list[str]:
             ", ".join(f"{name} {_short(value)}" for name, value in values.items()) for values in winners[row].values
         )
         ended = winners[row].trials
-        of = f"{ended} trials" if ended >= search.trials else f"{ended} trials so far, of {search.trials},"
+        of = (
+            counted(ended, "trial")
+            if ended >= search.trials
+            else f"{counted(ended, 'trial')} so far, of {search.trials},"
+        )
         lines.append(f"{row}: best of {of} on the validation text: {best}. Scored here on test.")
     return lines
 
@@ -125,9 +130,9 @@ def _deltas(table: Table) -> str:
         ]
         method = f"paired over seeds; noise of one run {', '.join(floors) or 'unknown'}, on one fixed validation text"
     return (
-        f"delta: against {against}{method}. Resolved: at {LEVEL:.0%} after Holm's correction over {comparison.planned} "
-        f"rows; else unresolved (seeds in all that resolve this delta with {POWER:.0%} power at "
-        f"{LEVEL:.0%}/{comparison.planned})."
+        f"delta: against {against}{method}. Resolved: at {LEVEL:.0%} after Holm's correction over "
+        f"{counted(comparison.planned, 'row')}; else unresolved (seeds in all that resolve this delta with "
+        f"{POWER:.0%} power at {LEVEL:.0%}/{comparison.planned})."
     )
 
 
@@ -159,10 +164,10 @@ def _agreement(table: Table) -> list[str]:
         around = (
             f" [{found.tau_interval[0]:+.2f}, {found.tau_interval[1]:+.2f}]" if found.tau_interval else " (no interval)"
         )
-        tau = f"; Kendall's tau of the ranking {found.tau:+.2f}{around} over {found.tau_rows} rows"
+        tau = f"; Kendall's tau of the ranking {found.tau:+.2f}{around} over {counted(found.tau_rows, 'row')}"
     return [
         f"Against {_sources(table)}: {_signs(table)}{tau}; "
-        f"{found.finished} of {found.published} published rows finished.",
+        f"{found.finished} of {counted(found.published, 'published row')} finished.",
         *_undecided(table),
         *cautions([name for row in table.rows for name in row.published.references]),
     ]
@@ -173,9 +178,10 @@ def _signs(table: Table) -> str:
     found = table.agreement
     resolved = sum(row.measured.resolved for row in table.rows if row.measured.role == "row")
     if found.resolved:
-        signs = f"{found.same_sign} of {found.resolved} resolved rows agree in sign"
+        rows = counted(found.resolved, "resolved row")
+        signs = f"{found.same_sign} of {rows} {'agrees' if found.resolved == 1 else 'agree'} in sign"
     elif resolved:
-        signs = f"none of the {resolved} resolved rows has a published difference that is decided"
+        signs = f"of {counted(resolved, 'resolved row')}, none has a published difference that is decided"
     else:
         signs = "no row resolved"
     return signs + (f" ({found.undecided} left out as undecided)" if found.undecided else "")
@@ -195,7 +201,7 @@ def _sources(table: Table) -> str:
     references = [name for row in table.rows for name in row.published.references]
     known = Counter(printed_name(name.partition(".")[0]) for name in references if name in entries())
     others = dict.fromkeys(name for name in references if name not in entries())
-    tables = ", ".join(f"{name} ({rows} rows)" if rows > 1 else name for name, rows in known.items())
+    tables = ", ".join(f"{name} ({counted(rows, 'row')})" if rows > 1 else name for name, rows in known.items())
     return ", ".join([*([f"the paper (arXiv 2504.00927, {tables})"] if tables else []), *others])
 
 

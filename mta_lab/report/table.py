@@ -38,6 +38,8 @@ class Table:
     agreement: Agreement
     provenance: tuple[str, ...]
     """distinct machines and commits that the results come from"""
+    remarks: tuple[str, ...] = ()
+    """more that a reader has to know: what the records alone cannot say"""
 
     @property
     def finished(self) -> int:

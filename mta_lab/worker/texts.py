@@ -66,7 +66,8 @@ def _one(sweep: Sweep, texts: Mapping[str, list[Record]]) -> str:
         for name, runs in texts.items()
     )
     raise UserError(
-        f"{sweep.name}: its text is not prepared here, and its finished runs read {len(texts)} texts ({listed}); "
+        f"{sweep.name}: its text is not prepared here, and its finished runs read {counted(len(texts), 'text')} "
+        f"({listed}); "
         "a table of several would mix them: prepare the text that is meant, or move the records of the others away"
     )
 

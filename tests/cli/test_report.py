@@ -234,3 +234,16 @@ def test_it_is_said_whether_a_shipped_sweep_or_a_file_of_its_name_is_meant(
     assert done.status == 0
     assert said in done.err
     assert bool(said) == ("that ships" in done.err)
+
+
+@pytest.mark.slow
+def test_sync_all_takes_the_sweeps_of_a_user_that_were_used_here(
+    lab: Command, results: dict[tuple[str, int], str], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(OWN_SWEEP)
+    lab("report", "mine.yaml", OWN)
+    done = lab("sync", "all", OWN)
+    assert done.status == 0, done.err
+    assert "search_kernel is left out: " in done.err  # this text is too short for what it scores
+    assert "mine: 3 finished" in done.out  # the Transformer's, which other sweeps have, too
+    assert "kernel_sizes: 8 finished and 1 failed cell entered" in done.out

@@ -49,7 +49,12 @@ def test_a_report_needs_no_text(lab: Command, elsewhere: Path, corpus: Corpus) -
     assert done.status == 0
     rows = {row["row"]: row for row in json.loads(done.out)["rows"]}
     assert {name: tuple(rows[name]["scores"].values()) for name in SCORES} == SCORES
-    assert f"its text is not prepared here; its finished runs read {corpus.content_hash[:16]}" in done.err
+    remark = f"he text is not prepared here; the finished runs read the one with the hash {corpus.content_hash[:16]}"
+    assert f"kernel_sizes: t{remark}" in done.err
+    assert f"- T{remark}." in lab("report", "kernel_sizes", OWN, "--format", "markdown").out
+    assert json.loads(lab("report", "kernel_sizes", OWN, "--format", "json").out)["remarks"] == [f"t{remark}"]
+    lab("report", "kernel_sizes", OWN, "--html")
+    assert f"T{remark}." in Path("results/pages/kernel_sizes-nano-data.path=mine.html").read_text()
 
 
 def test_plan_status_and_why_know_what_is_finished_without_its_text(lab: Command, elsewhere: Path) -> None:

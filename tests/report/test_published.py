@@ -108,7 +108,7 @@ def test_undecided_differences_stand_in_brackets_in_every_format(tmp_path: Path)
     assert row_document(table.rows[2])["published_undecided"] is True
     assert document(table)["agreement"]["undecided"] == 1
     assert "brackets are undecided" in " ".join(notes(table))
-    assert "none of the 1 resolved rows has a published difference that is decided" in " ".join(notes(table))
+    assert "of 1 resolved row, none has a published difference that is decided" in " ".join(notes(table))
     with styled():
         drawn = forest(table, 8.0)
     assert drawn is not None

@@ -229,7 +229,7 @@ def test_reader_is_warned_and_told_where_it_was_measured(form: str, tmp_path: Pa
         "Holm's correction over 3 rows",
         "4 degrees of freedom",
         "A/A row again: softmax again on a random stream of its own, so tested unpaired, by its own noise: passed",
-        "1 of 1 resolved rows agree in sign",
+        "1 of 1 resolved row agrees in sign",
         "2 of 2 published rows finished",
         "not decayed",
     ):

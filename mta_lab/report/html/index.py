@@ -58,7 +58,7 @@ def _covered(
         "item": item,
         "shows": shown["shows"],
         "kind": kind,
-        "state": f"{finished} of {planned} rows" if sweeps else "not yet",
+        "state": f"{finished} of {counted(planned, 'row')}" if sweeps else "not yet",
         "sweeps": [{"name": line["sweep"], "agreement": _agreement(line)} for line in sweeps],
     }
 
@@ -67,7 +67,8 @@ def _agreement(line: Mapping[str, Any]) -> str:
     """Return what a sweep says for or against the paper, in few words."""
     parts = [f"{line['rows_finished']} of {counted(line['rows_planned'], 'row')}"]
     if line["signs_compared"]:
-        parts.append(f"{line['signs_same']} of {line['signs_compared']} resolved signs agree")
+        agree = "agrees" if line["signs_compared"] == 1 else "agree"
+        parts.append(f"{line['signs_same']} of {counted(line['signs_compared'], 'resolved sign')} {agree}")
     if line["tau"] is not None:
         parts.append(f"tau {line['tau']:+.2f}")
     return ", ".join(parts)
