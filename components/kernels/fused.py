@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from components.kernels import build
+from components.kernels.forks import end_threads_before_forks
 from components.score_ops.base import ScoreOp
 
 NO_SECOND = (
@@ -126,4 +127,5 @@ def _load() -> str | None:
     return None
 
 
+end_threads_before_forks()
 _missing = _load()
