@@ -4,9 +4,10 @@ The command line prints its message on one line and exits with 2, without a trac
 """
 
 import difflib
-import re
 import traceback
 from collections.abc import Iterable
+
+from mta_lab.masking import masked
 
 
 class UserError(Exception):
@@ -16,16 +17,6 @@ class UserError(Exception):
 def described(error: BaseException) -> str:
     """An exception as one line: its type and the first line of what it says, secrets masked."""
     return masked(f"{type(error).__name__}: {error}".splitlines()[0])
-
-
-def masked(text: str) -> str:
-    """`text` with `***` for what stands before the `@` of an address, and for what a query or a header calls secret."""
-    return _SECRET.sub(r"\1***", _LOGIN.sub(r"\1***@", text))
-
-
-_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/?#'\"]*(?:[/?#][^\s'\"/]*)?@(?=[^\s@/]*[a-z0-9\[])", re.IGNORECASE)
-_NAMES = r"[\w-]*(?:password|passwd|pwd|secret|token|signature|api_?key|access_?key|credential|auth)[\w-]*|sig|key|pass"
-_SECRET = re.compile(rf"([?&;](?:{_NAMES})=|\bauthorization:\s*(?:\w+\s+)?)[^\s&;#'\"]+", re.IGNORECASE)
 
 
 def place(error: BaseException) -> str:

@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "components": {"components"},
-    "errors": set(),
+    "errors": {"masking"},
+    "masking": set(),
     "children": set(),
     "words": set(),
     "atomic": {"errors"},
@@ -40,6 +41,7 @@ MAY_IMPORT = {
         "data",
         "errors",
         "failures",
+        "masking",
         "plugins",
         "provenance",
         "records",

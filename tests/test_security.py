@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mta_lab.errors import UserError, described, masked
+from mta_lab.errors import UserError
 from mta_lab.records import Records
 from mta_lab.sweep import load_sweep
 from mta_lab.worker.tasks import tasks_of
@@ -18,42 +18,6 @@ TOY = {
     "training": {"schedule": "constant"},
 }
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("postgresql://ann:s3cret@db.example/runs", "postgresql://***@db.example/runs"),
-        ("https://s3cret@host:5000", "https://***@host:5000"),
-        ("https://ann:s3/cr@et@host/path", "https://***@host/path"),
-        ("postgresql+psycopg2://ann:p%40ss@[::1]:5432/x", "postgresql+psycopg2://***@[::1]:5432/x"),
-        ("at 'https://host/a?token=s3cret&page=2'", "at 'https://host/a?token=***&page=2'"),
-        ("https://host/a?page=2&X-Amz-Signature=s3cret#x", "https://host/a?page=2&X-Amz-Signature=***#x"),
-        ("url: /api?access_token=s3cret (Caused by x)", "url: /api?access_token=*** (Caused by x)"),
-        ("Authorization: Bearer s3cret", "Authorization: Bearer ***"),
-        ("two: a://u:s3cret@h/ and b://u:s3cret@h/", "two: a://***@h/ and b://***@h/"),
-    ],
-)
-def test_secrets_are_masked(text: str, shown: str) -> None:
-    assert masked(text) == shown
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "sqlite:////home/ann/mlflow.db",
-        "http://127.0.0.1:5000/api/2.0/mlflow/runs/search?max_results=5",
-        "write to ann@example.org",
-        "see https://host/a for ann@example.org",
-        "model.heads=8 attention.pre_softmax.0.kernel=[4, 9]",
-    ],
-)
-def test_what_is_no_secret_is_left_alone(text: str) -> None:
-    assert masked(text) == text
-
-
-def test_an_exception_is_repeated_without_its_secrets() -> None:
-    assert described(ValueError("no postgresql://ann:s3cret@h/x\nmore")) == "ValueError: no postgresql://***@h/x"
 
 
 def test_a_python_tag_in_a_sweep_is_one_clear_error_and_runs_nothing(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def _main() -> None:
     from mta_lab.cli.app import app
     from mta_lab.cli.output import OutputLostError, guarded_output
     from mta_lab.cli.printable import one_line
-    from mta_lab.errors import UserError, masked
+    from mta_lab.errors import UserError
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody asked for reports to its makers
     if sys.argv[1:2] != ["bench"]:  # which measures processes as they come, or as workers are
@@ -38,5 +38,5 @@ def _main() -> None:
         except OutputLostError:
             raise
         except UserError as error:
-            print(f"mta-lab: {one_line(masked(str(error)))}", file=sys.stderr)
+            print(f"mta-lab: {one_line(str(error))}", file=sys.stderr)
             sys.exit(2)

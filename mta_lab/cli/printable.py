@@ -1,4 +1,4 @@
-"""The one door of output: whatever text holds, a terminal shows it and is not steered by it.
+"""The one door of output: whatever text holds, a terminal shows it, is not steered by it, and sees no secret.
 
 Letters that Python does not call printable are shown as their numbers, `\\x1b` and `\\u202e`: controls, marks that turn
 the order of letters around, letters without width, halves of letters. Line breaks and tabs pass.
@@ -13,6 +13,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.status import Status
 from rich.text import Text
+
+from mta_lab.masking import masked
 
 
 class _Shown(dict[int, int | str]):
@@ -32,8 +34,8 @@ _SHOWN = _Shown()
 
 
 def printable(text: str) -> str:
-    """Return the text with the numbers of letters that would steer a terminal; lines stay lines."""
-    return text.translate(_SHOWN)
+    """Return the text with secrets masked, and the numbers of letters that would steer a terminal; lines stay lines."""
+    return masked(text).translate(_SHOWN)
 
 
 def one_line(text: str) -> str:

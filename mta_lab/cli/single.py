@@ -20,7 +20,7 @@ from mta_lab.data import Corpus, Source, cache, find, prepare
 from mta_lab.data.corpus import TEXT, tokens_directory
 from mta_lab.data.mixture import shares
 from mta_lab.data.sources import RECIPES
-from mta_lab.errors import UserError, masked, nearest
+from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def dashboard(port: int, host: str) -> None:
     """Serve MLflow's pages over the default store, or the one that MLFLOW_TRACKING_URI names."""
     store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     if store.startswith(("http://", "https://")):
-        raise UserError(f"dashboard: MLFLOW_TRACKING_URI is a server already; open {masked(store)} in a browser")
+        raise UserError(f"dashboard: MLFLOW_TRACKING_URI is a server already; open {store} in a browser")
     if store == "sqlite:///mlflow.db" and not Path("mlflow.db").exists():
         raise UserError("dashboard: no mlflow.db here; run a sweep first")
     if host not in LOOPBACK:

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TextIO, cast
 
 from mta_lab.data import content
 from mta_lab.errors import UserError, described, place
 from mta_lab.failures import kind_of
+from mta_lab.masking import MaskedStream
 from mta_lab.worker.messages import Advanced, Failed, Finished, Interrupted, Job, Message, Ready, Said, Stop
 
 TERMINATION = {signal.SIGTERM}
@@ -129,3 +131,4 @@ def _print_to(log: Path) -> None:
         os.dup2(file.fileno(), 2)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # no name may end a run
+    sys.stdout, sys.stderr = (cast(TextIO, MaskedStream(stream)) for stream in (sys.stdout, sys.stderr))

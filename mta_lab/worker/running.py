@@ -7,8 +7,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from mta_lab.errors import UserError, masked
+from mta_lab.errors import UserError
 from mta_lab.failures import Kind
+from mta_lab.masking import masked
 from mta_lab.records import Failure, Record, Records
 from mta_lab.sweep import Sweep
 from mta_lab.tracking.entries import Shown

@@ -12,6 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from mta_lab.cli.printable import SafeConsole, escaping, one_line, printable
+from mta_lab.errors import UserError
 from tests.cli.conftest import Command
 
 STEERING = {
@@ -174,3 +175,17 @@ def test_the_traceback_of_a_fault_of_ours_is_printable(lab: Command, monkeypatch
     outcome = lab("results", "list")
     assert outcome.status == 1
     assert r"RuntimeError: a fault \x1b[2J" in outcome.err
+
+
+@pytest.mark.parametrize("failure", [ValueError, UserError])
+def test_a_command_that_fails_prints_no_secret(
+    failure: type[Exception], lab: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure(f"cannot connect with password='s3cret' to {sys.argv[0]}")
+
+    monkeypatch.setattr("mta_lab.cli.registry.show", fail)
+    outcome = lab("components")
+    assert outcome.status in (1, 2)
+    assert "password=***" in outcome.err
+    assert "s3cret" not in outcome.err

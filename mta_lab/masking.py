@@ -1,0 +1,112 @@
+"""The one mask: what looks like a secret, in whatever is printed, recorded or sent to the tracker, is shown as `***`.
+
+A secret is known by its name, by where it stands in an address or a header, by its form, or because this process's
+environment holds it: then it is masked wherever it stands.
+"""
+
+import os
+import re
+from base64 import b64encode
+from functools import cache
+from typing import Any, TextIO
+from urllib.parse import quote, unquote, urlsplit
+
+SHORTEST = 6  # letters of a value from the environment that is masked wherever it stands
+
+_CLEAR = (
+    r"[\w.-]*(?:password|passwd|passphrase|pwd|secret|credentials?|(?:api|access|account|private|secret|signing)[_-]?key)"
+    r"(?:[_-](?:id|key|value))?"
+)
+_UNCLEAR = r"(?:[\w.-]*[_.-])?(?:token|auth)(?<!per.token)(?<!multi.token)"
+"""words with another meaning, too: these name a secret before `=`, in quotes, or as an option"""
+_HEADERS = r"(?:proxy-)?authorization|(?:set-)?cookie|x-[a-z-]*(?:token|key|secret|signature)"
+_QUERY = (
+    r"[\w.-]*(?:password|passwd|pwd|secret|token|signature|api_?key|access_?key|credential|auth)[\w.-]*|sig|key|pass"
+)
+_GAP = r"[^\S\n]*+"
+_QUOTE = r"\\*+[\"']"
+_QUOTED = rf"[bru]{{0,2}}(?P<quote>{_QUOTE})(?:(?!(?P=quote)).)*(?:(?P=quote)|$)"
+_VALUE = rf"(?:{_QUOTED}|\([^)\n]*\)|[^\s,;&#\"'<>)\]}}\\]+)"
+_NO_NUMBER = r"(?!-?[\d.,_]+(?:e[-+]?\d+)?(?![\w-])|none\b)"  # a count of tokens is no secret
+
+
+def _after(before: str, value: str) -> re.Pattern[str]:
+    """Return the pattern of a secret, which follows `before` and is not masked yet."""
+    return re.compile(rf"(?P<before>{before})(?!\*\*\*){value}", re.IGNORECASE | re.MULTILINE)
+
+
+_PATTERNS = (
+    _after(
+        rf"\b(?:{_HEADERS}){_QUOTE}?{_GAP}:{_GAP}(?:(?:basic|bearer|token|digest)[^\S\n]++)?+",
+        rf"(?:{_QUOTED}|[^\n\"']+)",
+    ),
+    _after(r"\bbearer[^\S\n]++", r"(?=\S*[\d.=_-])[\w.~+/=-]{8,}"),
+    _after(rf"(?<![\w.-]){_CLEAR}{_QUOTE}?\]?{_GAP}(?:=>?(?!=)|:){_GAP}", _VALUE),
+    _after(rf"(?<!\\){_QUOTE}{_CLEAR}{_QUOTE}{_GAP},{_GAP}", _VALUE),
+    _after(rf"<{_CLEAR}>{_GAP}", r"[^<\n]+"),
+    _after(rf"(?<![\w.-]){_UNCLEAR}{_QUOTE}?\]?{_GAP}=(?!=){_GAP}", _NO_NUMBER + _VALUE),
+    _after(rf"(?<!\\){_QUOTE}{_UNCLEAR}{_QUOTE}{_GAP}:{_GAP}", _NO_NUMBER + _VALUE),
+    _after(rf"(?<!\S)--?(?:{_CLEAR}|{_UNCLEAR})[^\S\n]++", r"(?!-)\S+"),
+    _after(rf"[?&;](?:{_QUERY})=", r"[^\s&;#'\"]+"),
+    re.compile(  # forms that keys alone have
+        r"(?P<before>)(?:\b(?:A[KS]IA[A-Z0-9]{16}|gh[pousr]_\w{20,}|github_pat_\w{20,}|hf_[A-Za-z0-9]{20,}"
+        r"|sk-[\w-]{20,}|xox[abeprs]-[\w-]{10,}|glpat-[\w-]{16,}|AIza[\w-]{30,}|dapi[0-9a-f]{32}"
+        r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)(?!\w)"
+        r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))"
+    ),
+)
+_LOGIN = re.compile(
+    r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]*://)[^\s/?#'\"]*(?:[/?#][^\s'\"/]*)?@(?=[^\s@/]*[a-z0-9\[])", re.IGNORECASE
+)
+_SECRET_NAME = re.compile(rf"{_CLEAR}|{_UNCLEAR}", re.IGNORECASE)
+
+
+def masked(text: str) -> str:
+    """Return the text with `***` in place of secrets."""
+    for secret in _known(tuple(os.environ.values()), tuple(os.environ)):
+        text = text.replace(secret, "***")
+    text = _LOGIN.sub(r"\1***@", text)
+    for pattern in _PATTERNS:
+        text = pattern.sub(r"\g<before>***", text)
+    return text
+
+
+@cache
+def _known(values: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """The secrets of an environment, by its variables' names or in addresses, in each form that libraries print."""
+    found = set[str]()
+    for name, value in zip(names, values, strict=True):
+        if _SECRET_NAME.fullmatch(name):
+            found.add(value)
+        if "@" in value and "://" in value:
+            found |= _logins(value)
+    forms = {form for secret in found for form in (secret, quote(secret), quote(secret, ""), unquote(secret))}
+    forms |= {repr(form)[1:-1] for form in forms}
+    return tuple(sorted((form for form in forms if len(form) >= SHORTEST), key=len, reverse=True))
+
+
+def _logins(address: str) -> set[str]:
+    """The password of an address, and both with the name as a header has them."""
+    try:
+        parts = urlsplit(address)
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    except ValueError:
+        return set()
+    return {password, b64encode(f"{user}:{password}".encode()).decode()} if password else set()
+
+
+class MaskedStream:
+    """A text stream before another, in which no secret is written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "buffer":  # who wrote there would pass by
+            raise AttributeError(name)
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Pass on the masked text."""
+        self._stream.write(masked(text))
+        return len(text)
