@@ -93,7 +93,7 @@ def _refuse_unfilled(model: nn.Module) -> None:
 
 
 def _can_be_nan(parameter: Tensor) -> bool:
-    return parameter.is_floating_point() or parameter.is_complex()
+    return (parameter.is_floating_point() or parameter.is_complex()) and not parameter.is_meta
 
 
 def parameter_stream(seed: int, name: str) -> torch.Generator:

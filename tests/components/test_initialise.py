@@ -183,3 +183,9 @@ def test_a_model_that_was_trained_is_drawn_anew() -> None:
             parameter.fill_(math.nan)
     initialise(model, seed=3)
     assert all(torch.equal(value, first[name]) for name, value in model.state_dict().items())
+
+
+def test_a_model_without_memory_has_nothing_to_fill() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.RMSNorm(4)).to("meta")
+    initialise(model, seed=0)
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
