@@ -85,9 +85,9 @@ def merge(records: Records, other: Path, *, replace: bool, failures: bool, weigh
     """
     if not (other / "cells").is_dir():
         nearer = f"; did you mean {other / 'results'}?" if (other / "results" / "cells").is_dir() else ""
-        raise UserError(f"{other}: is no directory of results, which has a folder 'cells'{nearer}")
+        raise UserError(f"{other}: is not a results directory: it has no folder 'cells'{nearer}")
     if other.resolve() == records.directory.resolve():
-        raise UserError(f"{other}: is the directory that it would be merged into")
+        raise UserError(f"{other}: is the results directory here; name another one")
     done = Merged()
     for file in sorted((other / "cells").glob("*.json")):
         _take_record(records, file, done, replace=replace)

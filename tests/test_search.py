@@ -142,7 +142,9 @@ def test_a_search_is_known_by_all_that_its_trials_depend_on_but_their_number(tmp
 
 def test_what_is_scored_is_not_the_users_to_set(tmp_path: Path) -> None:
     assert {row.config.data.evaluate for row in load(tmp_path, FILE, "data.evaluate=valid").rows} == {"test"}
-    with pytest.raises(UserError, match=r"data.evaluate: a search scores its trials on 'valid' and its rows on 'test'"):
+    with pytest.raises(
+        UserError, match=r"data.evaluate: leave it out; a search scores trials on 'valid' and rows on 'test'"
+    ):
         load(tmp_path, FILE, "data.evaluate=test")
 
 

@@ -68,5 +68,5 @@ def test_a_record_outside_its_directory_is_not_read_or_written(name: str, tmp_pa
 
 def test_a_title_of_several_lines_is_one_line(tmp_path: Path) -> None:
     file = write_sweep(tmp_path / "title.yaml", {"a": {"attention": "softmax"}})
-    file.write_text(file.read_text().replace("title: Title", 'title: "one\\n\\n# two\\e[2J\\r three"'))
+    file.write_text(file.read_text().replace('"Title"', '"one\\n\\n# two\\e[2J\\r three"'))
     assert load_sweep(str(file), scale="nano").title == "one # two[2J three"

@@ -234,7 +234,7 @@ BAD: dict[str, tuple[Any, tuple[str, ...]]] = {
     "unknown table": (but(rows={"softmax": {"published": "table99.1"}}), ("rows.softmax", "'table99.1'")),
     "one quantity twice": (
         but(rows={"softmax": {"published": ["table5.1", "table5.2"]}}),
-        ("rows.softmax", "published", "table5.1 and in table5.2", "perplexity"),
+        ("rows.softmax", "published", "table5.1 and by table5.2", "perplexity"),
     ),
     "value without a source": (
         but(rows={"softmax": {"published": {"value": 10.9}}}),
@@ -274,8 +274,8 @@ BAD: dict[str, tuple[Any, tuple[str, ...]]] = {
     "not YAML": ("rows: {a: [\n", ("not a YAML file",)),
     "duplicate row": ("rows: {a: {}, a: {}}\n", ("not a YAML file", "line 1: duplicate key 'a'")),
     "interpolation": ("rows: {a: {model.heads: '${x}'}}\n", ("rows.a", "model.heads", "'${x}'")),
-    "list": ("- a\n", ("a mapping with title",)),
-    "text": ("hello\n", ("hello", "title, about")),
+    "list": ("- a\n", ("keys with values",)),
+    "text": ("hello\n", ("hello", "keys with values")),
     "empty": ("", ("rows", "None")),
     "not text": (b"\xff\xfe\x00", ("not a YAML file",)),
 }
@@ -330,13 +330,13 @@ def test_scale_in_a_row_is_refused(tmp_path: Path) -> None:
 
 
 def test_command_line_that_makes_rows_equal_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"rows.\w+: the same settings as row"):
+    with pytest.raises(UserError, match=r"rows.\w+: has the same settings as row"):
         load(tmp_path, GOOD, "attention=softmax", "training.weight_decay=0.1")
 
 
 def test_two_rows_of_one_configuration_are_refused(tmp_path: Path) -> None:
     twins = {"softmax": {"attention": "softmax"}, "depth": {}, "again": {"attention.norm": "depth"}}
-    with pytest.raises(UserError, match=r"rows\.again: the same settings as row 'depth'"):
+    with pytest.raises(UserError, match=r"rows\.again: has the same settings as row 'depth'"):
         load(tmp_path, but(rows=twins))
 
 

@@ -48,12 +48,12 @@ def run(
     """Measure the level that `words` begin with (default: step) under the settings behind it, and print tables."""
     level, settings = _level(words)
     if settings and level != "step":
-        raise UserError(f"bench {level}: got '{settings[0]}', allowed: no settings; they belong to the level step")
+        raise UserError(f"bench {level}: got '{settings[0]}', allowed: no settings; only the level step takes them")
     for option, given in (("--shape", shapes), ("--plot", plot)):
         if given and level != "op":
-            raise UserError(f"bench {level}: {option} belongs to the level op")
+            raise UserError(f"bench {level}: {option} is for the level op only")
     if allocator and level == "engine":
-        raise UserError("bench engine: --allocator belongs to the levels op and step")
+        raise UserError("bench engine: --allocator is for the levels op and step only")
     allocator = allocator or LEVELS[level]
     if allocator not in ALLOCATORS:
         hint = nearest(allocator, ALLOCATORS) or ";"

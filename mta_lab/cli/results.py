@@ -120,7 +120,7 @@ def archive(
     table = finished_table(found)
     runs = [record.fingerprint for row in table.rows for record in row.measured.records.values()]
     if not runs:
-        raise UserError(f"{name}: no run of it is finished; nothing to pack: `{found.command}` trains it")
+        raise UserError(f"{name}: no run of it is finished, so there is nothing to pack; `{found.command}` trains it")
     files = travel.run_files(found.records, runs, weights=weights)
     files |= artifacts(table, found.command, dashboard_address())
     files |= {"report.md": markdown(table), "README.txt": _readme(found), **sources}
@@ -140,7 +140,7 @@ def _sources(found: Plan, components: Sequence[Path]) -> dict[str, Path | str]:
     here = Path.cwd()
     outside = [file for file in files if not file.resolve().is_relative_to(here)]
     if outside:
-        raise UserError(f"{outside[0]}: lies outside this directory, and so it would elsewhere; copy it here first")
+        raise UserError(f"{outside[0]}: lies outside this directory and would be missing elsewhere; copy it here first")
     return {file.resolve().relative_to(here).as_posix(): file for file in files}
 
 

@@ -27,7 +27,9 @@ def find_run(
     if name.endswith(".json") or (re.fullmatch("[0-9a-f]{4,16}", name) and not Path(name).exists()):
         records = open_records(Path(name).parent.parent) if name.endswith(".json") else open_records()
         if words or seed is not None:
-            raise UserError(f"{name}: is one run; got {' '.join(words) or '--seed'} besides, allowed: nothing")
+            raise UserError(
+                f"{name}: names one run already; got {' '.join(words) or '--seed'}, allowed: no row, setting or seed"
+            )
         load_components(components)
         record = _by_fingerprint(Path(name).name.removesuffix(".json"), records)
     else:
@@ -35,7 +37,7 @@ def find_run(
         record = _by_row(name, words, seed, scale, components, records)
     run = trained.load(record, records)
     if not run.current:
-        note(f"run {record.fingerprint}: its components' code has changed since; the picture is by today's")
+        note(f"run {record.fingerprint}: its components' code has changed since it was run; the picture shows today's")
     return run, records
 
 
@@ -45,10 +47,14 @@ def reading_for(run: trained.Trained, text: str | None) -> Reading:
     if text is None:
         if isinstance(config.task, SyntheticTask):
             return drawn(config.task, config.seed)
-        raise UserError('--text: is needed, this run learned from text; like --text "A text of your own."')
+        raise UserError(
+            '--text: must be given, as this run was trained on text; for example --text "A text of your own."'
+        )
     corpus = _corpus(config) if config.reads_text else None
     if corpus and corpus.content_hash != run.record.content_hash:
-        raise UserError(f"{corpus.directory}: the text has changed since this run read it, and its tokens with it")
+        raise UserError(
+            f"{corpus.directory}: the text has changed since this run was trained on it, and its tokens with it"
+        )
     return read_text(text, config, corpus)
 
 
@@ -57,10 +63,10 @@ def _by_fingerprint(start: str, records: Records) -> Record:
     cells = records.directory / "cells"
     names = sorted(path.stem for path in cells.glob(f"{start}*.json"))
     if len(names) > 1:
-        raise UserError(f"{start}: several runs start so: {', '.join(names)}")
+        raise UserError(f"{start}: the fingerprints of several runs begin with it: {', '.join(names)}")
     record = records.finished(names[0]) if names else None
     if record is None:
-        raise UserError(f"{start}: no finished run in {cells} starts so")
+        raise UserError(f"{start}: no finished run in {cells} has a fingerprint that begins with it")
     return record
 
 
@@ -88,5 +94,7 @@ def _by_row(
 def _corpus(config: RunConfig) -> Corpus:
     corpus = find(config.data, config.model.vocabulary, CORPORA)
     if corpus is None:
-        raise UserError("its text is not prepared here; `mta-lab data prepare` does that, with the same settings")
+        raise UserError(
+            "the text of this run is not prepared here; `mta-lab data prepare` with the same settings prepares it"
+        )
     return corpus

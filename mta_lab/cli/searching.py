@@ -32,7 +32,7 @@ def at_hand(plan: Plan) -> Plan:
     }
     sweep = replace(plan.reload(winners), seeds=plan.sweep.seeds)
     for row, twin in sweep.left_out.items():
-        note(f"{plan.given}: row '{row}' is left out: what its search came to are the settings of row '{twin}'")
+        note(f"{plan.given}: row '{row}' is left out: its search found the settings that row '{twin}' has")
     return replace(plan, sweep=sweep)
 
 
@@ -74,7 +74,9 @@ def search(
         console.print(f"{row}: {counts}; best: {_brief(trials, found.winners)}")
         if not trials.best(1):
             where = plan.records.directory / "failed"
-            raise UserError(f"{plan.given}: no trial of row '{row}' ran to its end; see {where}, and run it again")
+            raise UserError(
+                f"{plan.given}: no trial of row '{row}' ran to its end; {where} says why; the same command tries again"
+            )
     return plan
 
 

@@ -97,7 +97,7 @@ def verify_data(settings: Sequence[str], scale: str, components: Sequence[Path])
     data, vocabulary = (config := _config(settings, scale)).data, config.model.vocabulary
     tokens = tokens_directory(data, vocabulary, CORPORA)
     if not tokens.exists():
-        raise UserError(f"{tokens}: is not prepared yet; `mta-lab data prepare` does that, with the same settings")
+        raise UserError(f"{tokens}: is not prepared yet; `mta-lab data prepare` with the same settings prepares it")
     damaged = None
     for directory in (tokens.with_name(TEXT), tokens):
         for name, wrong in cache.inspected(directory).items():
@@ -127,11 +127,11 @@ def dashboard(port: int, host: str) -> None:
     """Serve MLflow's pages over the default store, or the one that MLFLOW_TRACKING_URI names."""
     store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     if store.startswith(("http://", "https://")):
-        raise UserError(f"dashboard: MLFLOW_TRACKING_URI is a server already; open {store} in a browser")
+        raise UserError(f"dashboard: MLFLOW_TRACKING_URI names a server that runs already; open {store} in a browser")
     if store == "sqlite:///mlflow.db" and not Path("mlflow.db").exists():
         raise UserError("dashboard: no mlflow.db here; run a sweep first")
     if host not in LOOPBACK:
-        risk = "whoever reaches this address can read, change and delete the runs: no password is asked"
+        risk = "everyone who can reach this address can read, change and delete the runs; no password is asked for"
         print(f"mta-lab: warning: --host {host}: {risk}", file=sys.stderr)
     _follow(store)
     address = f"http://{host}:{port}"

@@ -45,10 +45,10 @@ def sweep(
         plan = replace(plan, rerun_stale=True, command=f"{plan.command} --rerun-stale")
     if budget is not None:
         if seeds is not None:
-            raise UserError("--budget: chooses the number of seeds, and so does --seeds; give one of them")
+            raise UserError("--budget: sets the number of seeds, and so does --seeds; give one of them")
         plan = plans.within(plan, budget, workers)
     if dry_run and check_lr:
-        raise UserError("--check-lr: trains; --dry-run starts nothing; give one of them")
+        raise UserError("--check-lr: trains, and --dry-run trains nothing; give one of them")
     if dry_run:
         plans.show_plan(plan, workers, probe=False)
     elif check_lr:
@@ -128,7 +128,7 @@ def report(
     from mta_lab.cli import reports
 
     if html and form not in ("rich", "html"):
-        raise UserError(f"--html: is short for --format html; --format {form} says another; give one of them")
+        raise UserError(f"--html: means --format html, but --format {form} is given, too; give one of them")
     reports.show(name, settings or [], scale, seeds, components or [], "html" if html else form)
 
 

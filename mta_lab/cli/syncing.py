@@ -39,7 +39,7 @@ def run(name: str, settings: Sequence[str], scale: str, seeds: int | None, compo
 def _tasks(found: Plan) -> list[Task]:
     tasks = tasks_at_hand(found)
     if tasks is None:
-        raise UserError(f"{found.given}: its text is not prepared here, so what is finished cannot be told")
+        raise UserError(f"{found.given}: its text is not prepared here, so it is not known what is finished")
     return tasks
 
 

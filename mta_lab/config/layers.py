@@ -51,7 +51,7 @@ def command_line(settings: Sequence[str]) -> Layer:
         except ValueError as error:
             raise UserError(f"command line: {key}: '{text}' is not a YAML value ({error})") from None
     if "scale" in values:
-        raise UserError("command line: scale: sizes come with it; use --scale NAME")
+        raise UserError("command line: scale: is no setting; use --scale NAME")
     return Layer("command line", values)
 
 
@@ -152,4 +152,4 @@ def _leaf(value: Any, path: str) -> Any:
 
 def _refuse_interpolation(text: str, path: str) -> None:
     if "${" in text:
-        raise InvalidError(path, f"got '{text}', allowed: what is meant, in full; '${{' is filled in nowhere")
+        raise InvalidError(path, f"got '{text}', allowed: the value itself; nothing is filled in for '${{'")

@@ -74,7 +74,7 @@ def read_yaml(path: Any, source: str, texts: Collection[str] = ()) -> dict[str, 
     if value is NOTHING:
         return {}
     if not isinstance(value, dict):
-        raise UserError(f"{source}: got {value!r}, allowed: a mapping with title, about, base, rows and the like")
+        raise UserError(f"{source}: got {value!r}, allowed: keys with values, like rows: {...}")
     return value
 
 
@@ -114,7 +114,7 @@ class _Document:
             self.stands_alone = not (block or around.strip())
             self._next()  # the document's end
             if not isinstance(self._next(), StreamEndEvent):
-                raise _ReadError(self._last, "a second document begins; allowed: one")
+                raise _ReadError(self._last, "a second document begins, allowed: one")
 
     def _next(self) -> Any:
         self._last = next(self._events)
@@ -127,10 +127,10 @@ class _Document:
         """Return the value that begins with `event`, and how many values it is made of."""
         if isinstance(event, AliasEvent):
             if event.anchor not in self._anchors:
-                raise _ReadError(event, f"'*{event.anchor}' names no value that ends above it")
+                raise _ReadError(event, f"'*{event.anchor}' has no '&{event.anchor}' that ends above it")
             value, size = self._anchors[event.anchor]
         elif event.ctag is not None:
-            raise _ReadError(event, f"tag {event.ctag}; allowed: no tags")
+            raise _ReadError(event, f"got the tag {event.ctag}, allowed: no tags")
         elif isinstance(event, ScalarEvent):
             value, size = _scalar(event), 1
         else:
@@ -139,7 +139,7 @@ class _Document:
         if event.anchor is not None:
             self._anchors[event.anchor] = value, size
         if size > self._room:
-            raise _ReadError(event, f"anchors make more than {COPIES} values of this")
+            raise _ReadError(event, f"anchors (&, *) make more than {COPIES:,} values of it")
         return value, size
 
     def _sequence(self) -> tuple[list[Any], int]:
@@ -173,12 +173,12 @@ class _Document:
 
     def _key(self, event: Any) -> str:
         if isinstance(event, AliasEvent):
-            raise _ReadError(event, f"a key is '*{event.anchor}'; allowed: its text")
+            raise _ReadError(event, f"got '*{event.anchor}' as a key, allowed: a text")
         if not isinstance(event, ScalarEvent):
-            raise _ReadError(event, "a key is a list or a mapping; allowed: a text")
+            raise _ReadError(event, "got a list or a mapping as a key, allowed: a text")
         self._build(event)  # refuses a tag
         if not event.value:
-            raise _ReadError(event, "a key is empty; allowed: a text")
+            raise _ReadError(event, "got an empty key, allowed: a text")
         return str(event.value)
 
 

@@ -22,7 +22,7 @@ from mta_lab.config.schema import RunConfig
 from mta_lab.errors import UserError, nearest
 
 SCALES = resources.files("mta_lab.config") / "scales"
-YOUR_OWN = "yours: --components FILE, MTA_LAB_COMPONENTS=FILE, or components: [FILE] in the sweep file"
+YOUR_OWN = "for one of your own: --components FILE, MTA_LAB_COMPONENTS=FILE, or components: [FILE] in the sweep file"
 
 
 def resolve(layers: Sequence[Layer]) -> RunConfig:
@@ -146,7 +146,9 @@ def _build(schema: type, node: Any, path: str) -> Any:
             raise InvalidError(inner, f"got {node[key]!r}, allowed: {readable(hints[key], in_file=True)}") from None
     for one in fields(schema):
         if one.default is MISSING is one.default_factory and one.name not in node:
-            raise InvalidError(f"{path}.{one.name}" if path else one.name, "is not set")
+            raise InvalidError(
+                f"{path}.{one.name}" if path else one.name, "is not set and has no default; set it, or use a scale"
+            )
     try:
         return schema(**vars(OmegaConf.to_object(typed)), **sections)
     except OmegaConfBaseException as error:

@@ -62,7 +62,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if self.path is not None and not self.path.strip():
-            raise ValueError(f"path: got '{self.path}', allowed: a directory or a file; leave it out for the corpus")
+            raise ValueError(
+                f"path: got '{self.path}', allowed: a directory or a file; leave it out for the built-in text"
+            )
         for name, weight in self.mixture.items():
             if not 0 <= weight < math.inf:
                 raise ValueError(f"mixture: got {weight} for domain '{name}', allowed: 0 or more")

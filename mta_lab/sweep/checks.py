@@ -28,11 +28,15 @@ def refuse_incomparable(configs: Mapping[str, RunConfig], baselines: Mapping[str
     for row, config in configs.items():
         where = f"{source}: rows.{row}"
         if (twin := seen.setdefault(config, row)) != row:
-            raise UserError(f"{where}: the same settings as row '{twin}'; nothing to compare")
+            raise UserError(f"{where}: has the same settings as row '{twin}'; there is nothing to compare")
         if reads(config) != reads(configs[baselines[row]]):
-            raise UserError(f"{where}: reads other text or tokens than '{baselines[row]}'; nothing to compare")
+            raise UserError(
+                f"{where}: reads other text or tokens than '{baselines[row]}'; their scores cannot be compared"
+            )
         if config.task.quantity != quantity:
-            raise UserError(f"{where}: is scored by {config.task.quantity}, the rows above by {quantity}")
+            raise UserError(
+                f"{where}: is scored by {config.task.quantity}, the rows above it by {quantity}; make two sweeps"
+            )
 
 
 def refuse_undeclared(
@@ -56,8 +60,8 @@ def refuse_undeclared(
         inside = {key.rsplit(".", depth)[0] for depth in range(key.count(".") + 1)}
         if key in base and not (inside & sections or key in names or key.removesuffix(".name") in names):
             raise UserError(
-                f"{where}: {key}: is {value!r} here and {base[key]!r} in '{baseline}', which neither of them sets; "
-                f"set it in one of them, or in both to the same"
+                f"{where}: {key}: is {value!r} here and {base[key]!r} in '{baseline}', and neither of the two sets it; "
+                f"set it in one of them, or to the same value in both"
             )
 
 

@@ -27,7 +27,9 @@ def published(given: Any, quantity: str, where: str) -> tuple[Mapping[str, Any],
     for one in several:
         row, source = _own(one, quantity, where) if isinstance(one, Mapping) else (_entry(one, where), str(one))
         if both := sorted(values.keys() & row.keys()):
-            raise UserError(f"{where}: published: {both[0]} stands in {sources[-1]} and in {source}; name one")
+            raise UserError(
+                f"{where}: published: {both[0]} is given by {sources[-1]} and by {source}; name one of them"
+            )
         values |= row
         sources.append(source)
     return values, tuple(sources)
@@ -46,7 +48,7 @@ def _own(given: Mapping[str, Any], quantity: str, where: str) -> tuple[Mapping[s
             raise UserError(f"{where}: published.{key}: no such key{hint} allowed: {OWN_ALLOWED}")
     source, runs = given.get("source"), given.get("runs", 1)
     if not isinstance(source, str) or not source.strip():
-        raise UserError(f"{where}: published.source: got {source!r}; a value needs one, allowed: {OWN_ALLOWED}")
+        raise UserError(f"{where}: published.source: got {source!r}; a value needs its source; allowed: {OWN_ALLOWED}")
     if not isinstance(runs, int) or isinstance(runs, bool) or runs < 1:
         raise UserError(f"{where}: published.runs: got {runs!r}, allowed: 1 or more")
     least, most = (0.0, 1.0) if quantity == "error_rate" else (1.0, sys.float_info.max)

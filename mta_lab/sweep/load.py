@@ -83,7 +83,9 @@ def _written_or_generated(file: SweepFile, below: Sequence[Layer], above: Sequen
         raise UserError(f"{file.source}: rows: got '{rows}'{hint} allowed: a mapping, or {', '.join(GENERATORS)}")
     full = resolve([*below, *above]).attention
     if not isinstance(full, MultiToken):
-        raise UserError(f"{file.source}: base: attention: got '{full.name}', allowed with rows: {rows}: multi_token")
+        raise UserError(
+            f"{file.source}: base: attention: got '{full.name}', allowed where rows is '{rows}': multi_token"
+        )
     return GENERATORS[rows](full)
 
 
@@ -113,7 +115,7 @@ def _with_winners(raw: Mapping[str, RawRow], search: Search, winners: Winners, s
         for rank, chosen in enumerate(best or [search.first_values(row)], start=1):
             name = row if rank == 1 else f"{row} #{rank}"
             if name != row and name in raw:
-                raise UserError(f"{source}: rows.{name}: winner {rank} of '{row}' is called so; choose another name")
+                raise UserError(f"{source}: rows.{name}: the name is kept for winner {rank} of '{row}'; choose another")
             found[name] = replace(values, settings=fill(values.settings, chosen), times=fill(values.times, chosen))
     return found
 
@@ -152,9 +154,9 @@ def _config(row: str, raw: RawRow, below: Sequence[Layer], above: Sequence[Layer
     products: dict[str, Any] = {}
     for key, factor in raw.times.items():
         if key not in numbers:
-            raise UserError(f"{where}: times.{key}: no setting with a number{nearest(key, numbers)}")
+            raise UserError(f"{where}: times.{key}: no setting of this name holds a number{nearest(key, numbers)}")
         if type(factor) not in (int, float) or factor <= 0:
-            raise UserError(f"{where}: times.{key}: got {factor!r}, allowed: a factor above 0")
+            raise UserError(f"{where}: times.{key}: got {factor!r}, allowed: a number above 0")
         product = float(f"{numbers[key] * factor:.{DIGITS}g}")
         products[key] = int(product) if isinstance(numbers[key], int) and product.is_integer() else product
     return resolve([*below, row_layer, *above[:-1], Layer(f"{where}: times", products), above[-1]])

@@ -132,19 +132,21 @@ def read_search(section: Any, templates: Mapping[str, Template], source: str) ->
     for row, template in search.templates.items():
         for name in template.names():
             if name not in ranges:
-                raise UserError(f"{source}: rows.{row}: ${name}: no such range{nearest(name, ranges)}")
+                raise UserError(
+                    f"{source}: rows.{row}: ${name}: search.space has no range of this name{nearest(name, ranges)}"
+                )
         for end in (_first, _last):
             config = search.config(row, {name: end(found) for name, found in search.space_of(row).items()})
             if config.data.evaluate != "valid":
                 raise UserError(
-                    f"{source}: data.evaluate: a search scores its trials on 'valid' and its rows on 'test'"
+                    f"{source}: data.evaluate: leave it out; a search scores trials on 'valid' and rows on 'test'"
                 )
         for name in template.names():
             if not _matters(search, row, name):
                 raise UserError(f"{where}.space.{name}: changes nothing in row '{row}': a later setting overrides it")
     for name in ranges:
         if all(name not in template.names() for template in search.templates.values()):
-            raise UserError(f"{where}.space.{name}: no row uses ${name}")
+            raise UserError(f"{where}.space.{name}: no row uses ${name}; use it, or take the range out")
     return replace(search, space={name: _as_used(search, name, f"{where}.space.{name}") for name in ranges})
 
 
@@ -157,7 +159,7 @@ def _as_used(search: Search, name: str, where: str) -> Range | Choices:
     whole = [row for row in rows if _moves_whole_numbers(search, row, name)]
     if 0 < len(whole) < len(rows):
         real = next(row for row in rows if row not in whole)
-        raise UserError(f"{where}: is a whole number in row '{whole[0]}' and none in '{real}'; use two ranges")
+        raise UserError(f"{where}: is a whole number in row '{whole[0]}' and a real number in '{real}'; use two ranges")
     return found if whole else replace(found, low=float(found.low), high=float(found.high))
 
 

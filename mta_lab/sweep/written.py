@@ -81,10 +81,12 @@ class SweepFile:
             raise UserError(f"{self.source}: rows: got {found!r}, allowed: a mapping of row names to settings")
         for row in found:
             if "=" in row:  # on a command line it would be a setting
-                raise UserError(f"{self.source}: rows.{row}: a row's name has no '='")
+                raise UserError(f"{self.source}: rows.{row}: a row's name cannot contain '='")
             if not row.isprintable():
                 bad = next(letter for letter in row if not letter.isprintable())
-                raise UserError(f"{self.source}: rows.{row}: a row's name is printable; {bad!a} cannot be shown")
+                raise UserError(
+                    f"{self.source}: rows.{row}: a row's name cannot contain {bad!a}, which cannot be printed"
+                )
         return {row: _raw_row(values, f"{self.source}: rows.{row}") for row, values in found.items()}
 
 

@@ -82,4 +82,6 @@ def test_a_component_that_is_named_twice_is_loaded_once(command: str, own: Comma
 def test_a_component_that_no_way_brings_is_answered_with_all_ways(command: str, own: Command) -> None:
     said = own(*command.split()).complaint  # without the option
     assert said.startswith("own.yaml: rows.in option: attention.norm: no norms named 'in_option'")
-    assert said.endswith("yours: --components FILE, MTA_LAB_COMPONENTS=FILE, or components: [FILE] in the sweep file")
+    assert said.endswith(
+        "for one of your own: --components FILE, MTA_LAB_COMPONENTS=FILE, or components: [FILE] in the sweep file"
+    )

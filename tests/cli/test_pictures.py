@@ -75,7 +75,7 @@ def test_a_row_of_a_sweep_and_a_text_in_words(lab: Command, corpus: Corpus) -> N
     text = "--text: got "
     assert f"{text}an empty text" in lab("attend", "kernel_sizes", "4x9", OWN, "--text", "").complaint
     assert "up to the 128" in lab("attend", "kernel_sizes", "4x9", OWN, "--text", "!" * 129).complaint
-    assert "--text: is needed" in lab("attend", "kernel_sizes", "4x9", OWN).complaint
+    assert "--text: must be given" in lab("attend", "kernel_sizes", "4x9", OWN).complaint
     assert "4x9 seed 1 is not finished here" in lab("kernels", "kernel_sizes", "4x9", OWN, "--seed", "1").complaint
     again = f"`mta-lab sweep kernel_sizes {OWN} --scale nano` trains it"
     assert again in lab("kernels", "kernel_sizes", "8x13", OWN).complaint
@@ -117,16 +117,16 @@ def test_a_run_of_older_code_is_said(lab: Command) -> None:
     tensors.write(Records().weights("a" * 16), build_model(config, 0).state_dict())
     done = lab("kernels", "aaaa")
     assert done.status == 0
-    assert "code has changed since" in done.err
+    assert "code has changed since it was run" in done.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["kernels", "kernel_size", "4x9"], "did you mean 'kernel_sizes'?"),
-        (["kernels", "beef"], "beef: no finished run in results/cells starts so"),
-        (["attend", "nowhere/cells/beef.json"], "no finished run in nowhere/cells starts so"),
-        (["kernels", "toy", "row"], "toy: is one run; got row besides"),
+        (["kernels", "beef"], "beef: no finished run in results/cells has a fingerprint that begins with it"),
+        (["attend", "nowhere/cells/beef.json"], "no finished run in nowhere/cells has a fingerprint that begins"),
+        (["kernels", "toy", "row"], "toy: names one run already; got row, allowed: no row"),
         (["kernels", "toy", "--output", "a.jpg"], "allowed: a file that ends in .html, .png, .pdf, .svg"),
         (["attend", "toy", "--text", "ABC"], "--text: got 'A', allowed: letters a-z"),
         (["attend", "toy", "--layer", "3"], "--layer: got 3, allowed: 1 to 2"),

@@ -156,7 +156,8 @@ def test_the_command_of_a_budget_names_its_seeds(lab: Command, keep: Keep) -> No
 
 def test_learning_rates_of_nothing_finished_are_answered_in_one_line(lab: Command, corpus: Corpus) -> None:
     said = lab("sweep", "kernel_sizes", OWN, "--check-lr").complaint
-    assert said == f"--check-lr: no finished row to check; run `mta-lab sweep kernel_sizes {OWN} --scale nano` first"
+    train = f"`mta-lab sweep kernel_sizes {OWN} --scale nano`"
+    assert said == f"--check-lr: no row is finished, so there is nothing to check; run {train} first"
 
 
 def row_named(sweep: Sweep, name: str) -> Row:

@@ -209,7 +209,7 @@ def test_pages_link_to_the_server_without_its_password(
 
 
 def test_html_and_another_format_is_a_mistake(lab: Command) -> None:
-    assert "--format csv says another" in lab("report", "kernel_sizes", "--html", "--format", "csv").complaint
+    assert "but --format csv is given, too" in lab("report", "kernel_sizes", "--html", "--format", "csv").complaint
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,11 @@ def test_merging_takes_searches_along_and_keeps_those_that_differ(lab: Command, 
 
 @pytest.mark.parametrize(
     ("directory", "said"),
-    [("absent", "is no directory of results"), ("other", "did you mean other/results?"), ("results", "merged into")],
+    [
+        ("absent", "is not a results directory"),
+        ("other", "did you mean other/results?"),
+        ("results", "is the results directory here"),
+    ],
 )
 def test_what_cannot_be_merged_is_a_mistake(directory: str, said: str, lab: Command, other: Records) -> None:
     assert said in lab("results", "merge", directory).complaint
