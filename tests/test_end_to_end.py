@@ -175,7 +175,7 @@ def test_the_table_shows_what_the_report_holds(story: Story) -> None:
 
 def test_the_tracker_tells_interrupted_cells_from_finished_ones(story: Story) -> None:
     client = MlflowClient(tracking_uri=f"sqlite:///{story.folder}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("heads").experiment_id])
+    runs = client.search_runs([client.get_experiment_by_name("heads-nano").experiment_id])
     parents = [run for run in runs if "fingerprint" not in run.data.tags]
     assert sorted(run.info.status for run in parents) == ["FINISHED", "KILLED"]
     states = Counter(run.info.status for run in runs if run not in parents)

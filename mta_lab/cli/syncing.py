@@ -57,7 +57,7 @@ def _sync(found: Plan, tasks: Sequence[Task]) -> None:
         return shown_of(found, table_of(found, tasks))
 
     with console.status(f"{sweep.name}: looking for what MLflow lacks"):
-        done = sync(sweep.name, launch_of(sweep), entries, found.records, note, shown)
+        done = sync(sweep.shown_as, launch_of(sweep), entries, found.records, note, shown)
     console.print(
         f"{sweep.name}: {done.finished} finished and {counted(done.failed, 'failed cell')} entered into MLflow, "
         f"{counted(done.closed, 'open run')} closed",

@@ -1,6 +1,6 @@
 """What an experiment should show of a cell, and whether it does."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,8 +16,11 @@ class Entry:
     config: Any
     """a RunConfig; None where only a finished cell's record knows it"""
     tags: Mapping[str, str]
-    params: Collection[str] | None = None
-    """the flattened settings that become params; None for all of them"""
+
+
+def cells_of(entries: Iterable[Entry]) -> dict[tuple[str, str], str]:
+    """Return the fingerprint of each row and seed."""
+    return {(entry.tags["row"], entry.tags["seed"]): entry.fingerprint for entry in entries}
 
 
 class Launch(NamedTuple):
@@ -25,10 +28,13 @@ class Launch(NamedTuple):
 
     name: str
     tags: Mapping[str, str]
+    """of its run; its cells' runs have `launch` and `settings` of these, too"""
     quantity: str = "perplexity"
     """what scores the cells"""
     params: Collection[str] = ()
     """what sets its runs apart: columns of the experiment's view"""
+    formerly: str = ""
+    """what earlier versions called the experiment, where one can be meant"""
 
 
 class Shown(NamedTuple):
@@ -54,6 +60,8 @@ class Contents:
     """runs that some launch from this results directory left open, by id; None is a launch's own run"""
     children: dict[str, list[str]] = field(default_factory=dict)
     """runs of this results directory's cells by the launch's run that they lie below; an empty text for none"""
+    ended: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """the tags of this results directory's finished runs, by id"""
 
     def lacks(self, entry: Entry, records: Records) -> Record | Failure | None:
         """The end of a cell that the experiment does not show yet, or None."""

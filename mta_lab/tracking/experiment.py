@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -39,18 +39,18 @@ SECONDS = 10  # that a server has for an answer; one more try follows
 class Experiment:
     """The runs of one experiment, written for the results directory that is called `results`.
 
-    One that was deleted on MLflow's pages is restored, and that is said.
+    One that was deleted on MLflow's pages is restored, one of an earlier version's renamed, and that is said.
     """
 
-    def __init__(self, name: str, results: str, say: Callable[[str], None]) -> None:
+    def __init__(self, name: str, launch: Launch, results: str, say: Callable[[str], None]) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(SECONDS))
         os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # two lines a run, with the store's password
         for library in ("alembic", "mlflow", "urllib3"):  # what goes wrong is raised too, and said once by who calls
             logging.getLogger(library).setLevel(logging.CRITICAL)
-        self.name, self._results, self._say = name, results, say
+        self.name, self._launch, self._results, self._say = name, launch, results, say
         self._client = MlflowClient()
-        known = self._client.get_experiment_by_name(name)
+        known = self._client.get_experiment_by_name(name) or self._renamed()
         self._id = known.experiment_id if known else ""
         if known and known.lifecycle_stage == LifecycleStage.DELETED:
             self._client.restore_experiment(self._id)
@@ -78,28 +78,41 @@ class Experiment:
 
     def contents(self) -> Contents:
         """Return what it holds, asked for all runs together."""
-        found, token = Contents(), None
-        while self._id:
-            page = self._client.search_runs([self._id], "attributes.status != 'KILLED'", 1, PAGE, page_token=token)
-            for run in page:
-                self._sort(run, found)
-            token = page.token
-            if not token:
-                break
+        found = Contents()
+        for run in self._runs(self._id, "attributes.status != 'KILLED'") if self._id else ():
+            self._sort(run, found)
         return found
 
-    def show(self, launch: Launch) -> None:
+    def mark(self, contents: Contents, cells: Mapping[tuple[str, str], str]) -> None:
+        """Mark as stale the finished runs in whose place another counts; `cells` are the fingerprints by row and seed.
+
+        Those that count are marked with the settings of the launch, which earlier versions did not write.
+        """
+        settings = self._launch.tags.get("settings")
+        for run_id, tags in contents.ended.items():
+            counts = cells.get((tags.get("row", ""), tags.get("seed", "")))
+            if counts == tags["fingerprint"]:
+                if "stale" in tags:
+                    self._client.delete_tag(run_id, "stale")
+                if settings and "settings" not in tags:
+                    self._tag(run_id, {"settings": settings})
+            elif counts and "stale" not in tags:
+                self._client.set_tag(run_id, "stale", "yes")
+
+    def show(self) -> None:
         """Give the experiment, if it is there, its view."""
         if self._id:
-            self._client.set_experiment_tag(self._id, VIEW_TAG, view(self.name, launch.quantity, launch.params))
+            shown = view(self.name, self._launch.quantity, self._launch.params)
+            self._client.set_experiment_tag(self._id, VIEW_TAG, shown)
 
-    def start_launch(self, launch: Launch) -> str:
-        """Open the parent run of a launch, in an experiment that is created unless it is there."""
+    def start_launch(self) -> str:
+        """Open the parent run of the launch, in an experiment that is created unless it is there."""
+        launch = self._launch
         if not self._id:
             tags = {**EXPERIMENT_TAGS, "mlflow.experiment.primaryMetric.name": f"val/{launch.quantity}"}
             own = self._client.tracking_uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES
             self._id = self._client.create_experiment(self.name, files_address() if own else None, tags)
-        self.show(launch)
+        self.show()
         return self._create_run(launch.name, {**launch.tags, "results": self._results})
 
     def end_launch(self, run_id: str, status: str, shown: Shown, files: Mapping[str, str]) -> None:
@@ -111,13 +124,13 @@ class Experiment:
         self._client.set_terminated(run_id, status)
 
     def start(self, entry: Entry, parent: str, milliseconds: int | None = None) -> str:
-        """Open the run of a cell; what its entry names of its flattened configuration becomes the params."""
-        tags = {**entry.tags, "fingerprint": entry.fingerprint, "results": self._results}
+        """Open the run of a cell; its flattened configuration becomes the params."""
+        launch = {key: value for key, value in self._launch.tags.items() if key in ("launch", "settings")}
+        tags = {**entry.tags, **launch, "fingerprint": entry.fingerprint, "results": self._results}
         if parent:
             tags[MLFLOW_PARENT_RUN_ID] = parent
         run_id = self._create_run(entry.name, tags, milliseconds)
-        shown = {key: v for key, v in flatten(entry.config).items() if entry.params is None or key in entry.params}
-        for some in _slices(params(shown), PARAMS):
+        for some in _slices(params(flatten(entry.config)), PARAMS):
             self._client.log_batch(run_id, params=some)
         self._client.log_dict(run_id, plain(entry.config), "config.yaml")
         if read := entry.tags.get("data"):
@@ -163,6 +176,28 @@ class Experiment:
         for run_id in children:
             self._client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, parent)
 
+    def _renamed(self) -> Any:
+        """The experiment that earlier versions wrote, renamed; None where it holds what is not this launch's."""
+        former = self._client.get_experiment_by_name(self._launch.formerly) if self._launch.formerly else None
+        if not former or former.lifecycle_stage == LifecycleStage.DELETED:
+            return None
+        ours = {key: self._launch.tags.get(key) for key in ("sweep", "scale")}
+        for run in self._runs(former.experiment_id):
+            if "settings" in run.data.tags or any(run.data.tags.get(key) != value for key, value in ours.items()):
+                return None
+        self._client.rename_experiment(former.experiment_id, self.name)
+        self._say(f"MLflow: experiment '{former.name}' is called '{self.name}' now, as each scale has its own")
+        return former
+
+    def _runs(self, experiment: str, query: str = "") -> Iterator[Run]:
+        token = None
+        while True:
+            page = self._client.search_runs([experiment], query, 1, PAGE, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
     def _create_run(self, name: str, tags: Mapping[str, str], milliseconds: int | None = None) -> str:
         name = shortened(name, NAME, "the tag row")
         shown = {**labels(tags), MLFLOW_RUN_NAME: name}
@@ -178,6 +213,8 @@ class Experiment:
         fingerprint = tags.get("fingerprint")
         if fingerprint and tags.get("results", self._results) == self._results:
             found.children.setdefault(tags.get(MLFLOW_PARENT_RUN_ID, ""), []).append(run.info.run_id)
+            if run.info.status == "FINISHED":
+                found.ended[run.info.run_id] = tags
         if fingerprint and run.info.status == "FINISHED":
             found.finished.add(fingerprint)
         elif fingerprint and run.info.status == "FAILED":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mta_lab.errors import UserError, described
 from mta_lab.records import Failure, Records
-from mta_lab.tracking.entries import Entry, Launch, Shown
+from mta_lab.tracking.entries import Entry, Launch, Shown, cells_of
 from mta_lab.tracking.experiment import Experiment
 from mta_lab.words import counted
 
@@ -40,8 +40,8 @@ def sync(
     """
     done, parent = Synced(), ""
     with _failures_said(name):
-        experiment = Experiment(name, records.identity, say)
-        contents = experiment.contents()
+        experiment = Experiment(name, launch, records.identity, say)
+        contents, entries = experiment.contents(), [*entries]
         for run_id in contents.running:
             experiment.kill(run_id)
             done.closed += 1
@@ -49,7 +49,7 @@ def sync(
             result = contents.lacks(entry, records)
             if result is None:
                 continue
-            parent = parent or experiment.start_launch(launch)
+            parent = parent or experiment.start_launch()
             experiment.enter(entry, result, parent)
             contents.add(result)
             if isinstance(result, Failure):
@@ -58,12 +58,13 @@ def sync(
                 done.finished += 1
         for run_id, children in contents.children.items():
             if run_id and not experiment.has(run_id):
-                parent = parent or experiment.start_launch(launch)
+                parent = parent or experiment.start_launch()
                 experiment.adopt(parent, children)
                 had = counted(len(children), "run")
                 say(f"MLflow: run '{launch.name}' was deleted for good; a new one has the {had} below it")
+        experiment.mark(contents, cells_of(entries))
         if not parent:
-            experiment.show(launch)
+            experiment.show()
     if parent:
         found = shown()
         files = found.files()

@@ -17,7 +17,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from mta_lab.errors import UserError, described
 from mta_lab.records import Failure, Record, Records
-from mta_lab.tracking.entries import Contents, Entry, Launch, Shown
+from mta_lab.tracking.entries import Contents, Entry, Launch, Shown, cells_of
 from mta_lab.tracking.experiment import Experiment, now
 from mta_lab.tracking.keys import keys
 from mta_lab.tracking.machine import watched
@@ -52,6 +52,7 @@ class Tracker:
         self._live: dict[str, Entry] = {}  # cells from their start until their end is written, or given up
         self._dropped: set[str] = set()  # cells of which something did not fit the queue
         self._backlog: deque[Entry] = deque()  # to be entered from the records
+        self._cells: dict[tuple[str, str], str] = {}  # the fingerprints that count, by row and seed
         # The rest is the thread's own.
         self._experiment: Experiment | None = None
         self._contents: Contents | None = None  # None: to be asked for
@@ -73,6 +74,8 @@ class Tracker:
 
     def deliver(self, entries: Iterable[Entry]) -> None:
         """Enter those that have ended and that the experiment lacks, when nothing else is to write."""
+        entries = [*entries]
+        self._cells.update(cells_of(entries))
         self._backlog.extend(entries)
         self._put(Job(lambda: None))  # wakes the thread
 
@@ -217,14 +220,14 @@ class Tracker:
     def _opened(self) -> Experiment:
         """The experiment, with this launch's parent run in it; both made anew where they were deleted for good."""
         if not self._experiment:
-            found = Experiment(self._name, self._records.identity, self._say)
+            found = Experiment(self._name, self._launch, self._records.identity, self._say)
             if self._parent and not found.has(self._parent):
                 self._parent = ""
                 what = f"run '{self._launch.name}'" if found.exists else f"experiment '{self._name}'"
                 self._say(f"MLflow: {what} was deleted for good; it is made anew, `mta-lab sync` enters what was in it")
             self._experiment = found
         if not self._parent:
-            self._parent = self._experiment.start_launch(self._launch)
+            self._parent = self._experiment.start_launch()
             if self._monitor:
                 self._monitor.finish()
             self._monitor = watched(self._parent)
@@ -255,6 +258,7 @@ class Tracker:
             if run_id not in ours:
                 self._store.kill(run_id)
                 self._backlog += [entry] if entry else []
+        self._store.mark(contents, self._cells)
         self._contents = contents
 
     def _note(self, result: Record | Failure) -> None:

@@ -12,10 +12,14 @@ from typing import Any
 
 from mlflow import MlflowClient
 
+from mta_lab.tracking.keys import keys
+
 KEY = "mta-lab"
 VIEW_TAG = f"mlflow.sharedViewState.{KEY}"
 LONGEST = 20_000  # characters that MLflow's page takes
 CURVE = {"xAxisKey": "step", "xAxisScaleType": "linear", "lineSmoothness": 0, "yAxisKey": "metric", "range": {}}
+FILTER = "tags.row LIKE '%' AND attributes.status = 'FINISHED' AND tags.settings LIKE '%' AND tags.stale IS NULL"
+"""the runs that the table counts; what earlier versions wrote under other settings into one experiment lacks the tag"""
 COLUMNS = 12  # of params; more are found in the page's own list
 
 
@@ -45,13 +49,13 @@ def _state(quantity: str, params: Collection[str]) -> dict[str, Any]:
     metrics = (score, "tokens_per_second", "training_seconds", "peak_memory", "parameters")
     section = {"uuid": KEY, "name": "The sweep", "display": True, "isReordered": True, "isGenerated": False}
     return {
-        "searchFilter": "tags.row LIKE '%' AND attributes.status = 'FINISHED'",
+        "searchFilter": FILTER,
         "orderByKey": f"metrics.`{score}`",
         "orderByAsc": True,
         "selectedColumns": [
             *(f"tags.`{tag}`" for tag in ("row", "seed")),
             *(f"metrics.`{metric}`" for metric in metrics),
-            *(f"params.`{param}`" for param in list(params)[:COLUMNS] if param != "seed"),
+            *(f"params.`{key}`" for param, key in keys(list(params)[:COLUMNS]).items() if param != "seed"),
         ],
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "row"}]},
         "runsHiddenMode": "SHOW_ALL",

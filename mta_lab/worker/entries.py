@@ -1,8 +1,11 @@
 """A task as a run of the sweep's experiment."""
 
+from datetime import UTC, datetime
+
 from mta_lab.config import identity_of
 from mta_lab.provenance import commit
 from mta_lab.sweep import Sweep
+from mta_lab.sweep.naming import in_settings
 from mta_lab.tracking.entries import Entry, Launch
 from mta_lab.worker.tasks import Task
 
@@ -26,16 +29,22 @@ def entry_of(sweep: Sweep, task: Task) -> Entry:
         name=task.cell.label,
         config=task.cell.config,
         tags=tags,
-        params=shown_params(sweep),
     )
 
 
 def launch_of(sweep: Sweep) -> Launch:
     """Return what the tracker is told of a launch of the sweep."""
-    tags = {"sweep": sweep.name, "scale": sweep.scale, "commit": commit()}
-    return Launch(f"{sweep.name} {sweep.scale}", tags, sweep.quantity, shown_params(sweep) or ())
-
-
-def shown_params(sweep: Sweep) -> tuple[str, ...] | None:
-    """Return the settings in which the sweep's runs differ; None (all) of a single run and of a search."""
-    return None if len(sweep.rows) == 1 or sweep.search else (*sweep.differing, "seed")
+    tags = {
+        "sweep": sweep.name,
+        "scale": sweep.scale,
+        "settings": ", ".join(in_settings(sweep.settings)) or "none",
+        "commit": commit(),
+        "launch": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return Launch(
+        name=sweep.shown_as,
+        tags=tags,
+        quantity=sweep.quantity,
+        params=(*sweep.differing, "seed"),
+        formerly="" if sweep.settings else sweep.name,
+    )

@@ -54,7 +54,7 @@ def launch(
             from mta_lab.tracking.tracker import Tracker
 
             cells = Cells(pending, Study(records.directory / JOURNAL, sweep.shown_as, observer.say))
-            tracker = Tracker(sweep.name, records, observer.say)
+            tracker = Tracker(sweep.shown_as, records, observer.say)
             run = Running(sweep, cells, records, corpus_root, observer, pool, tracker, trial_timeout)
             with run.tracked(shown):
                 cells.adopt(tasks, records)
@@ -92,7 +92,7 @@ def launch_search(
         studies = {row: Trials.opened(journal, study_name(sweep, row), observer.say) for row in search.templates}
         trials = SearchTrials(search, studies, task_of, records)
         trials.ask_again()
-        tracker = Tracker(sweep.name, records, observer.say)
+        tracker = Tracker(sweep.shown_as, records, observer.say)
         run = Running(sweep, trials, records, corpus_root, observer, pool, tracker, trial_timeout)
 
         def shown() -> Shown:

@@ -52,7 +52,7 @@ def folder_with_sweep(folder: Path) -> Path:
 
 def states_in_mlflow(folder: Path) -> set[str]:
     client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
-    return {run.info.status for run in client.search_runs([client.get_experiment_by_name("odd").experiment_id])}
+    return {run.info.status for run in client.search_runs([client.get_experiment_by_name("odd-nano").experiment_id])}
 
 
 @pytest.fixture(scope="module")

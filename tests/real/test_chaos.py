@@ -112,7 +112,7 @@ def complete_trials(folder: Path) -> Counter[str]:
 
 def finished_runs(folder: Path) -> Counter[str]:
     client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("chaos").experiment_id])
+    runs = client.search_runs([client.get_experiment_by_name("chaos-nano").experiment_id])
     assert "RUNNING" not in {run.info.status for run in runs}
     cells = [run for run in runs if "fingerprint" in run.data.tags]
     return Counter(run.data.tags["fingerprint"] for run in cells if run.info.status == "FINISHED")

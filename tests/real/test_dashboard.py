@@ -99,7 +99,7 @@ def test_no_file_of_the_folder_runs(address: str, swept: Path) -> None:
 
 
 def test_the_sweep_is_found_with_its_parent_and_children(address: str) -> None:
-    url = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=heads"
+    url = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=heads-nano"
     experiment = ask(url)["experiment"]["experiment_id"]
     runs = search_runs(address, experiment)
     (parent,) = (run for run in runs if "mlflow.parentRunId" not in tags(run))

@@ -47,7 +47,7 @@ def server(folder: Path, port: int) -> Iterator[None]:
 
 
 def shown(address: str) -> list[dict[str, Any]]:
-    url = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=outage"
+    url = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=outage-nano"
     return search_runs(address, ask(url)["experiment"]["experiment_id"])
 
 

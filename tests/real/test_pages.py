@@ -79,18 +79,18 @@ def test_the_page_of_a_sweep_shows_the_numbers_of_its_json(page: Browser, swept:
 
 
 def test_mlflow_opens_the_view_of_the_sweep(page: Browser, swept: Path, address: str) -> None:
-    url = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=heads"
+    url = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=heads-nano"
     experiment = ask(url)["experiment"]["experiment_id"]
     page.open(f"{address}/#/experiments/{experiment}/runs?compareRunsMode=CHART&viewStateShareKey={KEY}")
     page.wait_for("document.body.innerText.includes('The sweep')")
-    page.wait_for("document.body.innerText.includes('heads: perplexity by row')")
+    page.wait_for("document.body.innerText.includes('heads-nano: perplexity by row')")
     page.wait_for("document.querySelectorAll('.js-plotly-plot').length >= 3")
     for row in ("plain", "talking"):
         page.wait_for(f"document.body.innerText.includes('Group: {row}')")
 
 
 def test_the_address_of_a_run_needs_no_experiment(page: Browser, address: str) -> None:
-    url = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=heads"
+    url = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=heads-nano"
     run, *_ = search_runs(address, ask(url)["experiment"]["experiment_id"], "tags.row = 'talking'")
     page.open(f"{address}/#/runs/{run['info']['run_id']}")
     page.wait_for(f"document.body.innerText.includes('{run['info']['run_name']}')")

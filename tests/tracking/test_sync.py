@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
-from mta_lab.config import plain
+from mta_lab.config import flatten, plain
 from mta_lab.records import Records
 from mta_lab.tracking.entries import Shown
 from mta_lab.tracking.sync import Synced, sync
@@ -133,13 +133,13 @@ def test_a_sync_gives_an_experiment_its_view_and_one_parent(store: Path) -> None
         client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, "of an earlier version")  # the second call's
 
 
-def test_only_what_sets_the_runs_apart_is_a_param_and_the_rest_is_kept(store: Path) -> None:
+def test_every_setting_is_a_param_and_the_text_a_data_set(store: Path) -> None:
     records = Records()
     records.finish(finished("a"))
-    shown = replace(entry("a", "multi_token"), params=("attention.norm.name", "seed"), tags={**TAGS, "data": "0f" * 20})
+    shown = replace(entry("a", "multi_token"), tags={**TAGS, "data": "0f" * 20})
     sync("table", LAUNCH, [shown], records, pytest.fail)
     (run,) = runs(MlflowClient(), CELLS)
-    assert set(run.data.params) == {"attention.norm.name", "seed"}
+    assert set(run.data.params) == set(flatten(config("multi_token")))
     assert [file.path for file in MlflowClient().list_artifacts(run.info.run_id)] == ["config.yaml"]
     (read,) = run.inputs.dataset_inputs
     assert (read.dataset.name, read.dataset.digest) == ("packages", "0f" * 8)

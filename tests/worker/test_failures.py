@@ -109,7 +109,7 @@ def test_a_retry_tries_its_row_again_and_ends_what_hangs(story: Story) -> None:
 
 def test_the_tracker_shows_each_attempt(story: Story) -> None:
     client = MlflowClient(tracking_uri=f"sqlite:///{story.launch.folder}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("failing").experiment_id])
+    runs = client.search_runs([client.get_experiment_by_name("failing-nano").experiment_id])
     greedy = [run for run in runs if run.data.tags.get("row") == "greedy"]
     assert sorted(run.info.status for run in greedy) == ["FINISHED", "KILLED", "KILLED"]
     assert {run.data.tags.get("failure") for run in greedy if run.info.status == "KILLED"} == {"out_of_memory"}

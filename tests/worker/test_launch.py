@@ -115,7 +115,7 @@ def test_what_computes_the_attention_is_said_once_and_recorded(first: Launched) 
     assert sorted(said) == sorted([own, f"attention computed by {plain.name}: {plain.reason}"])
     ran = {(r.config["attention"]["name"], r.implementation) for r in first.results if isinstance(r, Record)}
     assert ran == {("softmax", plain.name), ("moody", "own")}
-    tags = {run.data.tags["row"]: run.data.tags.get("implementation") for run in children(first.folder, "first")}
+    tags = {run.data.tags["row"]: run.data.tags.get("implementation") for run in children(first.folder, "first-nano")}
     assert tags == {"plain": plain.name, "own": "own", "deadly": None, "raising": None}
 
 
@@ -125,7 +125,7 @@ def test_a_launch_at_the_same_time_is_refused_in_one_line(first: Launched) -> No
 
 
 def test_the_tracker_and_the_study_hold_what_happened(first: Launched) -> None:
-    runs = Counter((run.data.tags["row"], run.info.status) for run in children(first.folder, "first"))
+    runs = Counter((run.data.tags["row"], run.info.status) for run in children(first.folder, "first-nano"))
     bad, good = ("deadly", "raising"), ("plain", "own")
     assert runs == {(row, "FAILED" if row in bad else "FINISHED"): 2 for row in (*bad, *good)}
     expected = {(row, TrialState.FAIL if row in bad else TrialState.COMPLETE): 2 for row in (*bad, *good)}
@@ -148,7 +148,7 @@ def test_another_sweep_trains_only_what_is_not_there(first: Launched, second: La
 
 
 def test_the_launchs_own_run_holds_the_numbers_of_the_table_and_what_the_machine_did(second: Launched) -> None:
-    (parent,) = (run for run in runs_of(second.folder, "second") if MLFLOW_PARENT_RUN_ID not in run.data.tags)
+    (parent,) = (run for run in runs_of(second.folder, "second-nano") if MLFLOW_PARENT_RUN_ID not in run.data.tags)
     table = json.loads(Path(client_of(second.folder).download_artifacts(parent.info.run_id, "table.json")).read_text())
     expected = {}
     for row in table["rows"]:
@@ -163,12 +163,12 @@ def test_the_launchs_own_run_holds_the_numbers_of_the_table_and_what_the_machine
 
 def test_a_launch_with_nothing_to_do_starts_no_process(second: Launched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SpawnProcess, "start", lambda _: pytest.fail("a worker process was started"))
-    before = len(children(second.folder, "second"))
+    before = len(children(second.folder, "second-nano"))
     again = run(second.folder / "second.yaml", [])
     assert (again.status, again.events) == (0, [])
     assert "nothing to train" in again.output
     assert again.output.partition("Second (nano)")[2] == second.output.partition("Second (nano)")[2] != ""
-    assert len(children(second.folder, "second")) == before
+    assert len(children(second.folder, "second-nano")) == before
 
 
 def test_what_failed_for_good_is_not_missing(second: Launched) -> None:

@@ -109,7 +109,7 @@ def test_as_many_trials_end_as_were_asked_for(story: Story) -> None:
 
 
 def test_the_tracker_holds_every_trial_in_the_state_it_ended_in(story: Story) -> None:
-    runs = runs_of_trials(story.first.folder, "kernels")
+    runs = runs_of_trials(story.first.folder, "kernels-nano")
     trials = {f"{row} trial {trial.number}": trial for row, found in story.trials_in_all.items() for trial in found}
     assert set(runs) == set(trials)
     for name, trial in trials.items():
@@ -182,7 +182,7 @@ def test_what_falls_behind_is_stopped_and_recorded_as_pruned(moody: Path, words:
 
     (trials,) = trials_of(moody.parent, "hopeless", rows).values()
     assert [trial.state for trial in trials] == [COMPLETE] * STARTUP + [PRUNED] * 2
-    runs = runs_of_trials(moody.parent, "hopeless")
+    runs = runs_of_trials(moody.parent, "hopeless-nano")
     assert set(runs) == {f"plain trial {number}" for number in (STARTUP, STARTUP + 1)}
     for trial in trials[STARTUP:]:
         entry = runs[f"plain trial {trial.number}"]

@@ -61,7 +61,7 @@ def test_every_cell_keeps_its_weights_and_they_can_be_drawn(toy: Launched) -> No
 
 def test_the_tracker_shows_error_rates(toy: Launched) -> None:
     client = MlflowClient(tracking_uri=f"sqlite:///{toy.folder}/mlflow.db")
-    experiment = client.get_experiment_by_name("toy")
+    experiment = client.get_experiment_by_name("toy-nano")
     assert experiment.tags["mlflow.experiment.primaryMetric.name"] == "val/error_rate"
     cells = {run.data.tags.get("row"): run for run in client.search_runs([experiment.experiment_id])}
     for row in ("plain", "talking"):
