@@ -8,12 +8,13 @@ import json
 import math
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, BinaryIO, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 MOST = 1 << 28  # bytes of a file
 DEEPEST = 50  # brackets within brackets
@@ -30,8 +31,9 @@ class OtherFieldsError(FaultError):
     """It has other fields than this version's."""
 
 
-def content(path: Path, most: int = MOST) -> bytes:
-    """Return the bytes of a regular file of at most `most`; never wait for anything else that stands there.
+@contextmanager
+def opened(path: Path, most: int) -> Iterator[BinaryIO]:
+    """Open a regular file of at most `most` bytes to read; never wait for anything else that stands there.
 
     Raises FileNotFoundError where there is no file, and FaultError where it cannot be read.
     """
@@ -48,11 +50,17 @@ def content(path: Path, most: int = MOST) -> bytes:
         if found.st_size > most:
             raise FaultError(f"it has {found.st_size:,} bytes, allowed: at most {most:,}")
         with open(number, "rb", closefd=False) as file:
-            return file.read(most)
+            yield file
     except OSError as error:
         raise FaultError(str(error.strerror)) from None
     finally:
         os.close(number)
+
+
+def content(path: Path, most: int = MOST) -> bytes:
+    """Return the bytes of a regular file of at most `most`; raise as `opened` does."""
+    with opened(path, most) as file:
+        return file.read(most)
 
 
 def as_json(data: bytes) -> Any:
@@ -167,6 +175,11 @@ def _in_words(hint: Any) -> str:
 
 
 def _got(where: str, value: Any, allowed: str) -> str:
+    got = f"got {shortened(value)}, allowed: {allowed}"
+    return f"{where}: {got}" if where else got
+
+
+def shortened(value: Any) -> str:
+    """Return a value as Python writes it, cut where it is long."""
     shown = repr(value)
-    shown = shown if len(shown) <= 60 else f"{shown[:60]}..."
-    return f"{where}: got {shown}, allowed: {allowed}" if where else f"got {shown}, allowed: {allowed}"
+    return shown if len(shown) <= 60 else f"{shown[:60]}..."

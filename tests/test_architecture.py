@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "words": set(),
     "atomic": {"errors"},
     "strict": set(),
-    "config": {"components", "errors"},
+    "config": {"components", "errors", "strict"},
     "plugins": {"components", "errors"},
     "admission": {"components", "config", "errors"},
     "failures": {"errors"},
@@ -32,9 +32,10 @@ MAY_IMPORT = {
     "data": {"children", "config", "errors"},
     "training": {"atomic", "components", "config", "data", "errors", "model"},
     "precision": {"components", "config", "errors", "model", "provenance", "records", "training"},
-    "scheduling": {"config", "errors", "sweep"},
+    "scheduling": {"config", "errors", "strict", "sweep"},
     "tracking": {"config", "errors", "records", "training", "words"},  # result types of training only, see below
     "worker": {
+        "strict",
         "atomic",
         "children",
         "config",
@@ -48,7 +49,7 @@ MAY_IMPORT = {
         "states",
         "sweep",
     }
-    | {"training", "scheduling", "tracking", "words"},
+    | {"strict", "training", "scheduling", "tracking", "words"},
     "bench": {"children", "components", "config", "errors", "model", "plugins", "records", "sweep", "theme", "training"}
     | {"words"},
     "planning": {"bench", "config", "errors", "model", "provenance", "records", "sweep", "words"},

@@ -132,7 +132,9 @@ def _studies(plan: Plan) -> dict[str, Trials]:
     search = plan.sweep.search
     assert search
     journal = plan.records.directory / JOURNAL
-    found = {row: Trials.at_hand(journal, study_name(plan.sweep, row)) for row in search.templates}
+    found = {
+        row: Trials.at_hand(journal, study_name(plan.sweep, row), search.space_of(row)) for row in search.templates
+    }
     return {row: trials for row, trials in found.items() if trials}
 
 

@@ -22,7 +22,7 @@ class Study:
             self._study.tell(self._study.ask(), state=TrialState.FAIL)  # only a trial that was asked for can be told
         self._running: dict[str, Trial] = {}
         complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        self._complete = {trial.user_attrs["fingerprint"] for trial in complete}
+        self._complete = {trial.user_attrs.get("fingerprint") for trial in complete}
 
     def claim(self, fingerprint: str, row: str, seed: int) -> None:
         """Start the trial of a cell."""

@@ -1,7 +1,10 @@
 """Opening a study in the journal, whatever a launch that died left there."""
 
+import math
 import os
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,57 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from mta_lab.errors import UserError, described
+from mta_lab.strict import FaultError, content, opened, shortened
+
+MOST = 1 << 32  # bytes of a journal
+
 
 def open_study(journal: Path, name: str, say: Callable[[str], None], **settings: Any) -> optuna.Study:
     """Return the study `name`, made where it is not there; the caller owns the journal."""
-    storage = open_journal(journal, say)
-    return optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True, **settings)
+    with journal_trouble_said(journal):
+        storage = open_journal(journal, say)
+        options = {"direction": "minimize", "load_if_exists": True, **settings}
+        return checked(optuna.create_study(storage=storage, study_name=name, **options))
+
+
+def study_at_hand(journal: Path, name: str) -> optuna.Study | None:
+    """Return the study `name`, to read, while another process writes perhaps; None where there is none."""
+    with journal_trouble_said(journal):
+        try:
+            with opened(journal, MOST):
+                storage = JournalStorage(JournalFileBackend(str(journal)))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if name not in optuna.get_all_study_names(storage):
+            return None
+        return checked(optuna.load_study(study_name=name, storage=storage))
+
+
+def checked(study: optuna.Study) -> optuna.Study:
+    """Return a study whose trials are as Optuna writes them; raises FaultError, Optuna looks at little of it."""
+    for trial in study.get_trials(deepcopy=False):
+        scores = trial.values if trial.state == TrialState.COMPLETE else []
+        if trial.state == TrialState.COMPLETE and (not scores or len(scores) != 1):
+            raise FaultError(f"trial {trial.number} of {study.study_name} has no score")
+        for score in (*scores, *trial.intermediate_values.values()):
+            if type(score) not in (int, float) or not abs(score) < math.inf:
+                raise FaultError(f"trial {trial.number} of {study.study_name} has the score {shortened(score)}")
+    return study
+
+
+@contextmanager
+def journal_trouble_said(journal: Path) -> Iterator[None]:
+    """Make one line of what a damaged journal leads to, which may be anything; a full disk is said elsewhere."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        place = shlex.quote(str(journal))
+        kept = "finished runs are kept without it, trials of a search are not"
+        fault = str(error) if isinstance(error, FaultError) else described(error)
+        raise UserError(f"{journal}: cannot be read ({fault}); {kept}; type: mv {place} {place}.damaged") from None
 
 
 def open_journal(journal: Path, say: Callable[[str], None]) -> JournalStorage:
@@ -40,10 +89,11 @@ def fail_running(study: optuna.Study) -> list[FrozenTrial]:
 
 def _cut_torn_line(journal: Path) -> bool:
     """Cut what follows the last whole line, as a crash or a full disk leaves it; whether there was any."""
-    if not journal.exists():
+    try:
+        found = content(journal, MOST)
+    except FileNotFoundError:
         return False
-    content = journal.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
+    whole = found.rfind(b"\n") + 1
+    if whole < len(found):
         os.truncate(journal, whole)
-    return whole < len(content)
+    return whole < len(found)

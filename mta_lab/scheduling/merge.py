@@ -9,9 +9,9 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from mta_lab.errors import UserError, described
-from mta_lab.scheduling.journal import open_journal
+from mta_lab.scheduling.journal import MOST, checked, journal_trouble_said, open_journal
 from mta_lab.scheduling.trials import ENDED
+from mta_lab.strict import opened
 
 
 @dataclass
@@ -30,13 +30,12 @@ def take_searches(journal: Path, other: Path, say: Callable[[str], None], *, rep
     Trials of two searches are never mixed: each was proposed by what its own journal knew. The caller owns `journal`.
     """
     taken = Taken()
-    try:
+    with journal_trouble_said(other), opened(other, MOST):
         theirs = JournalStorage(JournalFileBackend(str(other)))
         found = _searches(theirs)
-    except Exception as error:  # a damaged journal, which may be so in any way
-        raise UserError(f"{other}: cannot be read: {described(error)}") from None
-    ours = open_journal(journal, say)
-    here = _searches(ours)
+    with journal_trouble_said(journal):
+        ours = open_journal(journal, say)
+        here = _searches(ours)
     for name, trials in found.items():
         known = here.get(name, [])
         if known[: len(trials)] == trials:
@@ -55,7 +54,8 @@ def _searches(storage: JournalStorage) -> Mapping[str, list[Any]]:
     """Return the searches with a trial that ended, by name; a trial of a cell has the cell's fingerprint."""
     found = {}
     for name in optuna.get_all_study_names(storage):
-        trials = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False, states=ENDED)
+        study = checked(optuna.load_study(study_name=name, storage=storage))
+        trials = study.get_trials(deepcopy=False, states=ENDED)
         if trials and not any("fingerprint" in trial.user_attrs for trial in trials):
             found[name] = [(trial.state, trial.params, trial.values, trial.datetime_start) for trial in trials]
     return found

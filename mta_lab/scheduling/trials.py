@@ -12,12 +12,11 @@ from typing import Any
 import optuna
 from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from mta_lab.scheduling.journal import fail_running, open_study
-from mta_lab.sweep.search import Choices, Range
+from mta_lab.scheduling.journal import fail_running, journal_trouble_said, open_study, study_at_hand
+from mta_lab.strict import FaultError
+from mta_lab.sweep.search import Choices, Range, Space
 
 STARTUP = 6  # trials at random, and whole, before the sampler and the pruner judge
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -54,14 +53,19 @@ class Trials:
         return cls(study)
 
     @classmethod
-    def at_hand(cls, journal: Path, name: str) -> "Trials | None":
-        """The study `name`, to read, while another process writes perhaps; None where there is none."""
-        if not journal.exists():
+    def at_hand(cls, journal: Path, name: str, space: Space | None = None) -> "Trials | None":
+        """The study `name`, to read, while another process writes perhaps; None where there is none.
+
+        Trials that ran to their end have values of `space`, where it is given, or the journal is damaged.
+        """
+        study = study_at_hand(journal, name)
+        if study is None:
             return None
-        try:
-            return cls(optuna.load_study(study_name=name, storage=JournalStorage(JournalFileBackend(str(journal)))))
-        except KeyError:
-            return None
+        with journal_trouble_said(journal):
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if space else ():
+                if not _of(space or {}, trial.params):
+                    raise FaultError(f"trial {trial.number} of {name} has other values than its search proposes")
+        return cls(study)
 
     def ended(self) -> int:
         """Return how many trials ran to their end or were pruned; one that failed counts for nothing."""
@@ -106,9 +110,7 @@ class Trials:
     def best(self, count: int) -> list[Best]:
         """The best trials that ran to their end, one for each set of values."""
         whole = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        ranked = sorted(
-            (Best(trial.number, trial.params, trial.value or 0.0) for trial in whole), key=lambda b: b.score
-        )
+        ranked = sorted((Best(trial.number, trial.params, trial.values[0]) for trial in whole), key=lambda b: b.score)
         distinct = {repr(sorted(best.values.items())): best for best in reversed(ranked)}  # values may be lists
         return sorted(distinct.values(), key=lambda best: best.score)[:count]
 
@@ -118,6 +120,18 @@ class Trials:
         states = [trial.state for trial in trials]
         ended = {"complete": states.count(TrialState.COMPLETE), "pruned": states.count(TrialState.PRUNED)}
         return {**ended, "failed": sum(map(_failed, trials))}
+
+
+def _of(space: Space, values: Mapping[str, Any]) -> bool:
+    """Return whether a search can have proposed the values."""
+    return values.keys() == space.keys() and all(_within(found, values[name]) for name, found in space.items())
+
+
+def _within(found: Range | Choices, value: Any) -> bool:
+    if isinstance(found, Choices):
+        return value in found.values
+    kinds = (int,) if found.whole else (int, float)
+    return type(value) in kinds and found.low <= value <= found.high
 
 
 def _failed(trial: FrozenTrial) -> bool:
