@@ -3,12 +3,17 @@
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from mta_lab.cli.printable import SafeConsole, one_line
+from mta_lab.errors import UserError
 from mta_lab.records import RESULTS, Records
+
+if TYPE_CHECKING:
+    from mta_lab.worker.beacon import News
 
 CORPORA = Path("data")
 DASHBOARD = "http://127.0.0.1:5000"  # where `mta-lab dashboard` listens unless it is told otherwise
@@ -36,3 +41,16 @@ def note(message: str) -> None:
 def open_records(directory: Path = RESULTS) -> Records:
     """The records below a directory; a file among them that cannot be used is left out, and said."""
     return Records(directory, say=note)
+
+
+def launch_news(directory: Path, said: set[str]) -> "News | None":
+    """Return what the launch in a results directory last told; a file that cannot be used is said once, in `said`."""
+    from mta_lab.worker.beacon import news_of  # slow to import
+
+    try:
+        return news_of(directory)
+    except UserError as error:
+        if str(error) not in said:
+            note(str(error))
+        said.add(str(error))
+        return None

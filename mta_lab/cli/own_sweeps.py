@@ -1,6 +1,7 @@
 """The sweep files of a user that were trained or reported here, so that `report all` and `sync all` have them, too."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from mta_lab.cli.common import note, open_records
 from mta_lab.cli.sweeping import Plan, plan
 from mta_lab.errors import UserError
 from mta_lab.records import Records, write_whole
+from mta_lab.strict import FaultError, as_json, content
 from mta_lab.sweep import shipped_sweeps
 
 FILE = "sweeps.json"
@@ -16,7 +18,7 @@ FILE = "sweeps.json"
 def remember(name: str, records: Records) -> None:
     """Keep the path of a user's sweep file beside the records; a directory that takes nothing is no reason to stop."""
     known = remembered(records)
-    if name in known or name in shipped_sweeps() or not Path(name).is_file() or not records.directory.is_dir():
+    if name in known or name in shipped_sweeps() or not os.path.isfile(name) or not records.directory.is_dir():
         return
     try:
         write_whole(records.directory / FILE, json.dumps([*known, name]))
@@ -26,11 +28,17 @@ def remember(name: str, records: Records) -> None:
 
 def remembered(records: Records) -> list[str]:
     """Return the sweep files that were kept and are still there, in the order in which they came."""
+    path = records.directory / FILE
     try:
-        found = json.loads((records.directory / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = as_json(content(path))
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+            raise FaultError("it is no list of files")
+    except OSError:
         return []
-    return [name for name in found if isinstance(name, str) and Path(name).is_file()] if isinstance(found, list) else []
+    except FaultError as error:
+        note(f"{path}: cannot be read ({error}); sweeps of yours are left out until they are reported again")
+        return []
+    return [name for name in found if os.path.isfile(name)]  # which, unlike Path's, raises nothing for odd names
 
 
 def every_plan(words: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> list[Plan]:

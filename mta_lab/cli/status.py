@@ -2,18 +2,19 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table as RichTable
 
-from mta_lab.cli.common import make_console
+from mta_lab.cli.common import launch_news, make_console
 from mta_lab.records import Records
 from mta_lab.words import counted
-from mta_lab.worker.beacon import Busy, News, news_of
+from mta_lab.worker.beacon import Busy, News
 from mta_lab.worker.guards import launch_runs
 
 STATES = ("finished", "running", "failed", "stale", "pending")
@@ -26,24 +27,25 @@ def show(
 ) -> None:
     """Print it once, or until the launch ends."""
     directory, console = Records().directory, make_console()
+    tell = partial(launch_news, directory, set())
     asked = _Asked(name, settings, scale, seeds, components) if name else None
     if not watch:
-        console.print(_page(directory, asked))
+        console.print(_page(directory, asked, tell()))
     elif console.is_terminal:
-        with Live(_page(directory, asked), console=console, auto_refresh=False) as live:
+        with Live(_page(directory, asked, tell()), console=console, auto_refresh=False) as live:
             while launch_runs(directory):
                 time.sleep(REDRAW)
-                live.update(_page(directory, asked), refresh=True)
+                live.update(_page(directory, asked, tell()), refresh=True)
     else:
-        _print_lines(directory, console)
-        console.print(_page(directory, asked))
+        _print_lines(directory, console, tell)
+        console.print(_page(directory, asked, tell()))
 
 
-def _print_lines(directory: Path, console: Console) -> None:
+def _print_lines(directory: Path, console: Console, tell: Callable[[], News | None]) -> None:
     """A line whenever the launch's file has changed, until the launch ends."""
     before = None
     while launch_runs(directory):
-        news = news_of(directory)
+        news = tell()
         if news and news != before:
             console.print("; ".join([_progress(news), *map(_worker_line, news.workers)]), soft_wrap=True)
             before = news
@@ -60,9 +62,9 @@ def _progress(news: News) -> str:
     return ", ".join(filter(None, [f"{news.sweep} ({news.scale}): {ended}", news.left]))
 
 
-def _page(directory: Path, asked: "_Asked | None") -> Group:
+def _page(directory: Path, asked: "_Asked | None", news: News | None) -> Group:
     """Return the launch that runs, its workers, the cells by row, and what to type."""
-    runs, news = launch_runs(directory), news_of(directory)
+    runs = launch_runs(directory)
     running = news if runs else None
     rows = asked.rows(running) if asked else running.rows if running else {}
     parts: list[str | RichTable] = [_headline(directory, runs, news, asked, rows)]

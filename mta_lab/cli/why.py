@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from mta_lab.cli.common import make_console
+from mta_lab.cli.common import launch_news, make_console
 from mta_lab.cli.sweeping import Plan, plan, tasks_at_hand
 from mta_lab.errors import UserError
 from mta_lab.records import Record, Records
 from mta_lab.words import duration
-from mta_lab.worker.beacon import Busy, news_of
+from mta_lab.worker.beacon import Busy
 from mta_lab.worker.guards import launch_runs
 from mta_lab.worker.tasks import Task, last_result, states, why_stale
 
@@ -43,7 +43,7 @@ def explain(
 
 
 def _running(records: Records) -> dict[str, Busy]:
-    news = news_of(records.directory) if launch_runs(records.directory) else None
+    news = launch_news(records.directory, set()) if launch_runs(records.directory) else None
     return {busy.fingerprint: busy for busy in news.workers} if news else {}
 
 

@@ -8,6 +8,7 @@ Refused, with their lines: a key that stands twice in a mapping, a tag, anchors 
 import re
 from collections.abc import Collection, Iterator
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -25,7 +26,9 @@ from ruamel.yaml.events import (
 )
 
 from mta_lab.errors import UserError
+from mta_lab.strict import FaultError, content, shortened
 
+MOST = 1 << 23  # bytes of a file
 COPIES = 100_000  # values that anchors may add to a document
 MERGE = "<<"  # a mapping whose keys hold where the mapping at hand does not set them
 WORDS = {"true": True, "false": False, "null": None}
@@ -64,9 +67,11 @@ def read_yaml(path: Any, source: str, texts: Collection[str] = ()) -> dict[str, 
     `source`, for anything but a mapping.
     """
     try:
-        value = _Document(path.read_bytes().decode("utf-8-sig"), texts).value
+        value = _Document(content(Path(str(path)), MOST).decode("utf-8-sig"), texts).value
     except OSError as error:
         raise UserError(f"{source}: cannot be read: {error.strerror}") from None
+    except FaultError as error:
+        raise UserError(f"{source}: cannot be read: {error}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{source}: not a YAML file that can be read: byte {error.start} is not UTF-8") from None
     except (_ReadError, YAMLError, RecursionError) as error:
@@ -74,7 +79,7 @@ def read_yaml(path: Any, source: str, texts: Collection[str] = ()) -> dict[str, 
     if value is NOTHING:
         return {}
     if not isinstance(value, dict):
-        raise UserError(f"{source}: got {value!r}, allowed: keys with values, like rows: {...}")
+        raise UserError(f"{source}: got {shortened(value)}, allowed: keys with values, like rows: {{...}}")
     return value
 
 

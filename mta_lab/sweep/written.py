@@ -1,5 +1,6 @@
 """A sweep file as it is written: its keys, its rows and what each says apart from settings."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ def read_sweep(name: str) -> SweepFile:
     shipped = name in shipped_sweeps()
     path = SHIPPED / f"{name}.yaml" if shipped else Path(name)
     source = f"sweeps/{name}.yaml" if shipped else name
-    if not path.is_file():
+    if not os.path.isfile(str(path)):  # which, unlike Path's, raises nothing for odd names
         known = shipped_sweeps()
         raise UserError(f"no sweep or file named '{name}'{nearest(name, known) or ';'} sweeps: {', '.join(known)}")
     values = read_yaml(path, source, TEXTS)
@@ -118,7 +119,7 @@ def read_sweep(name: str) -> SweepFile:
 def _shipped_name(name: str) -> str:
     """Return the shipped sweep's name where dashes stand for its underscores, else `name`; a file goes first."""
     meant = name.replace("-", "_")
-    return meant if meant in shipped_sweeps() and not Path(name).is_file() else name
+    return meant if meant in shipped_sweeps() and not os.path.isfile(name) else name
 
 
 def _raw_row(values: Any, where: str) -> RawRow:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mta_lab.atomic import replacing
+from mta_lab.errors import UserError
 from mta_lab.records import Failure, Record
 from mta_lab.states import State
+from mta_lab.strict import FaultError, OtherFieldsError, as_json, built, content
 from mta_lab.sweep import Sweep
 from mta_lab.worker.clock import Clock, steps_done
 from mta_lab.worker.tasks import Task
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from mta_lab.worker.running import Observer
 
 FILE = "launch.json"
+LATEST = 1e11  # seconds since 1970, and more steps than a run has
 INTERVAL = 1.0  # seconds between two writings, at least
 
 
@@ -63,12 +67,22 @@ class News:
 
 
 def news_of(directory: Path) -> News | None:
-    """Return what the launch in a directory last told, even if it was killed since; None where there was none."""
+    """Return what the launch in a results directory last told, whether it still runs or was killed; None without one.
+
+    Raises UserError where its file, not another version's, is not as a launch writes it.
+    """
+    path = directory / FILE
     try:
-        found = json.loads((directory / FILE).read_text(encoding="utf-8"))
-        return News(**{**found, "workers": [Busy(**busy) for busy in found["workers"]]})
-    except (OSError, ValueError, TypeError, KeyError):  # none, or another version's
+        found = built(News, as_json(content(path)))
+        numbers = [found.since, *(number for busy in found.workers for number in (busy.since, busy.step, busy.steps))]
+        if not all(0 <= number < LATEST for number in numbers):
+            raise FaultError("since, step, steps: allowed: 0 or more")
+        return found
+    except (OSError, OtherFieldsError):  # there is none, or it is another version's
         return None
+    except FaultError as error:
+        remedy = f"a launch that runs writes it anew, else: rm {shlex.quote(str(path))}"
+        raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
 
 
 @contextmanager

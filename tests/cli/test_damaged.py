@@ -1,0 +1,103 @@
+"""Commands beside files that others have spoiled: one line on stderr, and all else as it is."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mta_lab.worker.beacon import news_of
+from tests.cli.conftest import Command
+
+BUSY = {"worker": 0, "fingerprint": "f", "label": "a seed 0", "since": 5.0, "steps": 9, "step": 1, "loss": None}
+NEWS = {
+    "sweep": "table",
+    "scale": "nano",
+    "command": "mta-lab sweep table",
+    "process": 123,
+    "since": 5.0,
+    "left": "",
+    "rows": {"a": {"running": 1}},
+    "ended": {"finished": 1},
+    "workers": [BUSY],
+}
+SPOILT: list[dict[str, Any]] = [
+    {"rows": {"a": 5}},
+    {"rows": ["a"]},
+    {"rows": {"a": {"running": "1"}}},
+    {"ended": None},
+    {"since": "noon"},
+    {"since": 1e300},
+    {"since": -1},
+    {"workers": [5]},
+    {"workers": {"0": BUSY}},
+    {"workers": [{**BUSY, "since": 1e18}]},
+    {"workers": [{**BUSY, "loss": "low"}]},
+    {"workers": [{**BUSY, "step": True}]},
+    {"process": "123"},
+    {"command": ["mta-lab"]},
+]
+TEXTS = [b"", b"{", b"null", b"[]", b"\xff\xfe", b"\x00", b'{"sweep": 1, "sweep": 2}', b"[" * 9000]
+
+
+def spoil(path: Path, text: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(text)
+
+
+@pytest.mark.parametrize("text", [*(json.dumps(NEWS | one).encode() for one in SPOILT), *TEXTS], ids=ascii)
+def test_a_status_file_that_no_launch_wrote_is_one_line(text: bytes, lab: Command) -> None:
+    spoil(Path("results/launch.json"), text)
+    done = lab("status")
+    assert done.status == 0
+    assert done.out.startswith("nothing runs here; ")
+    assert done.err.startswith("mta-lab: results/launch.json: cannot be read (")
+    assert done.err.endswith("; a launch that runs writes it anew, else: rm results/launch.json\n")
+    assert done.err.count("\n") == 1
+
+
+def test_a_status_file_as_a_launch_writes_it_is_shown_and_steers_no_terminal(lab: Command) -> None:
+    spoil(Path("results/launch.json"), json.dumps({**NEWS, "sweep": "\x1b[2Jtable\n\u202e"}).encode())
+    done = lab("status")
+    assert (done.status, done.err) == (0, "")
+    assert r"the launch of \x1b[2Jtable" in done.out
+    assert done.out.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("change", [{"another": 1}, {"workers": [{**BUSY, "another": 1}]}])
+def test_a_status_file_of_another_version_is_none(change: dict[str, Any], lab: Command) -> None:
+    spoil(Path("results/launch.json"), json.dumps(NEWS | change).encode())
+    assert news_of(Path("results")) is None
+    assert lab("status").err == ""
+
+
+def test_a_status_file_that_is_a_pipe_is_not_waited_for(lab: Command) -> None:
+    Path("results").mkdir()
+    os.mkfifo("results/launch.json")
+    assert "it is no regular file" in lab("status").err
+
+
+@pytest.mark.parametrize(
+    "text", [*(text for text in TEXTS if text != b"[]"), b'["a.yaml", 5]', b'{"a.yaml": 1}'], ids=ascii
+)
+def test_a_list_of_sweeps_that_was_not_written_here_is_one_line(text: bytes, lab: Command) -> None:
+    spoil(Path("results/sweeps.json"), text)
+    done = lab("results", "list")
+    assert done.status == 0
+    assert done.err.startswith("mta-lab: results/sweeps.json: cannot be read (")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "\ud800", "/dev/zero", ".", "a/" * 3000])
+def test_a_name_that_is_no_sweeps_is_one_line(name: str, lab: Command) -> None:
+    assert "no sweep or file named" in lab("report", name).complaint
+    spoil(Path("results/sweeps.json"), json.dumps([name]).encode())
+    assert lab("results", "list").err == ""
+
+
+def test_a_sweep_file_that_is_huge_is_one_line(lab: Command) -> None:
+    with Path("huge.yaml").open("wb") as file:
+        file.truncate(1 << 34)
+    complaint = lab("report", "huge.yaml").complaint
+    assert complaint == "huge.yaml: cannot be read: it has 17,179,869,184 bytes, allowed: at most 8,388,608"
