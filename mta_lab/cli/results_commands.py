@@ -49,7 +49,7 @@ def mark(
         list[Path], typer.Argument(metavar="FILE...", help="tables as `report --format json` prints them")
     ],
 ) -> None:
-    """Mark written tables, and the Markdown beside them, as stale where their sweeps would run otherwise today."""
+    """Mark written tables that are stale, and their Markdown. Stale is what its sweep would compute otherwise now."""
     from mta_lab.cli import marking
 
     marking.mark(files)
