@@ -58,6 +58,7 @@ _PATTERNS = (
 _LOGIN = re.compile(
     r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]*://)[^\s/?#'\"]*(?:[/?#][^\s'\"/]*)?@(?=[^\s@/]*[a-z0-9\[])", re.IGNORECASE
 )
+_DIRECTORIES = ("PWD", "OLDPWD")  # the shell's, not passwords
 _SECRET_NAME = re.compile(rf"{_CLEAR}|{_UNCLEAR}", re.IGNORECASE)
 
 
@@ -76,7 +77,7 @@ def _known(values: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
     """The secrets of an environment, by its variables' names or in addresses, in each form that libraries print."""
     found = set[str]()
     for name, value in zip(names, values, strict=True):
-        if _SECRET_NAME.fullmatch(name):
+        if _SECRET_NAME.fullmatch(name) and name not in _DIRECTORIES:
             found.add(value)
         if "@" in value and "://" in value:
             found |= _logins(value)

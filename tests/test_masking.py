@@ -100,6 +100,12 @@ def test_a_form_that_keys_alone_have_is_masked_wherever_it_stands(key: str) -> N
     assert masked(key) == "***"
 
 
+@pytest.mark.parametrize("name", ["PWD", "OLDPWD"])
+def test_the_shells_directories_are_no_secrets(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "/home/ann/lab")
+    assert masked("/home/ann/lab/results: cannot be opened") == "/home/ann/lab/results: cannot be opened"
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "secret"),
     [
