@@ -11,6 +11,9 @@ NEWEST := .venv-newest
 PIP := -m pip install --quiet --disable-pip-version-check
 OPTIONS = --scale $(SCALE) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
+# No file of this folder runs in the place of pip or of Python's own.
+export PYTHONSAFEPATH = 1
+
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-slow test-real test-asan lint lock newest audit dashboard bench clean
 

@@ -80,9 +80,8 @@ if __name__ == "__main__":
 
 def run(command: list[str], folder: Path, **environment: str) -> str:
     """What a command prints that runs in `folder` and is to succeed."""
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300
-    )
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}  # as `make test` sets it
+    done = subprocess.run(command, cwd=folder, env={**kept, **environment}, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -158,6 +157,13 @@ def test_one_place_starts_pythons() -> None:
         used = attributes | {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         assert "executable" not in attributes or file.name == "children.py", f"{file}: children.python starts a Python"
         assert "get_context" not in attributes or "safe_path" in used, f"{file}: starts processes without safe_path"
+
+
+def test_make_runs_no_file_of_the_current_folder(tmp_path: Path) -> None:
+    told = leave_decoys(tmp_path, {"pip", "colorsys"})
+    rule = f"probe: ; @{sys.executable} -m pip --version && {sys.executable} -c 'import colorsys'"
+    assert "pip" in run(["make", "-f", str(Path(ROOT, "Makefile")), f"--eval={rule}", "probe"], tmp_path)
+    assert not told.exists(), told.read_text()
 
 
 @pytest.mark.slow
