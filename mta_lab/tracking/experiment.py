@@ -19,7 +19,7 @@ from mta_lab.config import flatten, plain
 from mta_lab.records import Failure, Record
 from mta_lab.tracking.entries import Contents, Entry, Launch, Shown
 from mta_lab.tracking.keys import shortened
-from mta_lab.tracking.place import files_address, follow
+from mta_lab.tracking.place import files_address, follow, name_default_store
 from mta_lab.tracking.summary import metrics
 from mta_lab.tracking.view import VIEW_TAG, view
 from mta_lab.tracking.written import attempts, costs, curves, dataset, labels, note, params
@@ -49,6 +49,7 @@ class Experiment:
         for library in ("alembic", "mlflow", "urllib3"):  # what goes wrong is raised too, and said once by who calls
             logging.getLogger(library).setLevel(logging.CRITICAL)
         self.name, self._launch, self._results, self._say = name, launch, results, say
+        name_default_store()
         self._client = MlflowClient()
         known = self._client.get_experiment_by_name(name) or self._renamed()
         self._id = known.experiment_id if known else ""

@@ -3,17 +3,19 @@
 MLflow keeps absolute addresses in its database, and has no call that changes them.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 from mta_lab.words import counted
 
 FOLDER = "mlruns"
+DEFAULT_STORE = "sqlite:///mlflow.db"
 DEFAULT_EXPERIMENT = 0  # MLflow's own, in every database
 
 
@@ -25,6 +27,12 @@ class Elsewhere(NamedTuple):
     directory: Path
     here: Path
     """the same file or folder in this directory"""
+
+
+def name_default_store() -> None:
+    """Name MLflow's default store, from here, where it would otherwise make a folder called `a%20b` beside `a b`."""
+    if not os.environ.get("MLFLOW_TRACKING_URI") and quote(str(Path.cwd())) != str(Path.cwd()):
+        os.environ["MLFLOW_TRACKING_URI"] = DEFAULT_STORE
 
 
 def files_address() -> str:
