@@ -7,11 +7,13 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import matplotlib
 import pytest
 import typer
 
 from mta_lab.children import ROOT, python, safe_path
 from mta_lab.cli.app import app
+from mta_lab.theme.style import STYLE, styled
 from tests.decoys import leave_decoys, names
 from tests.worker.sweeps import write_sweep
 
@@ -157,6 +159,19 @@ def test_one_place_starts_pythons() -> None:
         used = attributes | {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         assert "executable" not in attributes or file.name == "children.py", f"{file}: children.python starts a Python"
         assert "get_context" not in attributes or "safe_path" in used, f"{file}: starts processes without safe_path"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("text.usetex", True), ("axes.grid", True), ("image.cmap", "jet"), ("savefig.dpi", 10)]
+)
+def test_a_matplotlibrc_of_the_current_folder_runs_no_latex_and_changes_no_figure(
+    setting: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(matplotlib.rcParams, setting, value)  # matplotlib has read that file by itself
+    with styled():
+        assert matplotlib.rcParams[setting] == matplotlib.rcParamsDefault[setting] != value
+        assert matplotlib.rcParams["font.size"] == STYLE["font.size"]
+    assert matplotlib.rcParams[setting] == value
 
 
 def test_make_runs_no_file_of_the_current_folder(tmp_path: Path) -> None:

@@ -56,8 +56,10 @@ def hover(text: str) -> str:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw and write figures in the common style."""
-    with matplotlib.rc_context(STYLE):
+    """Draw and write figures in the common style, whatever a `matplotlibrc` in the current folder says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
         yield
 
 
