@@ -52,7 +52,9 @@ def scales() -> list[str]:
 def scale_layer(name: str) -> Layer:
     """The layer of the scale `name`."""
     if name not in scales():
-        raise UserError(f"--scale: no scale named '{name}'{nearest(name, scales())} known: {', '.join(scales())}")
+        raise UserError(
+            f"--scale: no scale named '{name}'{nearest(name, scales()) or ';'} known: {', '.join(scales())}"
+        )
     return Layer(f"scale {name}", {"scale": name, **read_yaml(SCALES / f"{name}.yaml", f"scale {name}")})
 
 

@@ -22,6 +22,7 @@ MISTAKES = {
     "sweep file": ("sweep nowhere.yaml", "no sweep or file named 'nowhere.yaml'"),
     "report's sweep": ("report kernel_size", "did you mean 'kernel_sizes'?"),
     "scale": ("sweep kernel_sizes --scale smal", "did you mean 'small'?"),
+    "scale that is near none": ("sweep kernel_sizes --scale zzz", "no scale named 'zzz'; known: nano"),
     "format": ("report kernel_sizes --format jsn", "did you mean 'json'?"),
     "model": ("params --model differentail", "did you mean 'differential'?"),
     "component file": ("train --components nowhere.py", "nowhere.py"),
