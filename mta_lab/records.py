@@ -138,6 +138,10 @@ class Records:
         """The settings of every record, as a key: fingerprint -> key; those that cannot be used are left out."""
         return recorded_settings(self.directory / "settings.json", self._cells(), self._settings_of)
 
+    def conditions(self) -> dict[str, str]:
+        """Everything but rows and seeds in the settings of every record, as a key: equal where these are alike."""
+        return recorded_settings(self.directory / "conditions.json", self._cells(), self._conditions_of)
+
     def _cells(self) -> list[Path]:
         """The files of finished cells; a copy that somebody made beside them is none."""
         return sorted(path for path in (self.directory / "cells").glob("*.json") if _is_fingerprint(path.stem))
@@ -167,6 +171,11 @@ class Records:
     def _settings_of(self, fingerprint: str) -> str:
         record = self._counting(fingerprint)
         return settings_key(record.config) if record else ""
+
+    def _conditions_of(self, fingerprint: str) -> str:
+        record = self._counting(fingerprint)
+        rows = ("attention", "seed", "stream")
+        return settings_key({key: one for key, one in record.config.items() if key not in rows}) if record else ""
 
     def _path(self, kind: str, fingerprint: str) -> Path:
         if not _is_fingerprint(fingerprint):  # whatever names come from, none leaves this directory

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from mta_lab.cli.common import dashboard_address, make_console
+from mta_lab.cli.common import dashboard_address, make_console, note
+from mta_lab.cli.elsewhere import elsewhere
 from mta_lab.cli.own_sweeps import every_plan, remember
 from mta_lab.cli.sweeping import Plan, finished_table, plan, table_of, tasks_at_hand
 from mta_lab.errors import UserError, nearest
@@ -34,6 +35,8 @@ def show(
         tables = [table_of(each, _tasks(each)) for each in plans]
     else:
         plans = [plan(name, settings, scale, seeds, components)]
+        for line in elsewhere(plans[0]):  # first: they may be all there is
+            note(f"{name}: {line}")
         tables = [finished_table(plans[0])]
         remember(name, plans[0].records)
     console = make_console()

@@ -72,6 +72,7 @@ def _page(directory: Path, asked: "_Asked | None", news: News | None) -> Group:
         parts.append(_workers(running))
     if rows:
         parts.append(_cells(rows))
+    parts += asked.elsewhere if asked else []
     return Group(*parts)
 
 
@@ -119,12 +120,15 @@ class _Asked:
     def __init__(
         self, name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]
     ) -> None:
+        from mta_lab.cli.elsewhere import elsewhere
         from mta_lab.cli.sweeping import plan, tasks_at_hand
 
         self._plan = plan(name, settings, scale, seeds, components)
         self._tasks = tasks_at_hand(self._plan)
         for task in self._tasks or ():
             self._plan.records.usable(task.fingerprint)  # says which records cannot be used
+        self.elsewhere = elsewhere(self._plan)
+        """what is finished under other conditions, and the command that shows it"""
 
     def rows(self, news: News | None) -> Rows:
         """Return how many cells of each row are in each state; those that the launch trains now are running."""

@@ -39,6 +39,8 @@ class Plan:
     """what tries its failed cells again, as it is typed"""
     report: str = ""
     """what shows its table, as it is typed; empty for a run of `train`"""
+    under: Callable[[str, Sequence[str]], tuple[Sweep, str]] | None = None
+    """the sweep at another scale and under other settings, before any search, and what shows its table"""
     reload: Callable[[Winners], Sweep] | None = None
     """the sweep anew, its searched rows at the values that won"""
     rerun_stale: bool = False
@@ -55,6 +57,10 @@ def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, comp
     def command(verb: str) -> str:
         return typed(verb, name, *settings, scale=scale, seeds=seeds, components=components)
 
+    def under(other: str, words: Sequence[str]) -> tuple[Sweep, str]:
+        shown = typed("report", name, *words, scale=other, seeds=seeds, components=components)
+        return load_sweep(name, scale=other, settings=words, seeds=seeds), shown
+
     sweep = load({})
     _say_which(name, sweep)
     found = Plan(
@@ -64,6 +70,7 @@ def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, comp
         command=command("sweep"),
         retry=command("retry"),
         report=command("report"),
+        under=under,
         reload=load,
     )
     if sweep.search is None:

@@ -79,7 +79,11 @@ def test_a_text_of_stale_runs_does_not_stand_in_the_way(lab: Command, elsewhere:
 
 
 def test_a_path_that_never_was_is_a_mistake_still(lab: Command, elsewhere: Path) -> None:
-    assert "data.path: " in lab("report", "kernel_sizes", "data.path=mien").complaint
+    done = lab("report", "kernel_sizes", "data.path=mien")
+    elsewhere_said, mistake = done.err.splitlines()
+    assert (done.status, done.out) == (2, "")
+    assert "8 of 15 runs are finished under nano, data.path=mine: " in elsewhere_said
+    assert mistake.startswith("mta-lab: data.path: ")
 
 
 def test_results_are_listed_with_their_sweeps_and_texts(lab: Command, elsewhere: Path, corpus: Corpus) -> None:

@@ -1,0 +1,97 @@
+"""`report` and `status` say when a sweep has results under other conditions, and the command shows them."""
+
+import re
+import shlex
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from mta_lab.cli.elsewhere import elsewhere
+from mta_lab.cli.sweeping import plan
+from mta_lab.records import Records
+from mta_lab.sweep import load_sweep
+from tests.cli.conftest import Command
+from tests.report.examples import finish
+
+names = count(1)
+
+
+def measured(sweep: str, *settings: str, scale: str = "nano", rows: int | None = None) -> None:
+    """Keep made-up results of a sweep's first rows, or of all, under every seed."""
+    found = load_sweep(sweep, scale=scale, settings=settings)
+    chosen = {row.name for row in found.rows[:rows]}
+    for cell in found.cells():
+        if cell.row in chosen:
+            finish(Records(), f"{next(names):016x}", 30.0, cell.config)
+
+
+def said(sweep: str, *settings: str, scale: str = "nano") -> dict[str, tuple[str, str]]:
+    """The conditions that are said, each with how many runs there are, and the command."""
+    lines = "\n".join(elsewhere(plan(sweep, settings, scale, None, [])))
+    found = re.findall(r"(\d+ of \d+ runs?) (?:is|are) finished under (.*?): (mta-lab .*)", lines)
+    return {under: (runs, command) for runs, under, command in found}
+
+
+@pytest.mark.parametrize(
+    ("settings", "scale", "conditions"),
+    [
+        (["training.steps=500"], "nano", "nano, training.steps=500"),
+        (["training.learning_rate=1e-3", "model.heads=2"], "nano", "nano, model.heads=2, training.learning_rate=0.001"),
+        (["data.path=some text"], "nano", "nano, data.path=some text"),
+        (["data.mixture={news: 2}"], "nano", "nano, data.mixture.news=2.0"),
+        ([], "small", "small"),
+        (["training.weight_decay=0.2"], "small", "small, training.weight_decay=0.2"),
+    ],
+)
+def test_results_under_other_conditions_are_said_with_what_shows_them(
+    lab: Command, settings: list[str], scale: str, conditions: str
+) -> None:
+    measured("masking", *settings, scale=scale, rows=2)
+    ((under, (runs, command)),) = said("masking").items()
+    assert (under, runs) == (conditions, "6 of 15 runs")
+    _, verb, name, *words = shlex.split(command)
+    assert (verb, name) == ("report", "masking")
+    shown = load_sweep(name, scale=words[-1], settings=words[:-2])
+    assert [row.config for row in shown.rows] == [
+        row.config for row in load_sweep("masking", scale=scale, settings=settings).rows
+    ]
+    assert said("masking", *settings, scale=scale) == {}
+
+
+def test_report_and_status_say_it(lab: Command) -> None:
+    measured("masking", "training.steps=500")
+    line = "15 of 15 runs are finished under nano, training.steps=500: mta-lab report masking training.steps=500"
+    assert line in lab("report", "masking").err
+    assert line in " ".join(lab("status", "masking").out.split())
+    assert line not in lab("report", "masking", "training.steps=500").err
+
+
+def test_what_is_at_hand_is_not_said_again(lab: Command) -> None:
+    assert said("masking") == {}
+    measured("masking")
+    assert said("masking") == {}
+    assert said("masking", "training.steps=500").keys() == {"nano"}
+
+
+def test_results_of_a_sweep_without_a_row_in_common_are_not_said(lab: Command) -> None:
+    measured("toy_task", "training.steps=500", rows=2)
+    assert said("masking") == {}
+
+
+def test_the_most_come_first_and_the_rest_are_counted(lab: Command) -> None:
+    for steps, rows in ((500, 1), (501, 3), (502, 2), (503, 1), (504, 1)):
+        measured("masking", f"training.steps={steps}", rows=rows)
+    lines = elsewhere(plan("masking", [], "nano", None, []))
+    assert [re.findall(r"training.steps=(\d+):", line) for line in lines[:2]] == [["501"], ["502"]]
+    assert lines[3:] == ["and some under 2 further sets of settings"]
+
+
+def test_a_users_file_of_a_shipped_name_has_its_own(lab: Command) -> None:
+    Path("masking.yaml").write_text(
+        "base: {attention.dropout: 0.3}\nrows:\n  a: {model.heads: 1}\n  b: {model.heads: 2}\n"
+    )
+    measured("masking.yaml", "training.steps=500")
+    ((_, (_, command)),) = said("masking.yaml").items()
+    assert command == "mta-lab report masking.yaml training.steps=500 --scale nano"
+    assert said("masking") == {}
