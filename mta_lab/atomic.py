@@ -1,6 +1,11 @@
-"""Files that hold either what they held before or all that was written, whatever happens."""
+"""Files that hold either what they held before or all that was written, whatever happens.
 
+No link is followed on the way: whoever can put one in a folder could otherwise choose which file is written.
+"""
+
+import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,14 +13,21 @@ from typing import BinaryIO
 
 from mta_lab.errors import UserError
 
+PUBLIC, PRIVATE = 0o666, 0o600  # less the user's umask
+
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which is `path` after the block; where the block or the disk fails, nothing of it is left."""
+def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
+    """Open a file to write, which is `path` after the block; where the block or the disk fails, nothing of it is left.
+
+    A link at `path` is replaced itself, not what it points to. Others cannot read a `private` file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    mode = PRIVATE if private else PUBLIC
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
-        with unfinished.open("wb") as file:
+        with open(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -24,10 +36,31 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         unfinished.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, *, private: bool = False) -> None:
     """Write `text` so that `path` holds either what it held before or all of it, whatever happens."""
     try:
-        with replacing(path) as file:
+        with replacing(path, private=private) as file:
             file.write(text.encode())
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Open a private file to add to; a link in its place is an OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with link_refused(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, PRIVATE)
+    os.fchmod(descriptor, PRIVATE)
+    return open(descriptor, "ab")
+
+
+@contextmanager
+def link_refused(path: Path) -> Iterator[None]:
+    """Say what is wrong where the system refused to follow a link."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        said = "it is a symbolic link, which is not followed; remove it, or link the folder"
+        raise OSError(errno.ELOOP, said, str(path)) from None

@@ -123,7 +123,8 @@ class Records:
 
     def fail(self, failure: Failure) -> None:
         """Keep why a cell failed."""
-        write_whole(self._path("failed", failure.fingerprint), json.dumps(asdict(failure), indent=1))
+        path = self._path("failed", failure.fingerprint)
+        write_whole(path, json.dumps(asdict(failure), indent=1), private=True)  # no mask knows every secret
 
     def forgive(self, fingerprint: str) -> None:
         """Let a cell that failed for good be tried again; its attempts stay known."""

@@ -126,7 +126,7 @@ def _take_failure(records: Records, file: Path, done: Merged) -> None:
     if theirs is None:
         done.unreadable.append(name)
     else:
-        write_whole(here, json.dumps(theirs, indent=1))
+        write_whole(here, json.dumps(theirs, indent=1), private=True)
         done.added.append(name)
 
 
@@ -136,6 +136,9 @@ def _take_weights(records: Records, other: Path, fingerprint: str, done: Merged)
     taken = name in (*done.added, *done.replaced)
     here = records.weights(fingerprint)
     if not file.exists() or not (taken or (name in done.same and not here.exists())):
+        return
+    if not _is_plain(file):
+        done.unreadable.append(f"weights/{file.name}")
         return
     with file.open("rb") as source, replacing(here) as target:
         shutil.copyfileobj(source, target)
@@ -156,6 +159,11 @@ def _content(file: Path) -> Any:
         return None
 
 
+def _is_plain(file: Path) -> bool:
+    """Return whether it is a file itself: a link may point at any file of the reader's, which would travel on."""
+    return file.is_file() and not file.is_symlink()
+
+
 def archive(target: Path, files: Mapping[str, Path | str]) -> int:
     """Write `files`, by their names in it, as a tar.gz below a folder of its name; return how many there are.
 
@@ -168,6 +176,8 @@ def archive(target: Path, files: Mapping[str, Path | str]) -> int:
         tarfile.open(fileobj=squeezed, mode="w") as packed,
     ):
         for name, each in sorted(files.items()):
+            if isinstance(each, Path) and not _is_plain(each):
+                raise UserError(f"{each}: is a link, or no file, and is not packed; put the file itself there")
             found = each.encode() if isinstance(each, str) else each.read_bytes()
             member = tarfile.TarInfo(f"{folder}/{name}")
             member.size = len(found)

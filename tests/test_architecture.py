@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "provenance": set(),
     "sweep": {"components", "config", "errors", "failures", "plugins"},
     "model": {"components", "config", "errors"},
-    "data": {"children", "config", "errors"},
+    "data": {"atomic", "children", "config", "errors"},
     "training": {"atomic", "components", "config", "data", "errors", "model"},
     "precision": {"components", "config", "errors", "model", "provenance", "records", "training"},
     "scheduling": {"config", "errors", "strict", "sweep"},
@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "bench": {"children", "components", "config", "errors", "model", "plugins", "records", "sweep", "theme", "training"}
     | {"words"},
     "planning": {"bench", "config", "errors", "model", "provenance", "records", "sweep", "words"},
-    "theme": {"errors"},
+    "theme": {"atomic", "errors"},
     "report": {"config", "errors", "failures", "model", "records", "states", "sweep", "theme", "words"},
     "pictures": {"components", "config", "data", "errors", "model", "records", "theme", "training"},
 }

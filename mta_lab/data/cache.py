@@ -3,6 +3,7 @@
 A directory is built beside its place, closed with a manifest of its files' sizes and hashes, and renamed into place.
 """
 
+import errno
 import hashlib
 import json
 import shlex
@@ -15,9 +16,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mta_lab.atomic import link_refused
 from mta_lab.errors import UserError
 
 MANIFEST = "manifest.json"
+LOCK = ".lock"
 
 
 @contextmanager
@@ -28,8 +31,8 @@ def building(directory: Path) -> Iterator[Path]:
     """
     scratch = directory.with_name(f".building-{directory.name}")
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
     try:
+        scratch.mkdir(parents=True)  # a link that stands there is neither removed nor followed
         yield scratch
         scratch.replace(directory)
     except OSError as error:
@@ -119,14 +122,16 @@ def lock(directory: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Hold `directory` for this process, waiting for any other; the lock ends with the process."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        held = FileLock(directory / ".lock")
+        held = FileLock(directory / LOCK)
         try:
-            held.acquire(timeout=0)
+            with link_refused(directory / LOCK):
+                held.acquire(timeout=0)
         except Timeout:
             say(f"waiting for another process that prepares {directory}")
             held.acquire()
     except OSError as error:
-        raise UserError(f"data: cannot write to {directory} ({error.strerror}); choose another folder") from error
+        where = error.filename if error.errno == errno.ELOOP else directory
+        raise UserError(f"data: cannot write to {where} ({error.strerror}); choose another folder") from error
     try:
         yield
     finally:

@@ -73,6 +73,8 @@ def open_journal(journal: Path, say: Callable[[str], None]) -> JournalStorage:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal.parent.mkdir(parents=True, exist_ok=True)
+    if journal.is_symlink():  # Optuna would follow it
+        raise FaultError("it is a symbolic link, which is not followed; link the folder")
     journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)  # Optuna would wait for half a minute
     if _cut_torn_line(journal):
         say(f"{journal}: its last line was cut short, and is removed")

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import matplotlib
 from matplotlib.figure import Figure
 
+from mta_lab.atomic import replacing
 from mta_lab.errors import UserError
 
 INK, MUTED, GRID, BAND = "#1b1f24", "#6b7480", "#d5dae0", "#e9edf1"
@@ -66,13 +67,13 @@ def styled() -> Iterator[None]:
 def save(figure: Figure, file: Path, dpi: int = 300, title: str = "") -> None:
     """Write a figure as the pdf, png or svg that the file's name says; one that cannot be written is a UserError."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write(figure, file, file.suffix[1:], dpi, title)
+        with replacing(file) as out:
+            write(figure, out, file.suffix[1:], dpi, title)
     except OSError as error:
         raise UserError(f"{file}: cannot be written: {error.strerror}") from None
 
 
-def write(figure: Figure, file: Path | StringIO, form: str, dpi: int = 300, title: str = "") -> None:
+def write(figure: Figure, file: BinaryIO | StringIO, form: str, dpi: int = 300, title: str = "") -> None:
     """Write a figure as pdf, png or svg, with its title as data of the file; the same figure is the same file."""
     said: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(form, {})
     said |= {"Title": title} if title else {}
@@ -83,10 +84,10 @@ def write(figure: Figure, file: Path | StringIO, form: str, dpi: int = 300, titl
     text = StringIO()
     figure.savefig(text, **options)
     titled = re.sub(f'<g id="{_HOVER}([^"]*)">', r"<g><title>\1</title>", text.getvalue())
-    if isinstance(file, Path):
-        file.write_text(titled, encoding="utf-8")
-    else:
+    if isinstance(file, StringIO):
         file.write(titled)
+    else:
+        file.write(titled.encode())
 
 
 def inline(figure: Figure, name: str) -> str:

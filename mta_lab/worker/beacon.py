@@ -180,7 +180,7 @@ class Beacon:
             workers=[self._busy[worker] for worker in sorted(self._busy)],
         )
         self._told = time.monotonic()
-        with suppress(OSError), replacing(self.path) as file:
+        with suppress(OSError), replacing(self.path, private=True) as file:
             file.write(json.dumps(asdict(news)).encode())
 
     def _at(self, worker: int, task: Task, *, since: float = 0.0, step: int = 0, loss: float | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
+from mta_lab.atomic import link_refused
 from mta_lab.errors import UserError
 
 LOCK = "launch.lock"
@@ -21,12 +23,13 @@ def only_launch(directory: Path) -> Iterator[None]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(directory / LOCK)
-        lock.acquire(timeout=0.5)  # `launch_runs` may hold it for a moment
+        with link_refused(directory / LOCK):
+            lock.acquire(timeout=0.5)  # `launch_runs` may hold it for a moment
     except Timeout:
         where = "wait for it, or start in another directory"
         raise UserError(f"{directory}: another sweep is running here; {where}") from None
     except OSError as error:
-        raise UserError(f"{directory}: cannot be written: {error.strerror}") from None
+        raise UserError(f"{error.filename or directory}: cannot be written: {error.strerror}") from None
     try:
         yield
     finally:
@@ -36,8 +39,12 @@ def only_launch(directory: Path) -> Iterator[None]:
 def launch_runs(directory: Path) -> bool:
     """Return whether a launch holds the results directory; the system takes the lock from one that died."""
     try:
-        with (directory / LOCK).open("rb") as file:  # to read: whoever only looks may lack the right to write
+        with link_refused(directory / LOCK):  # to read: whoever only looks may lack the right to write
+            file = os.open(directory / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(file)
         return False
     except FileNotFoundError:
         return False
@@ -47,7 +54,7 @@ def launch_runs(directory: Path) -> bool:
         raise UserError(f"{directory / LOCK}: cannot be opened: {error.strerror}") from None
 
 
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ELOOP)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from mta_lab.atomic import open_log
 from mta_lab.children import safe_path
 from mta_lab.data import content
 from mta_lab.failures import Kind
@@ -95,7 +96,8 @@ class Pool:
             name=f"mta-lab worker {index}",
             daemon=True,
         )
-        self._printed[index] = log.stat().st_size if log.exists() else 0
+        open_log(log).close()  # here, where it can be said that it is a link
+        self._printed[index] = log.stat().st_size
         for name, value in ENVIRONMENT.items():  # read by the child's C libraries before its first line of Python
             os.environ.setdefault(name, value)
         with safe_path():

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TextIO, cast
 
+from mta_lab.atomic import open_log
 from mta_lab.data import content
 from mta_lab.errors import UserError, described, place
 from mta_lab.failures import kind_of
@@ -123,10 +124,9 @@ class _Orders:
 
 
 def _print_to(log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    with log.open("a") as file:
+    with open_log(log) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     for stream in (sys.stdout, sys.stderr):

@@ -12,7 +12,7 @@ from mta_lab.report.figures import FIGURES, figures
 from mta_lab.report.figures.heat import kernel_grid
 from mta_lab.report.figures.pareto import Spread, clear_front, front
 from mta_lab.sweep import load_sweep
-from mta_lab.theme.style import inline, styled, write
+from mta_lab.theme.style import inline, save, styled
 from tests.report.examples import AGAIN, CLEAR, WITH_CONTROL, example_sweep, renamed, table_of
 
 COSTS = {"wide": {"tokens_per_second": 900.0}, "narrow": {"tokens_per_second": 1100.0}}
@@ -158,7 +158,7 @@ def test_files_have_their_fonts_in_them(tmp_path: Path) -> None:
     figure = FIGURES["forest"](table_of(tmp_path, CLEAR), 7.0)
     assert figure
     for name in ("a.pdf", "b.pdf", "a.svg", "a.png"):
-        write(figure, tmp_path / name, name[2:])
+        save(figure, tmp_path / name)
     pdf, again, svg, png = ((tmp_path / name).read_bytes() for name in ("a.pdf", "b.pdf", "a.svg", "a.png"))
     assert b"/FontFile2" in pdf
     assert b"/Type3" not in pdf

@@ -17,7 +17,7 @@ from mta_lab.report.figures import FIGURES
 from mta_lab.report.figures.pareto import COSTS, front
 from mta_lab.report.table import TableRow
 from mta_lab.sweep import load_sweep
-from mta_lab.theme.style import BETTER, INK, MUTED, WORSE, inline, styled, write
+from mta_lab.theme.style import BETTER, INK, MUTED, WORSE, inline, save, styled
 from tests.report.examples import example_sweep, table_of
 
 QUERIES, KEYS = (1, 2, 4), (1, 3, 5, 7, 9)
@@ -173,7 +173,7 @@ def test_what_marks_say_is_in_the_svg_of_page_and_file_without_scripts(name: str
     figure = FIGURES[name](table, 8.0)
     assert figure
     on_page = inline(figure, name)
-    write(figure, tmp_path / "figure.svg", "svg")
+    save(figure, tmp_path / "figure.svg")
     wanted = {said_of(artist) for axes in figure.axes for artist in (*axes.lines, *axes.patches) if artist.get_gid()}
     assert wanted
     for text in (on_page, (tmp_path / "figure.svg").read_text()):
