@@ -7,6 +7,7 @@ import pytest
 
 from mta_lab.sweep import Sweep, load_sweep
 from mta_lab.sweep.files import SHIPPED
+from mta_lab.worker.launch import study_name
 
 FILE = (
     "title: Norms\nrows: {softmax: {attention: softmax}, plain: {attention.norm: plain, attention.name: multi_token}}\n"
@@ -115,3 +116,23 @@ def test_a_sweep_that_is_whole_only_with_its_settings_is_named_by_them() -> None
 def test_people_read_the_conditions_in_full() -> None:
     sweep: Sweep = load_sweep("masking", scale="small", settings=["data.path=/some/where else", "training.steps=500"])
     assert sweep.conditions == "small, data.path=/some/where else, training.steps=500"
+
+
+SEARCH = """
+search: {trials: 2, space: {rate: {from: 1.0e-4, to: 1.0e-2}}}
+rows: {plain: {attention: softmax, training.learning_rate: $rate}}
+"""
+
+
+def test_a_search_is_named_by_what_its_trials_compute_and_keeps_them_when_its_file_moves() -> None:
+    first = load_sweep(written("norms.yaml", SEARCH), scale="nano")
+    moved = load_sweep(written("sub/norms.yaml", SEARCH), scale="nano")
+    assert study_name(first, "plain").startswith("norms-nano-search-plain-")
+    others = [
+        load_sweep("norms.yaml", scale="nano", settings=["training.steps=500"]),
+        load_sweep("norms.yaml", scale="small"),
+        load_sweep(written("sub/sub/norms.yaml", SEARCH.replace("1.0e-2", "2.0e-2")), scale="nano"),
+        load_sweep(written("other/norms.yaml", SEARCH.replace("softmax", "differential")), scale="nano"),
+    ]
+    assert study_name(moved, "plain") == study_name(first, "plain")
+    assert len({study_name(sweep, "plain") for sweep in (first, *others)}) == 5

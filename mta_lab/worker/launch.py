@@ -104,9 +104,14 @@ def launch_search(
 
 
 def study_name(sweep: Sweep, row: str) -> str:
-    """Return the name of the Optuna study of a searched row; another search of the row, or other text, has another."""
+    """Return the name of the Optuna study of a searched row; another search of the row, or other text, has another.
+
+    The key is of all that its trials compute. So a file that is moved keeps its trials, and so do those of earlier
+    versions, which called a sweep by its file's stem wherever that lay.
+    """
     search = sweep.search
     assert search
     config = search.config(row, search.first_values(row))
     text = f"-{corpus_name(config.data)}" if config.reads_text else ""
-    return f"{sweep.name}-{sweep.scale}-search-{row}-{search.key(row)}{text}"
+    name = sweep.file.stem if sweep.file else sweep.name
+    return f"{name}-{sweep.scale}-search-{row}-{search.key(row)}{text}"
