@@ -1,14 +1,24 @@
 """Any name is a key that MLflow takes, and any text a value."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils import validation
 
+from mta_lab.config import Layer, resolve, scale_layer
+from mta_lab.records import Records
+from mta_lab.tracking.entries import Shown
 from mta_lab.tracking.keys import keys, shortened
+from mta_lab.tracking.sync import Synced, sync
+from mta_lab.tracking.tracker import Tracker
+from mta_lab.training import Progress, Validation
+from tests.tracking.launches import CELLS, LAUNCH, end, entry, finished, runs
 
 NAMES = st.one_of(st.text(), st.text(":/.2Bb +é", max_size=8))
 
@@ -87,3 +97,32 @@ def test_a_text_of_any_length_fits_and_says_where_it_was_cut(text: str) -> None:
 
 def test_a_text_that_is_no_utf_8_is_a_value() -> None:
     assert shortened("/tmp/\udcff", 100, "config.yaml") == r"/tmp/\udcff"
+
+
+def test_runs_with_odd_domains_and_long_settings_are_shown_whole_and_alike_by_a_launch_and_by_sync(store: Path) -> None:
+    domains = {name: float(place) for place, name in enumerate(["c++", "a/../b", ".", "é/ü", "a" * 300], start=9)}
+    path = "/a path of many letters" * 400
+    settings = {"data.path": path, "data.mixture": dict.fromkeys(domains, 1.0), "training.steps": 20}
+    odd = replace(
+        entry("a"), config=resolve([scale_layer("nano"), Layer("test", {**settings, "training.warmup_steps": 2})])
+    )
+    records = Records()
+    tracker = Tracker("table", records, pytest.fail)
+    tracker.start(LAUNCH)
+    tracker.start_cell(odd)
+    last = Validation(step=20, quantity="perplexity", domains=domains)
+    tracker.progress("a", Progress(step=20, loss=1.0, validation=last))
+    scored = dict.fromkeys(domains, 100)
+    end(tracker, records, replace(finished("a"), domains=domains, scored=scored))
+    tracker.end("FINISHED", Shown("a table" * 4000))
+    records.finish(replace(finished("b"), domains=domains, scored=scored))
+    assert sync("table", LAUNCH, [odd, replace(odd, fingerprint="b")], records, pytest.fail) == Synced(finished=1)
+    launched, entered = runs(MlflowClient(), CELLS)
+    assert launched.data.params == entered.data.params
+    assert set(launched.data.metrics) ^ set(entered.data.metrics) <= {"peak_memory"}
+    assert launched.data.metrics["val/perplexity/c:2B:2B"] == 9.0
+    assert launched.data.metrics["scored/a/:2E:2E/b"] == 100.0
+    assert launched.data.params["data.mixture.c:2B:2B"] == "1.0"
+    assert launched.data.params["data.path"].endswith(f"... ({len(path)} characters; config.yaml has all)")
+    notes = [run.data.tags.get("mlflow.note.content", "") for run in runs(MlflowClient())]
+    assert any(note.endswith("... (28000 characters; report.html has all)") for note in notes)
