@@ -6,6 +6,7 @@ The file's name is a hash over every source that a value comes from, so that no 
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -50,7 +51,7 @@ def _sources() -> str:
 def _read(file: Path | None) -> dict[str, str]:
     """The values in `file`, to add to; a line that was torn is none."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines() if file else []
+        lines = file.read_text(encoding="utf-8").splitlines() if file and _is_own(file.parent) and _is_own(file) else []
     except (OSError, ValueError):
         lines = []
     return {name: value for name, _, value in (line.partition(" ") for line in lines) if len(value) == 16}
@@ -59,9 +60,21 @@ def _read(file: Path | None) -> dict[str, str]:
 def _append(file: Path | None, line: str) -> None:
     """Add a line; where nothing can be written, the value is measured again by the next process."""
     try:
-        if file:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with file.open("a", encoding="utf-8") as opened:
-                opened.write(line)
+        if not file:
+            return
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_own(file.parent):
+            return
+        if os.path.lexists(file) and not _is_own(file):
+            file.unlink()
+        with open(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "a") as opened:
+            opened.write(line)
     except OSError:
         return
+
+
+def _is_own(place: Path) -> bool:
+    """Return whether nobody but the user, and root, can have written there: these values identify runs."""
+    found = place.lstat()
+    trusted = found.st_uid in (os.geteuid(), 0) and not stat.S_ISLNK(found.st_mode)
+    return trusted and not found.st_mode & stat.S_IWOTH

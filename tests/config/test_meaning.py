@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -183,6 +183,42 @@ def test_a_cache_that_is_damaged_or_cannot_be_written_is_measured_anew(
     file.parent.mkdir(parents=True)
     file.write_bytes(b"\xff\xfe torn")
     assert len(identity_of(other, "").meaning) == 16
+
+
+def another_users(file: Path) -> None:
+    os.chown(file, 1234, -1)
+
+
+def a_folder_of_another_user(file: Path) -> None:
+    os.chown(file.parent, 1234, -1)
+
+
+def open_to_all(file: Path) -> None:
+    file.chmod(0o666)
+
+
+def a_link(file: Path) -> None:
+    file.symlink_to(file.rename(file.with_name("elsewhere")))
+
+
+@pytest.mark.parametrize("given_away", [another_users, a_folder_of_another_user, open_to_all, a_link])
+def test_a_value_that_somebody_else_could_have_written_is_measured_again(
+    given_away: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if given_away in (another_users, a_folder_of_another_user) and os.geteuid():
+        pytest.skip("only root gives files away")
+    first, moved = tmp_path / "first", tmp_path / "moved"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(first))
+    remembered({"attention": "forged"}, lambda: "0" * 16)
+    shutil.copytree(first, moved)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(moved))
+    file = cache_file()
+    assert file
+    given_away(file)
+    before = file.read_text()
+    assert remembered({"attention": "forged"}, lambda: "1" * 16) == "1" * 16
+    elsewhere = file.with_name("elsewhere")
+    assert not elsewhere.exists() or elsewhere.read_text() == before
 
 
 OWN = '''
