@@ -110,6 +110,7 @@ def test_runs_with_odd_domains_and_long_settings_are_shown_whole_and_alike_by_a_
     tracker = Tracker("table", records, pytest.fail)
     tracker.start(LAUNCH)
     tracker.start_cell(odd)
+    tracker.progress("a", Progress(step=20, loss=1.0))
     last = Validation(step=20, quantity="perplexity", domains=domains)
     tracker.progress("a", Progress(step=20, loss=1.0, validation=last))
     scored = dict.fromkeys(domains, 100)
