@@ -88,4 +88,6 @@ def test_data_verify_says_of_each_file_whether_it_is_as_it_was_prepared(lab: Com
 def test_data_verify_without_prepared_text_says_what_to_type(lab: Command, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "news.txt").write_text("a text")
-    assert "`mta-lab data prepare` does that" in lab("data", "verify", "data.path=mine").complaint
+    assert (
+        "`mta-lab data prepare` with the same settings prepares it" in lab("data", "verify", "data.path=mine").complaint
+    )
