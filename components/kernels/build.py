@@ -165,7 +165,7 @@ def _child(*arguments: str) -> None:
 def _compile(folder: str, sources: list[str]) -> None:
     from torch.utils import cpp_extension  # slow to import, and only needed here
 
-    os.environ.pop("LD_PRELOAD", None)  # a sanitizer's library is meant for this process; the compiler crawls with it
+    os.environ.pop("LD_PRELOAD", None)  # a sanitizer's library is for this process; it slows the compiler
     cpp_extension.load(  # and load it here
         NAME,
         sources,
