@@ -63,7 +63,7 @@ def load_sweep(
         scale=scale,
         baseline=_default_baseline(file, raw),
         rows=tuple(_row(row, raw, configs, against[row], file.source) for row in configs),
-        seeds=tuple(range(file.seeds() if seeds is None else seeds)),
+        seeds=tuple(range(file.seeds(seeds))),
         retry=read_retry(file.values.get("retry"), f"{file.source}: retry"),
         search=search,
         winners=winners or {},

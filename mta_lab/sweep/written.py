@@ -11,10 +11,11 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
 from mta_lab.sweep.checks import refuse_reserved
 from mta_lab.sweep.files import SHIPPED
-from mta_lab.sweep.keys import COUNT, FILE, SEEDS, names
+from mta_lab.sweep.keys import FILE, SEEDS, names
 from mta_lab.sweep.ledger import LEDGER
 
 TEXTS = ("title", "about", "baseline", "against", "published")  # names and prose, which may look like a number
+MOST_SEEDS = 100_000  # of a row: every run of a plan is listed
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,13 @@ class SweepFile:
         where = f"{self.source}: scales.{scale}"
         return Layer(where, _mapping(special.get(scale), where, "settings"))
 
-    def seeds(self) -> int:
-        """Return the number of seeds."""
-        count = self.values.get("seeds", SEEDS)
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise UserError(f"{self.source}: seeds: got {count!r}, allowed: {COUNT}")
+    def seeds(self, given: int | None = None) -> int:
+        """Return the number of seeds: the one `given` on the command line, or else the file's."""
+        where, count = f"{self.source}: seeds", self.values.get("seeds", SEEDS)
+        if given is not None:
+            where, count = "--seeds", given
+        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_SEEDS:
+            raise UserError(f"{where}: got {count!r}, allowed: 1 to {MOST_SEEDS:,}")
         return count
 
     def components(self) -> tuple[Path, ...]:
