@@ -82,8 +82,10 @@ class Record:
         for name, score in self._scores():
             if not low <= score <= high:
                 return f"{name}: got {score}, allowed for {self.quantity}: {low:g} to {high:g}"
-        mean = math.fsum(self.domains.values()) / max(1, len(self.domains))
-        if self.domains and not math.isclose(self.score, mean, rel_tol=SAME):
+        if not self.domains:
+            return "domains: got {}, allowed: the score of one at least"
+        mean = math.fsum(self.domains.values()) / len(self.domains)
+        if not math.isclose(self.score, mean, rel_tol=SAME):
             return f"score: got {self.score}, allowed: the mean of its domains, {mean}"
         return next(self._faults_of_shape(), "") or self._fault_of_identity()
 

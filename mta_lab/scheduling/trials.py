@@ -43,9 +43,13 @@ class Trials:
         self._running: dict[int, Trial] = {}
 
     @classmethod
-    def opened(cls, journal: Path, name: str, say: Callable[[str], None]) -> "Trials":
-        """The study `name`, to go on with: the values of trials that a launch left running are asked for first."""
+    def opened(cls, journal: Path, name: str, say: Callable[[str], None], space: Space | None = None) -> "Trials":
+        """The study `name`, to go on with: the values of trials that a launch left running are asked for first.
+
+        Where the `space` is given, trials with other values than it proposes mean that the journal is damaged.
+        """
         study = open_study(journal, name, say, pruner=MedianPruner(n_startup_trials=STARTUP))
+        _refuse_others(study, space, journal)
         seed = len(study.get_trials(deepcopy=False))  # the same one again would propose the same values again
         study.sampler = TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=seed)
         for trial in fail_running(study):
@@ -54,17 +58,11 @@ class Trials:
 
     @classmethod
     def at_hand(cls, journal: Path, name: str, space: Space | None = None) -> "Trials | None":
-        """The study `name`, to read, while another process writes perhaps; None where there is none.
-
-        Trials that ran to their end have values of `space`, where it is given, or the journal is damaged.
-        """
+        """The study `name`, to read, while another process writes perhaps; None where there is none."""
         study = study_at_hand(journal, name)
         if study is None:
             return None
-        with journal_trouble_said(journal):
-            for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if space else ():
-                if not _of(space or {}, trial.params):
-                    raise FaultError(f"trial {trial.number} of {name} has other values than its search proposes")
+        _refuse_others(study, space, journal)
         return cls(study)
 
     def ended(self) -> int:
@@ -122,12 +120,23 @@ class Trials:
         return {**ended, "failed": sum(map(_failed, trials))}
 
 
-def _of(space: Space, values: Mapping[str, Any]) -> bool:
-    """Return whether a search can have proposed the values."""
-    return values.keys() == space.keys() and all(_within(found, values[name]) for name, found in space.items())
+def _refuse_others(study: optuna.Study, space: Space | None, journal: Path) -> None:
+    """Raise UserError where trials, whole or to be asked for, have other values than `space` proposes."""
+    if space is None:
+        return
+    with journal_trouble_said(journal):
+        for trial in study.get_trials(deepcopy=False):
+            proposed = {**trial.params, **trial.system_attrs.get("fixed_params", {})}
+            others = [name for name, value in proposed.items() if not _within(space.get(name), value)]
+            if others or (trial.state == TrialState.COMPLETE and trial.params.keys() != space.keys()):
+                raise FaultError(
+                    f"trial {trial.number} of {study.study_name} has other values than its search proposes"
+                )
 
 
-def _within(found: Range | Choices, value: Any) -> bool:
+def _within(found: Range | Choices | None, value: Any) -> bool:
+    if found is None:
+        return False
     if isinstance(found, Choices):
         return value in found.values
     kinds = (int,) if found.whole else (int, float)

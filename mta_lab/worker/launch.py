@@ -89,7 +89,10 @@ def launch_search(
         from mta_lab.scheduling import Trials
         from mta_lab.tracking.tracker import Tracker
 
-        studies = {row: Trials.opened(journal, study_name(sweep, row), observer.say) for row in search.templates}
+        studies = {
+            row: Trials.opened(journal, study_name(sweep, row), observer.say, search.space_of(row))
+            for row in search.templates
+        }
         trials = SearchTrials(search, studies, task_of, records)
         trials.ask_again()
         tracker = Tracker(sweep.shown_as, records, observer.say)
