@@ -138,6 +138,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("quantity", "loss", "quantity: got 'loss', allowed: perplexity, error_rate"),
     ("domains", {"wikipedia": "10.5"}, f"domains: got {{'wikipedia': '10.5'}}, allowed: {NUMBERS}"),
     ("domains", [10.5], f"domains: got [10.5], allowed: {NUMBERS}"),
+    ("domains", {}, "domains: got {}, allowed: the score of one at least"),
     ("parameters", 1.5, "parameters: got 1.5, allowed: a whole number"),
     ("parameters", True, "parameters: got True, allowed: a whole number"),
     ("parameters", -1, "parameters: got -1, allowed: 0 or more"),
