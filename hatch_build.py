@@ -1,0 +1,54 @@
+"""The parts of the package's metadata that depend on where it is built: the README's links, and the addresses.
+
+An index shows the README without the files beside it. A build by GitHub Actions knows its repository and commit, so the
+links lead there. Any other build leaves pictures out and writes each link to a file as its text: nothing leads nowhere.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+PAPER = "https://arxiv.org/abs/2504.00927"
+LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#)([^)]+)\)")
+
+
+class Addresses(MetadataHookInterface):
+    """Fill in `readme` and `urls`."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Add both to the metadata in place."""
+        text = Path(self.root, "README.md").read_text(encoding="utf-8")
+        repository = repository_of(os.environ)
+        metadata["urls"] = {"Paper": PAPER} | (addresses(repository) if repository else {})
+        commit = os.environ.get("GITHUB_SHA", "HEAD")
+        metadata["readme"] = {"content-type": "text/markdown", "text": resolved(text, repository, commit)}
+
+
+def repository_of(environment: "os._Environ[str] | dict[str, str]") -> str:
+    """Return the address of the repository that GitHub Actions builds, or nothing elsewhere."""
+    name = environment.get("GITHUB_REPOSITORY")
+    return f"{environment.get('GITHUB_SERVER_URL', 'https://github.com')}/{name}" if name else ""
+
+
+def addresses(repository: str) -> dict[str, str]:
+    """Return what an index lists beside the paper."""
+    return {
+        "Source": repository,
+        "Issues": f"{repository}/issues",
+        "Changelog": f"{repository}/blob/HEAD/CHANGELOG.md",
+    }
+
+
+def resolved(text: str, repository: str, commit: str) -> str:
+    """Return Markdown whose links to files lead to the repository at a commit, or are their text without one."""
+
+    def one(link: re.Match[str]) -> str:
+        picture, words, target = link.groups()
+        if not repository:
+            return "" if picture else words
+        return f"{picture}[{words}]({repository}/{'raw' if picture else 'blob'}/{commit}/{target})"
+
+    return LINK.sub(one, text)
