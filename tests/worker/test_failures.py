@@ -50,7 +50,9 @@ def kinds(result: Record | Failure) -> list[str]:
 def story(moody: Path, words: Path) -> Story:
     folder = moody.parent
     (folder / "vmstat").write_text("oom_kill 0\n")
-    file = write_sweep(folder / "failing.yaml", ROWS, seeds=1, retry={"killed": 1}, data={"path": str(words)})
+    rate = {"learning_rate": 0.011}  # of its own: other tests of the package train in this folder, too
+    text = {"path": str(words)}
+    file = write_sweep(folder / "failing.yaml", ROWS, seeds=1, retry={"killed": 1}, data=text, training=rate)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mta_lab.worker.pool.oom_counter", lambda: folder / "vmstat")
         launch = run(file, [moody])
