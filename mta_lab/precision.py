@@ -22,6 +22,7 @@ from mta_lab.errors import UserError
 from mta_lab.model import build_model
 from mta_lab.provenance import machine
 from mta_lab.records import write_whole
+from mta_lab.strict import FaultError, as_json, content
 from mta_lab.training.loss import token_losses
 
 WORTH = 1.1  # bf16 must be this much faster: it costs digits
@@ -73,9 +74,11 @@ def cache_file() -> Path:
 def _read(file: Path) -> dict[str, float]:
     """The measurements in `file`; none where it is absent or damaged."""
     try:
-        return {str(key): float(ratio) for key, ratio in json.loads(file.read_text(encoding="utf-8")).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        known = as_json(content(file))
+    except (OSError, FaultError):
         return {}
+    right = isinstance(known, dict) and all(type(ratio) in (int, float) and ratio > 0 for ratio in known.values())
+    return known if right else {}
 
 
 def measure(config: RunConfig) -> float:

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "model": {"components", "config", "errors"},
     "data": {"atomic", "children", "config", "errors"},
     "training": {"atomic", "components", "config", "data", "errors", "model"},
-    "precision": {"components", "config", "errors", "model", "provenance", "records", "training"},
+    "precision": {"components", "config", "errors", "model", "provenance", "records", "strict", "training"},
     "scheduling": {"config", "errors", "strict", "sweep"},
     "tracking": {"config", "errors", "records", "training", "words"},  # result types of training only, see below
     "worker": {
@@ -54,7 +54,7 @@ MAY_IMPORT = {
     | {"words"},
     "planning": {"bench", "config", "errors", "model", "provenance", "records", "sweep", "words"},
     "theme": {"atomic", "errors"},
-    "report": {"config", "errors", "failures", "model", "records", "states", "sweep", "theme", "words"},
+    "report": {"config", "errors", "failures", "model", "records", "states", "strict", "sweep", "theme", "words"},
     "pictures": {"components", "config", "data", "errors", "model", "records", "theme", "training"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}

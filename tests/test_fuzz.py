@@ -27,6 +27,9 @@ from mta_lab.errors import UserError
 from mta_lab.failures import Attempt
 from mta_lab.planning import recorded
 from mta_lab.records import Failure, Records, settings_key
+from mta_lab.report import build_table
+from mta_lab.report.data import as_json
+from mta_lab.report.stale import changed_since_written, read
 from mta_lab.scheduling import Study, Trials
 from mta_lab.states import latest, outdated, states_of
 from mta_lab.sweep import load_sweep
@@ -128,6 +131,8 @@ class Place:
         news = News(
             sweep="a", scale="nano", command="c", process=9, since=5.0, left="", rows=rows, ended={}, workers=(busy,)
         )
+        self.table = folder / "table.json"
+        self.table.write_text(as_json(build_table(self.sweep, self.names, records)))
         (self.results / "launch.json").write_text(json.dumps(asdict(news)))
         trials = Trials.opened(self.results / "optuna.journal", "search", lambda line: None)
         for score in (9.0, 8.0):
@@ -141,7 +146,7 @@ class Place:
         """One file of a kind."""
         cell = self.results / "cells" / f"{next(iter(self.scores))}.json"
         failed = self.results / "failed" / f"{self.failed}.json"
-        files = {"record": cell, "failure": failed, "sweep": self.sweep_file}
+        files = {"record": cell, "failure": failed, "sweep": self.sweep_file, "table": self.table}
         names = {"settings": "settings.json", "status": "launch.json", "journal": "optuna.journal"}
         return files.get(kind) or self.results / names[kind]
 
@@ -167,9 +172,9 @@ def ask_records(place: Place) -> None:
     records = Records(place.results, said.append)
     for name, score in place.scores.items():
         if found := records.usable(name):
-            assert (found.fingerprint, found.score) == (name, score)
+            assert (found.fingerprint, found.score) == (name, pytest.approx(score, rel=1e-9))  # but for its last digit
     everything = records.all_finished()
-    assert all(found.score == place.scores[found.fingerprint] for found in everything)
+    assert all(found.score == pytest.approx(place.scores[found.fingerprint], rel=1e-9) for found in everything)
     assert len(everything) >= len(place.scores) - 1
     assert records.settings().keys() <= place.configs.keys()
     states_of(place.configs, records)
@@ -244,6 +249,10 @@ def ask_sweep(place: Place) -> None:
     refused(load)
 
 
+def ask_table(place: Place) -> None:
+    refused(lambda: changed_since_written(read(place.table)))
+
+
 ASKED: dict[str, Callable[[Place], None]] = {
     "record": ask_records,
     "failure": ask_failure,
@@ -251,6 +260,7 @@ ASKED: dict[str, Callable[[Place], None]] = {
     "status": ask_status,
     "journal": ask_journal,
     "sweep": ask_sweep,
+    "table": ask_table,
 }
 
 
@@ -367,7 +377,7 @@ def test_files_that_are_right_are_read(kind: str, place: Place) -> None:
 
 
 @pytest.mark.parametrize("kind", ASKED)
-@settings(max_examples=17, deadline=None, suppress_health_check=CALM)
+@settings(max_examples=15, deadline=None, suppress_health_check=CALM)
 @given(data=st.data())
 def test_a_spoiled_file_is_one_line_or_the_right_result(data: st.DataObject, kind: str, place: Place) -> None:
     ask(data, kind, place)
@@ -375,7 +385,7 @@ def test_a_spoiled_file_is_one_line_or_the_right_result(data: st.DataObject, kin
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ASKED)
-@settings(max_examples=334, deadline=None, suppress_health_check=CALM)
+@settings(max_examples=286, deadline=None, suppress_health_check=CALM)
 @given(data=st.data())
 def test_many_spoiled_files_are_one_line_or_the_right_result(data: st.DataObject, kind: str, place: Place) -> None:
     ask(data, kind, place)

@@ -12,6 +12,9 @@ from typing import Any
 
 import typer
 
+from mta_lab.strict import content
+
+MOST = 1 << 20  # bytes of a file: nobody waits at the Tab key for more
 NO_SWEEP = "paper"  # the ledger of published values lies beside the sweeps
 FORMATS = ("rich", "markdown", "latex", "json", "csv", "html", "pdf", "png", "svg")
 
@@ -45,11 +48,12 @@ def rows(context: typer.Context) -> list[str]:
     meant = given.replace("-", "_")
     file: Traversable = resources.files("sweeps") / f"{meant}.yaml" if meant in _shipped() else Path(given)
     try:
-        found = YAML(typ="base", pure=True).load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError):
+        found = YAML(typ="base", pure=True).load(content(Path(str(file)), MOST).decode())
+    except (OSError, ValueError, YAMLError, RecursionError):  # a file that cannot be read has no rows to offer
         return []
     named: Any = found.get("rows") if isinstance(found, dict) else None
-    return [_typed(name) for name in named] if isinstance(named, dict) else []
+    names = named if isinstance(named, dict) else ()
+    return [_typed(name) for name in names if isinstance(name, str) and name.isprintable()]
 
 
 def _typed(name: str) -> str:

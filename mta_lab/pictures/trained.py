@@ -1,5 +1,6 @@
 """A finished run as a model again: its record's settings with the weights that were kept."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Trained:
 def load(record: Record, records: Records) -> Trained:
     """The run of `record`; a UserError says what to do where no weights were kept or they cannot be read."""
     path, cell = records.weights(record.fingerprint), records.directory / "cells" / f"{record.fingerprint}.json"
-    remedy = f"`rm {cell}`, and the command that trained it trains it again and keeps them"
+    remedy = f"`rm {shlex.quote(str(cell))}`, and the command that trained it trains it again and keeps them"
     if not path.exists():
         raise UserError(
             f"{path}: no weights of this run: an earlier version finished it, or they were deleted; {remedy}"

@@ -1,8 +1,8 @@
 """Whether a table that was written as JSON is what its sweep would come to today; if not, each cause by its name."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from mta_lab.config import Identity, RunConfig, fingerprint, flatten, identity_o
 from mta_lab.errors import UserError
 from mta_lab.records import write_whole
 from mta_lab.states import OTHERWISE, causes
+from mta_lab.strict import FaultError, as_json, built, content
 from mta_lab.sweep import Cell, load_sweep
 from mta_lab.sweep.naming import in_settings
 from mta_lab.sweep.search import Found
@@ -61,8 +62,11 @@ def mark(file: Path, found: list[str]) -> None:
     write_whole(file, json.dumps(marked, indent=2) + "\n")
     drawn = file.with_suffix(".md")
     if drawn.is_file():
-        lines = drawn.read_text(encoding="utf-8").split("\n")
-        heading, *rest = [line for line in lines if not line.startswith(MARK)]
+        try:
+            lines = content(drawn).decode().split("\n")
+        except (OSError, ValueError) as error:
+            raise UserError(f"{drawn}: cannot be read: {error}") from None
+        heading, *rest = [line for line in lines if not line.startswith(MARK)] or [""]
         rest = rest[1:] if rest[:2] == ["", ""] else rest
         write_whole(
             drawn,
@@ -74,13 +78,71 @@ def mark(file: Path, found: list[str]) -> None:
 
 def read(file: Path) -> dict[str, Any]:
     """Return the table in a JSON file that `report --format json` wrote; anything else is a UserError."""
+    allowed = "allowed: what `mta-lab report NAME --format json` prints"
     try:
-        table = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read as a table: {error}") from None
-    if not isinstance(table, dict) or not {"sweep", "scale", "rows", "seeds"} <= table.keys():
-        raise UserError(f"{file}: is no table; allowed: what `mta-lab report NAME --format json` prints")
+        table: dict[str, Any] = as_json(content(file))
+        _refuse_other_types(table)
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read as a table: {error.strerror}") from None
+    except FaultError as error:
+        raise UserError(f"{file}: is no table ({error}); {allowed}") from None
     return table
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is read of a run in a table."""
+
+    fingerprint: str
+    meaning: str | None
+    component_code: str | None
+    text: str | None
+    engine: int | None
+    torch: str | None = None
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What is read of a row."""
+
+    row: str
+    runs: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What is read of a table."""
+
+    sweep: str
+    scale: str
+    rows: Sequence[Any]
+    seeds: Sequence[int]
+    file: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    winners: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _refuse_other_types(table: Any) -> None:
+    """Raise FaultError where what is read of a table has other types than a report writes."""
+    found = built(_Table, _known(_Table, table))
+    for number, each in enumerate(found.rows):
+        row = built(_Row, _known(_Row, each), f"rows[{number}].")
+        for seed, run in (row.runs or {}).items():
+            if run is None or (isinstance(run, dict) and run.get("fingerprint") is None):
+                continue  # earlier code wrote it
+            built(_Run, _known(_Run, run), f"rows[{number}].runs.{seed}.")
+            if "settings" not in each.keys() & table.keys():
+                raise FaultError(f"rows[{number}]: has runs without settings")
+    for name, each in found.winners.items():
+        built(Found, each, f"winners.{name}.")
+
+
+def _known(cls: type, value: Any) -> Any:
+    """The fields of a mapping that `cls` has; a table has many more."""
+    names = {one.name for one in fields(cls)}
+    return {name: one for name, one in value.items() if name in names} if isinstance(value, dict) else value
 
 
 def _cells_today(table: Mapping[str, Any]) -> list[Cell]:

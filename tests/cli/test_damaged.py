@@ -3,10 +3,13 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from mta_lab import precision
+from mta_lab.cli import completion
 from mta_lab.worker.beacon import news_of
 from tests.cli.conftest import Command
 
@@ -101,3 +104,49 @@ def test_a_sweep_file_that_is_huge_is_one_line(lab: Command) -> None:
         file.truncate(1 << 34)
     complaint = lab("report", "huge.yaml").complaint
     assert complaint == "huge.yaml: cannot be read: it has 17,179,869,184 bytes, allowed: at most 8,388,608"
+
+
+TABLE: dict[str, Any] = {"sweep": "kernel_sizes", "scale": "nano", "seeds": [0], "settings": {}}
+RUN = {"fingerprint": "f", "meaning": "m", "component_code": "", "text": "t", "engine": 4}
+ROW = {"row": "transformer", "settings": {}, "runs": {"0": RUN}}
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        ("transformer", "rows: got 'transformer', allowed: a list"),
+        ([5], "rows[0]: got 5, allowed: a mapping"),
+        ([{**ROW, "row": None}], "rows[0].row: got None, allowed: a text"),
+        ([{**ROW, "runs": [RUN]}], "rows[0].runs: got [{"),
+        ([{**ROW, "runs": {"0": 5}}], "rows[0].runs.0: got 5, allowed: a mapping"),
+        (
+            [{**ROW, "runs": {"0": {**RUN, "engine": "4"}}}],
+            "rows[0].runs.0.engine: got '4', allowed: a whole number or",
+        ),
+        ([{"row": "transformer", "runs": {"0": RUN}}], "rows[0]: has runs without settings"),
+    ],
+)
+def test_a_table_that_no_report_wrote_is_not_marked(rows: Any, fault: str, lab: Command) -> None:
+    text = json.dumps({**TABLE, "rows": rows})
+    Path("table.json").write_text(text)
+    complaint = lab("results", "mark", "table.json").complaint
+    assert complaint.startswith(f"table.json: is no table ({fault}")
+    assert Path("table.json").read_text() == text
+
+
+@pytest.mark.parametrize(
+    "text", [*TEXTS, b'{"key": "1.5"}', b'{"key": true}', b'{"key": -1}', b'{"key": 1e999}'], ids=ascii
+)
+def test_a_ratio_that_was_not_measured_is_measured_anew(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "precision.json").write_bytes(text)
+    assert precision._read(tmp_path / "precision.json") == {}
+    (tmp_path / "precision.json").write_bytes(b'{"key": 1.5}')
+    assert precision._read(tmp_path / "precision.json") == {"key": 1.5}
+
+
+@pytest.mark.parametrize(
+    "text", [*TEXTS, b'rows: {"a\\e[2J": 1}', b"rows: [a]", b"a: *b", b"rows: {[a]: 1}"], ids=ascii
+)
+def test_the_tab_key_offers_no_row_of_a_file_that_is_none(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(text)
+    assert completion.rows(SimpleNamespace(params={"name": str(tmp_path / "a.yaml")})) == []  # type: ignore[arg-type]
