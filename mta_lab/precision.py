@@ -21,7 +21,7 @@ from mta_lab.config import Precision, RunConfig
 from mta_lab.errors import UserError
 from mta_lab.model import build_model
 from mta_lab.provenance import machine
-from mta_lab.records import write_whole
+from mta_lab.results.records import write_whole
 from mta_lab.strict import FaultError, as_json, content
 from mta_lab.training.loss import token_losses
 
@@ -31,7 +31,7 @@ ROUNDS = 3
 LAYERS, TOKENS = 2, 4096  # at most, in the steps that are measured
 
 
-def settle(config: RunConfig, like: RunConfig, say: Callable[[str], None]) -> RunConfig:
+def resolve_auto(config: RunConfig, like: RunConfig, say: Callable[[str], None]) -> RunConfig:
     """`config` with 'auto' replaced by the faster precision for the sizes of `like`; says which and why, once."""
     if config.training.precision != "auto":
         return config

@@ -2,12 +2,12 @@
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, given in the singular: `1 cell`, `2 cells`, `1,024 cells`."""
+    """Return a number with its noun, given in the singular: `1 run`, `2 runs`, `1,024 runs`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def counted_are(number: int, noun: str) -> str:
-    """Return a number with its noun and the verb that follows it: `1 cell is`, `2 cells are`."""
+    """Return a number with its noun and the verb that follows it: `1 run is`, `2 runs are`."""
     return f"{counted(number, noun)} {'is' if number == 1 else 'are'}"
 
 

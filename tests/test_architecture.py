@@ -20,42 +20,26 @@ MAY_IMPORT = {
     "config": {"components", "errors", "strict"},
     "plugins": {"components", "errors"},
     "admission": {"components", "config", "errors"},
-    "failures": {"errors"},
-    "record": {"config", "failures"},
-    "recorded_settings": {"atomic", "errors", "strict"},
-    "records": {"atomic", "errors", "failures", "record", "recorded_settings", "strict"},
-    "states": {"config", "errors", "records"},
-    "travel": {"atomic", "errors", "records", "strict"},
+    "results": {"atomic", "config", "errors", "strict"},
     "provenance": set(),
-    "sweep": {"components", "config", "errors", "failures", "plugins"},
+    "sweep": {"components", "config", "errors", "plugins", "results"},
     "model": {"components", "config", "errors"},
     "data": {"atomic", "children", "config", "errors"},
     "training": {"atomic", "components", "config", "data", "errors", "model"},
-    "precision": {"components", "config", "errors", "model", "provenance", "records", "strict", "training"},
+    "precision": {"components", "config", "errors", "model", "provenance", "results", "strict", "training"},
     "scheduling": {"config", "errors", "strict", "sweep"},
-    "tracking": {"config", "errors", "records", "training", "words"},  # result types of training only, see below
-    "worker": {
-        "strict",
-        "atomic",
-        "children",
-        "config",
-        "data",
-        "errors",
-        "failures",
-        "masking",
-        "plugins",
-        "provenance",
-        "records",
-        "states",
-        "sweep",
-    }
-    | {"strict", "training", "scheduling", "tracking", "words"},
-    "bench": {"children", "components", "config", "errors", "model", "plugins", "records", "sweep", "theme", "training"}
+    "tracking": {"config", "errors", "results", "training", "words"},  # result types of training only, see below
+    "stats": {"errors"},
+    "planning": {"bench", "config", "data", "errors", "model", "provenance", "results", "sweep", "words"},
+    "executors": {"atomic", "children", "config", "errors", "masking", "plugins", "results", "strict", "training"}
+    | {"data", "words"},
+    "launch": {"atomic", "config", "data", "errors", "executors", "masking", "planning", "provenance", "results"}
+    | {"scheduling", "strict", "sweep", "tracking", "training", "words"},
+    "bench": {"children", "components", "config", "errors", "model", "plugins", "results", "sweep", "theme", "training"}
     | {"words"},
-    "planning": {"bench", "config", "errors", "model", "provenance", "records", "sweep", "words"},
     "theme": {"atomic", "errors"},
-    "report": {"config", "errors", "failures", "model", "records", "states", "strict", "sweep", "theme", "words"},
-    "pictures": {"components", "config", "data", "errors", "model", "records", "theme", "training"},
+    "report": {"config", "errors", "model", "results", "stats", "strict", "sweep", "theme", "words"},
+    "pictures": {"components", "config", "data", "errors", "model", "results", "theme", "training"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}
 

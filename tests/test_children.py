@@ -15,7 +15,7 @@ from mta_lab.children import ROOT, python, safe_path
 from mta_lab.cli.app import app
 from mta_lab.theme.style import STYLE, styled
 from tests.decoys import leave_decoys, names
-from tests.worker.sweeps import write_sweep
+from tests.launch.sweeps import write_sweep
 
 MTA_LAB = str(Path(sysconfig.get_path("scripts"), "mta-lab"))
 OTHERS = {"pip", "mlflow", "torch", "random", "struct", "socket", "difflib", "traceback", "components"}

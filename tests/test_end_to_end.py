@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mta_lab.words import counted
-from tests.worker.sweeps import write_sweep
+from tests.launch.sweeps import write_sweep
 
 COMMAND = [sys.executable, "-m", "mta_lab"]
 ROWS = {"plain": {"attention": "softmax"}, "talking": {"attention": "talking_heads"}}
@@ -57,8 +57,8 @@ def call(folder: Path, *arguments: str) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def interrupt_after_first_cell(folder: Path, *arguments: str) -> tuple[Done, bool]:
-    """Press Ctrl-C, which reaches the whole process group, as soon as one cell is finished and the next has begun."""
+def interrupt_after_first_run(folder: Path, *arguments: str) -> tuple[Done, bool]:
+    """Press Ctrl-C, which reaches the whole process group, as soon as one run is finished and the next has begun."""
     with (folder / "errors.txt").open("w+") as errors:
         process = subprocess.Popen(
             [*COMMAND, *arguments], cwd=folder, env=environment(folder), text=True, start_new_session=True,
@@ -89,7 +89,7 @@ def group_exists(group: int) -> bool:
 
 
 def records(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in sorted((folder / "results" / "cells").glob("*.json"))}
+    return {path: path.read_bytes() for path in sorted((folder / "results" / "runs").glob("*.json"))}
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     training = {"steps": STEPS, "warmup_steps": 10}
     write_sweep(folder / "heads.yaml", ROWS, data={"corpus": "stdlib"}, training=training)
     sweep = ("sweep", "heads.yaml", "--workers", "2")
-    interrupted, survivors = interrupt_after_first_cell(folder, *sweep)
+    interrupted, survivors = interrupt_after_first_run(folder, *sweep)
     kept = records(folder)
     finished = call(folder, *sweep)
     return Story(
@@ -112,7 +112,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     )
 
 
-def ended_cells(done: Done) -> list[str]:
+def ended_runs(done: Done) -> list[str]:
     return re.findall(r"^worker \d: (\w+ seed \d): perplexity", done.output, re.MULTILINE)
 
 
@@ -121,15 +121,15 @@ def test_an_interrupt_says_how_to_go_on_and_leaves_no_process(story: Story) -> N
     assert not story.survivors
     left = 4 - len(story.kept)
     assert 1 <= left <= 3
-    assert f"{counted(left, 'cell')} left, the same command goes on" in story.interrupted.errors
+    assert f"{counted(left, 'run')} left, the same command goes on" in story.interrupted.errors
     assert "Traceback" not in story.interrupted.errors
     assert "pending" in story.interrupted.output  # the table of what there is
 
 
 def test_going_on_finishes_the_rest_and_repeats_nothing(story: Story) -> None:
     assert story.finished.status == 0, story.finished.errors
-    before, after = ended_cells(story.interrupted), ended_cells(story.finished)
-    assert 1 <= len(set(before)) <= len(story.kept)  # a cell may have finished as the interrupt came
+    before, after = ended_runs(story.interrupted), ended_runs(story.finished)
+    assert 1 <= len(set(before)) <= len(story.kept)  # a run may have finished as the interrupt came
     assert len(after) == len(set(after)) == 4 - len(story.kept)
     assert set(before).isdisjoint(after)
     now = records(story.folder)
@@ -140,19 +140,19 @@ def test_going_on_finishes_the_rest_and_repeats_nothing(story: Story) -> None:
 def test_a_log_of_the_sweep_reads_as_plain_lines(story: Story) -> None:
     output = story.finished.output
     left = 4 - len(story.kept)
-    assert f"Heads: {left} of 4 cells to train on 2 workers" in output
-    for cell in ended_cells(story.finished):
-        assert re.search(rf"^worker \d: {cell} started$", output, re.MULTILINE)
-        assert re.search(rf"^worker \d: {cell}: perplexity [\d.]+, [\d,]+ tokens/s", output, re.MULTILINE)
-    assert f"{left}/{counted(left, 'cell')}" in output
+    assert f"Heads: {left} of 4 runs to train on 2 workers" in output
+    for run in ended_runs(story.finished):
+        assert re.search(rf"^worker \d: {run} started$", output, re.MULTILINE)
+        assert re.search(rf"^worker \d: {run}: perplexity [\d.]+, [\d,]+ tokens/s", output, re.MULTILINE)
+    assert f"{left}/{counted(left, 'run')}" in output
     assert "\x1b" not in output
     assert "\r" not in output
 
 
 def test_a_finished_sweep_trains_nothing_and_prints_the_same_table(story: Story) -> None:
     assert story.repeated.status == 0
-    assert "all 4 cells are finished, nothing to train" in story.repeated.output
-    assert ended_cells(story.repeated) == []
+    assert "all 4 runs are finished, nothing to train" in story.repeated.output
+    assert ended_runs(story.repeated) == []
     assert (
         story.repeated.output.partition("Heads (nano)")[2] == story.finished.output.partition("Heads (nano)")[2] != ""
     )
@@ -173,7 +173,7 @@ def test_the_table_shows_what_the_report_holds(story: Story) -> None:
     assert measured == {json.loads(content)["score"] for content in records(story.folder).values()}
 
 
-def test_the_tracker_tells_interrupted_cells_from_finished_ones(story: Story) -> None:
+def test_the_tracker_tells_interrupted_runs_from_finished_ones(story: Story) -> None:
     client = MlflowClient(tracking_uri=f"sqlite:///{story.folder}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("heads-nano").experiment_id])
     parents = [run for run in runs if "fingerprint" not in run.data.tags]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mta_lab.errors import UserError
-from mta_lab.failures import KINDS, RETRY, Kind, kind_of
+from mta_lab.results.failures import KINDS, RETRY, Kind, kind_of
 from tests.test_sweep import GOOD, load
 
 SAID = "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"
@@ -19,7 +19,7 @@ ERRORS: list[tuple[BaseException, Kind]] = [
     (OSError(12, "Cannot allocate memory"), "out_of_memory"),
     (FloatingPointError("the training loss is nan at step 3"), "diverged"),
     (RuntimeError("size mismatch"), "exception"),
-    (ValueError("out of memory cells"), "exception"),
+    (ValueError("out of memory runs"), "exception"),
 ]
 
 

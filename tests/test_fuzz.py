@@ -19,23 +19,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from mta_lab import travel
 from mta_lab.cli import status
 from mta_lab.cli.printable import SafeConsole, one_line
 from mta_lab.config import fingerprint, identity_of, plain
 from mta_lab.errors import UserError
-from mta_lab.failures import Attempt
-from mta_lab.planning import recorded
-from mta_lab.records import Failure, Records, settings_key
+from mta_lab.launch.status_file import Busy, LaunchStatus, launch_status
+from mta_lab.planning.estimates import recorded
+from mta_lab.planning.texts import recorded_texts
 from mta_lab.report import build_table
 from mta_lab.report.data import as_json
 from mta_lab.report.stale import changed_since_written, read
+from mta_lab.results import exchange as travel
+from mta_lab.results.failures import Attempt
+from mta_lab.results.records import Failure, Records, settings_key
+from mta_lab.results.states import latest, outdated, states_of
 from mta_lab.scheduling import Study, Trials
-from mta_lab.states import latest, outdated, states_of
 from mta_lab.sweep import load_sweep
 from mta_lab.sweep.search import Range
-from mta_lab.worker.beacon import Busy, News, news_of
-from mta_lab.worker.texts import recorded_texts
 from tests.report.examples import ROWS, example_sweep, finish
 
 SWEEP = """
@@ -109,8 +109,8 @@ class Place:
         self.sweep = example_sweep(folder)
         self.sweep_file = folder / "small.yaml"
         self.sweep_file.write_text(SWEEP)
-        self.names = {(cell.row, cell.seed): fingerprint(cell.config, "text") for cell in self.sweep.cells()}
-        self.configs = {self.names[cell.row, cell.seed]: cell.config for cell in self.sweep.cells()}
+        self.names = {(run.row, run.seed): fingerprint(run.config, "text") for run in self.sweep.runs()}
+        self.configs = {self.names[run.row, run.seed]: run.config for run in self.sweep.runs()}
         self.scores: dict[str, float] = {}
         records = Records(self.results)
         for number, (name, config) in enumerate(self.configs.items()):
@@ -128,12 +128,12 @@ class Place:
         _ = records.identity
         busy = Busy(worker=0, fingerprint="f", label="softmax seed 0", since=5.0, steps=9, step=1, loss=2.5)
         rows = {row: {"finished": 2, "running": 1} for row in ROWS}
-        news = News(
+        told = LaunchStatus(
             sweep="a", scale="nano", command="c", process=9, since=5.0, left="", rows=rows, ended={}, workers=(busy,)
         )
         self.table = folder / "table.json"
         self.table.write_text(as_json(build_table(self.sweep, self.names, records)))
-        (self.results / "launch.json").write_text(json.dumps(asdict(news)))
+        (self.results / "launch.json").write_text(json.dumps(asdict(told)))
         trials = Trials.opened(self.results / "optuna.journal", "search", lambda line: None)
         for score in (9.0, 8.0):
             number, _ = trials.ask(SPACE)
@@ -144,9 +144,9 @@ class Place:
 
     def file(self, kind: str) -> Path:
         """One file of a kind."""
-        cell = self.results / "cells" / f"{next(iter(self.scores))}.json"
+        run = self.results / "runs" / f"{next(iter(self.scores))}.json"
         failed = self.results / "failed" / f"{self.failed}.json"
-        files = {"record": cell, "failure": failed, "sweep": self.sweep_file, "table": self.table}
+        files = {"record": run, "failure": failed, "sweep": self.sweep_file, "table": self.table}
         names = {"settings": "settings.json", "status": "launch.json", "journal": "optuna.journal"}
         return files.get(kind) or self.results / names[kind]
 
@@ -180,7 +180,7 @@ def ask_records(place: Place) -> None:
     states_of(place.configs, records)
     for names in outdated(place.configs, records).values():
         refused(lambda names=names: latest(names, records))  # type: ignore[misc]
-    travel.holdings(records)
+    travel.finished_groups(records)
     refused(lambda: recorded_texts(place.sweep, records))
     for row in place.sweep.rows:
         recorded(row, everything)
@@ -206,16 +206,16 @@ def ask_failure(place: Place) -> None:
 
 
 def ask_status(place: Place) -> None:
-    if refused(lambda: news_of(place.results)):
+    if refused(lambda: launch_status(place.results)):
         return
-    news = news_of(place.results)
+    told = launch_status(place.results)
     console = SafeConsole(width=100)
     console.file = StringIO()
-    console.print(status._page(place.results, None, news))
-    if news:
-        console.print(status._workers(news))
-        console.print(status._cells(news.rows))
-        console.print(status._progress(news), *map(status._worker_line, news.workers))
+    console.print(status._page(place.results, None, told))
+    if told:
+        console.print(status._workers(told))
+        console.print(status._runs(told.rows))
+        console.print(status._progress(told), *map(status._worker_line, told.workers))
     assert console.file.getvalue().replace("\n", "").isprintable()
 
 
@@ -223,7 +223,7 @@ def ask_journal(place: Place) -> None:
     journal = place.results / "optuna.journal"
 
     def look() -> None:
-        if trials := Trials.at_hand(journal, "search", SPACE):
+        if trials := Trials.open_existing(journal, "search", SPACE):
             assert all(best.score < float("inf") and 0.5 <= best.values["rate"] <= 2.0 for best in trials.best(9))
             trials.counts()
             trials.failed()
@@ -235,7 +235,7 @@ def ask_journal(place: Place) -> None:
         trials.report(number, 5, 10.0)
         trials.finish(number, 7.0)
 
-    for act in (look, go_on, lambda: Study(journal, "cells", lambda line: None)):
+    for act in (look, go_on, lambda: Study(journal, "runs", lambda line: None)):
         refused(act)
 
 
@@ -244,7 +244,7 @@ def ask_sweep(place: Place) -> None:
         sweep = load_sweep(str(place.sweep_file), scale="nano")
         assert all(row.name.isprintable() for row in sweep.rows)
         assert sweep.title.isprintable()
-        sweep.cells()
+        sweep.runs()
 
     refused(load)
 

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from mta_lab.atomic import open_log, replacing, write_whole
 from mta_lab.data import cache
 from mta_lab.errors import UserError
-from mta_lab.records import Failure, Records
+from mta_lab.launch.guards import disk_full_reported, launch_runs, only_launch
+from mta_lab.results.exchange import archive, merge
+from mta_lab.results.records import Failure, Records
 from mta_lab.scheduling.journal import open_study
 from mta_lab.theme import style
-from mta_lab.travel import archive, merge
-from mta_lab.worker.guards import disk_trouble_said, launch_runs, only_launch
 from tests.config.helpers import config
 from tests.report.examples import example_record
 
@@ -103,7 +103,7 @@ def test_a_symbolic_link_in_the_place_of_a_file_that_stays_is_refused_by_name(
 ) -> None:
     name, action = OPENED[what]
     link(results / name, notes)
-    with pytest.raises(UserError, match=name) as refused, disk_trouble_said(results):
+    with pytest.raises(UserError, match=name) as refused, disk_full_reported(results):
         action(results)
     assert "symbolic link, which is not followed" in str(refused.value) or name == ".building-tokens"
     assert notes.read_text() == CONTENT
@@ -128,7 +128,7 @@ def test_a_results_directory_may_be_a_link(tmp_path: Path, results: Path) -> Non
         open_log(records.directory / "worker-0.log").close()
         open_study(records.directory / "optuna.journal", "table", print)
     assert records.finished("a" * 16)
-    assert (tmp_path / "large disk" / "cells").is_dir()
+    assert (tmp_path / "large disk" / "runs").is_dir()
 
 
 def mode(path: Path) -> int:
@@ -146,7 +146,7 @@ def test_others_cannot_read_what_may_hold_a_secret(results: Path) -> None:
         os.umask(before)
     assert mode(results / "failed" / f"{'a' * 16}.json") == 0o600
     assert mode(results / "worker-0.log") == 0o600
-    assert mode(results / "cells" / f"{'b' * 16}.json") == 0o644  # results are there to be shared
+    assert mode(results / "runs" / f"{'b' * 16}.json") == 0o644  # results are there to be shared
 
 
 def test_a_link_among_somebodys_results_takes_no_file_along(notes: Path, results: Path, tmp_path: Path) -> None:

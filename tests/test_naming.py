@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from mta_lab.launch.launch import study_name
 from mta_lab.sweep import Sweep, load_sweep
 from mta_lab.sweep.files import SHIPPED
-from mta_lab.worker.launch import study_name
 
 FILE = (
     "title: Norms\nrows: {softmax: {attention: softmax}, plain: {attention.norm: plain, attention.name: multi_token}}\n"

@@ -1,4 +1,4 @@
-"""Random sweeps: planned alike every time and everywhere, each cell identified by what it sets and nothing else."""
+"""Random sweeps: planned alike every time and everywhere, each run identified by what it sets and nothing else."""
 
 import json
 import os
@@ -81,12 +81,12 @@ def written(file: Path, found: dict[str, Settings]) -> Path:
 
 
 def planned(file: Path) -> list[Any] | str:
-    """Its cells, in order, or why it is refused: two rows may come to the same."""
+    """Its runs, in order, or why it is refused: two rows may come to the same."""
     try:
-        cells = load_sweep(str(file), scale="nano").cells()
+        runs = load_sweep(str(file), scale="nano").runs()
     except UserError as error:
         return str(error)
-    return [[cell.row, cell.seed, fingerprint(cell.config, TEXT)] for cell in cells]
+    return [[run.row, run.seed, fingerprint(run.config, TEXT)] for run in runs]
 
 
 @pytest.fixture(scope="module")

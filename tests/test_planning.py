@@ -6,9 +6,17 @@ from pathlib import Path
 import pytest
 
 from mta_lab.errors import UserError
-from mta_lab.planning import Estimate, affordable_seeds, estimates, operations, parse_duration, recorded, seconds_of
+from mta_lab.planning.estimates import (
+    Estimate,
+    affordable_seeds,
+    estimates,
+    operations,
+    parse_duration,
+    recorded,
+    seconds_of,
+)
 from mta_lab.provenance import contended, provenance
-from mta_lab.records import Record, Records
+from mta_lab.results.records import Record, Records
 from mta_lab.sweep import load_sweep
 from tests.report.examples import finish
 

@@ -8,7 +8,7 @@ import pytest
 
 from mta_lab import precision
 from mta_lab.config import RunConfig, fingerprint
-from mta_lab.precision import WORTH, cache_file, settle
+from mta_lab.precision import WORTH, cache_file, resolve_auto
 from mta_lab.sweep import load_sweep
 from mta_lab.training.language import LanguageModule
 from tests.config.helpers import config
@@ -29,11 +29,11 @@ def auto(*settings: str) -> RunConfig:
     return config(*TINY, "training.precision=auto", *settings)
 
 
-def settled(run: RunConfig, like: RunConfig | None = None) -> tuple[str, list[str]]:
+def resolved_auto(run: RunConfig, like: RunConfig | None = None) -> tuple[str, list[str]]:
     """The precision that a new process would come to, and what it says."""
     precision._remembered.cache_clear()
     said: list[str] = []
-    return settle(run, like or run, said.append).training.precision, said
+    return resolve_auto(run, like or run, said.append).training.precision, said
 
 
 def remember(ratio: float) -> None:
@@ -43,37 +43,37 @@ def remember(ratio: float) -> None:
 
 
 def test_it_is_measured_once_and_then_remembered() -> None:
-    chosen, (line,) = settled(auto())
+    chosen, (line,) = resolved_auto(auto())
     assert chosen in ("fp32", "bf16")
     assert f"auto is {chosen}" in line
     assert "measured just now" in line
     (ratio,) = json.loads(cache_file().read_text()).values()
     assert f"{ratio:.2f} times" in line
     assert (chosen == "bf16") == (ratio >= WORTH)
-    again, (line,) = settled(auto())
+    again, (line,) = resolved_auto(auto())
     assert again == chosen
     assert "measured before" in line
 
 
 @pytest.mark.parametrize(("ratio", "expected"), [(0.5, "fp32"), (1.0, "fp32"), (WORTH, "bf16"), (3.0, "bf16")])
 def test_bf16_is_chosen_where_it_is_clearly_faster(ratio: float, expected: str) -> None:
-    settled(auto())
+    resolved_auto(auto())
     remember(ratio)
-    assert settled(auto())[0] == expected
+    assert resolved_auto(auto())[0] == expected
 
 
 def test_it_says_so_once_however_many_rows_ask() -> None:
     said: list[str] = []
     for attention in ("softmax", "multi_token", "talking_heads"):
-        settle(auto(f"attention={attention}"), auto(), said.append)
+        resolve_auto(auto(f"attention={attention}"), auto(), said.append)
     assert len(said) == 1
 
 
 def test_the_attention_and_the_seed_have_no_part_in_it_but_the_sizes_have() -> None:
-    settled(auto())
-    settled(auto("attention=multi_token", "seed=3"))
+    resolved_auto(auto())
+    resolved_auto(auto("attention=multi_token", "seed=3"))
     assert len(json.loads(cache_file().read_text())) == 1
-    settled(config(*TINY[1:], "model.width=32", "training.precision=auto"))
+    resolved_auto(config(*TINY[1:], "model.width=32", "training.precision=auto"))
     assert len(json.loads(cache_file().read_text())) == 2
 
 
@@ -81,29 +81,29 @@ def test_the_attention_and_the_seed_have_no_part_in_it_but_the_sizes_have() -> N
 def test_a_damaged_memory_is_measured_anew(content: str) -> None:
     cache_file().parent.mkdir(parents=True)
     cache_file().write_text(content)
-    assert "measured just now" in settled(auto())[1][0]
+    assert "measured just now" in resolved_auto(auto())[1][0]
     assert len(json.loads(cache_file().read_text())) == 1
 
 
 def test_a_memory_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "mta-lab").write_text("a file where a directory should be")
-    chosen, (line,) = settled(auto())
+    chosen, (line,) = resolved_auto(auto())
     assert chosen in ("fp32", "bf16")
     assert "not kept" in line
 
 
 def test_a_precision_that_is_set_is_left_alone() -> None:
     for name in ("fp32", "bf16"):
-        assert settled(config(*TINY, f"training.precision={name}")) == (name, [])
+        assert resolved_auto(config(*TINY, f"training.precision={name}")) == (name, [])
     assert not cache_file().exists()
 
 
 @pytest.mark.parametrize(("ratio", "expected"), [(0.9, "fp32"), (2.0, "bf16")])
 def test_a_run_is_identified_by_the_precision_that_runs(ratio: float, expected: str) -> None:
-    settled(auto())
+    resolved_auto(auto())
     remember(ratio)
     precision._remembered.cache_clear()
-    chosen = settle(auto(), auto(), lambda line: None)
+    chosen = resolve_auto(auto(), auto(), lambda line: None)
     assert fingerprint(chosen, "text") == fingerprint(config(*TINY, f"training.precision={expected}"), "text")
 
 
@@ -112,11 +112,11 @@ def test_all_rows_of_a_sweep_get_the_baselines(tmp_path: Path) -> None:
     said: list[str] = []
 
     def choose(run: RunConfig, baseline: RunConfig) -> RunConfig:
-        return settle(run, baseline, said.append)
+        return resolve_auto(run, baseline, said.append)
 
     settings = (*TINY[1:], "training.precision=auto")
     file.write_text("rows:\n  plain: {model.width: 16}\n  wide: {model.width: 32}\n")
-    sweep = load_sweep(str(file), scale="nano", settings=settings, settle=choose)
+    sweep = load_sweep(str(file), scale="nano", settings=settings, resolve_auto=choose)
     assert {row.config.training.precision for row in sweep.rows} <= {"fp32", "bf16"}
     assert len({row.config.training.precision for row in sweep.rows}) == 1
     assert len(said) == 1

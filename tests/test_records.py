@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mta_lab.errors import UserError
-from mta_lab.failures import Attempt
-from mta_lab.records import Failure, Record, Records, write_whole
+from mta_lab.results.failures import Attempt
+from mta_lab.results.records import Failure, Record, Records, write_whole
 
 NAME = "0123456789abcdef"
 ATTEMPT = Attempt(kind="out_of_memory", reason="out of memory", ended="2026-01-02T03:04:05+00:00", step=7)
@@ -52,7 +52,7 @@ def record(fingerprint: str = NAME, score: float = 11.25) -> Record:
     )
 
 
-def test_finished_cell_comes_back(tmp_path: Path) -> None:
+def test_finished_run_comes_back(tmp_path: Path) -> None:
     records = Records(tmp_path)
     assert records.finished(NAME) is None
     records.finish(record())
@@ -74,7 +74,7 @@ def test_record_names_what_computed_its_attention() -> None:
 def test_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     """It has no implementations and little of its cost; its time still helps to estimate a sweep."""
     Records(tmp_path).finish(record())
-    path = tmp_path / "cells" / f"{NAME}.json"
+    path = tmp_path / "runs" / f"{NAME}.json"
     fields = json.loads(path.read_text())
     for name in ("implementations", "scored", "training_seconds", "peak_memory", "flops_per_token", "attempts"):
         del fields[name]
@@ -113,10 +113,10 @@ def test_failure_of_an_earlier_version_is_final(tmp_path: Path) -> None:
 
 def test_failure_that_is_forgiven_is_none_and_its_attempts_stay_known(tmp_path: Path) -> None:
     records = Records(tmp_path)
-    records.forgive(NAME)  # nothing to forgive
+    records.clear_failure(NAME)  # nothing to forgive
     assert records.attempts(NAME) == ()
     records.fail(FAILURE)
-    records.forgive(NAME)
+    records.clear_failure(NAME)
     assert records.failed(NAME) is None
     assert records.attempts(NAME) == (ATTEMPT, ATTEMPT)
 
@@ -127,7 +127,7 @@ def test_all_finished_are_the_finished_ones(tmp_path: Path) -> None:
     records.finish(record("b", 4.0))
     records.finish(record("a", 3.0))
     records.fail(Failure(fingerprint="c", label="", reason="", traceback=""))
-    (tmp_path / "cells" / "left_behind.tmp").write_text("{")
+    (tmp_path / "runs" / "left_behind.tmp").write_text("{")
     assert [found.fingerprint for found in records.all_finished()] == ["a", "b"]
 
 
@@ -146,7 +146,7 @@ def test_crash_before_the_rename_leaves_the_old_record(tmp_path: Path, monkeypat
     assert found is not None
     assert found.score == 3.0
     assert len(records.all_finished()) == 1
-    assert [file.name for file in (tmp_path / "cells").iterdir()] == [f"{NAME}.json"]
+    assert [file.name for file in (tmp_path / "runs").iterdir()] == [f"{NAME}.json"]
 
 
 def test_crash_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
@@ -167,14 +167,14 @@ def test_a_file_that_cannot_take_its_name_is_said_and_leaves_nothing(tmp_path: P
 
 
 def test_full_or_closed_disk_is_a_user_error(tmp_path: Path) -> None:
-    (tmp_path / "cells").write_text("a file where a directory should be")
+    (tmp_path / "runs").write_text("a file where a directory should be")
     with pytest.raises(UserError, match=f"{NAME}.json: cannot be written"):
         Records(tmp_path).finish(record())
 
 
 @pytest.mark.parametrize("content", [b"", b'{"fingerprint":', b"nul", b"\xff\xfe"], ids=repr)
 def test_unreadable_record_is_named_with_what_to_do(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "cells" / f"{NAME}.json"
+    path = tmp_path / "runs" / f"{NAME}.json"
     path.parent.mkdir()
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"cannot be read .*delete it") as caught:
@@ -185,7 +185,7 @@ def test_unreadable_record_is_named_with_what_to_do(content: bytes, tmp_path: Pa
 
 @pytest.mark.parametrize("content", ["{}", "[]", "null", "[1]", "3", '{"another": "schema"}'])
 def test_json_that_is_not_a_record_is_named(content: str, tmp_path: Path) -> None:
-    path = tmp_path / "cells" / f"{NAME}.json"
+    path = tmp_path / "runs" / f"{NAME}.json"
     path.parent.mkdir()
     path.write_text(content)
     with pytest.raises(UserError, match="cannot be read"):
@@ -194,17 +194,17 @@ def test_json_that_is_not_a_record_is_named(content: str, tmp_path: Path) -> Non
 
 def test_files_are_json_that_others_can_read(tmp_path: Path) -> None:
     Records(tmp_path).finish(record())
-    written = json.loads((tmp_path / "cells" / f"{NAME}.json").read_text())
+    written = json.loads((tmp_path / "runs" / f"{NAME}.json").read_text())
     assert (written["fingerprint"], written["score"]) == (NAME, 11.25)
 
 
 def test_a_copy_beside_the_records_is_none(tmp_path: Path) -> None:
     records = Records(tmp_path)
     records.finish(record())
-    cell = tmp_path / "cells" / f"{NAME}.json"
-    (tmp_path / "cells" / f"{NAME} (copy).json").write_bytes(cell.read_bytes())
+    run = tmp_path / "runs" / f"{NAME}.json"
+    (tmp_path / "runs" / f"{NAME} (copy).json").write_bytes(run.read_bytes())
     (tmp_path / "checkpoints" / "old-ones").mkdir(parents=True)
-    records.tidy()
+    records.clean_up()
     assert [record.fingerprint for record in records.all_finished()] == [NAME]
     assert list(records.settings()) == [NAME]
 
@@ -212,5 +212,5 @@ def test_a_copy_beside_the_records_is_none(tmp_path: Path) -> None:
 def test_a_record_of_the_first_second_of_1970_has_settings(tmp_path: Path) -> None:
     """As an archive has it that keeps no times."""
     Records(tmp_path).finish(record())
-    os.utime(tmp_path / "cells" / f"{NAME}.json", (0, 0))
+    os.utime(tmp_path / "runs" / f"{NAME}.json", (0, 0))
     assert list(Records(tmp_path).settings()) == [NAME]

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from mta_lab.errors import UserError
-from mta_lab.records import Records
+from mta_lab.planning.runs import runs_of
+from mta_lab.results.records import Records
 from mta_lab.sweep import load_sweep
-from mta_lab.worker.tasks import tasks_of
+from tests.launch.sweeps import write_sweep
 from tests.report import examples
-from tests.worker.sweeps import write_sweep
 
 TOY = {
     "task": {"name": "find_block", "letters": 3, "blocks": 2, "held_out": 12},
@@ -51,10 +51,10 @@ def test_names_in_a_sweep_are_no_paths(tmp_path: Path) -> None:
     file = write_sweep(tmp_path / "names.yaml", rows, **TOY)
     sweep = load_sweep(str(file), scale="nano")
     assert [row.name for row in sweep.rows] == list(rows)
-    tasks = tasks_of(sweep, pytest.fail)
+    tasks = runs_of(sweep, pytest.fail)
     records = Records(tmp_path / "inner" / "results")
     for task in tasks:
-        records.finish(examples.example_record(task.fingerprint, 9.0, task.cell.config))
+        records.finish(examples.example_record(task.fingerprint, 9.0, task.config))
     written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert written == {"names.yaml", *(f"{task.fingerprint}.json" for task in tasks)}
     assert all(set(task.fingerprint) <= set("0123456789abcdef") for task in tasks)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from mta_lab.config import plain
-from mta_lab.recorded_settings import LATER
-from mta_lab.records import Records, settings_key
-from mta_lab.states import states_of
+from mta_lab.results.recorded_settings import LATER
+from mta_lab.results.records import Records, settings_key
+from mta_lab.results.states import states_of
 from tests.config.helpers import config
 from tests.report.examples import example_record
 

@@ -14,7 +14,7 @@ import pytest
 from mta_lab.config import fingerprint_of
 from mta_lab.config.identity import ENGINE, Identity
 from mta_lab.errors import UserError
-from mta_lab.records import Failure, Record, Records
+from mta_lab.results.records import Failure, Record, Records
 from mta_lab.strict import FaultError, as_json, built
 from tests.test_records import ATTEMPT, FAILURE, NAME, record
 
@@ -22,18 +22,18 @@ OTHER = "fedcba9876543210"
 
 
 @pytest.fixture
-def cell(tmp_path: Path) -> Path:
+def run(tmp_path: Path) -> Path:
     """The file of a record, beside one of another run."""
     records = Records(tmp_path)
     records.finish(record())
     records.finish(record(OTHER, 12.0))
-    return tmp_path / "cells" / f"{NAME}.json"
+    return tmp_path / "runs" / f"{NAME}.json"
 
 
-def said_of(cell: Path) -> str:
+def said_of(run: Path) -> str:
     """The one line about a file; the other record counts all the same."""
     said: list[str] = []
-    records = Records(cell.parent.parent, said.append)
+    records = Records(run.parent.parent, said.append)
     with pytest.raises(UserError) as caught:
         records.finished(NAME)
     assert [found.fingerprint for found in records.all_finished()] == [OTHER]
@@ -42,8 +42,8 @@ def said_of(cell: Path) -> str:
     line = str(caught.value)
     assert said == [line]
     assert "\n" not in line
-    assert line.startswith(f"{cell}: cannot be read (")
-    assert line.endswith(f"; delete it to run the cell again: rm {cell}")
+    assert line.startswith(f"{run}: cannot be read (")
+    assert line.endswith(f"; delete it to run the run again: rm {run}")
     return line
 
 
@@ -87,10 +87,10 @@ def huge(path: Path) -> None:
     ],
 )
 def test_what_stands_in_a_records_place_is_named_and_never_waited_for(
-    spoil: Callable[[Path], None], fault: str, cell: Path
+    spoil: Callable[[Path], None], fault: str, run: Path
 ) -> None:
-    spoil(cell)
-    assert f"({fault})" in said_of(cell)
+    spoil(run)
+    assert f"({fault})" in said_of(run)
 
 
 DEEP = '{"a":' * 5000 + "1" + "}" * 5000
@@ -115,14 +115,14 @@ BAD_TEXTS: dict[bytes, str] = {
 
 
 @pytest.mark.parametrize(("text", "fault"), BAD_TEXTS.items(), ids=lambda value: ascii(value)[:30])
-def test_text_that_is_no_record_is_named(text: bytes, fault: str, cell: Path) -> None:
-    cell.write_bytes(text)
-    assert fault in said_of(cell)
+def test_text_that_is_no_record_is_named(text: bytes, fault: str, run: Path) -> None:
+    run.write_bytes(text)
+    assert fault in said_of(run)
 
 
-def test_a_byte_order_mark_is_passed_over(cell: Path) -> None:
-    cell.write_bytes(b"\xef\xbb\xbf" + cell.read_bytes())
-    assert Records(cell.parent.parent).finished(NAME) == record()
+def test_a_byte_order_mark_is_passed_over(run: Path) -> None:
+    run.write_bytes(b"\xef\xbb\xbf" + run.read_bytes())
+    assert Records(run.parent.parent).finished(NAME) == record()
 
 
 TIRED = {"kind": "tired", "reason": "", "ended": "", "step": 1}
@@ -164,18 +164,18 @@ WRONG: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("name", "value", "fault"), WRONG, ids=lambda value: ascii(value)[:30])
-def test_a_field_that_no_run_can_have_is_named(name: str, value: Any, fault: str, cell: Path) -> None:
-    cell.write_text(json.dumps({**json.loads(cell.read_text()), name: value}))
+def test_a_field_that_no_run_can_have_is_named(name: str, value: Any, fault: str, run: Path) -> None:
+    run.write_text(json.dumps({**json.loads(run.read_text()), name: value}))
     if name == "surplus" or "missing" in fault:  # another version wrote it: no fault among all records
         with pytest.raises(UserError, match=fault.replace("[", r"\[")):
-            Records(cell.parent.parent).finished(NAME)
+            Records(run.parent.parent).finished(NAME)
     else:
-        assert fault in said_of(cell)
+        assert fault in said_of(run)
 
 
-def test_a_copy_of_a_record_counts_for_no_other_run(cell: Path) -> None:
-    shutil.copy(cell.with_name(f"{OTHER}.json"), cell)
-    assert f"it is of the run {OTHER}, of which it may be a copy" in said_of(cell)
+def test_a_copy_of_a_record_counts_for_no_other_run(run: Path) -> None:
+    shutil.copy(run.with_name(f"{OTHER}.json"), run)
+    assert f"it is of the run {OTHER}, of which it may be a copy" in said_of(run)
 
 
 def identified(config: dict[str, Any]) -> Record:
@@ -204,7 +204,7 @@ def test_a_record_under_a_name_that_was_changed_in_it_is_no_other_runs(change: d
 def test_the_command_that_a_line_ends_with_is_quoted(name: str, tmp_path: Path) -> None:
     folder = tmp_path / name
     Records(folder).finish(record())
-    file = folder / "cells" / f"{NAME}.json"
+    file = folder / "runs" / f"{NAME}.json"
     file.write_text("{")
     with pytest.raises(UserError) as caught:
         Records(folder).finished(NAME)
@@ -250,25 +250,25 @@ def test_a_failure_of_other_types_is_said_and_is_none(name: str, value: Any, tmp
 @pytest.mark.parametrize(
     "text", ["", "[]", "null", "5", '{"runs": 5, "check": "x"}', DEEP, '{"0123456789abcdef": [1, "a key"]}', "\x00"]
 )
-def test_settings_that_were_not_written_here_are_read_anew(text: str, cell: Path) -> None:
-    records = Records(cell.parent.parent)
+def test_settings_that_were_not_written_here_are_read_anew(text: str, run: Path) -> None:
+    records = Records(run.parent.parent)
     right = records.settings()
     assert set(right) == {NAME, OTHER}
-    (cell.parent.parent / "settings.json").write_text(text)
+    (run.parent.parent / "settings.json").write_text(text)
     assert records.settings() == right
 
 
-def test_settings_that_were_exchanged_are_read_anew(cell: Path) -> None:
+def test_settings_that_were_exchanged_are_read_anew(run: Path) -> None:
     """What is kept of one run must not speak for another."""
-    Records(cell.parent.parent).finish(replace(record(OTHER, 12.0), config={**record().config, "seed": 1}))
-    right = Records(cell.parent.parent).settings()
+    Records(run.parent.parent).finish(replace(record(OTHER, 12.0), config={**record().config, "seed": 1}))
+    right = Records(run.parent.parent).settings()
     assert len(set(right.values())) == 2
-    file = cell.parent.parent / "settings.json"
+    file = run.parent.parent / "settings.json"
     kept = json.loads(file.read_text())
     (_, one), (_, other) = kept["runs"].values()
     kept["runs"] = {name: [time, other if key == one else one] for name, (time, key) in kept["runs"].items()}
     file.write_text(json.dumps(kept))
-    assert Records(cell.parent.parent).settings() == right
+    assert Records(run.parent.parent).settings() == right
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"short", b"../../../../x", b"0123456789AB", b"a" * 5000])

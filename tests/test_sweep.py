@@ -1,4 +1,4 @@
-"""A sweep file: its rows, cells and references, and what is said about a bad one."""
+"""A sweep file: its rows, runs and references, and what is said about a bad one."""
 
 import json
 from pathlib import Path
@@ -178,12 +178,12 @@ def test_a_setting_that_both_have_and_neither_sets_is_refused(tmp_path: Path) ->
 
 
 def test_a_seed_is_finished_over_all_rows_before_the_next_begins(tmp_path: Path) -> None:
-    cells = load(tmp_path, GOOD).cells()
+    runs = load(tmp_path, GOOD).runs()
     order = [(seed, row) for seed in (0, 1) for row in ("depth", "softmax", "plain")]
-    assert [(cell.seed, cell.row) for cell in cells] == order
-    assert all(cell.config.seed == cell.seed for cell in cells)
-    assert cells[4].label == "softmax seed 1"
-    assert cells[1].config.model == cells[4].config.model
+    assert [(run.seed, run.row) for run in runs] == order
+    assert all(run.config.seed == run.seed for run in runs)
+    assert runs[4].label == "softmax seed 1"
+    assert runs[1].config.model == runs[4].config.model
 
 
 def test_number_of_seeds(tmp_path: Path) -> None:
@@ -192,8 +192,8 @@ def test_number_of_seeds(tmp_path: Path) -> None:
     assert load(tmp_path, {"rows": {"a": {}}}).seeds == (0, 1, 2)
 
 
-def test_more_seeds_keep_the_cells_of_fewer(tmp_path: Path) -> None:
-    few, many = load(tmp_path, GOOD, seeds=1).cells(), load(tmp_path, GOOD, seeds=3).cells()
+def test_more_seeds_keep_the_runs_of_fewer(tmp_path: Path) -> None:
+    few, many = load(tmp_path, GOOD, seeds=1).runs(), load(tmp_path, GOOD, seeds=3).runs()
     assert many[: len(few)] == few
 
 
@@ -203,10 +203,10 @@ def test_defaults_of_a_short_file(tmp_path: Path) -> None:
     assert [row.name for row in sweep.rows] == ["first", "2"]
 
 
-def test_one_run_is_a_sweep_of_one_cell() -> None:
-    run = config("attention=differential", "seed=5")
-    (cell,) = single_run(run).cells()
-    assert (cell.config, cell.seed, cell.row) == (run, 5, "differential")
+def test_one_run_is_a_sweep_of_one_run() -> None:
+    given = config("attention=differential", "seed=5")
+    (run,) = single_run(given).runs()
+    assert (run.config, run.seed, run.row) == (given, 5, "differential")
 
 
 def but(**changes: Any) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def test_sweep_loads_at_every_scale(name: str, scale: str) -> None:
     if isinstance(rows := raw(name)["rows"], dict):  # and not generated
         assert [row.name for row in sweep.rows] == [str(row) for row in rows]
     assert sweep.baseline in {row.name for row in sweep.rows}
-    assert len(sweep.cells()) == len(sweep.rows) * len(sweep.seeds)
+    assert len(sweep.runs()) == len(sweep.rows) * len(sweep.seeds)
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -98,8 +98,8 @@ def test_table_5_is_whole_in_one_sweep() -> None:
 @pytest.mark.parametrize("name", SWEEPS)
 def test_rows_differ_from_each_other(name: str) -> None:
     sweep = shipped(name)
-    cells = [fingerprint(cell.config, "text") for cell in sweep.cells()]
-    assert len(set(cells)) == len(cells)
+    runs = [fingerprint(run.config, "text") for run in sweep.runs()]
+    assert len(set(runs)) == len(runs)
     assert all(bool(row.difference) == (row.name != row.baseline) for row in sweep.rows)
 
 

@@ -12,12 +12,12 @@ import pytest
 from rich.console import Console
 
 from mta_lab.data import Corpus, prepare
-from mta_lab.records import Records
+from mta_lab.launch.recording import record_of
+from mta_lab.planning.runs import Run, runs_of
 from mta_lab.report import FORMATS, Table, build_table, render
-from mta_lab.sweep import Cell, Sweep, load_sweep, shipped_sweeps
+from mta_lab.results.records import Records
+from mta_lab.sweep import PlannedRun, Sweep, load_sweep, shipped_sweeps
 from mta_lab.training.run import train
-from mta_lab.worker.results import record_of
-from mta_lab.worker.tasks import Task, tasks_of
 from tests.shipped import shipped
 
 SWEEPS = shipped_sweeps()
@@ -48,28 +48,28 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tabulate(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Tabulate:
-    """The table of a shipped sweep; each distinct cell is trained once, whichever sweeps share it."""
+    """The table of a shipped sweep; each distinct run is trained once, whichever sweeps share it."""
     corpora = tmp_path_factory.mktemp("corpora")
     records = Records(tmp_path_factory.mktemp("results"))
 
-    def open_corpus(cell: Cell) -> Corpus:
-        return prepare(cell.config.data, cell.config.model.vocabulary, corpora)
+    def open_corpus(run: PlannedRun) -> Corpus:
+        return prepare(run.config.data, run.config.model.vocabulary, corpora)
 
     def made(name: str) -> Table:
         sweep = loaded(name, text)
-        tasks = tasks_of(sweep, open_corpus)
+        tasks = runs_of(sweep, open_corpus)
         for task in tasks:
             if records.finished(task.fingerprint) is None:
-                keep(records, task, open_corpus(task.cell) if task.cell.config.reads_text else None)
-        return build_table(sweep, {(task.cell.row, task.cell.seed): task.fingerprint for task in tasks}, records)
+                keep(records, task, open_corpus(task) if task.config.reads_text else None)
+        return build_table(sweep, {(task.row, task.seed): task.fingerprint for task in tasks}, records)
 
     return made
 
 
-def keep(records: Records, task: Task, corpus: Corpus | None) -> None:
-    """Train a cell and keep its result."""
-    result = train(task.cell.config, corpus)
-    assert result.validations[-1].step == task.cell.config.training.steps
+def keep(records: Records, task: Run, corpus: Corpus | None) -> None:
+    """Train a run and keep its result."""
+    result = train(task.config, corpus)
+    assert result.validations[-1].step == task.config.training.steps
     records.finish(record_of(task, result, run_id="", threads=1))
 
 

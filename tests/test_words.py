@@ -12,10 +12,10 @@ from mta_lab.words import counted, counted_are, duration
 PACKAGE = Path(__file__).parents[1] / "mta_lab"
 
 
-@pytest.mark.parametrize(("number", "words"), [(0, "0 cells"), (1, "1 cell"), (2, "2 cells"), (1024, "1,024 cells")])
+@pytest.mark.parametrize(("number", "words"), [(0, "0 runs"), (1, "1 run"), (2, "2 runs"), (1024, "1,024 runs")])
 def test_one_of_a_thing_is_singular(number: int, words: str) -> None:
-    assert counted(number, "cell") == words
-    assert counted_are(number, "cell") == f"{words} {'is' if number == 1 else 'are'}"
+    assert counted(number, "run") == words
+    assert counted_are(number, "run") == f"{words} {'is' if number == 1 else 'are'}"
 
 
 TIMES = {0.04: "0.04 s", 2: "2 s", 9.94: "9.9 s", 9.96: "10 s", 42: "42 s", 99.4: "99 s", 99.6: "1.7 min",
@@ -34,7 +34,7 @@ def test_no_other_place_formats_a_duration() -> None:
     assert {(name, value) for name, value in found if not value.isupper() and name != "words.py"} == set()
 
 
-NOUNS = "row|run|cell|seed|trial|attempt|file|sign|text|thread|sweep|worker"
+NOUNS = "row|run|run|seed|trial|attempt|file|sign|text|thread|sweep|worker"
 ROOMS = ("report", "worker", "cli", "bench", "planning.py", "sweep")
 
 

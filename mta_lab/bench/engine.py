@@ -1,4 +1,4 @@
-"""Level `engine`: what the engine itself costs: planning, launching and answering; and what finished cells took."""
+"""Level `engine`: what the engine itself costs: planning, launching and answering; and what finished runs took."""
 
 import statistics
 import tempfile
@@ -10,68 +10,68 @@ from mta_lab.bench.measure import Work, take_turns
 from mta_lab.bench.process import Laboratory
 from mta_lab.bench.results import Comparison, Contestant, Measure, Say
 from mta_lab.config import fingerprint
-from mta_lab.records import Record, Records
+from mta_lab.results.records import Record, Records
 from mta_lab.sweep import load_sweep
 from mta_lab.words import counted
 
-CELLS = (100, 1000, 10_000)
+RUNS = (100, 1000, 10_000)
 SEEDS = 10
-PLAN, CELL = "plan", "training"
+PLAN, RUN = "plan", "training"
 
 
 def compare(
-    laboratory: Laboratory, scale: str, records: Records, cells: Sequence[int], rounds: int | None, say: Say
+    laboratory: Laboratory, scale: str, records: Records, runs: Sequence[int], rounds: int | None, say: Say
 ) -> list[Comparison]:
-    """Time of planning sweeps of growing size, of launches, and of the cells in `records`, if there are any."""
-    say(f"plans of {', '.join(map(str, cells))} cells", 0, 3)
-    times = laboratory.call(_times, scale, tuple(cells), rounds)
+    """Time of planning sweeps of growing size, of launches, and of the runs in `records`, if there are any."""
+    say(f"plans of {', '.join(map(str, runs))} runs", 0, 3)
+    times = laboratory.call(_times, scale, tuple(runs), rounds)
     plans = Comparison(
-        title=f"plan of a sweep ({scale}): resolve every row, fingerprint every cell",
-        settings={"scale": scale, "seeds": SEEDS, "cells": list(cells)},
+        title=f"plan of a sweep ({scale}): resolve every row, fingerprint every run",
+        settings={"scale": scale, "seeds": SEEDS, "runs": list(runs)},
         contestants=tuple(
             Contestant(
-                name=counted(size, "cell"),
+                name=counted(size, "run"),
                 measures={PLAN: times[str(size)]},
-                facts={"ms a cell": f"{1e3 * times[str(size)].median / size:.2f}"},
+                facts={"ms a run": f"{1e3 * times[str(size)].median / size:.2f}"},
             )
-            for size in cells
+            for size in runs
         ),
     )
     return [plans, *launches.compare(rounds, say), *_finished(records.all_finished(), records.directory)]
 
 
-def _times(scale: str, cells: Sequence[int], rounds: int | None) -> dict[str, Measure]:
+def _times(scale: str, runs: Sequence[int], rounds: int | None) -> dict[str, Measure]:
     with tempfile.TemporaryDirectory() as directory:
-        return take_turns({str(size): _plan(Path(directory), scale, size) for size in cells}, rounds)
+        return take_turns({str(size): _plan(Path(directory), scale, size) for size in runs}, rounds)
 
 
 def _plan(directory: Path, scale: str, size: int) -> Work:
-    """Planning of `size` cells: rows that differ in the learning rate, under SEEDS seeds each."""
+    """Planning of `size` runs: rows that differ in the learning rate, under SEEDS seeds each."""
     file = str(launches.write(directory / f"{size}.yaml", "{attention: multi_token}", rows=size // SEEDS, seeds=SEEDS))
-    return lambda: [fingerprint(cell.config, "text") for cell in load_sweep(file, scale=scale).cells()]
+    return lambda: [fingerprint(run.config, "text") for run in load_sweep(file, scale=scale).runs()]
 
 
 def _finished(records: Sequence[Record], directory: Path) -> list[Comparison]:
-    """Return what finished cells took, by scale: one comparison each, its variants the contestants."""
+    """Return what finished runs took, by scale: one comparison each, its variants the contestants."""
     found: dict[str, dict[str, list[Record]]] = {}
     for record in records:
         variants = found.setdefault(record.config["scale"], {})
         variants.setdefault(record.config["attention"]["name"], []).append(record)
     return [
         Comparison(
-            title=f"finished cells in {directory} ({scale})",
+            title=f"finished runs in {directory} ({scale})",
             settings={"scale": scale},
-            contestants=tuple(_cells(name, variants[name]) for name in sorted(variants, key=lambda n: n != "softmax")),
+            contestants=tuple(_runs(name, variants[name]) for name in sorted(variants, key=lambda n: n != "softmax")),
             notes=("as recorded: whole runs, not side by side, perhaps of several machines",),
         )
         for scale, variants in found.items()
     ]
 
 
-def _cells(name: str, records: Sequence[Record]) -> Contestant:
+def _runs(name: str, records: Sequence[Record]) -> Contestant:
     speed = statistics.median(record.tokens_per_second for record in records)
     return Contestant(
         name=name,
-        measures={CELL: Measure(unit="s", values=tuple(record.seconds for record in records))},
-        facts={"cells": str(len(records)), "tokens/s": f"{speed:,.0f}"},
+        measures={RUN: Measure(unit="s", values=tuple(record.seconds for record in records))},
+        facts={"runs": str(len(records)), "tokens/s": f"{speed:,.0f}"},
     )

@@ -1,5 +1,5 @@
 """What a launch costs beyond training, and how soon a finished sweep answers: the command itself, in a directory of its
-own, on cells of one training step of a small synthetic task."""
+own, on runs of one training step of a small synthetic task."""
 
 import os
 import re
@@ -15,12 +15,12 @@ from mta_lab.bench.results import Comparison, Contestant, Measure, Say
 from mta_lab.children import python
 from mta_lab.config import fingerprint, plain
 from mta_lab.errors import UserError
-from mta_lab.records import Records
+from mta_lab.results.records import Records
 from mta_lab.sweep import load_sweep
 from mta_lab.words import counted
 
-FEW, MANY = 2, 42  # cells of one step
-CELLS, STEPS = 12, 1000  # of a launch on all workers
+FEW, MANY = 2, 42  # runs of one step
+RUNS, STEPS = 12, 1000  # of a launch on all workers
 FINISHED = (1, 100)  # rows of a finished sweep, each under as many seeds
 LAUNCH, ANSWER = "launch", "answer"
 ONE_STEP = """
@@ -31,55 +31,55 @@ ONE_STEP = """
 
 
 def compare(rounds: int | None, say: Say) -> list[Comparison]:
-    """A launch's time by how many cells it trains, and a finished sweep's by how many it has."""
+    """A launch's time by how many runs it trains, and a finished sweep's by how many it has."""
     with tempfile.TemporaryDirectory() as directory:
         here = Path(directory)
-        say(f"launches of {FEW} and {MANY} cells of one step, and of {CELLS} of {STEPS}", 1, 3)
+        say(f"launches of {FEW} and {MANY} runs of one step, and of {RUNS} of {STEPS}", 1, 3)
         launches = [_launches(here), _shared(here)]
-        say(f"finished sweeps of {' and '.join(str(size**2) for size in FINISHED)} cells", 2, 3)
+        say(f"finished sweeps of {' and '.join(str(size**2) for size in FINISHED)} runs", 2, 3)
         return [*launches, _answers(here, rounds)]
 
 
 def _launches(here: Path) -> Comparison:
-    """One worker, so that cells follow each other; each launch trains what those before have not."""
+    """One worker, so that runs follow each other; each launch trains what those before have not."""
     file = str(write(here / "sweep.yaml", ONE_STEP, rows=1, seeds=1))
     _mta_lab(here, "sweep", file, "--workers", "1")  # makes MLflow's tables
     seconds, before = {}, 1
-    for cells in (FEW, MANY):
+    for runs in (FEW, MANY):
         started = time.perf_counter()
-        _mta_lab(here, "sweep", file, "--workers", "1", "--seeds", str(before + cells))
-        seconds[cells], before = time.perf_counter() - started, before + cells
+        _mta_lab(here, "sweep", file, "--workers", "1", "--seeds", str(before + runs))
+        seconds[runs], before = time.perf_counter() - started, before + runs
     steps = fmean(record.training_seconds or 0.0 for record in Records(here / "results").all_finished())
-    cell = (seconds[MANY] - seconds[FEW]) / (MANY - FEW)
-    note = f"a cell more takes {1e3 * cell:.0f} ms, {1e3 * steps:.0f} of them its step; the rest is engine and test"
+    run = (seconds[MANY] - seconds[FEW]) / (MANY - FEW)
+    note = f"a run more takes {1e3 * run:.0f} ms, {1e3 * steps:.0f} of them its step; the rest is engine and test"
     return Comparison(
-        title="launches of cells of one step, on one worker",
-        settings={"cells": [FEW, MANY]},
+        title="launches of runs of one step, on one worker",
+        settings={"runs": [FEW, MANY]},
         contestants=tuple(
-            Contestant(name=counted(cells, "cell"), measures={LAUNCH: Measure(unit="s", values=(seconds[cells],))})
-            for cells in (FEW, MANY)
+            Contestant(name=counted(runs, "run"), measures={LAUNCH: Measure(unit="s", values=(seconds[runs],))})
+            for runs in (FEW, MANY)
         ),
         notes=(note,),
     )
 
 
 def _shared(here: Path) -> Comparison:
-    """A launch on as many workers as there are cores, and what part of their time went to cells."""
-    file = str(write(here / "shared.yaml", ONE_STEP, rows=1, seeds=CELLS))
+    """A launch on as many workers as there are cores, and what part of their time went to runs."""
+    file = str(write(here / "shared.yaml", ONE_STEP, rows=1, seeds=RUNS))
     started = time.perf_counter()
     said = _mta_lab(here, "sweep", file, f"training.steps={STEPS}")
     seconds = time.perf_counter() - started
     (busy,) = re.findall(r"the workers were busy .*", said)
     return Comparison(
-        title=f"a launch of {CELLS} cells of {STEPS} small steps, on all workers",
-        settings={"cells": CELLS, "steps": STEPS},
-        contestants=(Contestant(name=f"{CELLS} cells", measures={LAUNCH: Measure(unit="s", values=(seconds,))}),),
+        title=f"a launch of {RUNS} runs of {STEPS} small steps, on all workers",
+        settings={"runs": RUNS, "steps": STEPS},
+        contestants=(Contestant(name=f"{RUNS} runs", measures={LAUNCH: Measure(unit="s", values=(seconds,))}),),
         notes=(busy,),
     )
 
 
 def _answers(here: Path, rounds: int | None) -> Comparison:
-    """Sweeps whose records stand in for trained cells: each is a copy of a measured one under the cell's name."""
+    """Sweeps whose records stand in for trained runs: each is a copy of a measured one under the run's name."""
     measured = Records(here / "results").all_finished()[0]
     places = {}
     for size in FINISHED:
@@ -87,17 +87,17 @@ def _answers(here: Path, rounds: int | None) -> Comparison:
         places[size].mkdir()
         records = Records(places[size] / "results")
         file = write(places[size] / "sweep.yaml", ONE_STEP, rows=size, seeds=size)
-        for cell in load_sweep(str(file), scale="nano").cells():
-            records.finish(replace(measured, fingerprint=fingerprint(cell.config, ""), config=plain(cell.config)))
+        for run in load_sweep(str(file), scale="nano").runs():
+            records.finish(replace(measured, fingerprint=fingerprint(run.config, ""), config=plain(run.config)))
     work = {str(size): lambda at=at: _mta_lab(at, "sweep", "sweep.yaml") for size, at in places.items()}
     times = take_turns(work, rounds)
     return Comparison(
         title="finished sweeps: the command's answer, with its table",
-        settings={"cells": [size**2 for size in FINISHED]},
+        settings={"runs": [size**2 for size in FINISHED]},
         contestants=tuple(
-            Contestant(name=counted(size**2, "cell"), measures={ANSWER: times[str(size)]}) for size in FINISHED
+            Contestant(name=counted(size**2, "run"), measures={ANSWER: times[str(size)]}) for size in FINISHED
         ),
-        notes=("the time of one cell is that of starting the command",),
+        notes=("the time of one run is that of starting the command",),
     )
 
 

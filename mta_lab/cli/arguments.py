@@ -36,7 +36,7 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="worker processes; default: one for each core, or 1 with a GPU")
 ]
 TrialTimeout = Annotated[
-    str | None, typer.Option(metavar="TIME", help="end an attempt at a cell that takes longer than this, like 30m")
+    str | None, typer.Option(metavar="TIME", help="end an attempt at a run that takes longer than this, like 30m")
 ]
 DEFAULT_SCALE = "nano"
 

@@ -16,10 +16,10 @@ from mta_lab.bench.render import tables
 from mta_lab.bench.results import Comparison, Report, Say, as_tree
 from mta_lab.cli.common import make_console
 from mta_lab.errors import UserError, nearest
+from mta_lab.executors.local.pool import ENVIRONMENT
 from mta_lab.provenance import provenance
-from mta_lab.records import Records, write_whole
+from mta_lab.results.records import Records, write_whole
 from mta_lab.words import counted, duration
-from mta_lab.worker.pool import ENVIRONMENT
 
 ALLOCATORS = {"plain": {}, "workers": ENVIRONMENT}
 """settings of the memory allocator: as any process has it, and as a sweep's workers do"""
@@ -74,7 +74,7 @@ def run(
             found = [step.compare(laboratory, entries, rounds, say)]
     else:
         with _progress(console) as say:
-            found = engine.compare(laboratory, scale, Records(), engine.CELLS, rounds, say)
+            found = engine.compare(laboratory, scale, Records(), engine.RUNS, rounds, say)
     place = provenance(laboratory.threads()) | {"dtype": dtype, "allocator": allocator}
     report = Report(level=level, provenance=place, comparisons=tuple(found), notes=NOTES[level])
     console.print(tables(report))
@@ -146,5 +146,5 @@ def _progress(console: Console) -> Iterator[Say]:
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("measuring")
-        yield lambda what, done, total: bar.update(task, description=f"measuring {what}", completed=done, total=total)
+        run = bar.add_task("measuring")
+        yield lambda what, done, total: bar.update(run, description=f"measuring {what}", completed=done, total=total)

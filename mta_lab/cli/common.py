@@ -10,10 +10,10 @@ from rich.console import Console
 
 from mta_lab.cli.printable import SafeConsole, one_line
 from mta_lab.errors import UserError
-from mta_lab.records import RESULTS, Records
+from mta_lab.results.records import RESULTS, Records
 
 if TYPE_CHECKING:
-    from mta_lab.worker.beacon import News
+    from mta_lab.launch.status_file import LaunchStatus
 
 CORPORA = Path("data")
 DASHBOARD = "http://127.0.0.1:5000"  # where `mta-lab dashboard` listens unless it is told otherwise
@@ -43,12 +43,12 @@ def open_records(directory: Path = RESULTS) -> Records:
     return Records(directory, say=note)
 
 
-def launch_news(directory: Path, said: set[str]) -> "News | None":
+def launch_news(directory: Path, said: set[str]) -> "LaunchStatus | None":
     """Return what the launch in a results directory last told; a file that cannot be used is said once, in `said`."""
-    from mta_lab.worker.beacon import news_of  # slow to import
+    from mta_lab.launch.status_file import launch_status  # slow to import
 
     try:
-        return news_of(directory)
+        return launch_status(directory)
     except UserError as error:
         if str(error) not in said:
             note(str(error))

@@ -7,7 +7,7 @@ from typing import Any
 from mta_lab.cli.sweeping import Plan
 from mta_lab.config import flatten, plain
 from mta_lab.errors import UserError
-from mta_lab.records import settings_key
+from mta_lab.results.records import settings_key
 from mta_lab.sweep import Sweep
 from mta_lab.sweep.naming import in_settings
 from mta_lab.words import counted
@@ -32,7 +32,7 @@ def elsewhere(found: Plan) -> list[str]:
                 continue
             count = len(_keys(sweep) & set(recorded.values()))
             if count and sweep.shown_as != found.sweep.shown_as:
-                of = f"{count} of {counted(len(sweep.cells()), 'run')}"
+                of = f"{count} of {counted(len(sweep.runs()), 'run')}"
                 there[sweep.shown_as] = count, f"{of} {_are(count)} finished under {sweep.conditions}: {command}"
     lines = [line for _, line in sorted(there.values(), reverse=True)]
     more = len(lines) - MOST
@@ -44,7 +44,7 @@ def _are(count: int) -> str:
 
 
 def _keys(sweep: Sweep) -> set[str]:
-    return {settings_key(plain(cell.config)) for cell in sweep.cells()}
+    return {settings_key(plain(run.config)) for run in sweep.runs()}
 
 
 def _candidates(found: Plan, config: Mapping[str, Any], recorded: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:

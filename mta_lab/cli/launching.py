@@ -14,11 +14,11 @@ from rich.console import Console
 from mta_lab.admission import admit
 from mta_lab.cli.common import CORPORA, make_console
 from mta_lab.cli.own_sweeps import remember
-from mta_lab.cli.sweeping import Plan, preparing, shown_of, table_of
-from mta_lab.states import State
-from mta_lab.tracking.entries import Shown
+from mta_lab.cli.sweeping import Plan, launch_summary, preparing, table_of
+from mta_lab.planning.runs import Run, in_state, refuse_damaged, runs_of, states, to_train, why_stale
+from mta_lab.results.states import State
+from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.words import counted, counted_are
-from mta_lab.worker.tasks import Task, in_state, refuse_damaged, states, tasks_of, to_train, why_stale
 
 if TYPE_CHECKING:
     from mta_lab.report import Table
@@ -38,43 +38,43 @@ def run(plan: Plan, workers: int | None, components: Sequence[Path], trial_timeo
         except KeyboardInterrupt:
             print(f"mta-lab: interrupted; the same command goes on with the search: {plan.command}", file=sys.stderr)
             return 130
-    tasks = tasks_of(plan.sweep, open_corpus)
-    results = _Results(plan, tasks, console)
-    found = states(tasks, plan.records)
-    refuse_damaged(tasks, found, plan.records)
-    to_do = to_train(tasks, found, rerun_stale=plan.rerun_stale)
+    runs = runs_of(plan.sweep, open_corpus)
+    results = _Results(plan, runs, console)
+    found = states(runs, plan.records)
+    refuse_damaged(runs, found, plan.records)
+    to_do = to_train(runs, found, rerun_stale=plan.rerun_stale)
     if to_do:
-        cells, on = counted(len(tasks), "cell"), counted(workers, "worker")
-        console.print(f"{plan.sweep.title}: {len(to_do)} of {cells} to train on {on}")
+        number, on = counted(len(runs), "run"), counted(workers, "worker")
+        console.print(f"{plan.sweep.title}: {len(to_do)} of {number} to train on {on}")
         try:
-            _train(plan, tasks, to_do, results, workers, components, trial_timeout)
+            _train(plan, runs, to_do, results, workers, components, trial_timeout)
         except KeyboardInterrupt:
             remember(plan.given, plan.records)
             results.show()
-            left = len(to_train(tasks, states(tasks, plan.records), rerun_stale=plan.rerun_stale))
+            left = len(to_train(runs, states(runs, plan.records), rerun_stale=plan.rerun_stale))
             again = f"the same command goes on with them: {plan.command}"
-            print(f"mta-lab: interrupted; {counted(left, 'cell')} left, {again}", file=sys.stderr)
+            print(f"mta-lab: interrupted; {counted(left, 'run')} left, {again}", file=sys.stderr)
             return 130
-        found = states(tasks, plan.records)
+        found = states(runs, plan.records)
     else:
-        finished = sum(found[task.fingerprint] == "finished" for task in tasks)
-        part = f"{finished} of " if finished < len(tasks) else "all " if finished > 1 else ""
-        console.print(f"{plan.sweep.title}: {part}{counted_are(len(tasks), 'cell')} finished, nothing to train")
+        finished = sum(found[run.fingerprint] == "finished" for run in runs)
+        part = f"{finished} of " if finished < len(runs) else "all " if finished > 1 else ""
+        console.print(f"{plan.sweep.title}: {part}{counted_are(len(runs), 'run')} finished, nothing to train")
     remember(plan.given, plan.records)
     results.show()
-    return _say_what_is_left(plan, tasks, found, console)
+    return _say_what_is_left(plan, runs, found, console)
 
 
 class _Results:
     """What came out, asked for when nothing ends any more: made once, shown once."""
 
-    def __init__(self, plan: Plan, tasks: Sequence[Task], console: Console) -> None:
-        self._plan, self._tasks, self.console = plan, tasks, console
+    def __init__(self, plan: Plan, runs: Sequence[Run], console: Console) -> None:
+        self._plan, self._runs, self.console = plan, runs, console
         self._shown = False
 
     @cached_property
     def table(self) -> "Table":
-        return table_of(self._plan, self._tasks)
+        return table_of(self._plan, self._runs)
 
     def show(self) -> None:
         """Print the table, unless it was printed."""
@@ -87,8 +87,8 @@ class _Results:
 
 def _train(
     plan: Plan,
-    tasks: Sequence[Task],
-    to_do: Sequence[Task],
+    runs: Sequence[Run],
+    to_do: Sequence[Run],
     results: _Results,
     workers: int,
     components: Sequence[Path],
@@ -96,14 +96,14 @@ def _train(
 ) -> None:
     """Launch what is `to_do`; the table is shown at the end, before the figures of its page, which take seconds."""
     from mta_lab.cli.progress import observer_for
-    from mta_lab.worker.launch import launch
+    from mta_lab.launch.launch import launch
 
-    steps = [task.cell.config.training.steps for task in to_do]
+    steps = [run.config.training.steps for run in to_do]
     with ExitStack() as bars:
         observer = bars.enter_context(observer_for(results.console, steps))
 
-        def shown() -> Shown:
-            whole = shown_of(plan, results.table)
+        def shown() -> LaunchSummary:
+            whole = launch_summary(plan, results.table)
 
             def files() -> Mapping[str, str]:
                 bars.close()
@@ -114,7 +114,7 @@ def _train(
 
         launch(
             plan.sweep,
-            tasks,
+            runs,
             records=plan.records,
             workers=workers,
             components=components,
@@ -127,16 +127,16 @@ def _train(
         )
 
 
-def _say_what_is_left(plan: Plan, tasks: Sequence[Task], found: Mapping[str, State], console: Console) -> int:
+def _say_what_is_left(plan: Plan, runs: Sequence[Run], found: Mapping[str, State], console: Console) -> int:
     """Say what is stale or failed, and what to type next; return the exit status."""
-    if old := in_state(tasks, found, "stale"):
-        changed = ", ".join(sorted({why_stale(task, plan.records) for task in old}))
+    if old := in_state(runs, found, "stale"):
+        changed = ", ".join(sorted({why_stale(run, plan.records) for run in old}))
         them = "it" if len(old) == 1 else "them"
-        line = f"{counted_are(len(old), 'cell')} stale ({changed} changed since): --rerun-stale trains {them} again"
+        line = f"{counted_are(len(old), 'run')} stale ({changed} changed since): --rerun-stale trains {them} again"
         console.print(line, soft_wrap=True)
-    if failures := in_state(tasks, found, "failed"):
+    if failures := in_state(runs, found, "failed"):
         them = "it" if len(failures) == 1 else "them"
-        console.print(f"{counted(len(failures), 'cell')} failed; `{plan.retry}` tries {them} again", soft_wrap=True)
+        console.print(f"{counted(len(failures), 'run')} failed; `{plan.retry}` tries {them} again", soft_wrap=True)
     return 0 if set(found.values()) <= {"finished"} else 1
 
 

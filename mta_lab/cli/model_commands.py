@@ -62,7 +62,7 @@ def bench(
         typer.Argument(
             metavar="[op|step|engine] [KEY=VALUE]...",
             help="op: the attention core alone; step: a whole training step (default), under settings (attention.KEY "
-            "where a variant has it; attention=NAME: this one only); engine: plans, launches, answers, finished cells",
+            "where a variant has it; attention=NAME: this one only); engine: plans, launches, answers, finished runs",
         ),
     ] = None,
     scale: Scale = DEFAULT_SCALE,

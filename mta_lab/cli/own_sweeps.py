@@ -8,7 +8,7 @@ from pathlib import Path
 from mta_lab.cli.common import note, open_records
 from mta_lab.cli.sweeping import Plan, plan
 from mta_lab.errors import UserError
-from mta_lab.records import Records, write_whole
+from mta_lab.results.records import Records, write_whole
 from mta_lab.strict import FaultError, as_json, content
 from mta_lab.sweep import shipped_sweeps
 

@@ -19,7 +19,7 @@ RunName = Annotated[
     str,
     typer.Argument(
         metavar="NAME|FILE|FINGERPRINT",
-        help="a sweep, `train`, or one run: its fingerprint (the start is enough), or its record in results/cells",
+        help="a sweep, `train`, or one run: its fingerprint (the start is enough), or its record in results/runs",
         autocompletion=completion.sweeps,
     ),
 ]
@@ -69,7 +69,7 @@ def attend(
     run: RunName,
     words: RowAndSettings = None,
     text: Annotated[
-        str | None, typer.Option(help="what the model reads; a synthetic task draws a sequence where there is none")
+        str | None, typer.Option(help="what the model reads; a synthetic run draws a sequence where there is none")
     ] = None,
     layer: Annotated[int | None, typer.Option(min=1, help="layer, counted from 1; default: the most telling")] = None,
     head: Annotated[int | None, typer.Option(min=1, help="head, counted from 1; default: the most telling")] = None,
@@ -113,7 +113,7 @@ def _checked(output: Path | None) -> Path | None:
 def _save(file: Path | None, what: str, run: "Trained", panels: "list[Panel]") -> None:
     """Write the picture and say where it is."""
     from mta_lab.pictures.output import save
-    from mta_lab.records import RESULTS
+    from mta_lab.results.records import RESULTS
 
     file = file or RESULTS / "pictures" / f"{what}-{run.record.fingerprint}.html"
     save(file, run.name, panels)

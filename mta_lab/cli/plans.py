@@ -12,31 +12,39 @@ from rich.table import Table as RichTable
 from components.registry import Component
 from mta_lab.cli.common import make_console
 from mta_lab.cli.launching import run, usual_workers
-from mta_lab.cli.retrying import forgive
-from mta_lab.cli.sweeping import Plan, finished_table, tasks_at_hand
+from mta_lab.cli.retrying import clear_failure
+from mta_lab.cli.sweeping import Plan, finished_table, known_runs
 from mta_lab.errors import UserError
 from mta_lab.model import count_parameters
-from mta_lab.planning import Estimate, affordable_seeds, estimates, operations, parse_duration, recorded, seconds_of
+from mta_lab.planning.estimates import (
+    Estimate,
+    affordable_seeds,
+    estimates,
+    operations,
+    parse_duration,
+    recorded,
+    seconds_of,
+)
+from mta_lab.planning.runs import in_state, states, to_train
 from mta_lab.sweep import Row
 from mta_lab.sweep.learning_rates import over_learning_rates
 from mta_lab.words import counted, duration
-from mta_lab.worker.tasks import in_state, states, to_train
 
 BEST_ROWS = 2  # besides the baseline, in a check of learning rates
 
 
 def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
     """Print the rows, how they differ from their baseline, their cost and what is left; train nothing."""
-    sweep, (left, given_up), trials = plan.sweep, _left_and_given_up(plan), _trials_left(plan)
+    sweep, (left, failed_for_good), trials = plan.sweep, _missing_and_failed(plan), _trials_left(plan)
     costs = _costs(plan, workers or usual_workers(), probe=probe)
-    table = RichTable(title=f"{sweep.heading}: {left.total()} of {counted(len(sweep.cells()), 'cell')} to train")
-    for name in ("row", "to train", "differs from its baseline", "parameters", "operations", "time a cell"):
+    table = RichTable(title=f"{sweep.heading}: {left.total()} of {counted(len(sweep.runs()), 'run')} to train")
+    for name in ("row", "to train", "differs from its baseline", "parameters", "operations", "time a run"):
         table.add_column(name, justify="left" if name in ("row", "differs from its baseline") else "right")
     for row in sweep.rows:
         against = [f"against {row.baseline}"] if row.baseline not in (row.name, sweep.baseline) else []
         table.add_row(
             row.name,
-            _to_train(left[row.name], trials[row.name], given_up[row.name]),
+            _to_train(left[row.name], trials[row.name], failed_for_good[row.name]),
             "\n".join([*against, *_differences(row)]) or "-",
             f"{count_parameters(row.config):,}",
             f"{operations(row.config):.1e}",
@@ -54,7 +62,7 @@ def within(plan: Plan, budget: str, workers: int | None) -> Plan:
     costs = _costs(plan, workers, probe=True)
 
     def left(seeds: int) -> Mapping[str, int]:
-        return _left_and_given_up(_with_seeds(plan, seeds))[0] + _trials_left(plan)
+        return _missing_and_failed(_with_seeds(plan, seeds))[0] + _trials_left(plan)
 
     seeds = affordable_seeds(costs, left, budget=seconds, workers=workers)
     option = f" --seeds {seeds}"
@@ -90,7 +98,7 @@ def check_learning_rates(
     names = sorted(alike, key=alike.__getitem__)[:BEST_ROWS]
     command = f"{plan.command} --check-lr"
     checked = replace(plan, sweep=over_learning_rates(plan.sweep, names), command=command, retry=command)
-    forgive(checked)
+    clear_failure(checked)
     status = run(checked, workers, components, trial_timeout)
     for line in verdict(finished_table(checked), [plan.sweep.baseline, *names]):
         make_console().print(line)
@@ -110,20 +118,20 @@ def _trials_left(plan: Plan) -> Counter[str]:
     return trials_left(plan)
 
 
-def _to_train(cells: int, trials: int, given_up: int) -> str:
-    some = [counted(count, what) for count, what in ((trials, "trial"), (cells, "cell")) if count]
-    return ", ".join([*some, *([f"{given_up} failed"] if given_up else [])]) or "finished"
+def _to_train(runs: int, trials: int, failed_for_good: int) -> str:
+    some = [counted(count, what) for count, what in ((trials, "trial"), (runs, "run")) if count]
+    return ", ".join([*some, *([f"{failed_for_good} failed"] if failed_for_good else [])]) or "finished"
 
 
-def _left_and_given_up(plan: Plan) -> tuple[Counter[str], Counter[str]]:
-    """Return how many cells of each row are still to train, and how many failed for good."""
-    tasks = tasks_at_hand(plan)
-    if tasks is None:
-        return Counter(cell.row for cell in plan.sweep.cells()), Counter()
-    found = states(tasks, plan.records)
-    kinds = to_train(tasks, found, rerun_stale=plan.rerun_stale), in_state(tasks, found, "failed")
-    left, given_up = (Counter(task.cell.row for task in kind) for kind in kinds)
-    return left, given_up
+def _missing_and_failed(plan: Plan) -> tuple[Counter[str], Counter[str]]:
+    """Return how many runs of each row are still to train, and how many failed for good."""
+    runs = known_runs(plan)
+    if runs is None:
+        return Counter(run.row for run in plan.sweep.runs()), Counter()
+    found = states(runs, plan.records)
+    kinds = to_train(runs, found, rerun_stale=plan.rerun_stale), in_state(runs, found, "failed")
+    left, failed_for_good = (Counter(run.row for run in kind) for kind in kinds)
+    return left, failed_for_good
 
 
 def _costs(plan: Plan, workers: int, *, probe: bool) -> Mapping[str, Estimate]:
@@ -137,7 +145,7 @@ def _costs(plan: Plan, workers: int, *, probe: bool) -> Mapping[str, Estimate]:
 
 
 def _total(left: Mapping[str, int], costs: Mapping[str, Estimate], workers: int) -> str:
-    rows = [row for row, cells in left.items() if cells]
+    rows = [row for row, runs in left.items() if runs]
     if not rows:
         return "nothing to train"
     seconds = seconds_of(left, costs, workers)

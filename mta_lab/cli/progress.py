@@ -10,13 +10,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from mta_lab.cli.output import OutputLostError
 from mta_lab.cli.printable import escaping
-from mta_lab.records import Failure, Record
+from mta_lab.launch.clock import Clock, steps_done
+from mta_lab.launch.loop import Observer
+from mta_lab.planning.runs import Run
+from mta_lab.results.records import Failure, Record
 from mta_lab.training.result import Progress as RunProgress
 from mta_lab.training.result import Validation
 from mta_lab.words import counted, duration
-from mta_lab.worker.clock import Clock, steps_done
-from mta_lab.worker.running import Observer
-from mta_lab.worker.tasks import Task
 
 
 @contextmanager
@@ -25,19 +25,19 @@ def observer_for(console: Console, steps: Sequence[int]) -> Iterator[Observer]:
     if not console.is_terminal:
         yield Lines(console, steps)
         return
-    cell, note = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
+    run, note = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[note]}"))
     with (
-        Progress(cell, BarColumn(), MofNCompleteColumn(), note, TimeElapsedColumn(), console=console) as bars,
+        Progress(run, BarColumn(), MofNCompleteColumn(), note, TimeElapsedColumn(), console=console) as bars,
         escaping(),
     ):
         yield Bars(bars, steps)
 
 
 class Lines:
-    """Plain lines: each cell's start and end, and a sign of life every half minute."""
+    """Plain lines: each run's start and end, and a sign of life every half minute."""
 
     def __init__(self, console: Console, steps: Sequence[int]) -> None:
-        self._console, self._clock, self._cells = console, Clock(steps), len(steps)
+        self._console, self._clock, self._runs = console, Clock(steps), len(steps)
         self._ended = 0
         self._last = time.monotonic()
 
@@ -47,89 +47,89 @@ class Lines:
         except OutputLostError:  # as if they had pressed Ctrl-C who read it: what runs is kept
             signal.raise_signal(signal.SIGINT)
 
-    def started(self, worker: int, task: Task) -> None:
+    def started(self, worker: int, run: Run) -> None:
         self._clock.start()
-        self.say(f"worker {worker}: {task.cell.label} started")
+        self.say(f"worker {worker}: {run.label} started")
 
-    def advanced(self, worker: int, task: Task, progress: RunProgress) -> None:
+    def advanced(self, worker: int, run: Run, progress: RunProgress) -> None:
         self._clock.running[worker] = progress.step
         if time.monotonic() - self._last > 30:
             self._last = time.monotonic()
-            steps = task.cell.config.training.steps
-            where = f"{task.cell.label} step {progress.step}/{steps} loss {progress.loss:.3f}"
-            self.say(f"worker {worker}: {where}; {self._ended}/{counted(self._cells, 'cell')}, {self._clock.left()}")
+            steps = run.config.training.steps
+            where = f"{run.label} step {progress.step}/{steps} loss {progress.loss:.3f}"
+            self.say(f"worker {worker}: {where}; {self._ended}/{counted(self._runs, 'run')}, {self._clock.left()}")
 
-    def ended(self, worker: int, task: Task, result: Record | Failure) -> None:
-        self._end(worker, task, steps_done(task, result), outcome(task, result))
+    def ended(self, worker: int, run: Run, result: Record | Failure) -> None:
+        self._end(worker, run, steps_done(run, result), outcome(run, result))
 
-    def stopped(self, worker: int, task: Task, last: Validation) -> None:
-        self._end(worker, task, last.step, pruned(task, last))
+    def stopped(self, worker: int, run: Run, last: Validation) -> None:
+        self._end(worker, run, last.step, pruned(run, last))
 
     def released(self, worker: int) -> None:
         self._clock.running.pop(worker, None)
 
-    def _end(self, worker: int, task: Task, done: int, how: str) -> None:
+    def _end(self, worker: int, run: Run, done: int, how: str) -> None:
         self._ended += 1
-        self._clock.end(worker, task, done)
-        self.say(f"worker {worker}: {how}; {self._ended}/{counted(self._cells, 'cell')}, {self._clock.left()}")
+        self._clock.end(worker, run, done)
+        self.say(f"worker {worker}: {how}; {self._ended}/{counted(self._runs, 'run')}, {self._clock.left()}")
 
 
 class Bars:
-    """A bar a worker with its cell, step and loss, and one for the whole launch."""
+    """A bar a worker with its run, step and loss, and one for the whole launch."""
 
     def __init__(self, bars: Progress, steps: Sequence[int]) -> None:
         self._bars, self._clock = bars, Clock(steps)
         self._workers: dict[int, TaskID] = {}
-        self._cells, self._ended = len(steps), 0
+        self._runs, self._ended = len(steps), 0
         self._all = bars.add_task("all steps", total=self._clock.total, note="workers are starting")
 
     def say(self, message: str) -> None:
         self._bars.console.print(message, markup=False, highlight=False)
 
-    def started(self, worker: int, task: Task) -> None:
+    def started(self, worker: int, run: Run) -> None:
         self._clock.start()
         if worker not in self._workers:
             self._workers[worker] = self._bars.add_task("", note="")
-        steps = task.cell.config.training.steps
-        self._bars.reset(self._workers[worker], total=steps, description=task.cell.label, note="")
+        steps = run.config.training.steps
+        self._bars.reset(self._workers[worker], total=steps, description=run.label, note="")
 
-    def advanced(self, worker: int, task: Task, progress: RunProgress) -> None:
+    def advanced(self, worker: int, run: Run, progress: RunProgress) -> None:
         self._clock.running[worker] = progress.step
         self._bars.update(self._workers[worker], completed=progress.step, note=f"loss {progress.loss:.3f}")
         self._show_all()
 
-    def ended(self, worker: int, task: Task, result: Record | Failure) -> None:
-        self._end(worker, task, steps_done(task, result), outcome(task, result))
+    def ended(self, worker: int, run: Run, result: Record | Failure) -> None:
+        self._end(worker, run, steps_done(run, result), outcome(run, result))
 
-    def stopped(self, worker: int, task: Task, last: Validation) -> None:
-        self._end(worker, task, last.step, pruned(task, last))
+    def stopped(self, worker: int, run: Run, last: Validation) -> None:
+        self._end(worker, run, last.step, pruned(run, last))
 
     def released(self, worker: int) -> None:
         self._clock.running.pop(worker, None)
         self._bars.reset(self._workers[worker], description="", note="")
         self._show_all()
 
-    def _end(self, worker: int, task: Task, done: int, how: str) -> None:
+    def _end(self, worker: int, run: Run, done: int, how: str) -> None:
         self._ended += 1
-        self._clock.end(worker, task, done)
+        self._clock.end(worker, run, done)
         self.say(how)
         self._show_all()
 
     def _show_all(self) -> None:
-        note = f"{self._ended}/{counted(self._cells, 'cell')}, {self._clock.left()}"
+        note = f"{self._ended}/{counted(self._runs, 'run')}, {self._clock.left()}"
         self._bars.update(self._all, total=self._clock.total, completed=self._clock.done, note=note)
 
 
-def pruned(task: Task, last: Validation) -> str:
+def pruned(run: Run, last: Validation) -> str:
     """One line on a trial that was ended early."""
-    return f"{task.cell.label}: pruned at step {last.step}, {last.quantity} {last.score:.3f}"
+    return f"{run.label}: pruned at step {last.step}, {last.quantity} {last.score:.3f}"
 
 
-def outcome(task: Task, result: Record | Failure) -> str:
-    """One line on how a cell ended."""
+def outcome(run: Run, result: Record | Failure) -> str:
+    """One line on how a run ended."""
     if isinstance(result, Failure):
-        return f"{task.cell.label} FAILED: {result.reason}"
+        return f"{run.label} FAILED: {result.reason}"
     return (
-        f"{task.cell.label}: {result.quantity} {result.score:.3f}, {result.tokens_per_second:,.0f} tokens/s, "
+        f"{run.label}: {result.quantity} {result.score:.3f}, {result.tokens_per_second:,.0f} tokens/s, "
         f"{duration(result.seconds)}"
     )

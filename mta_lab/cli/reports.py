@@ -9,9 +9,9 @@ from rich.console import Console
 from mta_lab.cli.common import dashboard_address, make_console, note
 from mta_lab.cli.elsewhere import elsewhere
 from mta_lab.cli.own_sweeps import every_plan, remember
-from mta_lab.cli.sweeping import Plan, finished_table, plan, table_of, tasks_at_hand
+from mta_lab.cli.sweeping import Plan, finished_table, known_runs, plan, table_of
 from mta_lab.errors import UserError, nearest
-from mta_lab.worker.tasks import Task
+from mta_lab.planning.runs import Run
 
 if TYPE_CHECKING:
     from mta_lab.report import Table
@@ -32,7 +32,7 @@ def show(
         raise UserError(f"--format: got '{form}'{nearest(form, allowed) or ';'} allowed: {', '.join(allowed)}")
     if name == "all":
         plans = every_plan(settings, scale, seeds, components)
-        tables = [table_of(each, _tasks(each)) for each in plans]
+        tables = [table_of(each, _runs(each)) for each in plans]
     else:
         plans = [plan(name, settings, scale, seeds, components)]
         for line in elsewhere(plans[0]):  # first: they may be all there is
@@ -68,9 +68,9 @@ def _write_figures(tables: Sequence["Table"], form: str, console: Console) -> No
             console.print(f"{table.sweep.name}: nothing to draw yet")
 
 
-def _tasks(found: Plan) -> list[Task]:
-    """The sweep's tasks; none where its text is not prepared or too short: nothing that reads it is finished then."""
+def _runs(found: Plan) -> list[Run]:
+    """The sweep's runs; none where its text is not prepared or too short: nothing that reads it is finished then."""
     try:
-        return tasks_at_hand(found) or []
+        return known_runs(found) or []
     except UserError:
         return []

@@ -7,24 +7,24 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from mta_lab import travel
 from mta_lab.cli.common import dashboard_address, make_console, open_records
 from mta_lab.cli.own_sweeps import remembered
 from mta_lab.cli.sweeping import Plan, finished_table, plan
 from mta_lab.config import Precision, RunConfig, plain
 from mta_lab.errors import UserError
+from mta_lab.launch.guards import only_launch
 from mta_lab.plugins import load_components
-from mta_lab.records import Records, settings_key
+from mta_lab.results import exchange as travel
+from mta_lab.results.records import Records, settings_key
 from mta_lab.sweep import load_sweep, shipped_sweeps
 from mta_lab.words import counted
-from mta_lab.worker.guards import only_launch
 
 
 def show(components: Sequence[Path]) -> None:
     """Print what is finished, in which sweeps it stands, and the room that it takes."""
     load_components(components)
     records, console = open_records(), make_console()
-    found = travel.holdings(records)
+    found = travel.finished_groups(records)
     table = RichTable(title=f"finished runs in {records.directory}")
     for column in ("scale", "task", "text", "engine", "runs", "configurations", "from", "to"):
         table.add_column(column, justify="right" if column in ("engine", "runs", "configurations") else "left")
@@ -47,12 +47,12 @@ def _by_sweep(records: Records, scales: Sequence[str]) -> list[str]:
     for name in [*shipped_sweeps(), *remembered(records)]:
         for scale in scales:
             try:
-                cells = load_sweep(name, scale=scale).cells()
+                runs = load_sweep(name, scale=scale).runs()
             except UserError:  # a scale of settings only, or a file that is refused now: `report` says why
                 continue
-            there = sum(bool(_keys(cell.config) & recorded) for cell in cells)
+            there = sum(bool(_keys(run.config) & recorded) for run in runs)
             if there:
-                lines.append(f"{name} ({scale}): {there} of {counted(len(cells), 'run')}")
+                lines.append(f"{name} ({scale}): {there} of {counted(len(runs), 'run')}")
     return lines
 
 
@@ -78,7 +78,7 @@ def merge(other: Path, *, replace: bool, failures: bool, weights: bool) -> None:
 
 def _merge_searches(records: Records, other: Path, console: Console, *, replace: bool) -> bool:
     """Take the other's searches in, if it has any; return whether one was kept as it is here."""
-    from mta_lab.worker.launch import JOURNAL  # slow to import
+    from mta_lab.launch.launch import JOURNAL  # slow to import
 
     if not (other / JOURNAL).is_file():
         return False
@@ -111,9 +111,9 @@ def archive(
     output: Path | None,
 ) -> None:
     """Pack the finished runs of a sweep with its page, its table and what a report of it needs."""
+    from mta_lab.launch.launch import JOURNAL  # slow to import
     from mta_lab.report import markdown
     from mta_lab.report.files import artifacts
-    from mta_lab.worker.launch import JOURNAL  # slow to import
 
     found = plan(name, settings, scale, seeds, components)
     sources = _sources(found, components)

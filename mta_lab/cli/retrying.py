@@ -1,4 +1,4 @@
-"""`retry`: cells that failed for good are tried again."""
+"""`retry`: runs that failed for good are tried again."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 from mta_lab.cli.arguments import row_and_settings
 from mta_lab.cli.common import make_console
 from mta_lab.cli.launching import run as launch_and_show
-from mta_lab.cli.sweeping import Plan, plan, tasks_at_hand
+from mta_lab.cli.sweeping import Plan, known_runs, plan
+from mta_lab.launch.guards import only_launch
+from mta_lab.planning.runs import in_state, states
 from mta_lab.words import counted_are
-from mta_lab.worker.guards import only_launch
-from mta_lab.worker.tasks import in_state, states
 
 
 def run(
@@ -28,22 +28,22 @@ def run(
     row, settings = row_and_settings(words)
     found = plan(name, settings, scale, seeds, components)
     named = found.sweep.row(row).name if row else None
-    make_console().print(f"{found.sweep.title}: {counted_are(forgive(found, named), 'failed cell')} tried again")
+    make_console().print(f"{found.sweep.title}: {counted_are(clear_failure(found, named), 'failed run')} tried again")
     return launch_and_show(found, workers, components, trial_timeout)
 
 
-def forgive(plan: Plan, row: str | None = None) -> int:
-    """Let the cells that failed for good, of one row if it is named, be tried again; how many there are."""
-    tasks = tasks_at_hand(plan)
-    if tasks is None:
+def clear_failure(plan: Plan, row: str | None = None) -> int:
+    """Let the runs that failed for good, of one row if it is named, be tried again; how many there are."""
+    runs = known_runs(plan)
+    if runs is None:
         return 0
     if plan.sweep.search:
         from mta_lab.cli.searching import failed_trials
 
-        tasks += failed_trials(plan)
-    failed = in_state([task for task in tasks if row in (None, task.cell.row)], states(tasks, plan.records), "failed")
+        runs += failed_trials(plan)
+    failed = in_state([run for run in runs if row in (None, run.row)], states(runs, plan.records), "failed")
     if failed:
         with only_launch(plan.records.directory):
-            for task in failed:
-                plan.records.forgive(task.fingerprint)
+            for run in failed:
+                plan.records.clear_failure(run.fingerprint)
     return len(failed)

@@ -14,10 +14,10 @@ from mta_lab.data import Corpus, find
 from mta_lab.errors import UserError
 from mta_lab.pictures import trained
 from mta_lab.pictures.reading import Reading, drawn, read_text
+from mta_lab.planning.runs import run_of
 from mta_lab.plugins import load_components
-from mta_lab.records import Record, Records
-from mta_lab.sweep import Cell
-from mta_lab.worker.tasks import task_of
+from mta_lab.results.records import Record, Records
+from mta_lab.sweep import PlannedRun
 
 
 def find_run(
@@ -42,7 +42,7 @@ def find_run(
 
 
 def reading_for(run: trained.Trained, text: str | None) -> Reading:
-    """The user's text as the run's model reads it; of a synthetic task without one, a sequence of the run's seed."""
+    """The user's text as the run's model reads it; of a synthetic run without one, a sequence of the run's seed."""
     config = run.config
     if text is None:
         if isinstance(config.task, SyntheticTask):
@@ -59,21 +59,21 @@ def reading_for(run: trained.Trained, text: str | None) -> Reading:
 
 
 def _by_fingerprint(start: str, records: Records) -> Record:
-    """The finished cell whose fingerprint starts so."""
-    cells = records.directory / "cells"
-    names = sorted(path.stem for path in cells.glob(f"{start}*.json"))
+    """The finished run whose fingerprint starts so."""
+    runs = records.directory / "runs"
+    names = sorted(path.stem for path in runs.glob(f"{start}*.json"))
     if len(names) > 1:
         raise UserError(f"{start}: the fingerprints of several runs begin with it: {', '.join(names)}")
     record = records.finished(names[0]) if names else None
     if record is None:
-        raise UserError(f"{start}: no finished run in {cells} has a fingerprint that begins with it")
+        raise UserError(f"{start}: no finished run in {runs} has a fingerprint that begins with it")
     return record
 
 
 def _by_row(
     name: str, words: Sequence[str], seed: int | None, scale: str, components: Sequence[Path], records: Records
 ) -> Record:
-    """The finished cell of a sweep's row and seed, or of `mta-lab train`."""
+    """The finished run of a sweep's row and seed, or of `mta-lab train`."""
     if name == "train":
         from mta_lab.cli.single import one_run
 
@@ -84,10 +84,10 @@ def _by_row(
         found = plan(name, settings, scale, None, components)
         row = found.sweep.row(named)
     seed = found.sweep.seeds[0] if seed is None else seed
-    cell = Cell(row=row.name, seed=seed, config=replace(row.config, seed=seed))
-    record = records.finished(task_of(cell, lambda cell: _corpus(cell.config)).fingerprint)
+    run = PlannedRun(row=row.name, seed=seed, config=replace(row.config, seed=seed))
+    record = records.finished(run_of(run, lambda run: _corpus(run.config)).fingerprint)
     if record is None:
-        raise UserError(f"{name}: {cell.label} is not finished here; `{found.command}` trains it")
+        raise UserError(f"{name}: {run.label} is not finished here; `{found.command}` trains it")
     return record
 
 

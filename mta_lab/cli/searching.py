@@ -10,17 +10,17 @@ from rich.console import Console
 
 from mta_lab.cli.common import CORPORA, make_console, note
 from mta_lab.cli.progress import observer_for
-from mta_lab.cli.sweeping import Plan, preparing, settled
+from mta_lab.cli.sweeping import Plan, preparing, resolved_auto
 from mta_lab.errors import UserError
+from mta_lab.launch.launch import JOURNAL, launch_search, study_name
+from mta_lab.planning.runs import Run, run_of, runs_of
 from mta_lab.scheduling import Trials
-from mta_lab.sweep import Cell
+from mta_lab.sweep import PlannedRun
 from mta_lab.sweep.search import Found, Search
 from mta_lab.words import counted
-from mta_lab.worker.launch import JOURNAL, launch_search, study_name
-from mta_lab.worker.tasks import Task, task_of, tasks_of
 
 
-def at_hand(plan: Plan) -> Plan:
+def open_existing(plan: Plan) -> Plan:
     """The plan with its searched rows at the best values so far."""
     search = plan.sweep.search
     assert search
@@ -49,10 +49,10 @@ def search(
             f"{plan.sweep.title}: {missing} of {counted(total, 'trial')} to run on {counted(workers, 'worker')}"
         )
         open_corpus = preparing(console)
-        tasks_of(plan.sweep, open_corpus)  # text too short for the rows is refused before the trials, not after
+        runs_of(plan.sweep, open_corpus)  # text too short for the rows is refused before the trials, not after
 
-        def to_task(cell: Cell) -> Task:
-            return task_of(replace(cell, config=settled(cell.config, cell.config)), open_corpus)
+        def to_task(run: PlannedRun) -> Run:
+            return run_of(replace(run, config=resolved_auto(run.config, run.config)), open_corpus)
 
         steps = max(row.config.training.steps for row in plan.sweep.rows)
         with observer_for(console, [steps] * missing) as observer:
@@ -68,7 +68,7 @@ def search(
                 command=plan.command,
                 trial_timeout=trial_timeout,
             )
-    plan = at_hand(plan)
+    plan = open_existing(plan)
     for row, trials in _studies(plan).items():
         counts = ", ".join(f"{count} {state}" for state, count in trials.counts().items() if count)
         console.print(f"{row}: {counts}; best: {_brief(trials, found.winners)}")
@@ -88,8 +88,8 @@ def trials_left(plan: Plan) -> Counter[str]:
     return Counter({row: max(0, search.trials - ended.get(row, 0)) for row in search.templates})
 
 
-def trials_at_hand(plan: Plan) -> list[Task]:
-    """The trials that ran to their end, as tasks; the text that they read is prepared."""
+def finished_trials(plan: Plan) -> list[Run]:
+    """The trials that ran to their end, as runs; the text that they read is prepared."""
     found = plan.sweep.search
     assert found
     ended = [
@@ -97,11 +97,11 @@ def trials_at_hand(plan: Plan) -> list[Task]:
         for row, trials in _studies(plan).items()
         for trial in trials.best(found.trials)
     ]
-    return _tasks(found, ended)
+    return _runs(found, ended)
 
 
-def failed_trials(plan: Plan) -> list[Task]:
-    """The trials that failed, as tasks that are called as their row; the text that they read is prepared."""
+def failed_trials(plan: Plan) -> list[Run]:
+    """The trials that failed, as runs that are called as their row; the text that they read is prepared."""
     found = plan.sweep.search
     assert found
     failed = [
@@ -110,21 +110,21 @@ def failed_trials(plan: Plan) -> list[Task]:
         for values in trials.failed()
         if values.keys() == found.space_of(row).keys()  # others were lost before all were chosen
     ]
-    return _tasks(found, failed)
+    return _runs(found, failed)
 
 
-def _tasks(search: Search, trials: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[Task]:
-    """Trials, given as row, name and values, as tasks; values that do not go together make none."""
+def _runs(search: Search, trials: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[Run]:
+    """Trials, given as row, name and values, as runs; values that do not go together make none."""
     open_corpus = preparing(make_console())
-    tasks = []
+    runs = []
     for row, name, values in trials:
         try:
             config = search.config(row, values)
         except UserError:
             continue
-        config = settled(config, config)
-        tasks.append(task_of(Cell(row=name, seed=config.seed, config=config), open_corpus))
-    return tasks
+        config = resolved_auto(config, config)
+        runs.append(run_of(PlannedRun(row=name, seed=config.seed, config=config), open_corpus))
+    return runs
 
 
 def _studies(plan: Plan) -> dict[str, Trials]:
@@ -133,7 +133,8 @@ def _studies(plan: Plan) -> dict[str, Trials]:
     assert search
     journal = plan.records.directory / JOURNAL
     found = {
-        row: Trials.at_hand(journal, study_name(plan.sweep, row), search.space_of(row)) for row in search.templates
+        row: Trials.open_existing(journal, study_name(plan.sweep, row), search.space_of(row))
+        for row in search.templates
     }
     return {row: trials for row, trials in found.items() if trials}
 

@@ -33,12 +33,12 @@ MODELS = {"transformer": "softmax", "mta": "multi_token"}
 
 
 def train_one(settings: Sequence[str], scale: str, components: Sequence[Path]) -> None:
-    """Train one configuration as a sweep of a single cell would, and print its perplexity by domain."""
+    """Train one configuration as a sweep of a single run would, and print its perplexity by domain."""
     from mta_lab.cli import launching
-    from mta_lab.cli.retrying import forgive
+    from mta_lab.cli.retrying import clear_failure
 
     plan = one_run(settings, scale, components)
-    forgive(plan)
+    clear_failure(plan)
     status = launching.run(plan, 1, components)
     if status:
         raise SystemExit(status)
@@ -52,7 +52,7 @@ def one_run(settings: Sequence[str], scale: str, components: Sequence[Path]) -> 
     load_components(components)
     config = resolve([scale_layer(scale), command_line(settings)])
     changed = difference(config, resolve([scale_layer(scale)]))
-    sweep = single_run(sweeping.settled(config, config), changed)
+    sweep = single_run(sweeping.resolved_auto(config, config), changed)
     command = sweeping.typed("train", *settings, scale=scale, seeds=None, components=components)
     return sweeping.Plan(
         given="train", sweep=sweep, records=open_records(), command=command, retry=command, rerun_stale=True
@@ -139,7 +139,7 @@ def dashboard(port: int, host: str) -> None:
     for name, view in _views(address, store):
         print(f"{name}: {view}", flush=True)
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store  # not among the arguments, which every user of the machine can list
-    # Both the server and MLflow's runner of jobs, which has none to run here, look for modules in the current folder.
+    # Both the server and MLflow's runner of runs, which has none to run here, look for modules in the current folder.
     options = f"--app-dir {shlex.quote(sysconfig.get_path('stdlib'))}"
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = python("-m", "mlflow", "ui", "--host", host, "--port", str(port), "--uvicorn-opts", options)

@@ -31,7 +31,7 @@ def sweep(
     rerun_stale: Annotated[
         bool,
         typer.Option(
-            "--rerun-stale", help="train stale cells again: those whose only results are of other code, text or engine"
+            "--rerun-stale", help="train stale runs again: those whose only results are of other code, text or engine"
         ),
     ] = False,
     components: Components = None,
@@ -58,7 +58,7 @@ def sweep(
 
 
 def _seconds(trial_timeout: str | None) -> float | None:
-    from mta_lab.planning import parse_duration
+    from mta_lab.planning.estimates import parse_duration
 
     return None if trial_timeout is None else parse_duration(trial_timeout, "--trial-timeout")
 
@@ -79,7 +79,7 @@ def retry(
     trial_timeout: TrialTimeout = None,
     components: Components = None,
 ) -> None:
-    """Try the failed cells of a sweep again. Then go on as `sweep` does, which leaves failed cells alone."""
+    """Try the failed runs of a sweep again. Then go on as `sweep` does, which leaves failed runs alone."""
     from mta_lab.cli import retrying
 
     seconds = _seconds(trial_timeout)
@@ -160,7 +160,7 @@ def why(
     seed: Annotated[int | None, typer.Option(help="explain this seed only")] = None,
     components: Components = None,
 ) -> None:
-    """Explain what became of each cell of a row. Finished, failed, stale, pending or running, and what to type next."""
+    """Explain what became of each run of a row. Finished, failed, stale, pending or running, and what to type next."""
     from mta_lab.cli import why
 
     why.explain(name, row, settings or [], scale, seeds, seed, components or [])
@@ -180,7 +180,7 @@ def sync(
     seeds: Seeds = None,
     components: Components = None,
 ) -> None:
-    """Enter into MLflow what it lacks of a sweep. Enters finished and failed cells and trains nothing."""
+    """Enter into MLflow what it lacks of a sweep. Enters finished and failed runs and trains nothing."""
     from mta_lab.cli import syncing
 
     syncing.run(name, settings or [], scale, seeds, components or [])

@@ -1,4 +1,4 @@
-"""What commands on a sweep begin with: its plan, the cells' tasks, and the table of what is finished."""
+"""What commands on a sweep begin with: its plan, the runs' runs, and the table of what is finished."""
 
 import shlex
 from collections.abc import Callable, Sequence
@@ -12,14 +12,14 @@ from mta_lab.cli.common import CORPORA, dashboard_address, note, open_records
 from mta_lab.config import DataConfig, RunConfig
 from mta_lab.data import Corpus, find, prepare
 from mta_lab.errors import UserError
+from mta_lab.planning.runs import Run, runs_of
+from mta_lab.planning.texts import recorded_runs
 from mta_lab.plugins import load_components
-from mta_lab.records import Records
-from mta_lab.sweep import Cell, Sweep, load_sweep
+from mta_lab.results.records import Records
+from mta_lab.sweep import PlannedRun, Sweep, load_sweep
 from mta_lab.sweep.naming import called_as_shipped
 from mta_lab.sweep.search import Winners
-from mta_lab.tracking.entries import Shown
-from mta_lab.worker.tasks import Task, tasks_of
-from mta_lab.worker.texts import recorded_tasks
+from mta_lab.tracking.entries import LaunchSummary
 
 if TYPE_CHECKING:
     from mta_lab.report import Table
@@ -36,7 +36,7 @@ class Plan:
     command: str
     """what trains it, as it is typed"""
     retry: str
-    """what tries its failed cells again, as it is typed"""
+    """what tries its failed runs again, as it is typed"""
     report: str = ""
     """what shows its table, as it is typed; empty for a run of `train`"""
     under: Callable[[str, Sequence[str]], tuple[Sweep, str]] | None = None
@@ -44,7 +44,7 @@ class Plan:
     reload: Callable[[Winners], Sweep] | None = None
     """the sweep anew, its searched rows at the values that won"""
     rerun_stale: bool = False
-    """whether a launch trains cells anew whose only results are of other code, text or engine"""
+    """whether a launch trains runs anew whose only results are of other code, text or engine"""
 
 
 def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, components: Sequence[Path]) -> Plan:
@@ -52,7 +52,9 @@ def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, comp
     load_components(components)
 
     def load(winners: Winners) -> Sweep:
-        return load_sweep(name, scale=scale, settings=settings, seeds=seeds, settle=settled, winners=winners)
+        return load_sweep(
+            name, scale=scale, settings=settings, seeds=seeds, resolve_auto=resolved_auto, winners=winners
+        )
 
     def command(verb: str) -> str:
         return typed(verb, name, *settings, scale=scale, seeds=seeds, components=components)
@@ -75,9 +77,9 @@ def plan(name: str, settings: Sequence[str], scale: str, seeds: int | None, comp
     )
     if sweep.search is None:
         return found
-    from mta_lab.cli.searching import at_hand
+    from mta_lab.cli.searching import open_existing
 
-    return at_hand(found)
+    return open_existing(found)
 
 
 def _say_which(given: str, sweep: Sweep) -> None:
@@ -99,55 +101,55 @@ def typed(*words: str, scale: str, seeds: int | None, components: Sequence[Path]
     return shlex.join(["mta-lab", *words, *options])
 
 
-def settled(config: RunConfig, like: RunConfig) -> RunConfig:
+def resolved_auto(config: RunConfig, like: RunConfig) -> RunConfig:
     """`config` with what it leaves open decided for this machine."""
     if config.training.precision != "auto":
         return config
-    from mta_lab.precision import settle
+    from mta_lab.precision import resolve_auto
 
-    return settle(config, like, note)
+    return resolve_auto(config, like, note)
 
 
-def preparing(console: Console) -> Callable[[Cell], Corpus]:
-    """Opens the text of a cell, prepared first where that is needed."""
-    return _opener(lambda cell: prepare(cell.config.data, cell.config.model.vocabulary, CORPORA, console.print))
+def preparing(console: Console) -> Callable[[PlannedRun], Corpus]:
+    """Opens the text of a run, prepared first where that is needed."""
+    return _opener(lambda run: prepare(run.config.data, run.config.model.vocabulary, CORPORA, console.print))
 
 
 def finished_table(plan: Plan) -> "Table":
     """The table of what is finished; says so where the text is known by the records alone."""
-    tasks = tasks_at_hand(plan)
-    if tasks is None:
+    runs = known_runs(plan)
+    if runs is None:
         raise UserError(
             f"{plan.given}: its text is not prepared here, and no run of it is finished in {plan.records.directory}; "
             f"`{plan.command}` prepares it and trains what is missing"
         )
-    table = table_of(plan, tasks)
+    table = table_of(plan, runs)
     for remark in table.remarks:
         note(f"{plan.given}: {remark}")
     return table
 
 
-def _remarks(plan: Plan, tasks: Sequence[Task]) -> tuple[str, ...]:
+def _remarks(plan: Plan, runs: Sequence[Run]) -> tuple[str, ...]:
     """Say which text the runs of a table read, where it is known by their records alone."""
-    read = sorted({task.content_hash[:16] for task in tasks} - {""})
+    read = sorted({run.content_hash[:16] for run in runs} - {""})
     if not read or not _absent_texts(plan):
         return ()
     return (f"the text is not prepared here; the finished runs read the one with the hash {', '.join(read)}",)
 
 
-def tasks_at_hand(plan: Plan) -> list[Task] | None:
-    """Return the tasks on the text that is prepared here, or else on the one that finished runs read.
+def known_runs(plan: Plan) -> list[Run] | None:
+    """Return the runs on the text that is prepared here, or else on the one that finished runs read.
 
     None where there is neither: nothing is finished then.
     """
     absent = _absent_texts(plan)
     if not absent:
-        return tasks_of(plan.sweep, _opener(_open_prepared))
-    tasks = recorded_tasks(plan.sweep, plan.records)
-    if tasks is None:
+        return runs_of(plan.sweep, _opener(_open_prepared))
+    runs = recorded_runs(plan.sweep, plan.records)
+    if runs is None:
         for data, vocabulary in absent:
             find(data, vocabulary, CORPORA)  # a path that is misspelt is said
-    return tasks
+    return runs
 
 
 def _absent_texts(plan: Plan) -> list[tuple[DataConfig, int]]:
@@ -161,37 +163,37 @@ def _is_here(data: DataConfig, vocabulary: int) -> bool:
     return not gone and find(data, vocabulary, CORPORA) is not None
 
 
-def _open_prepared(cell: Cell) -> Corpus:
-    corpus = find(cell.config.data, cell.config.model.vocabulary, CORPORA)
+def _open_prepared(run: PlannedRun) -> Corpus:
+    corpus = find(run.config.data, run.config.model.vocabulary, CORPORA)
     assert corpus
     return corpus
 
 
-def _opener(open_one: Callable[[Cell], Corpus]) -> Callable[[Cell], Corpus]:
-    """Open each text once, however many cells read it."""
+def _opener(open_one: Callable[[PlannedRun], Corpus]) -> Callable[[PlannedRun], Corpus]:
+    """Open each text once, however many runs read it."""
     opened: dict[object, Corpus] = {}
 
-    def open_corpus(cell: Cell) -> Corpus:
-        key = (cell.config.data, cell.config.model.vocabulary)
+    def open_corpus(run: PlannedRun) -> Corpus:
+        key = (run.config.data, run.config.model.vocabulary)
         if key not in opened:
-            opened[key] = open_one(cell)
+            opened[key] = open_one(run)
         return opened[key]
 
     return open_corpus
 
 
-def shown_of(plan: Plan, table: "Table") -> Shown:
+def launch_summary(plan: Plan, table: "Table") -> LaunchSummary:
     """Return what MLflow shows of the plan's table."""
     from mta_lab.report import markdown
     from mta_lab.report.data import summary
     from mta_lab.report.files import artifacts
 
-    return Shown(markdown(table), summary(table), lambda: artifacts(table, plan.command, dashboard_address()))
+    return LaunchSummary(markdown(table), summary(table), lambda: artifacts(table, plan.command, dashboard_address()))
 
 
-def table_of(plan: Plan, tasks: Sequence[Task]) -> "Table":
-    """The table of the plan's cells, as far as `tasks` are finished."""
+def table_of(plan: Plan, runs: Sequence[Run]) -> "Table":
+    """The table of the plan's runs, as far as `runs` are finished."""
     from mta_lab.report import build_table
 
-    fingerprints = {(task.cell.row, task.cell.seed): task.fingerprint for task in tasks}
-    return replace(build_table(plan.sweep, fingerprints, plan.records), remarks=_remarks(plan, tasks))
+    fingerprints = {(run.row, run.seed): run.fingerprint for run in runs}
+    return replace(build_table(plan.sweep, fingerprints, plan.records), remarks=_remarks(plan, runs))

@@ -176,7 +176,7 @@ class RunConfig:
         return _attention_classes(self.attention, self.model.width, self.model.heads, self.model.layers)
 
 
-@cache  # the cells of a row differ in the seed alone
+@cache  # the runs of a row differ in the seed alone
 def _attention_classes(attention: AttentionConfig, width: int, heads: int, layers: int) -> frozenset[type]:
     with torch.device("meta"):  # takes no memory
         found = [

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure, SubFigure
 
 from mta_lab.errors import UserError
-from mta_lab.records import write_whole
+from mta_lab.results.records import write_whole
 from mta_lab.theme import style
 from mta_lab.theme.pages import filled
 from mta_lab.theme.style import INK, MUTED, styled

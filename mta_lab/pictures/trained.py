@@ -11,7 +11,7 @@ from components.score_ops import ScoreOp
 from mta_lab.config import Layer, RunConfig, fingerprint, resolve
 from mta_lab.errors import UserError, described
 from mta_lab.model import Decoder
-from mta_lab.records import Record, Records
+from mta_lab.results.records import Record, Records
 from mta_lab.training import tensors
 
 Place = Literal["before", "after"]
@@ -51,13 +51,13 @@ class Trained:
 
 def load(record: Record, records: Records) -> Trained:
     """The run of `record`; a UserError says what to do where no weights were kept or they cannot be read."""
-    path, cell = records.weights(record.fingerprint), records.directory / "cells" / f"{record.fingerprint}.json"
-    remedy = f"`rm {shlex.quote(str(cell))}`, and the command that trained it trains it again and keeps them"
+    path, run = records.weights(record.fingerprint), records.directory / "runs" / f"{record.fingerprint}.json"
+    remedy = f"`rm {shlex.quote(str(run))}`, and the command that trained it trains it again and keeps them"
     if not path.exists():
         raise UserError(
             f"{path}: no weights of this run: an earlier version finished it, or they were deleted; {remedy}"
         )
-    config = resolve([Layer(str(cell), record.config)])
+    config = resolve([Layer(str(run), record.config)])
     model = Decoder(config.model, config.attention)
     try:
         model.load_state_dict(tensors.read(path))

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from scipy.stats import kendalltau, norm
 
-from mta_lab.report.contrasts import LEVEL
 from mta_lab.report.measured import Measured
 from mta_lab.report.published import Published
+from mta_lab.stats.contrasts import LEVEL
 
 
 class _Row(Protocol):

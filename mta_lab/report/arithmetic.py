@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from mta_lab.records import Record
 from mta_lab.report.table import Table
+from mta_lab.results.records import Record
 from mta_lab.words import counted
 
 NOT_RECORDED = "not recorded"

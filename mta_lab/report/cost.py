@@ -7,7 +7,7 @@ from statistics import fmean
 
 import numpy as np
 
-from mta_lab.records import Record
+from mta_lab.results.records import Record
 
 COSTS = ("parameters", "tokens_per_second", "training_seconds", "peak_memory", "flops_per_token")
 

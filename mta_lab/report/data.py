@@ -5,14 +5,14 @@ from dataclasses import asdict
 from typing import Any
 
 from mta_lab.config import in_words
-from mta_lab.records import Record
 from mta_lab.report.arithmetic import mixed
-from mta_lab.report.contrasts import MOST_SEEDS
 from mta_lab.report.cost import COSTS
 from mta_lab.report.sections import UNITS, seeds_in_words
 from mta_lab.report.settings import settings_of
 from mta_lab.report.spreadsheet import written
 from mta_lab.report.table import Table, TableRow
+from mta_lab.results.records import Record
+from mta_lab.stats.contrasts import MOST_SEEDS
 from mta_lab.sweep.naming import in_settings
 
 RUN_COSTS = ("parameters", "tokens_per_second", "seconds", "training_seconds", "peak_memory", "flops_per_token")
@@ -36,7 +36,7 @@ def document(table: Table) -> dict[str, Any]:
         "delta_unit": UNITS[sweep.quantity],
         "baselines": table.baselines,
         "seeds": list(sweep.seeds),
-        "cells": {"finished": table.finished, "planned": len(table.rows) * len(sweep.seeds)},
+        "runs": {"finished": table.finished, "planned": len(table.rows) * len(sweep.seeds)},
         "noise": {
             baseline: {"deviation": noise.deviation, "degrees_of_freedom": noise.degrees}
             for baseline, noise in table.comparison.noise.items()

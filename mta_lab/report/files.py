@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
-from mta_lab.records import RESULTS, write_whole
 from mta_lab.report.data import as_json
 from mta_lab.report.figures import figures
 from mta_lab.report.html import index_html, sweep_html
@@ -12,6 +11,7 @@ from mta_lab.report.html.captions import TITLES
 from mta_lab.report.index import index_name
 from mta_lab.report.render import page_of
 from mta_lab.report.table import Table
+from mta_lab.results.records import RESULTS, write_whole
 from mta_lab.theme.style import save, styled, write
 
 PAPER_WIDTH = 7.0  # inches: the text of a page in two columns

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from mta_lab.failures import Attempt
-from mta_lab.records import Failure, Record
-from mta_lab.report.contrasts import LEVEL, Contrast
 from mta_lab.report.cost import Cost
-from mta_lab.states import State
+from mta_lab.results.failures import Attempt
+from mta_lab.results.records import Failure, Record
+from mta_lab.results.states import State
+from mta_lab.stats.contrasts import LEVEL, Contrast
 
 Role = Literal["row", "baseline", "A/A"]
 """an A/A row is the baseline once more, on a random stream of its own: a check for false alarms"""
@@ -31,9 +31,9 @@ class Measured:
     records: Mapping[int, Record]
     """by seed, of the scores"""
     failures: Mapping[int, Failure]
-    """by seed, of the cells that failed or diverged"""
+    """by seed, of the runs that failed or diverged"""
     attempts: Mapping[int, Sequence[Attempt]]
-    """by seed, those that failed: of the cells where there were any, whatever came of them in the end"""
+    """by seed, those that failed: of the runs where there were any, whatever came of them in the end"""
     stale: frozenset[int]
     """seeds whose only results do not count any more"""
     interval: tuple[float, float] | None
@@ -41,7 +41,7 @@ class Measured:
     domains: Mapping[str, float]
     """mean over the finished seeds"""
     contrast: Contrast | None
-    """against the row's baseline; None for a baseline and where there are too few cells"""
+    """against the row's baseline; None for a baseline and where there are too few runs"""
     p_holm: float | None
     baseline_complete: bool
     """whether the row's baseline has all its seeds"""
@@ -88,7 +88,7 @@ class Measured:
         return self.contrast.p >= LEVEL
 
     def status(self, seed: int) -> State:
-        """Return what became of the cell of `seed`."""
+        """Return what became of the run of `seed`."""
         if seed in self.scores:
             return "finished"
         return "failed" if seed in self.failures else "stale" if seed in self.stale else "pending"

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from mta_lab.failures import Attempt
-from mta_lab.records import RESULTS
 from mta_lab.report import arithmetic, numbers
-from mta_lab.report.contrasts import LEVEL, POWER
 from mta_lab.report.table import Table
+from mta_lab.results.failures import Attempt
+from mta_lab.results.records import RESULTS
+from mta_lab.stats.contrasts import LEVEL, POWER
 from mta_lab.sweep.ledger import cautions, entries, ledger, printed_name
 from mta_lab.words import counted
 
@@ -28,7 +28,7 @@ def notes(table: Table) -> tuple[str, ...]:
     lines += [*arithmetic.note(table), *_contended(table)]
     total = len(table.rows) * len(table.sweep.seeds)
     if table.finished < total:
-        lines.append(f"{table.finished} of {counted(total, 'cell')} finished; a mean is over those of its row.")
+        lines.append(f"{table.finished} of {counted(total, 'run')} finished; a mean is over those of its row.")
     lines += [*_failed(table), *_finished_later(table)]
     lines += _implementations(table)
     lines += [f"{remark[0].upper()}{remark[1:]}." for remark in table.remarks]
@@ -36,7 +36,7 @@ def notes(table: Table) -> tuple[str, ...]:
 
 
 def _failed(table: Table) -> list[str]:
-    """The cells without a result whose last attempt failed, under the names that they have in this sweep."""
+    """The runs without a result whose last attempt failed, under the names that they have in this sweep."""
     lines = []
     for row in table.rows:
         for seed, failure in row.measured.failures.items():
@@ -48,7 +48,7 @@ def _failed(table: Table) -> list[str]:
 
 
 def _finished_later(table: Table) -> list[str]:
-    """The cells that did not finish at the first attempt."""
+    """The runs that did not finish at the first attempt."""
     return [
         f"{row.name} seed {seed}: finished at attempt {len(attempts) + 1} ({_kinds(attempts)})."
         for row in table.rows

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from mta_lab.report import numbers
-from mta_lab.report.contrasts import MOST_SEEDS
 from mta_lab.report.measured import Measured
 from mta_lab.report.numbers import or_dash
 from mta_lab.report.page import Column, OurColumn, PaperColumn, Section, section
 from mta_lab.report.published import Published, Unit
 from mta_lab.report.table import Table
+from mta_lab.stats.contrasts import MOST_SEEDS
 from mta_lab.words import counted, duration
 
 NAMES = {"perplexity": "perplexity", "error_rate": "error rate, %"}
@@ -29,7 +29,7 @@ def scores(table: Table) -> Section:
     """Each seed's score, the mean, the delta and whether it is resolved, beside the paper's."""
     quantity = table.sweep.quantity
     columns: list[Column] = [
-        OurColumn(f"{NAMES[quantity]}, by seed", seed_cells),
+        OurColumn(f"{NAMES[quantity]}, by seed", seed_runs),
         OurColumn("mean [95 %]" if quantity == "error_rate" else "mean", _mean),
     ]
     if len(table.baselines) > 1:
@@ -43,7 +43,7 @@ def scores(table: Table) -> Section:
     return section(NAMES[quantity].capitalize(), columns, table.rows, verdicts=True)
 
 
-def seed_cells(row: Measured) -> str:
+def seed_runs(row: Measured) -> str:
     """Each planned seed's score, or what became of it."""
     return " ".join(
         numbers.score(row.scores[seed], row.quantity) if seed in row.scores else row.status(seed) for seed in row.seeds

@@ -8,10 +8,10 @@ from typing import Any
 
 from mta_lab.config import Identity, RunConfig, fingerprint, flatten, identity_of, in_words
 from mta_lab.errors import UserError
-from mta_lab.records import write_whole
-from mta_lab.states import OTHERWISE, causes
+from mta_lab.results.records import write_whole
+from mta_lab.results.states import OTHERWISE, causes
 from mta_lab.strict import FaultError, as_json, built, content
-from mta_lab.sweep import Cell, load_sweep
+from mta_lab.sweep import PlannedRun, load_sweep
 from mta_lab.sweep.naming import in_settings
 from mta_lab.sweep.search import Found
 
@@ -32,7 +32,9 @@ def changed_since_written(table: Mapping[str, Any], text_of: TextOf = unknown) -
     """
     rows = {row["row"]: row for row in table["rows"]}
     if not all(
-        (run or {}).get("fingerprint") for row in rows.values() for run in (row.get("runs") or {None: {}}).values()
+        (written or {}).get("fingerprint")
+        for row in rows.values()
+        for written in (row.get("runs") or {None: {}}).values()
     ):
         return [BEFORE]
     try:
@@ -40,13 +42,13 @@ def changed_since_written(table: Mapping[str, Any], text_of: TextOf = unknown) -
     except UserError as error:
         return [f"the sweep cannot be read today: {error}"]
     found: dict[str, None] = {}
-    for name in rows.keys() ^ {cell.row for cell in today}:
+    for name in rows.keys() ^ {run.row for run in today}:
         found[f"row {name} is {'gone' if name in rows else 'new'}"] = None
-    for cell in today:
-        run = rows.get(cell.row, {}).get("runs", {}).get(str(cell.seed))
-        if run:
-            settings = {**table["settings"], **rows[cell.row]["settings"]}
-            found |= dict.fromkeys(_causes(run, settings, cell, text_of(cell.config)))
+    for run in today:
+        written = rows.get(run.row, {}).get("runs", {}).get(str(run.seed))
+        if written:
+            settings = {**table["settings"], **rows[run.row]["settings"]}
+            found |= dict.fromkeys(_causes(written, settings, run, text_of(run.config)))
     return list(found)
 
 
@@ -129,10 +131,10 @@ def _refuse_other_types(table: Any) -> None:
     found = built(_Table, _known(_Table, table))
     for number, each in enumerate(found.rows):
         row = built(_Row, _known(_Row, each), f"rows[{number}].")
-        for seed, run in (row.runs or {}).items():
-            if run is None or (isinstance(run, dict) and run.get("fingerprint") is None):
+        for seed, written in (row.runs or {}).items():
+            if written is None or (isinstance(written, dict) and written.get("fingerprint") is None):
                 continue  # earlier code wrote it
-            built(_Run, _known(_Run, run), f"rows[{number}].runs.{seed}.")
+            built(_Run, _known(_Run, written), f"rows[{number}].runs.{seed}.")
             if "settings" not in each.keys() & table.keys():
                 raise FaultError(f"rows[{number}]: has runs without settings")
     for name, each in found.winners.items():
@@ -145,8 +147,8 @@ def _known(cls: type, value: Any) -> Any:
     return {name: one for name, one in value.items() if name in names} if isinstance(value, dict) else value
 
 
-def _cells_today(table: Mapping[str, Any]) -> list[Cell]:
-    """The cells of the table's sweep, as its file has them today and with the values that its search had found."""
+def _cells_today(table: Mapping[str, Any]) -> list[PlannedRun]:
+    """The runs of the table's sweep, as its file has them today and with the values that its search had found."""
     sweep = load_sweep(
         table.get("file") or table["sweep"],
         scale=table["scale"],
@@ -154,23 +156,23 @@ def _cells_today(table: Mapping[str, Any]) -> list[Cell]:
         seeds=len(table["seeds"]),
         winners={row: Found(**found) for row, found in table.get("winners", {}).items()},
     )
-    return sweep.cells()
+    return sweep.runs()
 
 
-def _causes(run: Mapping[str, Any], settings: Mapping[str, Any], cell: Cell, text: str) -> list[str]:
-    """Return what makes a run of the table another one than its cell today."""
-    config = cell.config
+def _causes(written: Mapping[str, Any], settings: Mapping[str, Any], run: PlannedRun, text: str) -> list[str]:
+    """Return what makes a run of the table another one than its run today."""
+    config = run.config
     if config.training.precision == "auto":  # decided by the machine that measured it
         config = replace(config, training=replace(config.training, precision=settings["training.precision"]))
-    then = Identity(run["meaning"] or "", run["component_code"] or "", run["text"] or "", run["engine"])
+    then = Identity(written["meaning"] or "", written["component_code"] or "", written["text"] or "", written["engine"])
     now = identity_of(config, text or then.text)
-    if run["fingerprint"] == fingerprint(config, now.text):
+    if written["fingerprint"] == fingerprint(config, now.text):
         return []
     changes = [
-        f"{key} of row {cell.row} ({in_words(settings.get(key))} then, {in_words(value)} now)"
+        f"{key} of row {run.row} ({in_words(settings.get(key))} then, {in_words(value)} now)"
         for key, value in flatten(config).items()
         if key not in ("seed", "scale", "data.corpus", "data.path") and settings.get(key) != value
     ]
     if changes:  # what other settings compute says nothing of the code
         now = replace(now, meaning=then.meaning)
-    return [*changes, *causes(then, now, run.get("torch") or "")] or [OTHERWISE]
+    return [*changes, *causes(then, now, written.get("torch") or "")] or [OTHERWISE]

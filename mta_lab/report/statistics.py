@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from statsmodels.stats.multitest import multipletests
 
-from mta_lab.report.blocks import Noise, Scores, compare_paired, compare_unpaired
-from mta_lab.report.contrasts import LEVEL, Contrast
-from mta_lab.report.proportions import Rates, compare_rates
+from mta_lab.stats.blocks import Noise, Scores, compare_paired, compare_unpaired
+from mta_lab.stats.contrasts import LEVEL, Contrast
+from mta_lab.stats.proportions import Rates, compare_rates
 
 
 @dataclass(frozen=True, kw_only=True)

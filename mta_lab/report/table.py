@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from mta_lab.model import count_parameters
-from mta_lab.records import Failure, Record, Records
 from mta_lab.report.agreement import Agreement, agreement_of
 from mta_lab.report.cost import cost_of, equal_time_delta
 from mta_lab.report.measured import Measured, Role
-from mta_lab.report.proportions import Rates, interval
 from mta_lab.report.published import Published, published_of
 from mta_lab.report.statistics import Comparison, compare
-from mta_lab.states import states_of
+from mta_lab.results.records import Failure, Record, Records
+from mta_lab.results.states import states_of
+from mta_lab.stats.proportions import Rates, interval
 from mta_lab.sweep import Row, Sweep
 from mta_lab.words import counted
 
-Cells = Mapping[str, Mapping[int, Record]]
+SweepQueue = Mapping[str, Mapping[int, Record]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Table:
 
     @property
     def finished(self) -> int:
-        """Cells with a result."""
+        """Runs with a result."""
         return sum(len(row.measured.scores) for row in self.rows)
 
     @property
@@ -62,7 +62,7 @@ class Table:
 
 
 def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records) -> Table:
-    """The table of `sweep`, its records found by the fingerprint of (row, seed); a cell without one is pending."""
+    """The table of `sweep`, its records found by the fingerprint of (row, seed); a run without one is pending."""
     found: dict[str, dict[int, Record]] = {row.name: {} for row in sweep.rows}
     failed: dict[str, dict[int, Failure]] = {row.name: {} for row in sweep.rows}
     for (row, seed), identity in fingerprints.items():
@@ -77,17 +77,17 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
         rows=rows,
         comparison=comparison,
         agreement=agreement_of(rows),
-        provenance=_provenance([record for cells in found.values() for record in cells.values()]),
+        provenance=_provenance([record for runs in found.values() for record in runs.values()]),
     )
 
 
-def _compare(sweep: Sweep, found: Cells) -> Comparison:
+def _compare(sweep: Sweep, found: SweepQueue) -> Comparison:
     configs = {row.name: row.config for row in sweep.rows}
     return compare(
-        {row: {seed: record.score for seed, record in cells.items()} for row, cells in found.items()},
+        {row: {seed: record.score for seed, record in runs.items()} for row, runs in found.items()},
         baselines={row.name: row.baseline for row in sweep.rows},
         unshared={row.name for row in sweep.rows if row.config.stream != configs[row.baseline].stream},
-        sequences={row: _sequences(list(cells.values())) for row, cells in found.items()}
+        sequences={row: _sequences(list(runs.values())) for row, runs in found.items()}
         if sweep.quantity == "error_rate"
         else None,
     )
@@ -95,8 +95,8 @@ def _compare(sweep: Sweep, found: Cells) -> Comparison:
 
 def _stale(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records) -> dict[str, frozenset[int]]:
     """The seeds of each row that have nothing but results that do not count any more."""
-    configs = {(cell.row, cell.seed): cell.config for cell in sweep.cells()}
-    states = states_of({identity: configs[cell] for cell, identity in fingerprints.items()}, records)
+    configs = {(run.row, run.seed): run.config for run in sweep.runs()}
+    states = states_of({identity: configs[run] for run, identity in fingerprints.items()}, records)
     seeds: dict[str, set[int]] = {row.name: set() for row in sweep.rows}
     for (row, seed), identity in fingerprints.items():
         if states[identity] == "stale":
@@ -107,25 +107,25 @@ def _stale(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: R
 def _row(
     row: Row,
     sweep: Sweep,
-    found: Cells,
+    found: SweepQueue,
     failures: Mapping[int, Failure],
     stale: frozenset[int],
     comparison: Comparison,
 ) -> TableRow:
     baseline = next(other for other in sweep.rows if other.name == row.baseline)
-    cells, base_cells = found[row.name], found[baseline.name]
-    records = [cells[seed] for seed in sorted(cells)]
-    ended: Mapping[int, Record | Failure] = {**failures, **cells}
+    runs, base_runs = found[row.name], found[baseline.name]
+    records = [runs[seed] for seed in sorted(runs)]
+    ended: Mapping[int, Record | Failure] = {**failures, **runs}
     cost = cost_of(count_parameters(row.config), records)
-    base_cost = cost_of(count_parameters(baseline.config), list(base_cells.values()))
+    base_cost = cost_of(count_parameters(baseline.config), list(base_runs.values()))
     domains = records[0].domains if records else ()
     measured = Measured(
         role=_role(row, baseline),
         baseline=row.baseline,
         quantity=sweep.quantity,
         seeds=sweep.seeds,
-        scores={seed: cells[seed].score for seed in sorted(cells)},
-        records=cells,
+        scores={seed: runs[seed].score for seed in sorted(runs)},
+        records=runs,
         failures=failures,
         attempts={seed: ended[seed].attempts for seed in sorted(ended) if ended[seed].attempts},
         stale=stale,
@@ -133,10 +133,10 @@ def _row(
         domains={name: fmean(record.domains[name] for record in records) for name in domains},
         contrast=comparison.contrasts.get(row.name),
         p_holm=comparison.p_holm.get(row.name),
-        baseline_complete=all(seed in base_cells for seed in sweep.seeds),
+        baseline_complete=all(seed in base_runs for seed in sweep.seeds),
         cost=cost,
         ratios=cost.ratios(base_cost),
-        equal_time_delta=equal_time_delta(cells, base_cells) if row is not baseline else None,
+        equal_time_delta=equal_time_delta(runs, base_runs) if row is not baseline else None,
         implementation=", ".join(sorted({record.implementation for record in records} - {""})),
     )
     published = published_of(row, baseline, sweep.quantity)

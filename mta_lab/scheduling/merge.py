@@ -1,4 +1,4 @@
-"""The searches of another journal, taken into ours. A sweep's cells are not: their records say the same and more."""
+"""The searches of another journal, taken into ours. A sweep's runs are not: their records say the same and more."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ def take_searches(journal: Path, other: Path, say: Callable[[str], None], *, rep
 
 
 def _searches(storage: JournalStorage) -> Mapping[str, list[Any]]:
-    """Return the searches with a trial that ended, by name; a trial of a cell has the cell's fingerprint."""
+    """Return the searches with a trial that ended, by name; a trial of a run has the run's fingerprint."""
     found = {}
     for name in optuna.get_all_study_names(storage):
         study = checked(optuna.load_study(study_name=name, storage=storage))

@@ -57,7 +57,7 @@ class Trials:
         return cls(study)
 
     @classmethod
-    def at_hand(cls, journal: Path, name: str, space: Space | None = None) -> "Trials | None":
+    def open_existing(cls, journal: Path, name: str, space: Space | None = None) -> "Trials | None":
         """The study `name`, to read, while another process writes perhaps; None where there is none."""
         study = study_at_hand(journal, name)
         if study is None:

@@ -1,7 +1,7 @@
 """The keys of a sweep file besides the settings of a run: its reader allows these, `mta-lab settings` lists them."""
 
 from mta_lab.config.catalogue import REQUIRED, Section, Setting
-from mta_lab.failures import MEANINGS, RETRY
+from mta_lab.results.failures import MEANINGS, RETRY
 
 SEEDS, TRIALS, WINNERS = 3, 20, 1
 """how many there are where the file does not say"""

@@ -7,7 +7,7 @@ from typing import Any
 from components.attention import MultiToken
 from mta_lab.config import Layer, RunConfig, command_line, difference, flatten, nested, resolve, scale_layer
 from mta_lab.errors import UserError, nearest
-from mta_lab.failures import read_retry
+from mta_lab.results.failures import read_retry
 from mta_lab.sweep.checks import reads, refuse_incomparable, refuse_reserved, refuse_undeclared
 from mta_lab.sweep.generate import GENERATORS
 from mta_lab.sweep.ledger import published
@@ -26,7 +26,7 @@ def load_sweep(
     scale: str,
     settings: Sequence[str] = (),
     seeds: int | None = None,
-    settle: Settle = lambda config, baseline: config,
+    resolve_auto: Settle = lambda config, baseline: config,
     winners: Winners | None = None,
 ) -> Sweep:
     """Read the shipped sweep `name`, or the file of that path, at `scale`, under the command line's `settings`.
@@ -53,7 +53,7 @@ def load_sweep(
         left_out = _twins(configs, [*dict.fromkeys([*written, *against.values()])])
         configs = {row: _on_test(config) for row, config in configs.items() if row not in left_out}
     configs = {
-        row: settle(config, configs[_last_baseline(row, against, file.source)]) for row, config in configs.items()
+        row: resolve_auto(config, configs[_last_baseline(row, against, file.source)]) for row, config in configs.items()
     }
     refuse_incomparable(configs, against, file.source)
     return Sweep(

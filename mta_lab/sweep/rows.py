@@ -1,4 +1,4 @@
-"""What a sweep is: rows, seeds, and the cells that they make."""
+"""What a sweep is: rows, seeds, and the runs that they make."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ from typing import Any
 
 from mta_lab.config import RunConfig, flatten
 from mta_lab.errors import UserError, nearest
-from mta_lab.failures import RETRY, Retry
+from mta_lab.results.failures import RETRY, Retry
 from mta_lab.sweep import naming
 from mta_lab.sweep.search import Search, Winners
 
@@ -30,7 +30,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class PlannedRun:
     """One run of a sweep: a row under a seed."""
 
     row: str
@@ -39,7 +39,7 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """Return the name of the cell for people: row and seed."""
+        """Return the name of the run for people: row and seed."""
         return f"{self.row} seed {self.seed}"
 
 
@@ -104,10 +104,10 @@ class Sweep:
         rows = [flatten(row.config) for row in self.rows]
         return tuple(key for key in dict.fromkeys(key for row in rows for key in row) if _differs(key, rows))
 
-    def cells(self) -> list[Cell]:
+    def runs(self) -> list[PlannedRun]:
         """Every row under every seed; a seed is finished over all rows before the next begins."""
         return [
-            Cell(row=row.name, seed=seed, config=replace(row.config, seed=seed))
+            PlannedRun(row=row.name, seed=seed, config=replace(row.config, seed=seed))
             for seed in self.seeds
             for row in self.rows
         ]

@@ -1,43 +1,43 @@
-"""What an experiment should show of a cell, and whether it does."""
+"""What an experiment should show of a run, and whether it does."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mta_lab.records import Failure, Record, Records
+from mta_lab.results.records import Failure, Record, Records
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A cell as a run of an experiment; how it ended is read from the records when it is entered."""
+class TrackedRun:
+    """A run as a run of an experiment; how it ended is read from the records when it is entered."""
 
     fingerprint: str
     name: str
     config: Any
-    """a RunConfig; None where only a finished cell's record knows it"""
+    """a RunConfig; None where only a finished run's record knows it"""
     tags: Mapping[str, str]
 
 
-def cells_of(entries: Iterable[Entry]) -> dict[tuple[str, str], str]:
+def runs_of(entries: Iterable[TrackedRun]) -> dict[tuple[str, str], str]:
     """Return the fingerprint of each row and seed."""
     return {(entry.tags["row"], entry.tags["seed"]): entry.fingerprint for entry in entries}
 
 
 class Launch(NamedTuple):
-    """A launch, whose run is the parent of its cells' runs, and the experiment that it opens."""
+    """A launch, whose run is the parent of its runs' runs, and the experiment that it opens."""
 
     name: str
     tags: Mapping[str, str]
-    """of its run; its cells' runs have `launch` and `settings` of these, too"""
+    """of its run; its runs' runs have `launch` and `settings` of these, too"""
     quantity: str = "perplexity"
-    """what scores the cells"""
+    """what scores the runs"""
     params: Collection[str] = ()
     """what sets its runs apart: columns of the experiment's view"""
     formerly: str = ""
     """what earlier versions called the experiment, where one can be meant"""
 
 
-class Shown(NamedTuple):
+class LaunchSummary(NamedTuple):
     """What the run of a launch shows at its end."""
 
     note: str = ""
@@ -56,15 +56,15 @@ class Contents:
     """fingerprints"""
     failed: dict[str, set[str]] = field(default_factory=dict)
     """reasons by fingerprint; an empty one where an earlier version wrote none"""
-    running: dict[str, Entry | None] = field(default_factory=dict)
+    running: dict[str, TrackedRun | None] = field(default_factory=dict)
     """runs that some launch from this results directory left open, by id; None is a launch's own run"""
     children: dict[str, list[str]] = field(default_factory=dict)
-    """runs of this results directory's cells by the launch's run that they lie below; an empty text for none"""
+    """runs of this results directory's runs by the launch's run that they lie below; an empty text for none"""
     ended: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """the tags of this results directory's finished runs, by id"""
 
-    def lacks(self, entry: Entry, records: Records) -> Record | Failure | None:
-        """The end of a cell that the experiment does not show yet, or None."""
+    def lacks(self, entry: TrackedRun, records: Records) -> Record | Failure | None:
+        """The end of a run that the experiment does not show yet, or None."""
         if entry.fingerprint in self.finished:
             return None
         if record := records.usable(entry.fingerprint):
@@ -74,7 +74,7 @@ class Contents:
         return failure if failure and entry.config and not shown & {"", failure.reason} else None
 
     def add(self, result: Record | Failure) -> None:
-        """Note that the experiment shows this end of a cell now."""
+        """Note that the experiment shows this end of a run now."""
         if isinstance(result, Record):
             self.finished.add(result.fingerprint)
         else:

@@ -16,8 +16,8 @@ from mlflow.store.db.db_types import DATABASE_ENGINES
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from mta_lab.config import flatten, plain
-from mta_lab.records import Failure, Record
-from mta_lab.tracking.entries import Contents, Entry, Launch, Shown
+from mta_lab.results.records import Failure, Record
+from mta_lab.tracking.entries import Contents, Launch, LaunchSummary, TrackedRun
 from mta_lab.tracking.keys import shortened
 from mta_lab.tracking.place import files_address, follow, name_default_store
 from mta_lab.tracking.summary import metrics
@@ -84,14 +84,14 @@ class Experiment:
             self._sort(run, found)
         return found
 
-    def mark(self, contents: Contents, cells: Mapping[tuple[str, str], str]) -> None:
-        """Mark as stale the finished runs in whose place another counts; `cells` are the fingerprints by row and seed.
+    def mark(self, contents: Contents, runs: Mapping[tuple[str, str], str]) -> None:
+        """Mark as stale the finished runs in whose place another counts; `runs` are the fingerprints by row and seed.
 
         Those that count are marked with the settings of the launch, which earlier versions did not write.
         """
         settings = self._launch.tags.get("settings")
         for run_id, tags in contents.ended.items():
-            counts = cells.get((tags.get("row", ""), tags.get("seed", "")))
+            counts = runs.get((tags.get("row", ""), tags.get("seed", "")))
             if counts == tags["fingerprint"]:
                 if "stale" in tags:
                     self._client.delete_tag(run_id, "stale")
@@ -116,7 +116,7 @@ class Experiment:
         self.show()
         return self._create_run(launch.name, {**launch.tags, "results": self._results})
 
-    def end_launch(self, run_id: str, status: str, shown: Shown, files: Mapping[str, str]) -> None:
+    def end_launch(self, run_id: str, status: str, shown: LaunchSummary, files: Mapping[str, str]) -> None:
         """Close the parent run of a launch; `files` are what `shown.files` made."""
         self._client.set_tag(run_id, MLFLOW_RUN_NOTE, note(shown.note))
         self.log(run_id, metrics(shown.summary, now()))
@@ -124,8 +124,8 @@ class Experiment:
             self._client.log_text(run_id, text, path)
         self._client.set_terminated(run_id, status)
 
-    def start(self, entry: Entry, parent: str, milliseconds: int | None = None) -> str:
-        """Open the run of a cell; its flattened configuration becomes the params."""
+    def start(self, entry: TrackedRun, parent: str, milliseconds: int | None = None) -> str:
+        """Open the MLflow run of a run; its flattened configuration becomes the params."""
         launch = {key: value for key, value in self._launch.tags.items() if key in ("launch", "settings")}
         tags = {**entry.tags, **launch, "fingerprint": entry.fingerprint, "results": self._results}
         if parent:
@@ -144,7 +144,7 @@ class Experiment:
             self._client.log_batch(run_id, metrics=some)
 
     def finish(self, run_id: str, record: Record, points: Sequence[Metric] = (), at: int | None = None) -> None:
-        """Close the run of a finished cell with what its record says of its cost and origin."""
+        """Close the run of a finished run with what its record says of its cost and origin."""
         at = at or now()
         self.log(run_id, [*points, *costs(record, at)])
         origin = {"implementation": record.implementation, **record.provenance}
@@ -152,7 +152,7 @@ class Experiment:
         self._client.set_terminated(run_id, "FINISHED", at)
 
     def fail(self, run_id: str, failure: Failure) -> None:
-        """Close the run of a failed cell, its traceback as an artifact."""
+        """Close the run of a failed run, its traceback as an artifact."""
         self._client.log_text(run_id, failure.traceback, "traceback.txt")
         self._tag(run_id, {"failure": failure.kind, "reason": failure.reason, **attempts(failure)})
         self._client.set_terminated(run_id, "FAILED")
@@ -162,8 +162,8 @@ class Experiment:
         self._tag(run_id, tags or {})
         self._client.set_terminated(run_id, "KILLED")
 
-    def enter(self, entry: Entry, result: Record | Failure, parent: str = "") -> None:
-        """Enter a cell that has ended as a whole run, with the times and the code of then."""
+    def enter(self, entry: TrackedRun, result: Record | Failure, parent: str = "") -> None:
+        """Enter a run that has ended as a whole run, with the times and the code of then."""
         if isinstance(result, Failure):
             self.fail(self.start(entry, parent), result)
             return
@@ -172,8 +172,8 @@ class Experiment:
         run_id = self.start(entry, parent, end - round(1000 * result.seconds))
         self.finish(run_id, result, curves(result, end), end)
 
-    def adopt(self, parent: str, children: Iterable[str]) -> None:
-        """Put runs of cells below the run of a launch."""
+    def import_finished(self, parent: str, children: Iterable[str]) -> None:
+        """Put runs of runs below the run of a launch."""
         for run_id in children:
             self._client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, parent)
 
@@ -238,7 +238,7 @@ def _milliseconds(finished: Any) -> int:
     return round(1000 * datetime.fromisoformat(finished).timestamp()) if finished else now()
 
 
-def _left_open(run: Run) -> Entry:
-    """The cell of a run that nobody writes to any more."""
+def _left_open(run: Run) -> TrackedRun:
+    """The MLflow run of a run that nobody writes to any more."""
     tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
-    return Entry(fingerprint=tags["fingerprint"], name=run.info.run_name, config=None, tags=tags)
+    return TrackedRun(fingerprint=tags["fingerprint"], name=run.info.run_name, config=None, tags=tags)

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mta_lab.errors import UserError, described
-from mta_lab.records import Failure, Records
-from mta_lab.tracking.entries import Entry, Launch, Shown, cells_of
+from mta_lab.results.records import Failure, Records
+from mta_lab.tracking.entries import Launch, LaunchSummary, TrackedRun, runs_of
 from mta_lab.tracking.experiment import Experiment
 from mta_lab.words import counted
 
@@ -16,9 +16,9 @@ class Synced:
     """What was done."""
 
     finished: int = 0
-    """cells entered"""
+    """runs entered"""
     failed: int = 0
-    """cells entered"""
+    """runs entered"""
     closed: int = 0
     """runs that some launch had left open"""
 
@@ -26,14 +26,14 @@ class Synced:
 def sync(
     name: str,
     launch: Launch,
-    entries: Iterable[Entry],
+    entries: Iterable[TrackedRun],
     records: Records,
     say: Callable[[str], None],
-    shown: Callable[[], Shown] = Shown,
+    shown: Callable[[], LaunchSummary] = LaunchSummary,
 ) -> Synced:
     """Enter what the experiment `name` lacks of `entries`, and close what launches of these records left open.
 
-    A cell whose run is closed so is entered as well if it has finished, whatever settings it was launched with. The
+    A run whose run is closed so is entered as well if it has finished, whatever settings it was launched with. The
     caller holds the launch's lock. What is entered lies below a parent run as that of `launch`, which shows `shown()`.
     What was deleted or moved meanwhile is mended, and `say` told of it. Raises UserError where MLflow fails; what is
     entered by then stays, and the next call goes on.
@@ -59,10 +59,10 @@ def sync(
         for run_id, children in contents.children.items():
             if run_id and not experiment.has(run_id):
                 parent = parent or experiment.start_launch()
-                experiment.adopt(parent, children)
+                experiment.import_finished(parent, children)
                 had = counted(len(children), "run")
                 say(f"MLflow: run '{launch.name}' was deleted for good; a new one has the {had} below it")
-        experiment.mark(contents, cells_of(entries))
+        experiment.mark(contents, runs_of(entries))
         if not parent:
             experiment.show()
     if parent:

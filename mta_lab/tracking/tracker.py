@@ -16,8 +16,8 @@ from mlflow.entities import Metric
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from mta_lab.errors import UserError, described
-from mta_lab.records import Failure, Record, Records
-from mta_lab.tracking.entries import Contents, Entry, Launch, Shown, cells_of
+from mta_lab.results.records import Failure, Record, Records
+from mta_lab.tracking.entries import Contents, Launch, LaunchSummary, TrackedRun, runs_of
 from mta_lab.tracking.experiment import Experiment, now
 from mta_lab.tracking.keys import keys
 from mta_lab.tracking.machine import watched
@@ -30,14 +30,14 @@ HURRY = 5.0  # the same, of a launch that was interrupted
 
 
 @dataclass(frozen=True)
-class Job:
-    """Something to write, about a cell or (no fingerprint) about the launch."""
+class TrainRun:
+    """Something to write, about a run or (no fingerprint) about the launch."""
 
     write: Callable[[], None]
     fingerprint: str = ""
     starts: bool = False
-    """whether it opens the run of its cell"""
-    ended: Entry | None = None
+    """whether it opens the run of its run"""
+    ended: TrackedRun | None = None
     """the entry that it is the last of"""
 
 
@@ -47,48 +47,48 @@ class Tracker:
     def __init__(self, experiment: str, records: Records, say: Callable[[str], None]) -> None:
         self._name, self._records, self._say = experiment, records, say
         self._said = self._complete = False
-        self._jobs: Queue[Job | None] = Queue(QUEUE)
+        self._requests: Queue[TrainRun | None] = Queue(QUEUE)
         self._thread = Thread(target=self._serve, name="mlflow", daemon=True)
-        self._live: dict[str, Entry] = {}  # cells from their start until their end is written, or given up
-        self._dropped: set[str] = set()  # cells of which something did not fit the queue
-        self._backlog: deque[Entry] = deque()  # to be entered from the records
-        self._cells: dict[tuple[str, str], str] = {}  # the fingerprints that count, by row and seed
+        self._live: dict[str, TrackedRun] = {}  # runs from their start until their end is written, or given up
+        self._dropped: set[str] = set()  # runs of which something did not fit the queue
+        self._backlog: deque[TrackedRun] = deque()  # to be entered from the records
+        self._counted: dict[tuple[str, str], str] = {}  # the fingerprints that count, by row and seed
         # The rest is the thread's own.
         self._experiment: Experiment | None = None
         self._contents: Contents | None = None  # None: to be asked for
-        self._runs: dict[str, str] = {}
+        self._run_ids: dict[str, str] = {}
         self._points: dict[str, list[Metric]] = {}
         self._parent = ""
         self._monitor: SystemMetricsMonitor | None = None
         self._away_until = 0.0
 
     def run_id(self, fingerprint: str) -> str:
-        """The run of a cell, or an empty string where MLflow has none (yet)."""
-        return self._runs.get(fingerprint, "")
+        """The MLflow run of a run, or an empty string where MLflow has none (yet)."""
+        return self._run_ids.get(fingerprint, "")
 
     def start(self, launch: Launch) -> None:
         """Open the experiment and the launch's run."""
         self._launch = launch
         self._thread.start()
-        self._put(Job(lambda: None))
+        self._put(TrainRun(lambda: None))
 
-    def deliver(self, entries: Iterable[Entry]) -> None:
+    def enter_later(self, entries: Iterable[TrackedRun]) -> None:
         """Enter those that have ended and that the experiment lacks, when nothing else is to write."""
         entries = [*entries]
-        self._cells.update(cells_of(entries))
+        self._counted.update(runs_of(entries))
         self._backlog.extend(entries)
-        self._put(Job(lambda: None))  # wakes the thread
+        self._put(TrainRun(lambda: None))  # wakes the thread
 
-    def start_cell(self, entry: Entry) -> None:
-        """Open the run of a cell below the parent run."""
+    def start_run(self, entry: TrackedRun) -> None:
+        """Open the MLflow run of a run below the parent run."""
         self._live[entry.fingerprint] = entry
         self._dropped.discard(entry.fingerprint)
 
         def write() -> None:
             self._points[entry.fingerprint] = []
-            self._runs[entry.fingerprint] = self._store.start(entry, self._parent)
+            self._run_ids[entry.fingerprint] = self._store.start(entry, self._parent)
 
-        self._put(Job(write, entry.fingerprint, starts=True))
+        self._put(TrainRun(write, entry.fingerprint, starts=True))
 
     def progress(self, fingerprint: str, progress: Progress) -> None:
         """Note a point of the curves; points are written in batches, with each validation."""
@@ -104,39 +104,39 @@ class Tracker:
         def write() -> None:
             self._points[fingerprint] += points
             if progress.validation:
-                self._store.log(self._runs[fingerprint], self._taken(fingerprint))
+                self._store.log(self._run_ids[fingerprint], self._taken(fingerprint))
 
-        self._put(Job(write, fingerprint))
+        self._put(TrainRun(write, fingerprint))
 
-    def end_cell(self, record: Record) -> None:
-        """Close the run of a finished cell with what its record says of its cost."""
+    def finish_run(self, record: Record) -> None:
+        """Close the run of a finished run with what its record says of its cost."""
 
         def write() -> None:
-            self._store.finish(self._runs[record.fingerprint], record, self._taken(record.fingerprint))
+            self._store.finish(self._run_ids[record.fingerprint], record, self._taken(record.fingerprint))
             self._note(record)
 
         self._put_last(write, record.fingerprint)
 
-    def fail_cell(self, failure: Failure) -> None:
-        """Close the run of a failed cell, its traceback as an artifact."""
+    def fail_run(self, failure: Failure) -> None:
+        """Close the run of a failed run, its traceback as an artifact."""
 
         def write() -> None:
-            self._store.log(self._runs[failure.fingerprint], self._taken(failure.fingerprint))
-            self._store.fail(self._runs[failure.fingerprint], failure)
+            self._store.log(self._run_ids[failure.fingerprint], self._taken(failure.fingerprint))
+            self._store.fail(self._run_ids[failure.fingerprint], failure)
             self._note(failure)
 
         self._put_last(write, failure.fingerprint)
 
-    def kill_cell(self, fingerprint: str, **tags: str) -> None:
-        """Close the run of a cell that was interrupted or is tried again, or of a trial that was ended early."""
+    def kill_run(self, fingerprint: str, **tags: str) -> None:
+        """Close the MLflow run of a run that was interrupted or is tried again, or of a trial that was ended early."""
 
         def write() -> None:
-            self._store.log(self._runs[fingerprint], self._taken(fingerprint))
-            self._store.kill(self._runs[fingerprint], tags)
+            self._store.log(self._run_ids[fingerprint], self._taken(fingerprint))
+            self._store.kill(self._run_ids[fingerprint], tags)
 
         self._put_last(write, fingerprint)
 
-    def end(self, status: str, shown: Shown) -> None:
+    def end(self, status: str, shown: LaunchSummary) -> None:
         """Close the launch's parent run, without its files where these cannot be made; waits for what is to write."""
         files: Mapping[str, str] = {}
         try:
@@ -144,11 +144,11 @@ class Tracker:
         finally:
             self._close(status, shown, files)
 
-    def _close(self, status: str, shown: Shown, files: Mapping[str, str]) -> None:
+    def _close(self, status: str, shown: LaunchSummary, files: Mapping[str, str]) -> None:
         self._ending = status, shown, files
         until = time.monotonic() + (HURRY if status == "KILLED" else PATIENCE)
         with suppress(Full):
-            self._jobs.put(None, timeout=until - time.monotonic())
+            self._requests.put(None, timeout=until - time.monotonic())
         self._thread.join(max(0.0, until - time.monotonic()))
         if not self._complete:
             self._say("MLflow lacks something of this sweep; `mta-lab sync` with its name and options enters it")
@@ -158,39 +158,39 @@ class Tracker:
         assert self._experiment
         return self._experiment
 
-    def _put(self, job: Job) -> None:
+    def _put(self, request: TrainRun) -> None:
         try:
-            self._jobs.put_nowait(job)
+            self._requests.put_nowait(request)
         except Full:
-            self._dropped.add(job.fingerprint)
-            self._end(job, done=False)
+            self._dropped.add(request.fingerprint)
+            self._end(request, done=False)
 
     def _put_last(self, write: Callable[[], None], fingerprint: str) -> None:
-        self._put(Job(write, fingerprint, ended=self._live.get(fingerprint)))
+        self._put(TrainRun(write, fingerprint, ended=self._live.get(fingerprint)))
 
     def _serve(self) -> None:
         """The thread: what the launch says comes first, then what is to be entered from the records."""
         while True:
             wait = max(0.0, self._away_until - time.monotonic()) if self._backlog else None
             try:
-                job = self._jobs.get(timeout=wait)
+                request = self._requests.get(timeout=wait)
             except Empty:
                 self._catch_up()
                 continue
-            if job is None:
+            if request is None:
                 return self._finish(*self._ending)
-            self._do(job)
+            self._do(request)
 
-    def _do(self, job: Job) -> None:
-        cell = job.fingerprint
-        whole = not cell or (cell not in self._dropped and (job.starts or cell in self._runs))
-        done = whole and self._tried(job.write)
-        if not done and cell in self._runs:
-            del self._runs[cell]
+    def _do(self, request: TrainRun) -> None:
+        run = request.fingerprint
+        whole = not run or (run not in self._dropped and (request.starts or run in self._run_ids))
+        done = whole and self._tried(request.write)
+        if not done and run in self._run_ids:
+            del self._run_ids[run]
             self._contents = None  # its run is left half written
-        self._end(job, done)
+        self._end(request, done)
 
-    def _finish(self, status: str, shown: Shown, files: Mapping[str, str]) -> None:
+    def _finish(self, status: str, shown: LaunchSummary, files: Mapping[str, str]) -> None:
         self._away_until, self._experiment = 0.0, None  # one more try, which looks for what was deleted meanwhile
         if status != "KILLED":  # the next launch does it otherwise
             while (self._contents is None or self._backlog) and self._catch_up():
@@ -234,7 +234,7 @@ class Tracker:
         return self._experiment
 
     def _catch_up(self) -> bool:
-        """Enter the next cell of the backlog, closing first what earlier launches left open; whether MLflow answers."""
+        """Enter the next run of the backlog, closing first what earlier launches left open; whether MLflow answers."""
         if self._contents is None:
             return self._tried(self._take_stock)
         entry = self._backlog[0]
@@ -247,30 +247,30 @@ class Tracker:
         self._backlog.popleft()
         return True
 
-    def _enter(self, entry: Entry, result: Record | Failure) -> None:
+    def _enter(self, entry: TrackedRun, result: Record | Failure) -> None:
         self._store.enter(entry, result, self._parent)
         self._note(result)
 
     def _take_stock(self) -> None:
         contents = self._store.contents()
-        ours = {self._parent, *self._runs.values()}
+        ours = {self._parent, *self._run_ids.values()}
         for run_id, entry in contents.running.items():
             if run_id not in ours:
                 self._store.kill(run_id)
                 self._backlog += [entry] if entry else []
-        self._store.mark(contents, self._cells)
+        self._store.mark(contents, self._counted)
         self._contents = contents
 
     def _note(self, result: Record | Failure) -> None:
         if self._contents:
             self._contents.add(result)
 
-    def _end(self, job: Job, done: bool) -> None:
-        """A cell is live no more, unless it started anew; one whose last word is not written is left to the records."""
-        if job.ended and self._live.get(job.fingerprint) is job.ended:
-            del self._live[job.fingerprint]
-        if job.ended and not done:
-            self._backlog.append(job.ended)
+    def _end(self, request: TrainRun, done: bool) -> None:
+        """A run is live no more, unless it started anew; one whose last word is not written is left to the records."""
+        if request.ended and self._live.get(request.fingerprint) is request.ended:
+            del self._live[request.fingerprint]
+        if request.ended and not done:
+            self._backlog.append(request.ended)
 
     def _taken(self, fingerprint: str) -> list[Metric]:
         """The points that are not written yet."""

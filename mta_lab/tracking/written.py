@@ -7,7 +7,7 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from mta_lab.config import plain
-from mta_lab.records import Failure, Record
+from mta_lab.results.records import Failure, Record
 from mta_lab.tracking.keys import keys, shortened
 
 PARAM, TAG, DATASET = 6000, 8000, 500  # characters that MLflow takes of a value, and of a data set's name
@@ -48,7 +48,7 @@ def costs(record: Record, at: int) -> list[Metric]:
 
 
 def attempts(result: Record | Failure) -> dict[str, str]:
-    """Each failed attempt at a cell as a tag: `attempt.1` and so on."""
+    """Each failed attempt at a run as a tag: `attempt.1` and so on."""
     return {f"attempt.{n}": f"{one.kind}: {one.reason}" for n, one in enumerate(result.attempts, start=1)}
 
 

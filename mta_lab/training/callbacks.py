@@ -22,7 +22,7 @@ INTERVAL = 60.0  # seconds between two checkpoints,
 SHARE = 0.02  # or more, so that writing them takes no larger share of the time
 
 
-class Reporter(Callback):
+class ProgressCallback(Callback):
     """Counts steps and training time, watches the loss, and carries both to `report`."""
 
     def __init__(self, report: Report, every: int) -> None:
@@ -91,7 +91,7 @@ class Reporter(Callback):
         self.stopped = self.report(progress) or self.stopped
 
 
-class Keeper(Callback):
+class CheckpointCallback(Callback):
     """Keeps where a run is, at an interval and when it is asked to stop, and puts a resumed one back there.
 
     Both before a step and before a batch of a validation; a validation that is interrupted is done anew. It goes before
@@ -103,11 +103,11 @@ class Keeper(Callback):
         checkpoints: Checkpoints | None,
         interrupted: Callable[[], bool],
         say: Callable[[str], None],
-        reporter: Reporter,
+        progress_callback: ProgressCallback,
         spent: Spent,
     ) -> None:
         self.checkpoints, self.interrupted, self.say = checkpoints, interrupted, say
-        self.reporter, self.spent = reporter, spent
+        self.progress_callback, self.spent = progress_callback, spent
         self._resumed: RunState | None = None
         self._kept = -1  # the step of the last checkpoint
         self._due = time.monotonic() + INTERVAL
@@ -121,7 +121,7 @@ class Keeper(Callback):
         self.say(f"resumed at step {state.step}")
         self._kept = state.step
         module.model.load_state_dict(state.model)
-        self.reporter.load_state_dict(state.reporter)
+        self.progress_callback.load_state_dict(state.progress_callback)
         self.spent.add(state.seconds, state.peak_memory)
         self._random = state.random
         _set_random_states(self._random)
@@ -173,7 +173,7 @@ class Keeper(Callback):
             optimizer=trainer.optimizers[0].state_dict(),
             schedule=trainer.lr_scheduler_configs[0].scheduler.state_dict(),
             random=self._random,
-            reporter=self.reporter.state_dict(),
+            progress_callback=self.progress_callback.state_dict(),
             seconds=self.spent.seconds(),
             peak_memory=self.spent.peak_memory(),
         )

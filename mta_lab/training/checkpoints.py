@@ -31,7 +31,7 @@ class RunState:
     schedule: dict[str, Any]
     random: list[Tensor]
     """torch's random states, the CPU's and each GPU's; batches and weights have generators of their own"""
-    reporter: dict[str, Any]
+    progress_callback: dict[str, Any]
     """what was told of the run, and what it is about to tell"""
     seconds: float
     peak_memory: int | None

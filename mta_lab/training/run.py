@@ -16,7 +16,7 @@ from mta_lab.errors import described
 from mta_lab.model import implementations
 from mta_lab.training import tensors
 from mta_lab.training.arithmetic import arithmetic, kernel_library
-from mta_lab.training.callbacks import Keeper, Reporter
+from mta_lab.training.callbacks import CheckpointCallback, ProgressCallback
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.flops import flops_per_token
 from mta_lab.training.language import LanguageModule, TextModule
@@ -58,12 +58,12 @@ def train(
     torch.manual_seed(
         derive(config.seed, "dropout", config.stream)
     )  # after the model: variants draw differently while they are built
-    reporter = Reporter(report, every=max(1, config.training.steps // REPORTS))
-    keeper = Keeper(checkpoints, interrupted, say, reporter, spent)
-    trainer = _trainer(config.training, [keeper, reporter])
-    data.first_step = keeper.resume(trainer, module)
-    _run(trainer, module, data, config.training, reporter)
-    result = _result(trainer, module, data, config.training, reporter, spent)
+    progress_callback = ProgressCallback(report, every=max(1, config.training.steps // REPORTS))
+    checkpoint_callback = CheckpointCallback(checkpoints, interrupted, say, progress_callback, spent)
+    trainer = _trainer(config.training, [checkpoint_callback, progress_callback])
+    data.first_step = checkpoint_callback.resume(trainer, module)
+    _run(trainer, module, data, config.training, progress_callback)
+    result = _result(trainer, module, data, config.training, progress_callback, spent)
     if weights and not result.stopped_early:
         _keep(weights, module, say)
     return result
@@ -87,15 +87,24 @@ def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback]) -> l
 
 
 def _run(
-    trainer: lightning.Trainer, module: DecoderModule, data: Data, training: TrainingConfig, reporter: Reporter
+    trainer: lightning.Trainer,
+    module: DecoderModule,
+    data: Data,
+    training: TrainingConfig,
+    progress_callback: ProgressCallback,
 ) -> None:
     """The steps from the first of `data` to the last, with every validation that is due."""
     start = data.first_step
-    if start and start % _steps_a_validation(training) == 0 and not reporter.stopped and not reporter.validated(start):
+    if (
+        start
+        and start % _steps_a_validation(training) == 0
+        and not progress_callback.stopped
+        and not progress_callback.validated(start)
+    ):
         trainer.validate(module, datamodule=data, verbose=False)  # the interruption came before or inside it
-    if start < training.steps and not reporter.stopped:
+    if start < training.steps and not progress_callback.stopped:
         trainer.fit(module, datamodule=data)
-    if not reporter.stopped and not reporter.validated(training.steps):
+    if not progress_callback.stopped and not progress_callback.validated(training.steps):
         trainer.validate(module, datamodule=data, verbose=False)
 
 
@@ -104,7 +113,7 @@ def _result(
     module: DecoderModule,
     data: Data,
     training: TrainingConfig,
-    reporter: Reporter,
+    progress_callback: ProgressCallback,
     spent: Spent,
 ) -> TrainingResult:
     """Return what the run came to and cost; counting its operations and noting its bits are no part of that."""
@@ -115,14 +124,14 @@ def _result(
     return TrainingResult(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         implementations=ran,
-        losses=tuple(reporter.losses),
-        validations=tuple(reporter.validations),
-        tokens_per_second=tokens / reporter.training_seconds,
-        training_seconds=reporter.training_seconds,
+        losses=tuple(progress_callback.losses),
+        validations=tuple(progress_callback.validations),
+        tokens_per_second=tokens / progress_callback.training_seconds,
+        training_seconds=progress_callback.training_seconds,
         seconds=seconds,
         peak_memory=peak,
         flops_per_token=flops_per_token(module.model, one_sequence, training.precision),
-        stopped_early=reporter.stopped,
+        stopped_early=progress_callback.stopped,
         arithmetic=bits,
         kernels=kernel_library() if training.compiled else "",
     )

@@ -119,10 +119,10 @@ def test_one_variant_beside_the_baseline(lab: Command) -> None:
 
 @pytest.mark.real  # it starts ten commands
 def test_engine_plans_launches_and_answers(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mta_lab.bench.engine.CELLS", (10, 20))
+    monkeypatch.setattr("mta_lab.bench.engine.RUNS", (10, 20))
     monkeypatch.setattr("mta_lab.bench.launches.FEW", 1)
     monkeypatch.setattr("mta_lab.bench.launches.MANY", 3)
-    monkeypatch.setattr("mta_lab.bench.launches.CELLS", 2)
+    monkeypatch.setattr("mta_lab.bench.launches.RUNS", 2)
     monkeypatch.setattr("mta_lab.bench.launches.STEPS", 2)
     monkeypatch.setattr("mta_lab.bench.launches.FINISHED", (1, 2))
     _, tree = measured(lab, "engine")
@@ -134,10 +134,10 @@ def test_engine_plans_launches_and_answers(lab: Command, monkeypatch: pytest.Mon
         for contestants in (comparison["contestants"] for comparison in tree["comparisons"])
     ]
     assert found == [
-        {"10 cells": {"plan": 2}, "20 cells": {"plan": 2}},
-        {"1 cells": {"launch": 1}, "3 cells": {"launch": 1}},
-        {"2 cells": {"launch": 1}},
-        {"1 cells": {"answer": 2}, "4 cells": {"answer": 2}},
+        {"10 runs": {"plan": 2}, "20 runs": {"plan": 2}},
+        {"1 runs": {"launch": 1}, "3 runs": {"launch": 1}},
+        {"2 runs": {"launch": 1}},
+        {"1 runs": {"answer": 2}, "4 runs": {"answer": 2}},
     ]
     assert "the workers were busy" in tree["comparisons"][2]["notes"][0]
     assert not Path("mlflow.db").exists()

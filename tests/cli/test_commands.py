@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from components import FAMILIES
+from mta_lab.launch.guards import only_launch
 from mta_lab.sweep.ledger import ledger
-from mta_lab.worker.guards import only_launch
 from tests.cli.conftest import Command
 
 COMMANDS = {
@@ -110,7 +110,7 @@ def test_dry_run_shows_rows_differences_and_starts_nothing(lab: Command, tmp_pat
     assert done.status == 0
     assert [row for row in ("transformer", "1x1", "4x9", "6x11", "8x13") if row not in done.out] == []
     assert "kernel [4, 9]" in done.out
-    assert "10 of 10 cells" in done.out
+    assert "10 of 10 runs" in done.out
     assert not list(tmp_path.iterdir())
 
 
@@ -167,7 +167,7 @@ def test_a_command_lets_idle_threads_wait_quietly_unless_the_user_says_otherwise
     mine: str | None, found: str, lab: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_WAIT_POLICY")
-    monkeypatch.setenv("GOMP_SPINCOUNT", "")  # to be put back
+    monkeypatch.setenv("GOMP_SPINCOUNT", "")  # to be requeued
     monkeypatch.delenv("GOMP_SPINCOUNT")
     if mine:
         monkeypatch.setenv("OMP_WAIT_POLICY", mine)

@@ -6,7 +6,7 @@ import pytest
 
 from mta_lab.data import Corpus
 from mta_lab.plugins import VARIABLE
-from mta_lab.records import Records
+from mta_lab.results.records import Records
 from tests.cli.conftest import Command
 from tests.test_plugins import write
 
@@ -43,7 +43,7 @@ def test_workers_have_the_components_of_the_file_the_variable_and_the_option(own
     assert {record.config["attention"]["norm"]["name"] for record in Records().all_finished()} == set(WAYS)
     for command in (("status", "own.yaml"), ("why", "own.yaml", "in option")):
         assert "finished" in own(*command, *OPTIONS).out
-    assert own("sync", "own.yaml", *OPTIONS).out.startswith("own: 0 finished and 0 failed cells entered")
+    assert own("sync", "own.yaml", *OPTIONS).out.startswith("own: 0 finished and 0 failed runs entered")
 
 
 TWICE = (*OPTIONS, *OPTIONS, "--components", "parts", "--components", "in_variable.py", "--components", ".")

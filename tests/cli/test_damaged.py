@@ -10,11 +10,11 @@ import pytest
 
 from mta_lab import precision
 from mta_lab.cli import completion
-from mta_lab.worker.beacon import news_of
+from mta_lab.launch.status_file import launch_status
 from tests.cli.conftest import Command
 
 BUSY = {"worker": 0, "fingerprint": "f", "label": "a seed 0", "since": 5.0, "steps": 9, "step": 1, "loss": None}
-NEWS = {
+STATUS = {
     "sweep": "table",
     "scale": "nano",
     "command": "mta-lab sweep table",
@@ -49,7 +49,7 @@ def spoil(path: Path, text: bytes) -> None:
     path.write_bytes(text)
 
 
-@pytest.mark.parametrize("text", [*(json.dumps(NEWS | one).encode() for one in SPOILT), *TEXTS], ids=ascii)
+@pytest.mark.parametrize("text", [*(json.dumps(STATUS | one).encode() for one in SPOILT), *TEXTS], ids=ascii)
 def test_a_status_file_that_no_launch_wrote_is_one_line(text: bytes, lab: Command) -> None:
     spoil(Path("results/launch.json"), text)
     done = lab("status")
@@ -61,7 +61,7 @@ def test_a_status_file_that_no_launch_wrote_is_one_line(text: bytes, lab: Comman
 
 
 def test_a_status_file_as_a_launch_writes_it_is_shown_and_steers_no_terminal(lab: Command) -> None:
-    spoil(Path("results/launch.json"), json.dumps({**NEWS, "sweep": "\x1b[2Jtable\n\u202e"}).encode())
+    spoil(Path("results/launch.json"), json.dumps({**STATUS, "sweep": "\x1b[2Jtable\n\u202e"}).encode())
     done = lab("status")
     assert (done.status, done.err) == (0, "")
     assert r"the launch of \x1b[2Jtable" in done.out
@@ -70,8 +70,8 @@ def test_a_status_file_as_a_launch_writes_it_is_shown_and_steers_no_terminal(lab
 
 @pytest.mark.parametrize("change", [{"another": 1}, {"workers": [{**BUSY, "another": 1}]}])
 def test_a_status_file_of_another_version_is_none(change: dict[str, Any], lab: Command) -> None:
-    spoil(Path("results/launch.json"), json.dumps(NEWS | change).encode())
-    assert news_of(Path("results")) is None
+    spoil(Path("results/launch.json"), json.dumps(STATUS | change).encode())
+    assert launch_status(Path("results")) is None
     assert lab("status").err == ""
 
 

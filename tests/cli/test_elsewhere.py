@@ -9,7 +9,7 @@ import pytest
 
 from mta_lab.cli.elsewhere import elsewhere
 from mta_lab.cli.sweeping import plan
-from mta_lab.records import Records
+from mta_lab.results.records import Records
 from mta_lab.sweep import load_sweep
 from tests.cli.conftest import Command
 from tests.report.examples import finish
@@ -21,9 +21,9 @@ def measured(sweep: str, *settings: str, scale: str = "nano", rows: int | None =
     """Keep made-up results of a sweep's first rows, or of all, under every seed."""
     found = load_sweep(sweep, scale=scale, settings=settings)
     chosen = {row.name for row in found.rows[:rows]}
-    for cell in found.cells():
-        if cell.row in chosen:
-            finish(Records(), f"{next(names):016x}", 30.0, cell.config)
+    for run in found.runs():
+        if run.row in chosen:
+            finish(Records(), f"{next(names):016x}", 30.0, run.config)
 
 
 def said(sweep: str, *settings: str, scale: str = "nano") -> dict[str, tuple[str, str]]:

@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
-from mta_lab.records import Records
+from mta_lab.results.records import Records
 from tests.scheduling.conftest import plain_study
 
 LAB = shlex.join([sys.executable, "-m", "mta_lab"])
@@ -61,7 +61,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = folder_with_sweep(tmp_path_factory.mktemp("swept"))
     status, printed = shell("lab sweep odd.yaml --workers 1", folder, **NARROW)
     assert status == 0, printed
-    assert "Gr\\xf6\\xdfe \\u03c0: 2 of 2 cells to train" in printed
+    assert "Gr\\xf6\\xdfe \\u03c0: 2 of 2 runs to train" in printed
     assert "Traceback" not in printed
     return folder
 
@@ -109,7 +109,7 @@ def test_a_pipe_that_closes_in_the_middle_ends_a_launch_as_ctrl_c_does(tmp_path:
     status, printed = shell("lab sweep odd.yaml --workers 1 | head -1; exit ${PIPESTATUS[0]}", folder)
     first, interrupted, why = printed.splitlines()
     assert status == 141
-    assert first == "Größe π: 2 of 2 cells to train on 1 worker"
+    assert first == "Größe π: 2 of 2 runs to train on 1 worker"
     assert interrupted.startswith("mta-lab: interrupted; ")
     assert why == "mta-lab: stdout: cannot be written: Broken pipe"
     assert states_in_mlflow(folder) <= {"KILLED", "FINISHED"}

@@ -11,7 +11,7 @@ from mta_lab.data import Corpus
 from mta_lab.model import build_model
 from mta_lab.pictures import output, trained
 from mta_lab.pictures.output import Panel
-from mta_lab.records import Records
+from mta_lab.results.records import Records
 from mta_lab.sweep import load_sweep
 from mta_lab.training import tensors
 from tests.cli.conftest import Command
@@ -62,7 +62,7 @@ def test_a_text_of_ones_own_on_the_toy_task(lab: Command, toy: str) -> None:
 
 
 def test_a_record_is_the_run_that_it_is_of(lab: Command, toy: str) -> None:
-    assert lab("kernels", f"results/cells/{toy}.json").status == 0
+    assert lab("kernels", f"results/runs/{toy}.json").status == 0
 
 
 def test_a_row_of_a_sweep_and_a_text_in_words(lab: Command, corpus: Corpus) -> None:
@@ -98,7 +98,7 @@ def test_a_run_without_weights_says_what_to_type(lab: Command) -> None:
     name = keep(config_of(MTA), weights=False)
     complaint = lab("kernels", name).complaint
     assert f"results/weights/{name}.pt: no weights of this run" in complaint
-    assert f"`rm results/cells/{name}.json`" in complaint
+    assert f"`rm results/runs/{name}.json`" in complaint
 
 
 @pytest.mark.parametrize("content", [b"", b"PK half", "another model's"])
@@ -124,8 +124,8 @@ def test_a_run_of_older_code_is_said(lab: Command) -> None:
     ("arguments", "says"),
     [
         (["kernels", "kernel_size", "4x9"], "did you mean 'kernel_sizes'?"),
-        (["kernels", "beef"], "beef: no finished run in results/cells has a fingerprint that begins with it"),
-        (["attend", "nowhere/cells/beef.json"], "no finished run in nowhere/cells has a fingerprint that begins"),
+        (["kernels", "beef"], "beef: no finished run in results/runs has a fingerprint that begins with it"),
+        (["attend", "nowhere/runs/beef.json"], "no finished run in nowhere/runs has a fingerprint that begins"),
         (["kernels", "toy", "row"], "toy: names one run already; got row, allowed: no row"),
         (["kernels", "toy", "--output", "a.jpg"], "allowed: a file that ends in .html, .png, .pdf, .svg"),
         (["attend", "toy", "--text", "ABC"], "--text: got 'A', allowed: letters a-z"),

@@ -11,7 +11,7 @@ from mta_lab.cli import plans, sweeping
 from mta_lab.cli.single import one_run
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
-from mta_lab.records import Failure, Records
+from mta_lab.results.records import Failure, Records
 from mta_lab.sweep import Row, Sweep, load_sweep, shipped_sweeps
 from mta_lab.sweep.learning_rates import FACTORS, at_rate, over_learning_rates
 from tests.cli.conftest import Command
@@ -28,10 +28,10 @@ def keep(corpus: Corpus) -> Keep:
     """Keep a made-up result for every seed of these rows; a run took 12 s."""
 
     def finished(sweep: Sweep, scores: dict[str, float]) -> None:
-        for cell in sweep.cells():
-            if cell.row in scores:
-                name = fingerprint(cell.config, corpus.content_hash)
-                finish(Records(), name, scores[cell.row] + 0.1 * cell.seed, cell.config)
+        for run in sweep.runs():
+            if run.row in scores:
+                name = fingerprint(run.config, corpus.content_hash)
+                finish(Records(), name, scores[run.row] + 0.1 * run.seed, run.config)
 
     return finished
 
@@ -45,7 +45,7 @@ def names_shown(out: str) -> list[str]:
     names: list[str] = []
     for line in out.splitlines():
         if line.startswith("│"):
-            name, count, *_ = (cell.strip() for cell in line.strip("│").split("│"))
+            name, count, *_ = (run.strip() for run in line.strip("│").split("│"))
             if count:
                 names.append(name)
             else:
@@ -58,8 +58,8 @@ def test_dry_run_names_every_row_and_starts_nothing(name: str, lab: Command, tmp
     sweep = shipped(name)
     done = lab("sweep", name, "--dry-run")
     assert (done.status, done.err) == (0, "")
-    cells = len(sweep.cells())
-    assert f"{cells} of {cells} cells to train" in " ".join(done.out.split())
+    runs = len(sweep.runs())
+    assert f"{runs} of {runs} runs to train" in " ".join(done.out.split())
     assert names_shown(done.out) == [row.name for row in sweep.rows]
     assert not list(tmp_path.iterdir())
 
@@ -73,7 +73,7 @@ def test_budget_chooses_the_seeds_by_time_and_says_so(lab: Command, keep: Keep) 
     said = " ".join(done.out.split())
     assert f"--budget {12 * rows * 3 + 1}s: 4 seeds of every row, about" in said
     assert "on 1 worker" in said
-    assert f"{3 * rows} of {4 * rows} cells to train" in said
+    assert f"{3 * rows} of {4 * rows} runs to train" in said
     assert said.count("(recorded)") == rows
 
 
@@ -104,38 +104,38 @@ def test_learning_rates_are_checked_over_finished_rows(lab: Command, keep: Keep,
     level = {sweep.baseline: 31.0, best[0]: 28.0, best[1]: 29.0}
     others = {at_rate(row, factor): score + 1 for row, score in level.items() for factor in FACTORS if factor != "x1"}
     keep(checked, others)
-    before = sorted(path.name for path in Path("results", "cells").iterdir())
+    before = sorted(path.name for path in Path("results", "runs").iterdir())
     done = lab("sweep", "kernel_sizes", OWN, "--check-lr")
     assert (done.status, done.err) == (0, "")
-    assert f"all {len(checked.cells())} cells are finished, nothing to train" in done.out
+    assert f"all {len(checked.runs())} runs are finished, nothing to train" in done.out
     ranking = f"{best[0]} < {best[1]} < {sweep.baseline}"
     for where in (*(f"lr {factor}" for factor in FACTORS), "each at its own best"):
         assert f"{where}: {ranking}" in done.out
     assert "The ranking of the means holds over these learning rates" in done.out
     assert best[2] not in re.findall(r"(\S+), lr x", done.out)
-    assert sorted(path.name for path in Path("results", "cells").iterdir()) == before
+    assert sorted(path.name for path in Path("results", "runs").iterdir()) == before
     assert not (tmp_path / "mlflow.db").exists()
 
 
 def test_what_failed_is_left_alone_and_a_retry_is_named(lab: Command, corpus: Corpus, keep: Keep) -> None:
     sweep = sizes(1)
-    (cell,) = (cell for cell in sweep.cells() if cell.row == "4x9")
-    name = fingerprint(cell.config, corpus.content_hash)
-    Records().fail(Failure(fingerprint=name, label=cell.label, reason="no", traceback=""))
-    keep(sweep, {row.name: 30.0 for row in sweep.rows if row.name != cell.row})
+    (run,) = (run for run in sweep.runs() if run.row == "4x9")
+    name = fingerprint(run.config, corpus.content_hash)
+    Records().fail(Failure(fingerprint=name, label=run.label, reason="no", traceback=""))
+    keep(sweep, {row.name: 30.0 for row in sweep.rows if row.name != run.row})
     command = ("kernel_sizes", OWN, "--seeds", "1")
     planned = " ".join(lab("sweep", *command, "--dry-run").out.split())
-    assert ("0 of 5 cells to train" in planned, "1 failed" in planned) == (True, True)
+    assert ("0 of 5 runs to train" in planned, "1 failed" in planned) == (True, True)
     done = lab("sweep", *command)
     assert done.status == 1
-    assert "4 of 5 cells are finished, nothing to train" in done.out
+    assert "4 of 5 runs are finished, nothing to train" in done.out
     again = f"mta-lab retry kernel_sizes {OWN} --scale nano --seeds 1"
-    assert f"1 cell failed; `{again}` tries it again" in " ".join(done.out.split())
-    keep(sweep, {cell.row: 30.0})
-    mended = lab("retry", "kernel_sizes", cell.row, *command[1:])
+    assert f"1 run failed; `{again}` tries it again" in " ".join(done.out.split())
+    keep(sweep, {run.row: 30.0})
+    mended = lab("retry", "kernel_sizes", run.row, *command[1:])
     assert mended.status == 0
-    assert "0 failed cells are tried again" in mended.out
-    assert "all 5 cells are finished, nothing to train" in mended.out
+    assert "0 failed runs are tried again" in mended.out
+    assert "all 5 runs are finished, nothing to train" in mended.out
 
 
 def test_a_plan_says_what_trains_it_and_what_tries_it_again(lab: Command, tmp_path: Path) -> None:

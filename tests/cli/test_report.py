@@ -10,8 +10,8 @@ import pytest
 
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
-from mta_lab.records import Failure, Records
 from mta_lab.report import FORMATS
+from mta_lab.results.records import Failure, Records
 from mta_lab.sweep import load_sweep, shipped_sweeps
 from tests.cli.conftest import Command
 from tests.report.examples import finish
@@ -23,22 +23,22 @@ MEASURED = {"transformer": (31.0, 31.5, 30.8), "1x1": (31.1, 31.4, 30.9), "4x9":
 
 @pytest.fixture
 def results(corpus: Corpus) -> dict[tuple[str, int], str]:
-    """Records of made-up results for some cells of kernel_sizes, and one failure; the cells' fingerprints."""
-    cells = load_sweep("kernel_sizes", scale="nano", settings=[OWN]).cells()
-    names = {(cell.row, cell.seed): fingerprint(cell.config, corpus.content_hash) for cell in cells}
-    for cell in cells:
-        if cell.seed < len(MEASURED.get(cell.row, ())):
-            finish(Records(), names[cell.row, cell.seed], MEASURED[cell.row][cell.seed], cell.config)
+    """Records of made-up results for some runs of kernel_sizes, and one failure; the runs' fingerprints."""
+    runs = load_sweep("kernel_sizes", scale="nano", settings=[OWN]).runs()
+    names = {(run.row, run.seed): fingerprint(run.config, corpus.content_hash) for run in runs}
+    for run in runs:
+        if run.seed < len(MEASURED.get(run.row, ())):
+            finish(Records(), names[run.row, run.seed], MEASURED[run.row][run.seed], run.config)
     failure = Failure(fingerprint=names["4x9", 2], label="4x9 seed 2", reason="out of memory", traceback="")
     Records().fail(failure)
     return names
 
 
-def test_prepared_text_without_results_is_a_table_of_pending_cells(lab: Command, corpus: Corpus) -> None:
+def test_prepared_text_without_results_is_a_table_of_pending_runs(lab: Command, corpus: Corpus) -> None:
     done = lab("report", "kernel_sizes", OWN, "--format", "markdown")
     assert done.status == 0
     assert done.out.count("pending") == 15
-    assert "0 of 15 cells finished" in done.out
+    assert "0 of 15 runs finished" in done.out
 
 
 def test_json_report_holds_what_was_recorded(lab: Command, results: dict[tuple[str, int], str]) -> None:
@@ -55,15 +55,15 @@ def test_json_report_holds_what_was_recorded(lab: Command, results: dict[tuple[s
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown", "latex"])
-def test_report_names_failed_and_pending_cells(form: str, lab: Command, results: dict[tuple[str, int], str]) -> None:
+def test_report_names_failed_and_pending_runs(form: str, lab: Command, results: dict[tuple[str, int], str]) -> None:
     done = lab("report", "kernel_sizes", OWN, "--format", form)
     assert done.status == 0
-    assert "8 of 15 cells finished" in done.out
+    assert "8 of 15 runs finished" in done.out
     assert "out of memory" in done.out
     assert "31.50" in done.out
 
 
-def test_csv_report_has_a_line_for_each_cell(lab: Command, results: dict[tuple[str, int], str]) -> None:
+def test_csv_report_has_a_line_for_each_run(lab: Command, results: dict[tuple[str, int], str]) -> None:
     lines = list(csv.DictReader(StringIO(lab("report", "kernel_sizes", OWN, "--format", "csv").out)))
     assert [(line["row"], int(line["seed"])) for line in lines] == [
         (row.name, seed) for row in load_sweep("kernel_sizes", scale="nano").rows for seed in range(3)
@@ -87,19 +87,19 @@ def test_fewer_seeds_read_the_same_results(lab: Command, results: dict[tuple[str
 def test_dry_run_counts_what_is_left(lab: Command, results: dict[tuple[str, int], str]) -> None:
     done = lab("sweep", "kernel_sizes", OWN, "--dry-run")
     assert done.status == 0
-    assert "6 of 15 cells" in done.out
+    assert "6 of 15 runs" in done.out
     assert "1 failed" in done.out
 
 
 def test_unreadable_record_is_named_and_the_others_count(lab: Command, results: dict[tuple[str, int], str]) -> None:
     whole = lab("report", "kernel_sizes", OWN, "--format", "csv").out.splitlines()
-    path = Path("results") / "cells" / f"{results['1x1', 0]}.json"
+    path = Path("results") / "runs" / f"{results['1x1', 0]}.json"
     path.write_text('{"finger')
     done = lab("report", "kernel_sizes", OWN, "--format", "csv")
     assert done.status == 0
     assert done.err.splitlines() == [
         f"mta-lab: {path}: cannot be read (line 1: Unterminated string starting at); "
-        f"delete it to run the cell again: rm {path}"
+        f"delete it to run the run again: rm {path}"
     ]
     scores = [{line["row"] + line["seed"]: line["score"] for line in csv.DictReader(lines)}
               for lines in (whole, done.out.splitlines())]  # fmt: skip
@@ -246,4 +246,4 @@ def test_sync_all_takes_the_sweeps_of_a_user_that_were_used_here(
     assert done.status == 0, done.err
     assert "search_kernel is left out: " in done.err  # this text is too short for what it scores
     assert "mine: 3 finished" in done.out  # the Transformer's, which other sweeps have, too
-    assert "kernel_sizes: 8 finished and 1 failed cell entered" in done.out
+    assert "kernel_sizes: 8 finished and 1 failed run entered" in done.out

@@ -12,7 +12,7 @@ from mta_lab.cli import settings
 from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
 from mta_lab.config.catalogue import REQUIRED, Section, Setting, run_settings
 from mta_lab.config.reader import read_value
-from mta_lab.failures import KINDS
+from mta_lab.results.failures import KINDS
 from mta_lab.sweep.keys import file_keys
 from tests.cli.conftest import Command
 

@@ -11,7 +11,7 @@ import pytest
 
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
-from mta_lab.records import Failure, Records
+from mta_lab.results.records import Failure, Records
 from mta_lab.scheduling import Trials
 from mta_lab.sweep import load_sweep
 from mta_lab.sweep.search import Range
@@ -26,11 +26,11 @@ Names = Mapping[tuple[str, int], str]
 def train(records: Records, content_hash: str, *rows: str) -> Names:
     """Made-up results on a text of that hash, of some rows of `kernel_sizes`."""
     names = {}
-    for cell in load_sweep("kernel_sizes", scale="nano", settings=[OWN]).cells():
-        scores = SCORES.get(cell.row, ())
-        if cell.seed < len(scores) and cell.row in (rows or SCORES):
-            name = names[cell.row, cell.seed] = fingerprint(cell.config, content_hash)
-            record = example_record(name, scores[cell.seed], cell.config)
+    for run in load_sweep("kernel_sizes", scale="nano", settings=[OWN]).runs():
+        scores = SCORES.get(run.row, ())
+        if run.seed < len(scores) and run.row in (rows or SCORES):
+            name = names[run.row, run.seed] = fingerprint(run.config, content_hash)
+            record = example_record(name, scores[run.seed], run.config)
             records.finish(replace(record, content_hash=content_hash))
     return names
 
@@ -58,7 +58,7 @@ def test_a_report_needs_no_text(lab: Command, elsewhere: Path, corpus: Corpus) -
 
 
 def test_plan_status_and_why_know_what_is_finished_without_its_text(lab: Command, elsewhere: Path) -> None:
-    assert "7 of 15 cells" in lab("sweep", "kernel_sizes", OWN, "--dry-run").out
+    assert "7 of 15 runs" in lab("sweep", "kernel_sizes", OWN, "--dry-run").out
     assert "8" in lab("status", "kernel_sizes", OWN).out.split("all")[-1]
     assert "4x9 seed 0: finished" in lab("why", "kernel_sizes", "4x9", OWN).out
 
@@ -71,11 +71,11 @@ def test_runs_of_two_texts_are_not_mixed(lab: Command, elsewhere: Path, corpus: 
 
 
 def test_a_text_of_stale_runs_does_not_stand_in_the_way(lab: Command, elsewhere: Path) -> None:
-    config = load_sweep("kernel_sizes", scale="nano", settings=[OWN]).cells()[0].config
+    config = load_sweep("kernel_sizes", scale="nano", settings=[OWN]).runs()[0].config
     Records().finish(replace(example_record("0" * 16, 40.0, config), content_hash="e" * 64, engine=1))
     done = lab("report", "kernel_sizes", OWN, "--format", "json")
     assert done.status == 0
-    assert json.loads(done.out)["cells"]["finished"] == 8
+    assert json.loads(done.out)["runs"]["finished"] == 8
 
 
 def test_a_path_that_never_was_is_a_mistake_still(lab: Command, elsewhere: Path) -> None:
@@ -92,12 +92,12 @@ def test_results_are_listed_with_their_sweeps_and_texts(lab: Command, elsewhere:
     assert (done.status, done.err) == (0, "")
     for text in (corpus.content_hash[:16], "f" * 16):
         assert text in done.out
-    assert "cells: 11 files" in done.out
+    assert "runs: 11 files" in done.out
 
 
 def test_results_of_a_shipped_sweep_are_counted_under_its_name(lab: Command) -> None:
-    (cell, *_) = load_sweep("kernel_sizes", scale="nano").cells()
-    Records().finish(example_record("0123456789abcdef", 30.0, cell.config))
+    (run, *_) = load_sweep("kernel_sizes", scale="nano").runs()
+    Records().finish(example_record("0123456789abcdef", 30.0, run.config))
     said = lab("results", "list").out
     assert "kernel_sizes (nano): 1 of 15 runs" in said
     assert "toy_task (nano)" not in said
@@ -124,9 +124,9 @@ def test_merging_takes_what_is_new_and_keeps_what_differs(lab: Command, other: R
     assert done.status == 1
     assert "2 files added, 5 the same" in done.out
     names = train(Records(Path("again")), "text")
-    conflict = f"cells/{names['1x1', 0]}.json"
+    conflict = f"runs/{names['1x1', 0]}.json"
     assert conflict in done.out
-    kept, new = (Records().finished(names[cell]) for cell in (("1x1", 0), ("4x9", 1)))
+    kept, new = (Records().finished(names[run]) for run in (("1x1", 0), ("4x9", 1)))
     assert kept
     assert new
     assert (kept.score, new.score) == (31.1, 30.6)
@@ -146,8 +146,8 @@ def test_failures_and_weights_are_taken_where_they_are_asked_for(lab: Command, o
     gone, finished = "a" * 16, names["transformer", 0]
     for name in (gone, finished):
         other.fail(Failure(fingerprint=name, label="a run", reason="no", traceback=""))
-    for cell in (("4x9", 0), ("1x1", 0)):  # new here; in conflict
-        path = other.weights(names[cell])
+    for run in (("4x9", 0), ("1x1", 0)):  # new here; in conflict
+        path = other.weights(names[run])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"weights")
     lab("results", "merge", "other/results")
@@ -161,13 +161,13 @@ def test_failures_and_weights_are_taken_where_they_are_asked_for(lab: Command, o
 
 
 def test_damaged_records_of_others_are_named_and_left_out(lab: Command, other: Records) -> None:
-    file = Path("other", "results", "cells", f"{'b' * 16}.json")
+    file = Path("other", "results", "runs", f"{'b' * 16}.json")
     file.write_text("{torn")
     shutil.copy(next(iter(file.parent.glob("*.json"))), file.with_name("renamed.json"))
     done = lab("results", "merge", "other/results")
-    assert f"cells/{file.name}" in done.out
-    assert "cells/renamed.json" in done.out
-    assert not Path("results", "cells", file.name).exists()
+    assert f"runs/{file.name}" in done.out
+    assert "runs/renamed.json" in done.out
+    assert not Path("results", "runs", file.name).exists()
 
 
 def test_merging_takes_searches_along_and_keeps_those_that_differ(lab: Command, other: Records) -> None:
@@ -216,17 +216,17 @@ def test_an_archive_is_reported_elsewhere_and_merged(
     assert json.loads(report.out) == json.loads(Path("table.json").read_text())
     monkeypatch.chdir(there)
     assert lab("results", "merge", "kernel_sizes-nano-data.path=mine/results").status == 0
-    assert json.loads(lab("report", "kernel_sizes", OWN, "--format", "json").out)["cells"]["finished"] == 8
+    assert json.loads(lab("report", "kernel_sizes", OWN, "--format", "json").out)["runs"]["finished"] == 8
 
 
 def test_an_archive_takes_a_sweep_file_of_ones_own_with_it(
     lab: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("mine.yaml").write_text("rows: {transformer: {attention: softmax}}\n")
-    (cell, *_) = load_sweep("mine.yaml", scale="nano", settings=[OWN]).cells()
+    (run, *_) = load_sweep("mine.yaml", scale="nano", settings=[OWN]).runs()
     text = Records().all_finished()[0].content_hash
-    name = fingerprint(cell.config, text)
-    Records().finish(replace(example_record(name, 30.0, cell.config), content_hash=text))
+    name = fingerprint(run.config, text)
+    Records().finish(replace(example_record(name, 30.0, run.config), content_hash=text))
     assert lab("results", "archive", "mine.yaml", OWN).status == 0
     with tarfile.open("mine-nano-data.path=mine.tar.gz") as packed:
         assert "mine-nano-data.path=mine/mine.yaml" in packed.getnames()

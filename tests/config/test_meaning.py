@@ -146,7 +146,7 @@ def test_every_subject_is_told_from_the_others(measured: Mapping[str, Mapping[st
     assert len(set(measured[""].values())) == len(SUBJECTS)
 
 
-def test_a_hundred_cells_of_one_attention_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hundred_runs_of_one_attention_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file of the cache has a line for each measured attention and task."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     odd = "attention={name: talking_heads, dropout: 0.123}"  # of no other test in this process

@@ -1,4 +1,4 @@
-"""Workers are killed every few seconds and the launch once; each cell ends once, with the result it has in peace.
+"""Workers are killed every few seconds and the launch once; each run ends once, with the result it has in peace.
 
 Twenty passes, each with other victims: `MTA_LAB_CHAOS=20 make test-real ARGS='-k chaos -s'`.
 """
@@ -19,15 +19,15 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
-from mta_lab.records import Record, Records
+from mta_lab.results.records import Record, Records
+from tests.launch.processes import wait_for_workers, workers_of
+from tests.launch.sweeps import write_sweep, write_words
 from tests.real.test_dashboard import COMMAND, environment
 from tests.scheduling.conftest import plain_study
-from tests.worker.processes import wait_for_workers, workers_of
-from tests.worker.sweeps import write_sweep, write_words
 
 pytestmark = pytest.mark.real
 PASSES = int(os.environ.get("MTA_LAB_CHAOS", "1"))
-CELLS, SEEDS, WORKERS = 60, 5, 4
+RUNS, SEEDS, WORKERS = 60, 5, 4
 VARIANTS = ("softmax", "differential", "talking_heads", "multi_token")
 ROWS = {
     f"{name} {drop}": {"attention": {"name": name, "dropout": drop}} for name in VARIANTS for drop in (0.1, 0.2, 0.3)
@@ -65,13 +65,13 @@ class Launch:
         return self.log.read_text()
 
     def finished(self) -> int:
-        """How many cells have ended well, in this launch or before it."""
-        return len(list((self.folder / "results" / "cells").glob("*.json")))
+        """How many runs have ended well, in this launch or before it."""
+        return len(list((self.folder / "results" / "runs").glob("*.json")))
 
-    def kill_workers(self, generator: random.Random, until: int = CELLS) -> int:
-        """Kill one worker after the other until that many cells have finished; how many it were.
+    def kill_workers(self, generator: random.Random, until: int = RUNS) -> int:
+        """Kill one worker after the other until that many runs have finished; how many it were.
 
-        A cell finishes between two of them, so that the sweep gets on however slow the machine is.
+        A run finishes between two of them, so that the sweep gets on however slow the machine is.
         """
         killed, due, before = 0, 0.0, self.finished()
         while self.finished() < until and self.process.poll() is None:
@@ -114,19 +114,19 @@ def finished_runs(folder: Path) -> Counter[str]:
     client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("chaos-nano").experiment_id])
     assert "RUNNING" not in {run.info.status for run in runs}
-    cells = [run for run in runs if "fingerprint" in run.data.tags]
-    return Counter(run.data.tags["fingerprint"] for run in cells if run.info.status == "FINISHED")
+    trained = [run for run in runs if "fingerprint" in run.data.tags]
+    return Counter(run.data.tags["fingerprint"] for run in trained if run.info.status == "FINISHED")
 
 
 @pytest.mark.parametrize("seed", range(PASSES))
-def test_every_cell_ends_once_with_the_result_it_has_in_peace(
+def test_every_run_ends_once_with_the_result_it_has_in_peace(
     seed: int, peace: Path, words: Path, tmp_path: Path
 ) -> None:
     generator, begun = random.Random(seed), time.monotonic()
     folder = written(tmp_path, words)
     shutil.copytree(peace / "data", folder / "data")
     first = Launch.started(folder, "first")
-    killed = first.kill_workers(generator, until=generator.randrange(CELLS // 3, 2 * CELLS // 3))
+    killed = first.kill_workers(generator, until=generator.randrange(RUNS // 3, 2 * RUNS // 3))
     first.process.kill()
     assert first.process.wait() == -signal.SIGKILL, first.said()
     before = first.finished()
@@ -136,10 +136,10 @@ def test_every_cell_ends_once_with_the_result_it_has_in_peace(
     wait_for_workers(first.process.pid)
     resumed = len(re.findall(r"resumed at step [1-9]", first.said() + second.said()))
     took = time.monotonic() - begun
-    print(f"seed {seed}: {killed} workers killed, the launch at {before} cells, {resumed} resumed, {took:.0f} s")
+    print(f"seed {seed}: {killed} workers killed, the launch at {before} runs, {resumed} resumed, {took:.0f} s")
 
     ended, expected = records(folder), records(peace)
-    assert len(ended) == CELLS
+    assert len(ended) == RUNS
     assert killed >= 3
     assert complete_trials(folder) == finished_runs(folder) == dict.fromkeys(ended, 1)
     for fingerprint, record in expected.items():

@@ -14,7 +14,7 @@ import pytest
 
 from mta_lab.children import python
 from tests.decoys import leave_decoys, names
-from tests.worker.sweeps import write_sweep
+from tests.launch.sweeps import write_sweep
 
 COMMAND = python("-m", "mta_lab")
 pytestmark = pytest.mark.real

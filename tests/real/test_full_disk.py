@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.launch.sweeps import write_sweep
 from tests.real.test_dashboard import COMMAND, environment
-from tests.worker.sweeps import write_sweep
 
 pytestmark = pytest.mark.real
 ROWS = {"plain": {"attention": "softmax"}, "talking": {"attention": "talking_heads"}}
@@ -17,11 +17,11 @@ NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount", "bash", "-euc"]
 STORY = """
 mount -t tmpfs -o size=300k none results
 "$@" --seeds 10 2> full || echo $? > full.status
-mkdir kept && cp results/cells/*.json kept
+mkdir kept && cp results/runs/*.json kept
 mount -o remount,size=50m results
 "$@" --seeds 10
-for file in kept/*; do cmp $file results/cells/${file#kept/}; done
-ls results/cells/*.json | wc -l > finished
+for file in kept/*; do cmp $file results/runs/${file#kept/}; done
+ls results/runs/*.json | wc -l > finished
 mount -o remount,ro results
 "$@" --seeds 11 2> unwritable || echo $? > unwritable.status
 """

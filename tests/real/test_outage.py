@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.launch.sweeps import write_sweep
 from tests.real.test_dashboard import COMMAND, ask, environment, free_port, search_runs, tags, wait_until_up
-from tests.worker.sweeps import write_sweep
 
 pytestmark = pytest.mark.real
 ROWS = {name: {"attention": name} for name in ("softmax", "talking_heads", "differential")}
@@ -59,9 +59,9 @@ def lab(folder: Path, port: int, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def wait_for_more(cells: Path, count: int, launch: "subprocess.Popen[str]") -> int:
-    """How many cells are finished, once they are more than `count`."""
-    while (found := len(list(cells.glob("*.json")))) <= count:
+def wait_for_more(runs: Path, count: int, launch: "subprocess.Popen[str]") -> int:
+    """How many runs are finished, once they are more than `count`."""
+    while (found := len(list(runs.glob("*.json")))) <= count:
         assert launch.poll() is None, launch.communicate()[0]
         time.sleep(0.1)
     return found
@@ -72,11 +72,11 @@ def test_a_server_away_for_a_while_loses_nothing(back: str, tmp_path: Path) -> N
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     write_sweep(tmp_path / "outage.yaml", ROWS, seeds=4, data={"corpus": "stdlib"}, training={"steps": 400})
-    cells = tmp_path / "results" / "cells"
+    runs = tmp_path / "results" / "runs"
     with server(tmp_path, port):
         launch = lab(tmp_path, port, "sweep", "outage.yaml", "--workers", "2")
-        with_server = wait_for_more(cells, 1, launch)
-    wait_for_more(cells, with_server, launch)
+        with_server = wait_for_more(runs, 1, launch)
+    wait_for_more(runs, with_server, launch)
     if back == "after the end":
         output = launch.communicate(timeout=600)[0]
         assert launch.returncode == 0
@@ -90,12 +90,12 @@ def test_a_server_away_for_a_while_loses_nothing(back: str, tmp_path: Path) -> N
             done = lab(tmp_path, port, "sync", "outage.yaml")
             said = done.communicate(timeout=300)[0]
             assert done.returncode == 0, said
-            assert entered or "0 finished and 0 failed cells entered into MLflow, 0 open runs closed" in said
+            assert entered or "0 finished and 0 failed runs entered into MLflow, 0 open runs closed" in said
             output += said
-        runs = shown(address)
-    finished = Counter(tags(run).get("fingerprint") for run in runs if run["info"]["status"] == "FINISHED")
-    assert {name: count for name, count in finished.items() if name} == {path.stem: 1 for path in cells.glob("*.json")}
-    assert len(list(cells.glob("*.json"))) == 12
-    assert not [run for run in runs if run["info"]["status"] == "RUNNING"]
+        shown_runs = shown(address)
+    finished = Counter(tags(run).get("fingerprint") for run in shown_runs if run["info"]["status"] == "FINISHED")
+    assert {name: count for name, count in finished.items() if name} == {path.stem: 1 for path in runs.glob("*.json")}
+    assert len(list(runs.glob("*.json"))) == 12
+    assert not [run for run in shown_runs if run["info"]["status"] == "RUNNING"]
     assert "s3cret" not in output
     assert "Traceback" not in output

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from mta_lab.records import Records
+from mta_lab.results.records import Records
 from mta_lab.tracking.sync import Synced
 from tests.real.test_dashboard import free_port
 from tests.real.test_outage import server

@@ -8,8 +8,8 @@ from typing import Any
 
 from components.tasks import FindBlock
 from mta_lab.config import RunConfig, plain
-from mta_lab.records import Failure, Record, Records
 from mta_lab.report import Table, build_table
+from mta_lab.results.records import Failure, Record, Records
 from mta_lab.sweep import Sweep, load_sweep
 
 ROWS = ("softmax", "narrow", "wide")
@@ -95,7 +95,7 @@ def example_record(fingerprint: str, perplexity: float, config: RunConfig, *impl
 
 
 def made_up_name(row: str, seed: int) -> str:
-    """What stands for a cell's fingerprint."""
+    """What stands for a run's fingerprint."""
     return "".join(filter(str.isalnum, f"{row}{seed}"))
 
 
@@ -112,8 +112,8 @@ def table_of(
     `changes` are other fields of a row's records than the usual ones.
     """
     sweep, records = sweep or example_sweep(folder), Records(folder / "results")
-    names = {(cell.row, cell.seed): made_up_name(cell.row, cell.seed) for cell in sweep.cells()}
-    configs = {(cell.row, cell.seed): cell.config for cell in sweep.cells()}
+    names = {(run.row, run.seed): made_up_name(run.row, run.seed) for run in sweep.runs()}
+    configs = {(run.row, run.seed): run.config for run in sweep.runs()}
     for row, values in scores.items():
         for seed, value in values.items():
             own = {"quantity": sweep.quantity, **(changes or {}).get(row, {})}

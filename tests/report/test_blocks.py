@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mta_lab.report.blocks import Noise, _seeds_needed, compare_paired, compare_unpaired
-from mta_lab.report.contrasts import MOST_SEEDS, Contrast
 from mta_lab.report.statistics import Comparison, compare
+from mta_lab.stats.blocks import Noise, _seeds_needed, compare_paired, compare_unpaired
+from mta_lab.stats.contrasts import MOST_SEEDS, Contrast
 
-Cells = dict[str, dict[int, float]]
+SweepQueue = dict[str, dict[int, float]]
 
 
-def made_up(rows: int, seeds: int, *, generator: np.random.Generator, effects: Sequence[float] = ()) -> Cells:
+def made_up(rows: int, seeds: int, *, generator: np.random.Generator, effects: Sequence[float] = ()) -> SweepQueue:
     """Perplexities around 20: a seed effect of 2 %, noise of 1 %, and the effects of the first rows after the base."""
     seed_effects = generator.normal(0, 0.02, seeds)
     row_effects = [0.0, *effects, *[0.0] * (rows - 1 - len(effects))]
@@ -22,15 +22,15 @@ def made_up(rows: int, seeds: int, *, generator: np.random.Generator, effects: S
     return {f"row {i}": {j: math.exp(logs[i, j]) for j in range(seeds)} for i in range(rows)}
 
 
-def two_way(cells: Cells) -> tuple[dict[str, float], float, int]:
+def two_way(runs: SweepQueue) -> tuple[dict[str, float], float, int]:
     """Row means, residual mean square and its degrees of freedom of a complete table, by sums of squares."""
-    logs = np.log([[row[seed] for seed in sorted(row)] for row in cells.values()])
+    logs = np.log([[row[seed] for seed in sorted(row)] for row in runs.values()])
     rows, seeds = logs.shape
     total = ((logs - logs.mean()) ** 2).sum()
     between_rows = seeds * ((logs.mean(axis=1) - logs.mean()) ** 2).sum()
     between_seeds = rows * ((logs.mean(axis=0) - logs.mean()) ** 2).sum()
     degrees = (rows - 1) * (seeds - 1)
-    means = dict(zip(cells, logs.mean(axis=1).tolist(), strict=True))
+    means = dict(zip(runs, logs.mean(axis=1).tolist(), strict=True))
     return means, (total - between_rows - between_seeds) / degrees, degrees
 
 
@@ -43,22 +43,22 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
-def compared(cells: Cells, baseline: str = "row 0") -> Comparison:
+def compared(runs: SweepQueue, baseline: str = "row 0") -> Comparison:
     """All rows of a table against one baseline."""
-    return compare(cells, dict.fromkeys(cells, baseline), (), None)
+    return compare(runs, dict.fromkeys(runs, baseline), (), None)
 
 
-def paired(cells: Cells, baseline: str = "row 0") -> tuple[dict[str, Contrast], Noise]:
-    contrasts, noise = compare_paired(cells, baseline, 0.05)
+def paired(runs: SweepQueue, baseline: str = "row 0") -> tuple[dict[str, Contrast], Noise]:
+    contrasts, noise = compare_paired(runs, baseline, 0.05)
     assert noise is not None
     return contrasts, noise
 
 
 @pytest.mark.parametrize(("rows", "seeds"), [(2, 2), (2, 5), (3, 2), (5, 3), (4, 8)])
 def test_complete_table_agrees_with_two_way_analysis(rows: int, seeds: int) -> None:
-    cells = made_up(rows, seeds, generator=np.random.default_rng(rows * 100 + seeds), effects=[-0.02])
-    means, mean_square, degrees = two_way(cells)
-    found = compared(cells)
+    runs = made_up(rows, seeds, generator=np.random.default_rng(rows * 100 + seeds), effects=[-0.02])
+    means, mean_square, degrees = two_way(runs)
+    found = compared(runs)
     noise = found.noise["row 0"]
     assert noise.degrees == degrees == (rows - 1) * (seeds - 1)
     assert noise.deviation == pytest.approx(math.expm1(math.sqrt(mean_square)))
@@ -75,9 +75,9 @@ def test_complete_table_agrees_with_two_way_analysis(rows: int, seeds: int) -> N
 
 
 def test_two_rows_are_a_paired_t_test() -> None:
-    cells = made_up(2, 6, generator=np.random.default_rng(1), effects=[0.01])
-    base, other = (np.log([cells[row][seed] for seed in range(6)]) for row in ("row 0", "row 1"))
-    (contrast,) = compared(cells).contrasts.values()
+    runs = made_up(2, 6, generator=np.random.default_rng(1), effects=[0.01])
+    base, other = (np.log([runs[row][seed] for seed in range(6)]) for row in ("row 0", "row 1"))
+    (contrast,) = compared(runs).contrasts.values()
     expected = stats.ttest_rel(other, base)
     assert contrast.p == pytest.approx(expected.pvalue)
     interval = expected.confidence_interval(0.95)
@@ -94,24 +94,24 @@ def test_worked_example() -> None:
 
 
 def test_scale_of_perplexity_does_not_matter() -> None:
-    cells = made_up(3, 3, generator=np.random.default_rng(2), effects=[0.03])
-    tenfold = {row: {seed: 10 * value for seed, value in values.items()} for row, values in cells.items()}
-    for row, contrast in compared(cells).contrasts.items():
+    runs = made_up(3, 3, generator=np.random.default_rng(2), effects=[0.03])
+    tenfold = {row: {seed: 10 * value for seed, value in values.items()} for row, values in runs.items()}
+    for row, contrast in compared(runs).contrasts.items():
         again = compared(tenfold).contrasts[row]
         assert (again.delta, again.p) == pytest.approx((contrast.delta, contrast.p))
 
 
 def test_seed_effects_cancel() -> None:
     """Seeds far apart widen nothing: the pairing takes them out."""
-    cells = made_up(3, 4, generator=np.random.default_rng(3))
-    shifted = {row: {seed: value * 2.0**seed for seed, value in values.items()} for row, values in cells.items()}
-    assert paired(shifted)[1].deviation == pytest.approx(paired(cells)[1].deviation)
+    runs = made_up(3, 4, generator=np.random.default_rng(3))
+    shifted = {row: {seed: value * 2.0**seed for seed, value in values.items()} for row, values in runs.items()}
+    assert paired(shifted)[1].deviation == pytest.approx(paired(runs)[1].deviation)
 
 
-def test_missing_cells_lose_degrees_and_keep_pairs() -> None:
-    cells = made_up(4, 4, generator=np.random.default_rng(4))
-    del cells["row 2"][3], cells["row 3"][0]
-    assert paired(cells)[1].degrees == 3 * 3 - 2
+def test_missing_runs_lose_degrees_and_keep_pairs() -> None:
+    runs = made_up(4, 4, generator=np.random.default_rng(4))
+    del runs["row 2"][3], runs["row 3"][0]
+    assert paired(runs)[1].degrees == 3 * 3 - 2
     # a seed that a row lacks says nothing about that row: without noise its effect is exact
     exact = {f"row {i}": {j: 20.0 * 1.1**i * 1.3**j for j in range(4)} for i in range(3)}
     del exact["row 2"][3], exact["row 1"][0]
@@ -121,8 +121,8 @@ def test_missing_cells_lose_degrees_and_keep_pairs() -> None:
 
 
 def test_row_without_results_changes_no_contrast_and_counts_in_holms_correction() -> None:
-    cells = made_up(3, 3, generator=np.random.default_rng(5), effects=[-0.01])
-    with_empty = compared({**cells, "row 9": {}})
+    runs = made_up(3, 3, generator=np.random.default_rng(5), effects=[-0.01])
+    with_empty = compared({**runs, "row 9": {}})
     assert dict(with_empty.contrasts).keys() == {"row 1", "row 2"}
     raw = {row: contrast.p for row, contrast in with_empty.contrasts.items()}
     adjusted = holm({**raw, "row 9": 1.0})
@@ -131,7 +131,7 @@ def test_row_without_results_changes_no_contrast_and_counts_in_holms_correction(
 
 
 @pytest.mark.parametrize(
-    "cells",
+    "runs",
     [
         {},
         {"base": {0: 20.0, 1: 21.0}},
@@ -146,13 +146,13 @@ def test_row_without_results_changes_no_contrast_and_counts_in_holms_correction(
     ],
     ids=["nothing", "one row", "one seed", "base not finished", "no base", "no residual", "no common seed"],
 )
-def test_too_few_cells_give_no_verdict(cells: Cells) -> None:
-    assert compare_paired(cells, "base", 0.05) == ({}, None)
+def test_too_few_runs_give_no_verdict(runs: SweepQueue) -> None:
+    assert compare_paired(runs, "base", 0.05) == ({}, None)
 
 
 def test_real_effects_are_resolved() -> None:
-    cells = made_up(4, 3, generator=np.random.default_rng(6), effects=[-0.1, 0.1])
-    found = compared(cells)
+    runs = made_up(4, 3, generator=np.random.default_rng(6), effects=[-0.1, 0.1])
+    found = compared(runs)
     assert [p < 0.05 for p in found.p_holm.values()] == [True, True, False]
     assert found.contrasts["row 1"].high < 0 < found.contrasts["row 2"].low
 
@@ -199,7 +199,7 @@ def test_each_baseline_has_its_own_rows_and_noise(baseline: str) -> None:
     generator = np.random.default_rng(8)
     quiet = {f"a{i or ''}": row for i, row in enumerate(made_up(3, 3, generator=generator).values())}
     noisy = {f"b{i or ''}": row for i, row in enumerate(made_up(2, 3, generator=generator).values())}
-    noisy = {row: {seed: v ** (1 + seed / 50) for seed, v in cells.items()} for row, cells in noisy.items()}
+    noisy = {row: {seed: v ** (1 + seed / 50) for seed, v in runs.items()} for row, runs in noisy.items()}
     found = compare({**quiet, **noisy}, {row: row[0] for row in (*quiet, *noisy)}, (), None)
     group = quiet if baseline == "a" else noisy
     contrasts, noise = paired(group, baseline)
@@ -211,14 +211,14 @@ def test_each_baseline_has_its_own_rows_and_noise(baseline: str) -> None:
     assert list(found.contrasts) == ["a1", "a2", "b1"]
 
 
-def unpaired_tables(tables: int, seeds: int = 3) -> list[tuple[Cells, float]]:
+def unpaired_tables(tables: int, seeds: int = 3) -> list[tuple[SweepQueue, float]]:
     """Tables whose seeds differ ten times more than the residual, and whose A/A row is one more sample of seeds."""
     generator = np.random.default_rng(9)
     found = []
     for _ in range(tables):
-        cells = made_up(3, seeds, generator=generator)
+        runs = made_up(3, seeds, generator=generator)
         other = made_up(1, seeds, generator=generator)["row 0"]
-        table = {**cells, "aa": other}
+        table = {**runs, "aa": other}
         found.append((table, compare(table, dict.fromkeys(table, "row 0"), {"aa"}, None).contrasts["aa"].p))
     return found
 
@@ -227,21 +227,21 @@ def test_unshared_row_is_tested_honestly() -> None:
     """At 5 % it raises a false alarm in 5 %; held against the paired residual it would in far more."""
     tables, count = unpaired_tables(500), 500
     alarms = sum(p < 0.05 for _, p in tables) / count
-    against_residual = sum(compare_paired(cells, "row 0", 0.05)[0]["aa"].p < 0.05 for cells, _ in tables) / count
+    against_residual = sum(compare_paired(runs, "row 0", 0.05)[0]["aa"].p < 0.05 for runs, _ in tables) / count
     assert abs(alarms - 0.05) < 3 * math.sqrt(0.05 * 0.95 / count)
     assert against_residual > 0.1
 
 
 def test_unshared_row_leaves_the_others_alone() -> None:
-    cells = made_up(4, 3, generator=np.random.default_rng(10), effects=[-0.02])
+    runs = made_up(4, 3, generator=np.random.default_rng(10), effects=[-0.02])
     wild = {0: 18.0, 1: 25.0, 2: 21.0}
-    found = compare({**cells, "aa": wild}, dict.fromkeys([*cells, "aa"], "row 0"), {"aa"}, None)
-    without = compared(cells)
+    found = compare({**runs, "aa": wild}, dict.fromkeys([*runs, "aa"], "row 0"), {"aa"}, None)
+    without = compared(runs)
     assert found.noise == without.noise
     assert {row: contrast.p for row, contrast in found.contrasts.items() if row != "aa"} == pytest.approx(
         {row: contrast.p for row, contrast in without.contrasts.items()}
     )
-    ours, base = np.log(list(wild.values())), np.log(list(cells["row 0"].values()))
+    ours, base = np.log(list(wild.values())), np.log(list(runs["row 0"].values()))
     pooled = math.sqrt((ours.var(ddof=1) + base.var(ddof=1)) / 3)
     t = (ours.mean() - base.mean()) / pooled
     assert found.contrasts["aa"].p == pytest.approx(2 * stats.t.sf(abs(t), 4))
@@ -279,7 +279,7 @@ def test_seeds_needed_have_the_power_they_promise() -> None:
 
 
 def test_hopeless_deltas_need_more_seeds_than_anybody_has() -> None:
-    cells = made_up(3, 3, generator=np.random.default_rng(12))
+    runs = made_up(3, 3, generator=np.random.default_rng(12))
     level, near = dict.fromkeys(range(3), 20.0), dict.fromkeys(range(3), 20.0002)
-    close = {"row 0": level, "row 1": cells["row 1"], "row 2": near}
+    close = {"row 0": level, "row 1": runs["row 1"], "row 2": near}
     assert paired(close)[0]["row 2"].seeds_needed == MOST_SEEDS + 1

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mta_lab.records import Record
 from mta_lab.report.cost import COSTS, cost_of, equal_time_delta
 from mta_lab.report.notes import notes
+from mta_lab.results.records import Record
 from tests.report.examples import CLEAR, example_record, example_sweep, table_of
 
 STEPS = (256, 512, 1024)

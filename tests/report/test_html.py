@@ -21,7 +21,7 @@ VOID = {"meta", "link", "br"}
 
 
 class Read(HTMLParser):
-    """The tables of a page as lists of rows of cells, its tags with their attributes, and whether all are closed."""
+    """The tables of a page as lists of rows of runs, its tags with their attributes, and whether all are closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def page(table: Table) -> str:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, str]:
-    """A table with a failed and a pending cell, and an odd name; and its page."""
+    """A table with a failed and a pending run, and an odd name; and its page."""
     folder = tmp_path_factory.mktemp("page")
     sweep = example_sweep(folder, WITH_CONTROL)
     scores = {**CLEAR, **AGAIN, "narrow": {0: 29.9}}
@@ -74,15 +74,15 @@ def test_the_numbers_are_those_of_the_json(shown: tuple[Table, str]) -> None:
     head, *lines = Read(text).tables[0]
     assert head[0] == "row"
     for line, row in zip(lines, document(table)["rows"], strict=True):
-        cells = dict(zip(head, (" ".join(cell.split()) for cell in line), strict=True))
-        assert cells["row"] == row["row"]
+        runs = dict(zip(head, (" ".join(run.split()) for run in line), strict=True))
+        assert runs["row"] == row["row"]
         states = [f"{row['scores'][seed]:.2f}" if seed in row["scores"] else row["status"][seed] for seed in range(3)]
-        assert cells["perplexity, by seed"] == " ".join(states)
-        assert cells["mean"] == f"{row['mean']:.2f}"
+        assert runs["perplexity, by seed"] == " ".join(states)
+        assert runs["mean"] == f"{row['mean']:.2f}"
         if row["delta"] is not None:
             low, high = row["interval"]
-            assert cells["delta [95 %]"] == f"{row['delta']:+.2%} [{low:+.2%}, {high:+.2%}]"
-        assert cells["paper: perplexity"].partition(" (sd")[0] == (
+            assert runs["delta [95 %]"] == f"{row['delta']:+.2%} [{low:+.2%}, {high:+.2%}]"
+        assert runs["paper: perplexity"].partition(" (sd")[0] == (
             f"{row['published']:.2f}" if row["published"] else "-"
         )
 
@@ -133,7 +133,7 @@ def test_states_runs_and_origin_are_there(shown: tuple[Table, str]) -> None:
     assert text.count("<svg") == 2 * text.count("<figure")
 
 
-def test_a_sweep_without_results_is_a_page_of_pending_cells(tmp_path: Path) -> None:
+def test_a_sweep_without_results_is_a_page_of_pending_runs(tmp_path: Path) -> None:
     text = page(table_of(tmp_path, {}))
     assert text.count('class="pending"') == 9
     assert "<svg" not in text

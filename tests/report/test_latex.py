@@ -32,7 +32,7 @@ def test_environments_and_braces_are_balanced(tmp_path: Path) -> None:
     assert bare.count("{") == bare.count("}")
 
 
-def test_each_line_of_a_table_has_as_many_cells_as_columns(tmp_path: Path) -> None:
+def test_each_line_of_a_table_has_as_many_runs_as_columns(tmp_path: Path) -> None:
     text = example(tmp_path)
     tables = re.findall(r"\\begin\{tabular\}\{(\w+)\}\n\\toprule\n(.*?)\\bottomrule", text, flags=re.DOTALL)
     assert len(tables) == 2

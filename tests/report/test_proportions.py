@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
-from mta_lab.report.contrasts import Contrast
-from mta_lab.report.proportions import Rates, compare_rates, interval
+from mta_lab.stats.contrasts import Contrast
+from mta_lab.stats.proportions import Rates, compare_rates, interval
 
 SEQUENCES = 1000
 BIMODAL = Rates(rates=(0.777, 0.753, 0.019), sequences=SEQUENCES)

@@ -11,12 +11,12 @@ import pytest
 from rich.console import Console
 
 from mta_lab.config import flatten
-from mta_lab.failures import Attempt
-from mta_lab.records import Records
 from mta_lab.report import FORMATS, Table, build_table, render
 from mta_lab.report.data import row_document
 from mta_lab.report.notes import badge
 from mta_lab.report.render import page_of
+from mta_lab.results.failures import Attempt
+from mta_lab.results.records import Records
 from tests.report.examples import (
     AGAIN,
     CLEAR,
@@ -100,14 +100,14 @@ def test_only_resolved_rows_are_bold_and_unresolved_ones_dim(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown", "latex"])
-def test_pending_and_failed_cells_are_told_apart(form: str, tmp_path: Path) -> None:
+def test_pending_and_failed_runs_are_told_apart(form: str, tmp_path: Path) -> None:
     table = table_of(tmp_path, {**CLEAR, "wide": {0: 28.0}}, {("wide", 1): "loss is nan at step 7"})
     text = shown(table, form)
     line = lines_of(text, "wide")[0]
     assert (line.count("failed"), line.count("pending")) == (1, 1)
     assert "1 of 3 seeds" in line
     assert "resolved" not in line
-    assert "7 of 9 cells finished" in text
+    assert "7 of 9 runs finished" in text
     assert "wide seed 1: loss is nan at step 7; traceback in" in text
 
 
@@ -127,7 +127,7 @@ def test_nothing_measured_is_pending(form: str, tmp_path: Path) -> None:
         line = lines_of(text, row)[0]
         assert line.count("pending") == 3
         assert line.count("11.") == (1 if published else 0)
-    assert "0 of 9 cells finished" in text
+    assert "0 of 9 runs finished" in text
 
 
 def test_rows_of_three_seeds_are_lines_at_the_usual_width(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_notes_say_what_computed_the_attention(tmp_path: Path) -> None:
     assert "Attention computed by sdpa; eager + sdpa: wide." in shown(table, "rich")
     records = Records(tmp_path / "results")
     finish(records, "softmax1", 30.2, table.sweep.rows[0].config, "own")
-    names = {(cell.row, cell.seed): f"{cell.row}{cell.seed}" for cell in table.sweep.cells()}
+    names = {(run.row, run.seed): f"{run.row}{run.seed}" for run in table.sweep.runs()}
     assert build_table(table.sweep, names, records).rows[0].measured.implementation == "own, sdpa"
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mta_lab.records import Records
 from mta_lab.report import FORMATS, Table, build_table, render
 from mta_lab.report.data import document
 from mta_lab.report.files import write_figures, write_index, write_page
 from mta_lab.report.html import index_html, sweep_html
 from mta_lab.report.render import page_of
+from mta_lab.results.records import Records
 from mta_lab.sweep import Sweep
 from tests.report.examples import CLEAR, example_sweep, table_of
 from tests.shipped import shipped

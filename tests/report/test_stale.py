@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from mta_lab.config import RunConfig, fingerprint, identity_of
-from mta_lab.records import Records
 from mta_lab.report import build_table
 from mta_lab.report.data import as_json
 from mta_lab.report.stale import BEFORE, changed_since_written, mark
-from mta_lab.states import OTHERWISE, changed_since
+from mta_lab.results.records import Records
+from mta_lab.results.states import OTHERWISE, changed_since
 from mta_lab.sweep import load_sweep
 from tests.cli.conftest import Command, lab  # noqa: F401
 from tests.config.helpers import config
@@ -36,10 +36,10 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
     monkeypatch.chdir(tmp_path)
     Path("heads.yaml").write_text(SWEEP)
     sweep, records, names = load_sweep("heads.yaml", scale="nano", settings=["training.steps=500"]), Records(), {}
-    for cell in sweep.cells():
-        name = names[cell.row, cell.seed] = fingerprint(cell.config, "text")
-        identity = identity_of(cell.config, "text")
-        record = example_record(name, 30.0 + cell.seed, cell.config)
+    for run in sweep.runs():
+        name = names[run.row, run.seed] = fingerprint(run.config, "text")
+        identity = identity_of(run.config, "text")
+        record = example_record(name, 30.0 + run.seed, run.config)
         records.finish(replace(record, meaning=identity.meaning, engine=identity.engine))
     found: Table = json.loads(as_json(build_table(sweep, names, records)))
     return found
@@ -137,7 +137,7 @@ def test_each_cause_of_a_stale_record_is_named_alone(monkeypatch: pytest.MonkeyP
     now = identity_of(run, "text")
     record = replace(example_record("then", 30.0, run), meaning=now.meaning, engine=now.engine)
     torch = {**record.provenance, "torch": "1.0"}
-    monkeypatch.setattr("mta_lab.states.version", lambda _: "2.0")
+    monkeypatch.setattr("mta_lab.results.states.version", lambda _: "2.0")
     causes = {
         "engine version (3 then, 4 now)": {"engine": 3},
         "engine version (an earlier one then, 4 now)": {"engine": None},

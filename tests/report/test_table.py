@@ -6,15 +6,15 @@ from statistics import fmean
 
 import pytest
 
-from mta_lab.failures import Attempt
 from mta_lab.model import count_parameters
-from mta_lab.records import Failure, Records
 from mta_lab.report.figures.forest import forest
 from mta_lab.report.index import entry
 from mta_lab.report.measured import Measured
 from mta_lab.report.sections import scores
 from mta_lab.report.statistics import compare
 from mta_lab.report.table import Table, build_table
+from mta_lab.results.failures import Attempt
+from mta_lab.results.records import Failure, Records
 from mta_lab.sweep import load_sweep
 from mta_lab.theme.style import styled
 from tests.report.examples import (
@@ -80,7 +80,7 @@ def test_only_what_stands_out_is_resolved(tmp_path: Path) -> None:
 @pytest.mark.parametrize("failed", [False, True], ids=["pending", "failed"])
 def test_nothing_is_resolved_while_a_seed_is_missing(missing: tuple[str, int], failed: bool, tmp_path: Path) -> None:
     row, seed = missing
-    values = {name: {s: v for s, v in cells.items() if (name, s) != missing} for name, cells in CLEAR.items()}
+    values = {name: {s: v for s, v in runs.items() if (name, s) != missing} for name, runs in CLEAR.items()}
     table = table_of(tmp_path, values, {missing: "diverged"} if failed else None)
     wide = table.rows[2].measured
     assert wide.p_holm is not None
@@ -95,7 +95,7 @@ def test_missing_seed_of_another_row_does_not_hold_a_row_back(tmp_path: Path) ->
     assert table.rows[2].measured.resolved
 
 
-def test_finished_cell_is_no_failure(tmp_path: Path) -> None:
+def test_finished_run_is_no_failure(tmp_path: Path) -> None:
     table = table_of(tmp_path, {"softmax": {0: 30.0}}, {("softmax", 1): "killed"})
     softmax = table.rows[0].measured
     assert softmax.scores == {0: 30.0}
@@ -177,7 +177,7 @@ def test_a_row_that_serves_as_baseline_is_compared_itself_too(tmp_path: Path) ->
         drawn = forest(table, 8.0)
     assert drawn is not None
     assert [name.get_text() for name in drawn.axes[0].get_yticklabels()] == ["narrow", "wide"]
-    shown = {line.cells[0]: line.cells[3:] for line in scores(table).lines}
+    shown = {line.cells[0]: line.runs[3:] for line in scores(table).lines}
     assert (shown["narrow"][0], shown["wide"][0], shown["narrow"][2]) == ("softmax", "narrow", "resolved")
 
 
@@ -213,9 +213,9 @@ def test_error_rates_over_an_unknown_number_are_hardly_known(tmp_path: Path) -> 
 
 def test_a_result_of_other_code_is_stale_and_counts_for_nothing(tmp_path: Path) -> None:
     sweep, records = example_sweep(tmp_path), Records(tmp_path / "results")
-    for cell in sweep.cells():
-        finish(records, made_up_name(cell.row, cell.seed), 30.0, cell.config)
-    now = {(cell.row, cell.seed): made_up_name(cell.row, cell.seed) for cell in sweep.cells()}
+    for run in sweep.runs():
+        finish(records, made_up_name(run.row, run.seed), 30.0, run.config)
+    now = {(run.row, run.seed): made_up_name(run.row, run.seed) for run in sweep.runs()}
     now["wide", 1] = "othercode"
     now["narrow", 1] = "triedanew"
     attempt = Attempt(kind="killed", reason="signal 9", ended="2026-01-02T03:04:05+00:00", step=3)
@@ -230,6 +230,6 @@ def test_a_result_of_other_code_is_stale_and_counts_for_nothing(tmp_path: Path) 
     assert narrow.status(1) == "pending", "an attempt that failed was asked for"
     settings = ["training.steps=7", "training.warmup_steps=1"]
     longer = load_sweep(str(tmp_path / "widths.yaml"), scale="nano", settings=settings)
-    names = {(cell.row, cell.seed): f"longer{made_up_name(cell.row, cell.seed)}" for cell in longer.cells()}
+    names = {(run.row, run.seed): f"longer{made_up_name(run.row, run.seed)}" for run in longer.runs()}
     other = build_table(longer, names, records)
     assert {row.measured.status(0) for row in other.rows} == {"pending"}

@@ -41,7 +41,7 @@ def changed(journal: Path, change: Callable[[dict[str, Any]], None]) -> None:
 def said_of(journal: Path) -> str:
     """The one line about a journal, from whoever reads it and from whoever goes on with it."""
     with pytest.raises(UserError) as caught:
-        Trials.at_hand(journal, "table", SPACE)
+        Trials.open_existing(journal, "table", SPACE)
     line = str(caught.value)
     assert re.fullmatch(rf"{journal}: cannot be read \(.+\); .*; type: mv {journal} {journal}\.damaged", line)
     return line

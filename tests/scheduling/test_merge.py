@@ -1,4 +1,4 @@
-"""Searches of another journal: taken in whole, gone on with, never mixed; cells are no matter of them."""
+"""Searches of another journal: taken in whole, gone on with, never mixed; runs are no matter of them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +32,7 @@ def taken(journal: Path, other: Path, *, replace: bool = False) -> Taken:
 
 def best(journal: Path, name: str) -> list[tuple[int, Mapping[str, object], float]]:
     """All trials of a search, the best first; none where it is not there."""
-    found = Trials.at_hand(journal, name)
+    found = Trials.open_existing(journal, name)
     return [(one.number, one.values, one.score) for one in found.best(9)] if found else []
 
 
@@ -75,12 +75,12 @@ def test_a_search_in_which_nothing_ended_stands_in_no_way(journal: Path, other: 
     assert taken(journal, other) == Taken()
 
 
-def test_the_cells_of_a_sweep_are_left_to_their_records(journal: Path, other: Path) -> None:
-    cells = Study(other, "table", pytest.fail)
-    cells.claim("f" * 16, "mta", 0)
-    cells.finish("f" * 16, 3.0)
+def test_the_runs_of_a_sweep_are_left_to_their_records(journal: Path, other: Path) -> None:
+    runs = Study(other, "table", pytest.fail)
+    runs.claim("f" * 16, "mta", 0)
+    runs.finish("f" * 16, 3.0)
     assert taken(journal, other) == Taken()
-    assert Trials.at_hand(journal, "table") is None
+    assert Trials.open_existing(journal, "table") is None
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_a_choice_may_be_a_list_or_a_mapping(journal: Path) -> None:
     }
     found = [complete(trials, float(score), space) for score in range(8)]
     assert trials.best(1)[0].values == found[0]
-    beside = Trials.at_hand(journal, "table")
+    beside = Trials.open_existing(journal, "table")
     assert beside
     assert beside.best(4) == trials.best(4)
     assert len(trials.best(8)) == len({repr(sorted(values.items())) for values in found})
@@ -148,13 +148,13 @@ def test_trials_at_hand_are_read_while_another_process_writes(journal: Path) -> 
     complete(trials, 3.0)
     trials.ask(RATE)
     before = journal.read_bytes()
-    beside = Trials.at_hand(journal, "table")
+    beside = Trials.open_existing(journal, "table")
     assert beside
     assert (beside.ended(), beside.counts()["complete"], beside.best(1)) == (1, 1, trials.best(1))
     assert journal.read_bytes() == before  # what runs is left to whoever runs it
     with journal.open("ab") as file:
         file.write(b'{"op_code": 6, "wor')  # a line that is just being written
-    again = Trials.at_hand(journal, "table")
+    again = Trials.open_existing(journal, "table")
     assert again
     assert again.best(1) == trials.best(1)
 
@@ -165,18 +165,18 @@ def test_a_reopened_study_proposes_new_values(journal: Path) -> None:
 
 
 def test_nothing_is_at_hand_where_nothing_is(journal: Path) -> None:
-    assert Trials.at_hand(journal, "table") is None
+    assert Trials.open_existing(journal, "table") is None
     assert not journal.parent.exists()
     complete(opened(journal), 3.0)
-    assert Trials.at_hand(journal, "other") is None
+    assert Trials.open_existing(journal, "other") is None
     journal.write_text("")
-    assert Trials.at_hand(journal, "table") is None
+    assert Trials.open_existing(journal, "table") is None
 
 
 def test_reopening_fails_what_a_launch_that_died_left_running_and_asks_for_it_again(journal: Path) -> None:
     died = subprocess.run([sys.executable, "-u", "-c", DYING, journal], check=False, capture_output=True, text=True)
     assert died.returncode == 9
-    beside = Trials.at_hand(journal, "table")
+    beside = Trials.open_existing(journal, "table")
     assert beside
     assert beside.counts() == {"complete": 1, "pruned": 0, "failed": 0}
     trials = opened(journal)

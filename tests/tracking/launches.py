@@ -1,4 +1,4 @@
-"""Cells, their ends, and a launch of four, as the tracker is told of them."""
+"""Runs, their ends, and a launch of four, as the tracker is told of them."""
 
 import time
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mta_lab.config import Layer, RunConfig, plain, resolve, scale_layer
-from mta_lab.records import Failure, Record, Records
-from mta_lab.tracking.entries import Entry, Launch, Shown
+from mta_lab.results.records import Failure, Record, Records
+from mta_lab.tracking.entries import Launch, LaunchSummary, TrackedRun
 from mta_lab.tracking.tracker import Tracker
 from mta_lab.training import Progress, Validation
 
 TAGS = {"sweep": "table", "row": "mta", "seed": "0"}
 LAUNCH = Launch("table nano", {"sweep": "table", "scale": "nano"}, params=("attention.norm.name", "seed"))
-CELLS, PARENTS = "tags.fingerprint LIKE '%'", "attributes.run_name = 'table nano'"
+RUNS, PARENTS = "tags.fingerprint LIKE '%'", "attributes.run_name = 'table nano'"
 
 
 def config(attention: str) -> RunConfig:
@@ -51,9 +51,9 @@ def finished(fingerprint: str) -> Record:
     )
 
 
-def entry(fingerprint: str, attention: str = "softmax") -> Entry:
+def entry(fingerprint: str, attention: str = "softmax") -> TrackedRun:
     tags = {**TAGS, "row": attention}
-    return Entry(fingerprint=fingerprint, name=f"{attention} {fingerprint}", config=config(attention), tags=tags)
+    return TrackedRun(fingerprint=fingerprint, name=f"{attention} {fingerprint}", config=config(attention), tags=tags)
 
 
 def failed(fingerprint: str, reason: str = "RuntimeError: boom") -> Failure:
@@ -61,33 +61,33 @@ def failed(fingerprint: str, reason: str = "RuntimeError: boom") -> Failure:
 
 
 def ended_launch(said: list[str]) -> Tracker:
-    """A launch of four cells: one finished, one failed, one interrupted, one baseline."""
+    """A launch of four runs: one finished, one failed, one interrupted, one baseline."""
     records = Records(Path("results"))
     tracker = Tracker("table", records, said.append)
     tracker.start(LAUNCH)
     for fingerprint, attention in zip("abcd", ("multi_token", "softmax", "softmax", "softmax"), strict=True):
-        tracker.start_cell(entry(fingerprint, attention))
+        tracker.start_run(entry(fingerprint, attention))
     for step in (5, 10, 15, 20):
         tracker.progress("a", Progress(step=step, loss=6.0 - step / 10))
         if step % 10 == 0:
             tracker.progress("a", validation(step, 30.0 - step, 32.0 - step))
-    tracker.progress("b", Progress(step=5, loss=7.0))  # not yet written when the cell fails
+    tracker.progress("b", Progress(step=5, loss=7.0))  # not yet written when the run fails
     end(tracker, records, finished("a"))
     end(tracker, records, failed("b"))
-    tracker.kill_cell("c")
+    tracker.kill_run("c")
     end(tracker, records, finished("d"))
-    tracker.end("FAILED", Shown("| row | mean |"))
+    tracker.end("FAILED", LaunchSummary("| row | mean |"))
     return tracker
 
 
 def end(tracker: Tracker, records: Records, result: Record | Failure) -> None:
-    """End a cell as a launch does: the records first."""
+    """End a run as a launch does: the records first."""
     if isinstance(result, Record):
         records.finish(result)
-        tracker.end_cell(result)
+        tracker.finish_run(result)
     else:
         records.fail(result)
-        tracker.fail_cell(result)
+        tracker.fail_run(result)
 
 
 def runs(client: MlflowClient, query: str = "") -> list[Run]:

@@ -1,4 +1,4 @@
-"""A launch as MLflow shows it: a parent, and a run for each cell."""
+"""A launch as MLflow shows it: a parent, and a run for each run."""
 
 import shutil
 from pathlib import Path
@@ -9,8 +9,8 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 
 from mta_lab.config import flatten, plain, read_yaml
-from mta_lab.records import Records
-from mta_lab.tracking.entries import Launch, Shown
+from mta_lab.results.records import Records
+from mta_lab.tracking.entries import Launch, LaunchSummary
 from mta_lab.tracking.tracker import Tracker
 from tests.tracking.launches import TAGS, config, ended_launch, runs
 
@@ -35,7 +35,7 @@ def run_of(launch: "tuple[MlflowClient, Tracker]", fingerprint: str) -> Run:
     return client.get_run(tracker.run_id(fingerprint))
 
 
-def test_a_sweep_is_an_experiment_with_a_parent_and_its_cells(launch: "tuple[MlflowClient, Tracker]") -> None:
+def test_a_sweep_is_an_experiment_with_a_parent_and_its_runs(launch: "tuple[MlflowClient, Tracker]") -> None:
     client, _ = launch
     found = runs(client)
     (parent,) = (run for run in found if MLFLOW_PARENT_RUN_ID not in run.data.tags)
@@ -48,7 +48,7 @@ def test_a_sweep_is_an_experiment_with_a_parent_and_its_cells(launch: "tuple[Mlf
     assert parent.data.tags["sweep"] == "table"
 
 
-def test_a_cell_shows_its_settings_tags_and_configuration(
+def test_a_run_shows_its_settings_tags_and_configuration(
     launch: "tuple[MlflowClient, Tracker]", tmp_path: Path
 ) -> None:
     run = run_of(launch, "a")
@@ -75,7 +75,7 @@ def test_curves_have_a_point_at_each_step_reported(launch: "tuple[MlflowClient, 
     assert curve("train/loss", "b") == [(5, 7.0)]
 
 
-def test_a_finished_cell_says_what_it_cost_and_what_its_scores_are_over(launch: "tuple[MlflowClient, Tracker]") -> None:
+def test_a_finished_run_says_what_it_cost_and_what_its_scores_are_over(launch: "tuple[MlflowClient, Tracker]") -> None:
     cost = {"seconds": 4.0, "training_seconds": 3.5, "tokens_per_second": 1000.0, "flops_per_token": 1.5e6}
     expected = {**cost, "parameters": 1234.0, "scored/book": 8192.0, "scored/c4": 4096.0}
     assert run_of(launch, "a").data.metrics.items() >= {**expected, "peak_memory": 123.0}.items()
@@ -84,12 +84,12 @@ def test_a_finished_cell_says_what_it_cost_and_what_its_scores_are_over(launch: 
     assert "peak_memory" not in other  # the system did not tell
 
 
-def test_a_finished_cell_says_what_computed_its_attention(launch: "tuple[MlflowClient, Tracker]") -> None:
+def test_a_finished_run_says_what_computed_its_attention(launch: "tuple[MlflowClient, Tracker]") -> None:
     found = runs(launch[0], "tags.implementation = 'eager + sdpa'")
     assert sorted(run.data.tags["fingerprint"] for run in found) == ["a", "d"]
 
 
-def test_cells_end_in_the_state_that_they_ended_in(launch: "tuple[MlflowClient, Tracker]", tmp_path: Path) -> None:
+def test_runs_end_in_the_state_that_they_ended_in(launch: "tuple[MlflowClient, Tracker]", tmp_path: Path) -> None:
     states = {fingerprint: run_of(launch, fingerprint).info.status for fingerprint in "abcd"}
     assert states == {"a": "FINISHED", "b": "FAILED", "c": "KILLED", "d": "FINISHED"}
     assert all(run.info.end_time for run in runs(launch[0]))
@@ -111,6 +111,6 @@ def test_a_second_launch_goes_into_the_same_experiment(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     second = Tracker("table", Records(tmp_path), pytest.fail)
     second.start(Launch("again", {}))
-    second.end("FINISHED", Shown(""))
+    second.end("FINISHED", LaunchSummary(""))
     assert [run.info.run_name for run in runs(client, "attributes.run_name = 'again'")] == ["again"]
     assert len([e for e in client.search_experiments() if e.name == "table"]) == 1

@@ -7,13 +7,13 @@ import pytest
 from mlflow import MlflowClient
 
 from mta_lab.config import Layer, resolve, scale_layer
-from mta_lab.records import Records
+from mta_lab.launch.tracked import launch_of
+from mta_lab.results.records import Records
 from mta_lab.sweep import load_sweep, single_run
-from mta_lab.tracking.entries import Entry, Launch, Shown
+from mta_lab.tracking.entries import Launch, LaunchSummary, TrackedRun
 from mta_lab.tracking.sync import Synced, sync
 from mta_lab.tracking.tracker import Tracker
 from mta_lab.tracking.view import FILTER
-from mta_lab.worker.entries import launch_of
 from tests.tracking.launches import end, entry, finished
 
 BEFORE = Launch("table nano", {"sweep": "table", "scale": "nano"})
@@ -21,21 +21,21 @@ BEFORE = Launch("table nano", {"sweep": "table", "scale": "nano"})
 NOW = Launch("table-nano", {"sweep": "table", "scale": "nano", "settings": "none", "launch": "now"}, formerly="table")
 
 
-def cell(fingerprint: str, row: str = "mta", seed: int = 0, scale: str = "nano") -> Entry:
+def planned(fingerprint: str, row: str = "mta", seed: int = 0, scale: str = "nano") -> TrackedRun:
     tags = {"sweep": "table", "scale": scale, "row": row, "seed": str(seed)}
     return replace(entry(fingerprint), tags=tags)
 
 
-def launch(experiment: str, what: Launch, *cells: Entry) -> list[str]:
-    """A launch that finishes `cells`; returns what it says."""
+def launch(experiment: str, what: Launch, *runs: TrackedRun) -> list[str]:
+    """A launch that finishes `runs`; returns what it says."""
     said: list[str] = []
     tracker = Tracker(experiment, Records(), said.append)
     tracker.start(what)
-    tracker.deliver(cells)
-    for each in cells:
-        tracker.start_cell(each)
+    tracker.enter_later(runs)
+    for each in runs:
+        tracker.start_run(each)
         end(tracker, Records(), finished(each.fingerprint))
-    tracker.end("FINISHED", Shown("| row |"))
+    tracker.end("FINISHED", LaunchSummary("| row |"))
     return said
 
 
@@ -51,18 +51,18 @@ def experiments() -> set[str]:
 
 
 def test_a_run_in_whose_place_another_counts_is_stale_until_it_counts_again(store: Path) -> None:
-    launch("table-nano", NOW, cell("a"), cell("b", seed=1))
-    launch("table-nano", NOW, cell("c"))
+    launch("table-nano", NOW, planned("a"), planned("b", seed=1))
+    launch("table-nano", NOW, planned("c"))
     assert in_view("table-nano") == {"b", "c"}
     said: list[str] = []
     for counts in ("a", "c"):
-        assert sync("table-nano", NOW, [cell(counts), cell("b", seed=1)], Records(), said.append) == Synced()
+        assert sync("table-nano", NOW, [planned(counts), planned("b", seed=1)], Records(), said.append) == Synced()
         assert in_view("table-nano") == {counts, "b"}
     assert said == []
 
 
 def test_a_run_says_its_settings_its_launch_and_what_it_is(store: Path) -> None:
-    launch("table-nano", NOW, cell("a"))
+    launch("table-nano", NOW, planned("a"))
     client = MlflowClient()
     found = client.get_experiment_by_name("table-nano")
     assert found
@@ -71,23 +71,23 @@ def test_a_run_says_its_settings_its_launch_and_what_it_is(store: Path) -> None:
 
 
 def test_an_experiment_of_an_earlier_version_goes_on_under_its_new_name_and_its_runs_count(store: Path) -> None:
-    of_other_settings = cell("f", seed=2)
-    launch("table", BEFORE, cell("a"), cell("b", seed=1), of_other_settings)
-    cells = [cell("a"), cell("b", seed=1), cell("c", seed=2)]
-    assert launch("table-nano", NOW, cells[2]) == [
+    of_other_settings = planned("f", seed=2)
+    launch("table", BEFORE, planned("a"), planned("b", seed=1), of_other_settings)
+    runs = [planned("a"), planned("b", seed=1), planned("c", seed=2)]
+    assert launch("table-nano", NOW, runs[2]) == [
         "MLflow: experiment 'table' is called 'table-nano' now, as each scale has its own"
     ]
-    assert sync("table-nano", NOW, cells, Records(), pytest.fail) == Synced()
+    assert sync("table-nano", NOW, runs, Records(), pytest.fail) == Synced()
     assert experiments() == {"table-nano"}
     assert in_view("table-nano") == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize("other", [{"scale": "small"}, {"sweep": "another"}, {"settings": "none"}])
 def test_an_experiment_that_holds_other_runs_too_is_left_as_it_is(other: dict[str, str], store: Path) -> None:
-    mixed = cell("f")
-    launch("table", BEFORE, cell("a"), replace(mixed, tags={**mixed.tags, **other}))
+    mixed = planned("f")
+    launch("table", BEFORE, planned("a"), replace(mixed, tags={**mixed.tags, **other}))
     said: list[str] = []
-    assert sync("table-nano", NOW, [cell("a")], Records(), said.append) == Synced(finished=1)
+    assert sync("table-nano", NOW, [planned("a")], Records(), said.append) == Synced(finished=1)
     assert said == []
     assert experiments() == {"table", "table-nano"}
     assert in_view("table-nano") == {"a"}

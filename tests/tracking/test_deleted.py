@@ -7,14 +7,14 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from mta_lab.records import Records
-from mta_lab.tracking.entries import Shown
+from mta_lab.results.records import Records
+from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.tracking.sync import Synced, sync
 from mta_lab.tracking.tracker import Tracker
-from tests.tracking.launches import CELLS, LAUNCH, PARENTS, end, entry, finished, runs, states, validation, wait_for
+from tests.tracking.launches import LAUNCH, PARENTS, RUNS, end, entry, finished, runs, states, validation, wait_for
 
 RESTORED = "MLflow: experiment 'table' had been deleted; it is restored"
-SHOWN = Shown("| row |")
+SHOWN = LaunchSummary("| row |")
 
 
 def delete_experiment(*, for_good: bool) -> None:
@@ -36,15 +36,15 @@ def delete_run(query: str, *, for_good: bool = False) -> None:
         client._tracking_client.store._hard_delete_run(run.info.run_id)
 
 
-def launch(records: Records, cells: str, meanwhile: Callable[[], None] = lambda: None) -> list[str]:
-    """A launch of cells; `meanwhile` happens after the end of the first, while all others run. Returns what it says."""
+def launch(records: Records, names: str, meanwhile: Callable[[], None] = lambda: None) -> list[str]:
+    """A launch of names; `meanwhile` happens after the end of the first, while all others run. Returns what it says."""
     said: list[str] = []
     tracker = Tracker("table", records, said.append)
     tracker.start(LAUNCH)
-    for fingerprint in cells:
-        tracker.start_cell(entry(fingerprint))
-    wait_for(lambda: all(tracker.run_id(fingerprint) for fingerprint in cells))
-    first, others = cells[0], cells[1:]
+    for fingerprint in names:
+        tracker.start_run(entry(fingerprint))
+    wait_for(lambda: all(tracker.run_id(fingerprint) for fingerprint in names))
+    first, others = names[0], names[1:]
     end(tracker, records, finished(first))
     wait_for(lambda: states(first) == ["FINISHED"])
     meanwhile()
@@ -55,21 +55,21 @@ def launch(records: Records, cells: str, meanwhile: Callable[[], None] = lambda:
     return said
 
 
-def synced(records: Records, cells: str) -> tuple[Synced, list[str]]:
+def synced(records: Records, names: str) -> tuple[Synced, list[str]]:
     said: list[str] = []
     return sync(
-        "table", LAUNCH, [entry(fingerprint) for fingerprint in cells], records, said.append, lambda: SHOWN
+        "table", LAUNCH, [entry(fingerprint) for fingerprint in names], records, said.append, lambda: SHOWN
     ), said
 
 
-def assert_whole(records: Records, cells: str) -> None:
-    """Each cell is one finished run, below a run of a launch that is there, and nothing is left to mend."""
-    assert synced(records, cells) == (Synced(), [])
+def assert_whole(records: Records, names: str) -> None:
+    """Each run is one finished run, below a run of a launch that is there, and nothing is left to mend."""
+    assert synced(records, names) == (Synced(), [])
     parents = {run.info.run_id: run.data.tags["mlflow.note.content"] for run in runs(MlflowClient(), PARENTS)}
     assert set(parents.values()) == {"| row |"}
-    for fingerprint in cells:
+    for fingerprint in names:
         assert [state for state in states(fingerprint) if state != "KILLED"] == ["FINISHED"]
-    ended = runs(MlflowClient(), f"{CELLS} AND attributes.status = 'FINISHED'")
+    ended = runs(MlflowClient(), f"{RUNS} AND attributes.status = 'FINISHED'")
     assert {run.data.tags[MLFLOW_PARENT_RUN_ID] for run in ended} <= set(parents)
 
 

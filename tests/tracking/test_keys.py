@@ -12,13 +12,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils import validation
 
 from mta_lab.config import Layer, resolve, scale_layer
-from mta_lab.records import Records
-from mta_lab.tracking.entries import Shown
+from mta_lab.results.records import Records
+from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.tracking.keys import keys, shortened
 from mta_lab.tracking.sync import Synced, sync
 from mta_lab.tracking.tracker import Tracker
 from mta_lab.training import Progress, Validation
-from tests.tracking.launches import CELLS, LAUNCH, end, entry, finished, runs
+from tests.tracking.launches import LAUNCH, RUNS, end, entry, finished, runs
 
 NAMES = st.one_of(st.text(), st.text(":/.2Bb +é", max_size=8))
 
@@ -109,16 +109,16 @@ def test_runs_with_odd_domains_and_long_settings_are_shown_whole_and_alike_by_a_
     records = Records()
     tracker = Tracker("table", records, pytest.fail)
     tracker.start(LAUNCH)
-    tracker.start_cell(odd)
+    tracker.start_run(odd)
     tracker.progress("a", Progress(step=20, loss=1.0))
     last = Validation(step=20, quantity="perplexity", domains=domains)
     tracker.progress("a", Progress(step=20, loss=1.0, validation=last))
     scored = dict.fromkeys(domains, 100)
     end(tracker, records, replace(finished("a"), domains=domains, scored=scored))
-    tracker.end("FINISHED", Shown("a table" * 4000))
+    tracker.end("FINISHED", LaunchSummary("a table" * 4000))
     records.finish(replace(finished("b"), domains=domains, scored=scored))
     assert sync("table", LAUNCH, [odd, replace(odd, fingerprint="b")], records, pytest.fail) == Synced(finished=1)
-    launched, entered = runs(MlflowClient(), CELLS)
+    launched, entered = runs(MlflowClient(), RUNS)
     assert launched.data.params == entered.data.params
     assert set(launched.data.metrics) ^ set(entered.data.metrics) <= {"peak_memory"}
     assert launched.data.metrics["val/perplexity/c:2B:2B"] == 9.0

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from mta_lab.records import Records
-from mta_lab.tracking.entries import Shown
+from mta_lab.results.records import Records
+from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.tracking.sync import Synced, sync
 from mta_lab.tracking.tracker import Tracker
 from tests.tracking.launches import (
@@ -75,14 +75,14 @@ def test_what_a_broken_store_missed_is_entered_when_it_is_back(
     records = Records()
     tracker = Tracker("table", records, said.append)
     tracker.start(LAUNCH)
-    tracker.start_cell(entry("a"))
-    tracker.start_cell(entry("c"))
+    tracker.start_run(entry("a"))
+    tracker.start_run(entry("c"))
     wait_for(lambda: bool(tracker.run_id("a") and tracker.run_id("c")))
     hide_tables(store)
     tracker.progress("a", validation(10, 3.0, 4.0))
     wait_for(lambda: bool(said))
     end(tracker, records, finished("a"))
-    tracker.start_cell(entry("b"))
+    tracker.start_run(entry("b"))
     end(tracker, records, failed("b"))
     if returns == "while it goes on":
         hide_tables(store, back=True)
@@ -90,7 +90,7 @@ def test_what_a_broken_store_missed_is_entered_when_it_is_back(
     end(tracker, records, finished("c"))
     if returns == "at its end":
         hide_tables(store, back=True)
-    tracker.end("FAILED", Shown(""))
+    tracker.end("FAILED", LaunchSummary(""))
     if returns == "later":
         complained_once(said)
         hide_tables(store, back=True)
@@ -111,9 +111,9 @@ def test_what_does_not_fit_the_queue_is_entered_from_the_records(store: Path, mo
     tracker = Tracker("table", records, pytest.fail)
     tracker.start(LAUNCH)
     for fingerprint in "abcdef":  # quicker than a store is created
-        tracker.start_cell(entry(fingerprint))
+        tracker.start_run(entry(fingerprint))
         end(tracker, records, finished(fingerprint))
-    tracker.end("FINISHED", Shown(""))
+    tracker.end("FINISHED", LaunchSummary(""))
     for fingerprint in "abcdef":
         assert [state for state in states(fingerprint) if state != "KILLED"] == ["FINISHED"]
 
@@ -147,21 +147,21 @@ def test_a_server_that_never_answers_holds_nothing_up(tmp_path: Path, monkeypatc
 def test_the_next_launch_closes_what_a_dead_one_left_open(store: Path) -> None:
     dead = Tracker("table", Records(), pytest.fail)
     dead.start(LAUNCH)
-    dead.start_cell(entry("a"))
+    dead.start_run(entry("a"))
     wait_for(lambda: bool(dead.run_id("a")))
     tracker = Tracker("table", Records(), pytest.fail)
     tracker.start(LAUNCH)
-    tracker.deliver([entry("a")])
-    tracker.start_cell(entry("a"))
+    tracker.enter_later([entry("a")])
+    tracker.start_run(entry("a"))
     end(tracker, Records(), finished("a"))
-    tracker.end("FINISHED", Shown(""))
+    tracker.end("FINISHED", LaunchSummary(""))
     assert states("a") == ["FINISHED", "KILLED"]
 
 
-def test_a_cell_that_is_tried_again_while_mlflow_is_away_is_entered(
+def test_a_run_that_is_tried_again_while_mlflow_is_away_is_entered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The end of its first attempt is given up after its second has begun: the cell is live, and not forgotten."""
+    """The end of its first attempt is given up after its second has begun: the run is live, and not forgotten."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///away/mlflow.db")
     monkeypatch.setattr("mta_lab.tracking.tracker.PAUSE", 0.5)
@@ -170,10 +170,10 @@ def test_a_cell_that_is_tried_again_while_mlflow_is_away_is_entered(
     records, said = Records(Path("results")), list[str]()
     tracker = Tracker("table", records, said.append)
     tracker.start(LAUNCH)
-    tracker.start_cell(entry("a"))
-    tracker.kill_cell("a", failure="killed")
-    tracker.start_cell(entry("a"))
-    tracker.deliver([entry("b")])  # entered as soon as MLflow answers, and behind what is left of the first attempt
+    tracker.start_run(entry("a"))
+    tracker.kill_run("a", failure="killed")
+    tracker.start_run(entry("a"))
+    tracker.enter_later([entry("b")])  # entered as soon as MLflow answers, and behind what is left of the first attempt
     records.finish(finished("b"))
     wait_for(lambda: bool(said))
     away.unlink()
@@ -181,5 +181,5 @@ def test_a_cell_that_is_tried_again_while_mlflow_is_away_is_entered(
     wait_for(lambda: (away / "mlflow.db").exists() and MlflowClient().get_experiment_by_name("table") is not None)
     wait_for(lambda: states("b") == ["FINISHED"])
     end(tracker, records, finished("a"))
-    tracker.end("FINISHED", Shown("| row | mean |"))
+    tracker.end("FINISHED", LaunchSummary("| row | mean |"))
     assert states("a") == ["FINISHED"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from mta_lab.records import Records
-from mta_lab.tracking.entries import Shown
+from mta_lab.results.records import Records
+from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.tracking.tracker import Tracker
 from mta_lab.tracking.view import addresses, view
 from tests.tracking.launches import LAUNCH, PARENTS, entry, runs, wait_for
@@ -20,7 +20,7 @@ def test_rows_that_mlflow_refuses_as_they_are_stay_apart(store: Path) -> None:
     rows = ["c_q 4, c_k 9", "c_q 4 c_k 9", "1x1", "1X1", "%", "/", "..", "", "x1/2", "é + ö", "a" * 300, "a" * 301]
     tracker = Tracker("table", Records(), pytest.fail)
     tracker.start(LAUNCH)
-    tracker.end("FINISHED", Shown("", {row: {"mean": float(place)} for place, row in enumerate(rows)}))
+    tracker.end("FINISHED", LaunchSummary("", {row: {"mean": float(place)} for place, row in enumerate(rows)}))
     (run,) = runs(MlflowClient())
     kept = dict(run.data.metrics)
     assert sorted(kept.values()) == [float(place) for place in range(len(rows))]
@@ -33,7 +33,7 @@ def test_the_parent_tells_what_the_machine_does_until_it_ends(store: Path, monke
     before = set(threading.enumerate())
     tracker = Tracker("table", Records(), pytest.fail)
     tracker.start(LAUNCH)
-    tracker.start_cell(entry("a"))
+    tracker.start_run(entry("a"))
     wait_for(lambda: bool(tracker.run_id("a")))
 
     def said() -> set[str]:
@@ -42,8 +42,8 @@ def test_the_parent_tells_what_the_machine_does_until_it_ends(store: Path, monke
 
     wait_for(lambda: {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= said())
     (monitor,) = (thread for thread in set(threading.enumerate()) - before if thread.name == "SystemMetricsMonitor")
-    tracker.kill_cell("a")
-    tracker.end("FINISHED", Shown())
+    tracker.kill_run("a")
+    tracker.end("FINISHED", LaunchSummary())
     assert not monitor.is_alive()
     assert not runs(MlflowClient(), "attributes.status = 'RUNNING'")
 
@@ -53,7 +53,7 @@ def test_a_launch_keeps_its_files_and_a_view_that_is_found(store: Path) -> None:
     tracker = Tracker("table", Records(), said.append)
     tracker.start(LAUNCH._replace(quantity="error_rate"))
     files = {"report.html": "<p>", "figures/forest.svg": "<svg/>"}
-    tracker.end("FINISHED", Shown("| row |", files=lambda: files))
+    tracker.end("FINISHED", LaunchSummary("| row |", files=lambda: files))
     assert said == []
     (run,) = runs(MlflowClient())
     assert [file.path for file in MlflowClient().list_artifacts(run.info.run_id)] == ["figures", "report.html"]
@@ -76,6 +76,6 @@ def test_a_launch_whose_figures_fail_is_closed_all_the_same(store: Path) -> None
     tracker = Tracker("table", Records(), pytest.fail)
     tracker.start(LAUNCH)
     with pytest.raises(ZeroDivisionError):
-        tracker.end("FINISHED", Shown("| row |", files=files))
+        tracker.end("FINISHED", LaunchSummary("| row |", files=files))
     (run,) = runs(MlflowClient())
     assert (run.info.status, run.data.tags["mlflow.note.content"]) == ("FINISHED", "| row |")

@@ -9,8 +9,8 @@ from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 
-from mta_lab.records import Records
-from mta_lab.tracking.entries import Shown
+from mta_lab.results.records import Records
+from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.tracking.place import follow
 from mta_lab.tracking.sync import Synced, sync
 from mta_lab.tracking.tracker import Tracker
@@ -38,14 +38,14 @@ def work_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
 
 
-def launch(cell: str) -> list[str]:
-    """A launch of a cell, with a file; returns what it says."""
+def launch(run: str) -> list[str]:
+    """A launch of a run, with a file; returns what it says."""
     said: list[str] = []
     tracker = Tracker("table", Records(), said.append)
     tracker.start(LAUNCH)
-    tracker.start_cell(entry(cell))
-    end(tracker, Records(), finished(cell))
-    tracker.end("FINISHED", Shown("| row |", files=lambda: {"report.html": f"of {cell}"}))
+    tracker.start_run(entry(run))
+    end(tracker, Records(), finished(run))
+    tracker.end("FINISHED", LaunchSummary("| row |", files=lambda: {"report.html": f"of {run}"}))
     return said
 
 

@@ -77,7 +77,7 @@ def same(one: Whole, other: Whole) -> None:
     assert [name for name, value in one.weights.items() if not torch.equal(value, other.weights[name])] == []
 
 
-def cells(configure: Configure, corpus: Corpus, task: str) -> tuple[Callable[..., RunConfig], Corpus | None]:
+def runs(configure: Configure, corpus: Corpus, task: str) -> tuple[Callable[..., RunConfig], Corpus | None]:
     return (configure, corpus) if task == "language" else (test_synthetic.configure, None)
 
 
@@ -90,7 +90,7 @@ def test_every_variant_goes_on_exactly(
     configure: Configure, corpus: Corpus, tmp_path: Path, variant: str, task: str
 ) -> None:
     """Three interruptions at random, between steps or inside a validation."""
-    make, text = cells(configure, corpus, task)
+    make, text = runs(configure, corpus, task)
     config = make({**LENGTHS, "model.layers": 4, "attention": {"name": variant, "dropout": 0.1}})
     whole = run(config, text, tmp_path / "whole")
     generator = random.Random(f"{variant} {task}")
@@ -167,7 +167,7 @@ def test_time_counts_in_all_parts(configure: Configure, corpus: Corpus, tmp_path
     kept = Checkpoints(directory).latest(print)
     assert kept is not None
     result = train(dropping(configure), corpus, checkpoints=Checkpoints(directory))
-    assert result.training_seconds > kept.reporter["training_seconds"] > 0
+    assert result.training_seconds > kept.progress_callback["training_seconds"] > 0
     assert result.seconds > kept.seconds > 0
     assert result.tokens_per_second == pytest.approx(STEPS * 4 * 16 / result.training_seconds)
 

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from mta_lab.records import Record
 from mta_lab.report import numbers
 from mta_lab.report.figures.rows import ROOMY, cut, said_by_seed
 from mta_lab.report.table import Table, TableRow
+from mta_lab.results.records import Record
 from mta_lab.theme.style import BETTER, INK, MUTED, WORSE, hover
 
 FEWEST_TICKS = 3

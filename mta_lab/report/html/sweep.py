@@ -6,7 +6,6 @@ from typing import Any
 from markupsafe import Markup
 
 from mta_lab.config import in_words
-from mta_lab.records import Record
 from mta_lab.report import numbers
 from mta_lab.report.figures import figures
 from mta_lab.report.html.captions import TITLES, captions
@@ -15,6 +14,7 @@ from mta_lab.report.measured import Measured
 from mta_lab.report.page import Page
 from mta_lab.report.settings import settings_of
 from mta_lab.report.table import Table
+from mta_lab.results.records import Record
 from mta_lab.theme.pages import filled
 from mta_lab.theme.style import inline, styled
 

@@ -73,11 +73,11 @@ def test_the_default_has_the_papers_length() -> None:
     assert (FindBlock().context, FindBlock().vocabulary) == (318, 28)
 
 
-def frequencies(found: Counter[Any], cells: int) -> float:
-    """The largest deviation from equal frequencies, in standard deviations of a cell."""
-    total, chance = sum(found.values()), 1 / cells
+def frequencies(found: Counter[Any], runs: int) -> float:
+    """The largest deviation from equal frequencies, in standard deviations of a run."""
+    total, chance = sum(found.values()), 1 / runs
     spread = (total * chance * (1 - chance)) ** 0.5
-    counts = [*found.values(), *[0] * (cells - len(found))]
+    counts = [*found.values(), *[0] * (runs - len(found))]
     return max(abs(count - total * chance) for count in counts) / spread
 
 

@@ -1,0 +1,1 @@
+"""Executors: what starts runs on machines and tells of them."""

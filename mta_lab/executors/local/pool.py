@@ -1,0 +1,134 @@
+"""Warm worker processes on this machine: one pipe each, the dead noticed and replaced."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from mta_lab.atomic import open_log
+from mta_lab.children import safe_path
+from mta_lab.data import content
+from mta_lab.executors.local.messages import Died, Message, Stop, TrainRun
+from mta_lab.executors.local.oom import OomKills, oom_counter
+from mta_lab.executors.local.process import TERMINATION, work
+from mta_lab.plugins import plugins_loaded
+from mta_lab.results.failures import Kind
+
+ENVIRONMENT = {
+    # glibc otherwise returns freed activations to the system and faults them in again: 10-40 % of a small model's step.
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
+    "MALLOC_TOP_PAD_": str(64 << 20),
+    # Torch's idle threads otherwise spin; where another program wants the cores, a run with two was 30 times slower.
+    "OMP_WAIT_POLICY": "passive",
+}
+"""what a worker starts with, unless the user has set it"""
+
+
+def threads(workers: int) -> int:
+    """Torch threads of each of so many workers, which share the machine's cores.
+
+    So many whatever is left to do: a run that goes on alone has the threads that it had, and the same bits.
+    """
+    return max(1, len(os.sched_getaffinity(0)) // workers)
+
+
+class Pool:
+    """`workers` processes of so many torch threads each; use as a context manager."""
+
+    def __init__(self, workers: int, components: Sequence[Path], logs: Path, threads: int) -> None:
+        self._components, self._logs, self.threads = tuple(components), logs, threads
+        self._printed: dict[int, int] = {}  # bytes of a worker's log that are those of workers before it
+        self._context = multiprocessing.get_context("spawn")
+        self._oom_kills = OomKills(oom_counter())
+        self._workers = [self._start(index) for index in range(workers)]
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process, connection in self._workers:
+            connection.close()
+            process.kill()  # what should be kept has been, and SIGTERM would wait for the end of a step
+        for process, _connection in self._workers:
+            process.join()
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def send(self, worker: int, message: TrainRun | Stop) -> None:
+        """Hand a run to a worker that is ready, or stop the one it is at."""
+        self._workers[worker][1].send(message)
+
+    def kill(self, worker: int) -> None:
+        """End a worker that may not listen any more: it may hang in native code."""
+        self._workers[worker][0].kill()
+
+    def messages(self) -> Iterator[tuple[int, Message | None]]:
+        """Yield what the workers say, as it comes; (worker, None) twice a second when nobody says anything.
+
+        A worker that died is replaced; its last word is Died.
+        """
+        while True:
+            connections = {connection: index for index, (_, connection) in enumerate(self._workers)}
+            ready = wait(list(connections), timeout=0.5)
+            self._oom_kills.look()
+            if not ready:
+                yield 0, None
+            for connection in ready:
+                index = connections[connection]  # type: ignore[index]
+                try:
+                    message = self._workers[index][1].recv()
+                except (EOFError, OSError):
+                    message = self._bury(index)
+                yield index, message
+
+    def _start(self, index: int) -> tuple[SpawnProcess, "Connection[TrainRun | Stop, Message]"]:
+        ours, theirs = self._context.Pipe()
+        log = self._logs / f"worker-{index}.log"
+        process = self._context.Process(
+            target=work,
+            args=(theirs, self._components, plugins_loaded(), self.threads, log, content.known()),
+            name=f"mta-lab worker {index}",
+            daemon=True,
+        )
+        open_log(log).close()  # here, where it can be said that it is a link
+        self._printed[index] = log.stat().st_size
+        for name, value in ENVIRONMENT.items():  # read by the child's C libraries before its first line of Python
+            os.environ.setdefault(name, value)
+        with safe_path():
+            resource_tracker.ensure_running()  # or else the first start of a process does it, and unblocks SIGTERM
+            # Blocked in all of its threads: from one that takes SIGTERM Lightning would hear of it, and drop the run.
+            # And Ctrl-C, which is the launch's to answer, would end it while it starts.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {*TERMINATION, signal.SIGINT})
+            process.start()
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        return process, ours
+
+    def _bury(self, index: int) -> Died:
+        process, connection = self._workers[index]
+        connection.close()
+        process.join()
+        kind: Kind = "killed"
+        how = _how(process.exitcode or 0)
+        if process.exitcode == -signal.SIGKILL and self._oom_kills.grew():
+            kind, how = "out_of_memory", f"{how}, by the kernel: no memory was left"
+        log = self._logs / f"worker-{index}.log"
+        printed = log.read_bytes()[self._printed[index] :].decode(errors="replace") if log.exists() else ""
+        self._workers[index] = self._start(index)
+        by_itself = process.exitcode not in (-signal.SIGKILL, -signal.SIGTERM)
+        reason = f"the worker process died ({how})"
+        return Died(kind=kind, by_itself=by_itself, reason=reason, log=log, printed=printed)
+
+
+def _how(code: int) -> str:
+    """An exit code as Python has it, for people."""
+    if code >= 0:
+        return f"exit code {code}"
+    names = {number.value: number.name for number in signal.Signals}  # real-time signals have none
+    return f"signal {names.get(-code, -code)}"

@@ -1,0 +1,1 @@
+"""Runs a sweep: a launch hands runs to warm worker processes and records what comes back."""

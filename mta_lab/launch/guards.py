@@ -1,0 +1,92 @@
+"""Guards of a launch: none other beside it, a full disk said, no interrupt in the middle of writing a result down."""
+
+import errno
+import fcntl
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from mta_lab.atomic import link_refused
+from mta_lab.errors import UserError
+
+LOCK = "launch.lock"
+
+
+@contextmanager
+def only_launch(directory: Path) -> Iterator[None]:
+    """Hold the results directory, or say that another launch does: both would train the same runs."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(directory / LOCK)
+        with link_refused(directory / LOCK):
+            lock.acquire(timeout=0.5)  # `launch_runs` may hold it for a moment
+    except Timeout:
+        where = "wait for it, or start in another directory"
+        raise UserError(f"{directory}: another sweep is running here; {where}") from None
+    except OSError as error:
+        raise UserError(f"{error.filename or directory}: cannot be written: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def launch_runs(directory: Path) -> bool:
+    """Return whether a launch holds the results directory; the system takes the lock from one that died."""
+    try:
+        with link_refused(directory / LOCK):  # to read: whoever only looks may lack the right to write
+            file = os.open(directory / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(file)
+        return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        raise UserError(f"{directory / LOCK}: cannot be opened: {error.strerror}") from None
+
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ELOOP)
+
+
+@contextmanager
+def disk_full_reported(usual: Path) -> Iterator[None]:
+    """A disk that takes nothing more ends the launch with a line that names the file: `usual` where nobody knows."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        where = f"{error.filename or usual}: cannot be written: {error.strerror}"
+        raise UserError(f"{where}; what is finished is kept, the same command goes on from there") from None
+
+
+class Interrupt:
+    """Ctrl-C or SIGTERM is noted and answered between two messages, never in the middle of writing a result down.
+
+    The second one raises KeyboardInterrupt at once.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True

@@ -1,0 +1,170 @@
+"""Who says what runs next: the runs of a plan, or the trials of a search."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from mta_lab.errors import UserError
+from mta_lab.planning.runs import Run, next_run
+from mta_lab.results.records import Record, Records
+from mta_lab.sweep import PlannedRun
+from mta_lab.sweep.search import Search
+
+if TYPE_CHECKING:  # imports slowly
+    from mta_lab.scheduling import Study, Trials
+
+
+class Queue(Protocol):
+    """What a launch asks when a worker is free, and tells of everything that happens."""
+
+    def left(self) -> int:
+        """Return how many are still to start."""
+
+    def next(self) -> Run | None:
+        """Start one more; None where nothing is left."""
+
+    def requeue(self, run: Run, reason: str) -> None:
+        """It did not end: a worker will go on with it, or another launch."""
+
+    def validated(self, run: Run, step: int, score: float) -> bool:
+        """Note a validation; whether the run should stop for it."""
+
+    def finished(self, run: Run, record: Record) -> None:
+        """It ran to its end."""
+
+    def stopped(self, run: Run) -> None:
+        """It ended early, as asked."""
+
+    def failed(self, run: Run, reason: str) -> None:
+        """It failed, and is not tried again."""
+
+
+class SweepQueue:
+    """The runs of a plan, each a trial of the sweep's study."""
+
+    def __init__(self, pending: Sequence[Run], study: "Study") -> None:
+        self._pending, self._study = list(pending), study
+        self._requeued = deque[Run]()
+        self._seconds: dict[str, float] = {}  # what a row's last run took
+
+    def left(self) -> int:
+        return len(self._pending) + len(self._requeued)
+
+    def next(self) -> Run | None:
+        if self._requeued:
+            run = self._requeued.popleft()
+        elif self._pending:
+            run = next_run(self._pending, self._seconds)
+            self._pending.remove(run)
+        else:
+            return None
+        self._study.claim(run.fingerprint, run.row, run.seed)
+        return run
+
+    def requeue(self, run: Run, reason: str) -> None:
+        self._study.fail(run.fingerprint, reason)
+        self._requeued.append(run)
+
+    def validated(self, run: Run, step: int, score: float) -> bool:
+        self._study.report(run.fingerprint, step, score)
+        return False
+
+    def finished(self, run: Run, record: Record) -> None:
+        self._seconds[run.row] = record.seconds
+        self._study.finish(run.fingerprint, record.score)
+
+    def stopped(self, run: Run) -> None:
+        self._study.fail(run.fingerprint, "stopped early")
+
+    def failed(self, run: Run, reason: str) -> None:
+        self._study.fail(run.fingerprint, reason)
+
+    def import_finished(self, runs: Sequence[Run], records: Records) -> None:
+        """Enter the runs that were finished before, by another sweep perhaps."""
+        for run in runs:
+            if not self._study.has(run.fingerprint) and (record := records.finished(run.fingerprint)):
+                self._study.import_finished(run.fingerprint, run.row, run.seed, record.score)
+
+
+class SearchQueue:
+    """The trials of a search, as many of each of its rows, each row a study of its own.
+
+    A trial that failed takes one of those places, so that a search whose trials all fail comes to an end; the next
+    launch gives the place to another. One that was requeued stays as it is: if no worker takes it again, the next
+    launch does (`Trials.opened`).
+    """
+
+    def __init__(
+        self, search: Search, studies: Mapping[str, "Trials"], run_of: Callable[[PlannedRun], Run], records: Records
+    ) -> None:
+        self._search, self._studies, self._run_of, self._records = search, studies, run_of, records
+        self._running: dict[str, tuple[str, int]] = {}  # fingerprint -> row, number of the trial
+        self._requeued = deque[Run]()
+        self._failed = Counter[str]()  # by row, in this launch
+
+    def ask_again(self) -> None:
+        """Let the values of failed trials that were forgiven since (`mta-lab retry`) be asked for first."""
+        for row, study in self._studies.items():
+            for values in study.failed():
+                try:
+                    config = self._search.config(row, values)
+                except (UserError, KeyError):  # they never went together, or were lost before all were chosen
+                    continue
+                name = self._run_of(PlannedRun(row=row, seed=config.seed, config=config)).fingerprint
+                if self._records.attempts(name) and not self._records.failed(name):
+                    study.ask_again(values)
+
+    def left(self) -> int:
+        return len(self._requeued) + self._unasked()
+
+    def next(self) -> Run | None:
+        if self._requeued:
+            return self._requeued.popleft()
+        while self._unasked():
+            row = min(self._studies, key=self._started)
+            number, values = self._studies[row].ask(self._search.space_of(row))
+            try:
+                config = self._search.config(row, values)
+            except UserError as error:  # ranges that do not go together
+                self._fail(row, number, str(error))
+                continue
+            run = self._run_of(PlannedRun(row=f"{row} trial {number}", seed=config.seed, config=config))
+            if record := self._records.finished(run.fingerprint):
+                self._studies[row].finish(number, record.score)
+            elif failure := self._records.failed(run.fingerprint):
+                self._fail(row, number, failure.reason)
+            elif run.fingerprint in self._running:
+                self._fail(row, number, "the same values are running in another trial")
+            else:
+                self._running[run.fingerprint] = row, number
+                return run
+        return None
+
+    def requeue(self, run: Run, reason: str) -> None:
+        self._requeued.append(run)
+
+    def validated(self, run: Run, step: int, score: float) -> bool:
+        row, number = self._running[run.fingerprint]
+        return self._studies[row].report(number, step, score)
+
+    def finished(self, run: Run, record: Record) -> None:
+        row, number = self._running.pop(run.fingerprint)
+        self._studies[row].finish(number, record.score)
+
+    def stopped(self, run: Run) -> None:
+        row, number = self._running.pop(run.fingerprint)
+        self._studies[row].prune(number)
+
+    def failed(self, run: Run, reason: str) -> None:
+        self._fail(*self._running.pop(run.fingerprint), reason)
+
+    def _fail(self, row: str, number: int, reason: str) -> None:
+        self._failed[row] += 1
+        self._studies[row].fail(number, reason)
+
+    def _unasked(self) -> int:
+        return sum(max(0, self._search.trials - self._started(row)) for row in self._studies)
+
+    def _started(self, row: str) -> int:
+        running = sum(found == row for found, _ in self._running.values())
+        return self._studies[row].ended() + self._failed[row] + running

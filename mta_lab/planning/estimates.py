@@ -1,0 +1,139 @@
+"""What a sweep will take: from recorded runs, from a short probe where there are none; and what fits a budget."""
+
+import re
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from mta_lab.bench.step import training_step
+from mta_lab.config import RunConfig, plain
+from mta_lab.errors import UserError
+from mta_lab.model import build_model, count_parameters
+from mta_lab.provenance import contended
+from mta_lab.results.records import Record
+from mta_lab.sweep import Row, Sweep
+from mta_lab.words import counted, duration
+
+WARM_UP, STEPS = 2, 4  # of a probe
+LARGEST_STEP = 1e12  # operations; a step of more takes seconds on a CPU, and a probe of it minutes
+UNITS = {"h": 3600, "m": 60, "s": 1}
+DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds a run takes, None where nothing is known, and where that comes from."""
+
+    seconds: float | None
+    source: Literal["recorded", "probed", "unknown"]
+    contended: bool = False
+    """whether other work ran beside all that was timed, so that it takes less on a quiet machine"""
+
+    @property
+    def origin(self) -> str:
+        """Return the source in words."""
+        return f"{self.source}, on a busy machine" if self.contended else self.source
+
+
+def recorded(row: Row, history: Sequence[Record]) -> Estimate:
+    """From runs of the same model, attention, batch and precision; from contended ones only if there are no others."""
+    config = plain(row.config)
+    alike = [
+        record
+        for record in history
+        if all(record.config.get(part) == config[part] for part in ("model", "attention", "task"))
+        and all(record.config["training"].get(key) == config["training"][key] for key in ("batch_size", "precision"))
+    ]
+    if not alike:
+        return Estimate(None, "unknown")
+    groups = ([record for record in alike if record.contended is known] for known in (False, None, True))
+    chosen = next(group for group in groups if group)
+    seconds = [record.seconds * row.config.training.steps / record.config["training"]["steps"] for record in chosen]
+    return Estimate(sum(seconds) / len(seconds), "recorded", contended=chosen[0].contended is True)
+
+
+def estimates(
+    sweep: Sweep, history: Sequence[Record], threads: int, say: Callable[[str], None]
+) -> Mapping[str, Estimate]:
+    """An estimate for each row; rows without recorded runs are probed under `threads` threads, a few steps each.
+
+    Rows whose step is too large for a probe on this machine's CPU stay unknown.
+    """
+    found = {row.name: recorded(row, history) for row in sweep.rows}
+    to_probe = [
+        row for row in sweep.rows if found[row.name].seconds is None and _step_operations(row.config) < LARGEST_STEP
+    ]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for row in to_probe:
+            say(f"timing a few steps of {row.name}")
+            found[row.name] = Estimate(_probe(row.config), "probed", contended=contended() is True)
+    finally:
+        torch.set_num_threads(before)
+    return found
+
+
+def operations(config: RunConfig) -> float:
+    """Of a whole training run, about: 6 for each parameter and token (Kaplan et al. 2020, 2001.08361)."""
+    return _step_operations(config) * config.training.steps
+
+
+def seconds_of(left: Mapping[str, int], costs: Mapping[str, Estimate], workers: int) -> float | None:
+    """Seconds that so many runs of each row take on `workers` workers; None where some row's time is unknown."""
+    seconds = [(runs, costs[row].seconds) for row, runs in left.items() if runs]
+    known = [runs * each for runs, each in seconds if each is not None]
+    return sum(known) / workers if len(known) == len(seconds) else None
+
+
+def affordable_seeds(
+    costs: Mapping[str, Estimate], left: Callable[[int], Mapping[str, int]], *, budget: float, workers: int
+) -> int:
+    """Return how many seeds of all rows fit `budget` seconds on `workers` workers: chosen by time, never by a result.
+
+    `left(n)` says how many runs of each row are still to train with n seeds; what is finished costs nothing. Raises
+    UserError where a row's time is unknown, or where not even one seed fits.
+    """
+    unknown = [name for name, cost in costs.items() if cost.seconds is None]
+    if unknown:
+        raise UserError(f"--budget: nobody knows how long '{unknown[0]}' takes here; give --seeds N instead")
+
+    def takes(seeds: int) -> float:
+        return seconds_of(left(seeds), costs, workers) or 0.0
+
+    most = 1
+    while takes(most) <= budget:
+        most *= 2
+    seeds = bisect_right(range(1, most + 1), budget, key=takes)
+    if not seeds:
+        needs = f"one seed of every row takes about {duration(takes(1))} on {counted(workers, 'worker')}"
+        raise UserError(f"--budget: got {duration(budget)}, but {needs}")
+    return seeds
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Seconds of `45m`, `1h30m`, `90s`, as they were given to `option`."""
+    match = DURATION.fullmatch(text.strip())
+    seconds = sum(float(n) * unit for n, unit in zip(match.groups(), UNITS.values(), strict=True) if n) if match else 0
+    if not seconds:
+        raise UserError(f"{option}: got '{text}', allowed: a time like 45m, 1h30m or 90s")
+    return seconds
+
+
+def _step_operations(config: RunConfig) -> float:
+    return 6.0 * count_parameters(config) * config.tokens_per_step
+
+
+def _probe(config: RunConfig) -> float:
+    """Seconds of a run by its training steps alone, validation left out."""
+    step = training_step(build_model(config, seed=0), config)
+    for _ in range(WARM_UP):
+        step()
+    started = time.perf_counter()
+    for _ in range(STEPS):
+        step()
+    return (time.perf_counter() - started) / STEPS * config.training.steps

@@ -1,0 +1,117 @@
+"""The runs of a sweep with what identifies each, and which of them are missing."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mta_lab.config import fingerprint
+from mta_lab.data import Corpus
+from mta_lab.data.batches import window_starts
+from mta_lab.data.mixture import shares
+from mta_lab.errors import UserError
+from mta_lab.results.records import Record, Records
+from mta_lab.results.states import State, changed_since, latest, outdated, states_of
+from mta_lab.sweep import PlannedRun, Sweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(PlannedRun):
+    """A row under a seed together with what identifies it."""
+
+    content_hash: str
+    """of the text it reads; empty for a synthetic task"""
+    fingerprint: str
+
+    @classmethod
+    def of(cls, planned: PlannedRun, content_hash: str) -> "Run":
+        """Return the planned run as one that reads the text of `content_hash`."""
+        return cls(
+            row=planned.row,
+            seed=planned.seed,
+            config=planned.config,
+            content_hash=content_hash,
+            fingerprint=fingerprint(planned.config, content_hash),
+        )
+
+
+def runs_of(sweep: Sweep, open_corpus: Callable[[PlannedRun], Corpus]) -> list[Run]:
+    """The sweep's runs with their fingerprints, in the order they should run; `open_corpus` is for those with text."""
+    return [run_of(run, open_corpus) for run in sweep.runs()]
+
+
+def run_of(run: PlannedRun, open_corpus: Callable[[PlannedRun], Corpus]) -> Run:
+    """One run with its fingerprint."""
+    content_hash = ""
+    if run.config.reads_text:
+        corpus = open_corpus(run)
+        _check_length(run, corpus)
+        _check_mixture(run, corpus)
+        content_hash = corpus.content_hash
+    return Run.of(run, content_hash)
+
+
+def _check_length(run: PlannedRun, corpus: Corpus) -> None:
+    """Refuse a context or a split that some domain's text cannot fill, before anything starts."""
+    config = run.config
+    shortest = min(corpus.domains, key=lambda domain: min(domain.train_tokens, domain.valid_tokens))
+    tokens = min(shortest.train_tokens, shortest.valid_tokens)
+    if tokens <= config.model.context:
+        given = f"model.context: got {config.model.context}"
+        raise UserError(f"{run.label}: {given}, allowed: fewer than the {tokens} tokens of domain '{shortest.name}'")
+    shortest = min(corpus.domains, key=lambda domain: domain.valid_tokens)
+    limit, split = config.training.validation_tokens, config.data.evaluate
+    try:
+        window_starts(shortest.valid_tokens, limit=limit, context=config.model.context, evaluate=split)
+    except UserError as error:
+        raise UserError(f"{run.label}: {error} of domain '{shortest.name}'") from None
+
+
+def _check_mixture(run: PlannedRun, corpus: Corpus) -> None:
+    """Refuse shares of other domains than the text has."""
+    try:
+        shares(run.config.data, [domain.name for domain in corpus.domains])
+    except UserError as error:
+        raise UserError(f"{run.label}: {error}") from None
+
+
+def next_run(pending: Sequence[Run], seconds: Mapping[str, float]) -> Run:
+    """The run to start next: seeds in their order, and within a seed the row that takes longest.
+
+    So the runs that run last are short, and no worker waits long for another at the end. Rows that nothing is known
+    about go first, in the sweep's order.
+    """
+    alike = [run for run in pending if run.seed == pending[0].seed]
+    return max(alike, key=lambda run: seconds.get(run.row, math.inf))
+
+
+def states(runs: Sequence[Run], records: Records) -> dict[str, State]:
+    """Return what became of each run, by fingerprint."""
+    return states_of({run.fingerprint: run.config for run in runs}, records)
+
+
+def refuse_damaged(runs: Sequence[Run], found: Mapping[str, State], records: Records) -> None:
+    """Raise UserError where the record of a finished run cannot be used: a launch would count it and lack it."""
+    for run in runs:
+        if found[run.fingerprint] == "finished":
+            records.finished(run.fingerprint)
+
+
+def in_state(runs: Sequence[Run], found: Mapping[str, State], *wanted: State) -> list[Run]:
+    """The runs that are `found` in one of the `wanted` states, one for each fingerprint, in their order."""
+    unique = {run.fingerprint: run for run in runs}
+    return [run for name, run in unique.items() if found[name] in wanted]
+
+
+def to_train(runs: Sequence[Run], found: Mapping[str, State], *, rerun_stale: bool) -> list[Run]:
+    """Return what a launch trains: pending runs, and stale ones if asked to; failed ones are for `mta-lab retry`."""
+    return in_state(runs, found, "pending", "stale") if rerun_stale else in_state(runs, found, "pending")
+
+
+def why_stale(run: Run, records: Records) -> str:
+    """Return what changed since the last result of a stale run was measured."""
+    return changed_since(last_result(run, records), run.config, run.content_hash)
+
+
+def last_result(run: Run, records: Records) -> Record:
+    """The last result of a stale task's settings."""
+    return latest(outdated({run.fingerprint: run.config}, records)[run.fingerprint], records)

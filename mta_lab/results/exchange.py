@@ -1,0 +1,210 @@
+"""Results that travel: what a directory of records holds, another one's taken in, a sweep's packed for elsewhere."""
+
+import gzip
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mta_lab.atomic import replacing
+from mta_lab.errors import UserError
+from mta_lab.results.records import OtherVersionError, Record, Records, write_whole
+from mta_lab.strict import FaultError, as_json, content
+
+KINDS = ("runs", "failed", "weights")
+"""folders of a results directory that hold a file for each run"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedGroup:
+    """Finished runs of one scale, task, text and engine."""
+
+    scale: str
+    task: str
+    text: str
+    """a hash; empty of a synthetic task"""
+    engine: int | None
+    runs: int
+    configurations: int
+    """that differ in more than the seed"""
+    days: tuple[str, str]
+    """the first and the last"""
+
+
+@dataclass
+class Merged:
+    """What became of another directory's files, by name: `runs/0123456789abcdef.json`."""
+
+    added: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
+    """the run is here with other content, which was kept"""
+    unreadable: list[str] = field(default_factory=list)
+
+
+def finished_groups(records: Records) -> list[FinishedGroup]:
+    """Return what is finished, in groups, the largest first."""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records.all_finished():
+        config = record.config
+        task = config.get("task", {}).get("name", "language")
+        groups.setdefault((config["scale"], task, record.content_hash, record.engine), []).append(record)
+    found = [
+        FinishedGroup(
+            scale=scale,
+            task=task,
+            text=text,
+            engine=engine,
+            runs=len(runs),
+            configurations=len({_without_seed(run.config) for run in runs}),
+            days=(min(map(_day, runs)), max(map(_day, runs))),
+        )
+        for (scale, task, text, engine), runs in groups.items()
+    ]
+    return sorted(found, key=lambda group: -group.runs)
+
+
+def sizes(records: Records) -> Mapping[str, tuple[int, int]]:
+    """Return how many files of each kind there are, and how many bytes they take."""
+    found = {}
+    for kind in (*KINDS, "checkpoints", "pages", "figures"):
+        files = [path for path in (records.directory / kind).rglob("*") if path.is_file()]
+        found[kind] = (len(files), sum(path.stat().st_size for path in files))
+    return found
+
+
+def merge(records: Records, other: Path, *, replace: bool, failures: bool, weights: bool) -> Merged:
+    """Take the finished runs of the directory `other` into `records`; with `failures` and `weights`, these too.
+
+    A run that is here with other content is a conflict: it is kept, unless `replace`. Weights follow their record.
+    """
+    if not (other / "runs").is_dir():
+        nearer = f"; did you mean {other / 'results'}?" if (other / "results" / "runs").is_dir() else ""
+        raise UserError(f"{other}: is not a results directory: it has no folder 'runs'{nearer}")
+    if other.resolve() == records.directory.resolve():
+        raise UserError(f"{other}: is the results directory here; name another one")
+    done = Merged()
+    for file in sorted((other / "runs").glob("*.json")):
+        _take_record(records, file, done, replace=replace)
+        if weights:
+            _take_weights(records, other, file.stem, done)
+    for file in sorted((other / "failed").glob("*.json")) if failures else ():
+        _take_failure(records, file, done)
+    return done
+
+
+def _take_record(records: Records, file: Path, done: Merged, *, replace: bool) -> None:
+    name, here = f"runs/{file.name}", records.directory / "runs" / file.name
+    theirs = _content(file)
+    if theirs is None:
+        done.unreadable.append(name)
+    elif not here.exists():
+        done.added.append(name)
+    elif _content(here) == theirs:
+        done.same.append(name)
+        return
+    elif replace:
+        done.replaced.append(name)
+    else:
+        done.conflicts.append(name)
+        return
+    if name not in done.unreadable:
+        write_whole(here, json.dumps(theirs, indent=1))
+        records.forget_the_way(file.stem)
+
+
+def _take_failure(records: Records, file: Path, done: Merged) -> None:
+    name, here = f"failed/{file.name}", records.directory / "failed" / file.name
+    if records.has_finished(file.stem) or here.exists():
+        return
+    theirs = _content(file)
+    if theirs is None:
+        done.unreadable.append(name)
+    else:
+        write_whole(here, json.dumps(theirs, indent=1), private=True)
+        done.added.append(name)
+
+
+def _take_weights(records: Records, other: Path, fingerprint: str, done: Merged) -> None:
+    """Copy the weights of a run whose record was taken in or is the same here."""
+    file, name = Records(other).weights(fingerprint), f"runs/{fingerprint}.json"
+    taken = name in (*done.added, *done.replaced)
+    here = records.weights(fingerprint)
+    if not file.exists() or not (taken or (name in done.same and not here.exists())):
+        return
+    if not _is_plain(file):
+        done.unreadable.append(f"weights/{file.name}")
+        return
+    with file.open("rb") as source, replacing(here) as target:
+        shutil.copyfileobj(source, target)
+    done.added.append(f"weights/{file.name}")
+
+
+def _content(file: Path) -> Any:
+    """The content of a run's file, of this version or another; None where it cannot be used."""
+    try:
+        Records(file.parent.parent).check(file)
+    except OtherVersionError:
+        pass
+    except UserError:
+        return None
+    try:
+        return as_json(content(file))
+    except (OSError, FaultError):
+        return None
+
+
+def _is_plain(file: Path) -> bool:
+    """Return whether it is a file itself: a link may point at any file of the reader's, which would travel on."""
+    return file.is_file() and not file.is_symlink()
+
+
+def archive(target: Path, files: Mapping[str, Path | str]) -> int:
+    """Write `files`, by their names in it, as a tar.gz below a folder of its name; return how many there are.
+
+    The same files make the same archive, to the byte.
+    """
+    folder = target.name.removesuffix(".gz").removesuffix(".tar")
+    with (
+        replacing(target) as file,
+        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as squeezed,
+        tarfile.open(fileobj=squeezed, mode="w") as packed,
+    ):
+        for name, each in sorted(files.items()):
+            if isinstance(each, Path) and not _is_plain(each):
+                raise UserError(f"{each}: is a link, or no file, and is not packed; put the file itself there")
+            found = each.encode() if isinstance(each, str) else each.read_bytes()
+            member = tarfile.TarInfo(f"{folder}/{name}")
+            member.size = len(found)
+            packed.addfile(member, io.BytesIO(found))
+    return len(files)
+
+
+def run_files(records: Records, fingerprints: Iterable[str], *, weights: bool) -> dict[str, Path | str]:
+    """Return the files of finished runs by their place in an archive, weights where they are asked for and there."""
+    found: dict[str, Path | str] = {}
+    for name in sorted(set(fingerprints)):
+        if records.has_finished(name):
+            found[f"results/runs/{name}.json"] = records.directory / "runs" / f"{name}.json"
+            if weights and records.weights(name).exists():
+                found[f"results/weights/{name}.pt"] = records.weights(name)
+    return found
+
+
+def _without_seed(config: Mapping[str, Any]) -> str:
+    return json.dumps({key: value for key, value in config.items() if key not in ("seed", "stream")}, sort_keys=True)
+
+
+def _day(record: Record) -> str:
+    return str(record.provenance.get("finished", "an unknown day"))[:10]
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Return names in a line, the first `most` of them."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,57 @@
+"""How an attempt at a run fails: the kinds, what an exception counts as, and how often each kind is tried again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from mta_lab.errors import UserError, nearest
+
+Kind = Literal["exception", "diverged", "out_of_memory", "killed", "timed_out"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MEANINGS: Mapping[Kind, str] = {
+    "exception": "the run raised an error",
+    "diverged": "a loss or a score was no finite number",
+    "out_of_memory": "memory was refused, or the system killed the worker for the memory that it took",
+    "killed": "the worker process died of anything else",
+    "timed_out": "the attempt took longer than --trial-timeout",
+}
+Retry = Mapping[Kind, int]
+"""how often a launch tries a run again that failed so; 0 where it is not named"""
+RETRY: Retry = {"killed": 2, "out_of_memory": 2}
+
+# What allocators say; torch raises most of it as a plain RuntimeError.
+REFUSED = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """An attempt at a run that failed."""
+
+    kind: Kind
+    reason: str
+    """one line"""
+    ended: str
+    """when; ISO 8601, UTC"""
+    step: int | None
+    """optimizer steps that were heard of; None where it failed before the first news"""
+
+
+def kind_of(error: BaseException) -> Kind:
+    """Return what an exception that ended a run counts as."""
+    if isinstance(error, FloatingPointError):  # `train` raises it for what is no finite number
+        return "diverged"
+    refused = isinstance(error, RuntimeError | OSError) and any(said in str(error).lower() for said in REFUSED)
+    return "out_of_memory" if refused or isinstance(error, MemoryError) else "exception"
+
+
+def read_retry(section: Any, where: str) -> Retry:
+    """The `retry` section of a sweep file over the defaults; a mistake in it is a UserError."""
+    if not isinstance(section, Mapping | None):
+        raise UserError(f"{where}: got {section!r}, allowed: a mapping of {', '.join(KINDS)} to numbers of retries")
+    for kind, times in (section or {}).items():
+        if kind not in KINDS:
+            hint = nearest(str(kind), KINDS) or ";"
+            raise UserError(f"{where}.{kind}: no such kind of failure{hint} allowed: {', '.join(KINDS)}")
+        if not isinstance(times, int) or isinstance(times, bool) or times < 0:
+            raise UserError(f"{where}.{kind}: got {times!r}, allowed: 0 or more")
+    return {**RETRY, **(section or {})}

@@ -1,0 +1,159 @@
+"""One finished or failed run, as it is kept: what each field means, and what no run can have made."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mta_lab.config import ENGINE, Identity, fingerprint_of
+from mta_lab.results.failures import Attempt, Kind
+
+SCORES = {"perplexity": (1.0, math.inf), "error_rate": (0.0, 1.0)}
+"""the least and the largest score of each quantity"""
+SAME = 1e-9  # relative: sums in another order differ by less
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A finished run."""
+
+    fingerprint: str
+    config: Mapping[str, Any]
+    """the canonical form of its configuration"""
+    content_hash: str
+    """of the text it read; empty for a synthetic task, which reads none"""
+    parameters: int
+    quantity: str
+    """what its scores are: 'perplexity' or 'error_rate', lower is better"""
+    score: float
+    """plain mean over the domains at the end of the run"""
+    domains: Mapping[str, float]
+    """score by domain at the end of the run"""
+    tokens_per_second: float
+    seconds: float
+    """wall-clock time of the whole run"""
+    losses: Sequence[Sequence[float]]
+    """training curve: (step, nats a token)"""
+    validations: Sequence[Sequence[float]]
+    """validation curve: (step, score)"""
+    run_id: str
+    """the MLflow run, or an empty string where none was written"""
+    provenance: Mapping[str, Any]
+    """when, where and with what it was measured"""
+    implementations: Mapping[str, str] = field(default_factory=dict)
+    """what computed the attention: name -> why; empty in records of earlier versions, as what follows"""
+    scored: Mapping[str, int] = field(default_factory=dict)
+    """what each domain's score is over: tokens for a perplexity, sequences for an error rate"""
+    training_seconds: float | None = None
+    """time of the optimizer steps alone"""
+    peak_memory: int | None = None
+    """bytes that the run held at most beyond what its process held before; None where the system does not tell"""
+    flops_per_token: float | None = None
+    """floating-point operations of a training step over the tokens it reads, as its implementation computes them"""
+    attempts: Sequence[Attempt] = ()
+    """those that failed before the one that finished"""
+    meaning: str = ""
+    """what its components compute, measured; 'code:' and a hash of the code where a user's is among them"""
+    component_code: str = ""
+    """a hash over the code of the user's components that it ran; in records of earlier versions, of all components"""
+    engine: int | None = None
+    """the engine's version"""
+    arithmetic: Mapping[str, str] = field(default_factory=dict)
+    """bits of a small fixed computation by what computed the run, by part ('fused, fp32'): equal where rounding is"""
+    kernels: str = ""
+    """a hash of the compiled kernels' sources, flags and torch; empty where there were none"""
+
+    @property
+    def implementation(self) -> str:
+        """Return what computed the attention, in short: `fused`, or `fused + sdpa` where layers differ."""
+        return " + ".join(self.implementations)
+
+    @property
+    def contended(self) -> bool | None:
+        """Return whether the run shared its cores with other work, which changes times alone; None where unknown."""
+        found = self.provenance.get("contended")
+        return found if isinstance(found, bool) else None
+
+    def fault(self) -> str:
+        """Return in words why no run can have made this; empty where one can."""
+        if self.quantity not in SCORES:
+            return f"quantity: got '{self.quantity}', allowed: {', '.join(SCORES)}"
+        low, high = SCORES[self.quantity]
+        for name, score in self._scores():
+            if not low <= score <= high:
+                return f"{name}: got {score}, allowed for {self.quantity}: {low:g} to {high:g}"
+        if not self.domains:
+            return "domains: got {}, allowed: the score of one at least"
+        mean = math.fsum(self.domains.values()) / len(self.domains)
+        if not math.isclose(self.score, mean, rel_tol=SAME):
+            return f"score: got {self.score}, allowed: the mean of its domains, {mean}"
+        return next(self._faults_of_shape(), "") or self._fault_of_identity()
+
+    def _scores(self) -> Iterator[tuple[str, float]]:
+        yield "score", self.score
+        yield from ((f"domains.{name}", score) for name, score in self.domains.items())
+        yield from (("validations", point[-1]) for point in self.validations if len(point) == 2)
+
+    def _faults_of_shape(self) -> Iterator[str]:
+        for name, points in (("losses", self.losses), ("validations", self.validations)):
+            if not all(len(point) == 2 and point[0] >= 0 for point in points):
+                yield f"{name}: allowed: a list of steps, each with its value"
+        positive = {"parameters": self.parameters, "tokens_per_second": self.tokens_per_second, "seconds": self.seconds}
+        least = {"training_seconds": self.training_seconds, "peak_memory": self.peak_memory}
+        least |= {"flops_per_token": self.flops_per_token, **positive, **self.scored}
+        yield from (f"{name}: got {number}, allowed: 0 or more" for name, number in least.items() if (number or 0) < 0)
+        measured = {name: str for name in ("machine", "torch", "commit")} | {"threads": int}
+        for name, kind in measured.items():
+            if type(self.provenance.get(name)) is not kind:
+                yield f"provenance.{name}: got {self.provenance.get(name)!r}, allowed: {KINDS[kind]}"
+        yield from _faults_of_config(self.config)
+
+    def _fault_of_identity(self) -> str:
+        """Say where its fingerprint is that of another run; those of earlier engines were made in another way."""
+        if self.engine != ENGINE or not self.meaning:
+            return ""
+        identity = Identity(self.meaning, self.component_code, self.content_hash, self.engine)
+        if fingerprint_of(self.config, identity) == self.fingerprint:
+            return ""
+        return "config: it is of another run than the fingerprint says"
+
+
+KINDS: Mapping[type, str] = {str: "a text", int: "a whole number", dict: "a mapping"}
+
+
+def _faults_of_config(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a configuration lacks that those of all versions have."""
+    wanted = {"scale": str, "seed": int, "model": dict, "attention": dict, "training": dict}
+    for name, kind in wanted.items():
+        if type(config.get(name)) is not kind:
+            yield f"config.{name}: got {config.get(name)!r}, allowed: {KINDS[kind]}"
+            return
+    if type(config["attention"].get("name")) is not str:
+        yield "config.attention.name: allowed: a text"
+    if type(steps := config["training"].get("steps")) is not int or steps < 1:
+        yield f"config.training.steps: got {steps!r}, allowed: 1 or more"
+    for name in ("task", "data"):
+        if name in config and type(config[name]) is not dict:
+            yield f"config.{name}: got {config[name]!r}, allowed: a mapping"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """The failed attempts at a run that has not finished since."""
+
+    fingerprint: str
+    label: str
+    kind: Kind = "exception"
+    """of the last attempt, as the reason and the traceback; records of earlier versions have no kind"""
+    reason: str
+    """one line"""
+    traceback: str
+    attempts: Sequence[Attempt] = ()
+    """all of them; empty in records of earlier versions"""
+    final: bool = True
+    """whether it is tried again only by hand"""
+
+    def fault(self) -> str:
+        """Return in words why no run can have left this; empty where one can."""
+        steps = [attempt.step for attempt in self.attempts if attempt.step is not None and attempt.step < 0]
+        return f"attempts: step: got {steps[0]}, allowed: 0 or more" if steps else ""

@@ -1,0 +1,206 @@
+"""The project's own records: one JSON file for each finished or failed run, under its fingerprint.
+
+These files are the truth about what is finished; Optuna and MLflow hold copies. Every file is written whole.
+"""
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+from mta_lab.atomic import write_whole
+from mta_lab.errors import UserError
+from mta_lab.results.failures import Attempt
+from mta_lab.results.record import Failure, Record
+from mta_lab.results.recorded_settings import recorded_settings, settings_key
+from mta_lab.strict import FaultError, OtherFieldsError, as_json, built, content
+
+__all__ = ["DamagedError", "Failure", "OtherVersionError", "Record", "Records", "settings_key", "write_whole"]
+
+RESULTS = Path("results")
+MOST = 1 << 26  # bytes of a file
+R = TypeVar("R", "Record", "Failure")
+
+
+class DamagedError(UserError):
+    """A file of a run that cannot be used."""
+
+
+class OtherVersionError(DamagedError):
+    """A file with other fields than this version's."""
+
+
+class Records:
+    """The records below one directory."""
+
+    def __init__(self, directory: Path = RESULTS, say: Callable[[str], None] = lambda line: None) -> None:
+        """`say` hears once of each file that is left out because it cannot be used, with what to do."""
+        self.directory = directory
+        self._say = say
+        self._said = set[str]()
+
+    @cached_property
+    def identity(self) -> str:
+        """12 hex digits that name this directory wherever it is moved; made when they are first asked for."""
+        path = self.directory / "identity"
+        try:
+            found = content(path, 100).decode(errors="replace").strip()
+            fault = "" if re.fullmatch("[0-9a-f]{12}", found) else "it is no name of 12 hex digits"
+        except (FileNotFoundError, NotADirectoryError):
+            found, fault = uuid4().hex[:12], ""
+            write_whole(path, found)
+        except FaultError as error:
+            fault = str(error)
+        if fault:
+            raise UserError(f"{path}: cannot be read ({fault}); delete it to make it anew: rm {shlex.quote(str(path))}")
+        return found
+
+    def finished(self, fingerprint: str) -> Record | None:
+        """The record of a finished run, or None; a file that cannot be read is a UserError naming it."""
+        return self._read(Record, "runs", fingerprint)
+
+    def usable(self, fingerprint: str) -> Record | None:
+        """The record of a finished run, or None, also where its file cannot be used; that is said."""
+        return self._or_said(self.finished, fingerprint)
+
+    def failed(self, fingerprint: str) -> Failure | None:
+        """The failure of a run that failed for good and has not finished since, or None."""
+        failure = self._failure(fingerprint)
+        return failure if failure and failure.final else None
+
+    def attempts(self, fingerprint: str) -> Sequence[Attempt]:
+        """The failed attempts at a run that has not finished."""
+        failure = self._failure(fingerprint)
+        return failure.attempts if failure else ()
+
+    def check(self, file: Path) -> None:
+        """Raise UserError where a file of this directory, a finished or failed run's, cannot be used."""
+        if not _is_fingerprint(file.stem):
+            raise UserError(f"{file}: is not called by a fingerprint")
+        if file.parent.name == "runs":
+            self._read(Record, "runs", file.stem)
+        else:
+            self._read(Failure, "failed", file.stem)
+
+    def has_finished(self, fingerprint: str) -> bool:
+        """Return whether there is a record of the run, readable or not."""
+        return self._path("runs", fingerprint).exists()
+
+    def finish(self, record: Record) -> None:
+        """Keep a finished run and forget its failure, if it had one, and its checkpoints."""
+        write_whole(self._path("runs", record.fingerprint), json.dumps(asdict(record), indent=1))
+        self.forget_the_way(record.fingerprint)
+
+    def clean_up(self) -> None:
+        """Remove what a launch that was killed just as a run finished left of its way there."""
+        kept = [*(self.directory / "checkpoints").glob("*"), *(self.directory / "failed").glob("*.json")]
+        for fingerprint in {path.stem for path in kept if _is_fingerprint(path.stem)}:
+            if self.has_finished(fingerprint):
+                self.forget_the_way(fingerprint)
+
+    def forget_the_way(self, fingerprint: str) -> None:
+        """Remove the failure and the checkpoints of a run that has finished."""
+        self._path("failed", fingerprint).unlink(missing_ok=True)
+        self.forget_checkpoints(fingerprint)
+
+    def checkpoints(self, fingerprint: str) -> Path:
+        """The directory of a run's checkpoints, as long as it is not finished."""
+        return self.directory / "checkpoints" / fingerprint
+
+    def weights(self, fingerprint: str) -> Path:
+        """The file of a finished run's model; runs that an earlier version finished have none."""
+        return self.directory / "weights" / f"{fingerprint}.pt"
+
+    def forget_checkpoints(self, fingerprint: str) -> None:
+        """Remove what was kept of a run that nobody will go on with."""
+        shutil.rmtree(self.checkpoints(fingerprint), ignore_errors=True)
+
+    def fail(self, failure: Failure) -> None:
+        """Keep why a run failed."""
+        path = self._path("failed", failure.fingerprint)
+        write_whole(path, json.dumps(asdict(failure), indent=1), private=True)  # no mask knows every secret
+
+    def clear_failure(self, fingerprint: str) -> None:
+        """Let a run that failed for good be tried again; its attempts stay known."""
+        if failure := self.failed(fingerprint):
+            self.fail(replace(failure, final=False))
+
+    def all_finished(self) -> list[Record]:
+        """Every finished run of every sweep, those that another version wrote or that cannot be used left out."""
+        return [record for path in self._runs() if (record := self._counting(path.stem))]
+
+    def settings(self) -> dict[str, str]:
+        """The settings of every record, as a key: fingerprint -> key; those that cannot be used are left out."""
+        return recorded_settings(self.directory / "settings.json", self._runs(), self._settings_of)
+
+    def conditions(self) -> dict[str, str]:
+        """Everything but rows and seeds in the settings of every record, as a key: equal where these are alike."""
+        return recorded_settings(self.directory / "conditions.json", self._runs(), self._conditions_of)
+
+    def _runs(self) -> list[Path]:
+        """The files of finished runs; a copy that somebody made beside them is none."""
+        return sorted(path for path in (self.directory / "runs").glob("*.json") if _is_fingerprint(path.stem))
+
+    def _counting(self, fingerprint: str) -> Record | None:
+        """The record among all records, where one that another version wrote is no fault."""
+        try:
+            return self.finished(fingerprint)
+        except OtherVersionError:
+            return None
+        except DamagedError:
+            return self.usable(fingerprint)
+
+    def _failure(self, fingerprint: str) -> Failure | None:
+        """A failure whose file cannot be used is none: it holds no score, and the run is tried again."""
+        return self._or_said(lambda name: self._read(Failure, "failed", name), fingerprint)
+
+    def _or_said(self, read: Callable[[str], R | None], fingerprint: str) -> R | None:
+        try:
+            return read(fingerprint)
+        except DamagedError as error:
+            if str(error) not in self._said:
+                self._said.add(str(error))
+                self._say(str(error))
+            return None
+
+    def _settings_of(self, fingerprint: str) -> str:
+        record = self._counting(fingerprint)
+        return settings_key(record.config) if record else ""
+
+    def _conditions_of(self, fingerprint: str) -> str:
+        record = self._counting(fingerprint)
+        rows = ("attention", "seed", "stream")
+        return settings_key({key: one for key, one in record.config.items() if key not in rows}) if record else ""
+
+    def _path(self, kind: str, fingerprint: str) -> Path:
+        if not _is_fingerprint(fingerprint):  # whatever names come from, none leaves this directory
+            raise ValueError(f"not a fingerprint: {fingerprint!r}")
+        return self.directory.joinpath(kind, f"{fingerprint}.json")
+
+    def _read(self, what: type[R], kind: str, fingerprint: str) -> R | None:
+        path = self._path(kind, fingerprint)
+        try:
+            found = built(what, as_json(content(path, MOST)))
+            if found.fingerprint != fingerprint:
+                raise FaultError(f"it is of the run {found.fingerprint[:40]}, of which it may be a copy")
+            if fault := found.fault():
+                raise FaultError(fault)
+            return found
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError:
+            raise UserError(f"{self.directory}: is not a directory; move it away or start elsewhere") from None
+        except FaultError as error:
+            failure = OtherVersionError if isinstance(error, OtherFieldsError) else DamagedError
+            remedy = f"delete it to run the run again: rm {shlex.quote(str(path))}"
+            raise failure(f"{path}: cannot be read ({error}); {remedy}") from None
+
+
+def _is_fingerprint(name: str) -> bool:
+    return name.isalnum()

@@ -1,0 +1,73 @@
+"""What became of a run, as the records tell: one definition for launches, tables, `status` and `why`."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
+from importlib.metadata import version
+from typing import Literal, TypeVar
+
+from mta_lab.config import Identity, RunConfig, identity_of, plain
+from mta_lab.errors import UserError
+from mta_lab.results.records import Record, Records, settings_key
+
+State = Literal["finished", "failed", "stale", "pending"]
+"""'stale': its only results are of other component code, other text or another engine, and do not count"""
+Key = TypeVar("Key", bound=Hashable)
+
+
+def outdated(missing: Mapping[Key, RunConfig], records: Records) -> dict[Key, list[str]]:
+    """Of runs without a result, those that have results of the same settings; the fingerprints of these."""
+    if not missing:
+        return {}
+    recorded: dict[str, list[str]] = defaultdict(list)
+    for fingerprint, settings in records.settings().items():
+        recorded[settings].append(fingerprint)
+    keys = {key: settings_key(plain(config)) for key, config in missing.items()}
+    return {key: recorded[settings] for key, settings in keys.items() if settings in recorded}
+
+
+def states_of(runs: Mapping[str, RunConfig], records: Records) -> dict[str, State]:
+    """The state of each run, by fingerprint; that there is a record is enough, it is not read."""
+    states: dict[str, State] = {name: "finished" if records.has_finished(name) else "pending" for name in runs}
+    states |= {name: "failed" for name, state in states.items() if state == "pending" and records.failed(name)}
+    # An attempt that failed was asked for: `retry` need not be told once more to train a stale run.
+    untried = [name for name, state in states.items() if state == "pending" and not records.attempts(name)]
+    return states | dict.fromkeys(outdated({name: runs[name] for name in untried}, records), "stale")
+
+
+def latest(fingerprints: list[str], records: Records) -> Record:
+    """The result among these that was measured last."""
+    found = [record for fingerprint in fingerprints if (record := records.usable(fingerprint))]
+    if not found:
+        raise UserError(
+            f"the record of {fingerprints[0]} went away, or cannot be used any more; give the command again"
+        )
+    return max(found, key=lambda record: str(record.provenance.get("finished", "")))
+
+
+def changed_since(record: Record, config: RunConfig, content_hash: str) -> str:
+    """Return what makes the record of these settings one of another run: each part of the identity by its own name."""
+    then = Identity(record.meaning, record.component_code, record.content_hash, record.engine)
+    found = causes(then, identity_of(config, content_hash), str(record.provenance.get("torch", "")))
+    return ", ".join(found) or OTHERWISE
+
+
+OTHERWISE = "the way runs are identified"
+
+
+def causes(then: Identity, now: Identity, torch_then: str) -> list[str]:
+    """Return the parts of the identity that differ, by their names; `torch_then` is the version that measured."""
+    if then.engine != now.engine:  # nothing else of an earlier engine's record need mean the same
+        number = "an earlier one" if then.engine is None else then.engine
+        found = [f"engine version ({number} then, {now.engine} now)"]
+    elif then.code != now.code:
+        found = ["component code"]
+    else:
+        found = _other_meaning(torch_then) if then.meaning != now.meaning else []
+    return found + ["text"] * (then.text != now.text)
+
+
+def _other_meaning(torch_then: str) -> list[str]:
+    """Return that a shipped component computes otherwise now, with torch's version where that may be why."""
+    now = version("torch")
+    torch = f" (torch {torch_then} then, {now} now)" if torch_then not in ("", now) else ""
+    return [f"what its components compute{torch}"]

@@ -1,0 +1,141 @@
+"""One launch of good and bad runs on two real workers, for all tests of this folder; it takes half a minute."""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from components.registry import FAMILIES
+from mta_lab.cli import launching, progress, retrying, searching, sweeping
+from mta_lab.errors import UserError
+from mta_lab.launch.launch import Observer
+from mta_lab.planning.runs import Run
+from mta_lab.results.records import Failure, Record
+from mta_lab.training import Progress, Validation
+from tests.launch.sweeps import write_sweep, write_words
+
+ROWS = {
+    "deadly": {"attention": {"name": "moody", "mood": "deadly"}},
+    "plain": {"attention": "softmax"},
+    "raising": {"attention": {"name": "moody", "mood": "raising"}},
+    "own": {"attention": "moody"},
+}
+
+
+@dataclass
+class Launched:
+    """What came of a launch."""
+
+    folder: Path
+    status: int
+    output: str
+    events: list[tuple[str, int, Run]] = field(default_factory=list)
+    """(started, advanced, stopped or ended; worker; run), in order"""
+    results: list[Record | Failure] = field(default_factory=list)
+    refusal: str = ""
+    """what a second launch at the same time said"""
+
+
+class Recorder:
+    """Passes on what an observer hears, and keeps it; tries a second launch when the first run starts."""
+
+    def __init__(self, inner: Observer, launched: Launched, again: sweeping.Plan | None) -> None:
+        self.inner, self.launched, self.again = inner, launched, again
+
+    def say(self, message: str) -> None:
+        self.inner.say(message)
+
+    def started(self, worker: int, run: Run) -> None:
+        self.launched.events.append(("started", worker, run))
+        self.inner.started(worker, run)
+        if self.again and not self.launched.refusal:
+            try:
+                launching.run(self.again, 1, [])
+                self.launched.refusal = "none: it ran"
+            except UserError as error:
+                self.launched.refusal = str(error)
+
+    def advanced(self, worker: int, run: Run, progress: Progress) -> None:
+        self.launched.events.append(("advanced", worker, run))
+        self.inner.advanced(worker, run, progress)
+
+    def ended(self, worker: int, run: Run, result: Record | Failure) -> None:
+        self.launched.events.append(("ended", worker, run))
+        self.launched.results.append(result)
+        self.inner.ended(worker, run, result)
+
+    def stopped(self, worker: int, run: Run, last: Validation) -> None:
+        self.launched.events.append(("stopped", worker, run))
+        self.inner.stopped(worker, run, last)
+
+    def released(self, worker: int) -> None:
+        self.inner.released(worker)
+
+
+def run(
+    file: Path,
+    components: Sequence[Path],
+    *,
+    compete: bool = False,
+    before: Callable[[sweeping.Plan], object] = lambda _: None,
+    trial_timeout: float | None = None,
+) -> Launched:
+    """Run the sweep in `file` as the command line does, in the current directory."""
+    launched = Launched(folder=file.parent, status=-1, output="")
+    plan = sweeping.plan(str(file), [], "nano", None, [])
+    before(plan)
+    original = progress.observer_for
+
+    @contextmanager
+    def observer_for(console: Console, steps: Sequence[int]) -> Iterator[Observer]:
+        with original(console, steps) as inner:
+            yield Recorder(inner, launched, plan if compete else None)
+
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as output:
+        patch.setattr(progress, "observer_for", observer_for)
+        patch.setattr(searching, "observer_for", observer_for)
+        launched.status = launching.run(plan, 2, components, trial_timeout)
+    launched.output = output.getvalue()
+    return launched
+
+
+@pytest.fixture(scope="package")
+def moody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A file with a user's component, known to this process as long as the tests run, in the current directory."""
+    folder = tmp_path_factory.mktemp("launch")
+    file = folder / "moody.py"
+    file.write_text((Path(__file__).parent / "moody.py").read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")  # seconds; a launch here is short
+        sweeping.load_components([file])
+        yield file
+    del FAMILIES["attention"]._variants["moody"]
+
+
+@pytest.fixture(scope="package")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small text of one domain."""
+    return write_words(tmp_path_factory.mktemp("words"))
+
+
+@pytest.fixture(scope="package")
+def first(moody: Path, words: Path) -> Launched:
+    """Two seeds of four rows: two kill their worker, two raise, four are well."""
+    (moody.parent / "broken").touch()
+    file = write_sweep(moody.parent / "first.yaml", ROWS, retry={"killed": 0}, data={"path": str(words)})
+    return run(file, [moody], compete=True)
+
+
+@pytest.fixture(scope="package")
+def second(first: Launched, moody: Path, words: Path) -> Launched:
+    """Another sweep that shares a finished row with the first, and one that failed there and is mended."""
+    (moody.parent / "broken").unlink()
+    rows = {"same": ROWS["plain"], "mended": ROWS["raising"]}
+    file = write_sweep(moody.parent / "second.yaml", rows, data={"path": str(words)})
+    return run(file, [moody], before=retrying.clear_failure)

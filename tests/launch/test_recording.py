@@ -1,0 +1,21 @@
+"""A record says what a run came to at its end, whatever it was on the way."""
+
+from mta_lab.launch.recording import record_of
+from mta_lab.training import TrainingResult, Validation
+from tests.launch.test_runs import corpus, runs
+
+
+def test_the_score_of_a_record_is_that_of_the_last_validation_and_not_the_best_or_the_first() -> None:
+    validations = tuple(
+        Validation(step=step, quantity="perplexity", domains={"a": score - 1, "b": score + 1}, scored={"a": step})
+        for step, score in ((10, 30.0), (20, 20.0), (30, 25.0))
+    )
+    result = TrainingResult(
+        parameters=1, implementations={"sdpa": "auto"}, losses=((10, 3.0), (30, 2.0)), validations=validations,
+        tokens_per_second=1.0, training_seconds=1.0, seconds=2.0, peak_memory=None, flops_per_token=6.0,
+        stopped_early=False,
+    )  # fmt: skip
+    (run,) = runs(corpus(2050))
+    record = record_of(run, result, run_id="", threads=1)
+    assert (record.score, record.domains, record.scored) == (25.0, {"a": 24.0, "b": 26.0}, {"a": 30})
+    assert record.validations == [[10, 30.0], [20, 20.0], [30, 25.0]]
