@@ -24,7 +24,7 @@ help: ## list the targets
 
 setup: $(READY) ## create .venv with the locked dependencies and the fused kernel (every target does this when needed)
 
-$(READY): $(INSTALLED) $(wildcard components/kernels/fused/*)
+$(READY): $(INSTALLED) $(wildcard components/kernels/cpu/csrc/*)
 	@$(BIN)/mta-lab build-kernel || echo "going on without the fused kernel: slower, with the same results up to rounding" >&2
 	@touch $@
 
@@ -64,7 +64,7 @@ ASAN = MTA_LAB_KERNEL_FLAGS="-fsanitize=address -g1 -DMTA_POISON" ASAN_OPTIONS=d
 	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so)"
 test-asan: $(DEVELOPER) ## the tests of the fused kernels: AddressSanitizer, its own memory NaN until written
 	@$(ASAN) $(BIN)/mta-lab build-kernel
-	@$(ASAN) MTA_LAB_REQUIRE_FUSED=1 $(BIN)/python -m pytest tests/components/kernels -k "fused or rows" $(ARGS)
+	@$(ASAN) MTA_LAB_REQUIRE_FUSED=1 $(BIN)/python -m pytest tests/components/kernels -k "fused or pointwise" $(ARGS)
 
 lint: $(DEVELOPER) ## ruff (lint and format) and mypy
 	@$(BIN)/ruff check .

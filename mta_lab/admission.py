@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from components import set_compiled
 from components.attention import AttentionConfig, CoreAttention, rotary_table
 from components.initialise import initialise
-from components.kernels.choice import IMPLEMENTATIONS, Setting, obstacle
+from components.kernels.base import Conditions
+from components.kernels.choice import IMPLEMENTATIONS
 from components.kernels.streaming import BLOCK
 from components.registry import ComponentError
 from mta_lab.config import ModelConfig, RunConfig
@@ -108,8 +109,8 @@ def _disagreement(module: nn.Module, model: ModelConfig, exempt: Mapping[str, st
 
 def _can(cores: Iterable[CoreAttention], impl: str) -> bool:
     """Return whether all attention cores of a layer can be computed by `impl` on a CPU in float32."""
-    here = Setting(torch.device("cpu"), torch.float32)
-    found = [obstacle(impl, [*core.pre_softmax, *core.post_softmax], here) for core in cores]
+    here = Conditions(torch.device("cpu"), torch.float32)
+    found = [IMPLEMENTATIONS[impl].obstacle(core.map_ops().all(), here) for core in cores]
     return bool(found) and not any(found)
 
 

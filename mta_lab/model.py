@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from components.attention import Attention, AttentionConfig, Rotary, rotary_table
 from components.initialise import initialise
 from components.kernels.choice import OWN
-from components.kernels.rows import swiglu
+from components.kernels.pointwise import swiglu
 from components.kernels.substitute import Switched, set_compiled
 from components.norms.rms import RMSNorm
 from mta_lab.config import ModelConfig, RunConfig

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from components.hints import fits, shown
 from components.kernels.choice import OWN, Choice
-from components.kernels.rows import rotate
+from components.kernels.pointwise import rotate
 from components.kernels.substitute import Switched, calls_only
 from components.registry import Component, ComponentError, check_sizes
 

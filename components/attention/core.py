@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from components.attention.base import Attention, AttentionConfig
-from components.kernels.choice import IMPLEMENTATIONS, Choice, Impl, Setting, choose, refuse
+from components.kernels.base import Conditions, MapOps
+from components.kernels.choice import IMPLEMENTATIONS, Choice, Impl, choose, refuse
 from components.registry import ComponentError
 from components.score_ops import ScoreOp
 
@@ -45,18 +46,20 @@ class CoreAttention(Attention):
         self.norm = norm
         for place, ops in (("pre_softmax", pre_softmax), ("post_softmax", post_softmax)):
             _check_order(place, ops)
-        refuse(impl, [*pre_softmax, *post_softmax], Setting())
+        refuse(impl, [*pre_softmax, *post_softmax], Conditions())
+
+    def map_ops(self) -> MapOps:
+        """Return the operations on the map."""
+        return MapOps(self.pre_softmax, self.post_softmax)  # type: ignore[arg-type]  # lists of modules, all ScoreOps
 
     def implementation(self, query_BMTd: Tensor) -> Choice:
-        ops: list[ScoreOp] = [*self.pre_softmax, *self.post_softmax]
-        here = Setting(query_BMTd.device, query_BMTd.dtype, type(query_BMTd), self.compiled)
-        return choose(self.impl, ops, here)
+        here = Conditions(query_BMTd.device, query_BMTd.dtype, type(query_BMTd), self.compiled)
+        return choose(self.impl, self.map_ops().all(), here)
 
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
         assert self.ran is not None  # `forward` has chosen
-        core = IMPLEMENTATIONS[self.ran.name]
-        dropout = self.dropout if self.training else 0.0
-        y_BMTd = core(query_BMTd, key_BMTd, value_BMTd, self.pre_softmax, self.post_softmax, dropout=dropout)
+        core, dropout = IMPLEMENTATIONS[self.ran.name], self.dropout if self.training else 0.0
+        y_BMTd = core.attend(query_BMTd, key_BMTd, value_BMTd, self.map_ops(), dropout)
         return self.norm(y_BMTd)  # type: ignore[no-any-return]
 
 

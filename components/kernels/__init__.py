@@ -1,6 +1,9 @@
-"""The attention core, softmax attention with operations on its map, in several implementations that agree.
+"""The attention core: softmax attention with operations on its map, in several implementations that agree.
 
-Each offers `attend(query_BMTd, key_BMTd, value_BMTd, pre, post, *, dropout) -> y_BMTd`; `choice.py` says which runs.
-`rows.py` is beside them: what a decoder does to each row of values on its own, compiled in the same library.
-`substitute.py` says where compiled code may not stand for torch's own operations.
+- `base.py` is the contract of an implementation, and says how to add one;
+- `choice.py` lists them and chooses the one that runs, with its reason;
+- `eager.py` is the readable reference; `streaming.py`, `sdpa.py` and `cpu/fused.py` are faster;
+- `pointwise.py` has what a decoder does outside attention: norms, SwiGLU, rotary embedding, cross-entropy;
+- `substitute.py` decides whether compiled code may stand for torch's own operations;
+- `cpu/` holds the compiled code for CPUs: its C++ sources, their build and their binding.
 """

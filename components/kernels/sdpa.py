@@ -5,21 +5,30 @@ Shapes: B batch, M heads, T tokens, d head width.
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from components.kernels import substitute
+from components.kernels.base import Conditions, Implementation, MapOps, class_names
 from components.score_ops.base import ScoreOp
 
 
-def attend(
-    query_BMTd: Tensor,
-    key_BMTd: Tensor,
-    value_BMTd: Tensor,
-    pre: Sequence[ScoreOp],
-    post: Sequence[ScoreOp],
-    *,
-    dropout: float,
-) -> Tensor:
-    """Causal attention; `pre` and `post` must be empty."""
-    assert not [*pre, *post]
-    return F.scaled_dot_product_attention(query_BMTd, key_BMTd, value_BMTd, dropout_p=dropout, is_causal=True)
+class Sdpa(Implementation):
+    """Attention as torch computes it, on any device; no operation may act on the map."""
+
+    name = "sdpa"
+    compiled = True
+    takes_operations = False
+
+    def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: float) -> Tensor:
+        assert not ops.all()
+        return F.scaled_dot_product_attention(query_BMTd, key_BMTd, value_BMTd, dropout_p=dropout, is_causal=True)
+
+    def obstacle(self, ops: Sequence[ScoreOp], here: Conditions) -> str | None:
+        if ops:
+            return f"{class_names(ops)} acts on the map"
+        return substitute.transformed() if here.compiled else substitute.SWITCHED_OFF
+
+    def priority(self, dtype: torch.dtype | None) -> int:
+        return 20

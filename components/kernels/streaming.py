@@ -13,43 +13,53 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from components.kernels import eager
+from components.kernels import eager, substitute
+from components.kernels.base import Conditions, Implementation, MapOps, undeclared
 from components.score_ops.base import ScoreOp
 
 BLOCK = 128  # queries
 
 
-def attend(
-    query_BMTd: Tensor,
-    key_BMTd: Tensor,
-    value_BMTd: Tensor,
-    pre: Sequence[ScoreOp],
-    post: Sequence[ScoreOp],
-    *,
-    dropout: float,
-) -> Tensor:
-    """Causal attention as `eager.attend`; every operation must say its `earlier_queries`."""
-    tokens, reach_pre, reach_post = query_BMTd.shape[-2], reach(pre), reach(post)
-    if tokens <= BLOCK:
-        return eager.attend(query_BMTd, key_BMTd, value_BMTd, pre, post, dropout=dropout)
-    blocks_BMQd = []
-    for start in range(0, tokens, BLOCK):
-        stop = min(start + BLOCK, tokens)
-        weights_from = max(0, start - reach_post)
-        logits_from = max(0, weights_from - reach_pre)
-        block_BMQd: Tensor = checkpoint(
-            eager.attend_rows,
-            query_BMTd[..., logits_from:stop, :],
-            key_BMTd[..., :stop, :],
-            value_BMTd[..., :stop, :],
-            pre,
-            post,
-            halos=(weights_from - logits_from, start - weights_from),
-            dropout=dropout,
-            use_reentrant=False,
-        )
-        blocks_BMQd.append(block_BMQd)
-    return torch.cat(blocks_BMQd, dim=-2)
+class Streaming(Implementation):
+    """Block by block; every operation must declare its `earlier_queries`.
+
+    It goes before `eager` on any device: it never stores a map, and on a CPU it is the faster one besides, because it
+    leaves out the keys that nobody sees. Measured: equal to `eager` up to 128 tokens, about twice as fast at 1024; only
+    at 256 and without convolutions it is slower, by a tenth to a third.
+    """
+
+    name = "streaming"
+
+    def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: float) -> Tensor:
+        tokens, reach_pre, reach_post = query_BMTd.shape[-2], reach(ops.pre), reach(ops.post)
+        if tokens <= BLOCK:
+            return eager.attend_rows(query_BMTd, key_BMTd, value_BMTd, ops, halos=(0, 0), dropout=dropout)
+        blocks_BMQd = []
+        for start in range(0, tokens, BLOCK):
+            stop = min(start + BLOCK, tokens)
+            weights_from = max(0, start - reach_post)
+            logits_from = max(0, weights_from - reach_pre)
+            block_BMQd: Tensor = checkpoint(
+                eager.attend_rows,
+                query_BMTd[..., logits_from:stop, :],
+                key_BMTd[..., :stop, :],
+                value_BMTd[..., :stop, :],
+                ops,
+                halos=(weights_from - logits_from, start - weights_from),
+                dropout=dropout,
+                use_reentrant=False,
+            )
+            blocks_BMQd.append(block_BMQd)
+        return torch.cat(blocks_BMQd, dim=-2)
+
+    def obstacle(self, ops: Sequence[ScoreOp], here: Conditions) -> str | None:
+        return undeclared(ops, "earlier_queries") or substitute.transformed()
+
+    def priority(self, dtype: torch.dtype | None) -> int:
+        return 10
+
+    def drawback(self) -> str | None:
+        return substitute.exported()  # the program would have as many blocks as the example has
 
 
 def reach(ops: Sequence[ScoreOp]) -> int:

@@ -25,6 +25,8 @@ M = TypeVar("M", bound=nn.Module)
 F = TypeVar("F", bound=Callable[..., Any])
 PLAIN = (Tensor, nn.Parameter, FakeTensor, FunctionalTensor)
 """tensors, and what stands for them while torch.compile looks"""
+SWITCHED_OFF = "compiled operators are off (compiled: false)"
+"""why nothing compiled runs, where the switch below says so"""
 
 
 class Switched:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from components.initialise import Draw, default_stream
-from components.kernels import rows
+from components.kernels import pointwise
 from components.kernels.substitute import Switched, calls_only
 from components.norms.base import NormConfig, ScaledRMSNorm
 from components.norms.rms import RMSNorm, widened
@@ -62,7 +62,7 @@ class ScalarGate(Switched, ScaledRMSNorm):
         given = (self.rms.scaled_weight(), self.gate.weight, self.gate.bias)
         weight_d, gate_1d, bias = (widened(parameter) for parameter in given)
         y_BMTd, eps = widened(y_BMTd), self.rms.eps
-        return rows.gated_rms_norm(y_BMTd, weight_d, gate_1d, bias, eps, compiled=self.compiled).to(dtype)
+        return pointwise.gated_rms_norm(y_BMTd, weight_d, gate_1d, bias, eps, compiled=self.compiled).to(dtype)
 
 
 class ChannelGate(ScaledRMSNorm):

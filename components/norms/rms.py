@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from components.kernels import rows
+from components.kernels import pointwise
 from components.kernels.substitute import Switched
 
 NORM_EPS = 1e-5
@@ -31,7 +31,7 @@ class RMSNorm(Switched, nn.RMSNorm):
 def rms_norm(x: Tensor, weight_d: Tensor, eps: float = NORM_EPS, *, compiled: bool = True) -> Tensor:
     """x / sqrt(mean(x^2) + eps) * weight over the last dimension, in the wider of their dtypes."""
     dtype = torch.promote_types(x.dtype, weight_d.dtype)
-    return rows.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(dtype)
+    return pointwise.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(dtype)
 
 
 def widened(x: Tensor) -> Tensor:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from components.attention import CoreAttention, CoreConfig, Differential, MultiToken, TalkingHeads
-from components.kernels.choice import IMPLEMENTATIONS, Setting, obstacle
-from components.score_ops import HeadMixing, KeyQuery, ScoreOp
+from components.kernels.base import Conditions, MapOps
+from components.kernels.choice import IMPLEMENTATIONS
+from components.score_ops import HeadMixing, KeyQuery
 from mta_lab.bench.measure import Work, peak_growth, take_turns
 from mta_lab.bench.process import Laboratory
 from mta_lab.bench.results import Comparison, Contestant, Measure, Say
@@ -21,7 +22,7 @@ from mta_lab.training.memory import load_torch
 
 FORWARD, BOTH, MEMORY = "forward", "forward + backward", "memory"
 DTYPE = torch.float32
-HERE = Setting(torch.device("cpu"), DTYPE)
+HERE = Conditions(torch.device("cpu"), DTYPE)
 BASELINE = "sdpa"
 """softmax attention without operations, torch's own kernel"""
 REFERENCE = "eager"
@@ -90,12 +91,12 @@ def against_kernels(laboratory: Laboratory, shape: Shape, rounds: int | None, sa
 
 def contestants(config: CoreConfig, shape: Shape) -> tuple[list[str], tuple[str, ...]]:
     """The implementations that can compute these operations, the baseline first, and why others cannot."""
-    pre, post = _ops(config, shape)
+    ops = _ops(config, shape)
     notes, able = [], [BASELINE]
     for impl in IMPLEMENTATIONS:
         if impl == BASELINE:
             continue
-        why_not = obstacle(impl, [*pre, *post], HERE)
+        why_not = IMPLEMENTATIONS[impl].obstacle(ops.all(), HERE)
         if why_not is None:
             able.append(impl)
         else:
@@ -167,11 +168,11 @@ def _memory(config: CoreConfig, shape: Shape, impl: str) -> Measure:
 
 def _work(config: CoreConfig, shape: Shape, impl: str, quantity: str) -> Work:
     """One call of the implementation, on random inputs in the layout [B, T, M, d] that projections give."""
-    pre, post = ((), ()) if impl == BASELINE else _ops(config, shape)
-    assert obstacle(impl, [*pre, *post], HERE) is None
+    ops = MapOps() if impl == BASELINE else _ops(config, shape)
+    assert IMPLEMENTATIONS[impl].obstacle(ops.all(), HERE) is None
     query, key, value, upstream = (_random(shape) for _ in range(4))
-    attend = partial(IMPLEMENTATIONS[impl], query, key, value, pre, post, dropout=0.0)
-    learned = [parameter for op in (*pre, *post) for parameter in op.parameters()]
+    attend = partial(IMPLEMENTATIONS[impl].attend, query, key, value, ops, dropout=0.0)
+    learned = [parameter for op in ops.all() for parameter in op.parameters()]
     leaves = [tensor.requires_grad_() for tensor in (query, key, value, *learned)]
 
     def forward() -> object:
@@ -186,11 +187,12 @@ def _random(shape: Shape) -> Tensor:
     return stored_BTMd.transpose(1, 2)
 
 
-def _ops(config: CoreConfig, shape: Shape) -> tuple[list[ScoreOp], list[ScoreOp]]:
+def _ops(config: CoreConfig, shape: Shape) -> MapOps:
     """The operations before and after the softmax; their matrices random, for at identity some would be sparse."""
     attention = config.build(width=shape.heads * shape.width, heads=shape.heads, layer=1, layers=1)
     assert isinstance(attention, CoreAttention)
-    for parameter in (*attention.pre_softmax.parameters(), *attention.post_softmax.parameters()):
+    ops = attention.map_ops()
+    for parameter in (parameter for op in ops.all() for parameter in op.parameters()):
         if parameter.dim() > 1:
             nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
-    return list(attention.pre_softmax), list(attention.post_softmax)  # type: ignore[arg-type]
+    return ops

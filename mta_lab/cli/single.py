@@ -112,7 +112,7 @@ def verify_data(settings: Sequence[str], scale: str, components: Sequence[Path])
 
 def build_kernel() -> None:
     """Compile the fused kernels unless this machine has them."""
-    from components.kernels import build
+    from components.kernels.cpu import build
 
     console = make_console()
     try:

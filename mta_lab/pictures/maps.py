@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from components.attention import CoreAttention
-from components.kernels import eager
+from components.kernels.base import MapOps
+from components.kernels.eager import Eager
 from components.score_ops import ScoreOp
 from mta_lab.errors import UserError
 from mta_lab.pictures.trained import Trained, operations
@@ -70,7 +71,7 @@ def _weights(query_BMTd: Tensor, key_BMTd: Tensor, pre: Sequence[ScoreOp], post:
     """The map [M, Q, K] of the one sequence: what attention returns where the value of token k is the unit vector k."""
     tokens = query_BMTd.shape[-2]
     unit = torch.eye(tokens, dtype=query_BMTd.dtype).expand(*query_BMTd.shape[:2], tokens, tokens)
-    return eager.attend(query_BMTd, key_BMTd, unit, pre, post, dropout=0.0)[0]
+    return Eager().attend(query_BMTd, key_BMTd, unit, MapOps(pre, post), dropout=0.0)[0]
 
 
 @contextmanager

@@ -15,8 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.kernels import build, fused, rows
+from components.kernels import pointwise
+from components.kernels.base import MapOps
 from components.kernels.choice import IMPLEMENTATIONS
+from components.kernels.cpu import build, library
 from components.score_ops import HeadMixing, KeyQuery, ScoreOp
 from mta_lab.config import Precision
 
@@ -32,7 +34,7 @@ def arithmetic(
     Measured once a process. A variant that computes attention itself is known by its code.
     """
     found = {f"{name}, {precision}": _attention(name, precision, device) for name in sorted(implementations)}
-    kind = "compiled" if compiled and rows.suits(torch.zeros(1, dtype=torch.float32, device=device)) else "torch"
+    kind = "compiled" if compiled and pointwise.suits(torch.zeros(1, dtype=torch.float32, device=device)) else "torch"
     found[f"row operators ({kind}), {precision}"] = _row_operators(compiled, precision, device)
     found[f"matrix products, {precision}"] = _matrix_products(precision, device)
     return {part: bits for part, bits in found.items() if bits}
@@ -40,7 +42,7 @@ def arithmetic(
 
 def kernel_library() -> str:
     """Return the hash of the compiled kernels' sources, compiler flags and torch; empty where none can be loaded."""
-    return build.library().parent.name if fused.unavailable() is None else ""
+    return build.library().parent.name if library.unavailable() is None else ""
 
 
 @cache
@@ -50,19 +52,18 @@ def _attention(name: str, precision: Precision, device: torch.device) -> str:
     with torch.random.fork_rng(devices=[]):  # what operations start with is overwritten
         pre = [KeyQuery(kernel=(3, 5)).build(heads=HEADS), HeadMixing(group=2).build(heads=HEADS)]
         post = [HeadMixing().build(heads=HEADS), KeyQuery(kernel=(2, 3), mask="exact").build(heads=HEADS)]
-    before, after = ((), ()) if name == "sdpa" else (pre, post)
-    ops = [op.to(device, torch.float32) for op in (*before, *after)]
+    given = MapOps(pre, post) if IMPLEMENTATIONS[name].takes_operations else MapOps()
+    ops = [op.to(device, torch.float32) for op in given.all()]
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in (parameter for op in ops for parameter in op.parameters()):
             parameter.copy_(_draw(generator, *parameter.shape))
     operands = [_draw(generator, 1, HEADS, TOKENS, HEAD_WIDTH).to(device, _dtype(precision)) for _ in range(3)]
-    return _bits(partial(_attend, name, before, after), operands, ops, precision)
+    return _bits(partial(_attend, name, given), operands, ops, precision)
 
 
-def _attend(name: str, pre: Sequence[ScoreOp], post: Sequence[ScoreOp], *operands: Tensor) -> Tensor:
-    y_BMTd: Tensor = IMPLEMENTATIONS[name](*operands, pre, post, dropout=0.0)
-    return y_BMTd
+def _attend(name: str, ops: MapOps, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    return IMPLEMENTATIONS[name].attend(query, key, value, ops, dropout=0.0)
 
 
 @cache
@@ -77,11 +78,11 @@ def _row_operators(compiled: bool, precision: Precision, device: torch.device) -
 
     def all_of_them(x: Tensor, a: Tensor, b: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
         parts = [
-            rows.rms_norm(x, weight, 1e-5, compiled=compiled),
-            rows.gated_rms_norm(x, weight, gate, bias, 1e-5, compiled=compiled),
-            rows.swiglu(a.to(_dtype(precision)), b.to(_dtype(precision)), compiled=compiled),
-            rows.rotate(x.to(_dtype(precision)), turns, compiled=compiled),
-            rows.cross_entropy(logits, targets, compiled=compiled),
+            pointwise.rms_norm(x, weight, 1e-5, compiled=compiled),
+            pointwise.gated_rms_norm(x, weight, gate, bias, 1e-5, compiled=compiled),
+            pointwise.swiglu(a.to(_dtype(precision)), b.to(_dtype(precision)), compiled=compiled),
+            pointwise.rotate(x.to(_dtype(precision)), turns, compiled=compiled),
+            pointwise.cross_entropy(logits, targets, compiled=compiled),
         ]
         return torch.cat([part.float().flatten() for part in parts])
 

@@ -6,7 +6,7 @@ Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T; S
 import torch
 from torch import Tensor
 
-from components.kernels.rows import cross_entropy
+from components.kernels.pointwise import cross_entropy
 from mta_lab.config import Precision
 from mta_lab.model import Decoder
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components import FAMILIES
-from components.kernels import fused
+from components.kernels.cpu import library
 from mta_lab.bench import op, plot, step
 from mta_lab.bench.process import Laboratory
 from mta_lab.errors import UserError
@@ -61,7 +61,7 @@ def test_operations_are_compared_in_every_implementation(lab: Command) -> None:
     assert (tree["level"], tree["provenance"]["dtype"]) == ("op", "float32")
     cases = [(one["settings"]["operations"], one["settings"]["tokens"]) for one in tree["comparisons"]]
     assert cases == [(name, tokens) for tokens in (24, 8) for name in op.OPERATIONS]
-    here = {"sdpa", "eager", "streaming"} | ({"fused"} if fused.unavailable() is None else set())
+    here = {"sdpa", "eager", "streaming"} | ({"fused"} if library.unavailable() is None else set())
     for one in tree["comparisons"]:
         found = {contestant["name"]: contestant for contestant in one["contestants"]}
         assert found.keys() == here
@@ -80,7 +80,7 @@ def test_allocators_settings_are_said(lab: Command) -> None:
 
 
 def test_absent_kernel_is_said(lab: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "unavailable", lambda: "not built")
+    monkeypatch.setattr(library, "unavailable", lambda: "not built")
     out, tree = measured(lab, "op", "--shape", "1,2,8,4")
     assert "fused does not take part: the fused kernel cannot be loaded (not built)" in " ".join(out.split())
     assert all(contestant["name"] != "fused" for one in tree["comparisons"] for contestant in one["contestants"])

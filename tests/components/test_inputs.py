@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from components import ComponentError, set_compiled
 from components.attention import MultiToken, Softmax, rotary_table
-from components.kernels import rows
+from components.kernels import pointwise
 from tests.components.subjects import HEADS, SUBJECTS, WIDTH, Subject
 
 BATCH, TOKENS, HEAD_WIDTH = 2, 6, WIDTH // HEADS
@@ -121,7 +121,7 @@ def test_angles_that_learn_have_the_gradient_of_the_reference(subject: Subject) 
 @pytest.mark.parametrize("shape", [(1, 2, 4), (5, 2, 4), (6, 1, 4), (6, 2, 5), (6, 2, 0), (6, 8)])
 def test_rows_are_turned_by_a_table_of_their_own_positions_alone(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     with pytest.raises(RuntimeError, match="cannot be turned by"):
-        rows.rotate(torch.ones(1, 6, 16, dtype=dtype), torch.ones(shape, dtype=dtype))
+        pointwise.rotate(torch.ones(1, 6, 16, dtype=dtype), torch.ones(shape, dtype=dtype))
 
 
 class Wider(nn.Linear):

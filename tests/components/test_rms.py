@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.kernels import rows
+from components.kernels import pointwise
 from components.norms import Gate, Plain
 from components.norms.rms import NORM_EPS, RMSNorm, rms_norm
 
@@ -66,7 +66,7 @@ def test_heads_may_lie_in_memory_in_either_order(norm: Plain | Gate, dtype: torc
         y = given.detach().requires_grad_()
         normed = module(y)
         # The output projection reads what the fused kernel wrote without a copy.
-        assert normed.stride() == y.stride() or not rows.suits(y)
+        assert normed.stride() == y.stride() or not pointwise.suits(y)
         (normed * draw(2, 3, 5, 8, dtype=dtype)).sum().backward()
         outputs.append([normed, y.grad, *(parameter.grad for parameter in module.parameters())])
     torch.testing.assert_close(*outputs, rtol=0, atol=1e-5 if dtype == torch.float32 else 1e-12)

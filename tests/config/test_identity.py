@@ -230,7 +230,7 @@ def test_code_that_counts_is_that_of_the_components_touched() -> None:
     assert not {"components.registry", "components.norms.gate", "components.score_ops.key_query"} & differential
     multi_token = modules_of(config("attention=multi_token"))
     assert {"components.score_ops.key_query", "components.attention.core"} <= multi_token
-    cores = {f"components.kernels.{name}" for name in ("choice", "eager", "streaming", "fused")}
+    cores = {f"components.kernels.{name}" for name in ("choice", "eager", "streaming", "cpu.fused")}
     assert cores <= multi_token & differential & modules_of(config("attention=softmax"))
 
 

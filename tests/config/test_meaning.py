@@ -82,8 +82,8 @@ MOVES = {
     "std of lambda's vectors": ("attention/differential.py", "std=0.1", "std=0.11"),
     "start of a gate's bias": ("norms/gate.py", "nn.init.zeros_(self.bias)", "nn.init.constant_(self.bias, 0.1)"),
     "scale of the logits": ("kernels/eager.py", "shape[-1] ** -0.5", "shape[-1] ** -0.499"),
-    "order of the operations": ("kernels/eager.py", "for op in post:", "for op in reversed(post):"),
-    "values not masked again": ("kernels/eager.py", "    if post:\n", "    if not post:\n"),
+    "order of the operations": ("kernels/eager.py", "for op in ops.post:", "for op in reversed(ops.post):"),
+    "values not masked again": ("kernels/eager.py", "    if ops.post:\n", "    if not ops.post:\n"),
     "dropout in evaluation": ("attention/core.py", "self.dropout if self.training else 0.0", "self.dropout"),
     "no dropout": ("kernels/eager.py", "    if dropout:\n", "    if dropout > 1.0:\n"),
     "dropout before the difference": (
@@ -91,7 +91,7 @@ MOVES = {
         "difference_BMQK = F.dropout(difference_BMQK, self.dropout, self.training)",
         "difference_BMQK = F.dropout(scores_BMQK[:, 0::2], self.dropout, self.training) - scores_BMQK[:, 1::2]",
     ),
-    "rotation the other way": ("kernels/rows.py", "real_BTMc * cos_T1c - imaginary_BTMc", "real_BTMc * cos_T1c + imaginary_BTMc"),
+    "rotation the other way": ("kernels/pointwise.py", "real_BTMc * cos_T1c - imaginary_BTMc", "real_BTMc * cos_T1c + imaginary_BTMc"),
     "angles of the rotary table": ("attention/base.py", "theta ** -(", "(theta + 900) ** -("),
     "a toy task's chances": ("tasks/find_block.py", "comb(L, k) *", "comb(L, k) ** 2 *"),
     "a toy task's end of a block": ("tasks/find_block.py", "(count, self.blocks, 1), DOT)", "(count, self.blocks, 1), HASH)"),
@@ -104,7 +104,7 @@ STAYS = {
     "message": ("score_ops/head_mixing.py", "allowed: a divisor of the {heads} heads", "it has to divide {heads}"),
     "parameter's place in memory": ("score_ops/joint.py", "self.kernel = nn.Parameter(torch.empty(", "self.kernel = nn.Parameter(torch.zeros("),
     "private method": ("tasks/find_block.py", "def _draw(", "def _another(self, *arguments):\n        return self._draw(*arguments)\n\n    def _draw("),
-    "local name": ("norms/rms.py", "    dtype = torch.promote_types(x.dtype, weight_d.dtype)\n    return rows.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(dtype)", "    wider = torch.promote_types(x.dtype, weight_d.dtype)\n    return rows.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(wider)"),
+    "local name": ("norms/rms.py", "    dtype = torch.promote_types(x.dtype, weight_d.dtype)\n    return pointwise.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(dtype)", "    wider = torch.promote_types(x.dtype, weight_d.dtype)\n    return pointwise.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(wider)"),
     "same arithmetic": ("norms/base.py", "0.8 - 0.6 * math.exp(-0.3 * (layer - 1))", "4 / 5 - 3 / 5 * math.exp((1 - layer) * 0.3)"),
     "another fast path": ("kernels/streaming.py", "BLOCK = 128", "BLOCK = 64"),
 }  # fmt: skip

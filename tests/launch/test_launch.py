@@ -14,7 +14,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from components.kernels.choice import Setting, choose
+from components.kernels.base import Conditions
+from components.kernels.choice import choose
 from mta_lab.planning.runs import in_state
 from mta_lab.planning.runs import states as states_of
 from mta_lab.results.records import Failure, Record, Records
@@ -109,7 +110,7 @@ def test_the_exit_status_and_the_table_tell_of_the_failed_runs(first: Launched) 
 
 
 def test_what_computes_the_attention_is_said_once_and_recorded(first: Launched) -> None:
-    plain = choose("auto", [], Setting(torch.device("cpu"), torch.float32))
+    plain = choose("auto", [], Conditions(torch.device("cpu"), torch.float32))
     said = [line for line in first.output.splitlines() if line.startswith("attention computed by")]
     own = "attention computed by own: the variant computes attention itself"
     assert sorted(said) == sorted([own, f"attention computed by {plain.name}: {plain.reason}"])

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from components.kernels import fused
+from components.kernels.cpu import library
 from mta_lab.config import Precision
 from mta_lab.data import Corpus
 from mta_lab.training.arithmetic import arithmetic, kernel_library
@@ -15,7 +15,7 @@ from mta_lab.training.run import train
 from tests.training.conftest import Configure
 
 CPU = torch.device("cpu")
-ABLE = ("eager", "streaming", "sdpa", *(() if fused.unavailable() else ("fused",)))
+ABLE = ("eager", "streaming", "sdpa", *(() if library.unavailable() else ("fused",)))
 
 
 def bits_of(*implementations: str, precision: Precision = "fp32", compiled: bool = True) -> dict[str, str]:
@@ -33,7 +33,7 @@ def test_precisions_and_compiled_row_operators_are_parts_of_their_own() -> None:
     assert set(bits_of("eager")) & set(bits_of("eager", precision="bf16")) == set()
     plain = bits_of("eager", compiled=False)
     assert "row operators (torch), fp32" in plain
-    if fused.unavailable() is None:
+    if library.unavailable() is None:
         on = bits_of("eager")
         assert on["row operators (compiled), fp32"] != plain["row operators (torch), fp32"]
         assert on["eager, fp32"] == plain["eager, fp32"]

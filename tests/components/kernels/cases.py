@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from components.attention.differential import PairDifference
-from components.kernels import eager
+from components.kernels.base import MapOps
+from components.kernels.eager import Eager
 from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOp
 
 Attend = Callable[..., Tensor]
@@ -63,7 +64,7 @@ class Case:
     group: int | None = None
     """c_h; None is the largest up to 4 that divides the heads"""
 
-    def ops(self, dtype: torch.dtype) -> tuple[list[ScoreOp], list[ScoreOp]]:
+    def ops(self, dtype: torch.dtype) -> MapOps:
         """The operations before and after the softmax, every parameter random."""
         pre, post = ([self.op(name) for name in names] for names in ORDERS[self.order])
         generator = torch.Generator().manual_seed(5)
@@ -72,7 +73,7 @@ class Case:
             nn.init.normal_(parameter, std=1.5 * scale, generator=generator)
         for op in (*pre, *post):
             op.bfloat16().to(dtype)  # the same numbers in any dtype
-        return pre, post
+        return MapOps(pre, post)
 
     def op(self, name: str) -> ScoreOp:
         """One operation by its short name."""
@@ -103,15 +104,15 @@ class Case:
 
 def run(attend: Attend, case: Case, dtype: torch.dtype) -> dict[str, Tensor]:
     """Output and gradients of queries, keys, values and each parameter, by name."""
-    pre, post = case.ops(dtype)
+    ops = case.ops(dtype)
     inputs = case.inputs(dtype)
     upstream = inputs.pop("upstream")
     for tensor in inputs.values():
         tensor.requires_grad_()
-    y_BMTd = attend(*inputs.values(), pre, post, dropout=0.0)
+    y_BMTd = attend(*inputs.values(), ops, dropout=0.0)
     assert (y_BMTd.dtype, y_BMTd.shape) == (dtype, upstream.shape)
-    ops = nn.ModuleDict({"pre": nn.ModuleList(pre), "post": nn.ModuleList(post)})
-    inputs |= dict(ops.named_parameters())
+    modules = nn.ModuleDict({"pre": nn.ModuleList(ops.pre), "post": nn.ModuleList(ops.post)})
+    inputs |= dict(modules.named_parameters())
     gradients = torch.autograd.grad(y_BMTd, list(inputs.values()), upstream)
     return {"y": y_BMTd.detach(), **dict(zip(inputs, gradients, strict=True))}
 
@@ -127,4 +128,4 @@ def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], toleran
 @cache
 def reference(case: Case) -> dict[str, Tensor]:
     """The eager form in float64, which the oracle's loops confirm on small shapes."""
-    return run(eager.attend, case, torch.float64)
+    return run(Eager().attend, case, torch.float64)

@@ -11,8 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from components.kernels import eager, streaming
+from components.kernels import streaming
+from components.kernels.base import MapOps
 from components.kernels.choice import IMPLEMENTATIONS
+from components.kernels.eager import Eager
 from components.score_ops import ScoreOp
 from components.score_ops.joint import JointConvolution
 from tests.components import implementations, oracle
@@ -36,7 +38,7 @@ def attend(impl: str, monkeypatch: pytest.MonkeyPatch) -> Attend:
     """The implementation under test; streaming in blocks so small that few tokens make several."""
     implementations.require(impl)
     monkeypatch.setattr(streaming, "BLOCK", 8)
-    return IMPLEMENTATIONS[impl]
+    return IMPLEMENTATIONS[impl].attend
 
 
 def finest(impl: str) -> torch.dtype:
@@ -76,7 +78,7 @@ def loops(query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, pre: list[Sc
 def test_loops(attend: Attend, impl: str, order: str) -> None:
     """Eleven tokens: two blocks of the streaming form, the kernel wider than what is left of the second."""
     case = Case(order, heads=2, tokens=11, width=4, kernel=(3, 4), batch=1)
-    expected = run(lambda *inputs, dropout: loops(*inputs), case, torch.float64)
+    expected = run(lambda query, key, value, ops, dropout: loops(query, key, value, *ops), case, torch.float64)
     assert_close(run(attend, case, finest(impl)), expected, ROUNDING[finest(impl)])
 
 
@@ -123,9 +125,9 @@ def test_bfloat16(attend: Attend, impl: str, order: str) -> None:
 def test_autocast(attend: Attend, impl: str) -> None:
     """Training in bf16: queries, keys and values come in bfloat16, the operations' parameters stay float32."""
 
-    def cast(query: Tensor, key: Tensor, value: Tensor, *ops: list[ScoreOp], dropout: float) -> Tensor:
+    def cast(query: Tensor, key: Tensor, value: Tensor, ops: MapOps, dropout: float) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            y_BMTd = attend(query.bfloat16(), key.bfloat16(), value.bfloat16(), *ops, dropout=dropout)
+            y_BMTd = attend(query.bfloat16(), key.bfloat16(), value.bfloat16(), ops, dropout=dropout)
         assert y_BMTd.dtype == torch.bfloat16
         return y_BMTd.float()
 
@@ -139,12 +141,12 @@ def test_autocast(attend: Attend, impl: str) -> None:
 @pytest.mark.parametrize("impl", ["eager", "streaming"])
 def test_gradients_are_those_of_finite_differences(attend: Attend, order: str) -> None:
     case = Case(order, heads=2, tokens=10, width=2, kernel=(2, 3), batch=1)
-    pre, post = case.ops(torch.float64)
+    ops = case.ops(torch.float64)
     inputs = [tensor.requires_grad_() for name, tensor in case.inputs(torch.float64).items() if name != "upstream"]
-    weights = list(nn.ModuleList([*pre, *post]).parameters())  # perturbed in place, where the operations read them
+    weights = list(nn.ModuleList(ops.all()).parameters())  # perturbed in place
 
     def outputs(*tensors: Tensor) -> Tensor:
-        return attend(*tensors[:3], pre, post, dropout=0.0)
+        return attend(*tensors[:3], ops, dropout=0.0)
 
     assert torch.autograd.gradcheck(outputs, (*inputs, *weights))
 
@@ -168,19 +170,19 @@ def test_any_shape(impl: str, case: Case, block: int) -> None:
     assume(impl != "fused" or case.order in FUSED_ORDERS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(streaming, "BLOCK", block)
-        check(IMPLEMENTATIONS[impl], case, finest(impl))
+        check(IMPLEMENTATIONS[impl].attend, case, finest(impl))
 
 
 @every_impl
 def test_no_gradient_is_asked_for(attend: Attend, impl: str) -> None:
     """Evaluation, and gradients of some inputs only."""
     case, dtype = Case(), finest(impl)
-    pre, post = case.ops(dtype)
+    ops = case.ops(dtype)
     query, key, value, upstream = case.inputs(dtype).values()
     with torch.no_grad():
-        y_BMTd = attend(query, key, value, pre, post, dropout=0.0)
+        y_BMTd = attend(query, key, value, ops, dropout=0.0)
     assert_close({"y": y_BMTd}, {"y": reference(case)["y"]}, ROUNDING[dtype])
-    y_BMTd = attend(query, key.requires_grad_(), value, pre, post, dropout=0.0)
+    y_BMTd = attend(query, key.requires_grad_(), value, ops, dropout=0.0)
     (gradient,) = torch.autograd.grad(y_BMTd, [key], upstream)
     assert_close({"key": gradient}, {"key": reference(case)["key"]}, ROUNDING[dtype])
 
@@ -189,14 +191,14 @@ def test_no_gradient_is_asked_for(attend: Attend, impl: str) -> None:
 def test_inputs_of_any_layout(attend: Attend, impl: str) -> None:
     """As projections leave them: heads inside a token, transposed; and a gradient that is one number, expanded."""
 
-    def turned(query: Tensor, key: Tensor, value: Tensor, *ops: list[ScoreOp], dropout: float) -> Tensor:
+    def turned(query: Tensor, key: Tensor, value: Tensor, ops: MapOps, dropout: float) -> Tensor:
         inputs = (tensor.transpose(1, 2).contiguous().transpose(1, 2) for tensor in (query, key, value))
-        return attend(*inputs, *ops, dropout=dropout)
+        return attend(*inputs, ops, dropout=dropout)
 
     check(turned, Case(), finest(impl))
     gradients = []
-    for core, dtype in ((attend, finest(impl)), (eager.attend, torch.float64)):
+    for core, dtype in ((attend, finest(impl)), (Eager().attend, torch.float64)):
         query, key, value, _ = (tensor.requires_grad_() for tensor in Case().inputs(dtype).values())
-        y_BMTd = core(query, key, value, *Case().ops(dtype), dropout=0.0)
+        y_BMTd = core(query, key, value, Case().ops(dtype), dropout=0.0)
         gradients.append(dict(zip(("q", "k"), torch.autograd.grad(y_BMTd.sum(), [query, key]), strict=True)))
     assert_close(*gradients, ROUNDING[finest(impl)])

@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 import torch
 
-from components.kernels import build
+from components.kernels.cpu import build
 
 TINY = 'extern "C" int answer() { return 42; }\n'
 DIES = "#include <csignal>\nstruct Dies { Dies() { raise(SIGBUS); } } dies;\n"
@@ -216,8 +216,9 @@ def test_two_builds_at_once_end_with_one_whole_library(source: Path) -> None:
 
 @pytest.mark.slow
 def test_a_build_that_is_killed_does_not_hurt_the_next(source: Path) -> None:
-    code = f"import pathlib; from components.kernels import build; build.SOURCES = pathlib.Path({str(source.parent)!r})"
-    first = subprocess.Popen([sys.executable, "-c", f"{code}; build.build()"], start_new_session=True)
+    code = "import pathlib, sys; from components.kernels.cpu import build; build.SOURCES = pathlib.Path(sys.argv[1])"
+    command = [sys.executable, "-c", f"{code}; build.build()", str(source.parent)]
+    first = subprocess.Popen(command, start_new_session=True)
     folder = build.library().parent
     while not list(folder.glob("build-*")):
         assert first.poll() is None

@@ -10,8 +10,9 @@ from torch import Tensor
 from components import ComponentError
 from components.attention import Attention, Differential, MultiToken, Softmax, TalkingHeads
 from components.attention.core import CoreConfig
-from components.kernels import fused
-from components.kernels.choice import OWN, Choice, Impl, Setting, choose
+from components.kernels.base import Conditions
+from components.kernels.choice import IMPLEMENTATIONS, OWN, Choice, Impl, choose
+from components.kernels.cpu import library
 from components.norms import NoNorm
 from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOp
 from components.score_ops.key_query import Mask, Padding
@@ -40,13 +41,13 @@ class Rows(Whole):
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the fused kernel were there."""
-    monkeypatch.setattr(fused, "unavailable", lambda: None)
+    monkeypatch.setattr(library, "unavailable", lambda: None)
 
 
 @pytest.fixture
 def not_built(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if it were not."""
-    monkeypatch.setattr(fused, "unavailable", lambda: "not built; run something")
+    monkeypatch.setattr(library, "unavailable", lambda: "not built; run something")
 
 
 def build(variant: CoreConfig) -> Attention:
@@ -91,13 +92,25 @@ def build(variant: CoreConfig) -> Attention:
     ],
 )
 def test_auto(ops: list[ScoreOp], device: torch.device, dtype: torch.dtype, expected: Choice) -> None:
-    assert choose("auto", ops, Setting(device, dtype)) == expected
+    assert choose("auto", ops, Conditions(device, dtype)) == expected
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_priorities_leave_no_order_to_chance(dtype: torch.dtype | None) -> None:
+    assert len({one.priority(dtype) for one in IMPLEMENTATIONS.values()}) == len(IMPLEMENTATIONS)
+
+
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+def test_every_implementation_is_a_word_of_the_setting(impl: Impl) -> None:
+    ops = [MIX] if IMPLEMENTATIONS[impl].takes_operations else []
+    if IMPLEMENTATIONS[impl].obstacle(ops, Conditions(CPU, torch.float32)) is None:
+        assert choose(impl, ops, Conditions(CPU, torch.float32)) == Choice(impl, f"set by impl: {impl}")
 
 
 @pytest.mark.usefixtures("not_built")
 def test_auto_without_the_fused_kernel() -> None:
     expected = Choice("streaming", "the fused kernel cannot be loaded (not built; run something)")
-    assert choose("auto", [MIX], Setting(CPU, torch.float32)) == expected
+    assert choose("auto", [MIX], Conditions(CPU, torch.float32)) == expected
 
 
 @pytest.mark.usefixtures("built")
@@ -132,18 +145,18 @@ def test_fused_is_refused_on_another_device_and_dtype_at_the_first_forward() -> 
     with pytest.raises(ComponentError, match=r"knows float32 and bfloat16, not float64; can run: auto, streaming"):
         build(MultiToken(impl="fused")).double()(torch.randn(1, 5, 8).double())
     with pytest.raises(ComponentError, match=r"runs on the CPU, not on cuda; can run: auto, streaming, eager$"):
-        choose("fused", [MIX], Setting(CUDA, torch.float32))
+        choose("fused", [MIX], Conditions(CUDA, torch.float32))
 
 
 @pytest.mark.usefixtures("built")
 def test_operations_decide_what_can_run() -> None:
     with pytest.raises(ComponentError, match=r"'fused', but Rows has no fused form; can run: auto, streaming, eager$"):
-        choose("fused", [MIX, Rows()], Setting(CPU, torch.float32))
+        choose("fused", [MIX, Rows()], Conditions(CPU, torch.float32))
     with pytest.raises(
         ComponentError, match=r"'streaming', but Whole does not .* earlier_queries; can run: auto, eager$"
     ):
-        choose("streaming", [Whole()], Setting(CPU, torch.float32))
-    assert choose("eager", [Whole()], Setting(CUDA, torch.float16)).name == "eager"
+        choose("streaming", [Whole()], Conditions(CPU, torch.float32))
+    assert choose("eager", [Whole()], Conditions(CUDA, torch.float16)).name == "eager"
 
 
 @pytest.mark.usefixtures("built")
@@ -168,7 +181,7 @@ def test_a_joint_kernel_has_no_fused_form() -> None:
 @pytest.mark.parametrize("padding", ["left", "right"])
 def test_padding_to_one_side_is_fused(padding: Padding) -> None:
     ops = [KeyQuery(padding=padding, mask=mask).build(heads=2) for mask in get_args(Mask)]
-    assert choose("auto", ops, Setting(CPU, torch.float32)) == Choice("fused", "the fastest that can run")
+    assert choose("auto", ops, Conditions(CPU, torch.float32)) == Choice("fused", "the fastest that can run")
 
 
 @pytest.mark.parametrize("impl", ["fast", "Eager", ""])

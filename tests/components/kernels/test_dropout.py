@@ -10,6 +10,7 @@ from torch import Tensor
 from components.attention import Differential, MultiToken
 from components.attention.differential import PairDifference
 from components.kernels import streaming
+from components.kernels.base import MapOps
 from components.kernels.choice import IMPLEMENTATIONS
 from components.norms import NoNorm
 from components.score_ops import HeadMixing
@@ -30,7 +31,7 @@ def dropped(impl: str, value_BMTd: Tensor) -> Tensor:
     torch.manual_seed(1)
     nothing = torch.zeros_like(value_BMTd)
     op = HeadMixing(group=1).build(heads=HEADS)
-    return IMPLEMENTATIONS[impl](nothing, nothing, value_BMTd, [op], [], dropout=SHARE)
+    return IMPLEMENTATIONS[impl].attend(nothing, nothing, value_BMTd, MapOps([op]), dropout=SHARE)
 
 
 def identity() -> Tensor:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.kernels import rows
+from components.kernels import pointwise
+from components.kernels.base import MapOps
 from components.kernels.choice import IMPLEMENTATIONS
 from components.score_ops import HeadMixing, KeyQuery
 from tests.components import implementations
@@ -21,14 +22,14 @@ def attend(name: str) -> list[Tensor]:
     torch.manual_seed(0)
     operands = [torch.randn(2, 4, 96, 16, requires_grad=True) for _ in range(3)]
     ops = [KeyQuery(kernel=(3, 5)).build(heads=4), HeadMixing().build(heads=4)]
-    y_BMTd = IMPLEMENTATIONS[name](*operands, ops, [], dropout=0.0)
+    y_BMTd = IMPLEMENTATIONS[name].attend(*operands, MapOps(ops), dropout=0.0)
     return [y_BMTd, *torch.autograd.grad(y_BMTd.square().sum(), operands)]
 
 
 def normed() -> list[Tensor]:
     torch.manual_seed(0)
     x = torch.randn(512, 256, requires_grad=True)
-    y = rows.swiglu(rows.rms_norm(x, torch.ones(256), 1e-5), x)
+    y = pointwise.swiglu(pointwise.rms_norm(x, torch.ones(256), 1e-5), x)
     return [y, *torch.autograd.grad(y.square().sum(), [x])]
 
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from components.kernels import eager, fused
-from components.score_ops import ScoreOp
+from components.kernels.base import MapOps
+from components.kernels.cpu.fused import Fused
+from components.kernels.eager import Eager
 from tests.components import implementations
 from tests.components.kernels.cases import FUSED_ORDERS, Case, assert_close, run
 
@@ -54,35 +55,35 @@ def test_threads_change_no_bit(case: Case, threads: Callable[[int], None]) -> No
 def test_memory_kept_from_other_calls_changes_no_bit(order: str) -> None:
     """Maps full of NaN are left by a call; the next one takes their memory."""
     case = replace(LONG, order=order)
-    before = run(fused.attend, case, torch.float32)
+    before = run(Fused().attend, case, torch.float32)
     spoiled = run(partial(times, factor=torch.nan), case, torch.float32)
     assert spoiled["y"].isnan().all()
-    after = run(fused.attend, case, torch.float32)
+    after = run(Fused().attend, case, torch.float32)
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
-def times(query: Tensor, *inputs: Tensor, dropout: float, factor: float) -> Tensor:
+def times(query: Tensor, key: Tensor, value: Tensor, ops: MapOps, dropout: float, factor: float) -> Tensor:
     """The kernel on queries times a factor."""
-    return fused.attend(query * factor, *inputs, dropout=dropout)  # type: ignore[arg-type,misc]
+    return Fused().attend(query * factor, key, value, ops, dropout)
 
 
-def dropping(*inputs: Tensor, dropout: float, share: float) -> Tensor:
+def dropping(query: Tensor, key: Tensor, value: Tensor, ops: MapOps, dropout: float, share: float) -> Tensor:
     """The kernel with dropout, whatever is asked for."""
-    return fused.attend(*inputs, dropout=share)  # type: ignore[arg-type,misc]
+    return Fused().attend(query, key, value, ops, dropout=share)
 
 
 @pytest.mark.parametrize("order", FUSED_ORDERS)
 def test_blocks_join(order: str) -> None:
     """Three blocks, the last one shorter: maps and gradients are carried from each to the next."""
     case = Case(order, heads=2, tokens=150, width=8, kernel=(7, 4), batch=1)
-    assert_close(run(fused.attend, case, torch.float32), run(eager.attend, case, torch.float64), 3e-5)
+    assert_close(run(Fused().attend, case, torch.float32), run(Eager().attend, case, torch.float64), 3e-5)
 
 
 @pytest.mark.parametrize("order", JOINED)
 def test_walks_join(order: str) -> None:
     """Several walks and blocks over one sequence: gradients cross their borders."""
     case = replace(LONG, order=order, kernel=(13, 4))
-    assert_close(run(fused.attend, case, torch.float32), run(eager.attend, case, torch.float64), 3e-5)
+    assert_close(run(Fused().attend, case, torch.float32), run(Eager().attend, case, torch.float64), 3e-5)
 
 
 @pytest.mark.parametrize("order", ["kq", "softmax kq mix", "kq mix softmax kq mix"])
@@ -102,7 +103,7 @@ def kept(case: Case, share: float) -> Tensor:
     inputs = case.inputs(torch.float32)
     torch.manual_seed(4)
     identity = torch.eye(case.tokens).expand(case.batch, case.heads, -1, -1)
-    weights_BMQK = fused.attend(inputs["query"], inputs["key"], identity, *case.ops(torch.float32), dropout=share)
+    weights_BMQK = Fused().attend(inputs["query"], inputs["key"], identity, case.ops(torch.float32), dropout=share)
     return weights_BMQK != 0
 
 
@@ -110,15 +111,14 @@ def with_mask(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    pre: list[ScoreOp],
-    post: list[ScoreOp],
+    ops: MapOps,
     *,
     dropout: float,
     mask_BMQK: Tensor,
 ) -> Tensor:
     """The eager form with a mask on its final weights, which come out with the identity as values."""
     identity = torch.eye(query.shape[-2], dtype=query.dtype).expand(*query.shape[:-1], -1)
-    return eager.attend(query, key, identity, pre, post, dropout=0.0) * mask_BMQK @ value
+    return Eager().attend(query, key, identity, ops, dropout=0.0) * mask_BMQK @ value
 
 
 @pytest.mark.parametrize("order", ["softmax", *JOINED])
@@ -126,7 +126,7 @@ def with_mask(
 def test_no_tokens_are_no_error(order: str, batch: int, tokens: int) -> None:
     """An empty output and gradients of zero, as the eager form gives them."""
     case = Case(order, batch=batch, tokens=tokens)
-    found, expected = run(fused.attend, case, torch.float32), run(eager.attend, case, torch.float32)
+    found, expected = run(Fused().attend, case, torch.float32), run(Eager().attend, case, torch.float32)
     assert found.keys() == expected.keys()
     for name, value in found.items():
         assert torch.equal(value, expected[name]), name
@@ -150,7 +150,7 @@ def test_compiles_without_a_break() -> None:
     query = inputs["query"].requires_grad_()
 
     def loss(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        return fused.attend(query, key, value, *ops, dropout=0.0).square().sum()
+        return Fused().attend(query, key, value, ops, dropout=0.0).square().sum()
 
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
     expected, actual = (torch.autograd.grad(function(*inputs.values()), query)[0] for function in (loss, compiled))
@@ -162,7 +162,7 @@ def test_operations_are_counted() -> None:
     case = Case("kq mix", heads=3, tokens=10, width=8, kernel=(2, 9), batch=2)
     places, taps = 2 * 3 * 55, 2 * 9 + 3
     with FlopCounterMode(display=False) as counter:
-        run(fused.attend, case, torch.float32)
+        run(Fused().attend, case, torch.float32)
     assert counter.get_total_flops() == 2 * places * (7 * 8 + 4 * taps)
 
 

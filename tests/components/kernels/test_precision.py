@@ -14,7 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from components.kernels import eager, fused, rows
+from components.kernels import pointwise
+from components.kernels.base import MapOps
+from components.kernels.cpu.fused import Fused
+from components.kernels.eager import Eager
 from components.score_ops import KeyQuery
 from components.score_ops.key_query import Mask
 from tests.components import implementations
@@ -87,13 +90,13 @@ def test_a_row_beside_a_much_larger_one_keeps_its_digits(
         op = KeyQuery(mask=mask).build(heads=HEADS).to(dtype)
         op.load_state_dict({"kernel": kernel(start)})
         query, key, value, upstream = (x.to(dtype).requires_grad_() for x in drawn.values())
-        places = ([op], []) if before_softmax else ([], [op])
-        y = attend(query, key, value, *places, dropout=0.0)
+        ops = MapOps(pre=[op]) if before_softmax else MapOps(post=[op])
+        y = attend(query, key, value, ops, dropout=0.0)
         gradients = torch.autograd.grad(y, (query, key, value, *op.parameters()), upstream)
         return dict(zip(("y", "query", "key", "value", "kernel"), (y.detach(), *gradients), strict=True))
 
-    exact = outcome(eager.attend, torch.float64)
-    torchs, actual = outcome(eager.attend, torch.float32), outcome(fused.attend, torch.float32)
+    exact = outcome(Eager().attend, torch.float64)
+    torchs, actual = outcome(Eager().attend, torch.float32), outcome(Fused().attend, torch.float32)
     saturated = (
         scaled in ("query", "key") and exponent > 0.5
     )  # little is left of a difference of nearly equal gradients
@@ -121,7 +124,7 @@ def test_a_common_offset_of_the_logits_costs_no_digits(offset: float, spread: fl
     torchs = partial(F.cross_entropy, reduction="none")
     for name, *found in zip(
         ("loss", "gradient"),
-        outcome(rows.cross_entropy, torch.float32),
+        outcome(pointwise.cross_entropy, torch.float32),
         outcome(torchs, torch.float32),
         outcome(torchs, torch.float64),
         strict=True,

@@ -7,7 +7,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from components.kernels import eager, streaming
+from components.kernels import streaming
+from components.kernels.eager import Eager
+from components.kernels.streaming import Streaming
 from tests.components.kernels.cases import Attend, Case, run
 
 CASE = Case(heads=2, tokens=300, width=8, kernel=(6, 11), batch=1)
@@ -37,24 +39,24 @@ def largest(attend: Attend) -> int:
 
 def test_no_map_is_ever_stored() -> None:
     """A block's rows, with twice 5 rows that the kernels need above and 10 keys of padding, are the largest."""
-    assert largest(eager.attend) >= MAP
-    assert largest(streaming.attend) <= CASE.heads * (streaming.BLOCK + 10 + 5) * (CASE.tokens + 10)
+    assert largest(Eager().attend) >= MAP
+    assert largest(Streaming().attend) <= CASE.heads * (streaming.BLOCK + 10 + 5) * (CASE.tokens + 10)
 
 
 def test_nothing_of_a_block_is_kept_for_the_backward_pass() -> None:
     """What autograd saves beside the inputs: nothing that grows with the square of the tokens."""
     kept: dict[str, int] = {}
-    for name, attend in {"eager": eager.attend, "streaming": streaming.attend}.items():
+    for name, attend in ((one.name, one.attend) for one in (Eager(), Streaming())):
         saved: dict[int, int] = {}
 
         def note(tensor: Tensor, saved: dict[int, int] = saved) -> Tensor:
             saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes() // tensor.element_size()
             return tensor
 
-        pre, post = CASE.ops(torch.float32)
+        ops = CASE.ops(torch.float32)
         query, key, value, _ = (tensor.requires_grad_() for tensor in CASE.inputs(torch.float32).values())
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            y_BMTd = attend(query, key, value, pre, post, dropout=0.0)
+            y_BMTd = attend(query, key, value, ops, dropout=0.0)
         kept[name] = sum(saved.values())
         y_BMTd.sum().backward()
     assert kept["eager"] > MAP

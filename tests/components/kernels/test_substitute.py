@@ -10,7 +10,7 @@ from torch.autograd import forward_ad
 
 from components import ComponentError, set_compiled
 from components.attention import CoreAttention, CoreConfig, MultiToken, Softmax
-from components.kernels import rows, streaming
+from components.kernels import pointwise, streaming
 from components.norms import Gate, NoNorm
 from components.norms.rms import RMSNorm
 from components.score_ops import HeadMixing
@@ -18,7 +18,7 @@ from mta_lab.errors import UserError
 from mta_lab.model import SwiGLU, build_model
 from mta_lab.training.loss import answer_losses, token_losses
 from tests.components import implementations
-from tests.components.kernels.test_rows import OPERATIONS
+from tests.components.kernels.test_pointwise import OPERATIONS
 from tests.config.helpers import config
 
 Scalar = Callable[[Tensor], Tensor]
@@ -199,7 +199,7 @@ def test_the_setting_turns_all_compiled_operators_off(attention: str) -> None:
 
     def loss(model: Any, parameters: dict[str, Tensor], tokens: Tensor) -> Tensor:
         logits = torch.func.functional_call(model, parameters, (tokens[:, :-1],))
-        return rows.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), compiled=model.compiled).mean()
+        return pointwise.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), compiled=model.compiled).mean()
 
     def found(model: Any) -> dict[str, Tensor]:
         given = {name: parameter.detach() for name, parameter in model.named_parameters()}

@@ -1,8 +1,8 @@
-"""What a decoder does to each row of values on its own: norms, SwiGLU, rotary embedding, cross-entropy.
+"""The decoder's operators on each row of values by itself: norms, SwiGLU, rotary embedding, cross-entropy.
 
-Each is one pass of compiled code (`fused/rows.cpp`) for float32 on a CPU where the fused library can be loaded, and
-the torch form that stands beside it elsewhere: on other devices, in other dtypes, without a compiler, where
-`substitute` says that compiled code may not stand for it, and with `compiled=False`. Torch's own on a CPU record a pass
+Each is one pass of compiled code (`cpu/csrc/rows.cpp`) for float32 on a CPU where the compiled library can be loaded,
+and the torch form that stands beside it elsewhere: on other devices, in other dtypes, without a compiler, where
+`substitute` says that compiled code may not stand for it, and with `compiled=False`. Torch's own on a CPU take a pass
 over memory for every operation, and as many again for the gradient. The compiled ones do not depend on the number of
 threads, to the bit, and raise an error where a second derivative is asked for.
 
@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.kernels import fused, substitute
+from components.kernels import substitute
+from components.kernels.cpu import library
 
 
 def rms_norm(x: Tensor, weight_d: Tensor, eps: float, *, compiled: bool = True) -> Tensor:
@@ -77,4 +78,4 @@ def suits(*operands: Tensor) -> bool:
     for x in operands:
         if x.dtype != torch.float32 or x.device.type != "cpu":
             return False
-    return fused.unavailable() is None and substitute.obstacle(*(type(x) for x in operands)) is None
+    return library.unavailable() is None and substitute.obstacle(*(type(x) for x in operands)) is None

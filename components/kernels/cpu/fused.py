@@ -1,9 +1,9 @@
-"""The attention core as one C++ kernel for the CPU (`fused/`): block by block, nothing T x T in memory.
+"""The attention core as one C++ kernel for the CPU (`csrc/`): block by block, nothing T x T in memory.
 
 A block's maps of all heads that a mixing couples stay in a core's cache; convolutions and matrix products are blocked
 in registers; the backward pass computes each block anew. float32 and bfloat16 tensors, computed in float32. Results do
 not depend on the number of threads, to the bit. It has no second derivative. Of its memory, up to 256 MB are kept
-from call to call (`fused/memory.h`).
+from call to call (`csrc/memory.h`).
 
 Shapes: B batch, M heads, T tokens, d head width.
 """
@@ -15,41 +15,51 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from components.kernels import build
-from components.kernels.forks import end_threads_before_forks
+from components.kernels import substitute
+from components.kernels.base import Conditions, Implementation, MapOps, undeclared
+from components.kernels.cpu import library
 from components.score_ops.base import ScoreOp
 
+DTYPES = (torch.float32, torch.bfloat16)
 NO_SECOND = (
     "compiled operators have no second derivative (create_graph=True); torch's own operations have: "
     "components.set_compiled(model, False), or training.compiled=false"
 )
-"""the words of `fused/gradients.cpp`, too"""
+"""the words of `csrc/gradients.cpp`, too"""
 
 
-def unavailable() -> str | None:
-    """Return why the kernel cannot run on this machine, in a few words; None where it can."""
-    return _missing
+class Fused(Implementation):
+    """Each operation as its `stage()` says, in one pass over the visible part of the map."""
 
+    name = "fused"
+    compiled = True
 
-def attend(
-    query_BMTd: Tensor,
-    key_BMTd: Tensor,
-    value_BMTd: Tensor,
-    pre: Sequence[ScoreOp],
-    post: Sequence[ScoreOp],
-    *,
-    dropout: float,
-) -> Tensor:
-    """Causal attention as `eager.attend`, each operation as its `stage()` says; `unavailable()` must be None."""
-    found = [op.stage() for op in (*pre, *post)]
-    stages = [stage for stage in found if stage]
-    assert len(stages) == len(found), "every operation needs a fused form"
-    kinds: list[str] = [stage.kind for stage in stages]
-    kinds.insert(len(pre), "softmax")
-    seed = torch.randint(2**62, ()) if dropout else None  # from torch's global stream, as F.dropout's
-    operands = (query_BMTd, key_BMTd, value_BMTd, *(stage.weight for stage in stages))
-    y_BMTd: Tensor = _Attend.apply(" ".join(kinds), dropout, seed, *operands)  # type: ignore[no-untyped-call]
-    return y_BMTd
+    def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: float) -> Tensor:
+        found = [op.stage() for op in ops.all()]
+        stages = [stage for stage in found if stage]
+        assert len(stages) == len(found), "every operation needs a fused form"
+        kinds: list[str] = [stage.kind for stage in stages]
+        kinds.insert(len(ops.pre), "softmax")
+        seed = torch.randint(2**62, ()) if dropout else None  # from torch's global stream, as F.dropout's
+        operands = (query_BMTd, key_BMTd, value_BMTd, *(stage.weight for stage in stages))
+        y_BMTd: Tensor = _Attend.apply(" ".join(kinds), dropout, seed, *operands)  # type: ignore[no-untyped-call]
+        return y_BMTd
+
+    def obstacle(self, ops: Sequence[ScoreOp], here: Conditions) -> str | None:
+        if not here.compiled:
+            return substitute.SWITCHED_OFF
+        if why_not := substitute.obstacle(here.kind):
+            return why_not
+        if here.device is not None and here.device.type != "cpu":
+            return f"the fused kernel runs on the CPU, not on {here.device.type}"
+        if missing := library.unavailable():
+            return f"the fused kernel cannot be loaded ({missing})"
+        if here.dtype is not None and here.dtype not in DTYPES:
+            return f"the fused kernel knows float32 and bfloat16, not {str(here.dtype).removeprefix('torch.')}"
+        return undeclared(ops, "stage")
+
+    def priority(self, dtype: torch.dtype | None) -> int:
+        return 15 if dtype == torch.bfloat16 else 30  # it computes bfloat16 as float32, where torch's own is faster
 
 
 class _Attend(torch.autograd.Function):
@@ -76,7 +86,7 @@ class _Attend(torch.autograd.Function):
 
 
 def _like(x_BMTd: Tensor) -> Tensor:
-    """An empty tensor of the same shape, each token's heads side by side in memory, as the kernel writes them."""
+    """Return an empty tensor of the same shape, a token's heads side by side in memory, as the kernel writes them."""
     return torch.empty_like(x_BMTd.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
 
 
@@ -99,7 +109,7 @@ def _flops(
     *_: Any,
     **__: Any,
 ) -> int:
-    """Multiplications and additions, of the visible half of the map alone: that is all the kernel computes."""
+    """Return multiplications and additions, of the visible half of the map alone: that is all the kernel computes."""
     batch, heads, tokens, width = query
     places = batch * heads * tokens * (tokens + 1) // 2
     kinds = [name for name in stages.split() if name != "softmax"]
@@ -108,24 +118,14 @@ def _flops(
 
 
 def _flops_backward(gradient: Sequence[int], query: Sequence[int], *rest: Any, **settings: Any) -> int:
-    """The forward but for the product with the values, its four products' gradients, two products a stage."""
+    """Return those of the gradients: three times the forward's but for one product, that with the values, once."""
     batch, heads, tokens, width = query
     once = _flops(query, *rest)
     return 3 * once - 2 * batch * heads * tokens * (tokens + 1) // 2 * width
 
 
-def _load() -> str | None:
-    """Load the library, so that importing this module makes its operators known, and return why not."""
-    try:
-        torch.ops.load_library(build.checked(build.library()))  # type: ignore[no-untyped-call]
-    except (OSError, build.BuildError) as error:
-        return str(error)
+if library.unavailable() is None:
     torch.library.register_fake("mta_lab::attend", _fake)
     torch.library.register_fake("mta_lab::attend_backward", _fake_backward)
     register_flop_formula(torch.ops.mta_lab.attend)(_flops)
     register_flop_formula(torch.ops.mta_lab.attend_backward)(_flops_backward)
-    return None
-
-
-end_threads_before_forks()
-_missing = _load()

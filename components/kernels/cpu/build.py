@@ -1,4 +1,4 @@
-"""Compiles `fused/` with the system's C++ compiler: `mta-lab build-kernel`, which `make setup` runs.
+"""Compile `csrc/` with the system's C++ compiler: `mta-lab build-kernel`, which `make setup` runs.
 
 A library lies in the user's cache under a hash of its sources, compiler flags, machine and torch's version, so that
 another checkout or another kind of processor never loads a library that was not made from it and for it. A damaged
@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-SOURCES = Path(__file__).parent / "fused"
+SOURCES = Path(__file__).parent / "csrc"
 NAME = "mta_lab_fused"
 ASIDE = "build-"
 SEAL = b"mta-lab"
