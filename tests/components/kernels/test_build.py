@@ -157,7 +157,7 @@ def test_folders_and_other_files_beside_the_sources_change_nothing(
     (sources / "attend.cpp~").write_text("an editor's copy")
     monkeypatch.setattr(build, "SOURCES", sources)
     assert build.library() == expected
-    (sources / "rows.h").write_text("other code")
+    (sources / "pointwise.h").write_text("other code")
     assert build.library() != expected
 
 

@@ -19,32 +19,36 @@ int64_t walk_start(const Plan& plan, int64_t walk) {
   return std::llround(static_cast<double>(plan.blocks()) * std::sqrt(share));
 }
 
-// Calls work(a Walk over a unit's heads, its memory, its number, its first block, that after its last) for all walks, on
-// torch's threads. A unit's keys are packed once: by the thread that walks, or before all where several walks read them.
+// Calls work(a Walk over a head group, its memory, its number, its first block, that after its last) for all walks, on
+// torch's threads. A head group's keys are packed once: by the thread that walks, or before all where several walks
+// read them.
 template <typename Walk, typename F>
 void for_walks(const Plan& plan, const Operands& operands, const F& work) {
   constexpr bool backward = std::is_same_v<Walk, Backward>;
-  const int64_t walks = plan.walks(), units = plan.batch * plan.units();
-  const auto pack = [&](Keys& keys, int64_t unit, int64_t h) {
-    keys.pack(plan, operands, unit / plan.units(), unit % plan.units() * plan.unit, h);
+  const int64_t walks = plan.walks(), groups = plan.batch * plan.head_groups();
+  const auto pack = [&](Keys& keys, int64_t group, int64_t h) {
+    keys.pack(plan, operands, plan.sequence_of(group), plan.first_head_of(group), h);
   };
   std::vector<Keys> shared;
-  for (int64_t unit = 0; walks > 1 && unit < units; ++unit) shared.emplace_back(plan, backward);
-  at::parallel_for(0, static_cast<int64_t>(shared.size()) * plan.unit, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t head = begin; head < end; ++head) pack(shared[head / plan.unit], head / plan.unit, head % plan.unit);
+  for (int64_t group = 0; walks > 1 && group < groups; ++group) shared.emplace_back(plan, backward);
+  at::parallel_for(0, static_cast<int64_t>(shared.size()) * plan.head_group, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t head = begin; head < end; ++head) {
+      const int64_t group = head / plan.head_group;
+      pack(shared[group], group, head % plan.head_group);
+    }
   });
   std::atomic<int64_t> next{0};
-  at::parallel_for(0, std::min<int64_t>(at::get_num_threads(), units * walks), 1, [&](int64_t, int64_t) {
+  at::parallel_for(0, std::min<int64_t>(at::get_num_threads(), groups * walks), 1, [&](int64_t, int64_t) {
     Workspace space(plan, backward);
     std::optional<Keys> own;
     if (walks == 1) own.emplace(plan, backward);
-    for (int64_t task = next++; task < units * walks; task = next++) {
-      const int64_t unit = task / walks, number = task % walks;
+    for (int64_t task = next++; task < groups * walks; task = next++) {
+      const int64_t group = task / walks, number = task % walks;
       if (own) {
-        for (int64_t h = 0; h < plan.unit; ++h) pack(*own, unit, h);
+        for (int64_t h = 0; h < plan.head_group; ++h) pack(*own, group, h);
       }
-      const Keys& keys = own ? *own : shared[unit];
-      Walk walk(plan, operands, keys, space, unit / plan.units(), unit % plan.units() * plan.unit);
+      const Keys& keys = own ? *own : shared[group];
+      Walk walk(plan, operands, keys, space, plan.sequence_of(group), plan.first_head_of(group));
       work(walk, space, task, walk_start(plan, number), walk_start(plan, number + 1));
     }
   });
@@ -68,8 +72,8 @@ Tensor without_tokens(const Tensor& like) {
 }
 
 Tensor attend(
-    const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights,
-    std::string stages, double dropout, const std::optional<Tensor>& seed) {
+    const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights, std::string stages,
+    double dropout, const std::optional<Tensor>& seed) {
   const Plan plan = make_plan(query, key, value, weights, stages, dropout, seed);
   if (plan.empty()) return without_tokens(query);
   const auto [queries, query_owner] = readable(query);
@@ -87,16 +91,17 @@ Tensor attend(
   return without_padding(plan, output, query);
 }
 
-// Writes a gradient of token t of a unit, `found` by its walks, to `out`, [batch, tokens, heads, width]: the sum over the
-// walks whose queries reach it, up to `beyond` keys behind their last one, from the last walk, which reaches all.
+// Writes a gradient of token t of a head group, `found` by its walks, to `out`, [batch, tokens, heads, width]: the sum
+// over the walks whose queries reach it, up to `lookahead` keys behind their last one, from the last walk, which
+// reaches all.
 void write_token(
-    const Plan& plan, int64_t unit, int64_t t, const KeySums* walked, float* KeySums::*found, int64_t beyond,
+    const Plan& plan, int64_t group, int64_t t, const KeySums* walked, float* KeySums::* found, int64_t lookahead,
     float* out) {
-  const int64_t batch = unit / plan.units(), head = unit % plan.units() * plan.unit, last = plan.walks() - 1;
+  const int64_t batch = plan.sequence_of(group), head = plan.first_head_of(group), last = plan.walks() - 1;
   int64_t first = last;
-  while (first > 0 && t < walk_start(plan, first) * plan.rows + beyond) --first;
+  while (first > 0 && t < walk_start(plan, first) * plan.rows + lookahead) --first;
   out += ((batch * plan.tokens + t) * plan.heads + head) * plan.width;
-  for (int64_t h = 0; h < plan.unit; ++h, out += plan.width) {
+  for (int64_t h = 0; h < plan.head_group; ++h, out += plan.width) {
     for (int64_t c = 0; c < plan.width; c += lanes) {
       const int64_t from = (h * plan.columns + t) * plan.depth + c;
       Vec sum = Vec::loadu(walked[last].*found + from);
@@ -112,20 +117,19 @@ Tensor weight_gradient(
     int64_t offset, int64_t walks) {
   Tensor gradient = at::zeros(weight.sizes(), at::kFloat);
   float* const sum = gradient.data_ptr<float>();
-  const int64_t size = plan.unit * stage.weights_per_head();
-  for (int64_t pair = 0; pair < plan.batch * plan.units(); ++pair) {
+  const int64_t size = plan.head_group * stage.weights_per_head();
+  for (int64_t pair = 0; pair < plan.batch * plan.head_groups(); ++pair) {
     for (int64_t walk = 0; walk < walks; ++walk) {
       const float* part = partial.data() + (pair * walks + walk) * task_size + offset;
-      for (int64_t w = 0; w < size; ++w) sum[pair % plan.units() * size + w] += part[w];
+      for (int64_t w = 0; w < size; ++w) sum[pair % plan.head_groups() * size + w] += part[w];
     }
   }
   return gradient.to(weight.scalar_type());
 }
 
 std::vector<Tensor> attend_backward(
-    const Tensor& output_gradient, const Tensor& query, const Tensor& key, const Tensor& value,
-    at::TensorList weights, std::string stages, double dropout,
-    const std::optional<Tensor>& seed) {
+    const Tensor& output_gradient, const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights,
+    std::string stages, double dropout, const std::optional<Tensor>& seed) {
   const Plan plan = make_plan(query, key, value, weights, stages, dropout, seed);
   check_dtype("gradient", output_gradient);
   TORCH_CHECK(
@@ -148,38 +152,39 @@ std::vector<Tensor> attend_backward(
   float* const dk = key_gradient.data_ptr<float>();
   float* const dv = value_gradient.data_ptr<float>();
   Arena arena;
-  std::vector<KeySums> sums;  // of each task, where a unit has several
-  for (int64_t task = 0; walks > 1 && task < plan.batch * plan.units() * walks; ++task) {
+  std::vector<KeySums> sums;  // of each task, where a head group has several
+  for (int64_t task = 0; walks > 1 && task < plan.batch * plan.head_groups() * walks; ++task) {
     sums.push_back(KeySums::taken(arena, plan));
   }
   int64_t task_size = 0;
-  for (const Stage& stage : plan.stages) task_size += plan.unit * stage.weights_per_head();
-  std::vector<float> partial(plan.batch * plan.units() * walks * task_size);
+  for (const Stage& stage : plan.stages) task_size += plan.head_group * stage.weights_per_head();
+  std::vector<float> partial(plan.batch * plan.head_groups() * walks * task_size);
 
-  const auto write = [&](int64_t unit, int64_t t, const KeySums* walked) {
-    write_token(plan, unit, t, walked, &KeySums::key, plan.beyond[0], dk);
-    write_token(plan, unit, t, walked, &KeySums::value, 0, dv);
+  const auto write = [&](int64_t group, int64_t t, const KeySums* walked) {
+    write_token(plan, group, t, walked, &KeySums::key, plan.lookahead[0], dk);
+    write_token(plan, group, t, walked, &KeySums::value, 0, dv);
   };
   const Operands operands{queries, keys, values, output_gradients};
   for_walks<Backward>(plan, operands, [&](Backward& walk, Workspace& space, int64_t task, int64_t begin, int64_t end) {
     walk.add_to(walks > 1 ? sums[task] : space.key_sums);
-    const bool look = end < plan.blocks() && plan.reach() > 0;
-    if (look) {
+    const bool warm_up = end < plan.blocks() && plan.reach() > 0;
+    if (warm_up) {
       const int64_t first = end * plan.rows;
       walk.backward(first, std::min(plan.reach(), plan.padded - first), false, true, nullptr);
     }
     for (int64_t block = end - 1; block >= begin; --block) {
-      walk.backward(block * plan.rows, plan.rows_of(block), look || block < end - 1, false, dq);
+      walk.backward(block * plan.rows, plan.rows_of(block), warm_up || block < end - 1, false, dq);
     }
     for (int64_t t = 0; walks == 1 && t < plan.tokens; ++t) write(task, t, &space.key_sums);
     float* out = partial.data() + task * task_size;
     for (int64_t s = 0; s < plan.last(); ++s) out = walk.gather(s, out);
   });
 
-  at::parallel_for(0, walks > 1 ? plan.batch * plan.units() * plan.tokens : 0, strip, [&](int64_t begin, int64_t end) {
+  const int64_t left = walks > 1 ? plan.batch * plan.head_groups() * plan.tokens : 0;  // tokens to write
+  at::parallel_for(0, left, row_tile, [&](int64_t begin, int64_t end) {
     for (int64_t index = begin; index < end; ++index) {
-      const int64_t unit = index / plan.tokens;
-      write(unit, index % plan.tokens, sums.data() + unit * walks);
+      const int64_t group = index / plan.tokens;
+      write(group, index % plan.tokens, sums.data() + group * walks);
     }
   });
   std::vector<Tensor> gradients{
@@ -188,7 +193,7 @@ std::vector<Tensor> attend_backward(
   int64_t offset = 0;
   for (size_t s = 0; s < weights.size(); ++s) {
     gradients.push_back(weight_gradient(plan, plan.stages[s], weights[s], partial, task_size, offset, walks));
-    offset += plan.unit * plan.stages[s].weights_per_head();
+    offset += plan.head_group * plan.stages[s].weights_per_head();
   }
   return gradients;
 }

@@ -1,10 +1,10 @@
-// The key-query convolution and its gradients on one strip of rows, blocked in registers.
+// The key-query convolution and its gradients on one row tile, blocked in registers.
 //
 // All three are correlations with taps w[t][a]: row offset a < c_q, column offset t < c_k. Taps lie in chunks of at
 // most 8 row offsets, each chunk as [t][a], so that a chunk's weights for one t fit into registers.
 //
-// Every product is made as it is written. Fast FIR algorithms save a quarter of them by differences of neighbouring rows,
-// but a small row beside a large one then has the rounding errors of the large one.
+// Every product is made as it is written. Fast FIR algorithms save a quarter of them by differences of neighbouring
+// rows, but a small row beside a large one then has the rounding errors of the large one.
 #pragma once
 
 #include <array>
@@ -22,9 +22,9 @@ void correlate_chunk(
     const float* in, int64_t in_pitch, const float* taps, int64_t c_k, float* out, int64_t out_pitch, int64_t width,
     bool add) {
   for_tiles(width, [&](auto vectors, int64_t column) {
-    Vec sum[strip][vectors];
+    Vec sum[row_tile][vectors];
     if (add) {
-      MTA_UNROLL for (int r = 0; r < strip; ++r) {
+      MTA_UNROLL for (int r = 0; r < row_tile; ++r) {
         MTA_UNROLL for (int v = 0; v < vectors; ++v) sum[r][v] = Vec::loadu(out + r * out_pitch + column + v * lanes);
       }
     }
@@ -32,40 +32,39 @@ void correlate_chunk(
       Vec weight[n];
       MTA_UNROLL for (int a = 0; a < n; ++a) weight[a] = Vec(taps[t * n + a]);
       const float* source = in + column + t;
-      MTA_UNROLL for (int row = 0; row < strip + n - 1; ++row) {
+      MTA_UNROLL for (int row = 0; row < row_tile + n - 1; ++row) {
         Vec x[vectors];
         MTA_UNROLL for (int v = 0; v < vectors; ++v) x[v] = Vec::loadu(source + row * in_pitch + v * lanes);
         MTA_UNROLL for (int a = 0; a < n; ++a) {
           const int r = row - a;
-          if (r >= 0 && r < strip) {
+          if (r >= 0 && r < row_tile) {
             MTA_UNROLL for (int v = 0; v < vectors; ++v) sum[r][v] = at::vec::fmadd(weight[a], x[v], sum[r][v]);
           }
         }
       }
     }
-    MTA_UNROLL for (int r = 0; r < strip; ++r) {
+    MTA_UNROLL for (int r = 0; r < row_tile; ++r) {
       MTA_UNROLL for (int v = 0; v < vectors; ++v) sum[r][v].store(out + r * out_pitch + column + v * lanes);
     }
   });
 }
 
-// sums[t][a] += x[r][j] g[r + a][j + t] over a strip of rows and j < width, for `taps` values of t, lane by lane.
+// sums[t][a] += x[r][j] g[r + a][j + t] over a row tile and j < width, for `taps` values of t, lane by lane.
 template <int n, int taps>
-inline void tap_sums(
-    const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t width, Vec* sums) {
+inline void tap_sums(const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t width, Vec* sums) {
   Vec sum[taps][n];
   MTA_UNROLL for (int t = 0; t < taps; ++t) {
     MTA_UNROLL for (int a = 0; a < n; ++a) sum[t][a] = sums[t * n + a];
   }
   for (int64_t j = 0; j < width; j += lanes) {
-    Vec source[strip];
-    MTA_UNROLL for (int r = 0; r < strip; ++r) source[r] = Vec::loadu(x + r * x_pitch + j);
-    MTA_UNROLL for (int row = 0; row < strip + n - 1; ++row) {
+    Vec source[row_tile];
+    MTA_UNROLL for (int r = 0; r < row_tile; ++r) source[r] = Vec::loadu(x + r * x_pitch + j);
+    MTA_UNROLL for (int row = 0; row < row_tile + n - 1; ++row) {
       MTA_UNROLL for (int t = 0; t < taps; ++t) {
         const Vec gradient = Vec::loadu(g + row * g_pitch + j + t);
         MTA_UNROLL for (int a = 0; a < n; ++a) {
           const int r = row - a;
-          if (r >= 0 && r < strip) sum[t][a] = at::vec::fmadd(source[r], gradient, sum[t][a]);
+          if (r >= 0 && r < row_tile) sum[t][a] = at::vec::fmadd(source[r], gradient, sum[t][a]);
         }
       }
     }
@@ -78,7 +77,7 @@ inline void tap_sums(
 template <int n>
 void tap_gradients_chunk(
     const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t c_k, int64_t width, Vec* sums) {
-  constexpr int at_once = wide;  // as many taps as registers hold
+  constexpr int at_once = tile_vectors;  // as many taps as registers hold
   int64_t t = 0;
   for (; t + at_once <= c_k; t += at_once) tap_sums<n, at_once>(x, x_pitch, g + t, g_pitch, width, sums + t * n);
   for (; t < c_k; ++t) tap_sums<n, 1>(x, x_pitch, g + t, g_pitch, width, sums + t * n);
@@ -94,7 +93,7 @@ constexpr auto gradients(std::integer_sequence<int, n...>) {
   return std::array{tap_gradients_chunk<n + 1>...};
 }
 
-// out[r][j] = sum over a < c_q, t < c_k of w[t][a] in[r + a][j + t], for a strip of rows and j < width.
+// out[r][j] = sum over a < c_q, t < c_k of w[t][a] in[r + a][j + t], for a row tile and j < width.
 inline void correlate(
     const float* in, int64_t in_pitch, const float* taps, int64_t c_q, int64_t c_k, float* out, int64_t out_pitch,
     int64_t width) {
@@ -104,7 +103,7 @@ inline void correlate(
   }
 }
 
-// sums[t][a] += x[r][j] g[r + a][j + t] over a strip of rows and j < width, lane by lane, in the order of the taps.
+// sums[t][a] += x[r][j] g[r + a][j + t] over a row tile and j < width, lane by lane, in the order of the taps.
 inline void tap_gradients(
     const float* x, int64_t x_pitch, const float* g, int64_t g_pitch, int64_t c_q, int64_t c_k, int64_t width,
     Vec* sums) {
@@ -114,8 +113,8 @@ inline void tap_gradients(
   }
 }
 
-// Where tap (a, t) lies among the c_q c_k of a head.
-inline int64_t tap_place(int64_t a, int64_t t, int64_t c_q, int64_t c_k) {
+// The index of tap (a, t) among the c_q c_k of a head.
+inline int64_t tap_index(int64_t a, int64_t t, int64_t c_q, int64_t c_k) {
   const int64_t before = a / chunk * chunk;
   return before * c_k + t * std::min(chunk, c_q - before) + a % chunk;
 }

@@ -1,4 +1,4 @@
-// The operators on rows joined with their gradients, for autograd, and their shapes, for tensors without values.
+// The pointwise operators joined with their gradients, for autograd, and their shapes, for tensors without values.
 //
 // For a gradient only the inputs are kept: what else it needs of a row it computes anew.
 #include <ATen/ATen.h>
@@ -8,7 +8,7 @@
 
 #include <vector>
 
-#include "rows.h"
+#include "pointwise.h"
 
 namespace mta {
 namespace {
@@ -25,7 +25,7 @@ auto operator_of(const char* name) {
   return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
 }
 
-// What was saved of a forward pass, for a gradient that has none itself.
+// Returns what was saved in a forward pass; an error where the gradient is to have a gradient itself.
 Tensors saved_by(AutogradContext* context) {
   TORCH_CHECK(
       !at::GradMode::is_enabled(),
@@ -36,8 +36,8 @@ Tensors saved_by(AutogradContext* context) {
 
 struct RMSNorm : Function<RMSNorm> {
   static Tensor forward(
-      AutogradContext* context, const Tensor& x, const Tensor& weight, const MaybeTensor& gate,
-      const MaybeTensor& bias, double eps) {
+      AutogradContext* context, const Tensor& x, const Tensor& weight, const MaybeTensor& gate, const MaybeTensor& bias,
+      double eps) {
     using Signature = Tensor(const Tensor&, const Tensor&, const MaybeTensor&, const MaybeTensor&, double);
     static const auto found = operator_of<Signature>("mta_lab::rms_norm");
     at::AutoDispatchBelowADInplaceOrView below;
@@ -133,8 +133,7 @@ TORCH_LIBRARY_IMPL(mta_lab, Autograd, library) {
       "rms_norm", [](const Tensor& x, const Tensor& weight, const MaybeTensor& gate, const MaybeTensor& bias,
                      double eps) { return RMSNorm::apply(x, weight, gate, bias, eps); });
   library.impl("swiglu", [](const Tensor& a, const Tensor& b) { return SwiGLU::apply(a, b); });
-  library.impl(
-      "rotate", [](const Tensor& x, const Tensor& turns, bool back) { return Rotate::apply(x, turns, back); });
+  library.impl("rotate", [](const Tensor& x, const Tensor& turns, bool back) { return Rotate::apply(x, turns, back); });
   library.impl("cross_entropy", [](const Tensor& logits, const Tensor& targets) {
     return CrossEntropy::apply(logits, targets);
   });
@@ -160,7 +159,6 @@ TORCH_LIBRARY_IMPL(mta_lab, Meta, library) {
   library.impl("cross_entropy", [](const Tensor& logits, const Tensor& targets) {
     return at::empty_symint(targets.sym_sizes(), logits.options());
   });
-  library.impl("cross_entropy_backward", [](const Tensor&, const Tensor& logits, const Tensor&) {
-    return shape_of(logits);
-  });
+  library.impl(
+      "cross_entropy_backward", [](const Tensor&, const Tensor& logits, const Tensor&) { return shape_of(logits); });
 }

@@ -46,34 +46,34 @@ constexpr auto mixes(std::integer_sequence<int, n...>) {
   return std::array{mix_chunk<n + 1>...};
 }
 
-// out[o][r][j] = sum over h of matrix[o * by_out + h * by_in] in[h][r][j] for a strip of rows r and j < width. `out` may
+// out[o][r][j] = sum over h of matrix[o * by_out + h * by_in] in[h][r][j] for a row tile r and j < width. `out` may
 // be `in`; `copy` has room for a row of the group's heads.
-MTA_KERNEL void mix_strip(
+MTA_KERNEL void mix_row_tile(
     Heads in, const float* matrix, int64_t by_out, int64_t by_in, int64_t group, Heads out, int64_t width,
     float* copy) {
-  static constexpr auto by_outs = mixes(std::make_integer_sequence<int, strip>{});
-  if (group <= strip) return by_outs[group - 1](in, matrix, by_out, by_in, group, out, strip, width);
-  for (int64_t r = 0; r < strip; ++r) {  // which each chunk reads anew
+  static constexpr auto by_outs = mixes(std::make_integer_sequence<int, row_tile>{});
+  if (group <= row_tile) return by_outs[group - 1](in, matrix, by_out, by_in, group, out, row_tile, width);
+  for (int64_t r = 0; r < row_tile; ++r) {  // which each chunk reads anew
     Heads row{in.at(0, r), in.head_pitch, 0};
     if (in.first == out.first) {
       for (int64_t h = 0; h < group; ++h) std::copy_n(in.at(h, r), width, copy + h * width);
       row = {copy, width, 0};
     }
-    for (int64_t o = 0; o < group; o += strip) {
+    for (int64_t o = 0; o < group; o += row_tile) {
       const Heads to{out.at(o, r), out.head_pitch, 0};
-      by_outs[std::min(strip, group - o) - 1](row, matrix + o * by_out, by_out, by_in, group, to, 1, width);
+      by_outs[std::min(row_tile, group - o) - 1](row, matrix + o * by_out, by_out, by_in, group, to, 1, width);
     }
   }
 }
 
-// sums[o][h] += g[o][r][j] x[h][r][j] over a strip of rows r and j < width, lane by lane, for outs x ins heads.
+// sums[o][h] += g[o][r][j] x[h][r][j] over a row tile r and j < width, lane by lane, for outs x ins heads.
 template <int outs, int ins>
 void mix_sums(Heads g, Heads x, int64_t width, Vec* sums, int64_t group) {
   Vec sum[outs][ins];
   MTA_UNROLL for (int o = 0; o < outs; ++o) {
     MTA_UNROLL for (int h = 0; h < ins; ++h) sum[o][h] = sums[o * group + h];
   }
-  for (int64_t r = 0; r < strip; ++r) {
+  for (int64_t r = 0; r < row_tile; ++r) {
     const float *gradients = g.at(0, r), *sources = x.at(0, r);
     for (int64_t j = 0; j < width; j += lanes) {
       Vec gradient[outs];
@@ -96,7 +96,7 @@ constexpr auto mix_gradients(std::integer_sequence<int, n...>) {
   return std::array{mix_sums<n / corner + 1, n % corner + 1>...};
 }
 
-// sums[o][h] += g[o][r][j] x[h][r][j] over a strip of rows r and j < width, lane by lane, for all heads of a group.
+// sums[o][h] += g[o][r][j] x[h][r][j] over a row tile r and j < width, lane by lane, for all heads of a group.
 inline void mix_gradient(Heads g, Heads x, int64_t group, int64_t width, Vec* sums) {
   static constexpr auto by_size = mix_gradients(std::make_integer_sequence<int, corner * corner>{});
   for (int64_t o = 0; o < group; o += corner) {

@@ -1,7 +1,7 @@
 // RMSNorm of rows, with and without a gate, and its gradient.
 #pragma once
 
-#include "rows.h"
+#include "pointwise.h"
 
 namespace mta {
 

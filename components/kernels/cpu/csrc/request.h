@@ -1,4 +1,4 @@
-// What the operators are asked for, checked and laid out as a plan.
+// The arguments of the operators: checked, and laid out as a plan.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -66,7 +66,7 @@ inline Plan make_plan(
       stage.pack_taps(plan.heads);
     } else {
       stage.group = weight.size(1);
-      plan.unit = std::lcm(plan.unit, stage.group);
+      plan.head_group = std::lcm(plan.head_group, stage.group);
     }
     plan.stages.push_back(std::move(stage));
   }

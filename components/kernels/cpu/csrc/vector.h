@@ -17,19 +17,19 @@ namespace mta {
 using Vec = at::vec::Vectorized<float>;
 
 constexpr int64_t lanes = Vec::size();
-constexpr int64_t strip = 8;  // rows of a register tile
+constexpr int64_t row_tile = 8;  // rows of a register tile
 
 // Vectors side by side in a register tile: 8 x 2 sums and their operands fill the 32 registers of AVX-512,
 // 8 x 1 the 16 of AVX2.
 #if defined(CPU_CAPABILITY_AVX512)
-constexpr int wide = 2;
+constexpr int tile_vectors = 2;
 #else
-constexpr int wide = 1;
+constexpr int tile_vectors = 1;
 #endif
-constexpr int64_t tile = lanes * wide;
+constexpr int64_t column_tile = lanes * tile_vectors;
 
 // Widths of rows are multiples of this.
-constexpr int64_t column_step = std::max(lanes, strip);
+constexpr int64_t column_step = std::max(lanes, row_tile);
 
 constexpr int64_t round_up(int64_t value, int64_t step) {
   return (value + step - 1) / step * step;
@@ -39,8 +39,8 @@ constexpr int64_t round_up(int64_t value, int64_t step) {
 template <typename F>
 inline void for_tiles(int64_t width, const F& f) {
   int64_t column = 0;
-  for (; column + tile <= width; column += tile) {
-    f(std::integral_constant<int, wide>{}, column);
+  for (; column + column_tile <= width; column += column_tile) {
+    f(std::integral_constant<int, tile_vectors>{}, column);
   }
   for (; column < width; column += lanes) {
     f(std::integral_constant<int, 1>{}, column);

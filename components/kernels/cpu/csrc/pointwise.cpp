@@ -1,12 +1,13 @@
 // torch operators on rows: mta_lab::rms_norm, swiglu, rotate and cross_entropy, and their gradients; `gradients.cpp`
 // joins the two.
+#include "pointwise.h"
+
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
 #include <vector>
 
 #include "norm.h"
-#include "rows.h"
 
 namespace mta {
 namespace {
@@ -162,15 +163,15 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets) {
   const int64_t width = from.size(-1);
   const float* const in = read(from);
   float* const out = write(losses);
-  for_targets(from, targets, [&](int64_t r, int64_t target) {
-    out[r] = cross_entropy_row(in + r * width, target, width);
-  });
+  for_targets(
+      from, targets, [&](int64_t r, int64_t target) { out[r] = cross_entropy_row(in + r * width, target, width); });
   return losses;
 }
 
 Tensor cross_entropy_backward(const Tensor& gradient, const Tensor& logits, const Tensor& targets) {
   const Tensor from = dense("cross_entropy", logits), out = at::empty_like(from);
-  TORCH_CHECK(gradient.sizes() == targets.sizes(), "cross_entropy: ", gradient.sizes(), " and ", targets.sizes(), " differ");
+  TORCH_CHECK(
+      gradient.sizes() == targets.sizes(), "cross_entropy: ", gradient.sizes(), " and ", targets.sizes(), " differ");
   const Tensor gradients = dense("cross_entropy", gradient);
   const int64_t width = from.size(-1);
   const float *const g = read(gradients), *const in = read(from);

@@ -1,4 +1,5 @@
-// What a decoder does to each row of values on its own, but for its norms: SwiGLU, rotary embedding, cross-entropy.
+// Pointwise operators of a decoder but for its norms, on each row of values by itself: SwiGLU, rotary embedding,
+// cross-entropy.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -37,7 +38,7 @@ struct Chunks {
   }
 };
 
-// Whether x's rows lie side by side in memory, in whatever order: what acts on each alone takes them as they come.
+// True if x's rows lie side by side in memory, in whatever order: what acts on each alone takes them as they come.
 inline bool any_order(const at::Tensor& x) {
   return x.dim() > 0 && x.sym_stride(-1) == 1 && x.is_non_overlapping_and_dense();
 }
@@ -63,8 +64,8 @@ inline void swiglu_gradient_values(
   });
 }
 
-// Turns channel c of a head's first half and of its second, read as a complex number, by cos[c] + i sin[c]; `back` turns
-// the other way.
+// Turns channel c of a head's first half and of its second, read as a complex number, by cos[c] + i sin[c]; `back`
+// turns the other way.
 inline void rotate_head(const float* x, const float* cos, const float* sin, bool back, float* out, int64_t half) {
   for_vectors(half, [&](int64_t c, auto n) {
     const Vec real = Vec::loadu(x + c, n), imaginary = Vec::loadu(x + half + c, n);
@@ -93,9 +94,9 @@ inline float cross_entropy_row(const float* logits, int64_t target, int64_t widt
   return std::log(sum_of_lanes(total)) + (shift - logits[target]);
 }
 
-// gradient (softmax(logits) - 1 at the target). The loss is no help: with large logits, it has lost the digits of the sum.
-inline void cross_entropy_gradient_row(
-    float gradient, const float* logits, int64_t target, float* out, int64_t width) {
+// gradient (softmax(logits) - 1 at the target). The loss is no help: with large logits, it has lost the digits of the
+// sum.
+inline void cross_entropy_gradient_row(float gradient, const float* logits, int64_t target, float* out, int64_t width) {
   const Vec shift(largest_of(logits, width));
   Vec total;
   for_vectors(width, [&](int64_t c, auto n) {
