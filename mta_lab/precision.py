@@ -23,7 +23,7 @@ from mta_lab.model import build_model
 from mta_lab.provenance import machine
 from mta_lab.results.records import write_whole
 from mta_lab.strict import FaultError, as_json, content
-from mta_lab.training.loss import token_losses
+from mta_lab.training.step import TrainingStep, random_tokens
 
 WORTH = 1.1  # bf16 must be this much faster: it costs digits
 SECONDS = 2.0  # of measuring, and at least ROUNDS steps of each
@@ -85,15 +85,11 @@ def measure(config: RunConfig) -> float:
     """Time of an fp32 step over that of a bf16 one: medians of steps that take turns, under one thread."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build_model(config, seed=0).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-    shape = (config.training.batch_size, config.model.context + 1)
-    tokens = torch.randint(config.model.vocabulary, shape, generator=torch.Generator().manual_seed(0)).to(device)
+    step, tokens = TrainingStep(model, config.training), random_tokens(config).to(device)
 
-    def step(precision: Precision) -> float:
+    def timed(precision: Precision) -> float:
         started = time.perf_counter()
-        token_losses(model, tokens, precision).mean().backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        optimizer.zero_grad()
+        step(tokens, precision)
         if device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - started
@@ -103,11 +99,11 @@ def measure(config: RunConfig) -> float:
     try:
         times: dict[Precision, list[float]] = {"fp32": [], "bf16": []}
         for precision in times:
-            step(precision)  # first steps allocate
+            timed(precision)  # first steps allocate
         until = time.perf_counter() + SECONDS
         while len(times["bf16"]) < ROUNDS or time.perf_counter() < until:
             for precision, taken in times.items():
-                taken.append(step(precision))
+                taken.append(timed(precision))
     finally:
         torch.set_num_threads(threads)
     return statistics.median(times["fp32"]) / statistics.median(times["bf16"])

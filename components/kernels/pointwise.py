@@ -1,6 +1,6 @@
 """The decoder's operators on each row of values by itself: norms, SwiGLU, rotary embedding, cross-entropy.
 
-Each is one pass of compiled code (`cpu/csrc/pointwise.cpp`) for float32 on a CPU where the compiled library can be loaded,
+Each is one pass of compiled code (`cpu/csrc/pointwise.cpp`) for float32 on a CPU where the library can be loaded,
 and the torch form that stands beside it elsewhere: on other devices, in other dtypes, without a compiler, where
 `substitute` says that compiled code may not stand for it, and with `compiled=False`. Torch's own on a CPU take a pass
 over memory for every operation, and as many again for the gradient. The compiled ones do not depend on the number of

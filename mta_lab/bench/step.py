@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from components.attention import AttentionConfig
 from components.registry import FAMILIES
@@ -17,8 +16,8 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.model import Decoder, build_model, count_parameters, implementations
 from mta_lab.plugins import load_components
 from mta_lab.sweep.ledger import published_value
-from mta_lab.training.loss import token_losses
 from mta_lab.training.memory import load_torch
+from mta_lab.training.step import TrainingStep, random_tokens
 
 STEP, MEMORY = "step", "memory"
 BASELINE = "softmax by sdpa"  # the Transformer as torch computes it: what others compare with
@@ -142,7 +141,7 @@ def _fields(name: str) -> list[str]:
 def _times(entries: Entries, rounds: int | None) -> tuple[dict[str, Measure], dict[str, str]]:
     """Seconds a step of each variant, in turns, and what computed its attention."""
     models = {name: build_model(config, seed=0) for name, config in entries.configs.items()}
-    steps = {name: training_step(model, entries.configs[name]) for name, model in models.items()}
+    steps = {name: _step(model, entries.configs[name]) for name, model in models.items()}
     times = take_turns(steps, rounds)
     return times, {name: " + ".join(implementations(model)) for name, model in models.items()}
 
@@ -153,25 +152,13 @@ def _memory(entries: Entries, name: str) -> Measure:
     load_torch()
 
     def train() -> None:
-        step = training_step(build_model(config, seed=0), config)
+        step = _step(build_model(config, seed=0), config)
         for _ in range(STEPS):
             step()
 
     return peak_growth(train)
 
 
-def training_step(model: Decoder, config: RunConfig) -> Work:
-    """Forward, loss, backward, clipping and AdamW, as training does them, on one batch of random tokens."""
-    training = config.training
-    shape = (training.batch_size, config.context + 1)
-    tokens = torch.randint(config.model.vocabulary, shape, generator=torch.Generator().manual_seed(0))
-    parameters = list(model.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True)
-
-    def step() -> None:
-        torch.autograd.backward(token_losses(model, tokens, training.precision).mean())
-        torch.nn.utils.clip_grad_norm_(parameters, training.gradient_clip)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
+def _step(model: Decoder, config: RunConfig) -> Work:
+    """Return a call of a training step on one batch of random tokens."""
+    return partial(TrainingStep(model, config.training), random_tokens(config))

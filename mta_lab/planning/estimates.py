@@ -9,13 +9,13 @@ from typing import Literal
 
 import torch
 
-from mta_lab.bench.step import training_step
 from mta_lab.config import RunConfig, plain
 from mta_lab.errors import UserError
 from mta_lab.model import build_model, count_parameters
 from mta_lab.provenance import contended
 from mta_lab.results.records import Record
 from mta_lab.sweep import Row, Sweep
+from mta_lab.training.step import TrainingStep, random_tokens
 from mta_lab.words import counted, duration
 
 WARM_UP, STEPS = 2, 4  # of a probe
@@ -130,10 +130,10 @@ def _step_operations(config: RunConfig) -> float:
 
 def _probe(config: RunConfig) -> float:
     """Seconds of a run by its training steps alone, validation left out."""
-    step = training_step(build_model(config, seed=0), config)
+    step, tokens = TrainingStep(build_model(config, seed=0), config.training), random_tokens(config)
     for _ in range(WARM_UP):
-        step()
+        step(tokens)
     started = time.perf_counter()
     for _ in range(STEPS):
-        step()
+        step(tokens)
     return (time.perf_counter() - started) / STEPS * config.training.steps

@@ -21,10 +21,6 @@ LARGEST_LOSS = 700.0  # nats a token; exp of more is not a number any more
 class LanguageModule(DecoderModule):
     """The loss of every token counts."""
 
-    def training_step(self, tokens: Tensor, index: int) -> Tensor:
-        """Mean loss of the batch, in nats a token."""
-        return token_losses(self.model, tokens, self.config.precision).mean()
-
     def validation_step(self, tokens: Tensor, index: int, dataloader_idx: int = 0) -> None:
         """Add the batch's losses to its domain's."""
         self.add(dataloader_idx, token_losses(self.model, tokens, self.config.precision))

@@ -13,6 +13,7 @@ from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.model import build_model
 from mta_lab.training.result import Validation
 from mta_lab.training.seeds import derive
+from mta_lab.training.step import Batch, adamw, clip, mean_loss
 
 
 class DecoderModule(lightning.LightningModule):
@@ -52,18 +53,18 @@ class DecoderModule(lightning.LightningModule):
         self._sums.zero_()
         self._counts.zero_()
 
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Return the mean loss of the batch's scored predictions, in nats."""
+        return mean_loss(self.model, batch, self.config.precision)
+
+    def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
+        """Clip the gradients as every training step does."""
+        clip(self.parameters(), self.config)
+
     def configure_optimizers(self) -> Any:
-        """AdamW on every parameter, its rate changed at each step."""
-        config = self.config
-        optimizer = torch.optim.AdamW(
-            self.parameters(),
-            lr=config.learning_rate,
-            betas=(config.beta1, config.beta2),
-            eps=config.epsilon,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, config))
+        """Return AdamW on every parameter, and the schedule that changes its rate at each step."""
+        optimizer = adamw(self.parameters(), self.config)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, self.config))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

@@ -74,7 +74,6 @@ def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback]) -> l
         accelerator="auto",
         devices=1,
         max_steps=training.steps,
-        gradient_clip_val=training.gradient_clip,
         val_check_interval=_steps_a_validation(training),
         check_val_every_n_epoch=None,  # steps count from the start of the run, wherever this part of it starts
         num_sanity_val_steps=0,

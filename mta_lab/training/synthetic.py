@@ -13,24 +13,16 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from components.tasks import SyntheticTask
 from mta_lab.config import RunConfig
-from mta_lab.training.loss import answer_losses, predictions, wrong_sequences
+from mta_lab.training.loss import predictions, wrong_sequences
 from mta_lab.training.module import DecoderModule
 from mta_lab.training.seeds import derive
-
-Batch = tuple[Tensor, Tensor]
-"""tokens [B, T + 1] and which of their T targets are scored"""
+from mta_lab.training.step import Answers
 
 
 class SyntheticModule(DecoderModule):
     """The loss of the answers' tokens counts, and an answer is right or wrong as a whole."""
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Mean loss of the batch, in nats a scored token."""
-        tokens, scored = batch
-        logits = predictions(self.model, tokens, self.config.precision)
-        return answer_losses(logits, tokens, scored, compiled=self.model.compiled).mean()
-
-    def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
+    def validation_step(self, batch: Answers, index: int, dataloader_idx: int = 0) -> None:
         """Add which of the batch's sequences are wrong."""
         tokens, scored = batch
         logits = predictions(self.model, tokens, self.config.precision)
@@ -54,7 +46,7 @@ class SequencesModule(lightning.LightningDataModule):
         self.context = task.context
         self.first_step = 0
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Answers]:
         """One pass is the whole run from `first_step` on; item k is the batch of step k."""
         training = self.run.training
         seed = derive(self.run.seed, "batches", self.run.stream)
@@ -67,7 +59,7 @@ class SequencesModule(lightning.LightningDataModule):
         return [DataLoader(TensorDataset(tokens, scored), batch_size=self.run.training.batch_size)]
 
 
-class SequenceBatches(Dataset[Batch]):
+class SequenceBatches(Dataset[Answers]):
     """Item k is the batch of step k, and any step can be made without those before it."""
 
     def __init__(self, task: SyntheticTask, *, seed: int, steps: int, batch_size: int) -> None:
@@ -76,11 +68,11 @@ class SequenceBatches(Dataset[Batch]):
     def __len__(self) -> int:
         return self.steps
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Answers:
         (mixed,) = np.random.SeedSequence((self.seed, step)).generate_state(1).tolist()
         return self.task.sequences(self.batch_size, torch.Generator().manual_seed(mixed))
 
 
-def held_out(task: SyntheticTask, evaluate: str) -> Batch:
+def held_out(task: SyntheticTask, evaluate: str) -> Answers:
     """The held-out sequences of 'valid' or of 'test': of no run's seed, so the same for all."""
     return task.sequences(task.held_out, torch.Generator().manual_seed(derive(0, f"held out: {evaluate}")))

@@ -1,0 +1,66 @@
+"""One training step: the loss of a batch, its gradients, their clipping, AdamW. Lightning runs its parts, others it.
+
+Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from mta_lab.config import Precision, RunConfig, TrainingConfig
+from mta_lab.model import Decoder
+from mta_lab.training.loss import answer_losses, predictions, token_losses
+
+Answers = tuple[Tensor, Tensor]
+"""tokens [B, T + 1], and which of their T targets are scored: [B, T] bool"""
+Batch = Tensor | Answers
+"""tokens [B, T + 1] whose targets are all scored, or the answers of a synthetic task"""
+
+
+class TrainingStep:
+    """Steps of training outside a run, at the peak learning rate: what is timed computes what a run computes."""
+
+    def __init__(self, model: Decoder, training: TrainingConfig) -> None:
+        self._model, self._training = model, training
+        self._parameters = list(model.parameters())
+        self._optimizer = adamw(self._parameters, training)
+
+    def __call__(self, batch: Batch, precision: Precision | None = None) -> None:
+        """Change the model's weights as one step of a run does, in `precision` (default: the training's)."""
+        torch.autograd.backward(mean_loss(self._model, batch, precision or self._training.precision))
+        clip(self._parameters, self._training)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+
+
+def mean_loss(model: Decoder, batch: Batch, precision: Precision) -> Tensor:
+    """Return the mean loss of the scored predictions, in nats."""
+    if isinstance(batch, Tensor):
+        return token_losses(model, batch, precision).mean()
+    tokens, scored = batch
+    logits = predictions(model, tokens, precision)
+    return answer_losses(logits, tokens, scored, compiled=model.compiled).mean()
+
+
+def clip(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> None:
+    """Scale the gradients of all parameters down together where their norm is above `training.gradient_clip`."""
+    nn.utils.clip_grad_norm_(parameters, training.gradient_clip)
+
+
+def adamw(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> torch.optim.AdamW:
+    """Return AdamW on the parameters, at the peak of the learning rate (Loshchilov & Hutter 2019, 1711.05101)."""
+    return torch.optim.AdamW(
+        parameters,
+        lr=training.learning_rate,
+        betas=(training.beta1, training.beta2),
+        eps=training.epsilon,
+        weight_decay=training.weight_decay,
+        fused=True,
+    )
+
+
+def random_tokens(config: RunConfig) -> Tensor:
+    """Return a batch of random tokens of the sizes of `config`, the same each time: what is timed reads no text."""
+    shape = (config.training.batch_size, config.context + 1)
+    return torch.randint(config.model.vocabulary, shape, generator=torch.Generator().manual_seed(0))

@@ -1,0 +1,52 @@
+"""The training step that is timed (bench, `precision: auto`, estimates) is the one that a run takes."""
+
+import pytest
+import torch
+
+from mta_lab.data import Corpus
+from mta_lab.data.batches import TrainingBatches
+from mta_lab.model import build_model
+from mta_lab.training.run import train
+from mta_lab.training.seeds import derive
+from mta_lab.training.step import TrainingStep, random_tokens
+from tests.training.conftest import Configure
+from tests.training.recorder import recording
+
+STEPS = 3
+SETTINGS = {
+    "training.steps": STEPS,
+    "training.warmup_steps": 0,
+    "training.schedule": "constant",
+    "training.gradient_clip": 0.5,
+    "training.epsilon": 1e-3,
+}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_steps_outside_a_run_change_the_weights_as_a_run_does(
+    configure: Configure, corpus: Corpus, precision: str
+) -> None:
+    """To the bit, from the same start and batches, at a constant rate."""
+    config = configure({**SETTINGS, "training.precision": precision})
+    with recording() as seen:
+        train(config, corpus)
+    assert seen.model is not None
+    texts = {domain.name: corpus.tokens(domain.name, "train") for domain in corpus.domains}
+    batches = TrainingBatches(
+        texts, dict.fromkeys(texts, 1 / len(texts)), seed=derive(config.seed, "batches"), steps=STEPS,
+        batch_size=config.training.batch_size, context=config.model.context,
+    )  # fmt: skip
+    model = build_model(config, derive(config.seed, "weights"))
+    step = TrainingStep(model, config.training)
+    for index in range(STEPS):
+        step(batches[index])
+    for name, weight in seen.model.named_parameters():
+        assert torch.equal(model.get_parameter(name), weight), name
+
+
+def test_tokens_for_timing_have_the_sizes_of_a_batch(configure: Configure) -> None:
+    config = configure({"training.batch_size": 3})
+    tokens = random_tokens(config)
+    assert tokens.shape == (3, config.model.context + 1)
+    assert 0 <= tokens.min() <= tokens.max() < config.model.vocabulary
+    assert torch.equal(tokens, random_tokens(config))
