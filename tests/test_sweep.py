@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
-from components import FAMILIES
-from components.attention import MultiToken, Softmax
+from components import FAMILIES, register
+from components.attention import CoreConfig, MultiToken, Softmax
 from components.norms import Depth, Plain
 from mta_lab.errors import UserError
 from mta_lab.sweep import Sweep, load_sweep, single_run
-from tests.config.helpers import config
+from tests.config.helpers import config, registry_restored
 
 GOOD: dict[str, Any] = {
     "title": "Norms",
@@ -164,6 +165,32 @@ def test_rows_generated_from_the_registry(tmp_path: Path) -> None:
     assert isinstance(attention, MultiToken)
     assert [op.name for op in attention.pre_softmax] == ["head_mixing"]
     assert [op.name for op in attention.post_softmax] == ["head_mixing"]
+
+
+def test_rows_are_generated_for_any_variant_that_names_its_parts(tmp_path: Path) -> None:
+    with registry_restored():
+
+        @register("attention", "windowed")
+        class Windowed(CoreConfig):
+            """A variant with one part, which the engine has never seen."""
+
+            window: int = 8
+
+            def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
+                return Softmax().build(width=width, heads=heads, layer=layer, layers=layers)
+
+            def removals(self) -> dict[str, dict[str, int]]:
+                return {"window": {"window": 0}}
+
+            def additions(self) -> dict[str, dict[str, int]]:
+                return {"window": {"window": 4}}
+
+        sweep = load(tmp_path, {"base": {"attention": "windowed"}, "rows": "leave_one_out"})
+        rows = {row.name: row for row in sweep.rows}
+        assert list(rows) == ["transformer", "full", "full - window", "transformer + window"]
+        assert rows["full - window"].config.attention == Windowed(window=0)
+        assert rows["transformer + window"].config.attention == Windowed(window=4)
+        assert not rows["full"].published
 
 
 def test_a_setting_that_both_have_and_neither_sets_is_refused(tmp_path: Path) -> None:

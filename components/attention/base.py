@@ -5,6 +5,7 @@ Shapes: B batch, T tokens, D model width, M heads, d head width (D / M), Q query
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -49,6 +50,20 @@ class AttentionConfig(Component, family="attention"):
     def identity(self) -> Self:
         """Return the setting that, freshly initialised, computes plain softmax attention (default: as it is)."""
         return self
+
+    def removals(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return by name what can be taken out of this attention, each with the settings that lack it (default: none).
+
+        `rows: leave_one_out` makes a row of each, and of each of `additions`.
+        """
+        return {}
+
+    def additions(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return by name what the variant can add to plain attention, with its settings for that alone (default: none).
+
+        A component among the settings may stand as its name.
+        """
+        return {}
 
 
 class Attention(Switched, nn.Module):

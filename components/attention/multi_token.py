@@ -3,17 +3,20 @@
 The masking is the paper's: operations leave anything at keys after the query, and the core masks it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 from torch import nn
 
 from components.attention.base import head_width
 from components.attention.core import CoreAttention, CoreConfig
 from components.norms import Gate, NoNorm, NormConfig
-from components.registry import register
+from components.registry import FAMILIES, register
 from components.score_ops import HeadMixing, KeyQuery, ScoreOp, ScoreOpConfig
+
+PLACES = {"pre_softmax": "before", "post_softmax": "after"}
+"""settings that list operations, and where these stand: before or after the softmax"""
 
 
 @register("attention", "multi_token")
@@ -49,3 +52,22 @@ class MultiToken(CoreConfig):
             return tuple(op.identity() for op in ops)
 
         return replace(self, pre_softmax=plain(self.pre_softmax), post_softmax=plain(self.post_softmax), norm=NoNorm())
+
+    def removals(self) -> Mapping[str, Mapping[str, Any]]:
+        found: dict[str, Mapping[str, Any]] = {}
+        for setting, place in PLACES.items():
+            ops = getattr(self, setting)
+            for index, op in enumerate(ops):
+                found[f"{op.name} {place}"] = {setting: (*ops[:index], *ops[index + 1 :])}
+        if self.norm.name != NoNorm.name:
+            found[f"{self.norm.name} norm"] = {"norm": NoNorm.name}
+        return found
+
+    def additions(self) -> Mapping[str, Mapping[str, Any]]:
+        nothing = {"pre_softmax": (), "post_softmax": (), "norm": NoNorm.name}
+        ops = [(op, setting) for op in FAMILIES["score_ops"].names() for setting in PLACES]
+        norms = [norm for norm in FAMILIES["norms"].names() if norm != NoNorm.name]
+        return {
+            **{f"{op} {PLACES[setting]}": {**nothing, setting: (op,)} for op, setting in ops},
+            **{f"{norm} norm": {**nothing, "norm": norm} for norm in norms},
+        }

@@ -2,44 +2,44 @@
 
 from typing import Any
 
-from components.attention import MultiToken
+from components.attention import AttentionConfig
 from components.registry import FAMILIES
 from mta_lab.config import plain
 
-PLACES = {"pre_softmax": "before", "post_softmax": "after"}
+PAPERS = "multi_token"
+"""the variant whose defaults are the paper's model; these rows of it are printed there"""
 PRINTED = {
-    "transformer": {"published": "table2.transformer"},
     "full": {"published": "table5.1"},
     "full - key_query after": {"published": "table5.3"},
 }
-"""rows that the paper has"""
 
 
-def leave_one_out(full: MultiToken) -> dict[str, dict[str, Any]]:
-    """The Transformer; it and one component of the registry at a time; `full`; it without one of its own at a time.
+def leave_one_out(full: AttentionConfig) -> dict[str, dict[str, Any]]:
+    """Return the rows: the Transformer; it and one component at a time; `full`; it without one of its own at a time.
 
-    `full` is the attention that the base of the sweep sets; what lacks something is compared with it. "before" and
-    "after" are meant of the softmax.
+    `full` is the attention that the base of the sweep sets, whose `additions` and `removals` say what there is; what
+    lacks something is compared with it.
     """
-    alone: dict[str, Any] = {"name": "multi_token", "pre_softmax": [], "post_softmax": [], "norm": "none"}
-    rows: dict[str, dict[str, Any]] = {"transformer": {"attention": "softmax", **PRINTED["transformer"]}, "full": {}}
-    for place, where in PLACES.items():
-        ops = getattr(full, place)
-        for index, op in enumerate(ops):
-            rest = [plain(other) for other in (*ops[:index], *ops[index + 1 :])]
-            rows[f"full - {op.name} {where}"] = {f"attention.{place}": rest, "against": "full"}
-    if full.norm.name != "none":
-        rows[f"full - {full.norm.name} norm"] = {"attention.norm": "none", "against": "full"}
-    for op_name in FAMILIES["score_ops"].names():
-        for place, where in PLACES.items():
-            rows[f"transformer + {op_name} {where}"] = {"attention": {**alone, place: [op_name]}}
-    for norm in FAMILIES["norms"].names():
-        if norm != "none":
-            rows[f"transformer + {norm} norm"] = {"attention": {**alone, "norm": norm}}
-    if full == MultiToken():  # the paper's
+    rows: dict[str, dict[str, Any]] = {
+        "transformer": {"attention": "softmax", "published": "table2.transformer"},
+        "full": {},
+    }
+    for part, settings in full.removals().items():
+        lacking = {f"attention.{name}": plain(value) for name, value in settings.items()}
+        rows[f"full - {part}"] = {**lacking, "against": "full"}
+    for part, settings in full.additions().items():
+        alone = {name: plain(value) for name, value in settings.items()}
+        rows[f"transformer + {part}"] = {"attention": {"name": full.name, **alone}}
+    if full == FAMILIES["attention"].get(PAPERS)():
         for row in PRINTED.keys() & rows.keys():
             rows[row] |= PRINTED[row]
     return rows
+
+
+def with_parts() -> list[str]:
+    """Return the names of the attention variants that say what can be removed from them."""
+    variants = {name: FAMILIES["attention"].get(name) for name in FAMILIES["attention"].names()}
+    return [name for name, cls in variants.items() if getattr(cls, "removals", None) is not AttentionConfig.removals]
 
 
 GENERATORS = {"leave_one_out": leave_one_out}

@@ -4,12 +4,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from components.attention import MultiToken
 from mta_lab.config import Layer, RunConfig, command_line, difference, flatten, nested, resolve, scale_layer
 from mta_lab.errors import UserError, nearest
 from mta_lab.results.failures import read_retry
 from mta_lab.sweep.checks import reads, refuse_incomparable, refuse_reserved, refuse_undeclared
-from mta_lab.sweep.generate import GENERATORS
+from mta_lab.sweep.generate import GENERATORS, with_parts
 from mta_lab.sweep.ledger import published
 from mta_lab.sweep.naming import is_shipped, sweep_name
 from mta_lab.sweep.rows import Row, Sweep
@@ -82,9 +81,10 @@ def _written_or_generated(file: SweepFile, below: Sequence[Layer], above: Sequen
         hint = nearest(rows, GENERATORS) or ";"
         raise UserError(f"{file.source}: rows: got '{rows}'{hint} allowed: a mapping, or {', '.join(GENERATORS)}")
     full = resolve([*below, *above]).attention
-    if not isinstance(full, MultiToken):
+    if not full.removals() and not full.additions():
         raise UserError(
-            f"{file.source}: base: attention: got '{full.name}', allowed where rows is '{rows}': multi_token"
+            f"{file.source}: base: attention: got '{full.name}', which has no parts to remove or add, "
+            f"allowed where rows is '{rows}': {', '.join(with_parts())}"
         )
     return GENERATORS[rows](full)
 
