@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from components.hints import fits, shown
+from components.kernels.base import MapOps
 from components.kernels.choice import OWN, Choice
 from components.kernels.pointwise import rotate
 from components.kernels.substitute import Switched, calls_only
@@ -117,6 +118,13 @@ class Attention(Switched, nn.Module):
         if not isinstance(rotary, Tensor) or rotary.shape != shape or rotary.dtype != dtype:
             allowed = f"{_name(dtype)} {list(shape)}, like rotary_table({shape[0]}, {width}, theta)"
             raise ComponentError(f"rotary: got {_described(rotary)}, allowed: {allowed}")
+
+    def map_ops(self) -> MapOps | None:
+        """Return the operations on its attention map, None (the default) for a variant that computes attention itself.
+
+        Pictures show them, and the maps before and after them.
+        """
+        return None
 
     def implementation(self, query_BMTd: Tensor) -> Choice:
         """Return what computes `attend` for these queries, and why."""

@@ -49,7 +49,6 @@ class CoreAttention(Attention):
         refuse(impl, [*pre_softmax, *post_softmax], Conditions())
 
     def map_ops(self) -> MapOps:
-        """Return the operations on the map."""
         return MapOps(self.pre_softmax, self.post_softmax)  # type: ignore[arg-type]  # lists of modules, all ScoreOps
 
     def implementation(self, query_BMTd: Tensor) -> Choice:

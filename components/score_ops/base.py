@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from torch import Tensor, nn
 
@@ -55,6 +55,19 @@ class Stage:
     """[M, c_q, c_k] of a convolution; [G, out, in] of a mix, out = in = M / G; gradients flow through it"""
 
 
+class MapKernel(NamedTuple):
+    """A kernel theta as a picture shows it: S'[i, j] is the sum over a, b of theta[a, b] S[i - a, j - b]."""
+
+    head: int
+    """whose map becomes the sum, counted from 1"""
+    reads: int
+    """whose map it is a sum over"""
+    values: Tensor
+    """[A, B]; entry [a, after + b] is theta[a, b]"""
+    after: int
+    """how many keys after the place itself it spans"""
+
+
 class ScoreOp(nn.Module):
     """An operation on the attention map: `(scores_BMQK, visible_QK) -> scores_BMQK`.
 
@@ -98,6 +111,22 @@ class ScoreOp(nn.Module):
         """Return what a fused kernel computes instead, or None where there is no fused form."""
         return None
 
+    def shown_kernels(self) -> list[MapKernel]:
+        """Return the kernels that pictures show of it; default: one a head, where its stage is a convolution."""
+        stage = self._declared_stage()
+        if stage is None or stage.kind == "mix":
+            return []
+        after = stage.weight.shape[-1] // 2  # a stage's kernel is centred
+        return [MapKernel(head, head, values, after) for head, values in enumerate(stage.weight.detach(), start=1)]
+
+    def shown_matrix(self) -> Tensor | None:
+        """Return what pictures show each head [G, out, in] to take of its group's; default: the matrix of its stage."""
+        stage = self._declared_stage()
+        return stage.weight.detach() if stage and stage.kind == "mix" else None
+
+    def _declared_stage(self) -> Stage | None:
+        return self.stage() if "stage" in self.declared else None
+
 
 def _says(cls: type, name: str) -> bool:
     """Return whether nothing has been overridden since the class that says `name`, in its body or its constructor."""
@@ -124,6 +153,8 @@ _NEUTRAL = {
     "initialise",
     "pointwise",
     "reads_invisible",
+    "shown_kernels",
+    "shown_matrix",
     "stage",
     "written",
 }

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from components.initialise import Draw, default_stream
 from components.kernel_init import Identity, KernelInitConfig
 from components.registry import register
-from components.score_ops.base import LayerRule, ScoreOp, ScoreOpConfig
+from components.score_ops.base import LayerRule, MapKernel, ScoreOp, ScoreOpConfig
 from components.score_ops.head_mixing import Group, check_group, heads_per_group
 from components.score_ops.key_query import check_kernel, convolve
 
@@ -69,3 +69,17 @@ class JointConvolution(ScoreOp):
         seen_BMQK = scores_BMQK.masked_fill(~visible_QK, 0.0)
         *_, queries, keys = self.kernel.shape
         return convolve(seen_BMQK, self.kernel.flatten(0, 1), above=queries - 1, after=keys // 2)
+
+    def shown_kernels(self) -> list[MapKernel]:
+        theta_GOIAB = self.kernel.detach()
+        groups, group, _, _, keys = theta_GOIAB.shape
+        return [
+            MapKernel(g * group + out + 1, g * group + of + 1, theta_GOIAB[g, out, of], keys // 2)
+            for g in range(groups)
+            for out in range(group)
+            for of in range(group)
+        ]
+
+    def shown_matrix(self) -> Tensor:
+        """Return what each head reads of each at the place itself."""
+        return self.kernel.detach()[..., 0, self.kernel.shape[-1] // 2]

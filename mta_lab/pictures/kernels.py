@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from components.score_ops import ScoreOp
-from components.score_ops.joint import JointConvolution
 from mta_lab.errors import UserError
 from mta_lab.pictures.trained import Place, Trained, operations
 
@@ -107,27 +106,10 @@ def parts(run: Trained) -> list[Kernel | HeadMatrix]:
 
 
 def _parts(layer: int, place: Place, op: ScoreOp) -> Iterator[Kernel | HeadMatrix]:
-    """An operation's kernels or matrix, from its own form or the one that the fused kernel computes."""
-    if isinstance(op, JointConvolution):
-        theta_GOIAB = op.kernel.detach()
-        groups, group, _, _, keys = theta_GOIAB.shape
-        after = keys // 2
-        for group_index in range(groups):
-            first = group_index * group + 1
-            for out in range(group):
-                for of in range(group):
-                    values = theta_GOIAB[group_index, out, of]
-                    yield Kernel(
-                        layer=layer, place=place, head=first + out, reads=first + of, values=values, after=after
-                    )
-        yield HeadMatrix(layer=layer, place=place, values=theta_GOIAB[..., 0, after])
-    stage = op.stage() if "stage" in op.declared else None
-    if stage and stage.kind == "mix":
-        yield HeadMatrix(layer=layer, place=place, values=stage.weight.detach())
-    elif stage:
-        after = stage.weight.shape[-1] // 2  # a stage's kernel is centred
-        for head, values in enumerate(stage.weight.detach(), start=1):
-            yield Kernel(layer=layer, place=place, head=head, reads=head, values=values, after=after)
+    for kernel in op.shown_kernels():
+        yield Kernel(layer=layer, place=place, **kernel._asdict())
+    if (matrix := op.shown_matrix()) is not None:
+        yield HeadMatrix(layer=layer, place=place, values=matrix)
 
 
 def largest(values: Iterable[Tensor]) -> float:

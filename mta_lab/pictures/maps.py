@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from components.attention import CoreAttention
+from components.attention import Attention
 from components.kernels.base import MapOps
 from components.kernels.eager import Eager
 from components.score_ops import ScoreOp
@@ -56,7 +56,7 @@ def attention_maps(run: Trained, tokens_T: Tensor) -> tuple[list[LayerMaps], Ten
     return [_maps(layer, layers[layer], *heard[layer][0]) for layer in layers], logits_BTV[0]
 
 
-def _maps(layer: int, attention: CoreAttention, query_BMTd: Tensor, key_BMTd: Tensor) -> LayerMaps:
+def _maps(layer: int, attention: Attention, query_BMTd: Tensor, key_BMTd: Tensor) -> LayerMaps:
     ops = operations(attention)
     pre, post = ([op for place, op in ops if place == wanted] for wanted in ("before", "after"))
     return LayerMaps(
@@ -75,7 +75,7 @@ def _weights(query_BMTd: Tensor, key_BMTd: Tensor, pre: Sequence[ScoreOp], post:
 
 
 @contextmanager
-def _listening(attention: CoreAttention) -> Iterator[list[tuple[Tensor, Tensor]]]:
+def _listening(attention: Attention) -> Iterator[list[tuple[Tensor, Tensor]]]:
     """Hears the queries and keys of each forward pass, which goes on as it does without."""
     heard: list[tuple[Tensor, Tensor]] = []
     attend = attention.attend

@@ -1,12 +1,13 @@
 """A finished run as a model again: its record's settings with the weights that were kept."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from components.attention import CoreAttention
+from components.attention import Attention
+from components.kernels.base import MapOps
 from components.score_ops import ScoreOp
 from mta_lab.config import Layer, RunConfig, fingerprint, resolve
 from mta_lab.errors import UserError, described
@@ -27,11 +28,11 @@ class Trained:
     model: Decoder
     """on the CPU, in evaluation mode"""
 
-    def layers(self) -> Iterator[tuple[int, CoreAttention]]:
-        """The layers whose attention runs through the core, counted from 1."""
+    def layers(self) -> Iterator[tuple[int, Attention]]:
+        """Yield the layers whose attention is operations on a map, counted from 1."""
         for layer, block in enumerate(self.model.blocks, start=1):
             attention = block.get_submodule("attention")
-            if isinstance(attention, CoreAttention):
+            if isinstance(attention, Attention) and attention.map_ops() is not None:
                 yield layer, attention
 
     @property
@@ -66,10 +67,11 @@ def load(record: Record, records: Records) -> Trained:
     return Trained(record=record, config=config, model=model.eval())
 
 
-def operations(attention: CoreAttention) -> list[tuple[Place, ScoreOp]]:
-    """Return what acts on a layer's map, in order."""
-    places: list[tuple[Place, Any]] = [("before", attention.pre_softmax), ("after", attention.post_softmax)]
-    return [(place, cast(ScoreOp, op)) for place, ops in places for op in ops]
+def operations(attention: Attention) -> list[tuple[Place, ScoreOp]]:
+    """Return what acts on a layer's map, in order; nothing where the variant computes attention itself."""
+    ops = attention.map_ops() or MapOps()
+    places: list[tuple[Place, Sequence[ScoreOp]]] = [("before", ops.pre), ("after", ops.post)]
+    return [(place, op) for place, acting in places for op in acting]
 
 
 def other_norms(run: Trained, records: Records) -> list[Trained]:
