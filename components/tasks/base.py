@@ -5,7 +5,7 @@ Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +25,15 @@ class TaskConfig(Component, family="tasks"):
     @abstractmethod
     def check(self, *, vocabulary: int, context: int) -> None:
         """Raise ComponentError where a model of that vocabulary and context cannot take the task's tokens."""
+
+
+class Marks(NamedTuple):
+    """Places in a sequence that are worth a mark in a picture; empty where there are none."""
+
+    target: range = range(0)
+    """of what the question asks for"""
+    queries: range = range(0)
+    """at which the answer is predicted, token after token"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +73,21 @@ class SyntheticTask(TaskConfig):
     @abstractmethod
     def text(self, tokens: Tensor) -> str:
         """One sequence [T + 1] as people read it."""
+
+    def labels(self, tokens: Tensor) -> list[str]:
+        """Return each token as people read it (default: its number)."""
+        return [str(token) for token in tokens.tolist()]
+
+    def encode(self, text: str) -> Tensor | None:
+        """Return the tokens of a text of the user's, or None (the default) where the task reads no text.
+
+        A text with letters that the task lacks is a ComponentError.
+        """
+        return None
+
+    def marks(self, tokens: Tensor) -> Marks:
+        """Return what pictures mark in a sequence without its answer or with part of it (default: nothing)."""
+        return Marks()
 
     def check(self, *, vocabulary: int, context: int) -> None:
         if vocabulary != self.vocabulary:

@@ -8,6 +8,7 @@ Shapes: B sequences, K blocks, N letters a block, L letters in the question, T t
 in the alphabet, O letters outside the question.
 """
 
+import re
 from math import comb
 from string import ascii_lowercase
 from typing import Literal
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from components.registry import ComponentError, register
-from components.tasks.base import SyntheticTask
+from components.tasks.base import Marks, SyntheticTask
 
 ALPHABET = len(ascii_lowercase)
 SYMBOLS = ascii_lowercase + ".#"
@@ -67,6 +68,23 @@ class FindBlock(SyntheticTask):
     def text(self, tokens: Tensor) -> str:
         text = "".join(SYMBOLS[token] for token in tokens.tolist())
         return f"{text[: -self._answer_length]} -> {text[-self._answer_length :]}"
+
+    def labels(self, tokens: Tensor) -> list[str]:
+        return [SYMBOLS[token] for token in tokens.tolist()]
+
+    def encode(self, text: str) -> Tensor:
+        if unknown := [letter for letter in text if letter not in SYMBOLS]:
+            raise ComponentError(f"got '{unknown[0]}', allowed: letters a-z, '.' and '#', like abc.def#ba")
+        return torch.tensor([SYMBOLS.index(letter) for letter in text])
+
+    def marks(self, tokens: Tensor) -> Marks:
+        """Return the one block that holds the whole question, and the places of the answer; nothing without one."""
+        blocks, _, rest = "".join(self.labels(tokens)).partition("#")
+        found = [match for match in re.finditer("[a-z]+", blocks) if set(rest[: self.question]) <= set(match.group())]
+        if len(rest) < self.question or len(found) != 1:
+            return Marks()
+        asked = len(blocks) + self.question  # the question's last letter, which predicts the answer's first
+        return Marks(range(*found[0].span()), range(asked, len(tokens)))
 
     @property
     def _answer_length(self) -> int:
