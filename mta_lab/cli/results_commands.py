@@ -53,3 +53,14 @@ def mark(
     from mta_lab.cli import marking
 
     marking.mark(files)
+
+
+def fill(
+    pages: Annotated[list[Path], typer.Argument(metavar="PAGE...", help="Markdown with blocks of results")],
+) -> None:
+    """Fill the blocks of Markdown pages with written tables. A block begins with <!-- results: TABLE.json -->."""
+    from mta_lab.cli.common import make_console
+    from mta_lab.report.fill import fill as filled
+
+    for page in pages:
+        make_console().print(f"{page}: {'filled anew' if filled(page) else 'as it was'}", soft_wrap=True)

@@ -7,19 +7,19 @@ from mta_lab.report.page import Page, Section
 
 def page_as_markdown(page: Page) -> str:
     """Tables, then the notes as a list."""
-    extent = [_escaped(page.extent)] if page.extent else []
-    parts = [f"### {_escaped(page.title)}", *extent, *map(_table, page.sections)]
-    return "\n\n".join([*parts, "\n".join(f"- {_begun(_escaped(note))}" for note in page.notes)])
+    extent = [escaped(page.extent)] if page.extent else []
+    parts = [f"### {escaped(page.title)}", *extent, *map(_table, page.sections)]
+    return "\n\n".join([*parts, "\n".join(f"- {_begun(escaped(note))}" for note in page.notes)])
 
 
 def _table(section: Section) -> str:
     rows = [section.header, *(line.cells for line in section.lines)]
-    head, *body = ["| " + " | ".join(map(_escaped, row)) + " |" for row in rows]
+    head, *body = ["| " + " | ".join(map(escaped, row)) + " |" for row in rows]
     rule = "|" + "|".join([":--"] + ["--:"] * (len(section.header) - 1)) + "|"
-    return "\n".join([f"**{_escaped(section.title)}**", "", head, rule, *body])
+    return "\n".join([f"**{escaped(section.title)}**", "", head, rule, *body])
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Return a text with a backslash before what Markdown would read as markup, HTML or the end of a cell."""
     return re.sub(r"[\\|*_`<>&~]|\](?=\()", r"\\\g<0>", " ".join(text.split()))
 

@@ -1,0 +1,87 @@
+"""Pages of Markdown hold what written tables say, and nothing else."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mta_lab.errors import UserError
+from mta_lab.report.fill import END, fill, outcome
+from mta_lab.sweep.files import SHIPPED
+
+ROOT = Path(__file__).parents[2]
+RESULTS = Path(str(SHIPPED)) / "results"
+TABLE = RESULTS / "complexity-nano.json"
+
+
+def page(at: Path, block: str) -> Path:
+    """Write a page with text around one block, and return it."""
+    file = at / "page.md"
+    file.write_text(f"before\n\n<!-- results: {block} -->\nan old number\n{END}\n\nafter\n", encoding="utf-8")
+    return file
+
+
+def test_the_page_of_results_is_what_the_written_tables_say(tmp_path: Path) -> None:
+    """`mta-lab results fill docs/results.md` makes it so."""
+    text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    copy = tmp_path / "results.md"
+    copy.write_text(text.replace("results: ../sweeps/results/", f"results: {RESULTS}/"), encoding="utf-8")
+    assert not fill(copy)
+
+
+def test_the_page_of_results_has_every_written_table() -> None:
+    text = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    assert [file.name for file in sorted(RESULTS.glob("*.json")) if f"/{file.name}" not in text] == []
+
+
+def test_a_block_gets_the_first_table_of_its_file_and_keeps_the_text_around_it(tmp_path: Path) -> None:
+    file = page(tmp_path, str(TABLE))
+    assert fill(file)
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("before\n\n<!-- results: ")
+    assert text.endswith(f"{END}\n\nafter\n")
+    assert "an old number" not in text
+    assert "| row | perplexity, by seed |" in text
+    assert "| row | params |" not in text
+    assert not fill(file)
+
+
+def test_a_block_gets_the_sections_that_it_names(tmp_path: Path) -> None:
+    file = page(tmp_path, f"{TABLE} | Cost over the baseline's")
+    fill(file)
+    text = file.read_text(encoding="utf-8")
+    assert "**Cost over the baseline's, beside the paper's**" in text
+    assert "**Perplexity**" not in text
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ("missing.json", "missing.json: cannot be read"),
+        (f"{TABLE} | Losses", "has no section 'Losses'; it has 'Perplexity', "),
+    ],
+)
+def test_a_block_without_a_table_is_refused_and_the_page_left_alone(tmp_path: Path, block: str, said: str) -> None:
+    file = page(tmp_path, block)
+    with pytest.raises(UserError, match=said):
+        fill(file)
+    assert "an old number" in file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", ["no block", f"<!-- results: {TABLE} -->\nno end\n"])
+def test_a_page_without_a_whole_block_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "page.md"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="no block of results"):
+        fill(file)
+
+
+def test_the_outcome_names_resolved_rows_by_size_and_no_others() -> None:
+    table = json.loads((RESULTS / "kernel_sizes-nano.json").read_text(encoding="utf-8"))
+    said = outcome(table)
+    rows = {row["row"]: row for row in table["rows"] if row["role"] == "row"}
+    resolved = sorted((row["delta"], name) for name, row in rows.items() if row["resolved"])
+    assert resolved
+    assert [said.index(name) for _, name in resolved] == sorted(said.index(name) for _, name in resolved)
+    assert not [name for name, row in rows.items() if not row["resolved"] and f" {name} " in said]
+    assert said.startswith(f"Resolved: {len(resolved)} of {len(rows)}: ")
