@@ -15,7 +15,7 @@ OPTIONS = --scale $(SCALE) $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 export PYTHONSAFEPATH = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-real test-asan lint lock newest audit dashboard bench clean
+.PHONY: help setup test test-slow test-real test-asan lint docs lock newest audit dashboard bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z%][a-zA-Z_%-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /\1|/' | \
@@ -71,6 +71,10 @@ lint: $(DEVELOPER) ## ruff (lint and format) and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+docs: $(DEVELOPER) ## the pages of docs/ and an API reference, in site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html is written"
+
 $(TOOLS):
 	$(PYTHON) -m venv $@
 	$@/bin/python $(PIP) uv pip-audit
@@ -100,5 +104,5 @@ bench: $(READY) ## time and memory of attention alone and of training steps, sid
 	@$(BIN)/mta-lab bench step $(WIDE) $(ARGS)
 
 clean: ## remove caches and .venv; data/, results/ and MLflow's files stay
-	rm -rf $(VENV) $(TOOLS) $(NEWEST) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) $(NEWEST) site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,7 +27,8 @@ def locked(name: str) -> dict[str, list[Requirement]]:
 def wanted(name: str) -> list[str]:
     """Return what pyproject.toml asks for, of users or of developers."""
     asked = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["build"]
-    return asked + (PROJECT["project"]["optional-dependencies"]["dev"] if name == "developer" else [])
+    extras = PROJECT["project"]["optional-dependencies"]
+    return asked + ([*extras["dev"], *extras["docs"]] if name == "developer" else [])
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -55,8 +56,8 @@ def test_a_lock_leaves_torch_and_the_libraries_of_its_builds_to_the_index_that_s
 
 def test_developers_have_the_releases_of_users_and_users_have_no_tools_of_developers():
     user, developer = locked("user"), locked("developer")
-    assert {package: [str(one) for one in developer[package]] for package in user} == {
-        package: [str(one) for one in found] for package, found in user.items()
+    assert {package: [one.specifier for one in developer[package]] for package in user} == {
+        package: [one.specifier for one in found] for package, found in user.items()
     }
     assert not {"pytest", "mypy", "ruff", "hypothesis"} & user.keys()
 
