@@ -46,8 +46,8 @@ def json_lines(content: str, file: Path) -> Iterator[str]:
         if line.strip():
             try:
                 record = json.loads(line)
-            except json.JSONDecodeError as error:
-                problem = f"{file}:{number}: not JSON ({error.msg})"
+            except (ValueError, RecursionError) as error:
+                problem = f"{file}:{number}: not JSON ({_fault(error)})"
                 raise UserError(f"data.path: {problem}; one object a line is expected") from error
             yield _text_of(record, f"{file}:{number}")
 
@@ -56,14 +56,22 @@ def json_file(content: str, file: Path) -> Iterator[str]:
     """A list of objects or of texts, one object, or an object a line."""
     try:
         found = json.loads(content)
-    except json.JSONDecodeError as error:
-        if error.msg != "Extra data" and content.strip():
-            problem = f"{file}:{error.lineno}: not JSON ({error.msg})"
+    except (ValueError, RecursionError) as error:
+        if _fault(error) != "Extra data" and content.strip():
+            place = f"{file}:{error.lineno}" if isinstance(error, json.JSONDecodeError) else str(file)
+            problem = f"{place}: not JSON ({_fault(error)})"
             raise UserError(f"data.path: {problem}; a list, or one object a line, is expected") from error
         yield from json_lines(content, file)
         return
     for number, record in enumerate(found if isinstance(found, list) else [found], start=1):
         yield record if isinstance(record, str) else _text_of(record, f"{file}, item {number}")
+
+
+def _fault(error: Exception) -> str:
+    """Return why the library reads no JSON in it, in words."""
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    return "too many brackets within brackets" if isinstance(error, RecursionError) else "a number with too many digits"
 
 
 def _text_of(record: Any, where: str) -> str:
@@ -109,6 +117,8 @@ def own_files(path: Path) -> OwnFiles:
         inside = entry.is_dir() and not entry.name.startswith(".")
         for file in _below(entry) if inside else [entry]:
             reason = _obstacle(file) or ("" if inside or file == path else _describes(file))
+            if any("\ud800" <= letter <= "\udfff" for letter in entry.name + file.name):  # how Python shows such bytes
+                reason = "its name is not UTF-8"
             if reason:
                 found.left_out[file] = reason
             else:

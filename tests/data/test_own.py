@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,6 +138,8 @@ def test_a_summary_says_what_came_in_and_what_was_dropped_and_why(tmp_path: Path
         (b'{"text": "fine"}\n["text"]\n', 'web.jsonl:2: no "text"'),
         (b'{"text": 5}', 'web.jsonl:1: no "text"'),
         (b'{"text": "fine"}\n\n{"text": \n', "web.jsonl:3: not JSON"),
+        (b'{"text": "fine"}\n' + b"[" * 100_000, "web.jsonl:2: not JSON (too many brackets within brackets)"),
+        (b'{"text": "fine", "id": ' + b"7" * 5000 + b"}", "web.jsonl:1: not JSON (a number with too many digits)"),
         (b'{"text": "caf\xe9"}', "web.jsonl is not UTF-8 (byte 13)"),
         (b'{"text": "alone"}', "documents read: 1, kept for training: 1, for validation: 0; both need one"),
         (b'{"text": "a"}\n{"text": "a "}', "kept for training: 1, for validation: 0; dropped: 1 repeating another;"),
@@ -161,6 +164,8 @@ def test_errors_in_own_text_say_where_and_why(tmp_path: Path, content: bytes, co
         ('[{"text": "one"},\n {"text": "two"', "web.json:2: not JSON (Expecting ',' delimiter)"),
         ('{"text": "one"}\n{"text": ', "web.json:2: not JSON"),
         ("7", 'web.json, item 1: no "text"'),
+        ('{"a":' * 100_000, "web.json: not JSON (too many brackets within brackets)"),
+        (f'[{{"text": "one", "id": {"7" * 5000}}}]', "web.json: not JSON (a number with too many digits)"),
     ],
 )
 def test_errors_in_a_json_file_say_where(tmp_path: Path, content: str, complaint: str) -> None:
@@ -200,3 +205,11 @@ def test_a_long_text_file_is_cut_at_empty_lines() -> None:
     assert "\n\n".join(pieces) == "\n\n".join(paragraphs)
     assert len(pieces) > 5
     assert all(own.PIECE <= len(piece) < own.PIECE + 600 for piece in pieces[:-1])
+
+
+def test_a_name_that_is_not_utf8_is_left_out(tmp_path: Path) -> None:
+    for name in (b"caf\xe9.jsonl", b"caf\xe9/a.jsonl", b"news/caf\xe9.jsonl", b"news/b.jsonl"):
+        write(tmp_path, {os.fsdecode(name): LINES})
+    found = own.own_files(tmp_path)
+    assert found.domains == {"news": [tmp_path / "news" / "b.jsonl"]}
+    assert [*found.left_out.values()] == ["its name is not UTF-8"] * 3
