@@ -13,6 +13,14 @@ from mta_lab.errors import described, place
 
 Precision = Literal["auto", "fp32", "bf16"]
 Split = Literal["valid", "test"]
+LARGEST = {
+    "width": 1 << 20,
+    "layers": 1 << 12,
+    "vocabulary": 1 << 24,
+    "context": 1 << 20,
+    "feed_forward_multiple": 1 << 20,
+}
+"""sizes beyond any model; a slip of the finger would be minutes of planning, or more bytes than can be counted"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +45,13 @@ class ModelConfig:
     def __post_init__(self) -> None:
         sizes = ("width", "layers", "heads", "vocabulary", "context")
         _positive(self, *sizes, "rope_theta", "feed_forward_multiple")
+        for name, most in LARGEST.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"{name}: got {getattr(self, name)}, allowed: at most {most:,}")
         if self.width % 2:
             raise ValueError(f"width: got {self.width}, allowed: an even number")
         if self.width % self.heads or (self.width // self.heads) % 2:
-            allowed = [n for n in range(1, self.width + 1) if self.width % n == 0 and (self.width // n) % 2 == 0]
+            allowed = [n for n in range(1, self.width // 2 + 1) if self.width % (2 * n) == 0]
             raise ValueError(f"heads: got {self.heads}, allowed for width {self.width}: {allowed}")
 
 
