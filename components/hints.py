@@ -1,8 +1,13 @@
 """What a type hint allows, how an error says it, and how it shows what was given instead."""
 
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+CONTAINERS = (tuple, list, dict, Sequence, Mapping)
+WRITABLE = "int, float, bool, str, None, Literal, a component, and tuple, list or dict of them"
 LONGEST = 100
 """characters of a value in an error"""
 
@@ -30,6 +35,23 @@ def fits(hint: Any, value: Any) -> bool:
         return isinstance(value, origin or hint)
     except TypeError:  # Any, and others that are no classes
         return True
+
+
+def writable(hint: Any) -> bool:
+    """Return whether values of the type can stand in a sweep file, and in a record."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return all(isinstance(one, str | int | float | NoneType) for one in inner)
+    if origin is not None:
+        return (origin in CONTAINERS or origin in (Union, UnionType)) and all(map(writable, inner))
+    return hint in (*CONTAINERS, *_NUMBERS_AND_TEXTS, NoneType, Any, ...) or is_dataclass(hint)
+
+
+def finite(value: Any) -> bool:
+    """Return whether no number in the value is infinite or none."""
+    if isinstance(value, tuple | list):
+        return all(map(finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def readable(hint: Any, *, in_file: bool = False) -> str:

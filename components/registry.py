@@ -8,15 +8,20 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol, Self, TypeVar, dataclass_transform, get_args, get_type_hints
 
-from components.hints import fits, readable, shown
+from components.hints import WRITABLE, fits, readable, shown, writable
 
 C = TypeVar("C", bound="Component")
 SIZES = ("width", "model_width", "heads", "layers", "layer")
 """arguments of `build` that are whole numbers from 1; of `layers` layers, `layer` is one"""
+NAME, RESERVED = re.compile(r"[^\W\d][\w.-]*"), ("null", "true", "false")
+"""a variant's name is a text wherever it is written: YAML reads others as numbers, or as no value"""
+OURS = ("name", "family", "exempt")
+"""what a variant has that is no setting"""
 SIZED = ("build", "pre_norm_scale", "on_layer")
 """methods that take some of them"""
 
@@ -88,6 +93,9 @@ class Family:
         if name in self._variants:
             taken = self._variants[name]
             raise TakenError(self.name, name, f"in {_place(taken)} and in {_place(variant)}")
+        if not isinstance(name, str) or not NAME.fullmatch(name) or name in RESERVED:
+            said = f"got {name!a} as a name of {self.name}, allowed: a letter, then letters, digits, _ - ."
+            raise ComponentError(f"{_place(variant)}: {said}")
         if not dataclasses.is_dataclass(variant) or not (variant.__doc__ or "").strip():
             raise ComponentError(f"{_place(variant)}: '{name}' needs a docstring that says what it is")
         variant.name = name
@@ -176,6 +184,9 @@ def register(family: str, name: str) -> Callable[[type[C]], type[C]]:
             )
         documented = cls.__doc__
         config = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+        if taken := [one.name for one in dataclasses.fields(config) if one.name in OURS]:
+            said = f"'{name}' has a setting '{taken[0]}', which means something else; rename it"
+            raise ComponentError(f"{_place(cls)}: {said}")
         config.__doc__ = documented  # not the signature that dataclass writes where there is none
         FAMILIES[family].add(name, config)
         return config
@@ -214,6 +225,9 @@ def _types(cls: type[Component]) -> dict[str, Any]:
     except Exception as error:
         raise ComponentError(f"{_place(cls)}: the type of a setting cannot be read: {error}") from error
     for one in settings:
+        if not writable(hints[one.name]):
+            said = f"the type of {one.name} is {readable(hints[one.name])}, which no sweep file can hold"
+            raise ComponentError(f"{_place(cls)}: {said}; allowed: {WRITABLE}")
         if one.default is not dataclasses.MISSING:
             _check_type(f"{_place(cls)}: the default of {one.name}", hints[one.name], one.default)
     return {one.name: hints[one.name] for one in settings}

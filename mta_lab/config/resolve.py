@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from components.hints import fits, readable
+from components.hints import finite, fits, readable
 from components.registry import FAMILIES, Component, ComponentError
 from mta_lab.config.layers import InvalidError, Layer, Tree, nested, type_hints, variants
 from mta_lab.config.reader import NOTHING, read_yaml
@@ -152,7 +152,7 @@ def _build(schema: type, node: Any, path: str) -> Any:
                 f"{path}.{one.name}" if path else one.name, "is not set and has no default; set it, or use a scale"
             )
     try:
-        return schema(**vars(OmegaConf.to_object(typed)), **sections)
+        built = schema(**vars(OmegaConf.to_object(typed)), **sections)
     except OmegaConfBaseException as error:
         key = f"{path}.{error.key}" if path else str(error.key)
         raise InvalidError(key, str(error).splitlines()[0]) from None
@@ -161,6 +161,10 @@ def _build(schema: type, node: Any, path: str) -> Any:
         if name not in hints:
             raise InvalidError(path, str(error)) from None
         raise InvalidError(f"{path}.{name}" if path else name, message, _read_together(path, name)) from None
+    for key in hints:  # a default, too
+        if not finite(value := getattr(built, key)):
+            raise InvalidError(f"{path}.{key}" if path else key, f"got {value}, allowed: a finite number")
+    return built
 
 
 @cache

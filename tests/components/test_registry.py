@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
+import torch
 from torch import nn
 
 from components import FAMILIES, Component, ComponentError, Family, register
@@ -48,6 +49,31 @@ def test_registered_class_is_found_under_its_name(boats: Family) -> None:
     assert (canoe.name, canoe.family, canoe.__doc__) == ("canoe", "boats", "A light boat.")
     assert issubclass(canoe, boats.base)
     assert canoe(seats=3) == canoe(seats=3) != canoe()  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "1e-3", "10", ".inf", "null", "true", "a\nb", "\x1b[31m", 5, None])
+def test_a_name_that_is_no_text_wherever_it_is_written_is_refused(boats: Family, name: object) -> None:
+    with refused(f"got {name!a} as a name of boats, allowed: a letter, then letters"):
+        register("boats", name)(type("Ark", (boats.base,), {"__doc__": "Large."}))  # type: ignore[arg-type]
+    assert boats.names() == ["canoe"]
+
+
+@pytest.mark.parametrize("setting", ["name", "family", "exempt"])
+def test_a_setting_called_as_what_every_component_has_is_refused(boats: Family, setting: str) -> None:
+    values = {"__doc__": "Large.", "__annotations__": {setting: str}, setting: "x"}
+    with refused(f"'ark' has a setting '{setting}'"):
+        register("boats", "ark")(type("Ark", (boats.base,), values))
+    assert boats.names() == ["canoe"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "default"),
+    [(complex, 1j), (bytes, b"a"), (torch.dtype, torch.float32), (torch.Tensor, None), (set[int], None), (object, 5)],
+)
+def test_a_setting_that_no_sweep_file_can_hold_is_refused(boats: Family, kind: object, default: object) -> None:
+    ark = type("Ark", (boats.base,), {"__doc__": "Large.", "__annotations__": {"x": kind}, "x": default})
+    with refused("the type of x is ", ", which no sweep file can hold; allowed: int, float,"):
+        register("boats", "ark")(ark)()
 
 
 def test_names_are_sorted(boats: Family) -> None:

@@ -1,10 +1,13 @@
 """Every mistake is one line: which layer, which key, what was given, what is allowed, the nearest name."""
 
 import pytest
+from torch import nn
 
+from components import register
+from components.norms import NormConfig
 from mta_lab.config import Layer, command_line, resolve, scale_layer
 from mta_lab.errors import UserError
-from tests.config.helpers import SIZES, config
+from tests.config.helpers import SIZES, config, registry_restored
 
 
 def mistake(*settings: str) -> str:
@@ -30,6 +33,13 @@ MISTAKES = {
     "one of a few": ("training.precision=fp16", "training.precision", "'fp16'", "'auto', 'fp32' or 'bf16'"),
     "heads that do not divide": ("model.heads=5", "model.heads", "5", "[1, 2, 4, 8, 16, 32]"),
     "odd head width": ("model.heads=64", "model.heads", "64", "[1, 2, 4, 8, 16, 32]"),
+    "heads of a width beyond any": ("model.width=100000000000", "model.width", "at most 1,048,576"),
+    "width beyond any": ("model.width=1000000000", "model.width", "1000000000", "at most 1,048,576"),
+    "layers beyond any": ("model.layers=100000", "model.layers", "100000", "at most 4,096"),
+    "context beyond any": ("model.context=1000000000000", "model.context", "at most 1,048,576"),
+    "feed-forward beyond any": ("model.feed_forward_multiple=100000000000", "model.feed_forward_multiple", "at most"),
+    "vocabulary beyond any": ("model.vocabulary=1000000000000", "model.vocabulary", "at most 16,777,216"),
+    "endless norm of a gradient": ("training.gradient_clip=.inf", "training.gradient_clip", "inf", "more than 0"),
     "no heads": ("model.heads=0", "model.heads", "0", "1 or more"),
     "vocabulary below the bytes": ("model.vocabulary=100", "task", "model.vocabulary=257 or more", "got 100"),
     "no vocabulary": ("model.vocabulary=0", "model.vocabulary", "0", "1 or more"),
@@ -73,7 +83,11 @@ MISTAKES = {
     "tagged YAML": ("model.heads=!!python/object:os.system x", "model.heads", "YAML"),
     "duplicate key": ("model={heads: 2, heads: 4}", "model", "YAML"),
 }
-FIRST = {"odd heads for differential": "model.heads=1", "context below the task's": "model.vocabulary=28"}
+FIRST = {
+    "heads of a width beyond any": "model.heads=3",
+    "odd heads for differential": "model.heads=1",
+    "context below the task's": "model.vocabulary=28",
+}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -149,3 +163,24 @@ def test_key_without_its_section_is_suggested() -> None:
 
 def test_setting_of_another_variant_gets_no_nonsense_suggestion() -> None:
     assert "'attention.dropout'" not in mistake("attention.kernel=3")
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_a_number_that_no_record_can_hold_is_refused_given_or_by_default(value: str) -> None:
+    with registry_restored():
+
+        @register("norms", "endless")
+        class Endless(NormConfig):
+            """A norm of the tests."""
+
+            most: float = float(value)
+            ends: tuple[float, ...] = ()
+
+            def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
+                return nn.Identity()
+
+        number = value.replace("inf", ".inf").replace("nan", ".nan")
+        for key, settings in {"most": "", "ends": f", most: 1.0, ends: [2.0, {number}]"}.items():
+            said = mistake(f"attention={{name: multi_token, norm: {{name: endless{settings}}}}}")
+            assert f"attention.norm.{key}: got " in said
+            assert said.endswith("allowed: a finite number")
