@@ -44,7 +44,7 @@ def admit(configs: Iterable[RunConfig]) -> None:
                 fault = _fault(module, model, attention.exempt) or _disagreement(module, model, attention.exempt)
             except ComponentError as error:
                 raise UserError(f"{where}: {error}") from error
-            except Exception as error:  # the user's code
+            except (Exception, SystemExit) as error:  # the user's code
                 raise UserError(f"{where}: {described(error)} ({place(error)})") from error
             if fault:
                 raise UserError(f"{where} {fault}")
@@ -75,6 +75,11 @@ def _fault(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str]) -> 
         given = list(y_1TD.shape) if isinstance(y_1TD, Tensor) else type(y_1TD).__name__
         if given != list(x_1TD.shape) and "shape" not in exempt:
             return f"returns {given} for tokens of shape {list(x_1TD.shape)}, allowed: the same shape"
+        if not torch.equal(module(x_1TD, rotary).nan_to_num(), y_1TD.nan_to_num()):
+            return "gives another output for the same tokens the second time, allowed: the same"
+        beside_1TD = module(torch.cat([x_1TD, torch.randn(x_1TD.shape, generator=generator)]), rotary)[:1]
+        if not beside_1TD.allclose(y_1TD, rtol=0.0, atol=ALIKE * float(y_1TD.abs().nan_to_num().max()), equal_nan=True):
+            return "mixes sequences: its output for one depends on the others of the batch"
         for t in range(1, 0 if "causal" in exempt else TOKENS):
             changed_1TD = x_1TD.clone()
             changed_1TD[:, t] *= -50.0

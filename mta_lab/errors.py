@@ -16,7 +16,11 @@ class UserError(Exception):
 
 def described(error: BaseException) -> str:
     """An exception as one line: its type and the first line of what it says, secrets masked."""
-    return masked(f"{type(error).__name__}: {error}".splitlines()[0])
+    try:
+        said = str(error)
+    except Exception:  # of a class whose own code fails
+        said = "it cannot say more"
+    return masked(f"{type(error).__name__}: {said}".splitlines()[0])
 
 
 def place(error: BaseException) -> str:

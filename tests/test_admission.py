@@ -68,6 +68,20 @@ BAD = {
         "mine.py: mine on layer 1: scale: no rule says how this parameter of MineAttention starts; give MineAttention",
     ),
     "returns nothing": ("return None", "mine on layer 1: AttributeError"),
+    "draws random numbers": (
+        "return value_BMTd.cumsum(-2) + torch.rand(tokens, 1)",
+        "mine on layer 1 gives another output for the same tokens the second time, allowed: the same",
+    ),
+    "counts its calls": (
+        "self.calls = getattr(self, 'calls', 0) + 1\n        return value_BMTd * self.calls",
+        "another output for the same tokens the second time",
+    ),
+    "averages over the batch": ("return value_BMTd - value_BMTd.mean(0)", "mine on layer 1 mixes sequences: "),
+    "leaves the process": ("raise SystemExit(0)", "mine on layer 1: SystemExit: 0 ("),
+    "raises what cannot be printed": (
+        "raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})()",
+        "mine on layer 1: Mute: it cannot say more (",
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 
+from mta_lab.admission import admit
 from mta_lab.config import RunConfig, plain
 from mta_lab.errors import UserError
 from mta_lab.model import build_model, count_parameters
@@ -67,6 +68,7 @@ def estimates(
     to_probe = [
         row for row in sweep.rows if found[row.name].seconds is None and _step_operations(row.config) < LARGEST_STEP
     ]
+    admit(row.config for row in to_probe)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -85,3 +85,9 @@ def test_a_component_that_no_way_brings_is_answered_with_all_ways(command: str, 
     assert said.endswith(
         "for one of your own: --components FILE, MTA_LAB_COMPONENTS=FILE, or components: [FILE] in the sweep file"
     )
+
+
+def test_a_component_that_fails_is_one_line_of_plan_too(own: Command) -> None:
+    file = Path("in_option.py")
+    file.write_text(file.read_text().replace("return ", "return __import__('torch').nn.Linear(3, 3) or "))
+    assert "in_option.py: multi_token on layer 1: RuntimeError" in own("plan", "own.yaml", *OPTIONS).complaint
