@@ -30,7 +30,18 @@ MAY_IMPORT = {
     "scheduling": {"config", "errors", "strict", "sweep"},
     "tracking": {"config", "errors", "results", "training", "words"},  # result types of training only, see below
     "stats": {"errors"},
-    "planning": {"config", "data", "errors", "model", "provenance", "results", "sweep", "training", "words"},
+    "planning": {
+        "admission",
+        "config",
+        "data",
+        "errors",
+        "model",
+        "provenance",
+        "results",
+        "sweep",
+        "training",
+        "words",
+    },
     "executors": {"atomic", "children", "config", "errors", "masking", "plugins", "results", "strict", "training"}
     | {"data", "words"},
     "launch": {"atomic", "config", "data", "errors", "executors", "masking", "planning", "provenance", "results"}
