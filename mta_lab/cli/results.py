@@ -127,6 +127,8 @@ def archive(
     if found.sweep.search and (found.records.directory / JOURNAL).exists():
         files[f"results/{JOURNAL}"] = found.records.directory / JOURNAL
     target = output or Path(f"{found.sweep.shown_as}.tar.gz")
+    if target.resolve().is_relative_to(found.records.directory.resolve()):
+        raise UserError(f"--output: {target} lies among the results themselves; name a file elsewhere")
     count = travel.archive(target, files)
     make_console().print(
         f"{target} is written: {counted(len(runs), 'run')} in {counted(count, 'file')}", soft_wrap=True

@@ -108,7 +108,7 @@ def _take_record(records: Records, file: Path, done: Merged, *, replace: bool) -
     elif _content(here) == theirs:
         done.same.append(name)
         return
-    elif replace:
+    elif replace or _content(here) is None:  # ours cannot be used
         done.replaced.append(name)
     else:
         done.conflicts.append(name)
@@ -170,18 +170,21 @@ def archive(target: Path, files: Mapping[str, Path | str]) -> int:
     The same files make the same archive, to the byte.
     """
     folder = target.name.removesuffix(".gz").removesuffix(".tar")
-    with (
-        replacing(target) as file,
-        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as squeezed,
-        tarfile.open(fileobj=squeezed, mode="w") as packed,
-    ):
-        for name, each in sorted(files.items()):
-            if isinstance(each, Path) and not _is_plain(each):
-                raise UserError(f"{each}: is a link, or no file, and is not packed; put the file itself there")
-            found = each.encode() if isinstance(each, str) else each.read_bytes()
-            member = tarfile.TarInfo(f"{folder}/{name}")
-            member.size = len(found)
-            packed.addfile(member, io.BytesIO(found))
+    try:
+        with (
+            replacing(target) as file,
+            gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as squeezed,
+            tarfile.open(fileobj=squeezed, mode="w") as packed,
+        ):
+            for name, each in sorted(files.items()):
+                if isinstance(each, Path) and not _is_plain(each):
+                    raise UserError(f"{each}: is a link, or no file, and is not packed; put the file itself there")
+                found = each.encode() if isinstance(each, str) else each.read_bytes()
+                member = tarfile.TarInfo(f"{folder}/{name}")
+                member.size = len(found)
+                packed.addfile(member, io.BytesIO(found))
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror}") from None
     return len(files)
 
 

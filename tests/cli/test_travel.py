@@ -170,6 +170,26 @@ def test_damaged_records_of_others_are_named_and_left_out(lab: Command, other: R
     assert not Path("results", "runs", file.name).exists()
 
 
+def test_a_record_that_is_damaged_here_is_replaced_by_the_others(lab: Command, other: Records) -> None:
+    lab("results", "merge", "other/results", "--replace")
+    file = next(Path("results/runs").glob("*.json"))
+    whole = file.read_text()
+    for damaged in ("", "{", whole.replace(file.stem, "0" * 16)):
+        file.write_text(damaged)
+        assert "1 replaced" in lab("results", "merge", "other/results").out
+        assert file.read_text() == whole
+
+
+@pytest.mark.parametrize("output", ["folder", "results/runs/a.json", "results", "file/below.tar.gz"])
+def test_an_archive_overwrites_no_result_and_no_folder(output: str, lab: Command, elsewhere: Path) -> None:
+    Path("folder").mkdir()
+    Path("file").write_text("")
+    done = lab("results", "archive", "kernel_sizes", OWN, "--output", output)
+    assert done.status == 2
+    assert output in done.err
+    assert "Traceback" not in done.err
+
+
 def test_merging_takes_searches_along_and_keeps_those_that_differ(lab: Command, other: Records) -> None:
     journals = [records.directory / "optuna.journal" for records in (Records(), other)]
     for name, journal in (("theirs", journals[1]), ("both", journals[0]), ("both", journals[1])):
