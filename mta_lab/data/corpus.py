@@ -120,6 +120,9 @@ def prepare(data: "DataConfig", vocabulary: int, root: Path, say: Say = lambda l
 
     tokens = tokens_directory(data, vocabulary, root)
     home, text = tokens.parent, tokens.with_name(TEXT)
+    if data.path is not None and root.resolve().is_relative_to(_own_path(data.path)):
+        said = f"holds the folder {root}, where text is prepared"
+        raise UserError(f"data.path: {data.path} {said}; put your text into a folder of its own")
     with cache.lock(home, say):
         if not text.exists():
             domains = (
@@ -155,7 +158,10 @@ def corpus_name(data: "DataConfig") -> str:
 
 
 def _own_path(given: str) -> Path:
-    return Path(given).expanduser().resolve()
+    try:
+        return Path(given).expanduser().resolve()
+    except (RuntimeError, OSError) as error:  # a home that nobody has, links in a circle
+        raise UserError(f"data.path: {given} is no path that can be followed ({error})") from None
 
 
 def _dtype(vocabulary: int) -> np.dtype[Any]:

@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,3 +214,22 @@ def test_a_name_that_is_not_utf8_is_left_out(tmp_path: Path) -> None:
     found = own.own_files(tmp_path)
     assert found.domains == {"news": [tmp_path / "news" / "b.jsonl"]}
     assert [*found.left_out.values()] == ["its name is not UTF-8"] * 3
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("~nobody-of-this-name/x", "is no path that can be followed"), ("loop/x", "is no path|does not exist"),
+     (".", "holds the folder .*data, where text is prepared; put your text into a folder of its own"),
+     ("..", "holds the folder|cannot be read")],
+)  # fmt: skip
+def test_a_path_of_no_text_of_its_own_is_one_line(
+    path: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    os.symlink("loop", "loop")
+    write(Path(), {"news.jsonl": numbered(40)})
+    with pytest.raises(UserError, match=r"^data\.path: ") as caught:
+        prepare(DataConfig(path=path), 270, Path("data"))
+    assert re.search(said, str(caught.value))
+    assert not Path("data").exists()
