@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from components.attention import Softmax
+from components.attention import PLAIN
 from mta_lab.config import Precision, RunConfig
 from mta_lab.errors import UserError
 from mta_lab.model import build_model
@@ -44,7 +44,7 @@ def _probe(config: RunConfig) -> RunConfig:
     model = replace(config.model, layers=min(config.model.layers, LAYERS))
     batch_size = max(1, min(config.training.batch_size, TOKENS // model.context))
     training = replace(config.training, batch_size=batch_size)
-    return replace(config, model=model, training=training, attention=Softmax(), seed=0)
+    return replace(config, model=model, training=training, attention=PLAIN, seed=0)
 
 
 @cache

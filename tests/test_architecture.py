@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from components import FAMILIES
+
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "components": {"components"},
@@ -117,6 +119,21 @@ def test_tracking_knows_only_the_types_of_training() -> None:
 def test_measuring_the_precision_does_not_wait_for_lightning() -> None:
     names = {name.rpartition(".")[0] for _, room, name in IMPORTS if (room, room_of(name)) == ("precision", "training")}
     assert names == {"mta_lab.training.step"}
+
+
+def test_the_engine_knows_no_variant_by_class() -> None:
+    """What it has to know of one is a method of the family's contract, so that a user's variant has it too."""
+    variants = [cls for family in FAMILIES.values() for cls in family.registered() if cls.__module__.startswith("comp")]
+    homes = {cls.__module__ for cls in variants}
+    classes = {value for home in homes for value in vars(sys.modules[home]).values() if isinstance(value, type)}
+    own = {cls for cls in classes if cls.__module__ in homes}
+    wrong = []
+    for file, room, name in IMPORTS:
+        module, _, attribute = name.rpartition(".")
+        found = getattr(sys.modules.get(module), attribute, None)
+        if room != "components" and (module in homes or name in homes or (isinstance(found, type) and found in own)):
+            wrong.append(f"{file.relative_to(ROOT)} imports {name}")
+    assert not wrong
 
 
 HEAVY = ("torch", "torch._dynamo", "lightning", "mlflow", "optuna")

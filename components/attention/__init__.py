@@ -7,7 +7,11 @@ from components.attention.multi_token import MultiToken
 from components.attention.softmax import Softmax
 from components.attention.talking_heads import TalkingHeads
 
+PLAIN: AttentionConfig = Softmax()
+"""attention without anything on its map: the default of a run, and what others are compared with"""
+
 __all__ = [
+    "PLAIN",
     "Attention",
     "AttentionConfig",
     "CoreAttention",

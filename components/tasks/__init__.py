@@ -4,4 +4,7 @@ from components.tasks.base import Quantity, SyntheticTask, TaskConfig
 from components.tasks.find_block import FindBlock
 from components.tasks.language import Language
 
-__all__ = ["FindBlock", "Language", "Quantity", "SyntheticTask", "TaskConfig"]
+LANGUAGE: TaskConfig = Language()
+"""next-token prediction on text: the default of a run"""
+
+__all__ = ["LANGUAGE", "FindBlock", "Language", "Quantity", "SyntheticTask", "TaskConfig"]

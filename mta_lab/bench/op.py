@@ -4,20 +4,19 @@ Shapes: B batch, M heads, T tokens, d head width.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from components.attention import CoreAttention, CoreConfig, Differential, MultiToken, TalkingHeads
+from components.attention import Attention, AttentionConfig
 from components.kernels.base import Conditions, MapOps
 from components.kernels.choice import IMPLEMENTATIONS
-from components.score_ops import HeadMixing, KeyQuery
 from mta_lab.bench.measure import Work, peak_growth, take_turns
 from mta_lab.bench.process import Laboratory
 from mta_lab.bench.results import Comparison, Contestant, Measure, Say
+from mta_lab.config import Layer, plain, resolve, scale_layer
 from mta_lab.training.memory import load_torch
 
 FORWARD, BOTH, MEMORY = "forward", "forward + backward", "memory"
@@ -43,15 +42,15 @@ class Shape(NamedTuple):
 
 
 SHAPES = (Shape(8, 8, 256, 32), Shape(4, 8, 512, 64), Shape(1, 16, 1024, 64))
-CONVOLUTION = KeyQuery(layers="all")
-BOTH_OPS = (CONVOLUTION, HeadMixing())
-OPERATIONS: dict[str, CoreConfig] = {
-    "mta": MultiToken(pre_softmax=BOTH_OPS, post_softmax=BOTH_OPS),
-    "key-query": MultiToken(pre_softmax=(CONVOLUTION,), post_softmax=()),
-    "talking heads": TalkingHeads(),
-    "differential": Differential(),
+CONVOLUTION = {"name": "key_query", "layers": "all"}
+ALONE = {"name": "multi_token", "pre_softmax": [CONVOLUTION], "post_softmax": []}
+OPERATIONS = {
+    "mta": {**ALONE, "pre_softmax": [CONVOLUTION, "head_mixing"], "post_softmax": [CONVOLUTION, "head_mixing"]},
+    "key-query": ALONE,
+    "talking heads": "talking_heads",
+    "differential": "differential",
 }
-"""by name, the variant whose operations are measured: convolution and mixing before and after the softmax, ..."""
+"""by name, the attention whose operations are measured, as a sweep file sets it"""
 TOKENS = (128, 256, 512, 1024, 2048, 4096)
 KERNELS = ((1, 1), (4, 9), (6, 11), (8, 13), (12, 17))
 """c_q, c_k; three of them are those of the paper's Table 5"""
@@ -64,7 +63,7 @@ def compare(laboratory: Laboratory, shapes: Sequence[Shape], rounds: int | None,
     comparisons = []
     for done, (shape, name) in enumerate(cases):
         say(f"{name}, {shape}", done, len(cases))
-        config = OPERATIONS[name]
+        config = _attention(OPERATIONS[name])
         able, notes = contestants(config, shape)
         times = laboratory.call(_times, config, shape, tuple(able), rounds)
         memory = {impl: {MEMORY: laboratory.call(_memory, config, shape, impl)} for impl in able}
@@ -77,19 +76,19 @@ def against_tokens(
 ) -> list[Comparison]:
     """Forward and backward with MTA's operations at growing T; who grows too slow for PATIENCE drops out."""
     growing = [base._replace(tokens=size) for size in tokens]
-    return _course(laboratory, [("mta", OPERATIONS["mta"], shape) for shape in growing], rounds, say)
+    return _course(laboratory, [("mta", _attention(OPERATIONS["mta"]), shape) for shape in growing], rounds, say)
 
 
 def against_kernels(laboratory: Laboratory, shape: Shape, rounds: int | None, say: Say) -> list[Comparison]:
     """Forward and backward with a key-query convolution before the softmax, of growing size."""
     cases = []
     for kernel in KERNELS:
-        config = MultiToken(pre_softmax=(replace(CONVOLUTION, kernel=kernel),), post_softmax=())
+        config = _attention({**ALONE, "pre_softmax": [{**CONVOLUTION, "kernel": kernel}]})
         cases.append((f"key-query {kernel[0]}x{kernel[1]}", config, shape))
     return _course(laboratory, cases, rounds, say)
 
 
-def contestants(config: CoreConfig, shape: Shape) -> tuple[list[str], tuple[str, ...]]:
+def contestants(config: AttentionConfig, shape: Shape) -> tuple[list[str], tuple[str, ...]]:
     """The implementations that can compute these operations, the baseline first, and why others cannot."""
     ops = _ops(config, shape)
     notes, able = [], [BASELINE]
@@ -104,8 +103,12 @@ def contestants(config: CoreConfig, shape: Shape) -> tuple[list[str], tuple[str,
     return able, tuple(notes)
 
 
+def _attention(settings: Any) -> AttentionConfig:
+    return resolve([scale_layer("nano"), Layer("bench op", {"attention": settings})]).attention
+
+
 def _course(
-    laboratory: Laboratory, cases: Sequence[tuple[str, CoreConfig, Shape]], rounds: int | None, say: Say
+    laboratory: Laboratory, cases: Sequence[tuple[str, AttentionConfig, Shape]], rounds: int | None, say: Say
 ) -> list[Comparison]:
     comparisons: list[Comparison] = []
     late: dict[str, str] = {}
@@ -124,10 +127,14 @@ def _course(
 
 
 def _comparison(
-    name: str, config: CoreConfig, shape: Shape, measures: Mapping[str, Mapping[str, Measure]], notes: tuple[str, ...]
+    name: str,
+    config: AttentionConfig,
+    shape: Shape,
+    measures: Mapping[str, Mapping[str, Measure]],
+    notes: tuple[str, ...],
 ) -> Comparison:
-    kernels = [op.kernel for op in getattr(config, "pre_softmax", ()) if isinstance(op, KeyQuery)]
-    settings: dict[str, Any] = {"operations": name, **shape._asdict(), "kernel": list(kernels[0]) if kernels else None}
+    kernels = [op["kernel"] for op in plain(config).get("pre_softmax", ()) if "kernel" in op]
+    settings: dict[str, Any] = {"operations": name, **shape._asdict(), "kernel": kernels[0] if kernels else None}
     reference = measures.get(REFERENCE, {})
     ran = tuple(
         Contestant(name=impl, measures=found, facts=_beside_reference(found, reference))
@@ -146,7 +153,7 @@ def _beside_reference(found: Mapping[str, Measure], reference: Mapping[str, Meas
 
 
 def _times(
-    config: CoreConfig,
+    config: AttentionConfig,
     shape: Shape,
     impls: Sequence[str],
     rounds: int | None,
@@ -159,14 +166,14 @@ def _times(
     return {impl: {quantity: taken[f"{impl}\n{quantity}"] for quantity in quantities} for impl in impls}
 
 
-def _memory(config: CoreConfig, shape: Shape, impl: str) -> Measure:
+def _memory(config: AttentionConfig, shape: Shape, impl: str) -> Measure:
     """Return what one forward and backward adds to this process."""
     load_torch()
     _work(config, shape._replace(batch=1, tokens=8), impl, BOTH)()  # loads what it needs
     return peak_growth(_work(config, shape, impl, BOTH))
 
 
-def _work(config: CoreConfig, shape: Shape, impl: str, quantity: str) -> Work:
+def _work(config: AttentionConfig, shape: Shape, impl: str, quantity: str) -> Work:
     """One call of the implementation, on random inputs in the layout [B, T, M, d] that projections give."""
     ops = MapOps() if impl == BASELINE else _ops(config, shape)
     assert IMPLEMENTATIONS[impl].obstacle(ops.all(), HERE) is None
@@ -187,11 +194,12 @@ def _random(shape: Shape) -> Tensor:
     return stored_BTMd.transpose(1, 2)
 
 
-def _ops(config: CoreConfig, shape: Shape) -> MapOps:
+def _ops(config: AttentionConfig, shape: Shape) -> MapOps:
     """The operations before and after the softmax; their matrices random, for at identity some would be sparse."""
     attention = config.build(width=shape.heads * shape.width, heads=shape.heads, layer=1, layers=1)
-    assert isinstance(attention, CoreAttention)
+    assert isinstance(attention, Attention)
     ops = attention.map_ops()
+    assert ops is not None, f"{config.name} has no operations to measure"
     for parameter in (parameter for op in ops.all() for parameter in op.parameters()):
         if parameter.dim() > 1:
             nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import torch
 
-from components.attention import AttentionConfig, Softmax
-from components.tasks import Language, SyntheticTask, TaskConfig
+from components.attention import PLAIN, AttentionConfig
+from components.tasks import LANGUAGE, SyntheticTask, TaskConfig
 from mta_lab.errors import described, place
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -139,9 +139,9 @@ class RunConfig:
     scale: str
     """the name of the scale that sizes come from; a label, it decides nothing by itself"""
     model: ModelConfig
-    attention: AttentionConfig = Softmax()
+    attention: AttentionConfig = PLAIN
     """the attention variant and its settings, by `attention.name`"""
-    task: TaskConfig = Language()
+    task: TaskConfig = LANGUAGE
     """what is learned, and how it is scored"""
     training: TrainingConfig
     data: DataConfig = DataConfig()

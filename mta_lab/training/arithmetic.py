@@ -19,7 +19,7 @@ from components.kernels import pointwise
 from components.kernels.base import MapOps
 from components.kernels.choice import IMPLEMENTATIONS
 from components.kernels.cpu import build, library
-from components.score_ops import HeadMixing, KeyQuery, ScoreOp
+from components.score_ops import ScoreOp, every_stage
 from mta_lab.config import Precision
 
 TOKENS = 160  # more than a block of the streaming form
@@ -50,8 +50,7 @@ def _attention(name: str, precision: Precision, device: torch.device) -> str:
     if name not in IMPLEMENTATIONS:
         return ""
     with torch.random.fork_rng(devices=[]):  # what operations start with is overwritten
-        pre = [KeyQuery(kernel=(3, 5)).build(heads=HEADS), HeadMixing(group=2).build(heads=HEADS)]
-        post = [HeadMixing().build(heads=HEADS), KeyQuery(kernel=(2, 3), mask="exact").build(heads=HEADS)]
+        pre, post = every_stage(HEADS)
     given = MapOps(pre, post) if IMPLEMENTATIONS[name].takes_operations else MapOps()
     ops = [op.to(device, torch.float32) for op in given.all()]
     generator = torch.Generator().manual_seed(0)
