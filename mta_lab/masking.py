@@ -51,6 +51,7 @@ _PATTERNS = (
     re.compile(  # forms that keys alone have
         r"(?P<before>)(?:\b(?:A[KS]IA[A-Z0-9]{16}|gh[pousr]_\w{20,}|github_pat_\w{20,}|hf_[A-Za-z0-9]{20,}"
         r"|sk-[\w-]{20,}|xox[abeprs]-[\w-]{10,}|glpat-[\w-]{16,}|AIza[\w-]{30,}|dapi[0-9a-f]{32}"
+        r"|npm_\w{30,}|pypi-[\w-]{50,}|[rs]k_(?:live|test)_\w{16,}"
         r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)(?!\w)"
         r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))"
     ),

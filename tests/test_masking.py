@@ -89,6 +89,8 @@ def test_what_stands_around_a_secret_is_kept(text: str, shown: str) -> None:
 
 KEYS = [
     "AKIAABCDEFGHIJKLMNOP", "ghp_" + "a1B2" * 9, "github_pat_" + "a1B2" * 9, "hf_" + "a1B2" * 9, "glpat-" + "a1B2" * 5,
+    "npm_" + "a1B2" * 9,
+    "pypi-AgEIcHlwaS5vcmc" + "a1B2" * 12, "sk_live_" + "a1B2" * 6,
     "sk-proj-" + "a1B2" * 9, "xoxb-1234567890-abc", "dapi" + "0a" * 16, "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2ln",
     "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc\n-----END RSA PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\nMIIE",
 ]  # fmt: skip
