@@ -121,7 +121,7 @@ def archive(
     runs = [record.fingerprint for row in table.rows for record in row.measured.records.values()]
     if not runs:
         raise UserError(f"{name}: no run of it is finished, so there is nothing to pack; `{found.command}` trains it")
-    files = travel.run_files(found.records, runs, weights=weights)
+    files = travel.files_to_pack(found.records, runs, weights=weights)
     files |= artifacts(table, found.command, dashboard_address())
     files |= {"report.md": markdown(table), "README.txt": _readme(found), **sources}
     if found.sweep.search and (found.records.directory / JOURNAL).exists():

@@ -16,7 +16,7 @@ from mta_lab.pictures import trained
 from mta_lab.pictures.reading import Reading, drawn, read_text
 from mta_lab.planning.runs import run_of
 from mta_lab.plugins import load_components
-from mta_lab.results.records import Record, Records
+from mta_lab.results.records import Record, Records, run_files
 from mta_lab.sweep import PlannedRun
 
 
@@ -60,13 +60,12 @@ def reading_for(run: trained.Trained, text: str | None) -> Reading:
 
 def _by_fingerprint(start: str, records: Records) -> Record:
     """The finished run whose fingerprint starts so."""
-    runs = records.directory / "runs"
-    names = sorted(path.stem for path in runs.glob(f"{start}*.json"))
+    names = [path.stem for path in run_files(records.directory, start)]
     if len(names) > 1:
         raise UserError(f"{start}: the fingerprints of several runs begin with it: {', '.join(names)}")
     record = records.finished(names[0]) if names else None
     if record is None:
-        raise UserError(f"{start}: no finished run in {runs} has a fingerprint that begins with it")
+        raise UserError(f"{start}: no finished run in {records.directory} has a fingerprint that begins with it")
     return record
 
 

@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 from mta_lab.cli.common import launch_news, make_console
 from mta_lab.launch.guards import launch_runs
 from mta_lab.launch.status_file import Busy, LaunchStatus
-from mta_lab.results.records import Records
+from mta_lab.results.records import Records, run_files
 from mta_lab.words import counted
 
 STATES = ("finished", "running", "failed", "stale", "pending")
@@ -88,7 +88,7 @@ def _headline(directory: Path, runs: bool, status: LaunchStatus | None, asked: "
 
 
 def _kept(directory: Path) -> str:
-    finished, failed = (len(list((directory / kind).glob("*.json"))) for kind in ("runs", "failed"))
+    finished, failed = len(run_files(directory)), len(list((directory / "failed").glob("*.json")))
     runs = f"{finished} finished and {counted(failed, 'failed run')} in {directory}"
     return f"{runs}. One sweep: mta-lab status NAME. To train: mta-lab sweep NAME"
 

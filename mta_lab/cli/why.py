@@ -74,7 +74,7 @@ def _finished(run: Run, found: Plan) -> list[str]:
     when = f"{measured.get('finished', 'an unknown day')}, commit {measured['commit']}"
     return [
         f"{run.label}: finished {when}, in {duration(record.seconds)}: {record.quantity} {record.score:.3f}",
-        f"  record: {found.records.directory / 'runs' / f'{run.fingerprint}.json'}",
+        f"  record: {found.records.file(run.fingerprint)}",
         f"  arithmetic: {_arithmetic(record)}",
         f"  MLflow run: {record.run_id or later}",
     ]
@@ -106,7 +106,6 @@ def _stale(run: Run, found: Plan) -> list[str]:
     when, commit = record.provenance.get("finished", "an unknown day"), record.provenance["commit"]
     return [
         f"{run.label}: stale: {changed} changed since its result of {when}, commit {commit}",
-        f"  that result: {record.quantity} {record.score:.3f}, "
-        f"{found.records.directory / 'runs' / f'{record.fingerprint}.json'}",
+        f"  that result: {record.quantity} {record.score:.3f}, {found.records.file(record.fingerprint)}",
         f"  next: {found.command} --rerun-stale",
     ]

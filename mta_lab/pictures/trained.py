@@ -52,7 +52,7 @@ class Trained:
 
 def load(record: Record, records: Records) -> Trained:
     """The run of `record`; a UserError says what to do where no weights were kept or they cannot be read."""
-    path, run = records.weights(record.fingerprint), records.directory / "runs" / f"{record.fingerprint}.json"
+    path, run = records.weights(record.fingerprint), records.file(record.fingerprint)
     remedy = f"`rm {shlex.quote(str(run))}`, and the command that trained it trains it again and keeps them"
     if not path.exists():
         raise UserError(

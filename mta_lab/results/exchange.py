@@ -12,11 +12,11 @@ from typing import Any
 
 from mta_lab.atomic import replacing
 from mta_lab.errors import UserError
-from mta_lab.results.records import OtherVersionError, Record, Records, write_whole
+from mta_lab.results.records import RUN_FOLDERS, OtherVersionError, Record, Records, run_files, write_whole
 from mta_lab.strict import FaultError, as_json, content
 
-KINDS = ("runs", "failed", "weights")
-"""folders of a results directory that hold a file for each run"""
+FOLDERS = {"runs": RUN_FOLDERS} | {name: (name,) for name in ("failed", "weights", "checkpoints", "pages", "figures")}
+"""kinds of files in a results directory, with the folders that hold them"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +72,8 @@ def finished_groups(records: Records) -> list[FinishedGroup]:
 def sizes(records: Records) -> Mapping[str, tuple[int, int]]:
     """Return how many files of each kind there are, and how many bytes they take."""
     found = {}
-    for kind in (*KINDS, "checkpoints", "pages", "figures"):
-        files = [path for path in (records.directory / kind).rglob("*") if path.is_file()]
+    for kind, folders in FOLDERS.items():
+        files = [path for name in folders for path in (records.directory / name).rglob("*") if path.is_file()]
         found[kind] = (len(files), sum(path.stat().st_size for path in files))
     return found
 
@@ -83,13 +83,13 @@ def merge(records: Records, other: Path, *, replace: bool, failures: bool, weigh
 
     A run that is here with other content is a conflict: it is kept, unless `replace`. Weights follow their record.
     """
-    if not (other / "runs").is_dir():
-        nearer = f"; did you mean {other / 'results'}?" if (other / "results" / "runs").is_dir() else ""
+    if not _holds_runs(other):
+        nearer = f"; did you mean {other / 'results'}?" if _holds_runs(other / "results") else ""
         raise UserError(f"{other}: is not a results directory: it has no folder 'runs'{nearer}")
     if other.resolve() == records.directory.resolve():
         raise UserError(f"{other}: is the results directory here; name another one")
     done = Merged()
-    for file in sorted((other / "runs").glob("*.json")):
+    for file in run_files(other):
         _take_record(records, file, done, replace=replace)
         if weights:
             _take_weights(records, other, file.stem, done)
@@ -98,12 +98,17 @@ def merge(records: Records, other: Path, *, replace: bool, failures: bool, weigh
     return done
 
 
+def _holds_runs(directory: Path) -> bool:
+    return any((directory / folder).is_dir() for folder in RUN_FOLDERS)
+
+
 def _take_record(records: Records, file: Path, done: Merged, *, replace: bool) -> None:
-    name, here = f"runs/{file.name}", records.directory / "runs" / file.name
-    theirs = _content(file)
+    name, theirs = f"runs/{file.name}", _content(file)
     if theirs is None:
         done.unreadable.append(name)
-    elif not here.exists():
+        return
+    here = records.file(file.stem)
+    if not here.exists():
         done.added.append(name)
     elif _content(here) == theirs:
         done.same.append(name)
@@ -113,9 +118,8 @@ def _take_record(records: Records, file: Path, done: Merged, *, replace: bool) -
     else:
         done.conflicts.append(name)
         return
-    if name not in done.unreadable:
-        write_whole(here, json.dumps(theirs, indent=1))
-        records.forget_the_way(file.stem)
+    write_whole(here, json.dumps(theirs, indent=1))
+    records.forget_the_way(file.stem)
 
 
 def _take_failure(records: Records, file: Path, done: Merged) -> None:
@@ -188,12 +192,12 @@ def archive(target: Path, files: Mapping[str, Path | str]) -> int:
     return len(files)
 
 
-def run_files(records: Records, fingerprints: Iterable[str], *, weights: bool) -> dict[str, Path | str]:
+def files_to_pack(records: Records, fingerprints: Iterable[str], *, weights: bool) -> dict[str, Path | str]:
     """Return the files of finished runs by their place in an archive, weights where they are asked for and there."""
     found: dict[str, Path | str] = {}
     for name in sorted(set(fingerprints)):
         if records.has_finished(name):
-            found[f"results/runs/{name}.json"] = records.directory / "runs" / f"{name}.json"
+            found[f"results/runs/{name}.json"] = records.file(name)
             if weights and records.weights(name).exists():
                 found[f"results/weights/{name}.pt"] = records.weights(name)
     return found

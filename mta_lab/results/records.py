@@ -24,6 +24,8 @@ from mta_lab.strict import FaultError, OtherFieldsError, as_json, built, content
 __all__ = ["DamagedError", "Failure", "OtherVersionError", "Record", "Records", "settings_key", "write_whole"]
 
 RESULTS = Path("results")
+RUN_FOLDERS = ("cells", "runs")
+"""where finished runs are: earlier versions called the folder otherwise, and what lies in theirs stays there"""
 MOST = 1 << 26  # bytes of a file
 R = TypeVar("R", "Record", "Failure")
 
@@ -83,18 +85,22 @@ class Records:
         """Raise UserError where a file of this directory, a finished or failed run's, cannot be used."""
         if not _is_fingerprint(file.stem):
             raise UserError(f"{file}: is not called by a fingerprint")
-        if file.parent.name == "runs":
+        if file.parent.name in RUN_FOLDERS:
             self._read(Record, "runs", file.stem)
         else:
             self._read(Failure, "failed", file.stem)
 
     def has_finished(self, fingerprint: str) -> bool:
         """Return whether there is a record of the run, readable or not."""
-        return self._path("runs", fingerprint).exists()
+        return self.file(fingerprint).exists()
+
+    def file(self, fingerprint: str) -> Path:
+        """Return the file of a finished run's record, or the one that it will have."""
+        return self._path("runs", fingerprint)
 
     def finish(self, record: Record) -> None:
         """Keep a finished run and forget its failure, if it had one, and its checkpoints."""
-        write_whole(self._path("runs", record.fingerprint), json.dumps(asdict(record), indent=1))
+        write_whole(self.file(record.fingerprint), json.dumps(asdict(record), indent=1))
         self.forget_the_way(record.fingerprint)
 
     def clean_up(self) -> None:
@@ -133,19 +139,19 @@ class Records:
 
     def all_finished(self) -> list[Record]:
         """Every finished run of every sweep, those that another version wrote or that cannot be used left out."""
-        return [record for path in self._runs() if (record := self._counting(path.stem))]
+        return [record for path in self.files() if (record := self._counting(path.stem))]
 
     def settings(self) -> dict[str, str]:
         """The settings of every record, as a key: fingerprint -> key; those that cannot be used are left out."""
-        return recorded_settings(self.directory / "settings.json", self._runs(), self._settings_of)
+        return recorded_settings(self.directory / "settings.json", self.files(), self._settings_of)
 
     def conditions(self) -> dict[str, str]:
         """Everything but rows and seeds in the settings of every record, as a key: equal where these are alike."""
-        return recorded_settings(self.directory / "conditions.json", self._runs(), self._conditions_of)
+        return recorded_settings(self.directory / "conditions.json", self.files(), self._conditions_of)
 
-    def _runs(self) -> list[Path]:
-        """The files of finished runs; a copy that somebody made beside them is none."""
-        return sorted(path for path in (self.directory / "runs").glob("*.json") if _is_fingerprint(path.stem))
+    def files(self) -> list[Path]:
+        """Return the files of finished runs by fingerprint; a copy that somebody made beside them is none."""
+        return [path for path in run_files(self.directory) if _is_fingerprint(path.stem)]
 
     def _counting(self, fingerprint: str) -> Record | None:
         """The record among all records, where one that another version wrote is no fault."""
@@ -181,7 +187,9 @@ class Records:
     def _path(self, kind: str, fingerprint: str) -> Path:
         if not _is_fingerprint(fingerprint):  # whatever names come from, none leaves this directory
             raise ValueError(f"not a fingerprint: {fingerprint!r}")
-        return self.directory.joinpath(kind, f"{fingerprint}.json")
+        path = self.directory / kind / f"{fingerprint}.json"
+        earlier = self.directory / RUN_FOLDERS[0] / path.name
+        return earlier if kind == "runs" and not path.exists() and earlier.exists() else path
 
     def _read(self, what: type[R], kind: str, fingerprint: str) -> R | None:
         path = self._path(kind, fingerprint)
@@ -200,6 +208,12 @@ class Records:
             failure = OtherVersionError if isinstance(error, OtherFieldsError) else DamagedError
             remedy = f"delete it to run the run again: rm {shlex.quote(str(path))}"
             raise failure(f"{path}: cannot be read ({error}); {remedy}") from None
+
+
+def run_files(directory: Path, start: str = "") -> list[Path]:
+    """Return the files of a results directory's finished runs whose names begin with `start`, by name, each once."""
+    found = {path.name: path for folder in RUN_FOLDERS for path in (directory / folder).glob(f"{start}*.json")}
+    return [found[name] for name in sorted(found)]
 
 
 def _is_fingerprint(name: str) -> bool:
