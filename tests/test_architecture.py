@@ -19,10 +19,11 @@ MAY_IMPORT = {
     "words": set(),
     "atomic": {"errors"},
     "strict": set(),
-    "config": {"components", "errors", "strict"},
+    "identity": set(),
+    "config": {"components", "errors", "identity", "strict"},
     "plugins": {"components", "errors"},
     "admission": {"components", "config", "errors"},
-    "results": {"atomic", "config", "errors", "strict"},
+    "results": {"atomic", "config", "errors", "identity", "strict"},
     "provenance": set(),
     "sweep": {"components", "config", "errors", "plugins", "results"},
     "model": {"components", "config", "errors"},
@@ -51,7 +52,7 @@ MAY_IMPORT = {
     "bench": {"children", "components", "config", "errors", "model", "plugins", "results", "sweep", "theme", "training"}
     | {"words"},
     "theme": {"atomic", "errors"},
-    "report": {"config", "errors", "model", "results", "stats", "strict", "sweep", "theme", "words"},
+    "report": {"config", "errors", "identity", "model", "results", "stats", "strict", "sweep", "theme", "words"},
     "pictures": {"components", "config", "data", "errors", "model", "results", "theme", "training"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}
@@ -161,6 +162,18 @@ def test_help_leaves_heavy_libraries_alone(tmp_path: Path) -> None:
     printed, more, *loaded = loaded_by("--help", "sweep --help", cwd=tmp_path)
     assert min(int(printed), int(more)) > 100, "a command printed nothing: it did not run"
     assert not set(loaded) & set(HEAVY)
+
+
+def test_status_answers_from_files_without_a_heavy_library(tmp_path: Path) -> None:
+    printed, *loaded = loaded_by("status", cwd=tmp_path)
+    assert int(printed) > 50, "the command printed nothing: it did not run"
+    assert not set(loaded) & {*HEAVY, "numpy", "omegaconf"}
+
+
+def test_records_are_read_and_identified_without_torch() -> None:
+    code = "import sys, mta_lab.results.records, mta_lab.identity; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_plan_and_report_leave_training_and_tracking_alone(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from mta_lab.config import fingerprint_of
-from mta_lab.config.identity import ENGINE, Identity
 from mta_lab.errors import UserError
+from mta_lab.identity import ENGINE, Identity, fingerprint_of
 from mta_lab.results.records import Failure, Record, Records
 from mta_lab.strict import FaultError, as_json, built
 from tests.test_records import ATTEMPT, FAILURE, NAME, record

@@ -1,11 +1,8 @@
 """The frozen configuration of a run: its types, how its layers are merged, and what identifies it."""
 
 from mta_lab.config.identity import (
-    ENGINE,
-    Identity,
     difference,
     fingerprint,
-    fingerprint_of,
     flatten,
     identity_of,
     plain,
@@ -16,10 +13,8 @@ from mta_lab.config.resolve import resolve, scale_layer, scales
 from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig, Split, TrainingConfig
 
 __all__ = [
-    "ENGINE",
     "NOTHING",
     "DataConfig",
-    "Identity",
     "Layer",
     "ModelConfig",
     "Precision",
@@ -29,7 +24,6 @@ __all__ = [
     "command_line",
     "difference",
     "fingerprint",
-    "fingerprint_of",
     "flatten",
     "identity_of",
     "in_words",

@@ -3,10 +3,9 @@
 import ast
 import hashlib
 import inspect
-import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
@@ -17,6 +16,7 @@ from mta_lab.config.layers import type_hints
 from mta_lab.config.meaning import attention_meaning, task_meaning
 from mta_lab.config.remembered import remembered
 from mta_lab.config.schema import RunConfig
+from mta_lab.identity import Identity, fingerprint_of
 
 
 def plain(value: Any) -> Any:
@@ -54,29 +54,8 @@ def difference(config: RunConfig, base: RunConfig) -> dict[str, Any]:
 _ABSENT = object()
 
 
-ENGINE = 4
-"""Raise it when the decoder, initialisation, batches or training change what a run computes.
-
-tests/training/test_engine.py fails where their curves move, and says how to record the new ones.
-"""
-
-
 DECIDE_NOTHING = {"components.registry", "components.hints"}
 """modules that find components and refuse arguments, and have no part in what is computed"""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The parts that identify a run besides its configuration; each is recorded, so that a change can be named."""
-
-    meaning: str
-    """what its components compute, measured (`meaning.py`); with a user's among them, 'code:' and a hash of that"""
-    code: str
-    """a hash of the code of a user's own components; empty where all of them ship"""
-    text: str
-    """a hash of the text that it reads; empty for a synthetic task, which reads none"""
-    engine: int | None = ENGINE
-    """None of a record that an earlier version wrote"""
 
 
 def identity_of(config: RunConfig, content_hash: str) -> Identity:
@@ -91,17 +70,6 @@ def fingerprint(config: RunConfig, content_hash: str) -> str:
     they compute does; a user's own components count by their code, without comments and docstrings, besides.
     """
     return fingerprint_of(plain(config), identity_of(config, content_hash))
-
-
-def fingerprint_of(config: Mapping[str, Any], identity: Identity) -> str:
-    """Return the fingerprint of a configuration in its canonical form; a record holds all that it is made of."""
-    canonical = {name: section for name, section in config.items() if name != "scale"}
-    data = config.get("data", {})
-    canonical["data"] = {"evaluate": data.get("evaluate")}  # the content hash says what is read,
-    if data.get("mixture"):  # and the domains' shares where they are not set
-        canonical["data"]["mixture"] = data["mixture"]
-    whole = {"config": canonical, **asdict(identity)}
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def meaning_of(config: RunConfig) -> str:

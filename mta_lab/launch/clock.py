@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from mta_lab.planning.runs import Run
 from mta_lab.results.records import Failure, Record
 from mta_lab.words import duration
+
+if TYPE_CHECKING:
+    from mta_lab.planning.runs import Run
 
 
 class Clock:
@@ -21,7 +24,7 @@ class Clock:
         """The first run has started: workers are warm, and time counts from here."""
         self._started = self._started or time.monotonic()
 
-    def end(self, worker: int, run: Run, done: int) -> None:
+    def end(self, worker: int, run: "Run", done: int) -> None:
         """Count the steps that an ended run did; the rest of its steps are no longer to do."""
         self.running.pop(worker, None)
         self.total -= run.config.training.steps - done
@@ -40,6 +43,6 @@ class Clock:
         return f"about {duration(seconds)} left"
 
 
-def steps_done(run: Run, result: Record | Failure) -> int:
+def steps_done(run: "Run", result: Record | Failure) -> int:
     """All of a finished run; a failed one's count for nothing: they say little of the speed."""
     return 0 if isinstance(result, Failure) else run.config.training.steps

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from mta_lab.atomic import replacing
 from mta_lab.errors import UserError
 from mta_lab.launch.clock import Clock, steps_done
-from mta_lab.planning.runs import Run
 from mta_lab.results.records import Failure, Record
-from mta_lab.results.states import State
 from mta_lab.strict import FaultError, OtherFieldsError, as_json, built, content
-from mta_lab.sweep import Sweep
 
 if TYPE_CHECKING:
     from mta_lab.launch.loop import Observer
+    from mta_lab.planning.runs import Run
+    from mta_lab.results.states import State
+    from mta_lab.sweep import Sweep
     from mta_lab.training.result import Progress, Validation
 
 FILE = "launch.json"
@@ -88,10 +88,10 @@ def launch_status(directory: Path) -> LaunchStatus | None:
 @contextmanager
 def status_file(
     observer: "Observer",
-    sweep: Sweep,
-    runs: Sequence[Run],
-    found: Mapping[str, State],
-    pending: Sequence[Run],
+    sweep: "Sweep",
+    runs: Sequence["Run"],
+    found: Mapping[str, "State"],
+    pending: Sequence["Run"],
     directory: Path,
     command: str,
 ) -> Iterator["StatusFile"]:
@@ -114,8 +114,8 @@ class StatusFile:
     def __init__(
         self,
         inner: "Observer",
-        sweep: Sweep,
-        runs: Sequence[Run],
+        sweep: "Sweep",
+        runs: Sequence["Run"],
         found: dict[str, str],
         clock: Clock,
         path: Path,
@@ -132,24 +132,24 @@ class StatusFile:
         """A line worth reading."""
         self._inner.say(message)
 
-    def started(self, worker: int, run: Run) -> None:
+    def started(self, worker: int, run: "Run") -> None:
         """A worker took a run."""
         self._inner.started(worker, run)
         self._clock.start()
         self._at(worker, run)
 
-    def advanced(self, worker: int, run: Run, progress: "Progress") -> None:
+    def advanced(self, worker: int, run: "Run", progress: "Progress") -> None:
         """A run has come further."""
         self._inner.advanced(worker, run, progress)
         self._clock.running[worker] = progress.step
         self._at(worker, run, since=self._busy[worker].since, step=progress.step, loss=progress.loss)
 
-    def ended(self, worker: int, run: Run, result: Record | Failure) -> None:
+    def ended(self, worker: int, run: "Run", result: Record | Failure) -> None:
         """A run finished or failed."""
         self._inner.ended(worker, run, result)
         self._end(worker, run, steps_done(run, result), "failed" if isinstance(result, Failure) else "finished")
 
-    def stopped(self, worker: int, run: Run, last: "Validation") -> None:
+    def stopped(self, worker: int, run: "Run", last: "Validation") -> None:
         """A trial was ended early."""
         self._inner.stopped(worker, run, last)
         self._end(worker, run, last.step, "pruned")
@@ -183,7 +183,7 @@ class StatusFile:
         with suppress(OSError), replacing(self.path, private=True) as file:
             file.write(json.dumps(asdict(status)).encode())
 
-    def _at(self, worker: int, run: Run, *, since: float = 0.0, step: int = 0, loss: float | None = None) -> None:
+    def _at(self, worker: int, run: "Run", *, since: float = 0.0, step: int = 0, loss: float | None = None) -> None:
         self._busy[worker] = Busy(
             worker=worker,
             fingerprint=run.fingerprint,
@@ -195,7 +195,7 @@ class StatusFile:
         )
         self._tell_in_time()
 
-    def _end(self, worker: int, run: Run, done: int, how: str) -> None:
+    def _end(self, worker: int, run: "Run", done: int, how: str) -> None:
         self._clock.end(worker, run, done)
         self._busy.pop(worker, None)
         self._states[run.fingerprint] = how

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mta_lab.config import Identity, RunConfig, fingerprint, flatten, identity_of, in_words
+from mta_lab.config import RunConfig, fingerprint, flatten, identity_of, in_words
 from mta_lab.errors import UserError
+from mta_lab.identity import Identity
 from mta_lab.results.records import write_whole
 from mta_lab.results.states import OTHERWISE, causes
 from mta_lab.strict import FaultError, as_json, built, content

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mta_lab.config import ENGINE, Identity, fingerprint_of
+from mta_lab.identity import ENGINE, Identity, fingerprint_of
 from mta_lab.results.failures import Attempt, Kind
 
 SCORES = {"perplexity": (1.0, math.inf), "error_rate": (0.0, 1.0)}

@@ -5,8 +5,9 @@ from collections.abc import Hashable, Mapping
 from importlib.metadata import version
 from typing import Literal, TypeVar
 
-from mta_lab.config import Identity, RunConfig, identity_of, plain
+from mta_lab.config import RunConfig, identity_of, plain
 from mta_lab.errors import UserError
+from mta_lab.identity import Identity
 from mta_lab.results.records import Record, Records, settings_key
 
 State = Literal["finished", "failed", "stale", "pending"]

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from mta_lab.config import ENGINE, Layer, resolve, scale_layer
+from mta_lab.config import Layer, resolve, scale_layer
 from mta_lab.data import Corpus
 from mta_lab.data.corpus import Domain
+from mta_lab.identity import ENGINE
 from mta_lab.training.run import train
 from tests.training.conftest import TINY
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mta_lab.config import ENGINE
+from mta_lab.identity import ENGINE
 from tests.training.curves import COMMAND, FILE, TASKS, Curves, measured
 
 KNOWN = json.loads(FILE.read_text(encoding="utf-8"))
@@ -28,6 +28,6 @@ def test_training_computes_what_it_did_under_this_engine(task: str, curves: Curv
     )
     assert same, (
         f"the decoder, initialisation, batches or training compute otherwise than under engine {ENGINE}: results of "
-        f"before are no longer those of today. If that is meant, raise ENGINE in mta_lab/config/identity.py, then "
+        f"before are no longer those of today. If that is meant, raise ENGINE in mta_lab/identity.py, then "
         f"record the new curves with `{COMMAND}`.\nnow: {curves[task]}\nthen: {expected}"
     )
