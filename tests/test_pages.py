@@ -1,0 +1,76 @@
+"""The pages of docs/ say what the code says. `python -m tests.test_pages` writes the table of allowed imports anew."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from mta_lab.sweep.keys import FILE, ROW, names
+from tests.test_architecture import MAY_IMPORT
+
+ROOT = Path(__file__).parents[1]
+ARCHITECTURE = ROOT / "docs/architecture.md"
+IMPORTS = re.compile(r"(?<=<!-- imports -->\n).*?(?=<!-- end of imports -->)", re.DOTALL)
+
+
+def imports_table(rules: dict[str, set[str]]) -> str:
+    """Return the table of the rooms and what each may import, in the order of the test."""
+    lines = [f"| `{room}` | {listed(allowed - {room})} |" for room, allowed in rules.items()]
+    return "\n" + "\n".join(["| room | may import |", "|:--|:--|", *lines]) + "\n\n"
+
+
+def listed(rooms: Iterable[str]) -> str:
+    return ", ".join(f"`{room}`" for room in sorted(rooms)) or "nothing of ours"
+
+
+def test_the_page_has_the_imports_that_the_architecture_test_allows() -> None:
+    found = IMPORTS.search(ARCHITECTURE.read_text(encoding="utf-8"))
+    assert found
+    assert found[0] == imports_table(MAY_IMPORT), "`python -m tests.test_pages` writes the table anew"
+
+
+@pytest.mark.parametrize(("way", "most"), [("workers", 8), ("a kernel", 10)])
+def test_the_way_of_a_value_is_short_and_leads_through_files_that_exist(way: str, most: int) -> None:
+    text = (
+        ARCHITECTURE.read_text(encoding="utf-8").partition(f"<!-- the way of {way} -->")[2].partition("<!-- end -->")[0]
+    )
+    files = re.findall(r"^\d+\. `([^`]+)`", text, re.MULTILINE)
+    assert 2 < len(files) <= most
+    assert not [file for file in files if not (ROOT / file).is_file()]
+
+
+def test_every_room_stands_on_the_page() -> None:
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    folders = [path.parent.name for path in (ROOT / "mta_lab").glob("*/__init__.py")]
+    assert not [name for name in folders if f"| `mta_lab/{name}/` |" not in text]
+
+
+def test_every_key_of_a_sweep_file_is_explained() -> None:
+    text = (ROOT / "docs/sweeps.md").read_text(encoding="utf-8")
+    assert not [key for key in (*names(FILE), *names(ROW)) if not re.search(rf"^\|[^|]*`{key}\b", text, re.MULTILINE)]
+
+
+def test_every_sweep_that_ships_is_listed() -> None:
+    text = (ROOT / "docs/sweeps.md").read_text(encoding="utf-8")
+    assert not [
+        file.stem for file in (ROOT / "sweeps").glob("*.yaml") if f"`{file.stem}`" not in text and file.stem != "paper"
+    ]
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+PATH = re.compile(r"`((?:mta_lab|components|tests|sweeps|docs|lock)/[\w./*-]+)`")
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    named = set(PATH.findall(page.read_text(encoding="utf-8")))
+    assert not [path for path in named if not list(ROOT.glob(path)) and not (ROOT / path).exists()]
+
+
+if __name__ == "__main__":
+    page = ARCHITECTURE.read_text(encoding="utf-8")
+    ARCHITECTURE.write_text(IMPORTS.sub(lambda _: imports_table(MAY_IMPORT), page), encoding="utf-8")
