@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mta_lab.sweep import load_sweep
 from mta_lab.sweep.keys import FILE, ROW, names
 from tests.test_architecture import MAY_IMPORT
 
@@ -62,10 +63,25 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+EXAMPLE = re.compile(r"```(yaml|python)\n(.*?)```", re.DOTALL)
+EXAMPLES = [(page.name, *block) for page in PAGES for block in EXAMPLE.findall(page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example[0]}-{example[1]}")
+def test_every_example_on_a_page_works(example: tuple[str, str, str], tmp_path: Path) -> None:
+    _, language, text = example
+    if language == "python":
+        exec(text, {})
+    else:
+        (tmp_path / "example.yaml").write_text(text, encoding="utf-8")
+        assert load_sweep(str(tmp_path / "example.yaml"), scale="nano").rows
+
+
 PATH = re.compile(r"`((?:mta_lab|components|tests|sweeps|docs|lock)/[\w./*-]+)`")
 
 
-@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     named = set(PATH.findall(page.read_text(encoding="utf-8")))
     assert not [path for path in named if not list(ROOT.glob(path)) and not (ROOT / path).exists()]
