@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from components import FAMILIES
+from components.metrics import METRICS
 
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
@@ -23,7 +24,7 @@ MAY_IMPORT = {
     "config": {"components", "errors", "identity", "strict"},
     "plugins": {"components", "errors"},
     "admission": {"components", "config", "errors"},
-    "results": {"atomic", "config", "errors", "identity", "strict"},
+    "results": {"atomic", "components", "config", "errors", "identity", "strict"},
     "provenance": set(),
     "sweep": {"components", "config", "errors", "plugins", "results"},
     "model": {"components", "config", "errors"},
@@ -31,7 +32,7 @@ MAY_IMPORT = {
     "training": {"atomic", "components", "config", "data", "errors", "model"},
     "precision": {"components", "config", "errors", "model", "provenance", "results", "strict", "training"},
     "scheduling": {"config", "errors", "strict", "sweep"},
-    "tracking": {"config", "errors", "results", "training", "words"},  # result types of training only, see below
+    "tracking": {"components", "config", "errors", "results", "training", "words"},  # of training only result types
     "stats": {"errors"},
     "planning": {
         "admission",
@@ -52,7 +53,8 @@ MAY_IMPORT = {
     "bench": {"children", "components", "config", "errors", "model", "plugins", "results", "sweep", "theme", "training"}
     | {"words"},
     "theme": {"atomic", "errors"},
-    "report": {"config", "errors", "identity", "model", "results", "stats", "strict", "sweep", "theme", "words"},
+    "report": {"components", "config", "errors", "identity", "model", "results", "stats", "strict", "sweep", "theme"}
+    | {"words"},
     "pictures": {"components", "config", "data", "errors", "model", "results", "theme", "training"},
 }
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}
@@ -115,6 +117,21 @@ def test_each_framework_has_one_importer(library: str) -> None:
 def test_tracking_knows_only_the_types_of_training() -> None:
     names = {name.rpartition(".")[0] for _, room, name in IMPORTS if room == "tracking" and room_of(name) == "training"}
     assert names <= {"mta_lab.training.result"}
+
+
+@pytest.mark.parametrize("room", ["results", "report", "tracking"])
+def test_what_shows_results_knows_only_the_metrics_of_components(room: str) -> None:
+    names = {name.rpartition(".")[0] for _, here, name in IMPORTS if here == room and room_of(name) == "components"}
+    assert names == {"components.metrics"}
+
+
+def test_nothing_asks_for_a_metric_by_its_name() -> None:
+    """Its direction, scale and format are those of the `Metric`; a name in quotes outside its home asks for one."""
+    homes = [ROOT / "components" / "metrics.py"]
+    named = [f"{file.relative_to(ROOT)}:{node.lineno} {node.value}" for file, _ in FILES if file not in homes
+             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+             if isinstance(node, ast.Constant) and node.value in METRICS]  # fmt: skip
+    assert not named
 
 
 def test_measuring_the_precision_does_not_wait_for_lightning() -> None:

@@ -89,7 +89,7 @@ def test_every_row_trains_and_its_table_is_shown_in_every_format(name: str, tabu
     for row, found in scores.items():
         assert list(found) == [0], row
         assert math.isfinite(found[0]), row
-        assert found[0] <= 1 if table.sweep.quantity == "error_rate" else 1 < found[0] < 5000, row
+        assert found[0] <= 1 if table.sweep.metric.is_share else 1 < found[0] < 5000, row
     assert table.finished == len(rows)
     texts = {form: shown(table, form) for form in FORMATS}
     for form in ("rich", "markdown"):

@@ -1,10 +1,10 @@
 """Tasks, one file each."""
 
-from components.tasks.base import Quantity, SyntheticTask, TaskConfig
+from components.tasks.base import SyntheticTask, TaskConfig
 from components.tasks.find_block import FindBlock
 from components.tasks.language import Language
 
 LANGUAGE: TaskConfig = Language()
 """next-token prediction on text: the default of a run"""
 
-__all__ = ["LANGUAGE", "FindBlock", "Language", "Quantity", "SyntheticTask", "TaskConfig"]
+__all__ = ["LANGUAGE", "FindBlock", "Language", "SyntheticTask", "TaskConfig"]

@@ -5,22 +5,26 @@ Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from components.metrics import ERROR_RATE, Metric, declare
 from components.registry import Component, ComponentError
-
-Quantity = Literal["perplexity", "error_rate"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskConfig(Component, family="tasks"):
     """Base of all tasks."""
 
-    quantity: ClassVar[Quantity]
-    """what held-out text or sequences are scored by; lower is better"""
+    metric: ClassVar[Metric]
+    """what held-out text or sequences are scored by"""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if isinstance(metric := vars(cls).get("metric"), Metric):
+            declare(metric)
 
     @abstractmethod
     def check(self, *, vocabulary: int, context: int) -> None:
@@ -44,7 +48,7 @@ class SyntheticTask(TaskConfig):
     those before it (teacher forcing).
     """
 
-    quantity: ClassVar[Quantity] = "error_rate"
+    metric: ClassVar[Metric] = ERROR_RATE
 
     held_out: int = 1000
     """sequences that the error rate is over, the same for every run of the task (paper, section 4.1)"""

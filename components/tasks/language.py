@@ -2,8 +2,9 @@
 
 from typing import ClassVar
 
+from components.metrics import PERPLEXITY, Metric
 from components.registry import ComponentError, register
-from components.tasks.base import Quantity, TaskConfig
+from components.tasks.base import TaskConfig
 
 SMALLEST_VOCABULARY = 257  # 256 bytes and the end of text
 
@@ -12,7 +13,7 @@ SMALLEST_VOCABULARY = 257  # 256 bytes and the end of text
 class Language(TaskConfig):
     """Next-token prediction on the text of `data`."""
 
-    quantity: ClassVar[Quantity] = "perplexity"
+    metric: ClassVar[Metric] = PERPLEXITY
 
     def check(self, *, vocabulary: int, context: int) -> None:
         if vocabulary < SMALLEST_VOCABULARY:

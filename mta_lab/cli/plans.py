@@ -95,7 +95,7 @@ def check_learning_rates(
     }
     if not alike:
         raise UserError(f"--check-lr: no row is finished, so there is nothing to check; run `{plan.command}` first")
-    names = sorted(alike, key=alike.__getitem__)[:BEST_ROWS]
+    names = sorted(alike, key=lambda row: table.sweep.metric.loss(alike[row]))[:BEST_ROWS]
     command = f"{plan.command} --check-lr"
     checked = replace(plan, sweep=over_learning_rates(plan.sweep, names), command=command, retry=command)
     clear_failure(checked)

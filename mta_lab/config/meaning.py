@@ -41,7 +41,7 @@ def attention_meaning(attention: AttentionConfig, heads: int, layers: int) -> st
 
 def task_meaning(task: TaskConfig) -> str:
     """Return 16 hex digits over what a task is scored by and, of a synthetic one, its sequences."""
-    lines: list[str] = [task.quantity]
+    lines: list[str] = [task.metric.name]
     if isinstance(task, SyntheticTask):
         tokens, scored = task.sequences(SEQUENCES, torch.Generator().manual_seed(0))
         lines += [f"{task.vocabulary} {task.context}", str(tokens.tolist()), str(scored.tolist())]

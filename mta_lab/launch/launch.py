@@ -53,7 +53,9 @@ def launch(
             from mta_lab.scheduling import Study
             from mta_lab.tracking.tracker import Tracker
 
-            queue = SweepQueue(pending, Study(records.directory / JOURNAL, sweep.shown_as, observer.say))
+            queue = SweepQueue(
+                pending, Study(records.directory / JOURNAL, sweep.shown_as, observer.say, sweep.metric.direction)
+            )
             tracker = Tracker(sweep.shown_as, records, observer.say)
             loop = LaunchLoop(sweep, queue, records, corpus_root, observer, pool, tracker, trial_timeout)
             with loop.tracked(shown):
@@ -90,7 +92,9 @@ def launch_search(
         from mta_lab.tracking.tracker import Tracker
 
         studies = {
-            row: Trials.opened(journal, study_name(sweep, row), observer.say, search.space_of(row))
+            row: Trials.opened(
+                journal, study_name(sweep, row), observer.say, search.space_of(row), sweep.metric.direction
+            )
             for row in search.templates
         }
         queue = SearchQueue(search, studies, run_of, records)

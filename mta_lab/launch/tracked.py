@@ -44,7 +44,7 @@ def launch_of(sweep: Sweep) -> Launch:
     return Launch(
         name=sweep.shown_as,
         tags=tags,
-        quantity=sweep.quantity,
+        metric=sweep.metric,
         params=(*sweep.differing, "seed"),
         formerly="" if sweep.settings else sweep.name,
     )

@@ -40,7 +40,8 @@ class Trained:
         """Return the title of its pictures."""
         task = "" if self.config.reads_text else f", {self.config.task.name}"
         score = self.record.score
-        scored = f"{score:.1%} wrong" if self.record.quantity == "error_rate" else f"{self.record.quantity} {score:.2f}"
+        metric = self.record.metric
+        scored = f"{metric.words} {metric.written(score)}{metric.unit and ' ' + metric.unit}"
         name = f"{self.config.attention.name}{task}, {self.config.scale}, seed {self.config.seed}"
         return f"{name}: {scored}, run {self.record.fingerprint}"
 

@@ -42,10 +42,10 @@ def cost_of(parameters: int, records: Sequence[Record]) -> Cost:
 
 
 def equal_time_delta(row: Mapping[int, Record], baseline: Mapping[int, Record]) -> float | None:
-    """The row's delta when both have trained for the shorter one's time: relative, absolute for error rates.
+    """The row's delta when both have trained for the shorter one's time: on the metric's scale.
 
     The slower one's validation curve is read at the step that it had reached by then: log score over log step between
-    two validations (plain error rates, which may be zero). Times are means over seeds, curves are compared seed by
+    two validations (plain shares, which may be zero). Times are means over seeds, curves are compared seed by
     seed. None where times are unknown or that step lies before the first validation. The slower one's learning rate
     has not decayed there, so it is put at a disadvantage.
     """
@@ -60,16 +60,16 @@ def equal_time_delta(row: Mapping[int, Record], baseline: Mapping[int, Record]) 
     if len(pairs) < len(shared):
         return None
     difference = fmean(end - base for end, base in pairs)
-    return difference if ours[0].quantity == "error_rate" else math.expm1(difference)
+    return difference if ours[0].metric.is_share else math.expm1(difference)
 
 
 def _read_at(record: Record, part: float) -> float | None:
-    """The score after that part of the run, its logarithm for perplexities; None before the first validation."""
+    """The score after that part of the run, its logarithm where ratios matter; None before the first validation."""
     if not record.validations:
         return None
     steps, scores = (np.array(column, dtype=float) for column in zip(*record.validations, strict=True))
     step = part * steps[-1]
     if step < steps[0] or not np.isfinite(scores).all():
         return None
-    heights = scores if record.quantity == "error_rate" else np.log(scores)
+    heights = scores if record.metric.is_share else np.log(scores)
     return float(np.interp(np.log(step), np.log(steps), heights))

@@ -4,10 +4,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from components.metrics import Metric, Scale
 from mta_lab.config import in_words
 from mta_lab.report.arithmetic import mixed
 from mta_lab.report.cost import COSTS
-from mta_lab.report.sections import UNITS, seeds_in_words
+from mta_lab.report.sections import seeds_in_words
 from mta_lab.report.settings import settings_of
 from mta_lab.report.spreadsheet import written
 from mta_lab.report.table import Table, TableRow
@@ -19,7 +20,7 @@ RUN_COSTS = ("parameters", "tokens_per_second", "seconds", "training_seconds", "
 
 
 def as_json(table: Table) -> str:
-    """Everything in the table; deltas of perplexity are relative (-0.02 is 2 % lower), of error rates absolute."""
+    """Everything in the table; deltas are on the scale that `delta_unit` names."""
     return json.dumps(document(table), indent=2)
 
 
@@ -32,8 +33,8 @@ def document(table: Table) -> dict[str, Any]:
         "scale": sweep.scale,
         "changed": dict(sweep.settings),
         "file": str(sweep.file) if sweep.file else None,
-        "quantity": sweep.quantity,
-        "delta_unit": UNITS[sweep.quantity],
+        "quantity": sweep.metric.name,
+        "delta_unit": sweep.metric.scale,
         "baselines": table.baselines,
         "seeds": list(sweep.seeds),
         "runs": {"finished": table.finished, "planned": len(table.rows) * len(sweep.seeds)},
@@ -89,7 +90,7 @@ def row_document(row: TableRow) -> dict[str, Any]:
         "published_deviation": published.deviation,
         "published_runs": published.runs,
         "published_delta": published.delta,
-        "published_delta_unit": None if published.delta is None else published.unit,
+        "published_delta_unit": None if published.delta is None else _scale_in_words(published.scale, measured.metric),
         "published_undecided": None if published.delta is None else published.undecided,
         "published_domains": dict(published.domains),
         "published_ratios": dict(published.ratios),
@@ -129,6 +130,11 @@ def summary(table: Table) -> dict[str, dict[str, float]]:
     return found
 
 
+def _scale_in_words(scale: Scale, metric: Metric) -> str:
+    """Return the scale's name; a difference of scores themselves is in the metric's unit, `perplexity`."""
+    return metric.name if scale == "absolute" else scale
+
+
 def _seeds_needed(seeds: int | None) -> int | str | None:
     return seeds_in_words(seeds) if seeds is not None and seeds > MOST_SEEDS else seeds
 
@@ -140,7 +146,7 @@ def as_csv(table: Table) -> str:
     `published` as everywhere.
     """
     sweep = {"sweep": table.sweep.name, "scale": table.sweep.scale}
-    sweep |= {"changed": ", ".join(in_settings(table.sweep.settings)), "quantity": table.sweep.quantity}
+    sweep |= {"changed": ", ".join(in_settings(table.sweep.settings)), "quantity": table.sweep.metric.name}
     settings = settings_of(table)
     lines: list[dict[str, Any]] = []
     for row in table.rows:

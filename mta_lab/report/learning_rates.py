@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from components.metrics import Metric
 from mta_lab.report.table import Table
 from mta_lab.sweep.learning_rates import FACTORS, at_rate
 
@@ -14,10 +15,12 @@ def verdict(table: Table, rows: Sequence[str]) -> list[str]:
     if absent:
         return [f"The ranking cannot be told: not all seeds of {', '.join(absent)}."]
     known = {row: {factor: mean for factor, mean in found.items() if mean is not None} for row, found in scores.items()}
-    own_best = {row: min(found, key=found.__getitem__) for row, found in known.items()}
-    rankings = {f"lr {factor}": _ranked({row: known[row][factor] for row in rows}) for factor in FACTORS}
-    rankings["each at its own best"] = _ranked({row: known[row][own_best[row]] for row in rows})
-    lines = [f"{where}: {' < '.join(ranking)}" for where, ranking in rankings.items()]
+    metric = table.sweep.metric
+    own_best = {row: _ranked(metric, found)[0] for row, found in known.items()}
+    rankings = {f"lr {factor}": _ranked(metric, {row: known[row][factor] for row in rows}) for factor in FACTORS}
+    rankings["each at its own best"] = _ranked(metric, {row: known[row][own_best[row]] for row in rows})
+    order = " > " if metric.higher_is_better else " < "
+    lines = [f"{where}: {order.join(ranking)}" for where, ranking in rankings.items()]
     lines.append("Best learning rates: " + ", ".join(f"{row} {factor}" for row, factor in own_best.items()) + ".")
     at_the_edge = sorted({row for row, factor in own_best.items() if factor != "x1"})
     if at_the_edge:
@@ -30,6 +33,6 @@ def verdict(table: Table, rows: Sequence[str]) -> list[str]:
     ]
 
 
-def _ranked(means: Mapping[str, float]) -> list[str]:
-    """The rows, lowest score first."""
-    return sorted(means, key=means.__getitem__)
+def _ranked(metric: Metric, means: Mapping[str, float]) -> list[str]:
+    """Return the names, the one with the best score first."""
+    return sorted(means, key=lambda name: metric.loss(means[name]))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+from components.metrics import Metric
 from mta_lab.report.cost import Cost
 from mta_lab.results.failures import Attempt
 from mta_lab.results.records import Failure, Record
@@ -22,8 +23,8 @@ class Measured:
     role: Role
     baseline: str
     """the row that the deltas are against; a baseline's own name"""
-    quantity: str
-    """'perplexity' or 'error_rate'"""
+    metric: Metric
+    """what its runs are scored by"""
     seeds: tuple[int, ...]
     """planned"""
     scores: Mapping[int, float]
@@ -37,7 +38,7 @@ class Measured:
     stale: frozenset[int]
     """seeds whose only results do not count any more"""
     interval: tuple[float, float] | None
-    """95 % interval of the mean, of error rates only"""
+    """95 % interval of the mean, of shares only"""
     domains: Mapping[str, float]
     """mean over the finished seeds"""
     contrast: Contrast | None

@@ -120,7 +120,7 @@ def _deltas(table: Table) -> str:
     comparison = table.comparison
     if not comparison.contrasts:
         return "delta: needs the baseline, another row and two seeds."
-    if table.sweep.quantity == "error_rate":
+    if table.sweep.metric.is_share:
         method = "Newcombe's interval, in which seeds that disagree are worth few test sequences each"
     else:
         several = len(table.baselines) > 1

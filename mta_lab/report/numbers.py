@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from mta_lab.report.published import Unit
+from components.metrics import Scale
 
 V = TypeVar("V")
 
@@ -13,14 +13,9 @@ def or_dash(value: V | None, form: Callable[[V], str]) -> str:
     return "-" if value is None else form(value)
 
 
-def score(value: float, quantity: str) -> str:
-    """A perplexity, or an error rate in percent."""
-    return f"{100 * value:.1f}" if quantity == "error_rate" else f"{value:.2f}"
-
-
-def delta(value: float, unit: Unit) -> str:
-    """A signed difference: relative in percent, of error rates in percentage points, or of perplexities themselves."""
-    return {"relative": f"{value:+.2%}", "points": f"{100 * value:+.1f}", "perplexity": f"{value:+.2f}"}[unit]
+def delta(value: float, scale: Scale) -> str:
+    """Return a signed difference: relative in percent, in percentage points, or of the scores themselves."""
+    return {"relative": f"{value:+.2%}", "points": f"{100 * value:+.1f}", "absolute": f"{value:+.2f}"}[scale]
 
 
 def count(value: float) -> str:

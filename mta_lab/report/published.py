@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
+from components.metrics import Metric, Scale
 from mta_lab.sweep import Row
 from mta_lab.sweep.ledger import noise
 
 ROUNDING = 1e-9  # of a difference of two printed numbers
-
-Unit = Literal["relative", "points", "perplexity"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,15 +15,15 @@ class Published:
     """A row of the paper ledger; empty where the paper has no such row."""
 
     value: float | None = None
-    """of the sweep's quantity"""
+    """by the sweep's metric"""
     deviation: float | None = None
     """standard deviation over the paper's runs, where it is printed"""
     runs: int | None = None
     """that the value is the mean of, where it is printed"""
     delta: float | None = None
     """against the paper's own baseline; of that baseline None, or 0 where the paper prints differences only"""
-    unit: Unit = "relative"
-    """of the delta: relative for perplexities, absolute for error rates and where only a difference is printed"""
+    scale: Scale = "relative"
+    """of the delta: the metric's, or `printed_scale` where only a difference is printed"""
     undecided: bool = False
     """whether the delta is no more than the paper's own noise, so that its sign says nothing"""
     domains: Mapping[str, float] = field(default_factory=dict)
@@ -39,41 +37,38 @@ class Published:
         return self.value is not None or self.delta is not None
 
 
-def published_of(row: Row, baseline: Row, quantity: str) -> Published:
+def published_of(row: Row, baseline: Row, metric: Metric) -> Published:
     """The ledger's values for `row`, and how they compare with the ledger's values for `baseline`."""
-    delta, unit = _delta(row, baseline, quantity)
+    delta, scale = _delta(row, baseline, metric)
     return Published(
-        value=row.published.get(quantity),
+        value=row.published.get(metric.name),
         deviation=row.published.get("std"),
         runs=row.published.get("runs"),
         delta=delta,
-        unit=unit,
-        undecided=bool(delta) and _undecided(row, baseline, quantity),
+        scale=scale,
+        undecided=bool(delta) and _undecided(row, baseline, metric),
         domains=row.published.get("domains", {}),
         ratios=_ratios(row, baseline),
         references=row.references,
     )
 
 
-def _delta(row: Row, baseline: Row, quantity: str) -> tuple[float | None, Unit]:
-    absolute: Unit = "points" if quantity == "error_rate" else "perplexity"
-    difference, zero = (printed.published.get(f"{quantity}_difference") for printed in (row, baseline))
+def _delta(row: Row, baseline: Row, metric: Metric) -> tuple[float | None, Scale]:
+    difference, zero = (printed.published.get(f"{metric.name}_difference") for printed in (row, baseline))
     if difference is not None and zero is not None:
-        return float(difference - zero), absolute
+        return float(difference - zero), metric.printed_scale
     if row.name == baseline.name:
-        return None, "relative"
-    value, base = row.published.get(quantity), baseline.published.get(quantity)
-    if quantity == "error_rate":
-        return (None if value is None or base is None else value - base), absolute
-    return (value / base - 1 if value and base else None), "relative"
+        return None, metric.scale
+    value, base = row.published.get(metric.name), baseline.published.get(metric.name)
+    return metric.difference_if_known(value, base), metric.scale
 
 
-def _undecided(row: Row, baseline: Row, quantity: str) -> bool:
+def _undecided(row: Row, baseline: Row, metric: Metric) -> bool:
     """Return whether two printed values differ by no more than their std or the noise that the ledger states."""
-    for name in (quantity, f"{quantity}_difference"):
+    for name in (metric.name, f"{metric.name}_difference"):
         if name in row.published and name in baseline.published:
             deviations = (printed.published.get("std", 0.0) for printed in (row, baseline))
-            most = max(*deviations, noise((*row.references, *baseline.references), quantity))
+            most = max(*deviations, noise((*row.references, *baseline.references), metric))
             return bool(abs(row.published[name] - baseline.published[name]) <= most + ROUNDING)
     return False
 

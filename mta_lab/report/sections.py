@@ -2,17 +2,15 @@
 
 from collections.abc import Callable
 
+from components.metrics import Metric
 from mta_lab.report import numbers
 from mta_lab.report.measured import Measured
 from mta_lab.report.numbers import or_dash
 from mta_lab.report.page import Column, OurColumn, PaperColumn, Section, section
-from mta_lab.report.published import Published, Unit
+from mta_lab.report.published import Published
 from mta_lab.report.table import Table
 from mta_lab.stats.contrasts import MOST_SEEDS
 from mta_lab.words import counted, duration
-
-NAMES = {"perplexity": "perplexity", "error_rate": "error rate, %"}
-UNITS: dict[str, Unit] = {"perplexity": "relative", "error_rate": "points"}
 
 
 def sections(table: Table) -> tuple[Section, ...]:
@@ -27,26 +25,26 @@ def sections(table: Table) -> tuple[Section, ...]:
 
 def scores(table: Table) -> Section:
     """Each seed's score, the mean, the delta and whether it is resolved, beside the paper's."""
-    quantity = table.sweep.quantity
+    metric = table.sweep.metric
     columns: list[Column] = [
-        OurColumn(f"{NAMES[quantity]}, by seed", seed_runs),
-        OurColumn("mean [95 %]" if quantity == "error_rate" else "mean", _mean),
+        OurColumn(f"{metric.heading}, by seed", seed_runs),
+        OurColumn("mean [95 %]" if metric.is_share else "mean", _mean),
     ]
     if len(table.baselines) > 1:
         columns.append(OurColumn("against", lambda row: "-" if row.role == "baseline" else row.baseline))
     if len(table.rows) > 1:
-        columns.append(OurColumn("delta, points [95 %]" if quantity == "error_rate" else "delta [95 %]", _delta))
+        columns.append(OurColumn("delta, points [95 %]" if metric.is_share else "delta [95 %]", _delta))
         columns.append(OurColumn("verdict (seeds needed)", verdict))
     if any(row.published.scored for row in table.rows):
-        columns.append(PaperColumn(NAMES[quantity], lambda paper: _printed(paper, quantity)))
+        columns.append(PaperColumn(metric.heading, lambda paper: _printed(paper, metric)))
         columns.append(PaperColumn("delta", _printed_delta))
-    return section(NAMES[quantity].capitalize(), columns, table.rows, verdicts=True)
+    return section(metric.heading.capitalize(), columns, table.rows, verdicts=True)
 
 
 def seed_runs(row: Measured) -> str:
     """Each planned seed's score, or what became of it."""
     return " ".join(
-        numbers.score(row.scores[seed], row.quantity) if seed in row.scores else row.status(seed) for seed in row.seeds
+        row.metric.written(row.scores[seed]) if seed in row.scores else row.status(seed) for seed in row.seeds
     )
 
 
@@ -73,10 +71,10 @@ def seeds_in_words(seeds: int) -> str:
 
 
 def _mean(row: Measured) -> str:
-    mean = or_dash(row.mean, lambda value: numbers.score(value, row.quantity))
+    mean = or_dash(row.mean, row.metric.written)
     if row.interval is None:
         return mean
-    low, high = (numbers.score(end, row.quantity) for end in row.interval)
+    low, high = map(row.metric.written, row.interval)
     return f"{mean} [{low}, {high}]"
 
 
@@ -84,20 +82,20 @@ def _delta(row: Measured) -> str:
     if row.contrast is None:
         return "-"
     delta, low, high = (
-        numbers.delta(value, UNITS[row.quantity]) for value in (row.contrast.delta, row.contrast.low, row.contrast.high)
+        numbers.delta(value, row.metric.scale) for value in (row.contrast.delta, row.contrast.low, row.contrast.high)
     )
     return f"{delta} [{low}, {high}]"
 
 
-def _printed(paper: Published, quantity: str) -> str:
-    value = or_dash(paper.value, lambda value: numbers.score(value, quantity))
-    spread = or_dash(paper.deviation, lambda value: f" (sd {numbers.score(value, quantity)})")
+def _printed(paper: Published, metric: Metric) -> str:
+    value = or_dash(paper.value, metric.written)
+    spread = or_dash(paper.deviation, lambda value: f" (sd {metric.written(value)})")
     return value + spread.removeprefix("-")
 
 
 def _printed_delta(paper: Published) -> str:
     """The paper's difference, in brackets where the paper's own noise leaves its sign open."""
-    delta = or_dash(paper.delta, lambda d: numbers.delta(d, paper.unit))
+    delta = or_dash(paper.delta, lambda d: numbers.delta(d, paper.scale))
     return f"({delta})" if paper.undecided else delta
 
 
@@ -125,11 +123,11 @@ def _with_ratio(name: str, form: Callable[[float], str]) -> Callable[[Measured],
 
 
 def _equal_tokens(row: Measured) -> str:
-    return or_dash(row.contrast, lambda contrast: numbers.delta(contrast.delta, UNITS[row.quantity]))
+    return or_dash(row.contrast, lambda contrast: numbers.delta(contrast.delta, row.metric.scale))
 
 
 def _equal_time(row: Measured) -> str:
-    return or_dash(row.equal_time_delta, lambda delta: numbers.delta(delta, UNITS[row.quantity]))
+    return or_dash(row.equal_time_delta, lambda delta: numbers.delta(delta, row.metric.scale))
 
 
 PRINTED_COSTS = {"params": "parameters", "tokens/s": "tokens_per_second", "memory": "peak_memory"}
@@ -155,21 +153,21 @@ def _ratio_of(name: str) -> Callable[[Measured | Published], str]:
 
 def domains(table: Table) -> list[Section]:
     """Our scores by domain; then the paper's, in a table of their own."""
-    quantity, found = table.sweep.quantity, []
-    title = f"{NAMES[quantity].capitalize()} by domain"
+    metric, found = table.sweep.metric, []
+    title = f"{metric.heading.capitalize()} by domain"
     ours = dict.fromkeys(name for row in table.rows for name in row.measured.domains)
     if ours:
-        found.append(section(title, [OurColumn(name, _domain_of(name, quantity)) for name in ours], table.rows))
+        found.append(section(title, [OurColumn(name, _domain_of(name, metric)) for name in ours], table.rows))
     rows = [row for row in table.rows if row.published.domains]
     theirs = dict.fromkeys(name for row in rows for name in row.published.domains)
     if theirs:
-        columns = [PaperColumn(name, _domain_of(name, quantity)) for name in theirs]
+        columns = [PaperColumn(name, _domain_of(name, metric)) for name in theirs]
         found.append(section(f"{title}, as printed in the paper", columns, rows))
     return found
 
 
-def _domain_of(name: str, quantity: str) -> Callable[[Measured | Published], str]:
+def _domain_of(name: str, metric: Metric) -> Callable[[Measured | Published], str]:
     def cell(half: Measured | Published) -> str:
-        return or_dash(half.domains.get(name), lambda value: numbers.score(value, quantity))
+        return or_dash(half.domains.get(name), metric.written)
 
     return cell

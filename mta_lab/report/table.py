@@ -88,7 +88,7 @@ def _compare(sweep: Sweep, found: SweepQueue) -> Comparison:
         baselines={row.name: row.baseline for row in sweep.rows},
         unshared={row.name for row in sweep.rows if row.config.stream != configs[row.baseline].stream},
         sequences={row: _sequences(list(runs.values())) for row, runs in found.items()}
-        if sweep.quantity == "error_rate"
+        if sweep.metric.is_share
         else None,
     )
 
@@ -122,14 +122,14 @@ def _row(
     measured = Measured(
         role=_role(row, baseline),
         baseline=row.baseline,
-        quantity=sweep.quantity,
+        metric=sweep.metric,
         seeds=sweep.seeds,
         scores={seed: runs[seed].score for seed in sorted(runs)},
         records=runs,
         failures=failures,
         attempts={seed: ended[seed].attempts for seed in sorted(ended) if ended[seed].attempts},
         stale=stale,
-        interval=_interval(records) if sweep.quantity == "error_rate" else None,
+        interval=_interval(records) if sweep.metric.is_share else None,
         domains={name: fmean(record.domains[name] for record in records) for name in domains},
         contrast=comparison.contrasts.get(row.name),
         p_holm=comparison.p_holm.get(row.name),
@@ -139,7 +139,7 @@ def _row(
         equal_time_delta=equal_time_delta(runs, base_runs) if row is not baseline else None,
         implementation=", ".join(sorted({record.implementation for record in records} - {""})),
     )
-    published = published_of(row, baseline, sweep.quantity)
+    published = published_of(row, baseline, sweep.metric)
     return TableRow(name=row.name, measured=measured, published=published)
 
 
@@ -157,7 +157,7 @@ def _interval(records: Sequence[Record]) -> tuple[float, float] | None:
 
 
 def _sequences(records: Sequence[Record]) -> int:
-    """Return what an error rate is over; where no record says it, 1: the most cautious reading."""
+    """Return what a share is over; where no record says it, 1: the most cautious reading."""
     return max(min((sum(record.scored.values()) for record in records), default=1), 1)
 
 

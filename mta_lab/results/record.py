@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.metrics import METRICS, Metric
 from mta_lab.identity import ENGINE, Identity, fingerprint_of
 from mta_lab.results.failures import Attempt, Kind
 
-SCORES = {"perplexity": (1.0, math.inf), "error_rate": (0.0, 1.0)}
-"""the least and the largest score of each quantity"""
 SAME = 1e-9  # relative: sums in another order differ by less
 
 
@@ -24,7 +23,7 @@ class Record:
     """of the text it read; empty for a synthetic task, which reads none"""
     parameters: int
     quantity: str
-    """what its scores are: 'perplexity' or 'error_rate', lower is better"""
+    """the name of the metric that its scores are of"""
     score: float
     """plain mean over the domains at the end of the run"""
     domains: Mapping[str, float]
@@ -64,6 +63,11 @@ class Record:
     """a hash of the compiled kernels' sources, flags and torch; empty where there were none"""
 
     @property
+    def metric(self) -> Metric:
+        """Return what it is scored by; a KeyError where no loaded component is."""
+        return METRICS[self.quantity]
+
+    @property
     def implementation(self) -> str:
         """Return what computed the attention, in short: `fused`, or `fused + sdpa` where layers differ."""
         return " + ".join(self.implementations)
@@ -76,9 +80,9 @@ class Record:
 
     def fault(self) -> str:
         """Return in words why no run can have made this; empty where one can."""
-        if self.quantity not in SCORES:
-            return f"quantity: got '{self.quantity}', allowed: {', '.join(SCORES)}"
-        low, high = SCORES[self.quantity]
+        if self.quantity not in METRICS:
+            return f"quantity: got '{self.quantity}', allowed: {', '.join(METRICS)}"
+        low, high = self.metric.least, self.metric.most
         for name, score in self._scores():
             if not low <= score <= high:
                 return f"{name}: got {score}, allowed for {self.quantity}: {low:g} to {high:g}"

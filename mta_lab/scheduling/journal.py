@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.storages import JournalStorage
@@ -17,14 +17,20 @@ from mta_lab.errors import UserError, described
 from mta_lab.strict import FaultError, content, opened, shortened
 
 MOST = 1 << 32  # bytes of a journal
+Direction = Literal["minimize", "maximize"]
+"""what a study does with scores"""
 
 
-def open_study(journal: Path, name: str, say: Callable[[str], None], **settings: Any) -> optuna.Study:
-    """Return the study `name`, made where it is not there; the caller owns the journal."""
+def open_study(
+    journal: Path, name: str, say: Callable[[str], None], direction: Direction = "minimize", **settings: Any
+) -> optuna.Study:
+    """Return the study `name`, made with that direction where it is not there; the caller owns the journal."""
     with journal_trouble_said(journal):
         storage = open_journal(journal, say)
-        options = {"direction": "minimize", "load_if_exists": True, **settings}
-        return checked(optuna.create_study(storage=storage, study_name=name, **options))
+        made = optuna.create_study(
+            storage=storage, study_name=name, direction=direction, load_if_exists=True, **settings
+        )
+        return checked(made)
 
 
 def study_at_hand(journal: Path, name: str) -> optuna.Study | None:

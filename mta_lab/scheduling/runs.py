@@ -9,14 +9,14 @@ from pathlib import Path
 
 from optuna.trial import Trial, TrialState, create_trial
 
-from mta_lab.scheduling.journal import fail_running, open_study
+from mta_lab.scheduling.journal import Direction, fail_running, open_study
 
 
 class Study:
     """The Optuna study of one sweep."""
 
-    def __init__(self, journal: Path, name: str, say: Callable[[str], None]) -> None:
-        self._study = open_study(journal, name, say)
+    def __init__(self, journal: Path, name: str, say: Callable[[str], None], direction: Direction = "minimize") -> None:
+        self._study = open_study(journal, name, say, direction)
         fail_running(self._study)
         for _ in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             self._study.tell(self._study.ask(), state=TrialState.FAIL)  # only a trial that was asked for can be told

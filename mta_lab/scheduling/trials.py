@@ -12,9 +12,10 @@ from typing import Any
 import optuna
 from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from mta_lab.scheduling.journal import fail_running, journal_trouble_said, open_study, study_at_hand
+from mta_lab.scheduling.journal import Direction, fail_running, journal_trouble_said, open_study, study_at_hand
 from mta_lab.strict import FaultError
 from mta_lab.sweep.search import Choices, Range, Space
 
@@ -43,12 +44,19 @@ class Trials:
         self._running: dict[int, Trial] = {}
 
     @classmethod
-    def opened(cls, journal: Path, name: str, say: Callable[[str], None], space: Space | None = None) -> "Trials":
+    def opened(
+        cls,
+        journal: Path,
+        name: str,
+        say: Callable[[str], None],
+        space: Space | None = None,
+        direction: Direction = "minimize",
+    ) -> "Trials":
         """The study `name`, to go on with: the values of trials that a launch left running are asked for first.
 
         Where the `space` is given, trials with other values than it proposes mean that the journal is damaged.
         """
-        study = open_study(journal, name, say, pruner=MedianPruner(n_startup_trials=STARTUP))
+        study = open_study(journal, name, say, direction, pruner=MedianPruner(n_startup_trials=STARTUP))
         _refuse_others(study, space, journal)
         seed = len(study.get_trials(deepcopy=False))  # the same one again would propose the same values again
         study.sampler = TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=seed)
@@ -108,9 +116,14 @@ class Trials:
     def best(self, count: int) -> list[Best]:
         """The best trials that ran to their end, one for each set of values."""
         whole = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        ranked = sorted((Best(trial.number, trial.params, trial.values[0]) for trial in whole), key=lambda b: b.score)
+        higher = self._study.direction == StudyDirection.MAXIMIZE
+
+        def loss(best: Best) -> float:
+            return -best.score if higher else best.score
+
+        ranked = sorted((Best(trial.number, trial.params, trial.values[0]) for trial in whole), key=loss)
         distinct = {repr(sorted(best.values.items())): best for best in reversed(ranked)}  # values may be lists
-        return sorted(distinct.values(), key=lambda best: best.score)[:count]
+        return sorted(distinct.values(), key=loss)[:count]
 
     def counts(self) -> Mapping[str, int]:
         """Return how many trials ran to their end, were pruned, failed."""

@@ -23,7 +23,7 @@ def reads(config: RunConfig) -> tuple[Any, ...]:
 
 def refuse_incomparable(configs: Mapping[str, RunConfig], baselines: Mapping[str, str], source: str) -> None:
     """Rows that are the same run would count as independent; scores over other text or tasks cannot be compared."""
-    quantity = next(iter(configs.values())).task.quantity
+    metric = next(iter(configs.values())).task.metric
     seen: dict[RunConfig, str] = {}
     for row, config in configs.items():
         where = f"{source}: rows.{row}"
@@ -33,9 +33,9 @@ def refuse_incomparable(configs: Mapping[str, RunConfig], baselines: Mapping[str
             raise UserError(
                 f"{where}: reads other text or tokens than '{baselines[row]}'; their scores cannot be compared"
             )
-        if config.task.quantity != quantity:
+        if config.task.metric != metric:
             raise UserError(
-                f"{where}: is scored by {config.task.quantity}, the rows above it by {quantity}; make two sweeps"
+                f"{where}: is scored by {config.task.metric.name}, the rows above it by {metric.name}; make two sweeps"
             )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from components.metrics import Metric
 from mta_lab.config import read_yaml
 from mta_lab.errors import UserError, nearest
 from mta_lab.sweep.files import SHIPPED
@@ -15,17 +16,17 @@ UNDECIDED, CAUTIONS, CONTENTS = "undecided", "cautions", "contents"
 OWN_ALLOWED = "published: {value: 10.9, source: 'arXiv:...'}, with std and runs where they are known"
 
 
-def published(given: Any, quantity: str, where: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """Return what was published for a row, by quantity, and where: references to the ledger, or sources.
+def published(given: Any, metric: Metric, where: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return what was published for a row, by name, and where: references to the ledger, or sources.
 
-    `given` is a reference like `table5.11`, a value of the sweep's `quantity` with its source, or a list of them.
-    Raises UserError for a row that the ledger lacks, and where two give one quantity.
+    `given` is a reference like `table5.11`, a value of the sweep's `metric` with its source, or a list of them.
+    Raises UserError for a row that the ledger lacks, and where two give the same.
     """
     several: Sequence[Any] = given if isinstance(given, list) else [given]
     values: dict[str, Any] = {}
     sources: list[str] = []
     for one in several:
-        row, source = _own(one, quantity, where) if isinstance(one, Mapping) else (_entry(one, where), str(one))
+        row, source = _own(one, metric, where) if isinstance(one, Mapping) else (_entry(one, where), str(one))
         if both := sorted(values.keys() & row.keys()):
             raise UserError(
                 f"{where}: published: {both[0]} is given by {sources[-1]} and by {source}; name one of them"
@@ -35,13 +36,13 @@ def published(given: Any, quantity: str, where: str) -> tuple[Mapping[str, Any],
     return values, tuple(sources)
 
 
-def published_value(reference: str, quantity: str) -> float:
+def published_value(reference: str, name: str) -> float:
     """One value of the ledger, as `published_value("table9.transformer", "memory_gb")`."""
-    return float(_entry(reference, "ledger")[quantity])
+    return float(_entry(reference, "ledger")[name])
 
 
-def _own(given: Mapping[str, Any], quantity: str, where: str) -> tuple[Mapping[str, Any], str]:
-    """A value that a sweep file itself gives, and its source; an error rate is a share, 0.1 and not 10 %."""
+def _own(given: Mapping[str, Any], metric: Metric, where: str) -> tuple[Mapping[str, Any], str]:
+    """A value that a sweep file itself gives, and its source; a share is written as one, 0.1 and not 10 %."""
     for key in given:
         if key not in names(PUBLISHED):
             hint = nearest(str(key), names(PUBLISHED)) or ";"
@@ -51,11 +52,11 @@ def _own(given: Mapping[str, Any], quantity: str, where: str) -> tuple[Mapping[s
         raise UserError(f"{where}: published.source: got {source!r}; a value needs its source; allowed: {OWN_ALLOWED}")
     if not isinstance(runs, int) or isinstance(runs, bool) or runs < 1:
         raise UserError(f"{where}: published.runs: got {runs!r}, allowed: 1 or more")
-    least, most = (0.0, 1.0) if quantity == "error_rate" else (1.0, sys.float_info.max)
+    least, most = metric.least, min(metric.most, sys.float_info.max)
     limits = {"value": (least, most), "std": (0.0, most)}
     for key in limits.keys() & {"value", *given}:
         _check_number(given.get(key), *limits[key], f"{where}: published.{key}")
-    return {quantity: given["value"], **{key: given[key] for key in ("std", "runs") if key in given}}, source.strip()
+    return {metric.name: given["value"], **{key: given[key] for key in ("std", "runs") if key in given}}, source.strip()
 
 
 def _check_number(value: Any, least: float, most: float, where: str) -> None:
@@ -79,14 +80,14 @@ def entries() -> Mapping[str, Mapping[str, Any]]:
 
 
 def ledger() -> Mapping[str, Mapping[Any, Mapping[str, Any]]]:
-    """Tables, their rows, and what the paper printed for each, by quantity."""
+    """Tables, their rows, and what the paper printed for each, by name."""
     return {table: rows for table, rows in _file().items() if table not in (UNDECIDED, CAUTIONS, CONTENTS)}
 
 
-def noise(references: Collection[str], quantity: str) -> float:
-    """Return the difference up to which two printed values of `quantity` are undecided in the paper itself."""
+def noise(references: Collection[str], metric: Metric) -> float:
+    """Return the difference up to which two printed scores are undecided in the paper itself."""
     known = any(reference in entries() for reference in references)
-    return float(_file()[UNDECIDED].get(quantity, 0.0)) if known else 0.0
+    return float(_file()[UNDECIDED].get(metric.name, 0.0)) if known else 0.0
 
 
 def cautions(references: Collection[str]) -> list[str]:

@@ -136,7 +136,7 @@ def _on_test(config: RunConfig) -> RunConfig:
 def _row(name: str, raw: Mapping[str, RawRow], configs: Mapping[str, RunConfig], baseline: str, source: str) -> Row:
     """Return the row of that name; a difference from its baseline that neither of them sets is refused."""
     where, config, given = f"{source}: rows.{name}", configs[name], raw[name].published
-    values, references = ({}, ()) if given is None else published(given, config.task.quantity, where)
+    values, references = ({}, ()) if given is None else published(given, config.task.metric, where)
     differs = difference(config, configs[baseline])
     declared = [raw[name].settings, raw[name].times, raw[baseline].settings, raw[baseline].times]
     refuse_undeclared(differs, flatten(configs[baseline]), declared, where, baseline)

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from components.metrics import Metric
 from mta_lab.config import RunConfig, flatten
 from mta_lab.errors import UserError, nearest
 from mta_lab.results.failures import RETRY, Retry
@@ -24,7 +25,7 @@ class Row:
     difference: Mapping[str, Any]
     """flattened settings that its baseline lacks or sets otherwise"""
     published: Mapping[str, Any]
-    """what was published for it, by quantity (`sweeps/paper.yaml`, or the sweep's own file); empty where nothing was"""
+    """what was published for it, by name (`sweeps/paper.yaml`, or the sweep's own file); empty where nothing was"""
     references: tuple[str, ...]
     """where it was published: `table5.11` of the paper, or another source"""
 
@@ -86,9 +87,9 @@ class Sweep:
         return f"{self.title} ({self.conditions})"
 
     @property
-    def quantity(self) -> str:
-        """Return what its rows are scored by, one for all of them: 'perplexity' or 'error_rate'."""
-        return self.rows[0].config.task.quantity
+    def metric(self) -> Metric:
+        """Return what its rows are scored by, one for all of them."""
+        return self.rows[0].config.task.metric
 
     def row(self, name: str) -> Row:
         """The row of that name; a UserError says which there are, and which of them is nearest."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from components.metrics import PERPLEXITY, Metric
 from mta_lab.results.records import Failure, Record, Records
 
 
@@ -29,7 +30,7 @@ class Launch(NamedTuple):
     name: str
     tags: Mapping[str, str]
     """of its run; its runs' runs have `launch` and `settings` of these, too"""
-    quantity: str = "perplexity"
+    metric: Metric = PERPLEXITY
     """what scores the runs"""
     params: Collection[str] = ()
     """what sets its runs apart: columns of the experiment's view"""

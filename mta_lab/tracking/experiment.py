@@ -103,14 +103,14 @@ class Experiment:
     def show(self) -> None:
         """Give the experiment, if it is there, its view."""
         if self._id:
-            shown = view(self.name, self._launch.quantity, self._launch.params)
+            shown = view(self.name, self._launch.metric, self._launch.params)
             self._client.set_experiment_tag(self._id, VIEW_TAG, shown)
 
     def start_launch(self) -> str:
         """Open the parent run of the launch, in an experiment that is created unless it is there."""
         launch = self._launch
         if not self._id:
-            tags = {**EXPERIMENT_TAGS, "mlflow.experiment.primaryMetric.name": f"val/{launch.quantity}"}
+            tags = {**EXPERIMENT_TAGS, "mlflow.experiment.primaryMetric.name": f"val/{launch.metric.name}"}
             own = self._client.tracking_uri.partition(":")[0].partition("+")[0] in DATABASE_ENGINES
             self._id = self._client.create_experiment(self.name, files_address() if own else None, tags)
         self.show()

@@ -12,6 +12,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 
+from components.metrics import Metric
 from mta_lab.tracking.keys import keys
 
 KEY = "mta-lab"
@@ -23,10 +24,10 @@ FILTER = "tags.row LIKE '%' AND attributes.status = 'FINISHED' AND tags.settings
 COLUMNS = 12  # of params; more are found in the page's own list
 
 
-def view(name: str, quantity: str, params: Collection[str]) -> str:
-    """The tag's value for the experiment `name`, whose runs are scored by `quantity` and differ in `params`."""
-    packed = base64.b64encode(zlib.compress(json.dumps(_state(quantity, params)).encode(), 9)).decode()
-    title = f"{name}: {quantity.replace('_', ' ')} by row"
+def view(name: str, metric: Metric, params: Collection[str]) -> str:
+    """The tag's value for the experiment `name`, whose runs are scored by `metric` and differ in `params`."""
+    packed = base64.b64encode(zlib.compress(json.dumps(_state(metric, params)).encode(), 9)).decode()
+    title = f"{name}: {metric.words} by row"
     text = json.dumps({"name": title, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"})
     assert len(text) <= LONGEST
     return text
@@ -43,18 +44,18 @@ def addresses(store: str, server: str) -> list[tuple[str, str]]:
     ]
 
 
-def _state(quantity: str, params: Collection[str]) -> dict[str, Any]:
-    score, words = f"val/{quantity}", quantity.replace("_", " ")
-    scale = "log" if quantity == "perplexity" else "linear"
-    metrics = (score, "tokens_per_second", "training_seconds", "peak_memory", "parameters")
+def _state(metric: Metric, params: Collection[str]) -> dict[str, Any]:
+    score, words = f"val/{metric.name}", metric.words
+    scale = "linear" if metric.is_share else "log"
+    shown = (score, "tokens_per_second", "training_seconds", "peak_memory", "parameters")
     section = {"uuid": KEY, "name": "The sweep", "display": True, "isReordered": True, "isGenerated": False}
     return {
         "searchFilter": FILTER,
         "orderByKey": f"metrics.`{score}`",
-        "orderByAsc": True,
+        "orderByAsc": not metric.higher_is_better,
         "selectedColumns": [
             *(f"tags.`{tag}`" for tag in ("row", "seed")),
-            *(f"metrics.`{metric}`" for metric in metrics),
+            *(f"metrics.`{name}`" for name in shown),
             *(f"params.`{key}`" for param, key in keys(list(params)[:COLUMNS]).items() if param != "seed"),
         ],
         "groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "row"}]},

@@ -8,7 +8,6 @@ import lightning
 import torch
 from torch import Tensor
 
-from components.tasks import Quantity
 from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.model import build_model
 from mta_lab.training.result import Validation
@@ -28,7 +27,7 @@ class DecoderModule(lightning.LightningModule):
             raise ValueError("training.precision: 'auto' is settled before a run is identified (mta_lab.precision)")
         self.model = build_model(config, derive(config.seed, "weights", config.stream))
         self.config = config.training
-        self.quantity: Quantity = config.task.quantity
+        self.metric = config.task.metric
         self.domains = domains
         self.validations: list[Validation] = []
         self._sums = torch.zeros(len(domains), dtype=torch.float64)
@@ -48,7 +47,7 @@ class DecoderModule(lightning.LightningModule):
         means = dict(zip(self.domains, (self._sums / self._counts).tolist(), strict=True))
         scored = dict(zip(self.domains, self._counts.tolist(), strict=True))
         self.validations.append(
-            Validation(step=self.global_step, quantity=self.quantity, domains=self.scores(means), scored=scored)
+            Validation(step=self.global_step, quantity=self.metric.name, domains=self.scores(means), scored=scored)
         )
         self._sums.zero_()
         self._counts.zero_()

@@ -3,16 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from components.tasks import Quantity
-
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
     """Scores on what is held out, the same for every run of a task, after `step` optimizer steps."""
 
     step: int
-    quantity: Quantity
-    """what the scores are"""
+    quantity: str
+    """the name of the metric that the scores are of"""
     domains: Mapping[str, float]
     """a score for each domain"""
     scored: Mapping[str, int] = field(default_factory=dict)

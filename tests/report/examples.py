@@ -45,7 +45,7 @@ def example_sweep(folder: Path, file: str = FILE) -> Sweep:
 
 def scored_by(sweep: Sweep, quantity: str) -> Sweep:
     """The same rows, trained on a task of that quantity."""
-    if quantity == sweep.quantity:
+    if quantity == sweep.metric.name:
         return sweep
 
     def moved(config: RunConfig) -> RunConfig:
@@ -116,7 +116,7 @@ def table_of(
     configs = {(run.row, run.seed): run.config for run in sweep.runs()}
     for row, values in scores.items():
         for seed, value in values.items():
-            own = {"quantity": sweep.quantity, **(changes or {}).get(row, {})}
+            own = {"quantity": sweep.metric.name, **(changes or {}).get(row, {})}
             finish(records, names[row, seed], value, configs[row, seed], *IMPLEMENTATIONS.get(row, ()), **own)
     for (row, seed), reason in (failed or {}).items():
         label = f"{row} seed {seed}"

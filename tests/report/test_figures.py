@@ -73,7 +73,7 @@ def test_the_front_is_what_nothing_beats() -> None:
 def spread(cost: float, score: float, *, runs: int = 2, reach: float = 0.1) -> Spread:
     """A row whose cost and score lie within `reach` of these."""
     around = [(value - reach, value + reach) for value in (cost, score)]
-    return Spread(runs=runs, means=(cost, score), cost=around[0], score=around[1])
+    return Spread(runs=runs, means=(cost, score), cost=around[0], loss=around[1])
 
 
 FAR_APART = [spread(1, 5), spread(2, 3), spread(3, 4)]

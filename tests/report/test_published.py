@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from components.metrics import ERROR_RATE, PERPLEXITY
 from mta_lab.report.cost import COSTS
 from mta_lab.report.data import document, row_document
 from mta_lab.report.figures.forest import forest
@@ -31,31 +32,31 @@ def rows_with(folder: Path, base: dict[str, Any], other: dict[str, Any]) -> tupl
 
 def test_perplexities_differ_relatively(tmp_path: Path) -> None:
     base, row = rows_with(tmp_path, {"perplexity": 11.25}, {"perplexity": 10.91})
-    found = published_of(row, base, "perplexity")
-    assert (found.value, found.unit) == (10.91, "relative")
+    found = published_of(row, base, PERPLEXITY)
+    assert (found.value, found.scale) == (10.91, "relative")
     assert found.delta == pytest.approx(10.91 / 11.25 - 1)
-    assert published_of(base, base, "perplexity").delta is None
+    assert published_of(base, base, PERPLEXITY).delta is None
 
 
 def test_error_rates_differ_in_points(tmp_path: Path) -> None:
     base, row = rows_with(tmp_path, {"error_rate": 0.516, "std": 0.431}, {"error_rate": 0.001, "std": 0.001})
-    found = published_of(row, base, "error_rate")
-    assert (found.value, found.deviation, found.unit) == (0.001, 0.001, "points")
+    found = published_of(row, base, ERROR_RATE)
+    assert (found.value, found.deviation, found.scale) == (0.001, 0.001, "points")
     assert found.delta == pytest.approx(-0.515)
 
 
 def test_printed_differences_are_absolute(tmp_path: Path) -> None:
     base, row = rows_with(tmp_path, {"perplexity_difference": 0.0}, {"perplexity_difference": 0.02})
-    found = published_of(row, base, "perplexity")
-    assert (found.value, found.delta, found.unit, found.scored) == (None, 0.02, "perplexity", True)
+    found = published_of(row, base, PERPLEXITY)
+    assert (found.value, found.delta, found.scale, found.scored) == (None, 0.02, "absolute", True)
     base, row = rows_with(tmp_path, {"perplexity": 11.25}, {"perplexity_difference": 0.02})
-    assert published_of(row, base, "perplexity").delta is None, "a difference from another row than this baseline"
+    assert published_of(row, base, PERPLEXITY).delta is None, "a difference from another row than this baseline"
 
 
 def test_another_quantity_is_none_of_the_sweeps(tmp_path: Path) -> None:
     base, row = rows_with(tmp_path, {"perplexity": 11.25}, {"error_rate": 0.1})
-    assert not published_of(row, base, "perplexity").scored
-    assert published_of(row, base, "error_rate").delta is None
+    assert not published_of(row, base, PERPLEXITY).scored
+    assert published_of(row, base, ERROR_RATE).delta is None
 
 
 @pytest.mark.parametrize(
@@ -77,11 +78,11 @@ def test_differences_within_the_papers_own_noise_are_undecided(
     reference: str, base: str, undecided: bool, tmp_path: Path
 ) -> None:
     """0.02 between two perplexities, or the standard deviation printed with either value."""
-    quantity = "error_rate" if reference.startswith("table1") else "perplexity"
+    metric = ERROR_RATE if reference.startswith("table1") else PERPLEXITY
     rows = rows_with(tmp_path, dict(entries()[base]), dict(entries()[reference]))
     baseline, row = (dataclasses.replace(r, references=(n,)) for r, n in zip(rows, (base, reference), strict=True))
-    assert published_of(row, baseline, quantity).undecided is undecided
-    assert published_of(baseline, baseline, quantity).undecided is False
+    assert published_of(row, baseline, metric).undecided is undecided
+    assert published_of(baseline, baseline, metric).undecided is False
 
 
 def test_std_and_runs_stand_where_they_are_printed() -> None:
@@ -95,9 +96,9 @@ def test_std_and_runs_stand_where_they_are_printed() -> None:
 def test_own_values_are_undecided_within_their_own_deviation_only(tmp_path: Path) -> None:
     base, row = rows_with(tmp_path, {"perplexity": 20.0}, {"perplexity": 19.99})
     base, row = (dataclasses.replace(each, references=("a thesis",)) for each in (base, row))
-    assert published_of(row, base, "perplexity").undecided is False
+    assert published_of(row, base, PERPLEXITY).undecided is False
     spread = dataclasses.replace(row, published={**row.published, "std": 0.1})
-    assert published_of(spread, base, "perplexity").undecided is True
+    assert published_of(spread, base, PERPLEXITY).undecided is True
 
 
 def test_undecided_differences_stand_in_brackets_in_every_format(tmp_path: Path) -> None:
@@ -117,7 +118,7 @@ def test_undecided_differences_stand_in_brackets_in_every_format(tmp_path: Path)
 
 def test_cost_ratios_follow_from_tables_8_and_9(tmp_path: Path) -> None:
     base, row = rows_with(tmp_path, TABLE_9["softmax"], TABLE_9["wide"])
-    found = published_of(row, base, "perplexity").ratios
+    found = published_of(row, base, PERPLEXITY).ratios
     assert set(found) == set(COSTS) - {"flops_per_token"}, "the paper measured no operations"
     assert found["parameters"] == 876583320 / 876553728
     assert found["peak_memory"] == pytest.approx(73.8 / 17.5)

@@ -177,7 +177,7 @@ def test_a_row_that_serves_as_baseline_is_compared_itself_too(tmp_path: Path) ->
         drawn = forest(table, 8.0)
     assert drawn is not None
     assert [name.get_text() for name in drawn.axes[0].get_yticklabels()] == ["narrow", "wide"]
-    shown = {line.cells[0]: line.runs[3:] for line in scores(table).lines}
+    shown = {line.cells[0]: line.cells[3:] for line in scores(table).lines}
     assert (shown["narrow"][0], shown["wide"][0], shown["narrow"][2]) == ("softmax", "narrow", "resolved")
 
 

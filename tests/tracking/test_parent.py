@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from components.metrics import ERROR_RATE, PERPLEXITY
 from mta_lab.results.records import Records
 from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.tracking.tracker import Tracker
@@ -51,7 +52,7 @@ def test_the_parent_tells_what_the_machine_does_until_it_ends(store: Path, monke
 def test_a_launch_keeps_its_files_and_a_view_that_is_found(store: Path) -> None:
     said: list[str] = []
     tracker = Tracker("table", Records(), said.append)
-    tracker.start(LAUNCH._replace(quantity="error_rate"))
+    tracker.start(LAUNCH._replace(metric=ERROR_RATE))
     files = {"report.html": "<p>", "figures/forest.svg": "<svg/>"}
     tracker.end("FINISHED", LaunchSummary("| row |", files=lambda: files))
     assert said == []
@@ -62,7 +63,7 @@ def test_a_launch_keeps_its_files_and_a_view_that_is_found(store: Path) -> None:
 
 
 def test_an_experiment_has_a_view_of_its_runs_by_row() -> None:
-    envelope = json.loads(view("table", "perplexity", ("attention.norm.name", "seed")))
+    envelope = json.loads(view("table", PERPLEXITY, ("attention.norm.name", "seed")))
     assert envelope["name"] == "table: perplexity by row"
     state = json.loads(zlib.decompress(base64.b64decode(envelope["state"].removeprefix("deflate;"))))
     assert [chart["type"] for chart in state["compareRunCharts"]] == ["BAR", "LINE", "SCATTER", "LINE"]

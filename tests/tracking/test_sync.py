@@ -129,7 +129,7 @@ def test_a_sync_gives_an_experiment_its_view_and_one_parent(store: Path) -> None
         assert below == [parent.info.run_id] * 2
         assert made == ["shown"]
         (experiment,) = (found for found in client.search_experiments() if found.name == "table")
-        assert experiment.tags[VIEW_TAG] == view("table", LAUNCH.quantity, LAUNCH.params)
+        assert experiment.tags[VIEW_TAG] == view("table", LAUNCH.metric, LAUNCH.params)
         client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, "of an earlier version")  # the second call's
 
 

@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from components.metrics import Metric
 from mta_lab.report import numbers
-from mta_lab.report.figures.rows import ROOMY, cut, said_by_seed
+from mta_lab.report.figures.rows import ROOMY, colour, cut, said_by_seed
 from mta_lab.report.table import Table, TableRow
 from mta_lab.results.records import Record
-from mta_lab.theme.style import BETTER, INK, MUTED, WORSE, hover
+from mta_lab.theme.style import BETTER, INK, MUTED, hover
 
 FEWEST_TICKS = 3
 Courses = Mapping[int, Sequence[tuple[float, float]]]
@@ -37,28 +38,30 @@ def curves(table: Table, width: float) -> Figure | None:
     shown = [row for row in table.rows if found[row.name]]
     if not shown:
         return None
-    rate = table.sweep.quantity == "error_rate"
+    metric = table.sweep.metric
 
     def draw(axes: Axes, row: TableRow) -> None:
         if base := found[row.measured.baseline]:
             axes.plot(*_mean(base), color=MUTED, linewidth=1)
         gid = hover(said_by_seed(row))
         _band(axes, found[row.name], INK if row.measured.role == "baseline" else BETTER, gid)
-        if not rate:
+        if not metric.is_share:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(ReadableLog(subs=(1, 2, 3, 5), numticks=8))
             axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}%" if rate else f"{value:g}"))
+        axes.yaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{100 * value:.0f}%" if metric.is_share else f"{value:g}")
+        )
 
-    return _panels(shown, width, draw, f"{'wrong answers' if rate else 'validation perplexity'} by step")
+    return _panels(shown, width, draw, f"validation {metric.words} by step")
 
 
 def gains(table: Table, width: float) -> Figure | None:
     """The difference from the baseline by step, seed by seed: mean and range over seeds."""
     records = {row.name: row.measured.records for row in table.rows}
-    rate = table.sweep.quantity == "error_rate"
+    metric = table.sweep.metric
     found = {
-        row.name: _differences(records[row.name], records[row.measured.baseline], rate)
+        row.name: _differences(records[row.name], records[row.measured.baseline], metric)
         for row in table.rows
         if row.measured.role == "row"
     }
@@ -66,7 +69,7 @@ def gains(table: Table, width: float) -> Figure | None:
     if not shown:
         return None
 
-    unit = "percentage points" if rate else "%"
+    unit = "percentage points" if metric.is_share else "%"
 
     def draw(axes: Axes, row: TableRow) -> None:
         axes.axhline(0, color=MUTED, linewidth=0.8)
@@ -75,7 +78,7 @@ def gains(table: Table, width: float) -> Figure | None:
         _band(
             axes,
             courses,
-            BETTER if _mean(courses)[1][-1] < 0 else WORSE,
+            colour(metric, _mean(courses)[1][-1]),
             hover(f"{row.name}, at the end, {unit}: {last}"),
         )
         axes.yaxis.set_major_locator(MaxNLocator(4))
@@ -125,10 +128,10 @@ def _scores(records: Mapping[int, Record]) -> Courses:
     return {seed: course for seed, course in found.items() if course}
 
 
-def _differences(ours: Mapping[int, Record], theirs: Mapping[int, Record], rate: bool) -> Courses:
+def _differences(ours: Mapping[int, Record], theirs: Mapping[int, Record], metric: Metric) -> Courses:
     found = {}
     for seed in ours.keys() & theirs.keys():
         base = {step: score for step, score in theirs[seed].validations}
         course = [(step, score, base[step]) for step, score in ours[seed].validations if step in base]
-        found[seed] = [(step, score - other if rate else score / other - 1) for step, score, other in course]
+        found[seed] = [(step, metric.difference(score, other)) for step, score, other in course]
     return {seed: course for seed, course in found.items() if course}

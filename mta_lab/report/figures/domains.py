@@ -1,12 +1,12 @@
 """Each row's difference from its baseline in each domain, a small panel a domain."""
 
 import math
-from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from mta_lab.report import numbers
 from mta_lab.report.figures.rows import ROOMY, ROW, colour, cut, name_rows
 from mta_lab.report.table import Table, TableRow
 from mta_lab.theme.style import INK, MUTED, PAPER, hover
@@ -41,22 +41,22 @@ def domains(table: Table, width: float) -> Figure | None:
     labels = [row.name if roomy else cut(row.name, 20) for row in rows]
     name_rows(figure.axes[0], labels, inside=False)
     printed = "; purple: the paper's" if any(row.published.domains for row in rows) else ""
-    figure.supxlabel(f"difference from the baseline, %{printed}", fontsize=7.5, color=MUTED)
+    figure.supxlabel(
+        f"difference from the baseline, {'points' if table.sweep.metric.is_share else '%'}{printed}",
+        fontsize=7.5,
+        color=MUTED,
+    )
     return figure
 
 
 def _draw(axes: Axes, row: TableRow, base: TableRow, domain: str, place: int) -> None:
-    theirs = _relative(row.published.domains, base.published.domains, domain)
+    metric = row.measured.metric
+    theirs = metric.difference_if_known(row.published.domains.get(domain), base.published.domains.get(domain))
     if theirs is not None:
-        gid = hover(f"{row.name}, {domain}, the paper: {theirs:+.2%}")
+        gid = hover(f"{row.name}, {domain}, the paper: {numbers.delta(theirs, metric.scale)}")
         axes.plot(theirs, place, marker="D", markersize=3.5, color=PAPER, markerfacecolor="none", gid=gid)
-    ours = _relative(row.measured.domains, base.measured.domains, domain)
+    ours = metric.difference_if_known(row.measured.domains.get(domain), base.measured.domains.get(domain))
     if ours is not None:
-        gid = hover(f"{row.name}, {domain}: {ours:+.2%}")
-        axes.plot([0, ours], [place, place], color=colour(ours), linewidth=0.8, alpha=0.5, gid=gid)
-        axes.plot(ours, place, marker="o", markersize=3, color=colour(ours), gid=gid)
-
-
-def _relative(scores: Mapping[str, float], base: Mapping[str, float], domain: str) -> float | None:
-    ours, theirs = scores.get(domain), base.get(domain)
-    return ours / theirs - 1 if ours is not None and theirs else None
+        gid = hover(f"{row.name}, {domain}: {numbers.delta(ours, metric.scale)}")
+        axes.plot([0, ours], [place, place], color=colour(metric, ours), linewidth=0.8, alpha=0.5, gid=gid)
+        axes.plot(ours, place, marker="o", markersize=3, color=colour(metric, ours), gid=gid)

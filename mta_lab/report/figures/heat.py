@@ -11,7 +11,6 @@ from mta_lab.config import flatten
 from mta_lab.report import numbers
 from mta_lab.report.figures.rows import colour, said
 from mta_lab.report.measured import Measured
-from mta_lab.report.sections import UNITS
 from mta_lab.report.table import Table
 from mta_lab.theme.style import GRID, INK, MUTED, hover
 
@@ -26,7 +25,7 @@ def heat(table: Table, width: float) -> Figure | None:
     if not grid:
         return None
     queries, keys = (sorted({kernel[side] for kernel in grid}) for side in (0, 1))
-    unit = UNITS[table.sweep.quantity]
+    scale = table.sweep.metric.scale
     most = max((abs(row.contrast.delta) for row in grid.values() if row.contrast), default=0.0) or 1.0
     width = min(width, 1.2 + 1.1 * len(keys))
     figure = Figure(figsize=(width, 0.8 + 0.5 * len(queries)), layout="constrained")
@@ -38,9 +37,11 @@ def heat(table: Table, width: float) -> Figure | None:
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor="none", edgecolor=GRID, gid=gid))
         delta = row.contrast.delta if row.contrast else None
         if delta is not None:
-            axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour(delta), alpha=0.75 * abs(delta) / most, gid=gid))
+            axes.add_patch(
+                Rectangle((x, y), 1, 1, facecolor=colour(row.metric, delta), alpha=0.75 * abs(delta) / most, gid=gid)
+            )
         text = (
-            "baseline" if row.role == "baseline" else numbers.or_dash(delta, lambda delta: numbers.delta(delta, unit))
+            "baseline" if row.role == "baseline" else numbers.or_dash(delta, lambda delta: numbers.delta(delta, scale))
         )
         weight = "bold" if row.resolved else "normal"
         axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7.5, weight=weight, color=INK)

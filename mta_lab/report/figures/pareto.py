@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
 
-from mta_lab.report import numbers
+from components.metrics import Metric
 from mta_lab.report.figures.rows import ROOMY, cut, said_by_seed
-from mta_lab.report.sections import NAMES
 from mta_lab.report.table import Table, TableRow
 from mta_lab.theme.style import BETTER, GRID, INK, MUTED, hover
 
@@ -25,14 +24,14 @@ STEPS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """A row's place over its runs; less is better in both."""
+    """A row's place over its runs; less is better in both, so that what is better higher stands here negative."""
 
     runs: int
     means: tuple[float, float]
-    """cost, score"""
+    """cost, loss"""
     cost: tuple[float, float]
-    """from the lowest to the highest, as the score"""
-    score: tuple[float, float]
+    """from the lowest to the highest, as the loss"""
+    loss: tuple[float, float]
 
 
 def pareto(table: Table, width: float) -> Figure | None:
@@ -50,7 +49,7 @@ def pareto(table: Table, width: float) -> Figure | None:
     lines, columns = (1, len(shown)) if roomy else (len(shown), 1)
     panels = list(figure.subplots(lines, columns, squeeze=False, sharey=roomy).flat)
     names = [
-        _draw(axes, rows, name, table.sweep.quantity) for axes, (name, rows) in zip(panels, shown.items(), strict=True)
+        _draw(axes, rows, name, table.sweep.metric) for axes, (name, rows) in zip(panels, shown.items(), strict=True)
     ]
     figure.draw_without_rendering()  # from here on everything is where it stays
     for axes, texts in zip(panels, names, strict=True):
@@ -61,7 +60,7 @@ def pareto(table: Table, width: float) -> Figure | None:
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """The places of the points (cost, score), less is better in both, that no other point is as good as in both."""
+    """The places of the points (cost, loss), less is better in both, that no other point is as good as in both."""
     best, places = float("inf"), []
     for place in sorted(range(len(points)), key=points.__getitem__):
         if points[place][1] < best:
@@ -74,15 +73,15 @@ def clear_front(points: Sequence[Spread]) -> list[int]:
     """The places of the front where no luck decides it, else none: two runs a point, and no ranges that overlap.
 
     A range is (lowest, highest). Each point off the front of the means must be beaten by one on it from end to end of
-    their ranges, and neighbours on the front must differ in cost and score from end to end.
+    their ranges, and neighbours on the front must differ in cost and loss from end to end.
     """
     if any(point.runs < 2 for point in points):
         return []
     ahead = front([point.means for point in points])
     on = [points[place] for place in ahead]
-    apart = all(one.cost[1] < two.cost[0] and two.score[1] < one.score[0] for one, two in pairwise(on))
+    apart = all(one.cost[1] < two.cost[0] and two.loss[1] < one.loss[0] for one, two in pairwise(on))
     beaten = all(
-        any(one.cost[1] <= point.cost[0] and one.score[1] < point.score[0] for one in on)
+        any(one.cost[1] <= point.cost[0] and one.loss[1] < point.loss[0] for one in on)
         for place, point in enumerate(points)
         if place not in ahead
     )
@@ -90,44 +89,45 @@ def clear_front(points: Sequence[Spread]) -> list[int]:
 
 
 def _spread(row: TableRow, name: str) -> Spread:
-    """A row's means and ranges, the cost negative where more of it is better."""
-    sign, scores = -COSTS[name][1], row.measured.scores.values()
+    """A row's means and ranges, each negative where more of it is better."""
+    sign, loss = -COSTS[name][1], row.measured.metric.loss
+    losses = [loss(score) for score in row.measured.scores.values()]
     each = [getattr(record, name) for record in row.measured.records.values()] if name != "parameters" else []
     costs = [sign * float(cost) for cost in each if cost] or [sign * _cost(row, name)]
     return Spread(
-        runs=len(scores),
-        means=(sign * _cost(row, name), row.measured.mean or 0.0),
+        runs=len(losses),
+        means=(sign * _cost(row, name), loss(row.measured.mean or 0.0)),
         cost=(min(costs), max(costs)),
-        score=(min(scores), max(scores)),
+        loss=(min(losses), max(losses)),
     )
 
 
-def _draw(axes: Axes, rows: Sequence[TableRow], name: str, quantity: str) -> list[Text]:
+def _draw(axes: Axes, rows: Sequence[TableRow], name: str, metric: Metric) -> list[Text]:
     """Draw the rows; returns the names of the best means' and the baseline's, still at their points."""
     label, sign = COSTS[name]
     points = [_spread(row, name) for row in rows]
     named, ahead = front([point.means for point in points]), clear_front(points)
     line = [points[place].means for place in ahead]
-    axes.plot([abs(cost) for cost, _ in line], [mean for _, mean in line], color=GRID, zorder=1)
+    axes.plot([abs(cost) for cost, _ in line], [metric.loss(loss) for _, loss in line], color=GRID, zorder=1)
     names = []
     for place, (row, point) in enumerate(zip(rows, points, strict=True)):
-        cost, mean = point.means
+        cost, mean = point.means[0], metric.loss(point.means[1])
         baseline = row.measured.role == "baseline"
         colour = BETTER if place in ahead else INK if baseline else MUTED
         gid = hover(f"{said_by_seed(row)}; {abs(cost):,.0f} {label}")
-        costs = [abs(end) for end in point.cost]
-        for xs, ys in (([abs(cost)] * 2, point.score), (costs, [mean] * 2)):
+        costs, scores = [abs(end) for end in point.cost], [metric.loss(end) for end in point.loss]
+        for xs, ys in (([abs(cost)] * 2, scores), (costs, [mean] * 2)):
             axes.plot(xs, ys, color=colour, linewidth=0.8, alpha=0.5, gid=gid)
         axes.plot(abs(cost), mean, marker="D" if baseline else "o", markersize=4.5, color=colour, gid=gid)
         if place in named or baseline:
             text = axes.text(abs(cost), mean, cut(row.name, 26), fontsize=6.5, color=colour, in_layout=False)
             names.append(text)
     axes.set_xlabel(f"{label} ({'more' if sign > 0 else 'fewer'} is better)")
-    axes.set_ylabel(NAMES[quantity])
+    axes.set_ylabel(metric.heading + (" (higher is better)" if metric.higher_is_better else ""))
     axes.grid()
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.score(value, quantity).removesuffix(".00")))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: metric.written(value).removesuffix(".00")))
     return names
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from components.metrics import Metric
 from mta_lab.report import numbers
 from mta_lab.report.measured import Measured
-from mta_lab.report.sections import UNITS
 from mta_lab.report.table import TableRow
 from mta_lab.theme.style import BETTER, INK, MUTED, WORSE
 
@@ -14,9 +14,9 @@ ROOMY = 5.0  # inches; a narrower figure is for a phone, or a column of a paper
 ROW = 0.21  # inches of height that a row takes
 
 
-def colour(difference: float) -> str:
-    """Of a difference from the baseline: lower is better."""
-    return BETTER if difference < 0 else WORSE
+def colour(metric: Metric, difference: float) -> str:
+    """Return the colour of a difference from the baseline: of a better score, or of a worse one."""
+    return BETTER if metric.is_better(difference) else WORSE
 
 
 def name_rows(axes: Axes, names: list[str], *, inside: bool) -> None:
@@ -36,17 +36,15 @@ def said(row: TableRow) -> str:
     measured = row.measured
     if measured.contrast is None:
         return f"{row.name}: {measured.role}"
-    unit, found = UNITS[measured.quantity], measured.contrast
-    delta, low, high = (numbers.delta(value, unit) for value in (found.delta, found.low, found.high))
+    scale, found = measured.metric.scale, measured.contrast
+    delta, low, high = (numbers.delta(value, scale) for value in (found.delta, found.low, found.high))
     return f"{row.name}: {delta} [{low}, {high}], {'resolved' if measured.resolved else 'not resolved'}"
 
 
 def said_by_seed(row: TableRow) -> str:
     """Return a row's name, its mean and the score of each seed."""
     measured = row.measured
-    mean, *seeds = (
-        numbers.score(score, measured.quantity) for score in (measured.mean or 0, *measured.scores.values())
-    )
+    mean, *seeds = map(measured.metric.written, (measured.mean or 0, *measured.scores.values()))
     each = ", ".join(f"seed {seed}: {score}" for seed, score in zip(measured.scores, seeds, strict=True))
     return f"{row.name}: mean {mean}; {each}"
 
@@ -59,5 +57,5 @@ def cut(name: str, length: int) -> str:
 def mark(row: Measured) -> dict[str, Any]:
     """Return how a row's point is drawn: full if it is resolved, hollow and grey if not; a square is an A/A row."""
     if row.resolved and row.contrast:
-        return {"marker": "o", "color": colour(row.contrast.delta), "markersize": 4.5}
+        return {"marker": "o", "color": colour(row.metric, row.contrast.delta), "markersize": 4.5}
     return {"marker": "s" if row.role == "A/A" else "o", "color": MUTED, "markerfacecolor": "none", "markersize": 4}

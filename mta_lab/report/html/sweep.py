@@ -6,7 +6,6 @@ from typing import Any
 from markupsafe import Markup
 
 from mta_lab.config import in_words
-from mta_lab.report import numbers
 from mta_lab.report.figures import figures
 from mta_lab.report.html.captions import TITLES, captions
 from mta_lab.report.index import entry
@@ -75,7 +74,7 @@ def _seeds(row: Measured, dashboard: str) -> list[dict[str, str]]:
         record = row.records.get(seed)
         cells.append(
             {
-                "text": numbers.score(record.score, row.quantity) if record else row.status(seed),
+                "text": row.metric.written(record.score) if record else row.status(seed),
                 "status": row.status(seed),
                 "run": f"{dashboard}/#/runs/{record.run_id}" if record and record.run_id else "",
                 "about": _about(row, seed),

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from components import ComponentError
+from components.metrics import METRICS
 from components.tasks import SyntheticTask, TaskConfig
 from tests.components.subjects import VARIANTS
 
@@ -23,8 +24,8 @@ def test_there_are_tasks() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_quantity(task: TaskConfig) -> None:
-    assert task.quantity in ("perplexity", "error_rate")
+def test_what_scores_it_is_a_known_metric(task: TaskConfig) -> None:
+    assert METRICS[task.metric.name] == task.metric
 
 
 @every_synthetic
