@@ -1,11 +1,15 @@
-"""What an ablation varies: attention variants and the parts they are made of.
+"""What an ablation varies: attention variants and the parts they are made of. It needs torch and nothing else.
 
-Importing this package registers everything that ships with it. It needs torch and nothing else.
+The first use of a public name registers everything that ships; `components.metrics` alone needs no torch.
 """
 
-from components import attention, kernel_init, norms, score_ops, tasks
-from components.kernels.substitute import set_compiled
-from components.registry import FAMILIES, Component, ComponentError, Family, register
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from components import attention, kernel_init, norms, score_ops, tasks
+    from components.kernels.substitute import set_compiled
+    from components.registry import FAMILIES, Component, ComponentError, Family, register
 
 __all__ = [
     "FAMILIES",
@@ -20,3 +24,10 @@ __all__ = [
     "set_compiled",
     "tasks",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name; raise AttributeError for any other."""
+    if name not in __all__:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module("components.shipped"), name)

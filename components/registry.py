@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, ClassVar, Protocol, Self, TypeVar, dataclass_transform, get_args, get_type_hints
 
 from components.hints import WRITABLE, fits, readable, shown, writable
@@ -169,6 +170,8 @@ def all_or_nothing() -> Iterator[None]:
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def register(family: str, name: str) -> Callable[[type[C]], type[C]]:
     """Class decorator: make the class a frozen dataclass and register it, `@register("norms", "gate")`."""
+    if family not in FAMILIES:
+        import_module("components.shipped")  # opens the families
     if family not in FAMILIES:
         close = difflib.get_close_matches(family, FAMILIES, n=1, cutoff=0.5)
         hint = f" (did you mean '{close[0]}'?)" if close else ""

@@ -10,7 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from components.registry import FAMILIES, TakenError, all_or_nothing, use_plugins
+from components import FAMILIES
+from components.registry import TakenError, all_or_nothing, use_plugins
 from mta_lab.errors import UserError, described
 
 ENTRY_POINTS = "mta_lab.components"

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from components import FAMILIES
 from components.attention import AttentionConfig
-from components.registry import FAMILIES
 from mta_lab.bench.measure import Work, peak_growth, take_turns
 from mta_lab.bench.process import Laboratory
 from mta_lab.bench.results import Comparison, Contestant, Measure, Say

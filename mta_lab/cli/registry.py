@@ -10,7 +10,8 @@ from string import Template
 
 from rich.table import Table as RichTable
 
-from components.registry import FAMILIES, Component, ComponentError
+from components import FAMILIES
+from components.registry import Component, ComponentError
 from mta_lab.cli.common import make_console
 from mta_lab.config import flatten, plain
 from mta_lab.errors import UserError, nearest

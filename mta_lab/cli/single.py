@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table as RichTable
 
-from components.registry import FAMILIES
+from components import FAMILIES
 from mta_lab.children import python
 from mta_lab.cli.common import CORPORA, make_console, open_records
 from mta_lab.config import DataConfig, Layer, RunConfig, command_line, difference, resolve, scale_layer

@@ -12,8 +12,9 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+from components import FAMILIES
 from components.hints import readable
-from components.registry import FAMILIES, Component
+from components.registry import Component
 from mta_lab.config.layers import type_hints
 from mta_lab.config.resolve import resolve, scale_layer
 from mta_lab.config.schema import RunConfig

@@ -5,7 +5,8 @@ from dataclasses import dataclass, is_dataclass
 from functools import cache
 from typing import Any, get_type_hints
 
-from components.registry import FAMILIES, Component, load_plugins
+from components import FAMILIES
+from components.registry import Component, load_plugins
 from mta_lab.config.reader import NOTHING, read_value
 from mta_lab.config.schema import RunConfig
 from mta_lab.errors import UserError

@@ -14,8 +14,9 @@ from typing import Any, get_args, get_origin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from components import FAMILIES
 from components.hints import finite, fits, readable
-from components.registry import FAMILIES, Component, ComponentError
+from components.registry import Component, ComponentError
 from mta_lab.config.layers import InvalidError, Layer, Tree, nested, type_hints, variants
 from mta_lab.config.reader import NOTHING, read_yaml
 from mta_lab.config.schema import RunConfig

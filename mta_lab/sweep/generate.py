@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from components import FAMILIES
 from components.attention import AttentionConfig
-from components.registry import FAMILIES
 from mta_lab.config import plain
 
 PAPERS = "multi_token"
