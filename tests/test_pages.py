@@ -59,6 +59,22 @@ def test_every_sweep_that_ships_is_listed() -> None:
     ]
 
 
+MESSAGES = (
+    "another sweep is running here",
+    "cannot use checkpoint",
+    "MLflow failed; the training goes on",
+    "has changed since this launch began",
+    "it is tried again",
+    "looks ahead: its output at position",
+)
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_message_that_the_page_of_troubles_quotes_is_one_that_users_see(message: str) -> None:
+    assert message in (ROOT / "docs/troubles.md").read_text(encoding="utf-8")
+    assert any(message in file.read_text(encoding="utf-8") for file in (ROOT / "mta_lab").rglob("*.py"))
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
