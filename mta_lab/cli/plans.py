@@ -52,6 +52,8 @@ def show_plan(plan: Plan, workers: int | None, *, probe: bool) -> None:
         )
     console = make_console()
     console.print(table)
+    for line in sweep.left_out_notes:
+        console.print(line, markup=False, highlight=False)
     total = _total(left + trials, costs, workers or usual_workers())
     console.print(f"In all: {total}. Operations: about 6 a parameter and token.")
 
