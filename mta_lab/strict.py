@@ -8,7 +8,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Literal, TypeVar, Union, get_args, get_origin,
 MOST = 1 << 28  # bytes of a file
 DEEPEST = 50  # brackets within brackets
 LARGEST = 1 << 63  # what a whole number stays below
+PLAIN = (str, int, float, bool, NoneType)
 NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
 T = TypeVar("T")
 
@@ -76,16 +77,18 @@ def as_json(data: bytes) -> Any:
         raise FaultError("too many brackets within brackets") from None
     except json.JSONDecodeError as error:
         raise FaultError(f"line {error.lineno}: {error.msg}" if text.strip() else "it is empty") from None
-    level = [found]
-    for _ in range(DEEPEST):
-        level = [inner for outer in level for inner in _inside(outer)]
-    if level:
+    if not _is_flat(found, DEEPEST):
         raise FaultError("too many brackets within brackets")
     return found
 
 
-def _inside(value: Any) -> Sequence[Any]:
-    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
+def _is_flat(value: Any, most: int) -> bool:
+    """Return whether at most `most` - 1 values stand around any other; a number or a text needs no closer look."""
+    if type(value) is dict:
+        value = value.values()
+    elif type(value) is not list:
+        return most > 0
+    return most > 0 and all((type(inner) in PLAIN and most > 1) or _is_flat(inner, most - 1) for inner in value)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -123,10 +126,15 @@ def built(cls: type[T], value: Any, where: str = "") -> T:
     hints = _hints(cls)  # type: ignore[arg-type]
     for name in value.keys() - hints.keys():
         raise OtherFieldsError(f"{where}{name}: no such field")
-    for one in fields(cls):  # type: ignore[arg-type]
-        if one.name not in value and one.default is MISSING and one.default_factory is MISSING:
-            raise OtherFieldsError(f"{where}{one.name}: is missing")
+    for name in _needed(cls):  # type: ignore[arg-type]
+        if name not in value:
+            raise OtherFieldsError(f"{where}{name}: is missing")
     return cls(**{name: _built(hints[name], found, f"{where}{name}") for name, found in value.items()})
+
+
+@cache
+def _needed(cls: Any) -> list[str]:
+    return [one.name for one in fields(cls) if one.default is MISSING and one.default_factory is MISSING]
 
 
 @cache
@@ -136,29 +144,42 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 def _built(hint: Any, value: Any, where: str) -> Any:
     """The value, in which mappings are dataclasses where `hint` says so."""
-    kind, inner = get_origin(hint), get_args(hint)
-    if is_dataclass(hint) and isinstance(hint, type):
-        return built(hint, value, f"{where}.")
-    if kind is Sequence and is_dataclass(inner[0]) and isinstance(value, list):
-        return tuple(_built(inner[0], one, f"{where}[{index}]") for index, one in enumerate(value))
-    if not _fits(hint, value):
+    section = _section(hint)
+    if section and section is hint:
+        return built(section, value, f"{where}.")
+    if section and isinstance(value, list):
+        return tuple(_built(section, one, f"{where}[{index}]") for index, one in enumerate(value))
+    if not _test(hint)(value):
         raise FaultError(_got(where, value, _in_words(hint)))
     return value
 
 
-def _fits(hint: Any, value: Any) -> bool:
+@cache
+def _section(hint: Any) -> type[Any] | None:
+    """Return the dataclass that `hint` is, or is a sequence of; None of any other type."""
+    one = get_args(hint)[0] if get_origin(hint) is Sequence else hint
+    return one if isinstance(one, type) and is_dataclass(one) else None
+
+
+@cache  # a record has a thousand values, of ten types
+def _test(hint: Any) -> Callable[[Any], bool]:
+    """Return the test of whether a value is of a type."""
     kind, inner = get_origin(hint), get_args(hint)
     if hint is Any:
-        return True
+        return lambda value: True
     if kind in (Union, UnionType):
-        return any(_fits(one, value) for one in inner)
+        tests = [_test(one) for one in inner]
+        return lambda value: any(test(value) for test in tests)
     if kind is Literal:
-        return any(type(value) is type(one) and value == one for one in inner)
+        return lambda value: any(type(value) is type(one) and value == one for one in inner)
     if kind is Sequence:
-        return isinstance(value, list) and all(_fits(inner[0], one) for one in value)
+        test = _test(inner[0])
+        return lambda value: isinstance(value, list) and all(map(test, value))
     if kind is Mapping:
-        return isinstance(value, dict) and all(_fits(inner[1], one) for one in value.values())
-    return type(value) in (int, float) if hint is float else type(value) is hint
+        test = _test(inner[1])
+        return lambda value: isinstance(value, dict) and all(map(test, value.values()))
+    kinds = (int, float) if hint is float else (hint,)
+    return lambda value: type(value) in kinds
 
 
 def _in_words(hint: Any) -> str:

@@ -24,25 +24,39 @@ def plain(value: Any) -> Any:
 
     A number that may have a fraction has one, so that 1 and 1.0 are the same setting.
     """
-    if is_dataclass(value):
-        named = {"name": value.name} if isinstance(value, Component) else {}
-        types = type_hints(type(value))  # type: ignore[arg-type]  # a class is hashable
-        found = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-        return named | {name: float(item) if types[name] is float else item for name, item in found.items()}
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if not is_dataclass(value):
+        return value
+    found: dict[str, Any] = {"name": value.name} if isinstance(value, Component) else {}
+    for name, is_number in _settings(type(value)):  # type: ignore[arg-type]  # a class is hashable
+        item = plain(getattr(value, name))
+        found[name] = float(item) if is_number else item
+    return found
+
+
+@cache
+def _settings(cls: type) -> list[tuple[str, bool]]:
+    """Return the settings of a class, each with whether it is a number that may have a fraction."""
+    types = type_hints(cls)
+    return [(field.name, types[field.name] is float) for field in fields(cls)]
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     """The canonical form with dotted keys; a list of components is their names, and each of them numbered."""
-    tree = plain(config)
+    return dict(_leaves(plain(config), prefix))
+
+
+def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     if isinstance(tree, dict):
-        items = [(f"{prefix}.{key}" if prefix else key, value) for key, value in tree.items()]
+        for key, value in tree.items():
+            yield from _leaves(value, f"{prefix}.{key}" if prefix else key)
     elif isinstance(tree, list) and any(isinstance(item, dict) for item in tree):
-        names = {prefix: [item["name"] for item in tree]}
-        return names | {k: v for i, item in enumerate(tree) for k, v in flatten(item, f"{prefix}.{i}").items()}
+        yield prefix, [item["name"] for item in tree]
+        for number, item in enumerate(tree):
+            yield from _leaves(item, f"{prefix}.{number}")
     else:
-        return {prefix: tree}
-    return {key: leaf for name, value in items for key, leaf in flatten(value, name).items()}
+        yield prefix, tree
 
 
 def difference(config: RunConfig, base: RunConfig) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Records:
         self.directory = directory
         self._say = say
         self._said = set[str]()
+        self._read_before: dict[Path, tuple[tuple[int, ...], Record | Failure]] = {}
 
     @cached_property
     def identity(self) -> str:
@@ -194,11 +195,16 @@ class Records:
     def _read(self, what: type[R], kind: str, fingerprint: str) -> R | None:
         path = self._path(kind, fingerprint)
         try:
+            version = _version(path)
+            known, before = self._read_before.get(path, ((), None))
+            if version and known == version and isinstance(before, what):
+                return before
             found = built(what, as_json(content(path, MOST)))
             if found.fingerprint != fingerprint:
                 raise FaultError(f"it is of the run {found.fingerprint[:40]}, of which it may be a copy")
             if fault := found.fault():
                 raise FaultError(fault)
+            self._read_before[path] = (version, found)
             return found
         except FileNotFoundError:
             return None
@@ -214,6 +220,15 @@ def run_files(directory: Path, start: str = "") -> list[Path]:
     """Return the files of a results directory's finished runs whose names begin with `start`, by name, each once."""
     found = {path.name: path for folder in RUN_FOLDERS for path in (directory / folder).glob(f"{start}*.json")}
     return [found[name] for name in sorted(found)]
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file is written anew; nothing where the file cannot be reached."""
+    try:
+        written = path.stat()
+    except OSError:
+        return ()
+    return written.st_ino, written.st_mtime_ns, written.st_size
 
 
 def _is_fingerprint(name: str) -> bool:
