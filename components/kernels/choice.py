@@ -1,6 +1,4 @@
-"""The implementations of the attention core, and which of them runs, and why: said before it runs, never changed
-silently.
-"""
+"""The list of implementations, and the choice among them: made with its reason before it runs, never changed silently."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

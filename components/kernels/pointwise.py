@@ -18,7 +18,7 @@ from components.kernels.cpu import library
 
 
 def rms_norm(x: Tensor, weight_d: Tensor, eps: float, *, compiled: bool = True) -> Tensor:
-    """x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang & Sennrich 2019, 1910.07467)."""
+    """Return x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang & Sennrich 2019, 1910.07467)."""
     if compiled and suits(x, weight_d):
         normed: Tensor = torch.ops.mta_lab.rms_norm(x, weight_d, None, None, eps)
         return normed
@@ -28,7 +28,7 @@ def rms_norm(x: Tensor, weight_d: Tensor, eps: float, *, compiled: bool = True) 
 def gated_rms_norm(
     x: Tensor, weight_d: Tensor, gate_1d: Tensor, bias: Tensor, eps: float, *, compiled: bool = True
 ) -> Tensor:
-    """y * sigmoid(gate . y + bias) of the row's y = `rms_norm`; `bias` is [1]."""
+    """Return y * sigmoid(gate . y + bias) of each row's y = `rms_norm`; `bias` is [1]."""
     if compiled and suits(x, weight_d, gate_1d, bias):
         gated: Tensor = torch.ops.mta_lab.rms_norm(x, weight_d, gate_1d, bias, eps)
         return gated
@@ -38,7 +38,7 @@ def gated_rms_norm(
 
 
 def swiglu(a: Tensor, b: Tensor, *, compiled: bool = True) -> Tensor:
-    """silu(a) * b (Shazeer 2020, 2002.05202)."""
+    """Return silu(a) * b (Shazeer 2020, 2002.05202); the two have one shape."""
     if compiled and suits(a, b):
         product: Tensor = torch.ops.mta_lab.swiglu(a, b)
         return product
@@ -46,10 +46,10 @@ def swiglu(a: Tensor, b: Tensor, *, compiled: bool = True) -> Tensor:
 
 
 def rotate(x_BTD: Tensor, turns_T2c: Tensor, *, compiled: bool = True) -> Tensor:
-    """The rotary embedding of M heads side by side: channels c and c + d / 2 of each turned by their position's angle.
+    """Turn channels c and c + d / 2 of each of M heads side by side by their position's angle: the rotary embedding.
 
     `turns_T2c` has the cosines and the sines of each position's d / 2 angles. Where these learn, the torch form runs:
-    the compiled one has no gradient of theirs.
+    the compiled one has no gradient of theirs. A RuntimeError says which shapes do not fit.
     """
     if x_BTD.dtype in (torch.bfloat16, torch.float16):
         return rotate(x_BTD.float(), turns_T2c, compiled=compiled).to(x_BTD.dtype)
@@ -66,7 +66,7 @@ def rotate(x_BTD: Tensor, turns_T2c: Tensor, *, compiled: bool = True) -> Tensor
 
 
 def cross_entropy(logits_NV: Tensor, targets_N: Tensor, *, compiled: bool = True) -> Tensor:
-    """The loss of each of N predictions, in nats."""
+    """Return the loss of each of N predictions [N], in nats."""
     if compiled and suits(logits_NV):
         losses_N: Tensor = torch.ops.mta_lab.cross_entropy(logits_NV, targets_N)
         return losses_N

@@ -1,4 +1,4 @@
-"""Decides whether compiled code may stand for torch's own operations: the one place that all compiled operators ask.
+"""Decide whether compiled code may stand for torch's own operations: the one place that all compiled operators ask.
 
 Compiled operators know the values and the first derivatives of plain tensors, and no more. What asks for something
 else is computed by torch's own operations: transforms of torch.func, forward-mode derivatives, subclasses of Tensor,
@@ -24,7 +24,7 @@ from components.score_ops.base import ScoreOp
 M = TypeVar("M", bound=nn.Module)
 F = TypeVar("F", bound=Callable[..., Any])
 PLAIN = (Tensor, nn.Parameter, FakeTensor, FunctionalTensor)
-"""tensors, and what stands for them while torch.compile looks"""
+"""tensors, and what stands for them while torch.compile traces"""
 SWITCHED_OFF = "compiled operators are off (compiled: false)"
 """why nothing compiled runs, where the switch below says so"""
 
@@ -47,7 +47,7 @@ def set_compiled(model: M, on: bool) -> M:
 
 
 def _decided_once(function: F) -> F:
-    """Mark a function whose result torch.compile takes as it is while it looks, not how it comes about."""
+    """Mark a function whose result torch.compile takes as a constant, without compiling the function itself."""
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]  # as torch.compiler.assume_constant_result
     return function
 

@@ -40,7 +40,7 @@ class BuildError(RuntimeError):
 
 
 def flags() -> tuple[str, ...]:
-    """The compiler's flags for this processor, and MTA_LAB_KERNEL_FLAGS behind them."""
+    """Return the compiler's flags for this processor, and MTA_LAB_KERNEL_FLAGS behind them."""
     capability = torch.backends.cpu.get_cpu_capability()
     known = capability if capability in CPU_FLAGS else "DEFAULT"
     named = (f"-DCPU_CAPABILITY={known}", f"-DCPU_CAPABILITY_{known}")
