@@ -52,8 +52,9 @@ class CoreAttention(Attention):
         return MapOps(self.pre_softmax, self.post_softmax)  # type: ignore[arg-type]  # lists of modules, all ScoreOps
 
     def implementation(self, query_BMTd: Tensor) -> Choice:
+        ops: list[ScoreOp] = [*self.pre_softmax, *self.post_softmax]
         here = Conditions(query_BMTd.device, query_BMTd.dtype, type(query_BMTd), self.compiled)
-        return choose(self.impl, self.map_ops().all(), here)
+        return choose(self.impl, ops, here)
 
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
         assert self.ran is not None  # `forward` has chosen

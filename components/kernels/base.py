@@ -5,7 +5,6 @@ Shapes: B batch, M heads, T tokens, d head width.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -28,8 +27,7 @@ class MapOps(NamedTuple):
         return [*self.pre, *self.post]
 
 
-@dataclass(frozen=True)
-class Conditions:
+class Conditions(NamedTuple):
     """What is known of a computation before it runs; None where something is not known yet."""
 
     device: torch.device | None = None

@@ -1,8 +1,7 @@
-"""The list of implementations, and the choice among them: made with its reason before it runs, never changed silently."""
+"""The list of implementations, and the choice among them: said with its reason, and never changed silently."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
@@ -28,8 +27,7 @@ else:
     Impl = Literal[("auto", *IMPLEMENTATIONS)]
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """The implementation that computes a layer's attention."""
 
     name: str
@@ -56,8 +54,8 @@ def choose(impl: Impl, ops: Sequence[ScoreOp], here: Conditions) -> Choice:
             continue
         why_not = one.obstacle(ops, here) or one.drawback()
         if why_not is None:
-            said = [*reasons, "the fastest that can run"] if one.compiled else reasons
-            return Choice(one.name, "; ".join(dict.fromkeys(said)))
+            reasons += ["the fastest that can run"] if one.compiled else []
+            return Choice(one.name, "; ".join(dict.fromkeys(reasons)))
         reasons.append(why_not)
     raise ComponentError(f"impl: got 'auto', but nothing can run: {'; '.join(dict.fromkeys(reasons))}")
 
