@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "admission": {"components", "config", "errors"},
     "results": {"atomic", "components", "config", "errors", "identity", "strict"},
     "provenance": set(),
-    "sweep": {"components", "config", "errors", "plugins", "results", "words"},
+    "sweep": {"components", "config", "errors", "plugins", "results"},
     "model": {"components", "config", "errors"},
     "data": {"atomic", "children", "config", "errors"},
     "training": {"atomic", "components", "config", "data", "errors", "model"},
@@ -57,6 +57,7 @@ MAY_IMPORT = {
     | {"words"},
     "pictures": {"components", "config", "data", "errors", "model", "results", "theme", "training"},
 }
+MAY_IMPORT["lab"] = set(MAY_IMPORT)
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}
 
 
@@ -102,6 +103,36 @@ def test_imports_go_one_way() -> None:
     wrong = [f"{file.relative_to(ROOT)} imports {name}" for file, room, name in IMPORTS
              if room in MAY_IMPORT and room_of(name) in rooms - MAY_IMPORT[room] - {room}]  # fmt: skip
     assert not wrong
+
+
+COMMAND_LINE = {
+    "bench",
+    "children",
+    "components",
+    "config",
+    "data",
+    "errors",
+    "lab",
+    "launch",
+    "masking",
+    "model",
+    "pictures",
+}
+COMMAND_LINE |= {"planning", "plugins", "report", "results", "strict", "sweep", "tracking", "training", "words"}
+
+
+def test_the_command_line_leaves_the_work_to_the_lab() -> None:
+    """It imports the lab, and the types and texts of what it prints: no executor, no study, no statistics."""
+    assert {room_of(name) for _, room, name in IMPORTS if room == "cli"} & set(MAY_IMPORT) <= COMMAND_LINE
+
+
+def test_only_the_tests_of_the_command_line_import_it() -> None:
+    tests = [file for file in (ROOT / "tests").rglob("*.py") if "cli" not in file.relative_to(ROOT).parts[:-1]]
+    assert [
+        file
+        for file in tests
+        if file.name != Path(__file__).name and any(room_of(name) == "cli" for name in imports(file))
+    ] == []
 
 
 def test_components_need_only_torch_and_the_standard_library() -> None:

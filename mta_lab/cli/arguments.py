@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mta_lab.cli import completion
+from mta_lab.lab.conditions import Conditions
 
 SweepName = Annotated[
     str,
@@ -38,9 +39,47 @@ Workers = Annotated[
 TrialTimeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="end an attempt at a run that takes longer than this, like 30m")
 ]
+RowAndSettings = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ROW] [KEY=VALUE]...",
+        help="the sweep's row, and the settings that it (or `train`) was run with",
+        autocompletion=completion.rows,
+    ),
+]
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE|FINGERPRINT",
+        help="a sweep, `train`, or one run: its fingerprint (the start is enough), or its record in results/runs",
+        autocompletion=completion.sweeps,
+    ),
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="one of the row's seeds; default: the first")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="a file that ends in .html, .png, .pdf or .svg; default: one in results/pictures"
+    ),
+]
 DEFAULT_SCALE = "nano"
 
 
-def row_and_settings(words: Sequence[str]) -> tuple[str, list[str]]:
+def conditions(
+    settings: Sequence[str] | None, scale: str, seeds: int | None = None, components: Sequence[Path] | None = None
+) -> Conditions:
+    """Return what is said of a sweep beside its name."""
+    return Conditions(settings=tuple(settings or ()), scale=scale, seeds=seeds, components=tuple(components or ()))
+
+
+def row_and_settings(words: Sequence[str] | None) -> tuple[str, list[str]]:
     """Return a row's name, empty where none is given, and the KEY=VALUE settings before or behind it."""
+    words = words or ()
     return " ".join(word for word in words if "=" not in word), [word for word in words if "=" in word]
+
+
+def duration(text: str | None, option: str) -> float | None:
+    """Return the seconds of a duration like 45m, None of none."""
+    from mta_lab.planning.estimates import parse_duration  # imports torch
+
+    return None if text is None else parse_duration(text, option)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mta_lab.cli import completion
-from mta_lab.cli.reports import FILES
+from mta_lab.cli.report import FILES
 from mta_lab.config import scales
 from mta_lab.report import FORMATS
 from mta_lab.sweep import shipped_sweeps
@@ -16,10 +16,7 @@ from tests.cli.conftest import Command
 from tests.shipped import shipped
 
 LOADED = "import contextlib, sys; from mta_lab.cli import main\nwith contextlib.suppress(SystemExit): main()\n"
-SWEEP = (
-    "rows:\n  transformer: {attention: softmax}\n  no norm: {attention.norm: none}\n"
-    "  1e-3: {}\n  off: {}\n  lr: {grid: {}}\n"
-)
+SWEEP = "rows:\n  transformer: {attention: softmax}\n  no norm: {attention.norm: none}\n  1e-3: {}\n  off: {}\n"
 
 
 def offered(lab: Command, monkeypatch: pytest.MonkeyPatch, line: str, shell: str = "bash") -> list[str]:
@@ -30,7 +27,8 @@ def offered(lab: Command, monkeypatch: pytest.MonkeyPatch, line: str, shell: str
     return [name for name in lab().out.splitlines() if name]
 
 
-def test_names_offered_are_those_that_are_taken() -> None:
+def test_names_offered_are_those_that_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     assert completion.sweeps() == shipped_sweeps()
     assert completion.scales() == sorted(scales())
     assert completion.formats() == [*FORMATS, *FILES]

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mta_lab.cli.elsewhere import elsewhere
-from mta_lab.cli.sweeping import plan
+from mta_lab.lab.conditions import Conditions
+from mta_lab.lab.display import Display
+from mta_lab.lab.elsewhere import elsewhere
+from mta_lab.lab.plans import plan
 from mta_lab.results.records import Records
 from mta_lab.sweep import load_sweep
 from tests.cli.conftest import Command
@@ -28,7 +30,7 @@ def measured(sweep: str, *settings: str, scale: str = "nano", rows: int | None =
 
 def said(sweep: str, *settings: str, scale: str = "nano") -> dict[str, tuple[str, str]]:
     """The conditions that are said, each with how many runs there are, and the command."""
-    lines = "\n".join(elsewhere(plan(sweep, settings, scale, None, [])))
+    lines = "\n".join(elsewhere(plan(sweep, Conditions(settings=settings, scale=scale), Display())))
     found = re.findall(r"(\d+ of \d+ runs?) (?:is|are) finished under (.*?): (mta-lab .*)", lines)
     return {under: (runs, command) for runs, under, command in found}
 
@@ -82,7 +84,7 @@ def test_results_of_a_sweep_without_a_row_in_common_are_not_said(lab: Command) -
 def test_the_most_come_first_and_the_rest_are_counted(lab: Command) -> None:
     for steps, rows in ((500, 1), (501, 3), (502, 2), (503, 1), (504, 1)):
         measured("masking", f"training.steps={steps}", rows=rows)
-    lines = elsewhere(plan("masking", [], "nano", None, []))
+    lines = elsewhere(plan("masking", Conditions(), Display()))
     assert [re.findall(r"training.steps=(\d+):", line) for line in lines[:2]] == [["501"], ["502"]]
     assert lines[3:] == ["and some under 2 further sets of settings"]
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mta_lab.cli import plans, sweeping
-from mta_lab.cli.single import one_run
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
+from mta_lab.lab import costs
+from mta_lab.lab.conditions import Conditions
+from mta_lab.lab.display import Display
+from mta_lab.lab.plans import plan, plan_of_one
 from mta_lab.results.records import Failure, Records
 from mta_lab.sweep import Row, Sweep, load_sweep, shipped_sweeps
 from mta_lab.sweep.learning_rates import FACTORS, at_rate, over_learning_rates
@@ -141,17 +143,19 @@ def test_what_failed_is_left_alone_and_a_retry_is_named(lab: Command, corpus: Co
 def test_a_plan_says_what_trains_it_and_what_tries_it_again(lab: Command, tmp_path: Path) -> None:
     (tmp_path / "own ones").mkdir()
     said = " masking model.heads=2 --scale small --seeds 2 --components 'own ones'"
-    found = sweeping.plan("masking", ["model.heads=2"], "small", 2, [Path("own ones")])
+    under = Conditions(settings=["model.heads=2"], scale="small", seeds=2, components=[Path("own ones")])
+    found = plan("masking", under, Display())
     assert (found.command, found.retry) == (f"mta-lab sweep{said}", f"mta-lab retry{said}")
-    single = one_run(["attention=softmax"], "nano", [])
+    single = plan_of_one(Conditions(settings=["attention=softmax"]), Display())
     assert single.command == single.retry == "mta-lab train attention=softmax --scale nano"
 
 
 def test_the_command_of_a_budget_names_its_seeds(lab: Command, keep: Keep) -> None:
     keep(sizes(seeds=1), {row.name: 30.0 for row in sizes().rows})
-    plan = plans.within(sweeping.plan("kernel_sizes", [OWN], "nano", None, []), f"{12 * len(sizes().rows)}s", 1)
-    assert plan.command == f"mta-lab sweep kernel_sizes {OWN} --scale nano --seeds {len(plan.sweep.seeds)}"
-    assert len(plan.sweep.seeds) == 2
+    found = plan("kernel_sizes", Conditions(settings=[OWN]), Display())
+    found, _ = costs.within(found, 12.0 * len(sizes().rows), 1, lambda line: None)
+    assert found.command == f"mta-lab sweep kernel_sizes {OWN} --scale nano --seeds {len(found.sweep.seeds)}"
+    assert len(found.sweep.seeds) == 2
 
 
 def test_learning_rates_of_nothing_finished_are_answered_in_one_line(lab: Command, corpus: Corpus) -> None:
@@ -180,10 +184,3 @@ def test_rows_over_learning_rates() -> None:
             like = replace(at.config, training=replace(at.config.training, learning_rate=8e-3))
             assert like == replace(before.config, training=replace(before.config.training, learning_rate=8e-3))
             assert (fingerprint(at.config, "text") == fingerprint(before.config, "text")) == (factor == "x1")
-
-
-def test_a_row_that_is_left_out_is_said_below_the_plan(lab: Command, tmp_path: Path) -> None:
-    rows = "  base: {}\n  deep: {training.epsilon: 1e-7, if: model.layers >= 1000}\n"
-    (tmp_path / "mine.yaml").write_text(f"rows:\n{rows}")
-    said = " ".join(lab("sweep", "mine.yaml", "--dry-run").out.split())
-    assert "Row 'deep' is left out: its condition `model.layers >= 1000` does not hold: model.layers is" in said

@@ -171,7 +171,7 @@ def test_the_traceback_of_a_fault_of_ours_is_printable(lab: Command, monkeypatch
     def fail(*_: object) -> None:
         raise RuntimeError("a fault \x1b[2J")
 
-    monkeypatch.setattr("mta_lab.cli.results.show", fail)
+    monkeypatch.setattr("mta_lab.lab.finished.by_sweep", fail)
     outcome = lab("results", "list")
     assert outcome.status == 1
     assert r"RuntimeError: a fault \x1b[2J" in outcome.err
@@ -184,7 +184,7 @@ def test_a_command_that_fails_prints_no_secret(
     def fail(*_: object) -> None:
         raise failure(f"cannot connect with password='s3cret' to {sys.argv[0]}")
 
-    monkeypatch.setattr("mta_lab.cli.registry.show", fail)
+    monkeypatch.setattr("mta_lab.lab.registry.registered", fail)
     outcome = lab("components")
     assert outcome.status in (1, 2)
     assert "password=***" in outcome.err

@@ -158,7 +158,7 @@ def test_a_terminal_of_any_width_shows_all_of_it(
 ) -> None:
     console = Console(width=width, force_terminal=True, no_color=True, highlight=False, markup=False)
     monkeypatch.setattr(settings, "make_console", lambda: console)
-    settings.show("", [])
+    settings.settings()
     shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     assert max(map(len, shown.splitlines())) <= width
     assert "…" not in shown

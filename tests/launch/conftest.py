@@ -2,18 +2,25 @@
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from components.registry import FAMILIES
-from mta_lab.cli import launching, progress, retrying, searching, sweeping
 from mta_lab.errors import UserError
+from mta_lab.lab.conditions import Conditions
+from mta_lab.lab.display import Display
+from mta_lab.lab.launches import launch_plan
+from mta_lab.lab.plan import Plan
+from mta_lab.lab.plans import plan
+from mta_lab.lab.retries import clear_failures
 from mta_lab.launch.launch import Observer
 from mta_lab.planning.runs import Run
+from mta_lab.plugins import load_components
+from mta_lab.report import Table, render
 from mta_lab.results.records import Failure, Record
 from mta_lab.training import Progress, Validation
 from tests.launch.sweeps import write_sweep, write_words
@@ -43,7 +50,7 @@ class Launched:
 class Recorder:
     """Passes on what an observer hears, and keeps it; tries a second launch when the first run starts."""
 
-    def __init__(self, inner: Observer, launched: Launched, again: sweeping.Plan | None) -> None:
+    def __init__(self, inner: Observer, launched: Launched, again: Plan | None) -> None:
         self.inner, self.launched, self.again = inner, launched, again
 
     def say(self, message: str) -> None:
@@ -54,7 +61,7 @@ class Recorder:
         self.inner.started(worker, run)
         if self.again and not self.launched.refusal:
             try:
-                launching.run(self.again, 1, [])
+                launch_plan(self.again, 1)
                 self.launched.refusal = "none: it ran"
             except UserError as error:
                 self.launched.refusal = str(error)
@@ -76,30 +83,45 @@ class Recorder:
         self.inner.released(worker)
 
 
+class Log(Display):
+    """Keeps the lines of a launch and its table as a log has them, and records what its observer hears."""
+
+    def __init__(self, launched: Launched) -> None:
+        self.text, self.launched = io.StringIO(), launched
+        self.again: Plan | None = None
+        """what is launched a second time meanwhile"""
+        super().__init__(lambda line: print(line, file=self.text), lambda line: print(line, file=self.text))
+
+    @contextmanager
+    def launch(self, steps: Sequence[int]) -> Iterator[Observer]:
+        with super().launch(steps) as inner:
+            yield Recorder(inner, self.launched, self.again)
+
+    def show(self, table: Table) -> None:
+        render(table, "rich", Console(file=self.text, width=140))
+
+
+def planned(file: Path, display: Display | None = None, components: Sequence[Path] = ()) -> Plan:
+    """Plan the sweep in `file` at the nano scale."""
+    return plan(str(file), Conditions(components=components), display or Display())
+
+
 def run(
     file: Path,
     components: Sequence[Path],
     *,
     compete: bool = False,
-    before: Callable[[sweeping.Plan], object] = lambda _: None,
+    before: Callable[[Plan], object] = lambda _: None,
     trial_timeout: float | None = None,
 ) -> Launched:
-    """Run the sweep in `file` as the command line does, in the current directory."""
+    """Launch the sweep in `file` on two workers, in the current directory."""
     launched = Launched(folder=file.parent, status=-1, output="")
-    plan = sweeping.plan(str(file), [], "nano", None, [])
-    before(plan)
-    original = progress.observer_for
-
-    @contextmanager
-    def observer_for(console: Console, steps: Sequence[int]) -> Iterator[Observer]:
-        with original(console, steps) as inner:
-            yield Recorder(inner, launched, plan if compete else None)
-
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as output:
-        patch.setattr(progress, "observer_for", observer_for)
-        patch.setattr(searching, "observer_for", observer_for)
-        launched.status = launching.run(plan, 2, components, trial_timeout)
-    launched.output = output.getvalue()
+    log = Log(launched)
+    found = planned(file, log)
+    before(found)
+    log.again = found if compete else None
+    launched.status = 0 if launch_plan(replace(found, components=components), 2, trial_timeout).complete else 1
+    launched.output = log.text.getvalue()
     return launched
 
 
@@ -113,7 +135,7 @@ def moody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
         patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")  # seconds; a launch here is short
-        sweeping.load_components([file])
+        load_components([file])
         yield file
     del FAMILIES["attention"]._variants["moody"]
 
@@ -138,4 +160,4 @@ def second(first: Launched, moody: Path, words: Path) -> Launched:
     (moody.parent / "broken").unlink()
     rows = {"same": ROWS["plain"], "mended": ROWS["raising"]}
     file = write_sweep(moody.parent / "second.yaml", rows, data={"path": str(words)})
-    return run(file, [moody], before=retrying.clear_failure)
+    return run(file, [moody], before=clear_failures)

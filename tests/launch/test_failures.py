@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from mta_lab.cli import retrying
 from mta_lab.errors import UserError
 from mta_lab.executors.local.oom import OomKills, oom_counter
+from mta_lab.lab.retries import clear_failures
 from mta_lab.results.failures import Attempt
 from mta_lab.results.records import Failure, Record, Records
 from tests.launch.conftest import Launched, run
@@ -58,7 +58,7 @@ def story(moody: Path, words: Path) -> Story:
         launch = run(file, [moody])
     failed = failures(launch)
     again = run(file, [])
-    retried = run(file, [moody], before=lambda plan: retrying.clear_failure(plan, "stuck"), trial_timeout=2.0)
+    retried = run(file, [moody], before=lambda plan: clear_failures(plan, "stuck"), trial_timeout=2.0)
     return Story(launch, failed, again, retried, failures(launch))
 
 

@@ -16,10 +16,11 @@ from optuna.trial import TrialState
 
 from components.kernels.base import Conditions
 from components.kernels.choice import choose
+from mta_lab.lab.texts import known_runs
 from mta_lab.planning.runs import in_state
 from mta_lab.planning.runs import states as states_of
 from mta_lab.results.records import Failure, Record, Records
-from tests.launch.conftest import Launched, run
+from tests.launch.conftest import Launched, planned, run
 
 
 def labels(launched: Launched, kind: str) -> Counter[str]:
@@ -174,10 +175,8 @@ def test_a_launch_with_nothing_to_do_starts_no_process(second: Launched, monkeyp
 
 def test_what_failed_for_good_is_not_missing(second: Launched) -> None:
     """And what the second sweep mended is finished for the first as well."""
-    from mta_lab.cli import sweeping
-
-    plan = sweeping.plan(str(second.folder / "first.yaml"), [], "nano", None, [])
-    runs = sweeping.known_runs(plan)
+    plan = planned(second.folder / "first.yaml")
+    runs = known_runs(plan)
     assert runs is not None
     found = states_of(runs, plan.records)
     assert in_state(runs, found, "pending", "stale") == []

@@ -13,15 +13,15 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
-from rich.console import Console
 
-from mta_lab.cli import searching, sweeping
 from mta_lab.errors import UserError
+from mta_lab.lab import searches
+from mta_lab.lab.display import Display
 from mta_lab.launch.launch import study_name
 from mta_lab.results.records import Record, Records
 from mta_lab.scheduling import Trials
 from mta_lab.scheduling.trials import STARTUP
-from tests.launch.conftest import Launched, run
+from tests.launch.conftest import Launched, planned, run
 from tests.launch.sweeps import write_sweep
 from tests.scheduling.conftest import plain_study
 
@@ -169,7 +169,8 @@ def test_what_falls_behind_is_stopped_and_recorded_as_pruned(moody: Path, words:
     training = {"steps": steps, "validations": steps // every}
     data = {"path": str(words)}
     file = write_sweep(moody.parent / "hopeless.yaml", rows, seeds=1, search=search, data=data, training=training)
-    plan = sweeping.plan(str(file), [], "nano", None, [])
+    output = io.StringIO()
+    plan = planned(file, Display(lambda line: print(line, file=output)))
     assert plan.sweep.search
     ahead = Trials.opened(plan.records.directory / "optuna.journal", study_name(plan.sweep, "plain"), pytest.fail)
     for _ in range(STARTUP):
@@ -177,8 +178,7 @@ def test_what_falls_behind_is_stopped_and_recorded_as_pruned(moody: Path, words:
         for step in range(every, steps + 1, every):
             ahead.report(number, step, 1.0)
         ahead.finish(number, 1.0)
-    output = io.StringIO()
-    found = searching.search(plan, 2, [], Console(file=output, width=200))
+    found = searches.search(plan, 2)
 
     (trials,) = trials_of(moody.parent, "hopeless", rows).values()
     assert [trial.state for trial in trials] == [COMPLETE] * STARTUP + [PRUNED] * 2

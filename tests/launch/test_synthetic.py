@@ -6,7 +6,10 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from mta_lab.cli import pictures
+from mta_lab.lab.conditions import Conditions
+from mta_lab.lab.display import Display
+from mta_lab.lab.drawing import attention_panels, kernel_panels, write_picture
+from mta_lab.lab.trained import find_run, reading_for
 from mta_lab.model import build_model
 from mta_lab.pictures.trained import load
 from mta_lab.results.records import Record, Records
@@ -53,8 +56,11 @@ def test_every_run_keeps_its_weights_and_they_can_be_drawn(toy: Launched) -> Non
             start = build_model(run.config, derive(run.config.seed, "weights")).state_dict()
             assert run.current
             assert [name for name, value in run.model.state_dict().items() if torch.equal(value, start[name])] == []
-    pictures.kernels(str(toy.folder / "toy.yaml"), ["talking"], output=toy.folder / "kernels.svg")
-    pictures.attend(str(toy.folder / "toy.yaml"), ["talking"], output=toy.folder / "attention.svg")
+    run, records = find_run(str(toy.folder / "toy.yaml"), "talking", None, Conditions(), Display())
+    write_picture(toy.folder / "kernels.svg", "kernels", run, kernel_panels(run, records))
+    write_picture(
+        toy.folder / "attention.svg", "attend", run, attention_panels(run, reading_for(run, None), None, None)[0]
+    )
     assert "<svg" in (toy.folder / "kernels.svg").read_text()
     assert "<svg" in (toy.folder / "attention.svg").read_text()
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mta_lab.cli import sweeping
+from mta_lab.lab.plan import Plan
+from mta_lab.lab.texts import known_runs
 from mta_lab.results.records import Failure, Record
-from tests.launch.conftest import Launched, run
+from tests.launch.conftest import Launched, planned, run
 from tests.launch.sweeps import write_sweep
 from tests.scheduling.conftest import plain_study
 
@@ -30,9 +31,9 @@ class Story:
     """a checkpoint of a run that was finished"""
 
 
-def damaged_checkpoint(plan: sweeping.Plan, seed: int) -> Path:
+def damaged_checkpoint(plan: Plan, seed: int) -> Path:
     """What a disk may hold of the climbing row."""
-    runs = sweeping.known_runs(plan)
+    runs = known_runs(plan)
     assert runs
     (run,) = (run for run in runs if (run.row, run.seed) == (CLIMBING, seed))
     path = plan.records.checkpoints(run.fingerprint) / "000000003.ckpt"
@@ -53,7 +54,7 @@ def story(words: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sto
         with (folder / "results" / "optuna.journal").open("ab") as journal:
             journal.write(b'{"op_code":4,"worker_id":"half a l')
         file = write_sweep(folder / "names.yaml", ROWS, seeds=2, data={"path": str(words)})
-        plan = sweeping.plan(str(file), [], "nano", None, [])
+        plan = planned(file)
         left = damaged_checkpoint(plan, seed=0)  # of the finished one: its launch was killed before it was removed
         damaged = damaged_checkpoint(plan, seed=1)
         yield Story(folder, first, kept, run(file, []), damaged, left)

@@ -1,0 +1,63 @@
+"""`mta-lab dashboard`: MLflow's pages over the default store, or the one that MLFLOW_TRACKING_URI names."""
+
+import os
+import shlex
+import sqlite3
+import sys
+import sysconfig
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mta_lab.children import python
+from mta_lab.errors import UserError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def dashboard(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 5000,
+    host: Annotated[str, typer.Option(help="address to listen on; any but this machine's own gives a warning")] = (
+        "127.0.0.1"
+    ),
+) -> None:
+    """Open MLflow's pages over the runs, for this machine only."""
+    store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    if store.startswith(("http://", "https://")):
+        raise UserError(f"dashboard: MLFLOW_TRACKING_URI names a server that runs already; open {store} in a browser")
+    if store == "sqlite:///mlflow.db" and not Path("mlflow.db").exists():
+        raise UserError("dashboard: no mlflow.db here; run a sweep first")
+    if host not in LOOPBACK:
+        risk = "everyone who can reach this address can read, change and delete the runs; no password is asked for"
+        print(f"mta-lab: warning: --host {host}: {risk}", file=sys.stderr)
+    _follow(store)
+    address = f"http://{host}:{port}"
+    print(f"MLflow at {address} (Ctrl-C ends it)", flush=True)
+    for name, view in _views(address, store):
+        print(f"{name}: {view}", flush=True)
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = store  # not among the arguments, which every user of the machine can list
+    # Both the server and MLflow's runner of runs, which has none to run here, look for modules in the current folder.
+    options = f"--app-dir {shlex.quote(sysconfig.get_path('stdlib'))}"
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    command = python("-m", "mlflow", "ui", "--host", host, "--port", str(port), "--uvicorn-opts", options)
+    os.execv(command[0], command)  # so that signals reach MLflow
+
+
+def _follow(store: str) -> None:
+    """Let the addresses of files follow a directory that was moved; MLflow says it where the database is at fault."""
+    from mta_lab.tracking.place import follow
+
+    with suppress(sqlite3.Error):
+        if moved := follow(store):
+            print(f"mta-lab: {moved}", file=sys.stderr)
+
+
+def _views(address: str, store: str) -> list[tuple[str, str]]:
+    """Return the sweeps in the store with their views; none where it cannot be read: MLflow says why."""
+    from mta_lab.tracking.view import addresses
+
+    with suppress(Exception):
+        return addresses(store, address)
+    return []

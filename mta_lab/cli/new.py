@@ -1,0 +1,16 @@
+"""`mta-lab new`: the skeleton of a component."""
+
+from typing import Annotated
+
+import typer
+
+from mta_lab import lab
+
+
+def new(
+    family: Annotated[str, typer.Argument(help="what to write: attention")],
+    name: Annotated[str, typer.Argument(help="its name in the registry, like key_shift")],
+) -> None:
+    """Write a skeleton of a component, with comments. It trains as it stands."""
+    file = lab.registry.write_skeleton(family, name)
+    print(f"{file}: written. Try it:  mta-lab train attention={name} --components {file}")

@@ -1,0 +1,93 @@
+"""`mta-lab plan`: the rows of a sweep, how they differ, and what they will cost."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from mta_lab import lab
+from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Seeds, Settings, SweepName, Workers, conditions
+from mta_lab.cli.terminal import Terminal
+from mta_lab.words import counted, duration
+
+if TYPE_CHECKING:
+    from mta_lab.lab.costs import Costs
+    from mta_lab.lab.plan import Plan
+    from mta_lab.sweep import Row
+
+
+def plan(
+    name: SweepName,
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    workers: Workers = None,
+    components: Components = None,
+) -> None:
+    """Show a sweep's rows, their differences and their cost. Times a few steps of a row without a recorded run."""
+    display = Terminal()
+    found = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
+    with probing(display.console) as probe:
+        costs = lab.costs.costs_of(found, workers, probe)
+    print_plan(found, costs, display.console)
+
+
+@contextmanager
+def probing(console: Console) -> Iterator[Callable[[str], None]]:
+    """Show which row is timed, as long as the context is open."""
+    with console.status("timing a few steps of each row") as status:
+        yield lambda line: status.update(console.render_str(line))
+
+
+def print_plan(plan: "Plan", costs: "Costs", console: Console) -> None:
+    """Print the rows, how they differ from their baseline, their cost and what is left."""
+    from mta_lab.model import count_parameters  # imports torch
+    from mta_lab.planning.estimates import operations
+
+    sweep = plan.sweep
+    left = f"{costs.runs.total()} of {counted(len(sweep.runs()), 'run')} to train"
+    table = RichTable(title=f"{sweep.heading}: {left}")
+    for name in ("row", "to train", "differs from its baseline", "parameters", "operations", "time a run"):
+        table.add_column(name, justify="left" if name in ("row", "differs from its baseline") else "right")
+    for row in sweep.rows:
+        against = [f"against {row.baseline}"] if row.baseline not in (row.name, sweep.baseline) else []
+        estimate = costs.estimates[row.name]
+        table.add_row(
+            row.name,
+            _to_train(costs.runs[row.name], costs.trials[row.name], costs.failed[row.name]),
+            "\n".join([*against, *_differences(row)]) or "-",
+            f"{count_parameters(row.config):,}",
+            f"{operations(row.config):.1e}",
+            f"{duration(estimate.seconds)} ({estimate.origin})" if estimate.seconds else "unknown",
+        )
+    console.print(table)
+    console.print(f"In all: {costs.total}. Operations: about 6 a parameter and token.")
+
+
+def _to_train(runs: int, trials: int, failed_for_good: int) -> str:
+    some = [counted(count, what) for count, what in ((trials, "trial"), (runs, "run")) if count]
+    return ", ".join([*some, *([f"{failed_for_good} failed"] if failed_for_good else [])]) or "finished"
+
+
+def _differences(row: "Row") -> list[str]:
+    """Return how the row differs from its baseline, a component in short."""
+    components = {"attention": row.config.attention, "task": row.config.task}
+    named = [name for name in components if any(key.startswith(f"{name}.") for key in row.difference)]
+    rest = [f"{key}: {value}" for key, value in row.difference.items() if key.partition(".")[0] not in components]
+    return [*(f"{name}: {_brief(components[name])}" for name in named), *rest]
+
+
+def _brief(value: Any) -> str:
+    """Return a component as its name and the settings that are not its defaults."""
+    from components.registry import Component  # imports torch
+
+    if isinstance(value, tuple) and any(isinstance(item, Component) for item in value):
+        return f"[{', '.join(map(_brief, value))}]"
+    if not isinstance(value, Component):
+        return "[]" if value == () else str(list(value)) if isinstance(value, tuple) else str(value)
+    given = {field.name: getattr(value, field.name) for field in fields(value)}
+    own = [f"{name} {_brief(found)}" for name, found in given.items() if found != getattr(type(value), name, MISSING)]
+    return f"{value.name}({', '.join(own)})" if own else value.name

@@ -1,0 +1,48 @@
+"""`mta-lab retry`: try again what failed of a sweep, then go on as `sweep` does."""
+
+from typing import Annotated
+
+import typer
+
+from mta_lab import lab
+from mta_lab.cli import completion
+from mta_lab.cli.arguments import (
+    DEFAULT_SCALE,
+    Components,
+    Scale,
+    Seeds,
+    SweepName,
+    TrialTimeout,
+    Workers,
+    conditions,
+    duration,
+    row_and_settings,
+)
+from mta_lab.cli.sweep import status_of
+from mta_lab.cli.terminal import Terminal
+from mta_lab.words import counted_are
+
+
+def retry(
+    name: SweepName,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ROW] [KEY=VALUE]...",
+            help="the row to try again, default: all of them; and settings, as in sweep",
+            autocompletion=completion.rows,
+        ),
+    ] = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    workers: Workers = None,
+    trial_timeout: TrialTimeout = None,
+    components: Components = None,
+) -> None:
+    """Try the failed runs of a sweep again. Then go on as `sweep` does, which leaves failed runs alone."""
+    seconds, display = duration(trial_timeout, "--trial-timeout"), Terminal()
+    row, settings = row_and_settings(words)
+    plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
+    cleared = lab.retries.clear_failures(plan, plan.sweep.row(row).name if row else None)
+    display.console.print(f"{plan.sweep.title}: {counted_are(cleared, 'failed run')} tried again")
+    raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, workers, seconds)))

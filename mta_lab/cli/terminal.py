@@ -1,0 +1,49 @@
+"""The console, and the display of a command: its output on stdout, remarks on stderr, bars while runs are trained."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from mta_lab.cli.printable import SafeConsole, one_line
+from mta_lab.lab.display import Display
+
+if TYPE_CHECKING:
+    from mta_lab.launch.loop import Observer
+    from mta_lab.report import Table
+
+LOG_WIDTH = 140  # characters, where there is no terminal to ask
+
+
+def make_console() -> Console:
+    """Return a console on stdout, wide enough for a table when it goes to a file or a pipe."""
+    return SafeConsole(width=None if sys.stdout.isatty() else LOG_WIDTH)
+
+
+def note(message: str) -> None:
+    """Print what is no part of a command's output."""
+    print(f"mta-lab: {one_line(message)}", file=sys.stderr)
+
+
+class Terminal(Display):
+    """The display of the command line."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or make_console()
+        super().__init__(lambda message: self.console.print(message, soft_wrap=True), note)
+
+    @contextmanager
+    def launch(self, steps: Sequence[int]) -> Iterator["Observer"]:
+        """Show bars in a terminal, plain lines in a log."""
+        from mta_lab.cli.bars import observer_for  # imports the launch
+
+        with observer_for(self.console, steps) as observer:
+            yield observer
+
+    def show(self, table: "Table") -> None:
+        """Print a launch's table."""
+        from mta_lab.report import render  # slow to import, and workers should start before it
+
+        render(table, "rich", self.console)

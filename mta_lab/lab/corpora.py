@@ -1,0 +1,65 @@
+"""The text that a configuration reads: prepared, shown, verified."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mta_lab.config import RunConfig, command_line, resolve, scale_layer
+from mta_lab.data import Corpus, cache, find, prepare
+from mta_lab.data.corpus import TEXT, tokens_directory
+from mta_lab.data.mixture import shares
+from mta_lab.data.sources import RECIPES, Recipe
+from mta_lab.errors import UserError
+from mta_lab.lab.conditions import Conditions
+from mta_lab.lab.display import Display
+from mta_lab.lab.plan import CORPORA
+from mta_lab.plugins import load_components
+
+
+def prepared(conditions: Conditions, display: Display) -> Corpus:
+    """Return the text, fetched and made into tokens first where it is not here."""
+    config = _config(conditions)
+    corpus = prepare(config.data, config.model.vocabulary, CORPORA, display.say)
+    shares(config.data, [domain.name for domain in corpus.domains])  # names that the text lacks are refused
+    return corpus
+
+
+def corpus_here(conditions: Conditions) -> Corpus | None:
+    """Return the text if it is prepared here. Raises UserError for one of the user's that is not: nobody knows it."""
+    config = _config(conditions)
+    corpus = find(config.data, config.model.vocabulary, CORPORA)
+    if corpus is None and config.data.path is not None:
+        raise UserError(f"data.path: {config.data.path} is not prepared yet; run `mta-lab data prepare` with it")
+    return corpus
+
+
+def shares_of(corpus: Corpus, conditions: Conditions) -> Mapping[str, float]:
+    """Return the share of each domain of the text in what is trained on; they sum to 1."""
+    return shares(_config(conditions).data, [domain.name for domain in corpus.domains])
+
+
+def recipes(conditions: Conditions) -> tuple[str, Sequence[Recipe]]:
+    """Return the name of a text and the recipes of its domains."""
+    name = _config(conditions).data.corpus
+    return name, RECIPES[name]
+
+
+def verified(conditions: Conditions) -> Iterator[str]:
+    """Read every file of the text and its tokens, and yield a line on each; a UserError where anything is damaged."""
+    data, vocabulary = (config := _config(conditions)).data, config.model.vocabulary
+    tokens = tokens_directory(data, vocabulary, CORPORA)
+    if not tokens.exists():
+        raise UserError(f"{tokens}: is not prepared yet; `mta-lab data prepare` with the same settings prepares it")
+    damaged = None
+    for directory in (tokens.with_name(TEXT), tokens):
+        for name, wrong in cache.inspected(directory).items():
+            yield f"{directory / name}: {wrong or 'as it was prepared'}"
+            damaged = damaged or (directory if wrong else None)
+    if damaged:
+        raise UserError(f"data: files in {damaged} are damaged; {cache.remedy(damaged)}")
+    if corpus := find(data, vocabulary, CORPORA):
+        corpus.check()
+        yield f"{corpus.directory}: holds the tokens of its content hash, {corpus.content_hash[:16]}"
+
+
+def _config(conditions: Conditions) -> RunConfig:
+    load_components(conditions.components)
+    return resolve([scale_layer(conditions.scale), command_line(conditions.settings)])

@@ -1,0 +1,108 @@
+"""How much a plan will take: its runs that are left and their time; and as many seeds as fit a time."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mta_lab.lab.display import Say
+from mta_lab.lab.launches import usual_workers
+from mta_lab.lab.plan import Plan
+from mta_lab.lab.texts import known_runs
+from mta_lab.planning.estimates import Estimate, affordable_seeds, estimates, recorded, seconds_of
+from mta_lab.planning.runs import in_state, states, to_train
+from mta_lab.words import counted, duration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """How much of a plan is left, by row."""
+
+    runs: Counter[str]
+    """to train"""
+    trials: Counter[str]
+    """of its search, to run"""
+    failed: Counter[str]
+    """runs that failed for good"""
+    estimates: Mapping[str, Estimate]
+    """of a run's time"""
+    workers: int
+
+    @property
+    def total(self) -> str:
+        """Return the whole time in words."""
+        left = self.runs + self.trials
+        rows = [row for row, runs in left.items() if runs]
+        if not rows:
+            return "nothing to train"
+        seconds = seconds_of(left, self.estimates, self.workers)
+        if seconds is None:
+            unknown = sum(self.estimates[row].seconds is None for row in rows)
+            return f"unknown; {counted(unknown, 'row')} without a recorded run"
+        return f"about {duration(seconds)} on {counted(self.workers, 'worker')}"
+
+
+def costs_of(plan: Plan, workers: int | None, probe: Say | None) -> Costs:
+    """Return what is left of a plan and how long it takes on `workers`, or as many as a launch takes by itself.
+
+    Rows without a recorded run are timed for some steps where `probe` is given, which hears of each.
+    """
+    (left, failed), trials = _left_and_failed(plan), _trials_left(plan)
+    workers = workers or usual_workers()
+    return Costs(runs=left, trials=trials, failed=failed, estimates=_estimates(plan, workers, probe), workers=workers)
+
+
+def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple[Plan, str]:
+    """Return the plan with as many seeds as fit into `seconds`, each over all rows; and how many and why, in words."""
+    workers = workers or usual_workers()
+    found, trials = _estimates(plan, workers, probe), _trials_left(plan)
+
+    def left(seeds: int) -> Mapping[str, int]:
+        return _left_and_failed(_with_seeds(plan, seeds))[0] + trials
+
+    seeds = affordable_seeds(found, left, budget=seconds, workers=workers)
+    option = f" --seeds {seeds}"
+    chosen = replace(_with_seeds(plan, seeds), command=plan.command + option, retry=plan.retry + option)
+    runs = Counter(_left_and_failed(chosen)[0])
+    total = Costs(runs=runs, trials=trials, failed=Counter(), estimates=found, workers=workers).total
+    return chosen, f"{counted(seeds, 'seed')} of every row, {total}{_busy(found)}"
+
+
+def _busy(costs: Mapping[str, Estimate]) -> str:
+    """Return a warning where times were taken while other work ran: they are too long, and more seeds may fit."""
+    rows = [row for row, cost in costs.items() if cost.contended]
+    if not rows:
+        return ""
+    return f"; {counted(len(rows), 'row')} timed on a busy machine, so that more may fit; --seeds N says how many"
+
+
+def _with_seeds(plan: Plan, seeds: int) -> Plan:
+    return replace(plan, sweep=replace(plan.sweep, seeds=tuple(range(seeds))))
+
+
+def _trials_left(plan: Plan) -> Counter[str]:
+    """Return how many trials of each row are still to run; of a sweep without a search, none."""
+    if plan.sweep.search is None:
+        return Counter()
+    from mta_lab.lab.searches import trials_left  # imports Optuna
+
+    return trials_left(plan)
+
+
+def _left_and_failed(plan: Plan) -> tuple[Counter[str], Counter[str]]:
+    """Return how many runs of each row are still to train, and how many failed for good."""
+    runs = known_runs(plan)
+    if runs is None:
+        return Counter(run.row for run in plan.sweep.runs()), Counter()
+    found = states(runs, plan.records)
+    kinds = to_train(runs, found, rerun_stale=plan.rerun_stale), in_state(runs, found, "failed")
+    left, failed = (Counter(run.row for run in kind) for kind in kinds)
+    return left, failed
+
+
+def _estimates(plan: Plan, workers: int, probe: Say | None) -> Mapping[str, Estimate]:
+    history = plan.records.all_finished()
+    if probe is None:
+        return {row.name: recorded(row, history) for row in plan.sweep.rows}
+    threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    return estimates(plan.sweep, history, threads, probe)

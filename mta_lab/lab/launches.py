@@ -1,0 +1,151 @@
+"""A launch: what is missing of a plan is trained, a search first; its table is shown, and what is left is said."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+
+from mta_lab.admission import admit
+from mta_lab.lab.own_sweeps import remember
+from mta_lab.lab.plan import CORPORA, Plan
+from mta_lab.lab.tables import launch_summary, table_of
+from mta_lab.lab.texts import preparing
+from mta_lab.launch.launch import launch
+from mta_lab.planning.runs import Run, in_state, refuse_damaged, runs_of, states, to_train, why_stale
+from mta_lab.report import Table
+from mta_lab.results.states import State
+from mta_lab.tracking.entries import LaunchSummary
+from mta_lab.words import counted, counted_are
+
+
+@dataclass
+class Launched:
+    """A plan whose missing runs were trained."""
+
+    plan: Plan
+    """its searched rows at the values that won"""
+    runs: Sequence[Run]
+    states: Mapping[str, State]
+    """what became of each run, by fingerprint"""
+    _shown: bool = field(default=False, init=False)
+
+    @cached_property
+    def table(self) -> Table:
+        """Return the table of what is finished, made when it is first asked for: no run may be trained any more."""
+        return table_of(self.plan, self.runs)
+
+    def show(self) -> None:
+        """Give the table to the display, once."""
+        if not self._shown:
+            self._shown = True
+            self.plan.display.show(self.table)
+
+    @property
+    def complete(self) -> bool:
+        """Return whether every run is finished."""
+        return set(self.states.values()) <= {"finished"}
+
+    def left(self) -> list[str]:
+        """Return a line on what is stale and one on what failed, each with what to type next."""
+        lines = []
+        if old := in_state(self.runs, self.states, "stale"):
+            changed = ", ".join(sorted({why_stale(run, self.plan.records) for run in old}))
+            them = "it" if len(old) == 1 else "them"
+            are = counted_are(len(old), "run")
+            lines.append(f"{are} stale ({changed} changed since): --rerun-stale trains {them} again")
+        if failures := in_state(self.runs, self.states, "failed"):
+            them = "it" if len(failures) == 1 else "them"
+            lines.append(f"{counted(len(failures), 'run')} failed; `{self.plan.retry}` tries {them} again")
+        return lines
+
+
+def launch_plan(plan: Plan, workers: int | None = None, trial_timeout: float | None = None) -> Launched:
+    """Train what is missing of a plan on `workers` processes; show the table and say what is left.
+
+    An attempt that takes longer than `trial_timeout` seconds is ended. Interrupted, it shows the table of what is
+    finished and raises a KeyboardInterrupt that says what is left; the same launch goes on from there.
+    """
+    admit(row.config for row in plan.sweep.rows)
+    workers = workers or usual_workers()
+    if plan.sweep.search:
+        plan = _searched(plan, workers, trial_timeout)
+    runs = runs_of(plan.sweep, preparing(plan.display))
+    launched = Launched(plan, runs, states(runs, plan.records))
+    refuse_damaged(runs, launched.states, plan.records)
+    to_do = to_train(runs, launched.states, rerun_stale=plan.rerun_stale)
+    plan.display.say(f"{plan.sweep.title}: {_to_do(launched, len(to_do), workers)}")
+    if to_do:
+        try:
+            _train(launched, to_do, workers, trial_timeout)
+        except KeyboardInterrupt:
+            remember(plan.given, plan.records, plan.display)
+            launched.show()
+            left = len(to_train(runs, states(runs, plan.records), rerun_stale=plan.rerun_stale))
+            again = f"the same command goes on with them: {plan.command}"
+            raise KeyboardInterrupt(f"interrupted; {counted(left, 'run')} left, {again}") from None
+        launched.states = states(runs, plan.records)
+    remember(plan.given, plan.records, plan.display)
+    launched.show()
+    for line in launched.left():
+        plan.display.say(line)
+    return launched
+
+
+def usual_workers() -> int:
+    """Return 1 with a GPU, or else as many as there are cores."""
+    return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
+
+
+def _searched(plan: Plan, workers: int, trial_timeout: float | None) -> Plan:
+    """Return the plan with the rows that its search found, its missing trials trained."""
+    from mta_lab.lab.searches import search  # imports Optuna
+
+    try:
+        return search(plan, workers, trial_timeout)
+    except KeyboardInterrupt:
+        again = f"the same command goes on with the search: {plan.command}"
+        raise KeyboardInterrupt(f"interrupted; {again}") from None
+
+
+def _to_do(launched: Launched, to_do: int, workers: int) -> str:
+    """Return in words how many runs are to be trained, or how many are finished where none is."""
+    runs = len(launched.runs)
+    if to_do:
+        return f"{to_do} of {counted(runs, 'run')} to train on {counted(workers, 'worker')}"
+    finished = sum(launched.states[run.fingerprint] == "finished" for run in launched.runs)
+    part = f"{finished} of " if finished < runs else "all " if finished > 1 else ""
+    return f"{part}{counted_are(runs, 'run')} finished, nothing to train"
+
+
+def _train(launched: Launched, to_do: Sequence[Run], workers: int, trial_timeout: float | None) -> None:
+    """Launch what is `to_do`; the table is shown at the end, before the figures of its page, which take seconds."""
+    plan = launched.plan
+    with ExitStack() as bars:
+        observer = bars.enter_context(plan.display.launch([run.config.training.steps for run in to_do]))
+
+        def shown() -> LaunchSummary:
+            whole = launch_summary(plan, launched.table)
+
+            def files() -> Mapping[str, str]:
+                bars.close()
+                launched.show()
+                return whole.files()
+
+            return whole._replace(files=files)
+
+        launch(
+            plan.sweep,
+            launched.runs,
+            records=plan.records,
+            workers=workers,
+            components=plan.components,
+            corpus_root=CORPORA,
+            observer=observer,
+            shown=shown,
+            command=plan.command,
+            trial_timeout=trial_timeout,
+            rerun_stale=plan.rerun_stale,
+        )

@@ -1,0 +1,120 @@
+"""A measurement of what attention costs here, at one level: an operation, a training step or the engine."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mta_lab.bench import engine, op, plot, step
+from mta_lab.bench.process import Laboratory
+from mta_lab.bench.results import Comparison, Report, Say, as_tree
+from mta_lab.errors import UserError, nearest
+from mta_lab.executors.local.pool import ENVIRONMENT
+from mta_lab.provenance import provenance
+from mta_lab.results.records import Records, write_whole
+from mta_lab.words import counted
+
+ALLOCATORS = {"plain": {}, "workers": ENVIRONMENT}
+"""settings of the memory allocator: as any process has it, and as a sweep's workers do"""
+LEVELS = {"op": "plain", "step": "workers", "engine": "workers"}
+"""what is measured, and under which allocator if nothing else is asked for"""
+TIMES = "Times: medians (quartiles) of rounds, each of which runs every contestant once in turn, after a warm-up round."
+MEMORY = "Memory: growth of the peak resident memory (ru_maxrss) of a fresh process that runs one contestant, in MB of"
+NOTES = {
+    "op": (TIMES, f"{MEMORY} 10^6 bytes: forward + backward; its inputs are not counted."),
+    "step": (TIMES, f"{MEMORY} 10^6 bytes: weights, optimizer and {step.STEPS} steps. paper: Table 9, 880M, GPUs."),
+    "engine": (TIMES,),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """All that is said of a measurement beside its level."""
+
+    settings: Sequence[str] = ()
+    """of the level step"""
+    scale: str = "nano"
+    components: Sequence[Path] = ()
+    shapes: Sequence[str] = ()
+    """of the level op, like 8,8,256,32"""
+    rounds: int | None = None
+    """how often each is measured; None: what fits into a few seconds"""
+    allocator: str | None = None
+    """one of ALLOCATORS; None: the level's own"""
+
+
+def level_of(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the level and the settings; a first word without '=' is a level, and step is meant without one."""
+    if not words or "=" in words[0]:
+        return "step", list(words)
+    if words[0] not in LEVELS:
+        hint = nearest(words[0], LEVELS) or ";"
+        raise UserError(f"bench: no level named '{words[0]}'{hint} levels: {', '.join(LEVELS)}")
+    return words[0], list(words[1:])
+
+
+class Measurement:
+    """What is measured at one level. Raises UserError where the request says what the level does not take."""
+
+    def __init__(self, level: str, request: Request) -> None:
+        if request.settings and level != "step":
+            given = request.settings[0]
+            raise UserError(f"bench {level}: got '{given}', allowed: no settings; only the level step takes them")
+        if request.shapes and level != "op":
+            raise UserError(f"bench {level}: --shape is for the level op only")
+        if request.allocator and level == "engine":
+            raise UserError("bench engine: --allocator is for the levels op and step only")
+        allocator = request.allocator or LEVELS[level]
+        if allocator not in ALLOCATORS:
+            hint = nearest(allocator, ALLOCATORS) or ";"
+            raise UserError(f"--allocator: got '{allocator}'{hint} allowed: {', '.join(ALLOCATORS)}")
+        self.level, self.request, self.allocator = level, request, allocator
+        self.shapes = [_shape(text) for text in request.shapes] or list(op.SHAPES)
+        self.laboratory = Laboratory(ALLOCATORS[allocator])
+
+    def taken(self, say: Say) -> Report:
+        """Measure, and return what was found; `say` hears of each step."""
+        request, laboratory = self.request, self.laboratory
+        dtype, found = str(op.DTYPE).removeprefix("torch."), list[Comparison]()
+        if self.level == "op":
+            found = op.compare(laboratory, self.shapes, request.rounds, say)
+        elif self.level == "step":
+            entries = step.Entries(request.settings, request.scale, request.components)
+            dtype = {"fp32": dtype, "bf16": "bfloat16 autocast"}[entries.configs[step.BASELINE].training.precision]
+            found = [step.compare(laboratory, entries, request.rounds, say)]
+        else:
+            found = engine.compare(laboratory, request.scale, Records(), engine.RUNS, request.rounds, say)
+        place = provenance(laboratory.threads()) | {"dtype": dtype, "allocator": self.allocator}
+        return Report(level=self.level, provenance=place, comparisons=tuple(found), notes=NOTES[self.level])
+
+    def against_tokens(self, say: Say) -> list[Comparison]:
+        """Measure cost against tokens, for the first shape with a batch of one."""
+        return op.against_tokens(self.laboratory, self.shapes[0]._replace(batch=1), op.TOKENS, self.request.rounds, say)
+
+    def against_kernels(self, say: Say) -> list[Comparison]:
+        """Measure cost against the kernel's size, for the first shape."""
+        return op.against_kernels(self.laboratory, self.shapes[0], self.request.rounds, say)
+
+
+def keep(report: Report, file: Path) -> None:
+    """Write all that was measured so far."""
+    write_whole(file, json.dumps(as_tree(report), indent=1))
+
+
+def draw(directory: Path, tokens: list[Comparison], kernels: list[Comparison], place: Mapping[str, object]) -> None:
+    """Write the curves of cost against tokens and kernel size as SVG."""
+    threads = counted(int(str(place["threads"])), "thread")
+    foot = f"{place['machine']}, {threads}, torch {place['torch']}, commit {place['commit']}, {place['dtype']}"
+    plot.against_tokens(directory / "tokens.svg", tokens, foot)
+    plot.against_kernels(directory / "kernel.svg", kernels, foot)
+
+
+def _shape(text: str) -> op.Shape:
+    allowed = "allowed: batch,heads,tokens,head width, all 1 or more and an even number of heads, like 8,8,256,32"
+    try:
+        shape = op.Shape(*map(int, text.split(",")))
+    except (ValueError, TypeError):
+        raise UserError(f"--shape: got '{text}', {allowed}") from None
+    if min(shape) < 1 or shape.heads % 2:
+        raise UserError(f"--shape: got '{text}', {allowed}")
+    return shape

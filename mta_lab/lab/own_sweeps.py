@@ -1,0 +1,38 @@
+"""The sweep files of a user that were trained or reported here, so that `report all` and `sync all` have them, too."""
+
+import json
+import os
+
+from mta_lab.errors import UserError
+from mta_lab.lab.display import Display
+from mta_lab.results.records import Records, write_whole
+from mta_lab.strict import FaultError, as_json, content
+from mta_lab.sweep import shipped_sweeps
+
+FILE = "sweeps.json"
+
+
+def remember(name: str, records: Records, display: Display) -> None:
+    """Keep the path of a user's sweep file beside the records; a directory that takes nothing is no reason to stop."""
+    known = remembered(records, display)
+    if name in known or name in shipped_sweeps() or not os.path.isfile(name) or not records.directory.is_dir():
+        return
+    try:
+        write_whole(records.directory / FILE, json.dumps([*known, name]))
+    except UserError:
+        return
+
+
+def remembered(records: Records, display: Display) -> list[str]:
+    """Return the sweep files that were kept and are still there, in the order in which they came."""
+    path = records.directory / FILE
+    try:
+        found = as_json(content(path))
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+            raise FaultError("it is no list of files")
+    except OSError:
+        return []
+    except FaultError as error:
+        display.note(f"{path}: cannot be read ({error}); sweeps of yours are left out until they are reported again")
+        return []
+    return [name for name in found if os.path.isfile(name)]  # which, unlike Path's, raises nothing for odd names

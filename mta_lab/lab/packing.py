@@ -1,0 +1,70 @@
+"""Results that travel: another directory's searches taken in, and a sweep's results packed for elsewhere."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mta_lab.errors import UserError
+from mta_lab.lab.plan import Plan
+from mta_lab.lab.tables import dashboard_address, finished_table
+from mta_lab.launch.guards import only_launch
+from mta_lab.launch.launch import JOURNAL
+from mta_lab.report import markdown
+from mta_lab.report.files import artifacts
+from mta_lab.results import exchange
+from mta_lab.results.records import Records
+from mta_lab.scheduling import take_searches
+from mta_lab.scheduling.merge import Taken
+
+
+def merge_searches(records: Records, other: Path, say: Callable[[str], None], *, replace: bool) -> Taken | None:
+    """Take the searches of the results directory `other` in; None where it has none."""
+    if not (other / JOURNAL).is_file():
+        return None
+    with only_launch(records.directory):
+        return take_searches(records.directory / JOURNAL, other / JOURNAL, say, replace=replace)
+
+
+def pack(plan: Plan, target: Path | None, *, weights: bool) -> tuple[Path, int, int]:
+    """Pack the finished runs of a plan with its page, its table and all that a report of it needs elsewhere.
+
+    Returns the archive with how many runs and files are in it. Raises UserError where no run is finished, and where a
+    file of the user's lies outside the current directory.
+    """
+    sources = _sources(plan)
+    table = finished_table(plan)
+    runs = [record.fingerprint for row in table.rows for record in row.measured.records.values()]
+    if not runs:
+        raise UserError(
+            f"{plan.given}: no run of it is finished, so there is nothing to pack; `{plan.command}` trains it"
+        )
+    files = exchange.files_to_pack(plan.records, runs, weights=weights)
+    files |= artifacts(table, plan.command, dashboard_address())
+    files |= {"report.md": markdown(table), "README.txt": _readme(plan), **sources}
+    if plan.sweep.search and (plan.records.directory / JOURNAL).exists():
+        files[f"results/{JOURNAL}"] = plan.records.directory / JOURNAL
+    target = target or Path(f"{plan.sweep.shown_as}.tar.gz")
+    if target.resolve().is_relative_to(plan.records.directory.resolve()):
+        raise UserError(f"--output: {target} lies among the results themselves; name a file elsewhere")
+    return target, len(runs), exchange.archive(target, files)
+
+
+def _sources(plan: Plan) -> dict[str, Path | str]:
+    """Return the sweep file and the components that are a user's own, under the paths by which they were given."""
+    own = [Path(plan.given)] if Path(plan.given).is_file() else []
+    given = [*own, *plan.components, *plan.sweep.components]
+    files = [file for path in given for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
+    here = Path.cwd()
+    outside = [file for file in files if not file.resolve().is_relative_to(here)]
+    if outside:
+        raise UserError(f"{outside[0]}: lies outside this directory and would be missing elsewhere; copy it here first")
+    return {file.resolve().relative_to(here).as_posix(): file for file in files}
+
+
+def _readme(plan: Plan) -> str:
+    return (
+        f"{plan.sweep.heading}\n\n"
+        "report.html is the page of these results, table.json has all numbers. With mta-lab, in this directory:\n\n"
+        f"    {plan.report}\n\n"
+        "Elsewhere, `mta-lab results merge DIRECTORY/results` takes the runs in. The text that they read is not in\n"
+        "here and is not needed for a report.\n"
+    )

@@ -1,0 +1,112 @@
+"""Plans: of a sweep by its name or file, of the one run of `train`, of every sweep that is known here."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mta_lab.config import command_line, difference, resolve, scale_layer
+from mta_lab.errors import UserError
+from mta_lab.lab.conditions import Conditions
+from mta_lab.lab.display import Display
+from mta_lab.lab.own_sweeps import remember, remembered
+from mta_lab.lab.plan import Plan, open_records, resolved_auto
+from mta_lab.plugins import load_components
+from mta_lab.sweep import Sweep, load_sweep, shipped_sweeps, single_run
+from mta_lab.sweep.naming import called_as_shipped
+from mta_lab.sweep.search import Winners
+
+
+def plan(name: str, conditions: Conditions, display: Display) -> Plan:
+    """Return the plan of the shipped sweep `name`, or of the file of that path.
+
+    Every mistake in it is a UserError, before anything starts.
+    """
+    load_components(conditions.components)
+    scale, seeds = conditions.scale, conditions.seeds
+
+    def load(winners: Winners) -> Sweep:
+        return load_sweep(
+            name,
+            scale=scale,
+            settings=conditions.settings,
+            seeds=seeds,
+            resolve_auto=lambda config, like: resolved_auto(config, like, display),
+            winners=winners,
+        )
+
+    def under(other: str, words: Sequence[str]) -> tuple[Sweep, str]:
+        shown = replace(conditions, scale=other, settings=words).typed("report", name)
+        return load_sweep(name, scale=other, settings=words, seeds=seeds), shown
+
+    sweep = load({})
+    _say_which(name, sweep, display)
+    found = Plan(
+        given=name,
+        sweep=sweep,
+        records=open_records(display),
+        display=display,
+        components=conditions.components,
+        command=conditions.typed("sweep", name),
+        retry=conditions.typed("retry", name),
+        report=conditions.typed("report", name),
+        under=under,
+        reload=load,
+    )
+    if sweep.search is None:
+        return found
+    from mta_lab.lab.searches import open_existing  # imports Optuna
+
+    return open_existing(found)
+
+
+def plan_of_one(conditions: Conditions, display: Display) -> Plan:
+    """Return the plan of `mta-lab train`: a sweep of one run."""
+    load_components(conditions.components)
+    config = resolve([scale_layer(conditions.scale), command_line(conditions.settings)])
+    changed = difference(config, resolve([scale_layer(conditions.scale)]))
+    command = conditions.typed("train")
+    return Plan(
+        given="train",
+        sweep=single_run(resolved_auto(config, config, display), changed),
+        records=open_records(display),
+        display=display,
+        components=conditions.components,
+        command=command,
+        retry=command,
+        rerun_stale=True,
+    )
+
+
+def every_plan(files: Sequence[str], conditions: Conditions, display: Display) -> list[Plan]:
+    """Return the plans of the shipped sweeps, of a user's that were used here, and of `files`.
+
+    A file that was kept and is refused now is left out, and said.
+    """
+    records = open_records(display)
+    kept = remembered(records, display)
+    plans: dict[str, Plan] = {}
+    for each in dict.fromkeys([*shipped_sweeps(), *kept, *files]):
+        try:
+            found = plan(each, conditions, display)
+        except UserError as error:
+            if each not in kept or each in files:
+                raise
+            display.note(f"{each} is left out: {error}")
+            continue
+        plans.setdefault(found.sweep.name, found)  # the same file under another path has the same name
+        remember(each, records, display)
+    return list(plans.values())
+
+
+def _say_which(given: str, sweep: Sweep, display: Display) -> None:
+    """Say which sweep is meant where a file of a user's is called as one that ships."""
+    if sweep.file:
+        if called_as_shipped(sweep.file):
+            shipped = sweep.file.stem.replace("-", "_")
+            display.note(
+                f"{given}: is this file, not the sweep {shipped} that ships; its results are called {sweep.name}"
+            )
+        return
+    for path in (Path(f"{sweep.name}.yaml"), Path(sweep.name)):
+        if path.is_file() and called_as_shipped(path):
+            display.note(f"{given}: is the sweep that ships, not the file {path} here; for that, type ./{path}")

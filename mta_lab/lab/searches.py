@@ -1,0 +1,148 @@
+"""The search of a sweep: what it has found, and its trials that are still to run."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from mta_lab.errors import UserError
+from mta_lab.lab.plan import CORPORA, Plan, resolved_auto
+from mta_lab.lab.texts import preparing
+from mta_lab.launch.launch import JOURNAL, launch_search, study_name
+from mta_lab.planning.runs import Run, run_of, runs_of
+from mta_lab.scheduling import Trials
+from mta_lab.sweep import PlannedRun
+from mta_lab.sweep.search import Found, Search
+from mta_lab.words import counted
+
+
+def open_existing(plan: Plan) -> Plan:
+    """Return the plan with its searched rows at the best values so far."""
+    search = plan.sweep.search
+    assert search
+    assert plan.reload
+    studies = _studies(plan)
+    winners = {
+        row: Found(values=[best.values for best in trials.best(search.winners)], trials=trials.ended())
+        for row, trials in studies.items()
+    }
+    sweep = replace(plan.reload(winners), seeds=plan.sweep.seeds)
+    for row, twin in sweep.left_out.items():
+        plan.display.note(f"{plan.given}: row '{row}' is left out: its search found the settings that row '{twin}' has")
+    return replace(plan, sweep=sweep)
+
+
+def search(plan: Plan, workers: int, trial_timeout: float | None = None) -> Plan:
+    """Run the trials that are missing, and return the plan with the winners as rows.
+
+    Raises UserError where every trial of a row failed.
+    """
+    found = plan.sweep.search
+    assert found
+    missing = trials_left(plan).total()
+    if missing:
+        total = found.trials * len(found.templates)
+        plan.display.say(
+            f"{plan.sweep.title}: {missing} of {counted(total, 'trial')} to run on {counted(workers, 'worker')}"
+        )
+        open_corpus = preparing(plan.display)
+        runs_of(plan.sweep, open_corpus)  # text too short for the rows is refused before the trials, not after
+
+        def to_task(run: PlannedRun) -> Run:
+            return run_of(replace(run, config=resolved_auto(run.config, run.config, plan.display)), open_corpus)
+
+        steps = max(row.config.training.steps for row in plan.sweep.rows)
+        with plan.display.launch([steps] * missing) as observer:
+            launch_search(
+                plan.sweep,
+                to_task,
+                missing=missing,
+                records=plan.records,
+                workers=workers,
+                components=plan.components,
+                corpus_root=CORPORA,
+                observer=observer,
+                command=plan.command,
+                trial_timeout=trial_timeout,
+            )
+    plan = open_existing(plan)
+    for row, trials in _studies(plan).items():
+        counts = ", ".join(f"{count} {state}" for state, count in trials.counts().items() if count)
+        plan.display.say(f"{row}: {counts}; best: {_brief(trials, found.winners)}")
+        if not trials.best(1):
+            where = plan.records.directory / "failed"
+            raise UserError(
+                f"{plan.given}: no trial of row '{row}' ran to its end; {where} says why; the same command tries again"
+            )
+    return plan
+
+
+def trials_left(plan: Plan) -> Counter[str]:
+    """Return how many trials of each searched row are still to run."""
+    search = plan.sweep.search
+    assert search
+    ended = {row: trials.ended() for row, trials in _studies(plan).items()}
+    return Counter({row: max(0, search.trials - ended.get(row, 0)) for row in search.templates})
+
+
+def finished_trials(plan: Plan) -> list[Run]:
+    """Return the trials that ran to their end, as runs; the text that they read is prepared."""
+    found = plan.sweep.search
+    assert found
+    ended = [
+        (row, f"{row} trial {trial.number}", trial.values)
+        for row, trials in _studies(plan).items()
+        for trial in trials.best(found.trials)
+    ]
+    return _runs(plan, found, ended)
+
+
+def failed_trials(plan: Plan) -> list[Run]:
+    """Return the trials that failed, as runs that are called as their row; the text that they read is prepared."""
+    found = plan.sweep.search
+    assert found
+    failed = [
+        (row, row, values)
+        for row, trials in _studies(plan).items()
+        for values in trials.failed()
+        if values.keys() == found.space_of(row).keys()  # others were lost before all were chosen
+    ]
+    return _runs(plan, found, failed)
+
+
+def _runs(plan: Plan, search: Search, trials: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[Run]:
+    """Return trials, given as row, name and values, as runs; values that do not go together make none."""
+    open_corpus = preparing(plan.display)
+    runs = []
+    for row, name, values in trials:
+        try:
+            config = search.config(row, values)
+        except UserError:
+            continue
+        config = resolved_auto(config, config, plan.display)
+        runs.append(run_of(PlannedRun(row=name, seed=config.seed, config=config), open_corpus))
+    return runs
+
+
+def _studies(plan: Plan) -> dict[str, Trials]:
+    """Return the studies that there are, by row."""
+    search = plan.sweep.search
+    assert search
+    journal = plan.records.directory / JOURNAL
+    found = {
+        row: Trials.open_existing(journal, study_name(plan.sweep, row), search.space_of(row))
+        for row in search.templates
+    }
+    return {row: trials for row, trials in found.items() if trials}
+
+
+def _brief(trials: Trials, count: int) -> str:
+    """Return the best trials with their values, for people."""
+    texts = []
+    for best in trials.best(count):
+        values = ", ".join(
+            f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in best.values.items()
+        )
+        texts.append(f"trial {best.number} ({values}) {best.score:.3f}")
+    return "; ".join(texts) or "none"

@@ -1,0 +1,61 @@
+"""How far a sweep is, as the records and the status file of a launch tell."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from mta_lab.lab.elsewhere import elsewhere
+from mta_lab.lab.plan import Plan
+from mta_lab.lab.texts import known_runs
+from mta_lab.launch.status_file import LaunchStatus
+from mta_lab.planning.runs import states
+from mta_lab.words import counted
+
+Rows = Mapping[str, Mapping[str, int]]
+
+
+class Standing:
+    """How far a sweep is: its runs by row, and what to type next."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._runs = known_runs(plan)
+        for run in self._runs or ():
+            plan.records.usable(run.fingerprint)  # says which records cannot be used
+        self.elsewhere = elsewhere(plan)
+        """what is finished under other conditions, and the command that shows it"""
+
+    def rows(self, status: LaunchStatus | None) -> Rows:
+        """Return how many runs of each row are in each state; those that the launch trains now are running."""
+        sweep = self._plan.sweep
+        if self._runs is None:  # its text is not prepared: nothing is finished
+            return {row.name: {"pending": len(sweep.seeds)} for row in sweep.rows}
+        rows: dict[str, Counter[str]] = {row.name: Counter() for row in sweep.rows}
+        running = {busy.fingerprint for busy in status.workers} if status else set()
+        became = states(self._runs, self._plan.records)
+        for run in self._runs:
+            state = became[run.fingerprint]
+            rows[run.row]["running" if run.fingerprint in running and state != "finished" else state] += 1
+        return rows
+
+    def outcome(self, rows: Rows) -> str:
+        """Return how far the sweep is, and what to type next, while no launch runs."""
+        sweep, totals = self._plan.sweep, sum((Counter(row) for row in rows.values()), Counter[str]())
+        name, runs = f"{sweep.name} ({sweep.conditions})", counted(totals.total(), "run")
+        trials = self._trials_left()
+        if totals["finished"] == totals.total() and not trials:
+            return f"{name}: finished, {runs}. To see its table: {self._plan.report}"
+        kinds = {
+            f"To train what is missing: {self._plan.command}": trials + totals["pending"],
+            f"To try again what failed: {self._plan.retry}": totals["failed"],
+            f"To train again what is stale: {self._plan.command} --rerun-stale": totals["stale"],
+        }
+        said = ". ".join(line for line, needed in kinds.items() if needed)
+        search = f", {counted(trials, 'trial')} of its search left" if trials else ""
+        return f"{name}: {totals['finished']} of {runs} finished{search}. {said}"
+
+    def _trials_left(self) -> int:
+        if self._plan.sweep.search is None:
+            return 0
+        from mta_lab.lab.searches import trials_left  # imports Optuna
+
+        return trials_left(self._plan).total()

@@ -1,0 +1,62 @@
+"""The table of a plan's finished runs, and what MLflow shows of it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from mta_lab.errors import UserError
+from mta_lab.lab.plan import Plan
+from mta_lab.lab.texts import absent_texts, known_runs
+from mta_lab.planning.runs import Run
+from mta_lab.report import Table, build_table, markdown
+from mta_lab.tracking.entries import LaunchSummary
+
+DASHBOARD = "http://127.0.0.1:5000"  # where `mta-lab dashboard` listens unless it is told otherwise
+
+
+def finished_table(plan: Plan) -> Table:
+    """Return the table of what is finished; says so where the text is known by the records alone.
+
+    Raises UserError where neither a text nor a finished run is here.
+    """
+    runs = known_runs(plan)
+    if runs is None:
+        raise UserError(
+            f"{plan.given}: its text is not prepared here, and no run of it is finished in {plan.records.directory}; "
+            f"`{plan.command}` prepares it and trains what is missing"
+        )
+    table = table_of(plan, runs)
+    for remark in table.remarks:
+        plan.display.note(f"{plan.given}: {remark}")
+    return table
+
+
+def table_of(plan: Plan, runs: Sequence[Run]) -> Table:
+    """Return the table of the plan's runs, as far as `runs` are finished."""
+    fingerprints = {(run.row, run.seed): run.fingerprint for run in runs}
+    return replace(build_table(plan.sweep, fingerprints, plan.records), remarks=_remarks(plan, runs))
+
+
+def launch_summary(plan: Plan, table: Table) -> LaunchSummary:
+    """Return what MLflow shows of the plan's table."""
+    from mta_lab.report.data import summary
+    from mta_lab.report.files import artifacts  # imports matplotlib
+
+    return LaunchSummary(markdown(table), summary(table), lambda: artifacts(table, plan.command, dashboard_address()))
+
+
+def dashboard_address() -> str:
+    """Return the address of MLflow's pages, without the name and password that it may hold."""
+    store = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    if store.scheme not in ("http", "https"):
+        return DASHBOARD
+    return f"{store.scheme}://{store.netloc.rpartition('@')[2]}{store.path.rstrip('/')}"
+
+
+def _remarks(plan: Plan, runs: Sequence[Run]) -> tuple[str, ...]:
+    """Say which text the runs of a table read, where it is known by their records alone."""
+    read = sorted({run.content_hash[:16] for run in runs} - {""})
+    if not read or not absent_texts(plan):
+        return ()
+    return (f"the text is not prepared here; the finished runs read the one with the hash {', '.join(read)}",)

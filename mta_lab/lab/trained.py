@@ -1,0 +1,103 @@
+"""The finished run that a sweep's row and seed, or a fingerprint, name; and what its model is given to read."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from components.tasks import SyntheticTask
+from mta_lab.config import RunConfig
+from mta_lab.data import Corpus, find
+from mta_lab.errors import UserError
+from mta_lab.lab.conditions import Conditions
+from mta_lab.lab.display import Display
+from mta_lab.lab.plan import CORPORA, Plan, open_records
+from mta_lab.lab.plans import plan, plan_of_one
+from mta_lab.pictures import trained
+from mta_lab.pictures.reading import Reading, drawn, read_text
+from mta_lab.planning.runs import run_of
+from mta_lab.plugins import load_components
+from mta_lab.results.records import Record, Records, run_files
+from mta_lab.sweep import PlannedRun
+
+
+def find_run(
+    name: str, row: str, seed: int | None, conditions: Conditions, display: Display
+) -> tuple[trained.Trained, Records]:
+    """Return the run that `name` and `row` say under the conditions, and the records that it is among.
+
+    `name` is a sweep, `train`, the start of a fingerprint or a record's file. Raises UserError where no such run is
+    finished or its weights are gone.
+    """
+    if name.endswith(".json") or (re.fullmatch("[0-9a-f]{4,16}", name) and not Path(name).exists()):
+        records = open_records(display, Path(name).parent.parent) if name.endswith(".json") else open_records(display)
+        if row or conditions.settings or seed is not None:
+            given = " ".join([row, *conditions.settings]).strip() or "--seed"
+            raise UserError(f"{name}: names one run already; got {given}, allowed: no row, setting or seed")
+        load_components(conditions.components)
+        record = _by_fingerprint(Path(name).name.removesuffix(".json"), records)
+    elif name == "train":
+        if row:
+            raise UserError(f"train: got '{row}', allowed: settings alone, like attention=softmax")
+        found = plan_of_one(conditions, display)
+        records, record = found.records, record_of_row(found, found.sweep.rows[0].name, seed)
+    else:
+        found = plan(name, conditions, display)
+        records, record = found.records, record_of_row(found, row, seed)
+    return opened(record, records, display), records
+
+
+def opened(record: Record, records: Records, display: Display) -> trained.Trained:
+    """Return the run of `record` with its model; a note says where its components' code has changed since."""
+    run = trained.load(record, records)
+    if not run.current:
+        changed = "its components' code has changed since it was run; the picture shows today's"
+        display.note(f"run {record.fingerprint}: {changed}")
+    return run
+
+
+def record_of_row(found: Plan, name: str, seed: int | None) -> Record:
+    """Return the record of a row's run under `seed`, or under the first; a UserError says what trains it."""
+    row = found.sweep.row(name)
+    seed = found.sweep.seeds[0] if seed is None else seed
+    run = PlannedRun(row=row.name, seed=seed, config=replace(row.config, seed=seed))
+    record = found.records.finished(run_of(run, lambda run: _corpus(run.config)).fingerprint)
+    if record is None:
+        raise UserError(f"{found.given}: {run.label} is not finished here; `{found.command}` trains it")
+    return record
+
+
+def reading_for(run: trained.Trained, text: str | None) -> Reading:
+    """Return the user's text as the run's model reads it; of a synthetic run without one, a drawn sequence."""
+    config = run.config
+    if text is None:
+        if isinstance(config.task, SyntheticTask):
+            return drawn(config.task, config.seed)
+        raise UserError(
+            '--text: must be given, as this run was trained on text; for example --text "A text of your own."'
+        )
+    corpus = _corpus(config) if config.reads_text else None
+    if corpus and corpus.content_hash != run.record.content_hash:
+        raise UserError(
+            f"{corpus.directory}: the text has changed since this run was trained on it, and its tokens with it"
+        )
+    return read_text(text, config, corpus)
+
+
+def _by_fingerprint(start: str, records: Records) -> Record:
+    """Return the finished run whose fingerprint starts so."""
+    names = [path.stem for path in run_files(records.directory, start)]
+    if len(names) > 1:
+        raise UserError(f"{start}: the fingerprints of several runs begin with it: {', '.join(names)}")
+    record = records.finished(names[0]) if names else None
+    if record is None:
+        raise UserError(f"{start}: no finished run in {records.directory} has a fingerprint that begins with it")
+    return record
+
+
+def _corpus(config: RunConfig) -> Corpus:
+    corpus = find(config.data, config.model.vocabulary, CORPORA)
+    if corpus is None:
+        raise UserError(
+            "the text of this run is not prepared here; `mta-lab data prepare` with the same settings prepares it"
+        )
+    return corpus

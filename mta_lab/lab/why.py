@@ -1,0 +1,102 @@
+"""The explanation of a row: what became of each of its runs, from the records, and what to type next."""
+
+import shlex
+from datetime import datetime
+
+from mta_lab.errors import UserError
+from mta_lab.lab.live import launch_news
+from mta_lab.lab.plan import Plan
+from mta_lab.lab.texts import known_runs
+from mta_lab.launch.guards import launch_runs
+from mta_lab.launch.status_file import Busy
+from mta_lab.planning.runs import Run, last_result, states, why_stale
+from mta_lab.results.records import Record
+from mta_lab.words import duration
+
+TRACEBACK = 12  # lines of its end
+
+
+def explain(plan: Plan, row: str, seed: int | None = None) -> list[str]:
+    """Return some lines on each run of `row`, or on that of `seed` alone.
+
+    Raises UserError for a row or a seed that the sweep lacks, and where its text is not prepared here.
+    """
+    plan.sweep.row(row)
+    if seed is not None and seed not in plan.sweep.seeds:
+        raise UserError(f"--seed: got {seed}, allowed: {', '.join(map(str, plan.sweep.seeds))}")
+    runs = known_runs(plan)
+    if runs is None:
+        raise UserError(f"{plan.given}: its text is not prepared here, so every run is pending; type: {plan.command}")
+    running = _running(plan)
+    chosen = [run for run in runs if run.row == row and seed in (None, run.seed)]
+    return [line for run in chosen for line in _lines(run, plan, running.get(run.fingerprint))]
+
+
+def _running(plan: Plan) -> dict[str, Busy]:
+    directory = plan.records.directory
+    status = launch_news(directory, plan.display.note) if launch_runs(directory) else None
+    return {busy.fingerprint: busy for busy in status.workers} if status else {}
+
+
+def _lines(run: Run, plan: Plan, busy: Busy | None) -> list[str]:
+    state = states([run], plan.records)[run.fingerprint]
+    if state == "finished":
+        return _finished(run, plan)
+    if busy:
+        loss = "" if busy.loss is None else f", loss {busy.loss:.3f}"
+        since = datetime.fromtimestamp(busy.since).strftime("%H:%M:%S")
+        at = f"on worker {busy.worker} since {since}, step {busy.step} of {busy.steps}{loss}"
+        return [f"{run.label}: running {at}", "  next: mta-lab status --watch"]
+    if state == "failed":
+        return _failed(run, plan)
+    if state == "stale":
+        return _stale(run, plan)
+    kept = sorted(plan.records.checkpoints(run.fingerprint).glob("*.ckpt"))
+    came = f", kept at step {int(kept[-1].stem)}" if kept else ""
+    return [f"{run.label}: pending{came}", f"  next: {plan.command}"]
+
+
+def _finished(run: Run, plan: Plan) -> list[str]:
+    record = plan.records.usable(run.fingerprint)
+    if record is None:
+        return [f"{run.label}: finished, but its record cannot be used"]
+    measured = record.provenance
+    later = f"entered later, by the launch or by mta-lab sync {shlex.quote(plan.given)}"
+    when = f"{measured.get('finished', 'an unknown day')}, commit {measured['commit']}"
+    return [
+        f"{run.label}: finished {when}, in {duration(record.seconds)}: {record.quantity} {record.score:.3f}",
+        f"  record: {plan.records.file(run.fingerprint)}",
+        f"  arithmetic: {_arithmetic(record)}",
+        f"  MLflow run: {record.run_id or later}",
+    ]
+
+
+def _arithmetic(record: Record) -> str:
+    """Return what computed the run, with the bits by which two runs can be told to be rounded alike."""
+    if not record.arithmetic:
+        return "not recorded"
+    parts = "; ".join(f"{part}: {bits}" for part, bits in record.arithmetic.items())
+    kernels = f", kernels {record.kernels}" if record.kernels else ""
+    return f"{parts} (torch {record.provenance['torch']}{kernels})"
+
+
+def _failed(run: Run, plan: Plan) -> list[str]:
+    failure = plan.records.failed(run.fingerprint)
+    assert failure
+    file = plan.records.directory / "failed" / f"{run.fingerprint}.json"
+    return [
+        f"{run.label}: failed ({failure.kind}, attempts: {max(1, len(failure.attempts))}): {failure.reason}",
+        *(f"    {line}" for line in failure.traceback.splitlines()[-TRACEBACK:]),
+        f"  all of it: {file}; workers' logs: {plan.records.directory}/worker-*.log",
+        f"  next: {plan.retry} {shlex.quote(run.row)}",
+    ]
+
+
+def _stale(run: Run, plan: Plan) -> list[str]:
+    record, changed = last_result(run, plan.records), why_stale(run, plan.records)
+    when, commit = record.provenance.get("finished", "an unknown day"), record.provenance["commit"]
+    return [
+        f"{run.label}: stale: {changed} changed since its result of {when}, commit {commit}",
+        f"  that result: {record.quantity} {record.score:.3f}, {plan.records.file(record.fingerprint)}",
+        f"  next: {plan.command} --rerun-stale",
+    ]
