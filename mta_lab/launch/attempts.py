@@ -1,8 +1,7 @@
-"""The attempts that are under way, which have taken too long, and whether one that failed is followed by another."""
+"""The attempts that are under way, and whether one that failed is followed by another."""
 
 import time
 from collections import Counter
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from mta_lab.results.failures import Attempt, Kind, Retry
@@ -11,10 +10,7 @@ from mta_lab.results.failures import Attempt, Kind, Retry
 class Attempts:
     """What a launch knows of the attempts it makes, one a worker at a time."""
 
-    def __init__(self, retry: Retry, timeout: float | None) -> None:
-        self.timeout = timeout
-        self.overdue: set[int] = set()
-        """workers that are killed because the time of their attempt has run out, until they are dead"""
+    def __init__(self, retry: Retry) -> None:
         self._retry = retry
         self._started: dict[int, float] = {}
         self._first: float | None = None
@@ -41,15 +37,6 @@ class Attempts:
         if self._first is None:
             return None
         return self._spent / (workers * (time.monotonic() - self._first))
-
-    def late(self, busy: Iterable[int]) -> list[int]:
-        """The workers among `busy` whose time has just run out; each is named once, and overdue from here."""
-        if self.timeout is None:
-            return []
-        limit = time.monotonic() - self.timeout
-        found = [worker for worker in busy if self._started[worker] < limit and worker not in self.overdue]
-        self.overdue.update(found)
-        return found
 
     def failed(self, worker: int, fingerprint: str, kind: Kind, reason: str) -> tuple[Attempt, bool]:
         """Its attempt at a run failed, as this says; whether the run is to be tried again."""

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mta_lab.data.corpus import corpus_name
-from mta_lab.executors.local.pool import Pool, threads
+from mta_lab.executors.local.executor import LocalExecutor
+from mta_lab.executors.local.pool import threads
 from mta_lab.launch.guards import disk_full_reported, only_launch
 from mta_lab.launch.loop import LaunchLoop, Observer
 from mta_lab.launch.queue import SearchQueue, SweepQueue
@@ -48,7 +49,7 @@ def launch(
             return
         with (
             status_file(observer, sweep, runs, found, pending, records.directory, command) as observer,
-            Pool(min(workers, len(pending)), components, records.directory, threads(workers)) as pool,
+            LocalExecutor(min(workers, len(pending)), components, records.directory, threads(workers)) as executor,
         ):
             from mta_lab.scheduling import Study
             from mta_lab.tracking.tracker import Tracker
@@ -57,7 +58,7 @@ def launch(
                 pending, Study(records.directory / JOURNAL, sweep.shown_as, observer.say, sweep.metric.direction)
             )
             tracker = Tracker(sweep.shown_as, records, observer.say)
-            loop = LaunchLoop(sweep, queue, records, corpus_root, observer, pool, tracker, trial_timeout)
+            loop = LaunchLoop(sweep, queue, records, corpus_root, observer, executor, tracker, trial_timeout)
             with loop.tracked(shown):
                 queue.import_finished(runs, records)
                 tracker.enter_later(entry_of(sweep, run) for run in runs)
@@ -86,7 +87,7 @@ def launch_search(
         only_launch(records.directory),
         disk_full_reported(journal),
         status_file(observer, sweep, [], {}, [], records.directory, command) as observer,
-        Pool(min(workers, missing), components, records.directory, threads(workers)) as pool,
+        LocalExecutor(min(workers, missing), components, records.directory, threads(workers)) as executor,
     ):
         from mta_lab.scheduling import Trials
         from mta_lab.tracking.tracker import Tracker
@@ -100,7 +101,7 @@ def launch_search(
         queue = SearchQueue(search, studies, run_of, records)
         queue.ask_again()
         tracker = Tracker(sweep.shown_as, records, observer.say)
-        loop = LaunchLoop(sweep, queue, records, corpus_root, observer, pool, tracker, trial_timeout)
+        loop = LaunchLoop(sweep, queue, records, corpus_root, observer, executor, tracker, trial_timeout)
 
         def shown() -> LaunchSummary:
             counts = {row: study.counts() for row, study in studies.items()}

@@ -6,7 +6,7 @@ from mta_lab.launch.attempts import Attempts
 def test_busy_share_is_of_all_workers_since_the_first_start(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    attempts = Attempts({}, None)
+    attempts = Attempts({})
     assert attempts.busy_share(2) is None
     attempts.start(0)
     now = 104.0

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -12,7 +12,8 @@ from pathlib import Path
 from mta_lab.atomic import open_log
 from mta_lab.children import safe_path
 from mta_lab.data import content
-from mta_lab.executors.local.messages import Died, Message, Stop, TrainRun
+from mta_lab.executors.base import RunRequest
+from mta_lab.executors.local.messages import Died, Message, Stop
 from mta_lab.executors.local.oom import OomKills, oom_counter
 from mta_lab.executors.local.process import TERMINATION, work
 from mta_lab.plugins import plugins_loaded
@@ -38,7 +39,7 @@ def threads(workers: int) -> int:
 
 
 class Pool:
-    """`workers` processes of so many torch threads each; use as a context manager."""
+    """`workers` processes of so many torch threads each, until they are closed."""
 
     def __init__(self, workers: int, components: Sequence[Path], logs: Path, threads: int) -> None:
         self._components, self._logs, self.threads = tuple(components), logs, threads
@@ -47,47 +48,39 @@ class Pool:
         self._oom_kills = OomKills(oom_counter())
         self._workers = [self._start(index) for index in range(workers)]
 
-    def __enter__(self) -> "Pool":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End all workers at once."""
         for process, connection in self._workers:
             connection.close()
             process.kill()  # what should be kept has been, and SIGTERM would wait for the end of a step
         for process, _connection in self._workers:
             process.join()
 
-    def __len__(self) -> int:
-        return len(self._workers)
-
-    def send(self, worker: int, message: TrainRun | Stop) -> None:
-        """Hand a run to a worker that is ready, or stop the one it is at."""
+    def send(self, worker: int, message: RunRequest | Stop) -> None:
+        """Hand a run to a worker that is ready, or stop the one it is at; raise OSError where it is gone."""
         self._workers[worker][1].send(message)
 
     def kill(self, worker: int) -> None:
         """End a worker that may not listen any more: it may hang in native code."""
         self._workers[worker][0].kill()
 
-    def messages(self) -> Iterator[tuple[int, Message | None]]:
-        """Yield what the workers say, as it comes; (worker, None) twice a second when nobody says anything.
+    def poll(self, seconds: float) -> list[tuple[int, Message]]:
+        """Return what the workers say, one message of each at most; wait at most `seconds` for the first.
 
         A worker that died is replaced; its last word is Died.
         """
-        while True:
-            connections = {connection: index for index, (_, connection) in enumerate(self._workers)}
-            ready = wait(list(connections), timeout=0.5)
-            self._oom_kills.look()
-            if not ready:
-                yield 0, None
-            for connection in ready:
-                index = connections[connection]  # type: ignore[index]
-                try:
-                    message = self._workers[index][1].recv()
-                except (EOFError, OSError):
-                    message = self._bury(index)
-                yield index, message
+        connections = {connection: index for index, (_, connection) in enumerate(self._workers)}
+        ready = wait(list(connections), timeout=seconds)
+        self._oom_kills.look()
+        return [(index := connections[connection], self._heard(index)) for connection in ready]  # type: ignore[index]
 
-    def _start(self, index: int) -> tuple[SpawnProcess, "Connection[TrainRun | Stop, Message]"]:
+    def _heard(self, index: int) -> Message:
+        try:
+            return self._workers[index][1].recv()
+        except (EOFError, OSError):
+            return self._bury(index)
+
+    def _start(self, index: int) -> tuple[SpawnProcess, "Connection[RunRequest | Stop, Message]"]:
         ours, theirs = self._context.Pipe()
         log = self._logs / f"worker-{index}.log"
         process = self._context.Process(

@@ -14,17 +14,8 @@ from typing import TextIO, cast
 from mta_lab.atomic import open_log
 from mta_lab.data import content
 from mta_lab.errors import UserError, described, place
-from mta_lab.executors.local.messages import (
-    Failed,
-    Finished,
-    Interrupted,
-    Message,
-    Note,
-    Progressed,
-    Ready,
-    Stop,
-    TrainRun,
-)
+from mta_lab.executors.base import Cancelled, Failed, Finished, Note, Progressed, RunEvent, RunRequest
+from mta_lab.executors.local.messages import Message, Ready, Stop
 from mta_lab.masking import MaskedStream
 from mta_lab.results.failures import kind_of
 
@@ -32,7 +23,7 @@ TERMINATION = {signal.SIGTERM}
 
 
 def work(
-    connection: "Connection[Message, TrainRun | Stop]",
+    connection: "Connection[Message, RunRequest | Stop]",
     components: Sequence[Path],
     plugins: bool,
     threads: int,
@@ -68,12 +59,12 @@ def work(
         except (EOFError, OSError):  # the launch is gone
             return
         signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION)
-        if isinstance(request, TrainRun):  # a Stop here came too late for its run
+        if isinstance(request, RunRequest):  # a Stop here came too late for its run
             with suppress(OSError):
                 connection.send(_run(request, connection))
 
 
-def _run(request: TrainRun, connection: "Connection[Message, TrainRun | Stop]") -> Finished | Interrupted | Failed:
+def _run(request: RunRequest, connection: "Connection[Message, RunRequest | Stop]") -> RunEvent:
     from mta_lab.config import fingerprint
     from mta_lab.data import prepare
     from mta_lab.training import InterruptedRunError, Progress
@@ -106,7 +97,7 @@ def _run(request: TrainRun, connection: "Connection[Message, TrainRun | Stop]") 
         )
         return Finished(result=result)
     except InterruptedRunError as error:
-        return Interrupted(step=error.step)
+        return Cancelled(step=error.step, kept=True)
     except Exception as error:
         reason = f"{described(error)} ({place(error)})"
         return Failed(kind=kind_of(error), reason=reason, traceback=traceback.format_exc())
@@ -119,11 +110,11 @@ class _Orders:
     it ends the process.
     """
 
-    def __init__(self, connection: "Connection[Message, TrainRun | Stop]") -> None:
+    def __init__(self, connection: "Connection[Message, RunRequest | Stop]") -> None:
         self._connection = connection
-        self._last: TrainRun | Stop | None = None
+        self._last: RunRequest | Stop | None = None
 
-    def now(self) -> TrainRun | Stop | None:
+    def now(self) -> RunRequest | Stop | None:
         """The last one, if there is any."""
         try:
             while self._connection.poll():
