@@ -82,12 +82,20 @@ def build_text(domains: Iterable[Gathered], directory: Path, say: Say) -> None:
             dropped = domain.chosen.dropped + gone + gone_too
             summary = _summary(domain, len(rest), len(held_out), dropped)
             if not (rest and held_out):
-                raise UserError(f"data: {summary}; both need one: add text, or put each document on a JSONL line")
+                raise UserError(f"data: {summary}; {_remedy(domain)}")
             say(summary)
             for name, texts in zip(SPLITS, (rest, held_out), strict=True):
                 _write_jsonl(scratch / f"{domain.name}.{name}.jsonl", texts)
             entries.append(_describe(domain, rest, held_out, dropped))
         cache.seal(scratch, {"domains": entries})
+
+
+def _remedy(domain: Gathered) -> str:
+    """Return what to do where a domain has too few documents; of the user's own text, how files make a domain."""
+    said = "both need one: add text, or put each document on a JSONL line"
+    if any(source.package == OWN_TEXT for source in domain.sources):
+        said += "; a file directly in the folder is a domain of its own: put files of one domain into one subfolder"
+    return said
 
 
 def _summary(domain: Gathered, train: int, valid: int, dropped: Counter[str]) -> str:

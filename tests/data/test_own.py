@@ -157,6 +157,12 @@ def test_errors_in_own_text_say_where_and_why(tmp_path: Path, content: bytes, co
     assert not list((tmp_path / "data").glob("*/text"))
 
 
+def test_too_little_text_in_files_side_by_side_is_answered_with_the_layout(tmp_path: Path) -> None:
+    text = write(tmp_path / "text", {f"doc{number}.txt": f"A short text, {number}." for number in range(8)})
+    with pytest.raises(UserError, match=r"domain .doc0.*put files of one domain into one subfolder"):
+        prepare(DataConfig(path=str(text)), 270, tmp_path / "data")
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
