@@ -41,7 +41,7 @@ def resolve(layers: Sequence[Layer]) -> RunConfig:
         config: RunConfig = _build(RunConfig, merged, "")
     except InvalidError as error:
         source = _latest(error.among, layers, origins) if error.among else _origin(error.key, origins)
-        raise UserError(f"{source}: {error.key}: {error}") from None
+        raise UserError(f"{source}: {error.key}: {error}{_set_before(error.key, source, origins)}") from None
     return config
 
 
@@ -106,6 +106,12 @@ def _origin(key: str, origins: Mapping[str, str]) -> str:
     while key and key not in origins:
         key = key.rpartition("[")[0] if key.endswith("]") else key.rpartition(".")[0]
     return origins.get(key, "defaults")
+
+
+def _set_before(key: str, source: str, origins: Mapping[str, str]) -> str:
+    """Return a note where the value of `key` is not from `source`, the layer that it does not go with."""
+    origin = origins.get(key, source) if "." in key else source
+    return "" if origin == source else f" (its value is from {origin})"
 
 
 def _latest(sections: Sequence[str], layers: Sequence[Layer], origins: Mapping[str, str]) -> str:

@@ -127,9 +127,11 @@ class TrainingConfig:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, allowed: 0 <= {name} < 1")
         if self.warmup_steps >= self.steps:
-            raise ValueError(f"warmup_steps: got {self.warmup_steps}, allowed: fewer than steps ({self.steps})")
+            fewer = f"fewer than steps ({self.steps}); for example training.warmup_steps={self.steps // 10}"
+            raise ValueError(f"warmup_steps: got {self.warmup_steps}, allowed: {fewer}")
         if self.validations > self.steps:
-            raise ValueError(f"validations: got {self.validations}, allowed: at most steps ({self.steps})")
+            most = f"at most steps ({self.steps}); for example training.validations=1"
+            raise ValueError(f"validations: got {self.validations}, allowed: {most}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -154,7 +154,9 @@ def test_model_that_does_not_fit_its_task_is_blamed_on_who_set_either() -> None:
 
 
 def test_too_few_steps_are_blamed_on_who_set_them() -> None:
-    assert mistake("training.steps=10").startswith("command line: ")
+    said = mistake("training.steps=10")
+    assert said.startswith("command line: training.warmup_steps: got 25, allowed: fewer than steps (10)")
+    assert said.endswith("; for example training.warmup_steps=1 (its value is from sizes)")
 
 
 def test_key_without_its_section_is_suggested() -> None:
