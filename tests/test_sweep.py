@@ -36,6 +36,13 @@ def load(folder: Path, file: dict[str, Any] | str | bytes, *settings: str, **opt
     return load_sweep(str(path), settings=settings, **{"scale": "nano", **options})
 
 
+@pytest.mark.parametrize("setting", ["training.steps: 40", "training: {steps: 40}", "model.layers: 2"])
+def test_a_setting_beside_the_rows_is_told_where_it_belongs(tmp_path: Path, setting: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"{setting}\nrows: {{a: {{}}}}\n")
+    with pytest.raises(UserError, match="is a setting of a run: write it below base: for every row"):
+        load_sweep(str(tmp_path / "mine.yaml"), scale="nano")
+
+
 def test_rows_are_resolved_over_base_and_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     sweep = load(tmp_path, GOOD)

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mta_lab.config import NOTHING, Layer, read_yaml, scales
+from mta_lab.config import NOTHING, Layer, RunConfig, read_yaml, scales
 from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
 from mta_lab.sweep.checks import refuse_reserved
@@ -15,6 +15,7 @@ from mta_lab.sweep.keys import FILE, SEEDS, names
 from mta_lab.sweep.ledger import LEDGER
 
 TEXTS = ("title", "about", "baseline", "against", "published")  # names and prose, which may look like a number
+RUN_SETTINGS = {field.name for field in fields(RunConfig)} - {"scale", "seed"}  # a file has `scales` and `seeds`
 MOST_SEEDS = 100_000  # of a row: every run of a plan is listed
 
 
@@ -111,6 +112,9 @@ def read_sweep(name: str) -> SweepFile:
         raise UserError(f"no sweep or file named '{name}'{nearest(name, known) or ';'} sweeps: {', '.join(known)}")
     values = read_yaml(path, source, TEXTS)
     for key, value in values.items():
+        if key.partition(".")[0] in RUN_SETTINGS:
+            place = "write it below base: for every row, or in a row of rows:; docs/sweeps.md shows how"
+            raise UserError(f"{source}: {key}: is a setting of a run: {place}")
         if key not in names(FILE):
             hint, allowed = nearest(key, names(FILE)) or ";", ", ".join(names(FILE))
             raise UserError(f"{source}: {key}: no such key{hint} allowed: {allowed}; `mta-lab settings` explains them")
