@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import shlex
 import shutil
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -83,6 +84,11 @@ def merge(records: Records, other: Path, *, replace: bool, failures: bool, weigh
 
     A run that is here with other content is a conflict: it is kept, unless `replace`. Weights follow their record.
     """
+    if not other.exists():
+        raise UserError(f"{other}: does not exist")
+    if other.is_file():
+        unpack = f"unpack an archive (tar xzf {shlex.quote(str(other))}) and name the folder `results` in it"
+        raise UserError(f"{other}: is a file, not a results directory; {unpack}")
     if not _holds_runs(other):
         nearer = f"; did you mean {other / 'results'}?" if _holds_runs(other / "results") else ""
         raise UserError(f"{other}: is not a results directory: it has no folder 'runs'{nearer}")

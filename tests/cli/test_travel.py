@@ -208,12 +208,14 @@ def test_merging_takes_searches_along_and_keeps_those_that_differ(lab: Command, 
 @pytest.mark.parametrize(
     ("directory", "said"),
     [
-        ("absent", "is not a results directory"),
+        ("absent", "absent: does not exist"),
+        ("mine.tar.gz", "unpack an archive (tar xzf mine.tar.gz) and name the folder `results` in it"),
         ("other", "did you mean other/results?"),
         ("results", "is the results directory here"),
     ],
 )
 def test_what_cannot_be_merged_is_a_mistake(directory: str, said: str, lab: Command, other: Records) -> None:
+    Path("mine.tar.gz").write_bytes(b"")
     assert said in lab("results", "merge", directory).complaint
 
 
