@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from components import attention, kernel_init, norms, score_ops, tasks
+    from components import attention, evaluations, kernel_init, norms, score_ops, tasks
     from components.kernels.substitute import set_compiled
     from components.registry import FAMILIES, Component, ComponentError, Family, register
 
@@ -17,6 +17,7 @@ __all__ = [
     "ComponentError",
     "Family",
     "attention",
+    "evaluations",
     "kernel_init",
     "norms",
     "register",

@@ -4,7 +4,9 @@ Plain data, without torch: records, tables, pages and MLflow ask it instead of c
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Literal
 
 from components.registry import ComponentError
@@ -97,10 +99,35 @@ class Metric:
         return self.loss(difference) < 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What an evaluation came to on what is held out."""
+
+    domains: Mapping[str, float]
+    """a score for each domain"""
+    scored: Mapping[str, int] = field(default_factory=dict)
+    """how many tokens or sequences each score is over"""
+
+    @property
+    def mean(self) -> float:
+        """Return the plain mean over the domains, as the paper averages."""
+        return sum(self.domains.values()) / len(self.domains)
+
+
 PERPLEXITY = Metric(name="perplexity", estimator="log_ratio", least=1.0)
 ERROR_RATE = Metric(name="error_rate", estimator="proportions", most=1.0)
 METRICS: dict[str, Metric] = {}
 """every metric that a loaded component is scored by, by name"""
+
+
+def metric_named(name: str) -> Metric | None:
+    """Return the metric of that name, of those that ship and of loaded components, or None.
+
+    Only a name that is none of the paper's metrics loads what ships, and torch with it.
+    """
+    if name not in METRICS:
+        import_module("components.shipped")
+    return METRICS.get(name)
 
 
 def declare(metric: Metric) -> Metric:

@@ -1,6 +1,6 @@
 """Everything that ships, registered: importing this module loads torch."""
 
-from components import attention, kernel_init, norms, score_ops, tasks
+from components import attention, evaluations, kernel_init, norms, score_ops, tasks
 from components.kernels.substitute import set_compiled
 from components.registry import FAMILIES, Component, ComponentError, Family, register
 
@@ -10,6 +10,7 @@ __all__ = [
     "ComponentError",
     "Family",
     "attention",
+    "evaluations",
     "kernel_init",
     "norms",
     "register",

@@ -147,8 +147,10 @@ def _built(hint: Any, value: Any, where: str) -> Any:
     section = _section(hint)
     if section and section is hint:
         return built(section, value, f"{where}.")
-    if section and isinstance(value, list):
+    if section and isinstance(value, list) and get_origin(hint) is Sequence:
         return tuple(_built(section, one, f"{where}[{index}]") for index, one in enumerate(value))
+    if section and isinstance(value, dict) and get_origin(hint) is Mapping:
+        return {name: _built(section, one, f"{where}.{name}") for name, one in value.items()}
     if not _test(hint)(value):
         raise FaultError(_got(where, value, _in_words(hint)))
     return value
@@ -156,8 +158,8 @@ def _built(hint: Any, value: Any, where: str) -> Any:
 
 @cache
 def _section(hint: Any) -> type[Any] | None:
-    """Return the dataclass that `hint` is, or is a sequence of; None of any other type."""
-    one = get_args(hint)[0] if get_origin(hint) is Sequence else hint
+    """Return the dataclass that `hint` is, or is a sequence or mapping of; None of any other type."""
+    one = get_args(hint)[-1] if get_origin(hint) in (Sequence, Mapping) else hint
     return one if isinstance(one, type) and is_dataclass(one) else None
 
 

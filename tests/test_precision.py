@@ -10,7 +10,7 @@ from mta_lab import precision
 from mta_lab.config import RunConfig, fingerprint
 from mta_lab.precision import WORTH, cache_file, resolve_auto
 from mta_lab.sweep import load_sweep
-from mta_lab.training.language import LanguageModule
+from mta_lab.training.module import DecoderModule
 from tests.config.helpers import config
 
 TINY = ("model.width=16", "model.heads=2", "model.vocabulary=300", "model.context=8", "model.feed_forward_multiple=16")
@@ -124,4 +124,4 @@ def test_all_rows_of_a_sweep_get_the_baselines(tmp_path: Path) -> None:
 
 def test_a_model_is_never_trained_in_a_precision_that_is_open() -> None:
     with pytest.raises(ValueError, match="'auto' is settled before"):
-        LanguageModule(auto(), ("a",))
+        DecoderModule(auto(), ("a",))

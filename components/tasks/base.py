@@ -5,12 +5,13 @@ Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from components.metrics import ERROR_RATE, Metric, declare
+from components.evaluations import ErrorRate, Evaluation
+from components.metrics import Metric
 from components.registry import Component, ComponentError
 
 
@@ -18,13 +19,13 @@ from components.registry import Component, ComponentError
 class TaskConfig(Component, family="tasks"):
     """Base of all tasks."""
 
-    metric: ClassVar[Metric]
-    """what held-out text or sequences are scored by"""
+    evaluation: ClassVar[Evaluation]
+    """what a model is scored on first of all: rows are compared by it"""
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if isinstance(metric := vars(cls).get("metric"), Metric):
-            declare(metric)
+    @property
+    def metric(self) -> Metric:
+        """Return what a run is scored by."""
+        return self.evaluation.metric
 
     @abstractmethod
     def check(self, *, vocabulary: int, context: int) -> None:
@@ -48,7 +49,7 @@ class SyntheticTask(TaskConfig):
     those before it (teacher forcing).
     """
 
-    metric: ClassVar[Metric] = ERROR_RATE
+    evaluation: ClassVar[Evaluation] = ErrorRate()
 
     held_out: int = 1000
     """sequences that the error rate is over, the same for every run of the task (paper, section 4.1)"""

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from components.metrics import PERPLEXITY, Metric
+from components.evaluations import Evaluation, Perplexity
 from components.registry import ComponentError, register
 from components.tasks.base import TaskConfig
 
@@ -13,7 +13,7 @@ SMALLEST_VOCABULARY = 257  # 256 bytes and the end of text
 class Language(TaskConfig):
     """Next-token prediction on the text of `data`."""
 
-    metric: ClassVar[Metric] = PERPLEXITY
+    evaluation: ClassVar[Evaluation] = Perplexity()
 
     def check(self, *, vocabulary: int, context: int) -> None:
         if vocabulary < SMALLEST_VOCABULARY:

@@ -6,16 +6,17 @@ import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from components.attention import AttentionConfig
+from components.evaluations import Evaluation
 from components.registry import Component
 from components.tasks import TaskConfig
 from mta_lab.config.layers import type_hints
-from mta_lab.config.meaning import attention_meaning, task_meaning
+from mta_lab.config.meaning import attention_meaning, evaluation_meaning, task_meaning
 from mta_lab.config.remembered import remembered
-from mta_lab.config.schema import RunConfig
+from mta_lab.config.schema import OMITTED_IF_EMPTY, RunConfig
 from mta_lab.identity import Identity, fingerprint_of
 
 
@@ -29,17 +30,18 @@ def plain(value: Any) -> Any:
     if not is_dataclass(value):
         return value
     found: dict[str, Any] = {"name": value.name} if isinstance(value, Component) else {}
-    for name, is_number in _settings(type(value)):  # type: ignore[arg-type]  # a class is hashable
+    for name, is_number, omitted in _settings(type(value)):  # type: ignore[arg-type]  # a class is hashable
         item = plain(getattr(value, name))
-        found[name] = float(item) if is_number else item
+        if item or not omitted:
+            found[name] = float(item) if is_number else item
     return found
 
 
 @cache
-def _settings(cls: type) -> list[tuple[str, bool]]:
-    """Return the settings of a class, each with whether it is a number that may have a fraction."""
+def _settings(cls: type) -> list[tuple[str, bool, bool]]:
+    """Return a class's settings, each with whether it may have a fraction, and whether it is omitted while empty."""
     types = type_hints(cls)
-    return [(field.name, types[field.name] is float) for field in fields(cls)]
+    return [(field.name, types[field.name] is float, OMITTED_IF_EMPTY in field.metadata) for field in fields(cls)]
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -66,6 +68,8 @@ def difference(config: RunConfig, base: RunConfig) -> dict[str, Any]:
 
 
 _ABSENT = object()
+Scoring = tuple[TaskConfig, *tuple[Evaluation, ...]]
+"""a run's task, and its evaluations besides the task's own"""
 
 
 DECIDE_NOTHING = {"components.registry", "components.hints"}
@@ -90,30 +94,31 @@ def meaning_of(config: RunConfig) -> str:
     """Return what the components of a run compute, as 16 hex digits; with 'code:' before them for a user's."""
     model = config.model
     classes = config.attention_classes()
-    return _meaning(config.attention, config.task, model.heads, model.layers, classes)
+    return _meaning(config.attention, (config.task, *config.evaluations), model.heads, model.layers, classes)
 
 
 @cache  # the runs of a row differ in the seed alone
-def _meaning(attention: AttentionConfig, task: TaskConfig, heads: int, layers: int, classes: frozenset[type]) -> str:
-    modules = _modules(attention, task, classes)
+def _meaning(attention: AttentionConfig, scoring: Scoring, heads: int, layers: int, classes: frozenset[type]) -> str:
+    modules, (task, *further) = _modules(attention, scoring, classes), scoring
     if any(map(_is_users, modules)):  # identifying a run executes nothing of a user's: that is for workers
         return f"code:{_code(modules)}"
     sizes = {"heads": heads, "layers": layers}
     parts = [
         remembered({"attention": plain(attention), **sizes}, lambda: attention_meaning(attention, heads, layers)),
         remembered({"task": plain(task)}, lambda: task_meaning(task)),
+        *(remembered({"evaluation": plain(one)}, partial(evaluation_meaning, one)) for one in further),
     ]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
 def own_code(config: RunConfig) -> str:
     """Return a hash over the code of the user's components that a run touches; empty where there are none."""
-    return _own_code(config.attention, config.task, config.attention_classes())
+    return _own_code(config.attention, (config.task, *config.evaluations), config.attention_classes())
 
 
 @cache
-def _own_code(attention: AttentionConfig, task: TaskConfig, classes: frozenset[type]) -> str:
-    own = {module for module in _modules(attention, task, classes) if _is_users(module)}
+def _own_code(attention: AttentionConfig, scoring: Scoring, classes: frozenset[type]) -> str:
+    own = {module for module in _modules(attention, scoring, classes) if _is_users(module)}
     return _code(own) if own else ""
 
 
@@ -127,15 +132,16 @@ def _is_users(module: str) -> bool:
 
 
 def modules_of(config: RunConfig) -> set[str]:
-    """The modules that define what the run's attention and task are made of: configs, torch modules, their bases.
+    """Return the modules of the run's attention, task and evaluations: configs, torch modules, their bases.
 
     So do the functions and modules that these import from their own package or from `components`, and so on.
     """
-    return _modules(config.attention, config.task, config.attention_classes())
+    return _modules(config.attention, (config.task, *config.evaluations), config.attention_classes())
 
 
-def _modules(attention: Component, task: Component, attention_classes: frozenset[type]) -> set[str]:
-    classes = {type(part) for part in _components([attention, task])} | attention_classes
+def _modules(attention: Component, scoring: Scoring, attention_classes: frozenset[type]) -> set[str]:
+    parts = [attention, scoring[0].evaluation, *scoring]
+    classes = {type(part) for part in _components(parts)} | attention_classes
     modules = {base.__module__ for cls in classes for base in cls.__mro__ if _is_component_code(base.__module__)}
     new = modules
     while new := {name for module in new for name in _imported_by(module)} - modules:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from components.attention import AttentionConfig, rotary_table
+from components.evaluations import Evaluation, Predicted
 from components.initialise import initialise
 from components.tasks import SyntheticTask, TaskConfig
 
@@ -45,6 +46,17 @@ def task_meaning(task: TaskConfig) -> str:
     if isinstance(task, SyntheticTask):
         tokens, scored = task.sequences(SEQUENCES, torch.Generator().manual_seed(0))
         lines += [f"{task.vocabulary} {task.context}", str(tokens.tolist()), str(scored.tolist())]
+    return _digest(lines)
+
+
+def evaluation_meaning(evaluation: Evaluation) -> str:
+    """Return 16 hex digits over what an evaluation measures on random predictions, and the scores made of the means."""
+    generator = torch.Generator().manual_seed(0)
+    logits_BTV, targets_BT = 4.0 * _draw(generator, 3, 5, 7), torch.randint(7, (3, 5), generator=generator)
+    lines = [evaluation.metric.name]
+    for scored_BT in (None, torch.rand(3, 5, generator=generator) < 0.5):
+        values = evaluation.values(Predicted(logits_BTV, targets_BT, scored_BT, compiled=False)).double()
+        lines += [*_numbers(values), f"{evaluation.score(values.mean().item()):.5e}"]
     return _digest(lines)
 
 

@@ -8,9 +8,12 @@ from typing import Any, Literal
 import torch
 
 from components.attention import PLAIN, AttentionConfig
+from components.evaluations import Evaluation
 from components.tasks import LANGUAGE, SyntheticTask, TaskConfig
 from mta_lab.errors import described, place
 
+OMITTED_IF_EMPTY = "omitted if empty"
+"""marks a setting that stands in no canonical form while it is empty, as in those of versions that did not have it"""
 Precision = Literal["auto", "fp32", "bf16"]
 Split = Literal["valid", "test"]
 LARGEST = {
@@ -147,6 +150,8 @@ class RunConfig:
     """what is learned, and how it is scored"""
     training: TrainingConfig
     data: DataConfig = DataConfig()
+    evaluations: tuple[Evaluation, ...] = field(default=(), metadata={OMITTED_IF_EMPTY: True})
+    """what the model is scored on besides the task's own evaluation, at each validation: [token_accuracy]"""
     seed: int = 0
     """initial weights, order of the batches and dropout each have a stream derived from it; a sweep says `seeds`"""
     stream: str = ""
@@ -158,6 +163,11 @@ class RunConfig:
         impl = getattr(self.attention, "impl", "auto")
         if not self.training.compiled and impl in ("fused", "sdpa"):
             raise ValueError(f"training: compiled: got false, but attention.impl is '{impl}', a compiled operator")
+        if others := [one for one in self.evaluations if not isinstance(one, Evaluation)]:
+            raise ValueError(f"evaluations: got {others[0]!r}, allowed: evaluations, like (TokenAccuracy(),)")
+        metrics = [evaluation.metric.name for evaluation in (self.task.evaluation, *self.evaluations)]
+        if twice := [name for name in metrics if metrics.count(name) > 1]:
+            raise ValueError(f"evaluations: got '{twice[0]}' twice, allowed: each once, and not the task's own")
         try:
             self.attention_classes()
         except ValueError as error:

@@ -24,6 +24,7 @@ def record_of(
         score=last.score,
         domains=last.domains,
         scored=last.scored,
+        further=last.further,
         tokens_per_second=result.tokens_per_second,
         seconds=result.seconds,
         training_seconds=result.training_seconds,

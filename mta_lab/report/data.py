@@ -76,6 +76,7 @@ def row_document(row: TableRow) -> dict[str, Any]:
         "mean": measured.mean,
         "mean_interval": measured.interval,
         "domains": dict(measured.domains),
+        "further": dict(measured.further),
         "delta": contrast.delta if contrast else None,
         "interval": [contrast.low, contrast.high] if contrast else None,
         "p": contrast.p if contrast else None,
@@ -114,6 +115,7 @@ def run_document(record: Record) -> dict[str, Any]:
         "mlflow_run_id": record.run_id or None,
         "score": record.score,
         "domains": dict(record.domains),
+        "further": {name: scores.mean for name, scores in record.further.items()},
         **{name: getattr(record, name) for name in RUN_COSTS},
         "impl": record.implementation or None,
     }

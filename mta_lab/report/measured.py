@@ -41,6 +41,8 @@ class Measured:
     """95 % interval of the mean, of shares only"""
     domains: Mapping[str, float]
     """mean over the finished seeds"""
+    further: Mapping[str, float]
+    """mean over the finished seeds of the scores by other evaluations, by metric; only those that every run has"""
     contrast: Contrast | None
     """against the row's baseline; None for a baseline and where there are too few runs"""
     p_holm: float | None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from components.metrics import Metric
+from components.metrics import METRICS, Metric
 from mta_lab.report import numbers
 from mta_lab.report.measured import Measured
 from mta_lab.report.numbers import or_dash
@@ -14,8 +14,10 @@ from mta_lab.words import counted, duration
 
 
 def sections(table: Table) -> tuple[Section, ...]:
-    """Scores and cost always; what the paper printed of cost and domains where it did."""
+    """Return scores and cost, then other evaluations and what the paper printed, where there are any."""
     found = [scores(table), cost(table)]
+    if any(row.measured.further for row in table.rows):
+        found.append(further(table))
     if any(row.published.ratios for row in table.rows):
         found.append(printed_cost(table))
     if len(table.rows) == 1 or sum(bool(row.published.domains) for row in table.rows) > 1:  # one alone compares nothing
@@ -39,6 +41,17 @@ def scores(table: Table) -> Section:
         columns.append(PaperColumn(metric.heading, lambda paper: _printed(paper, metric)))
         columns.append(PaperColumn("delta", _printed_delta))
     return section(metric.heading.capitalize(), columns, table.rows, verdicts=True)
+
+
+def further(table: Table) -> Section:
+    """Return the means by the other evaluations of the same models, for which there are no verdicts."""
+    names = dict.fromkeys(name for row in table.rows for name in row.measured.further)
+    columns = [OurColumn(METRICS[name].heading, _further_of(METRICS[name])) for name in names]
+    return section("Other evaluations of the same models: means, not tested", columns, table.rows)
+
+
+def _further_of(metric: Metric) -> Callable[[Measured], str]:
+    return lambda row: or_dash(row.further.get(metric.name), metric.written)
 
 
 def seed_runs(row: Measured) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from components.metrics import metric_named
 from mta_lab.model import count_parameters
 from mta_lab.report.agreement import Agreement, agreement_of
 from mta_lab.report.cost import cost_of, equal_time_delta
@@ -131,6 +132,7 @@ def _row(
         stale=stale,
         interval=_interval(records) if sweep.metric.is_share else None,
         domains={name: fmean(record.domains[name] for record in records) for name in domains},
+        further=_further(records),
         contrast=comparison.contrasts.get(row.name),
         p_holm=comparison.p_holm.get(row.name),
         baseline_complete=all(seed in base_runs for seed in sweep.seeds),
@@ -141,6 +143,13 @@ def _row(
     )
     published = published_of(row, baseline, sweep.metric)
     return TableRow(name=row.name, measured=measured, published=published)
+
+
+def _further(records: Sequence[Record]) -> dict[str, float]:
+    """Return the mean score by each evaluation, the table's own aside, that all of the records have."""
+    names = [name for name in (records[0].further if records else ()) if metric_named(name)]
+    shared = [name for name in names if all(name in one.further for one in records)]
+    return {name: fmean(record.further[name].mean for record in records) for name in shared}
 
 
 def _role(row: Row, baseline: Row) -> Role:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.metrics import METRICS, Metric
+from components.metrics import METRICS, Metric, Scores, metric_named
 from mta_lab.identity import ENGINE, Identity, fingerprint_of
 from mta_lab.results.failures import Attempt, Kind
 
@@ -42,7 +42,7 @@ class Record:
     implementations: Mapping[str, str] = field(default_factory=dict)
     """what computed the attention: name -> why; empty in records of earlier versions, as what follows"""
     scored: Mapping[str, int] = field(default_factory=dict)
-    """what each domain's score is over: tokens for a perplexity, sequences for an error rate"""
+    """how many tokens or sequences each domain's score is over"""
     training_seconds: float | None = None
     """time of the optimizer steps alone"""
     peak_memory: int | None = None
@@ -62,10 +62,20 @@ class Record:
     kernels: str = ""
     """a hash of the compiled kernels' sources, flags and torch; empty where there were none"""
 
+    further: Mapping[str, Scores] = field(default_factory=dict)
+    """what other evaluations of the model came to, by metric; empty in records of earlier versions"""
+
+    @property
+    def evaluations(self) -> Mapping[str, Scores]:
+        """Return what all evaluations came to, by metric; the first is the one that rows are compared by."""
+        return {self.quantity: Scores(domains=self.domains, scored=self.scored), **self.further}
+
     @property
     def metric(self) -> Metric:
-        """Return what it is scored by; a KeyError where no loaded component is."""
-        return METRICS[self.quantity]
+        """Return what it is scored by; raise LookupError where that is of a component that is not loaded."""
+        if metric := metric_named(self.quantity):
+            return metric
+        raise LookupError(f"no loaded component is scored by '{self.quantity}'")
 
     @property
     def implementation(self) -> str:
@@ -80,23 +90,28 @@ class Record:
 
     def fault(self) -> str:
         """Return in words why no run can have made this; empty where one can."""
-        if self.quantity not in METRICS:
+        if not metric_named(self.quantity):
             return f"quantity: got '{self.quantity}', allowed: {', '.join(METRICS)}"
-        low, high = self.metric.least, self.metric.most
-        for name, score in self._scores():
-            if not low <= score <= high:
-                return f"{name}: got {score}, allowed for {self.quantity}: {low:g} to {high:g}"
+        for metric, name, score in self._scores():
+            if not metric.least <= score <= metric.most:
+                return f"{name}: got {score}, allowed for {metric.name}: {metric.least:g} to {metric.most:g}"
         if not self.domains:
             return "domains: got {}, allowed: the score of one at least"
+        if empty := [name for name, scores in self.further.items() if not scores.domains]:
+            return f"further.{empty[0]}.domains: got {{}}, allowed: the score of one at least"
         mean = math.fsum(self.domains.values()) / len(self.domains)
         if not math.isclose(self.score, mean, rel_tol=SAME):
             return f"score: got {self.score}, allowed: the mean of its domains, {mean}"
         return next(self._faults_of_shape(), "") or self._fault_of_identity()
 
-    def _scores(self) -> Iterator[tuple[str, float]]:
-        yield "score", self.score
-        yield from ((f"domains.{name}", score) for name, score in self.domains.items())
-        yield from (("validations", point[-1]) for point in self.validations if len(point) == 2)
+    def _scores(self) -> Iterator[tuple[Metric, str, float]]:
+        """Yield each score with its metric and place; those of metrics that are not known here cannot be judged."""
+        yield self.metric, "score", self.score
+        yield from ((self.metric, f"domains.{name}", score) for name, score in self.domains.items())
+        yield from ((self.metric, "validations", point[-1]) for point in self.validations if len(point) == 2)
+        for name, scores in self.further.items():
+            if metric := metric_named(name):
+                yield from ((metric, f"further.{name}.{domain}", score) for domain, score in scores.domains.items())
 
     def _faults_of_shape(self) -> Iterator[str]:
         for name, points in (("losses", self.losses), ("validations", self.validations)):

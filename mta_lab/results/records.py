@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
+from components.metrics import metric_named
 from mta_lab.atomic import write_whole
 from mta_lab.errors import UserError
 from mta_lab.results.failures import Attempt
@@ -202,6 +203,8 @@ class Records:
             found = built(what, as_json(content(path, MOST)))
             if found.fingerprint != fingerprint:
                 raise FaultError(f"it is of the run {found.fingerprint[:40]}, of which it may be a copy")
+            if isinstance(found, Record) and not metric_named(found.quantity):
+                raise OtherFieldsError(f"no component that is loaded here is scored by '{found.quantity}'")
             if fault := found.fault():
                 raise FaultError(fault)
             self._read_before[path] = (version, found)

@@ -19,8 +19,8 @@ from mta_lab.errors import UserError, described
 from mta_lab.results.records import Failure, Record, Records
 from mta_lab.tracking.entries import Contents, Launch, LaunchSummary, TrackedRun, runs_of
 from mta_lab.tracking.experiment import Experiment, now
-from mta_lab.tracking.keys import keys
 from mta_lab.tracking.machine import watched
+from mta_lab.tracking.written import score_metrics
 from mta_lab.training.result import Progress
 
 QUEUE = 10_000  # calls that wait to be written, at most
@@ -94,10 +94,9 @@ class Tracker:
         """Note a point of the curves; points are written in batches, with each validation."""
         values = {"train/loss": progress.loss}
         if validation := progress.validation:
-            score = f"val/{validation.quantity}"
-            names = keys(validation.domains, f"{score}/")
-            values = {names[domain]: value for domain, value in validation.domains.items()}
-            values[score] = validation.score
+            values = {}
+            for metric, scores in validation.evaluations.items():
+                values |= score_metrics(metric, scores)
         at = now()
         points = [Metric(key, value, at, progress.step) for key, value in values.items()]
 

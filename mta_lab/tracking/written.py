@@ -6,6 +6,7 @@ from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
+from components.metrics import Scores
 from mta_lab.config import plain
 from mta_lab.results.records import Failure, Record
 from mta_lab.tracking.keys import keys, shortened
@@ -33,11 +34,19 @@ def note(text: str) -> str:
 def curves(record: Record, at: int) -> list[Metric]:
     """The training and validation curves of a record, and its last score by domain."""
     score, last = f"val/{record.quantity}", int(record.validations[-1][0])
+    at_the_end = {key: value for name, one in record.further.items() for key, value in score_metrics(name, one).items()}
     return [
         *(Metric("train/loss", loss, at, int(step)) for step, loss in record.losses),
         *(Metric(score, value, at, int(step)) for step, value in record.validations),
         *(Metric(key, record.domains[domain], at, last) for domain, key in keys(record.domains, f"{score}/").items()),
+        *(Metric(key, value, at, last) for key, value in at_the_end.items()),
     ]
+
+
+def score_metrics(metric: str, scores: Scores) -> dict[str, float]:
+    """Return what an evaluation came to as MLflow's metrics: each domain's score, and their mean."""
+    names = keys(scores.domains, f"val/{metric}/")
+    return {**{names[domain]: score for domain, score in scores.domains.items()}, f"val/{metric}": scores.mean}
 
 
 def costs(record: Record, at: int) -> list[Metric]:

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from components.metrics import Scores
 from mta_lab.errors import described
 from mta_lab.model import implementations
 from mta_lab.training.checkpoints import Checkpoints, RunState
@@ -59,7 +60,7 @@ class ProgressCallback(Callback):
         self._sum, self._since, self.training_seconds = state["sum"], state["since"], state["training_seconds"]
         for fields in state["told"]:
             validation = fields.pop("validation")
-            self._tell(Progress(**fields, validation=Validation(**validation) if validation else None))
+            self._tell(Progress(**fields, validation=_validation(validation) if validation else None))
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Tensor, index: int) -> None:
         """Start the clock."""
@@ -89,6 +90,12 @@ class ProgressCallback(Callback):
     def _tell(self, progress: Progress) -> None:
         self.told.append(progress)
         self.stopped = self.report(progress) or self.stopped
+
+
+def _validation(fields: dict[str, Any]) -> Validation:
+    """Return a validation of its plain data; those that earlier versions kept have no further scores."""
+    further = {name: Scores(**scores) for name, scores in fields.pop("further", {}).items()}
+    return Validation(**fields, further=further)
 
 
 class CheckpointCallback(Callback):

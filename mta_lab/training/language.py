@@ -1,7 +1,4 @@
-"""Next-token prediction on a corpus, scored by perplexity: what a run does, and what it reads."""
-
-import math
-from collections.abc import Mapping
+"""What next-token prediction reads: the corpus as batches."""
 
 import lightning
 from torch import Tensor
@@ -11,25 +8,7 @@ from mta_lab.config import RunConfig
 from mta_lab.data import Corpus
 from mta_lab.data.batches import TrainingBatches, ValidationBatches
 from mta_lab.data.mixture import shares
-from mta_lab.training.loss import token_losses
-from mta_lab.training.module import DecoderModule
 from mta_lab.training.seeds import derive
-
-LARGEST_LOSS = 700.0  # nats a token; exp of more is not a number any more
-
-
-class LanguageModule(DecoderModule):
-    """The loss of every token counts."""
-
-    def validation_step(self, tokens: Tensor, index: int, dataloader_idx: int = 0) -> None:
-        """Add the batch's losses to its domain's."""
-        self.add(dataloader_idx, token_losses(self.model, tokens, self.config.precision))
-
-    def scores(self, means: Mapping[str, float]) -> Mapping[str, float]:
-        """Perplexities: exp of mean losses."""
-        if not all(mean < LARGEST_LOSS for mean in means.values()):
-            raise FloatingPointError(f"the validation losses are {[*means.values()]} nats at step {self.global_step}")
-        return {domain: math.exp(mean) for domain, mean in means.items()}
 
 
 class TextModule(lightning.LightningDataModule):

@@ -28,8 +28,3 @@ def token_losses(model: Decoder, tokens: Tensor, precision: Precision) -> Tensor
 def answer_losses(logits_BTV: Tensor, tokens: Tensor, scored_BT: Tensor, *, compiled: bool = True) -> Tensor:
     """The loss of each of the S scored predictions, in nats."""
     return cross_entropy(logits_BTV[scored_BT], tokens[:, 1:][scored_BT], compiled=compiled)
-
-
-def wrong_sequences(logits_BTV: Tensor, tokens: Tensor, scored_BT: Tensor) -> Tensor:
-    """Return whether any scored token of a sequence is not the most likely one, given those before it: [B] bool."""
-    return ((logits_BTV.argmax(-1) != tokens[:, 1:]) & scored_BT).any(-1)

@@ -1,25 +1,24 @@
 """The Lightning module of a run: the model, its optimizer and its validations, whatever the task."""
 
-from abc import abstractmethod
-from collections.abc import Mapping
+import math
 from typing import Any
 
 import lightning
 import torch
 from torch import Tensor
 
+from components.evaluations import Evaluation, Predicted
+from components.metrics import Scores
 from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.model import build_model
+from mta_lab.training.loss import predictions
 from mta_lab.training.result import Validation
 from mta_lab.training.seeds import derive
 from mta_lab.training.step import Batch, adamw, clip, mean_loss
 
 
 class DecoderModule(lightning.LightningModule):
-    """A decoder trained with AdamW, linear warm-up and the schedule's decay; subclasses say what is learned.
-
-    A validation is a mean over each domain of what `validation_step` hands to `add`.
-    """
+    """A decoder trained with AdamW, linear warm-up and the schedule's decay, and scored by its evaluations."""
 
     def __init__(self, config: RunConfig, domains: tuple[str, ...]) -> None:
         super().__init__()
@@ -27,30 +26,42 @@ class DecoderModule(lightning.LightningModule):
             raise ValueError("training.precision: 'auto' is settled before a run is identified (mta_lab.precision)")
         self.model = build_model(config, derive(config.seed, "weights", config.stream))
         self.config = config.training
-        self.metric = config.task.metric
         self.domains = domains
         self.validations: list[Validation] = []
-        self._sums = torch.zeros(len(domains), dtype=torch.float64)
-        self._counts = torch.zeros(len(domains), dtype=torch.int64)
+        self._means = [(evaluation, _Means(domains)) for evaluation in (config.task.evaluation, *config.evaluations)]
 
-    @abstractmethod
-    def scores(self, means: Mapping[str, float]) -> Mapping[str, float]:
-        """A score for each domain from its mean; what is no number is a FloatingPointError."""
-
-    def add(self, domain: int, values: Tensor) -> None:
-        """Add what was computed on a batch of a domain, a value for each thing that is scored."""
-        self._sums[domain] += values.double().sum().cpu()
-        self._counts[domain] += values.numel()
+    def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
+        """Add what each evaluation measures on a batch of the domain."""
+        tokens, scored = (batch, None) if isinstance(batch, Tensor) else batch
+        logits = predictions(self.model, tokens, self.config.precision)
+        if not logits.isfinite().all():
+            raise FloatingPointError(f"the validation logits are not finite at step {self.global_step}")
+        predicted = Predicted(logits, tokens[:, 1:], scored, self.model.compiled)
+        for evaluation, means in self._means:
+            means.add(dataloader_idx, evaluation.values(predicted))
 
     def on_validation_epoch_end(self) -> None:
-        """Turn the sums into scores and start anew."""
-        means = dict(zip(self.domains, (self._sums / self._counts).tolist(), strict=True))
-        scored = dict(zip(self.domains, self._counts.tolist(), strict=True))
+        """Turn the means into scores and start anew."""
+        (first, scores), *further = [
+            (evaluation.metric.name, self._scores(evaluation, means)) for evaluation, means in self._means
+        ]
         self.validations.append(
-            Validation(step=self.global_step, quantity=self.metric.name, domains=self.scores(means), scored=scored)
+            Validation(
+                step=self.global_step,
+                quantity=first,
+                domains=scores.domains,
+                scored=scores.scored,
+                further=dict(further),
+            )
         )
-        self._sums.zero_()
-        self._counts.zero_()
+
+    def _scores(self, evaluation: Evaluation, means: "_Means") -> Scores:
+        found, scored = means.taken()
+        domains = {domain: evaluation.score(mean) for domain, mean in found.items()}
+        if not all(map(math.isfinite, domains.values())):
+            means_found = f"{evaluation.metric.words} of means {[*found.values()]}"
+            raise FloatingPointError(f"no finite validation {means_found} at step {self.global_step}")
+        return Scores(domains=domains, scored=scored)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the mean loss of the batch's scored predictions, in nats."""
@@ -74,3 +85,24 @@ def rate_factor(step: int, config: TrainingConfig) -> float:
     if config.schedule == "constant":
         return 1.0
     return (config.steps - step) / (config.steps - config.warmup_steps)
+
+
+class _Means:
+    """Means of an evaluation's values, a domain each."""
+
+    def __init__(self, domains: tuple[str, ...]) -> None:
+        self._domains = domains
+        self._sums = torch.zeros(len(domains), dtype=torch.float64)
+        self._counts = torch.zeros(len(domains), dtype=torch.int64)
+
+    def add(self, domain: int, values: Tensor) -> None:
+        """Add the values of a batch of a domain."""
+        self._sums[domain] += values.double().sum().cpu()
+        self._counts[domain] += values.numel()
+
+    def taken(self) -> tuple[dict[str, float], dict[str, int]]:
+        """Return the mean and the number of values by domain, and start anew."""
+        means, counts = (self._sums / self._counts).tolist(), self._counts.tolist()
+        self._sums.zero_()
+        self._counts.zero_()
+        return dict(zip(self._domains, means, strict=True)), dict(zip(self._domains, counts, strict=True))

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from components.metrics import Scores
+
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
@@ -14,7 +16,14 @@ class Validation:
     domains: Mapping[str, float]
     """a score for each domain"""
     scored: Mapping[str, int] = field(default_factory=dict)
-    """what each score is over: tokens for a perplexity, sequences for an error rate"""
+    """how many tokens or sequences each score is over"""
+    further: Mapping[str, Scores] = field(default_factory=dict)
+    """what the run's other evaluations came to, by metric"""
+
+    @property
+    def evaluations(self) -> Mapping[str, Scores]:
+        """Return what all evaluations came to, by metric; the first is the one that runs are compared by."""
+        return {self.quantity: Scores(domains=self.domains, scored=self.scored), **self.further}
 
     @property
     def score(self) -> float:

@@ -19,12 +19,12 @@ from mta_lab.training.arithmetic import arithmetic, kernel_library
 from mta_lab.training.callbacks import CheckpointCallback, ProgressCallback
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.flops import flops_per_token
-from mta_lab.training.language import LanguageModule, TextModule
+from mta_lab.training.language import TextModule
 from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule
 from mta_lab.training.result import Report, TrainingResult
 from mta_lab.training.seeds import derive
-from mta_lab.training.synthetic import SequencesModule, SyntheticModule
+from mta_lab.training.synthetic import SequencesModule
 
 Data = TextModule | SequencesModule
 
@@ -152,11 +152,11 @@ def _modules(config: RunConfig, corpus: Corpus | None) -> tuple[DecoderModule, D
     """Return the module that learns, and the data that it learns from."""
     if isinstance(config.task, SyntheticTask):
         sequences = SequencesModule(config, config.task)
-        return SyntheticModule(config, sequences.domains), sequences
+        return DecoderModule(config, sequences.domains), sequences
     if corpus is None:
         raise ValueError(f"task {config.task.name} reads text: a corpus is needed")
     text = TextModule(config, corpus)
-    return LanguageModule(config, text.domains), text
+    return DecoderModule(config, text.domains), text
 
 
 def _quiet() -> None:

@@ -1,9 +1,7 @@
-"""Synthetic tasks, scored by error rate: what a run does, and the sequences it is given.
+"""What a synthetic task reads: its sequences as batches.
 
 Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
 """
-
-from collections.abc import Mapping
 
 import lightning
 import numpy as np
@@ -13,26 +11,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from components.tasks import SyntheticTask
 from mta_lab.config import RunConfig
-from mta_lab.training.loss import predictions, wrong_sequences
-from mta_lab.training.module import DecoderModule
 from mta_lab.training.seeds import derive
 from mta_lab.training.step import Answers
-
-
-class SyntheticModule(DecoderModule):
-    """The loss of the answers' tokens counts, and an answer is right or wrong as a whole."""
-
-    def validation_step(self, batch: Answers, index: int, dataloader_idx: int = 0) -> None:
-        """Add which of the batch's sequences are wrong."""
-        tokens, scored = batch
-        logits = predictions(self.model, tokens, self.config.precision)
-        if not logits.isfinite().all():
-            raise FloatingPointError(f"the validation logits are not finite at step {self.global_step}")
-        self.add(dataloader_idx, wrong_sequences(logits, tokens, scored))
-
-    def scores(self, means: Mapping[str, float]) -> Mapping[str, float]:
-        """The means are error rates."""
-        return means
 
 
 class SequencesModule(lightning.LightningDataModule):

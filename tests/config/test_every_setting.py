@@ -30,7 +30,7 @@ LIKELY: tuple[Any, ...] = (
 """values of which at least one is another valid one of any field, besides the registered components"""
 SHIPPED = [
     FAMILIES[family].get(name)
-    for family in ("attention", "score_ops", "norms", "kernel_init", "tasks")
+    for family in ("attention", "score_ops", "norms", "kernel_init", "tasks", "evaluations")
     for name in FAMILIES[family].names()
     if FAMILIES[family].get(name).__module__.startswith("components.")
 ]

@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.evaluations import ErrorRate, Predicted
 from components.tasks import FindBlock
 from mta_lab.config import Layer, RunConfig, resolve, scale_layer
-from mta_lab.training.loss import answer_losses, wrong_sequences
+from mta_lab.training.loss import answer_losses
+from mta_lab.training.module import DecoderModule
 from mta_lab.training.run import train
 from mta_lab.training.seeds import derive
-from mta_lab.training.synthetic import SequenceBatches, SequencesModule, SyntheticModule, held_out
+from mta_lab.training.synthetic import SequenceBatches, SequencesModule, held_out
 from tests.training.recorder import Recording, recording
 
 TASK = FindBlock(letters=3, blocks=3, held_out=10)
@@ -89,6 +91,7 @@ class Oracle(nn.Module):
 
     def __init__(self, tokens: Tensor, scored: Tensor, *, wrong: bool) -> None:
         super().__init__()
+        self.compiled = False
         said = tokens[:, 1:].clone()
         if wrong:
             said[:, -2] = (said[:, -2] + 1) % 26
@@ -103,7 +106,7 @@ class Oracle(nn.Module):
 @pytest.mark.parametrize(("wrong", "expected"), [(False, 0.0), (True, 1.0)])
 def test_the_error_rate_of_a_model_that_knows_and_of_one_that_errs_once(wrong: bool, expected: float) -> None:
     config = configure()
-    module = SyntheticModule(config, ("find_block",))
+    module = DecoderModule(config, ("find_block",))
     module.model = Oracle(*held_out(TASK, "valid"), wrong=wrong)  # type: ignore[assignment]
     for index, batch in enumerate(SequencesModule(config, TASK).val_dataloader()[0]):
         module.validation_step(batch, index)
@@ -116,7 +119,8 @@ def test_one_wrong_letter_makes_an_answer_wrong_and_unscored_tokens_do_not_matte
     tokens = torch.tensor([[3, 1, 2, 0]] * 4)
     scored = torch.tensor([[False, True, True]] * 4)
     said = torch.tensor([[1, 2, 0], [4, 2, 0], [1, 2, 4], [1, 3, 4]])
-    assert wrong_sequences(F.one_hot(said, 5).float(), tokens, scored).tolist() == [False, False, True, True]
+    predicted = Predicted(F.one_hot(said, 5).float(), tokens[:, 1:], scored)
+    assert ErrorRate().values(predicted).tolist() == [False, False, True, True]
 
 
 def test_the_loss_is_that_of_the_scored_tokens() -> None:
@@ -136,7 +140,7 @@ def test_the_loss_is_that_of_the_scored_tokens() -> None:
 
 
 def test_a_model_that_is_no_number_any_more_fails_with_the_step() -> None:
-    module = SyntheticModule(configure(), ("find_block",))
+    module = DecoderModule(configure(), ("find_block",))
     with torch.no_grad():
         module.model.norm.weight.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="not finite at step 0"):

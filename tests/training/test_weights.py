@@ -7,8 +7,8 @@ import torch
 from lightning.pytorch.plugins.precision import HalfPrecision
 
 from mta_lab.training import tensors
+from mta_lab.training.module import DecoderModule
 from mta_lab.training.run import train
-from mta_lab.training.synthetic import SyntheticModule
 from tests.training.recorder import recording
 from tests.training.test_synthetic import configure
 
@@ -63,11 +63,11 @@ def test_a_file_that_holds_code_is_not_read(tmp_path: Path) -> None:
 
 def test_lightnings_true_half_precisions_round_the_weights_alone() -> None:
     for precision, dtype in (("bf16-true", torch.bfloat16), ("16-true", torch.float16)):
-        module = SyntheticModule(configure(), ("held out",))
+        module = DecoderModule(configure(), ("held out",))
         table = module.model.get_buffer("rotary").clone()
         plugin = HalfPrecision(precision)  # type: ignore[arg-type]
         with plugin.module_init_context():
-            built_so = SyntheticModule(configure(), ("held out",)).model
+            built_so = DecoderModule(configure(), ("held out",)).model
         for model in (plugin.convert_module(module).get_submodule("model"), built_so):
             assert {parameter.dtype for parameter in model.parameters()} == {dtype}
             assert torch.equal(model.get_buffer("rotary"), table)

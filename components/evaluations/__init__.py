@@ -1,0 +1,8 @@
+"""Evaluations, one file each."""
+
+from components.evaluations.base import Evaluation, Predicted
+from components.evaluations.error_rate import ErrorRate
+from components.evaluations.perplexity import Perplexity
+from components.evaluations.token_accuracy import TokenAccuracy
+
+__all__ = ["ErrorRate", "Evaluation", "Perplexity", "Predicted", "TokenAccuracy"]

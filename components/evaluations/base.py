@@ -1,0 +1,47 @@
+"""The contract of an evaluation: what a model is scored on, at each validation and at the end of a run.
+
+Shapes: B sequences, T predictions each, V classes; N values of a batch.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from components.metrics import Metric, declare
+from components.registry import Component
+
+
+class Predicted(NamedTuple):
+    """A batch of predictions of what is held out."""
+
+    logits: Tensor
+    """[B, T, V] float32, finite"""
+    targets: Tensor
+    """[B, T] int64"""
+    scored: Tensor | None
+    """which targets count: [B, T] bool; None where all do"""
+    compiled: bool = True
+    """whether compiled operators may be used"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Component, family="evaluations"):
+    """Base of all evaluations: a domain's score is made of the mean of what is measured on its batches."""
+
+    metric: ClassVar[Metric]
+    """what its scores are"""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if isinstance(metric := vars(cls).get("metric"), Metric):
+            declare(metric)
+
+    @abstractmethod
+    def values(self, predicted: Predicted) -> Tensor:
+        """Return what is measured on a batch, a value for each thing that is scored: [N], bool or float."""
+
+    def score(self, mean: float) -> float:
+        """Return a domain's score, made of the mean of all its values; no finite number where there is none."""
+        return mean
