@@ -6,7 +6,6 @@ of a sweep, whatever its attention, and every command, whatever its workers, com
 """
 
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from mta_lab.provenance import machine
 from mta_lab.results.records import write_whole
 from mta_lab.strict import FaultError, as_json, content
 from mta_lab.training.step import TrainingStep, random_tokens
+from mta_lab.workspace import user_cache
 
 WORTH = 1.1  # bf16 must be this much faster: it costs digits
 SECONDS = 2.0  # of measuring, and at least ROUNDS steps of each
@@ -67,8 +67,11 @@ def _remembered(probe: RunConfig, say: Callable[[str], None]) -> float:
 
 
 def cache_file() -> Path:
-    """Return where measurements are kept: below XDG_CACHE_HOME, or ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mta-lab" / "precision.json"
+    """Return the file that keeps measurements, in the user's cache; raise UserError where the user has no home."""
+    folder = user_cache()
+    if folder is None:
+        raise UserError("training.precision: auto: there is no home folder to keep its measurement; set XDG_CACHE_HOME")
+    return folder / "precision.json"
 
 
 def _read(file: Path) -> dict[str, float]:

@@ -21,18 +21,37 @@ MAY_IMPORT = {
     "atomic": {"errors"},
     "strict": set(),
     "identity": set(),
-    "config": {"components", "errors", "identity", "strict"},
+    "workspace": {"errors"},
+    "config": {"components", "errors", "identity", "strict", "workspace"},
     "plugins": {"components", "errors"},
     "admission": {"components", "config", "errors"},
-    "results": {"atomic", "components", "config", "errors", "identity", "strict"},
+    "results": {"atomic", "components", "config", "errors", "identity", "strict", "workspace"},
     "provenance": set(),
     "sweep": {"components", "config", "errors", "plugins", "results"},
     "model": {"components", "config", "errors"},
     "data": {"atomic", "children", "config", "errors"},
     "training": {"atomic", "components", "config", "data", "errors", "model"},
-    "precision": {"components", "config", "errors", "model", "provenance", "results", "strict", "training"},
+    "precision": {
+        "components",
+        "config",
+        "errors",
+        "model",
+        "provenance",
+        "results",
+        "strict",
+        "training",
+        "workspace",
+    },
     "scheduling": {"config", "errors", "strict", "sweep"},
-    "tracking": {"components", "config", "errors", "results", "training", "words"},  # of training only result types
+    "tracking": {
+        "components",
+        "config",
+        "errors",
+        "results",
+        "training",
+        "words",
+        "workspace",
+    },  # of training only result types
     "stats": {"errors"},
     "planning": {
         "admission",
@@ -53,7 +72,19 @@ MAY_IMPORT = {
     "bench": {"children", "components", "config", "errors", "model", "plugins", "results", "sweep", "theme", "training"}
     | {"words"},
     "theme": {"atomic", "errors"},
-    "report": {"components", "config", "errors", "identity", "model", "results", "stats", "strict", "sweep", "theme"}
+    "report": {
+        "components",
+        "config",
+        "errors",
+        "identity",
+        "model",
+        "results",
+        "stats",
+        "strict",
+        "sweep",
+        "theme",
+        "workspace",
+    }
     | {"words"},
     "pictures": {"components", "config", "data", "errors", "model", "results", "theme", "training"},
 }
@@ -118,7 +149,18 @@ COMMAND_LINE = {
     "model",
     "pictures",
 }
-COMMAND_LINE |= {"planning", "plugins", "report", "results", "strict", "sweep", "tracking", "training", "words"}
+COMMAND_LINE |= {
+    "planning",
+    "plugins",
+    "report",
+    "results",
+    "strict",
+    "sweep",
+    "tracking",
+    "training",
+    "words",
+    "workspace",
+}
 
 
 def test_the_command_line_leaves_the_work_to_the_lab() -> None:
@@ -204,6 +246,19 @@ def loaded_by(*commands: str, cwd: Path) -> list[str]:
     arguments = [sys.executable, "-c", LOADED, *commands]
     done = subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout.split()
+
+
+PATHS = {"mlflow.db", "mlruns", "sqlite:///mlflow.db", ".cache", "XDG_CACHE_HOME"}
+
+
+def test_the_workspace_alone_says_where_things_are() -> None:
+    """Benchmarks make workspaces of their own, and components have a cache of compiled kernels."""
+    apart = ("workspace", "bench", "components")
+    nodes = [(file, node) for file, room in FILES if room not in apart
+             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]  # fmt: skip
+    spelled = [file for file, node in nodes if isinstance(node, ast.Constant) and node.value in PATHS]
+    made = [file for file, node in nodes if ast.unparse(node) in ("Path('results')", "Path('data')")]
+    assert not spelled + made
 
 
 def test_help_leaves_heavy_libraries_alone(tmp_path: Path) -> None:

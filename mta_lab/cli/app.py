@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,7 @@ from mta_lab.cli import (
     train,
     why,
 )
+from mta_lab.workspace import HOME, enter
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "sweep": sweep.sweep,
@@ -72,5 +74,15 @@ def common(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            envvar=HOME,
+            metavar="DIRECTORY",
+            help="where results, text and MLflow's database are, as if started there; default: the current folder",
+        ),
+    ] = None,
 ) -> None:
     """Take the options that stand before any command."""
+    if directory is not None:
+        enter(directory)

@@ -6,13 +6,13 @@ import sqlite3
 import sys
 import sysconfig
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mta_lab.children import python
 from mta_lab.errors import UserError
+from mta_lab.workspace import HERE
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -24,11 +24,12 @@ def dashboard(
     ),
 ) -> None:
     """Open MLflow's pages over the runs, for this machine only."""
-    store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    usual = f"sqlite:///{HERE.mlflow_database}"
+    store = os.environ.get("MLFLOW_TRACKING_URI", usual)
     if store.startswith(("http://", "https://")):
         raise UserError(f"dashboard: MLFLOW_TRACKING_URI names a server that runs already; open {store} in a browser")
-    if store == "sqlite:///mlflow.db" and not Path("mlflow.db").exists():
-        raise UserError("dashboard: no mlflow.db here; run a sweep first")
+    if store == usual and not HERE.mlflow_database.exists():
+        raise UserError(f"dashboard: no {HERE.mlflow_database} here; run a sweep first")
     if host not in LOOPBACK:
         risk = "everyone who can reach this address can read, change and delete the runs; no password is asked for"
         print(f"mta-lab: warning: --host {host}: {risk}", file=sys.stderr)

@@ -16,6 +16,7 @@ import torch
 
 import components
 from mta_lab.config import meaning
+from mta_lab.workspace import user_cache
 
 
 def remembered(key: Any, measure: Callable[[], str]) -> str:
@@ -31,11 +32,8 @@ def remembered(key: Any, measure: Callable[[], str]) -> str:
 
 def cache_file() -> Path | None:
     """Return where values of today's sources are kept: below XDG_CACHE_HOME, or ~/.cache; None without a home."""
-    try:
-        cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:
-        return None
-    return cache_home / "mta-lab" / f"meanings-{_sources()}.txt"
+    folder = user_cache()
+    return folder / f"meanings-{_sources()}.txt" if folder else None
 
 
 @cache

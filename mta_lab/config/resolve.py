@@ -6,13 +6,10 @@ another component drops the settings of the one before. Every mistake is a UserE
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass, make_dataclass
-from functools import cache
+from dataclasses import MISSING, fields, is_dataclass
 from importlib import resources
-from typing import Any, get_args, get_origin
-
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from components import FAMILIES
 from components.hints import finite, fits, readable
@@ -121,14 +118,11 @@ def _latest(sections: Sequence[str], layers: Sequence[Layer], origins: Mapping[s
 
 
 def _build(schema: type, node: Any, path: str) -> Any:
-    """Turn a tree into an instance of the dataclass `schema`; OmegaConf checks what is no section of its own."""
+    """Turn a tree into an instance of the dataclass `schema`, each setting of the type that is declared."""
     hints = {field.name: type_hints(schema)[field.name] for field in fields(schema)}
     if not isinstance(node, Mapping):
         raise InvalidError(path, f"got {node!r}, allowed: a mapping of {', '.join(hints)}")
-    typed = OmegaConf.structured(
-        _checked(schema, tuple(key for key in hints if key in node and not isinstance(node[key], str)))
-    )
-    sections = {}
+    settings = {}
     for key, value in node.items():
         inner = f"{path}.{key}" if path else key
         if key not in hints:
@@ -139,30 +133,18 @@ def _build(schema: type, node: Any, path: str) -> Any:
         if value is NOTHING:
             raise InvalidError(inner, "got nothing; leave the setting out for the default")
         value = _value(hints[key], value, getattr(schema, key, None), inner)
-        if _is_section(hints[key]):
-            sections[key] = value
-            continue
-        if not fits(hints[key], value):
+        if not _is_section(hints[key]) and not fits(hints[key], value):
             raise InvalidError(
                 inner, f"got {node[key]!r}, allowed: {readable(hints[key], in_file=True)}{_spelling(hints[key], value)}"
             )
-        if isinstance(value, str):  # OmegaConf would see more than text in some
-            sections[key] = value
-            continue
-        try:
-            OmegaConf.update(typed, key, value, merge=False)
-        except OmegaConfBaseException:
-            raise InvalidError(inner, f"got {node[key]!r}, allowed: {readable(hints[key], in_file=True)}") from None
+        settings[key] = _declared(hints[key], value)
     for one in fields(schema):
         if one.default is MISSING is one.default_factory and one.name not in node:
             raise InvalidError(
                 f"{path}.{one.name}" if path else one.name, "is not set and has no default; set it, or use a scale"
             )
     try:
-        built = schema(**vars(OmegaConf.to_object(typed)), **sections)
-    except OmegaConfBaseException as error:
-        key = f"{path}.{error.key}" if path else str(error.key)
-        raise InvalidError(key, str(error).splitlines()[0]) from None
+        built = schema(**settings)
     except ValueError as error:
         name, _, message = str(error).partition(": ")
         if name not in hints:
@@ -174,11 +156,16 @@ def _build(schema: type, node: Any, path: str) -> Any:
     return built
 
 
-@cache
-def _checked(schema: type, given: tuple[str, ...]) -> type:
-    """A dataclass of the fields of `schema` that are `given` and no sections: OmegaConf takes its time for each."""
-    hints = type_hints(schema)
-    return make_dataclass(schema.__name__, [(name, hints[name]) for name in given if not _is_section(hints[name])])
+def _declared(hint: Any, value: Any) -> Any:
+    """Return a value that fits `hint`; a whole number as the fraction that is declared, so that 1 and 1.0 are one."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is dict:
+        return {key: _declared(inner[1], item) for key, item in value.items()}
+    if origin is tuple and isinstance(value, tuple):
+        each = inner[:1] * len(value) if inner[1:] == (...,) else inner
+        return tuple(map(_declared, each, value))
+    kinds = inner if origin in (Union, UnionType) else (hint,)
+    return float(value) if type(value) is int and float in kinds and int not in kinds else value
 
 
 def _is_section(hint: Any) -> bool:
@@ -206,7 +193,7 @@ def _suggestion(key: str, path: str, hints: Mapping[str, Any]) -> str:
 
 
 def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
-    """Replace mappings and names by components and nested configurations; leave the rest to OmegaConf."""
+    """Replace mappings and names by components and nested configurations; leave the rest as it is."""
     if isinstance(hint, type) and issubclass(hint, Component):
         return _component(hint, value, default, path)
     if isinstance(hint, type) and is_dataclass(hint):

@@ -9,8 +9,9 @@ from mta_lab.lab.display import Display
 from mta_lab.results.records import RESULTS, Records
 from mta_lab.sweep import Sweep
 from mta_lab.sweep.search import Winners
+from mta_lab.workspace import HERE
 
-CORPORA = Path("data")
+CORPORA = HERE.text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,10 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 from mta_lab.words import counted
+from mta_lab.workspace import HERE
 
-FOLDER = "mlruns"
-DEFAULT_STORE = "sqlite:///mlflow.db"
+FOLDER = HERE.mlflow_files.name
+DEFAULT_STORE = f"sqlite:///{HERE.mlflow_database}"
 DEFAULT_EXPERIMENT = 0  # MLflow's own, in every database
 
 

@@ -33,7 +33,7 @@ SUBJECTS = {
 
 MEASURE = f"""
 import json, os, shutil, sys
-import torch, omegaconf  # once, before the children; both are slow
+import torch  # once, before the children; it is slow
 sources, folder, edits = json.loads(sys.stdin.read())
 
 def measured(here):

@@ -1,0 +1,45 @@
+"""`--directory` and MTA_LAB_HOME: every command works in another folder as if it had been started there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mta_lab.cli import main
+
+
+def run(directory: Path, *arguments: str, home: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command from `directory`, with MTA_LAB_HOME set where `home` is given."""
+    code = "from mta_lab.cli import main; main()"
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "", "HOME": str(directory)}
+    command = [sys.executable, "-c", code, *arguments]
+    environment |= {"MTA_LAB_HOME": home} if home else {}
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("by", ["option", "variable"])
+def test_results_are_read_in_the_directory_that_is_named(by: str, tmp_path: Path) -> None:
+    runs = tmp_path / "elsewhere" / "results" / "runs"
+    runs.mkdir(parents=True)
+    (runs / "0123456789abcdef.json").touch()
+    assert "0 finished" in run(tmp_path, "status").stdout
+    option = ["--directory", "elsewhere"] if by == "option" else []
+    done = run(tmp_path, *option, "status", home="elsewhere" if by == "variable" else "")
+    assert "1 finished" in done.stdout
+
+
+def test_a_directory_that_is_not_there_is_refused_in_a_line(tmp_path: Path) -> None:
+    done = run(tmp_path, "--directory", "nowhere", "status")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "mta-lab: --directory (or MTA_LAB_HOME): got 'nowhere', which cannot be entered: No such file or directory; "
+        "make it with mkdir first\n"
+    )
+
+
+def test_the_option_stands_in_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["mta-lab", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "MTA_LAB_HOME" in capsys.readouterr().out
