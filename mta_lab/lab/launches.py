@@ -30,7 +30,14 @@ class Launched:
     runs: Sequence[Run]
     states: Mapping[str, State]
     """what became of each run, by fingerprint"""
+    rows: Sequence[str] | None = None
+    """whose runs were launched; None: all of them"""
     _shown: bool = field(default=False, init=False)
+
+    @property
+    def launched(self) -> list[Run]:
+        """Return the runs of the rows that were launched."""
+        return [run for run in self.runs if self.rows is None or run.row in self.rows]
 
     @cached_property
     def table(self) -> Table:
@@ -45,25 +52,27 @@ class Launched:
 
     @property
     def complete(self) -> bool:
-        """Return whether every run is finished."""
-        return set(self.states.values()) <= {"finished"}
+        """Return whether every run that was launched is finished."""
+        return all(self.states[run.fingerprint] == "finished" for run in self.launched)
 
     def left(self) -> list[str]:
         """Return a line on what is stale and one on what failed, each with what to type next."""
         lines = []
-        if old := in_state(self.runs, self.states, "stale"):
+        if old := in_state(self.launched, self.states, "stale"):
             changed = ", ".join(sorted({why_stale(run, self.plan.records) for run in old}))
             them = "it" if len(old) == 1 else "them"
             are = counted_are(len(old), "run")
             lines.append(f"{are} stale ({changed} changed since): --rerun-stale trains {them} again")
-        if failures := in_state(self.runs, self.states, "failed"):
+        if failures := in_state(self.launched, self.states, "failed"):
             them = "it" if len(failures) == 1 else "them"
             lines.append(f"{counted(len(failures), 'run')} failed; `{self.plan.retry}` tries {them} again")
         return lines
 
 
-def launch_plan(plan: Plan, workers: int | None = None, trial_timeout: float | None = None) -> Launched:
-    """Train what is missing of a plan on `workers` processes; show the table and say what is left.
+def launch_plan(
+    plan: Plan, workers: int | None = None, trial_timeout: float | None = None, rows: Sequence[str] | None = None
+) -> Launched:
+    """Train what is missing of a plan, or of its `rows`, on `workers` processes; show the table, say what is left.
 
     An attempt that takes longer than `trial_timeout` seconds is ended. Interrupted, it shows the table of what is
     finished and raises a KeyboardInterrupt that says what is left; the same launch goes on from there.
@@ -73,9 +82,9 @@ def launch_plan(plan: Plan, workers: int | None = None, trial_timeout: float | N
     if plan.sweep.search:
         plan = _searched(plan, workers, trial_timeout)
     runs = runs_of(plan.sweep, preparing(plan.display))
-    launched = Launched(plan, runs, states(runs, plan.records))
+    launched = Launched(plan, runs, states(runs, plan.records), rows)
     refuse_damaged(runs, launched.states, plan.records)
-    to_do = to_train(runs, launched.states, rerun_stale=plan.rerun_stale)
+    to_do = to_train(launched.launched, launched.states, rerun_stale=plan.rerun_stale)
     plan.display.say(f"{plan.sweep.title}: {_to_do(launched, len(to_do), workers)}")
     if to_do:
         try:
@@ -83,7 +92,7 @@ def launch_plan(plan: Plan, workers: int | None = None, trial_timeout: float | N
         except KeyboardInterrupt:
             remember(plan.given, plan.records, plan.display)
             launched.show()
-            left = len(to_train(runs, states(runs, plan.records), rerun_stale=plan.rerun_stale))
+            left = len(to_train(launched.launched, states(runs, plan.records), rerun_stale=plan.rerun_stale))
             again = f"the same command goes on with them: {plan.command}"
             raise KeyboardInterrupt(f"interrupted; {counted(left, 'run')} left, {again}") from None
         launched.states = states(runs, plan.records)
@@ -112,10 +121,10 @@ def _searched(plan: Plan, workers: int, trial_timeout: float | None) -> Plan:
 
 def _to_do(launched: Launched, to_do: int, workers: int) -> str:
     """Return in words how many runs are to be trained, or how many are finished where none is."""
-    runs = len(launched.runs)
+    runs = len(launched.launched)
     if to_do:
         return f"{to_do} of {counted(runs, 'run')} to train on {counted(workers, 'worker')}"
-    finished = sum(launched.states[run.fingerprint] == "finished" for run in launched.runs)
+    finished = sum(launched.states[run.fingerprint] == "finished" for run in launched.launched)
     part = f"{finished} of " if finished < runs else "all " if finished > 1 else ""
     return f"{part}{counted_are(runs, 'run')} finished, nothing to train"
 
@@ -138,7 +147,7 @@ def _train(launched: Launched, to_do: Sequence[Run], workers: int, trial_timeout
 
         launch(
             plan.sweep,
-            launched.runs,
+            launched.launched,
             records=plan.records,
             workers=workers,
             components=plan.components,

@@ -48,10 +48,11 @@ def save(file: Path, title: str, panels: Sequence[Panel]) -> None:
         if file.suffix == ".html":
             write_whole(file, _page(title, panels))
         else:
-            style.save(_joined(title, panels), file, DPI)
+            style.save(joined(title, panels), file, DPI)
 
 
-def _joined(title: str, panels: Sequence[Panel]) -> Figure:
+def joined(title: str, panels: Sequence[Panel]) -> Figure:
+    """Return the panels as one figure, one below the other; to be drawn inside `style.styled`."""
     width, heights = max(panel.size[0] for panel in panels), [panel.size[1] + 0.7 for panel in panels]
     figure = Figure(figsize=(width, sum(heights) + 0.4), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, weight="bold", wrap=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from components.metrics import metric_named
 from mta_lab.model import count_parameters
@@ -16,6 +17,9 @@ from mta_lab.results.states import states_of
 from mta_lab.stats.proportions import Rates, interval
 from mta_lab.sweep import Row, Sweep
 from mta_lab.words import counted
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SweepQueue = Mapping[str, Mapping[int, Record]]
 
@@ -54,6 +58,16 @@ class Table:
         under = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
         runs = counted(planned, "run") if self.finished == planned else f"{self.finished} of {counted(planned, 'run')}"
         return f"{counted(rows, 'row')}, {under}, {runs} finished"
+
+    def to_frame(self) -> "DataFrame":
+        """Return the rows as a pandas DataFrame at full precision; `mta_lab.report.frame` says its columns."""
+        from mta_lab.report.frame import frame  # imports pandas
+
+        return frame(self)
+
+    def _repr_html_(self) -> str:
+        """Return the table as HTML; Jupyter calls this."""
+        return str(self.to_frame().to_html(float_format="{:.4g}".format, na_rep="-"))
 
     @property
     def baselines(self) -> list[str]:

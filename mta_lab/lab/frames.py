@@ -1,0 +1,46 @@
+"""Plans and curves as pandas DataFrames."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mta_lab.lab.costs import Costs
+from mta_lab.results.records import Record
+from mta_lab.sweep import Sweep
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def plan_frame(sweep: Sweep, costs: Costs) -> "DataFrame":
+    """Return a line for each row: its runs that are left, its difference from its baseline, the seconds of a run."""
+    from pandas import DataFrame  # slow to import
+
+    lines = [
+        {
+            "row": row.name,
+            "runs_to_train": costs.runs[row.name],
+            "trials_to_run": costs.trials[row.name],
+            "failed": costs.failed[row.name],
+            "baseline": row.baseline,
+            "difference": dict(row.difference),
+            "seconds_a_run": costs.estimates[row.name].seconds,
+        }
+        for row in sweep.rows
+    ]
+    return DataFrame(lines).set_index("row")
+
+
+def curves_of(runs: Sequence[tuple[str, Record]]) -> "DataFrame":
+    """Return a line for each loss and validation of the runs: row, seed, step, measure, value.
+
+    The measure is 'loss', in nats a token, or what the run is scored by.
+    """
+    from pandas import DataFrame  # slow to import
+
+    lines = [
+        (row, record.config["seed"], int(step), measure, value)
+        for row, record in runs
+        for measure, points in (("loss", record.losses), (record.quantity, record.validations))
+        for step, value in points
+    ]
+    return DataFrame(lines, columns=["row", "seed", "step", "measure", "value"])
