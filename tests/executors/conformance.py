@@ -4,8 +4,7 @@
 @pytest.fixture(scope="module")
 def subject() -> Iterator[Subject]: ...
 
-class TestMine(ExecutorConformance):
-    ...  # what else mine promises
+class TestMine(ExecutorConformance): ...
 ```
 """
 
@@ -70,8 +69,8 @@ class Told:
         self.until(lambda: sum(isinstance(event, Progressed) for event in self.of(handle)) >= times)
 
 
-class ExecutorConformance:
-    """What `executors.base` promises, test by test."""
+class Polling:
+    """Tests that poll the subject; what they leave running is cancelled after each."""
 
     @pytest.fixture
     def told(self, subject: Subject) -> Iterator[Told]:
@@ -81,6 +80,10 @@ class ExecutorConformance:
             if not any(isinstance(event, End) for event in told.of(handle)):
                 subject.executor.cancel(handle, keep=False)
                 told.end_of(handle)
+
+
+class ExecutorConformance(Polling):
+    """What `executors.base` promises, test by test. No test of its subject may follow: the last one closes it."""
 
     def test_a_run_starts_tells_of_its_steps_and_finishes(self, subject: Subject, told: Told) -> None:
         handle = subject.executor.submit(subject.request("quick"))
@@ -189,7 +192,7 @@ class ExecutorConformance:
     def test_nothing_is_told_while_nothing_happens(self, subject: Subject) -> None:
         assert subject.executor.poll(0.0) == []
 
-    def test_z_closed_at_once_every_handle_is_ended(self, subject: Subject) -> None:
+    def test_closed_at_once_every_handle_is_ended(self, subject: Subject) -> None:
         """The last one: its subject is of no use after it."""
         told = Told(subject.executor)
         handles = [subject.executor.submit(subject.request("long")) for _ in range(3)]

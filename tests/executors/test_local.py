@@ -19,7 +19,7 @@ from mta_lab.executors.local.messages import Stop
 from mta_lab.executors.local.pool import Pool
 from mta_lab.plugins import load_components
 from tests.config.helpers import config
-from tests.executors.conformance import Behaviour, ExecutorConformance, Subject, Told
+from tests.executors.conformance import Behaviour, ExecutorConformance, Polling, Subject, Told
 
 SIZES = ("model.width=16", "model.heads=2", "model.layers=1", "model.vocabulary=28", "model.feed_forward_multiple=16")
 RUN = ("task={name: find_block, letters: 3, blocks: 2, held_out: 12}", "training.validations=2")
@@ -65,7 +65,9 @@ def blocked(process: int | None) -> bool:
     return all(mask and int(mask[1], 16) & 1 << signal.SIGTERM - 1 for mask in masks)
 
 
-class TestLocalExecutor(ExecutorConformance):
+class TestWorkers(Polling):
+    """What else worker processes promise."""
+
     def test_a_stop_that_comes_late_does_not_hurt(self, subject: Subject, told: Told) -> None:
         assert isinstance(subject.executor, LocalExecutor)
         first = told.end_of(subject.executor.submit(subject.request("quick")))
@@ -119,6 +121,10 @@ class TestLocalExecutor(ExecutorConformance):
         assert isinstance(end, Cancelled)
         assert end.kept
         assert end.step > 0
+
+
+class TestLocalExecutor(ExecutorConformance):
+    """The whole suite."""
 
 
 @pytest.mark.parametrize(("mine", "theirs"), [(None, "passive"), ("active", "active")])

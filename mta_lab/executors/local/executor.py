@@ -38,6 +38,7 @@ class LocalExecutor(Executor):
         self._until: dict[int, float] = {}  # when the time of what a worker runs is over
         self._ready = set[int]()
         self._ending = set[int]()  # workers that were killed or are gone, until others are in their place
+        self._kept = set[int]()  # workers that were asked to keep what they run
         self._overdue = set[int]()  # those of them that were killed because their run's time was over
         self._failed_starts = Counter[int]()
         self._events: list[tuple[Handle, RunEvent]] = []
@@ -67,6 +68,7 @@ class LocalExecutor(Executor):
         elif handle.state == "running" and handle.slot:
             if keep:
                 self._until.pop(handle.slot.number, None)
+                self._kept.add(handle.slot.number)
             with suppress(OSError):  # the worker died, and the pool will say so
                 self._pool.send(handle.slot.number, Stop(keep=keep))
 
@@ -130,8 +132,15 @@ class LocalExecutor(Executor):
         if isinstance(event, Finished | Failed | Cancelled):
             handle.state = "ended"
             if handle.slot:
-                self._running.pop(handle.slot.number, None)
-                self._until.pop(handle.slot.number, None)
+                self._forget(handle.slot.number, event)
+
+    def _forget(self, worker: int, end: RunEvent) -> None:
+        """A worker's run has ended."""
+        del self._running[worker]
+        self._until.pop(worker, None)
+        if isinstance(end, Cancelled) and end.kept and worker not in self._kept:
+            self._ending.add(worker)  # it was terminated from outside: it says so and ends
+        self._kept.discard(worker)
 
 
 def _as_cancelled(event: RunEvent) -> RunEvent:
