@@ -9,6 +9,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a lone worker has a thread a core; spinning, two starve
 
 
+pytest.register_assert_rewrite("mta_lab.testing")
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two processes for the whole suite; a part of it that is named is there sooner without."""
     return 2 if config.args_source == pytest.Config.ArgsSource.TESTPATHS else 0

@@ -9,7 +9,7 @@ import torch
 from mta_lab.admission import admit
 from mta_lab.errors import UserError
 from mta_lab.plugins import load_components
-from tests.components import implementations
+from mta_lab.testing import implementations
 from tests.config.helpers import config, registry_restored
 
 FILE = '''

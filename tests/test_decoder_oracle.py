@@ -15,7 +15,7 @@ from components.attention import AttentionConfig, Differential, MultiToken, Soft
 from components.norms import Depth, Gate, LayerNorm, LayerNormBlock, NoNorm, Plain
 from components.score_ops import HeadMixing, Joint, KeyQuery
 from mta_lab.model import build_model
-from tests.components import loops
+from mta_lab.testing import loops
 from tests.config.helpers import config
 
 HEADS, TOKENS, VOCABULARY, THETA = 4, 8, 257, 100_000.0

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mta_lab.model import Decoder, build_model
-from tests.components import oracle
+from mta_lab.testing import oracle
 from tests.config.helpers import config
 
 RUN = config("model.width=32", "model.heads=2", "model.vocabulary=257", "model.context=48", "attention=multi_token")

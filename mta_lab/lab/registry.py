@@ -15,6 +15,14 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
 
 SKELETONS = {path.stem: path for path in (Path(__file__).parent / "skeletons").glob("*.txt")}
+USES = {
+    "attention": "attention={name}",
+    "kernel_init": "attention='{{name: multi_token, pre_softmax: [{{name: key_query, init: {name}}}]}}'",
+    "norms": "attention='{{name: multi_token, norm: {name}}}'",
+    "score_ops": "attention='{{name: multi_token, pre_softmax: [{name}]}}'",
+    "tasks": "task={name} model.vocabulary=18",
+}
+"""the setting that trains the skeleton of each family"""
 RUN_BY = {"sitecustomize": "Python", "usercustomize": "Python", "conftest": "pytest", "setup": "pip"}
 
 

@@ -1,16 +1,20 @@
 """`mta-lab new`: the skeleton is a component that works as it stands."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from components import FAMILIES
+from mta_lab.config import command_line, plain, resolve, scale_layer
+from mta_lab.lab import registry
+from mta_lab.plugins import load_components
 from tests.cli.conftest import Command
 
 ROOT = Path(__file__).parents[2]
-CONFORMANCE = "tests/components/test_conformance.py"
 
 
 def test_skeleton_is_a_component_from_the_first_moment(lab: Command, tmp_path: Path) -> None:
@@ -67,23 +71,76 @@ def test_second_skeleton_overwrites_nothing(lab: Command, tmp_path: Path) -> Non
     assert (tmp_path / "mine.py").read_text() == "work of an afternoon"
 
 
-def test_skeleton_passes_the_conformance_tests(lab: Command, tmp_path: Path) -> None:
-    lab("new", "attention", "key_shift")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "key_shift", CONFORMANCE],
-        cwd=ROOT,
-        env={**os.environ, "MTA_LAB_COMPONENTS": str(tmp_path / "key_shift.py")},
+LEAST = {"attention": 14, "kernel_init": 20, "norms": 10, "score_ops": 25, "tasks": 10}
+"""tests that a skeleton of the family passes, at least"""
+
+
+def conformance(folder: Path, file: str) -> subprocess.CompletedProcess[str]:
+    """`pytest --mta-component FILE` in a folder that has nothing to do with this one."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "mta_lab.testing.plugin", "-q"]
+    return subprocess.run(
+        [*command, "--mta-component", file],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,
     )
+
+
+def test_every_family_but_evaluations_has_a_skeleton() -> None:
+    assert set(registry.SKELETONS) == set(registry.USES) == set(LEAST) == set(FAMILIES) - {"evaluations"}
+
+
+@pytest.mark.parametrize("family", LEAST)
+def test_skeleton_passes_the_conformance_tests(family: str, lab: Command, tmp_path: Path) -> None:
+    assert "pytest --mta-component key_shift.py" in lab("new", family, "key_shift").out
+    done = conformance(tmp_path, "key_shift.py")
     assert done.returncode == 0, done.stdout
-    assert int(done.stdout.split(" passed")[0].split()[-1]) >= 10
+    assert int(done.stdout.split(" passed")[0].split()[-1]) >= LEAST[family]
 
 
-def test_skeleton_is_clean(lab: Command, tmp_path: Path) -> None:
-    """What we hand a newcomer to edit passes our own linter; the import order depends on where the file lies."""
+def test_a_component_that_breaks_the_contract_is_found(lab: Command, tmp_path: Path) -> None:
     lab("new", "attention", "key_shift")
+    file = tmp_path / "key_shift.py"
+    file.write_text(file.read_text().replace("is_causal=True", "is_causal=False"))
+    done = conformance(tmp_path, "key_shift.py")
+    assert done.returncode == 1
+    assert "FAILED" in done.stdout
+    assert "test_causal[attention-key_shift]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [("nowhere.py", "--mta-component: no such file or directory"), ("empty.py", "registers no component")],
+)
+def test_a_file_without_components_is_answered_in_one_line(name: str, complaint: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.py").write_text("")
+    done = conformance(tmp_path, name)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert complaint in done.stderr
+
+
+def test_the_plugin_imports_no_torch_until_a_component_is_named(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("import sys\ndef test_it(): assert 'torch' not in sys.modules\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "mta_lab.testing.plugin", "test_it.py"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("family", LEAST)
+def test_what_a_new_component_is_tried_with_makes_a_run(family: str, lab: Command, tmp_path: Path) -> None:
+    typed = lab("new", family, "key_shift").out.partition("mta-lab train ")[2].splitlines()[0]
+    *settings, option, file = shlex.split(typed)
+    assert option == "--components"
+    load_components([tmp_path / file])
+    assert "'key_shift'" in str(plain(resolve([scale_layer("nano"), command_line(settings)])))
+
+
+@pytest.mark.parametrize("family", LEAST)
+def test_skeleton_is_clean(family: str, lab: Command, tmp_path: Path) -> None:
+    """What we hand a newcomer to edit passes our own linter; the import order depends on where the file lies."""
+    lab("new", family, "key_shift")
     command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--config", str(ROOT / "pyproject.toml")]
     command += ["--ignore", "D102,I001", str(tmp_path / "key_shift.py")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

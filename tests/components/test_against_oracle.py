@@ -25,7 +25,7 @@ from components.norms import Depth, Gate, LayerNorm, LayerNormBlock, NoNorm, Nor
 from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOpConfig
 from components.score_ops.head_mixing import Group
 from components.score_ops.key_query import Mask, Padding
-from tests.components import loops, oracle
+from mta_lab.testing import loops, oracle
 
 ROTARY_THETA = 100_000.0
 MIX = HeadMixing()

@@ -21,7 +21,7 @@ from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOpConfig
 from components.score_ops.base import LayerRule
 from components.score_ops.head_mixing import Group
 from components.tasks import FindBlock
-from tests.components.subjects import VARIANTS
+from mta_lab.testing.subjects import VARIANTS
 from tests.config.helpers import registry_restored
 
 NO_NUMBERS: tuple[Any, ...] = ("1", None, True, False, (1,), [1], {}, object, torch.tensor(1.5))

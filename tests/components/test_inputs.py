@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from components import ComponentError, set_compiled
 from components.attention import MultiToken, Softmax, rotary_table
 from components.kernels import pointwise
-from tests.components.subjects import HEADS, SUBJECTS, WIDTH, Subject
+from mta_lab.testing.subjects import HEADS, SUBJECTS, WIDTH, Subject
 
 BATCH, TOKENS, HEAD_WIDTH = 2, 6, WIDTH // HEADS
 LAYERS = [subject for subject in SUBJECTS if subject.variant.family == "attention"]

@@ -16,7 +16,7 @@ from components.initialise import initialise
 from components.kernel_init import Constant, Diagonal, Identity, KernelInitConfig, Normal, Uniform, Zero
 from components.score_ops import Joint, KeyQuery, ScoreOp
 from components.score_ops.key_query import Padding
-from tests.components import oracle
+from mta_lab.testing import oracle
 
 FIXED: dict[KernelInitConfig, Callable[[int, int], float]] = {
     Identity(): lambda a, b: float(a == b == 0),

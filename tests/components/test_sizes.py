@@ -15,7 +15,7 @@ from components.initialise import initialise
 from components.norms import LayerNorm, LayerNormBlock
 from components.norms.base import lambda_init
 from components.score_ops import KeyQuery, ScoreOp, ScoreOpConfig
-from tests.components.subjects import VARIANTS
+from mta_lab.testing.subjects import VARIANTS
 from tests.components.test_arguments import refused
 
 SIZES = {"width": 24, "model_width": 96, "heads": 4, "layers": 12, "layer": 3}

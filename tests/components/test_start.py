@@ -18,8 +18,8 @@ from torch import Tensor
 from components.attention import AttentionConfig, MultiToken
 from components.score_ops import Joint, KeyQuery
 from mta_lab.model import Decoder, build_model
-from tests.components import oracle
-from tests.components.subjects import SUBJECTS, Subject
+from mta_lab.testing import oracle
+from mta_lab.testing.subjects import SUBJECTS, Subject
 from tests.config.helpers import config
 
 WIDTH, HEADS, LAYERS = 64, 2, 3

@@ -20,9 +20,9 @@ from components import ComponentError
 from components.attention import Differential, MultiToken, rotary_table
 from components.kernels import streaming
 from mta_lab.model import build_model
+from mta_lab.testing import implementations
+from mta_lab.testing.subjects import HEADS, SUBJECTS, WIDTH, Subject
 from mta_lab.training.loss import token_losses
-from tests.components import implementations
-from tests.components.subjects import HEADS, SUBJECTS, WIDTH, Subject
 from tests.config.helpers import config
 
 TOKENS = 6

@@ -17,7 +17,7 @@ from components.kernels.choice import IMPLEMENTATIONS
 from components.kernels.eager import Eager
 from components.score_ops import ScoreOp
 from components.score_ops.joint import JointConvolution
-from tests.components import implementations, oracle
+from mta_lab.testing import implementations, oracle
 from tests.components.kernels.cases import FUSED_ORDERS, ORDERS, Attend, Case, assert_close, reference, run
 
 ROUNDING = {torch.float64: 1e-11, torch.float32: 3e-5, torch.bfloat16: 4e-2}

@@ -14,7 +14,7 @@ from components.kernels.base import MapOps
 from components.kernels.choice import IMPLEMENTATIONS
 from components.norms import NoNorm
 from components.score_ops import HeadMixing
-from tests.components import implementations
+from mta_lab.testing import implementations
 
 SHARE, HEADS, TOKENS = 0.3, 2, 200
 every_impl = pytest.mark.parametrize("impl", implementations.IMPLEMENTATIONS)

@@ -12,7 +12,7 @@ from components.kernels import pointwise
 from components.kernels.base import MapOps
 from components.kernels.choice import IMPLEMENTATIONS
 from components.score_ops import HeadMixing, KeyQuery
-from tests.components import implementations
+from mta_lab.testing import implementations
 
 PATIENCE = 60  # seconds until a child that hangs is ended
 

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from components.kernels.base import MapOps
 from components.kernels.cpu.fused import Fused
 from components.kernels.eager import Eager
-from tests.components import implementations
+from mta_lab.testing import implementations
 from tests.components.kernels.cases import FUSED_ORDERS, Case, assert_close, run
 
 LONG = Case(heads=4, tokens=1100, width=24, batch=1)

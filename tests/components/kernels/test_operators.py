@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from components.attention import rotary_table
-from tests.components import implementations
+from mta_lab.testing import implementations
 
 EPS = 1e-5
 

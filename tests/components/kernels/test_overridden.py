@@ -22,8 +22,8 @@ from components.kernels import streaming
 from components.norms import Gate
 from components.norms.rms import RMSNorm
 from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOp, Stage
+from mta_lab.testing import implementations
 from mta_lab.training.flops import flops_per_token
-from tests.components import implementations
 from tests.components.kernels.test_substitute import decoder
 
 HEADS, WIDTH = 2, 8

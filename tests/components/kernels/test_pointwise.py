@@ -13,7 +13,7 @@ from torch import Tensor
 from components.attention import rotary_table
 from components.kernels import pointwise
 from components.norms.rms import NORM_EPS
-from tests.components import implementations
+from mta_lab.testing import implementations
 
 
 @dataclass(frozen=True)

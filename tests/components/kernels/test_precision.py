@@ -20,7 +20,7 @@ from components.kernels.cpu.fused import Fused
 from components.kernels.eager import Eager
 from components.score_ops import KeyQuery
 from components.score_ops.key_query import Mask
-from tests.components import implementations
+from mta_lab.testing import implementations
 from tests.components.kernels.cases import Attend
 
 BATCH, HEADS, TOKENS, WIDTH = 8, 2, 40, 16

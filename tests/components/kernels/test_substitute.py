@@ -16,8 +16,8 @@ from components.norms.rms import RMSNorm
 from components.score_ops import HeadMixing
 from mta_lab.errors import UserError
 from mta_lab.model import SwiGLU, build_model
+from mta_lab.testing import implementations
 from mta_lab.training.loss import answer_losses, token_losses
-from tests.components import implementations
 from tests.components.kernels.test_pointwise import OPERATIONS
 from tests.config.helpers import config
 

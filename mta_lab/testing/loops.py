@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from components.attention import AttentionConfig, Differential, MultiToken, Softmax, TalkingHeads
 from components.norms import Gate, LayerNormBlock, NoNorm, NormConfig
 from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOpConfig
-from tests.components import oracle
+from mta_lab.testing import oracle
 
 
 def decoder(config: AttentionConfig, model: nn.Module, tokens_BT: Tensor, *, heads: int, theta: float) -> Tensor:
@@ -35,7 +35,8 @@ def decoder(config: AttentionConfig, model: nn.Module, tokens_BT: Tensor, *, hea
         )
         scale = 1 / math.sqrt(number) if isinstance(getattr(config, "norm", None), LayerNormBlock) else 1.0
         normed_BTD = scale * oracle.plain(x_BTD, norm_1D)
-        x_BTD = x_BTD + layer(config, block.attention, normed_BTD, heads=heads, layer=number, angles=angles)
+        attention = block.get_submodule("attention")
+        x_BTD = x_BTD + layer(config, attention, normed_BTD, heads=heads, layer=number, angles=angles)
         normed_BTD = scale * oracle.plain(x_BTD, norm_2D)
         gate_BTH, up_BTH = normed_BTD @ gate_HD.T, normed_BTD @ up_HD.T
         x_BTD = x_BTD + (gate_BTH / (1 + torch.exp(-gate_BTH)) * up_BTH) @ down_DH.T
@@ -58,7 +59,7 @@ def layer(
 
 
 def stands(config: ScoreOpConfig, layer: int) -> bool:
-    """Whether an operation stands on a layer; of the rules, those that the tests use."""
+    """Return whether an operation stands on a layer; of the rules, those that the tests use are known."""
     return {"all": True, "every 4": layer % 4 == 3}[str(config.layers)]
 
 

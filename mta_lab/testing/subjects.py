@@ -1,12 +1,12 @@
-"""What the conformance tests run on: every registered variant, in the attention layer that shows it alone.
+"""Subjects of the conformance tests: every variant, in the attention layer that shows it alone.
 
-Component files named in the environment variable MTA_LAB_COMPONENTS (separated as in PATH) are registered first.
+The variants are all that ship, or those of the files that `pytest --mta-component` names.
 """
 
 import dataclasses
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,11 +18,8 @@ from components.initialise import initialise
 from components.kernel_init import KernelInitConfig
 from components.norms import Gate, NoNorm, NormConfig
 from components.score_ops import Joint, KeyQuery, ScoreOpConfig
-
-if os.environ.get("MTA_LAB_COMPONENTS"):
-    from mta_lab.plugins import load_components
-
-    load_components([])
+from mta_lab.errors import UserError
+from mta_lab.plugins import load_components
 
 HEADS, WIDTH = 4, 24
 LAYER, LAYERS = 3, 4  # the layer where 'every 4' stands
@@ -74,7 +71,7 @@ def subjects_of(config: Component, named: str = "") -> Iterator[Subject]:
                 yield Subject(variant, f"-{op.name}", MultiToken(pre_softmax=(op,), post_softmax=(), norm=NoNorm()))
 
 
-VARIANTS = [family.get(name) for family in FAMILIES.values() for name in family.names()]
+VARIANTS = [variant for family in FAMILIES.values() for variant in family.registered()]
 SETTINGS: dict[str, Component] = {  # code of their own, which the defaults do not reach
     "-exact": KeyQuery(mask="exact"),
     "-left": KeyQuery(padding="left"),
@@ -88,3 +85,29 @@ SUBJECTS = [
     *(subject for variant in VARIANTS for subject in subjects_of(variant())),
     *(subject for named, config in SETTINGS.items() for subject in subjects_of(config, named)),
 ]
+_own: list[type[Component]] = []
+
+
+def register_own(files: Sequence[Path], source: str) -> None:
+    """Register the components of `files`, to be tested in place of those that ship.
+
+    Raises UserError, which names `source`, for a file that is missing, cannot be imported or registers nothing.
+    """
+    for file in files:
+        before = _registered()
+        load_components([file], source)
+        found = [variant for variant in _registered() if variant not in before and variant not in _own]
+        if not found:
+            raise UserError(f"{source}: {file} registers no component; decorate its class with @register(FAMILY, NAME)")
+        _own.extend(found)
+
+
+def under_test() -> tuple[list[type[Component]], list[Subject]]:
+    """Return the variants under test, and the subjects that they make."""
+    if not _own:
+        return VARIANTS, SUBJECTS
+    return _own, [subject for variant in _own for subject in subjects_of(variant())]
+
+
+def _registered() -> list[type[Component]]:
+    return [variant for family in FAMILIES.values() for variant in family.registered()]
