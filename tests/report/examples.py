@@ -62,7 +62,7 @@ def finish(
     Its domains are brought to a mean that is its score, as that of a run is; an error rate is the same in each.
     """
     made = replace(example_record(fingerprint, perplexity, config, *implementations), **changes)
-    if made.quantity == "error_rate" and "domains" not in changes:
+    if made.metric.is_share and "domains" not in changes:
         made = replace(made, domains=dict.fromkeys(made.domains, made.score))
     mean = fmean(made.domains.values())
     if mean != made.score:
