@@ -1,6 +1,6 @@
 """`mta-lab plan`: the rows of a sweep, how they differ, and what they will cost."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
@@ -50,8 +50,10 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console) -> None:
     sweep = plan.sweep
     left = f"{costs.runs.total()} of {counted(len(sweep.runs()), 'run')} to train"
     table = RichTable(title=f"{sweep.heading}: {left}")
-    for name in ("row", "to train", "differs from its baseline", "parameters", "operations", "time a run"):
-        table.add_column(name, justify="left" if name in ("row", "differs from its baseline") else "right")
+    for name in ("row", "to train", "differs from its baseline"):
+        table.add_column(name, overflow="fold")
+    for name in ("parameters", "operations", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in sweep.rows:
         against = [f"against {row.baseline}"] if row.baseline not in (row.name, sweep.baseline) else []
         estimate = costs.estimates[row.name]
@@ -61,10 +63,22 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console) -> None:
             "\n".join([*against, *_differences(row)]) or "-",
             f"{count_parameters(row.config):,}",
             f"{operations(row.config):.1e}",
-            f"{duration(estimate.seconds)} ({estimate.origin})" if estimate.seconds else "unknown",
+            duration(estimate.seconds) if estimate.seconds else "unknown",
         )
     console.print(table)
-    console.print(f"In all: {costs.total}. Operations: about 6 a parameter and token.")
+    console.print(f"{_origins(costs)}Operations: about 6 a parameter and token.")
+    console.print(f"In all: {costs.total}.")
+
+
+def _origins(costs: "Costs") -> str:
+    """Return a sentence on where the rows' times come from, empty where none is known."""
+    rows: dict[str, list[str]] = {}
+    for row, estimate in costs.estimates.items():
+        if estimate.seconds:
+            rows.setdefault(estimate.origin, []).append(row)
+    several = len(rows) > 1
+    parts = [f"{origin} for {', '.join(names)}" if several else origin for origin, names in rows.items()]
+    return f"Time of a run: {'; '.join(parts)}. " if parts else ""
 
 
 def _to_train(runs: int, trials: int, failed_for_good: int) -> str:
@@ -77,11 +91,16 @@ def _differences(row: "Row") -> list[str]:
     components = {"attention": row.config.attention, "task": row.config.task}
     named = [name for name in components if any(key.startswith(f"{name}.") for key in row.difference)]
     rest = [f"{key}: {value}" for key, value in row.difference.items() if key.partition(".")[0] not in components]
-    return [*(f"{name}: {_brief(components[name])}" for name in named), *rest]
+    return [*(f"{name}: {_brief(components[name], _set_inside(name, row))}" for name in named), *rest]
 
 
-def _brief(value: Any) -> str:
-    """Return a component as its name and the settings that are not its defaults."""
+def _set_inside(section: str, row: "Row") -> set[str]:
+    """Return the settings of a component that the row's own lines name."""
+    return {key.split(".")[1] for key in row.sets if key.startswith(f"{section}.")}
+
+
+def _brief(value: Any, named: Collection[str] = ()) -> str:
+    """Return a component as its name and the settings that are not its defaults, or that are `named`."""
     from components.registry import Component  # imports torch
 
     if isinstance(value, tuple) and any(isinstance(item, Component) for item in value):
@@ -89,5 +108,9 @@ def _brief(value: Any) -> str:
     if not isinstance(value, Component):
         return "[]" if value == () else str(list(value)) if isinstance(value, tuple) else str(value)
     given = {field.name: getattr(value, field.name) for field in fields(value)}
-    own = [f"{name} {_brief(found)}" for name, found in given.items() if found != getattr(type(value), name, MISSING)]
+    own = [
+        f"{name} {_brief(found)}"
+        for name, found in given.items()
+        if name in named or found != getattr(type(value), name, MISSING)
+    ]
     return f"{value.name}({', '.join(own)})" if own else value.name

@@ -54,7 +54,7 @@ def refuse_undeclared(
     names: set[str] = set()  # written as one name: of a component, say
     sections: set[str] = set()
     for settings in declared:
-        for key, value in _leaves(settings):
+        for key, value in leaves(settings):
             (names if isinstance(value, str) else sections).add(key)
     for key, value in differs.items():
         inside = {key.rsplit(".", depth)[0] for depth in range(key.count(".") + 1)}
@@ -65,11 +65,11 @@ def refuse_undeclared(
             )
 
 
-def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The written keys, dotted, with their values."""
     for key, value in settings.items():
         dotted = f"{prefix}.{key}" if prefix else str(key)
         if isinstance(value, Mapping):
-            yield from _leaves(value, dotted)
+            yield from leaves(value, dotted)
         else:
             yield dotted, value

@@ -7,7 +7,7 @@ from typing import Any
 from mta_lab.config import Layer, RunConfig, command_line, difference, flatten, nested, resolve, scale_layer
 from mta_lab.errors import UserError, nearest
 from mta_lab.results.failures import read_retry
-from mta_lab.sweep.checks import reads, refuse_incomparable, refuse_reserved, refuse_undeclared
+from mta_lab.sweep.checks import leaves, reads, refuse_incomparable, refuse_reserved, refuse_undeclared
 from mta_lab.sweep.generate import GENERATORS, with_parts
 from mta_lab.sweep.ledger import published
 from mta_lab.sweep.naming import is_shipped, sweep_name
@@ -140,7 +140,15 @@ def _row(name: str, raw: Mapping[str, RawRow], configs: Mapping[str, RunConfig],
     differs = difference(config, configs[baseline])
     declared = [raw[name].settings, raw[name].times, raw[baseline].settings, raw[baseline].times]
     refuse_undeclared(differs, flatten(configs[baseline]), declared, where, baseline)
-    return Row(name=name, config=config, baseline=baseline, difference=differs, published=values, references=references)
+    return Row(
+        name=name,
+        config=config,
+        baseline=baseline,
+        difference=differs,
+        published=values,
+        references=references,
+        sets=frozenset(key for key, _ in leaves(raw[name].settings)),
+    )
 
 
 def _config(row: str, raw: RawRow, below: Sequence[Layer], above: Sequence[Layer], source: str) -> RunConfig:

@@ -28,6 +28,8 @@ class Row:
     """what was published for it, by name (`sweeps/paper.yaml`, or the sweep's own file); empty where nothing was"""
     references: tuple[str, ...]
     """where it was published: `table5.11` of the paper, or another source"""
+    sets: frozenset[str] = frozenset()
+    """the keys, dotted, that the row itself sets in the file"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -114,10 +114,23 @@ def test_dry_run_shows_rows_differences_and_starts_nothing(lab: Command, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_a_plan_fits_eighty_columns_and_names_what_a_row_sets_to_its_default(
+    lab: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("mine.yaml").write_text(
+        "base: {attention: multi_token}\nrows:\n  plain: {attention: softmax}\n  gate: {attention.norm: gate}\n"
+    )
+    assert "norm gate" in " ".join(lab("sweep", "mine.yaml", "--dry-run").out.split())
+    monkeypatch.setattr("mta_lab.cli.terminal.LOG_WIDTH", 80)
+    shown = lab("sweep", "normalization", "--dry-run").out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+
+
 def test_plan_times_what_is_not_recorded(lab: Command, tmp_path: Path) -> None:
     done = lab("plan", "language_modeling", "model.width=32", "model.context=16", "--workers", "1")
     assert done.status == 0
-    assert done.out.count("(probed") == 4  # "(probed, on a busy machine)" where others take the cores
+    assert done.out.count("probed") == 1  # "probed, on a busy machine" where others take the cores
     assert re.search(r"In all: about [\d.]+ (s|min|h) on 1 worker\.", done.out)
     assert not list(tmp_path.iterdir())
 
