@@ -39,6 +39,12 @@ def elsewhere(found: Plan) -> list[str]:
     return [*lines[:MOST], *([f"and some under {counted(more, 'further set')} of settings"] if more > 0 else [])]
 
 
+def hint(found: Plan) -> str:
+    """Return the first of these lines as the end of a message, empty where there is none or the plan is of one run."""
+    lines = elsewhere(found) if found.under else []
+    return f"; {lines[0]}" if lines else ""
+
+
 def _are(count: int) -> str:
     return "is" if count == 1 else "are"
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mta_lab.errors import UserError
+from mta_lab.lab.elsewhere import hint
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.tables import dashboard_address, finished_table
 from mta_lab.launch.guards import only_launch
@@ -34,9 +35,8 @@ def pack(plan: Plan, target: Path | None, *, weights: bool) -> tuple[Path, int, 
     table = finished_table(plan)
     runs = [record.fingerprint for row in table.rows for record in row.measured.records.values()]
     if not runs:
-        raise UserError(
-            f"{plan.given}: no run of it is finished, so there is nothing to pack; `{plan.command}` trains it"
-        )
+        nothing = f"{plan.given}: no run of it is finished, so there is nothing to pack; `{plan.command}` trains it"
+        raise UserError(f"{nothing}{hint(plan)}")
     files = exchange.files_to_pack(plan.records, runs, weights=weights)
     files |= artifacts(table, plan.command, dashboard_address())
     files |= {"report.md": markdown(table), "README.txt": _readme(plan), **sources}

@@ -10,6 +10,7 @@ from mta_lab.data import Corpus, find
 from mta_lab.errors import UserError
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
+from mta_lab.lab.elsewhere import hint
 from mta_lab.lab.plan import CORPORA, Plan, open_records
 from mta_lab.lab.plans import plan, plan_of_one
 from mta_lab.pictures import trained
@@ -62,7 +63,7 @@ def record_of_row(found: Plan, name: str, seed: int | None) -> Record:
     run = PlannedRun(row=row.name, seed=seed, config=replace(row.config, seed=seed))
     record = found.records.finished(run_of(run, lambda run: _corpus(run.config)).fingerprint)
     if record is None:
-        raise UserError(f"{found.given}: {run.label} is not finished here; `{found.command}` trains it")
+        raise UserError(f"{found.given}: {run.label} is not finished here; `{found.command}` trains it{hint(found)}")
     return record
 
 

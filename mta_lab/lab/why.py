@@ -4,6 +4,7 @@ import shlex
 from datetime import datetime
 
 from mta_lab.errors import UserError
+from mta_lab.lab.elsewhere import elsewhere, hint
 from mta_lab.lab.live import launch_news
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.texts import known_runs
@@ -26,10 +27,13 @@ def explain(plan: Plan, row: str, seed: int | None = None) -> list[str]:
         raise UserError(f"--seed: got {seed}, allowed: {', '.join(map(str, plan.sweep.seeds))}")
     runs = known_runs(plan)
     if runs is None:
-        raise UserError(f"{plan.given}: its text is not prepared here, so every run is pending; type: {plan.command}")
+        raise UserError(
+            f"{plan.given}: its text is not prepared here, so every run is pending; type: {plan.command}{hint(plan)}"
+        )
     running = _running(plan)
     chosen = [run for run in runs if run.row == row and seed in (None, run.seed)]
-    return [line for run in chosen for line in _lines(run, plan, running.get(run.fingerprint))]
+    lines = [line for run in chosen for line in _lines(run, plan, running.get(run.fingerprint))]
+    return lines + (elsewhere(plan) if plan.under else [])
 
 
 def _running(plan: Plan) -> dict[str, Busy]:

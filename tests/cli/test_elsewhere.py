@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mta_lab.data import Corpus
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
 from mta_lab.lab.elsewhere import elsewhere
@@ -67,6 +68,15 @@ def test_report_and_status_say_it(lab: Command) -> None:
     assert line in lab("report", "masking").err
     assert line in " ".join(lab("status", "masking").out.split())
     assert line not in lab("report", "masking", "training.steps=500").err
+
+
+def test_what_needs_a_finished_run_says_it_too(lab: Command, corpus: Corpus) -> None:
+    measured("masking", "data.path=mine", "training.steps=500")
+    row = load_sweep("masking", scale="nano").rows[0].name
+    line = "15 of 15 runs are finished under nano, data.path=mine, training.steps=500"
+    assert line in lab("kernels", "masking", row, "data.path=mine").complaint
+    assert line in lab("results", "archive", "masking", "data.path=mine").complaint
+    assert line in lab("why", "masking", row, "data.path=mine").out
 
 
 def test_what_is_at_hand_is_not_said_again(lab: Command) -> None:
