@@ -1,6 +1,6 @@
 """The settings that fit a pattern, of runs and of sweep files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,13 +12,13 @@ from mta_lab.sweep.keys import file_keys
 
 
 def fitting(pattern: str, components: Sequence[Path]) -> list[Section]:
-    """Return the sections with the settings that fit `pattern`: a part of a key or of a line, or like model.*.
+    """Return the sections with the settings that fit `pattern`: a part of a key or of a component's name, or model.*.
 
-    Raises UserError where none fits.
+    Where no key and no name does, the settings in whose line it stands. Raises UserError where none fits.
     """
     load_components(components)
     everything = [*run_settings(), *file_keys()]
-    found = [fitting for section in everything if (fitting := _fitting(section, pattern)).settings]
+    found = _named(everything, pattern) or _described(everything, pattern)
     if not found:
         keys = [setting.key for section in everything for setting in section.settings]
         hint = nearest(pattern, [*keys, *(key.rpartition(".")[2] for key in keys)]) or ";"
@@ -31,12 +31,25 @@ def default_of(setting: Setting) -> str:
     return setting.default if setting.default == REQUIRED else f"default: {setting.default}"
 
 
-def _fitting(section: Section, pattern: str) -> Section:
-    """Return the section with the settings that fit: all of them where its title does."""
-    if pattern.lower() in section.title.lower():
-        return section
-    return replace(section, settings=tuple(setting for setting in section.settings if _fits(setting, pattern)))
+def _named(sections: Sequence[Section], pattern: str) -> list[Section]:
+    """Return the settings whose key fits, and all of a section whose title does."""
+    word = pattern.lower()
+    found = [
+        section if word in section.title.lower() else _only(section, lambda one: _fits(one, word))
+        for section in sections
+    ]
+    return [section for section in found if section.settings]
 
 
-def _fits(setting: Setting, pattern: str) -> bool:
-    return fnmatchcase(setting.key, pattern) or pattern.lower() in f"{setting.key} {setting.line}".lower()
+def _described(sections: Sequence[Section], pattern: str) -> list[Section]:
+    word = pattern.lower()
+    found = [_only(section, lambda one: word in one.line.lower()) for section in sections]
+    return [section for section in found if section.settings]
+
+
+def _only(section: Section, fits: Callable[[Setting], bool]) -> Section:
+    return replace(section, settings=tuple(filter(fits, section.settings)))
+
+
+def _fits(setting: Setting, word: str) -> bool:
+    return word in setting.key.lower() or fnmatchcase(setting.key.lower(), word)

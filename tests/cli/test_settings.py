@@ -105,6 +105,7 @@ def test_a_pipe_gets_a_line_for_each_key(lab: Command) -> None:
     [
         ("warmup", ["training.warmup_steps"]),
         ("WARM-UP", ["training.warmup_steps", "training.schedule"]),
+        ("training.w", ["training.warmup_steps", "training.weight_decay"]),
         ("model.rope*", ["model.rope_theta"]),
         ("retry in", list(KINDS)),
         ("beta?", []),
@@ -116,6 +117,10 @@ def test_a_pattern_chooses_keys_lines_or_sections(pattern: str, keys: list[str],
         assert f"no key fits '{pattern}'" in lab("settings", pattern).complaint
     else:
         assert [line[1] for line in piped(lab, pattern)] == keys
+
+
+def test_a_word_in_a_line_does_not_count_where_a_key_has_it(lab: Command) -> None:
+    assert {line[1].partition(".")[0] for line in piped(lab, "training")} == {"training"}
 
 
 def test_a_pattern_that_fits_nothing_is_answered_with_the_nearest_key(lab: Command) -> None:
