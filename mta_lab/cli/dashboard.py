@@ -35,7 +35,7 @@ def dashboard(
         print(f"mta-lab: warning: --host {host}: {risk}", file=sys.stderr)
     _follow(store)
     address = f"http://{host}:{port}"
-    print(f"MLflow at {address} (Ctrl-C ends it)", flush=True)
+    print(f"starting MLflow at {address}; it answers in some seconds (Ctrl-C ends it)", flush=True)
     for name, view in _views(address, store):
         print(f"{name}: {view}", flush=True)
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store  # not among the arguments, which every user of the machine can list
