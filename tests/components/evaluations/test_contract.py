@@ -7,7 +7,7 @@ import torch
 
 from components.evaluations import ErrorRate, Evaluation, Perplexity, Predicted, TokenAccuracy
 from components.metrics import METRICS
-from tests.components.subjects import VARIANTS
+from mta_lab.testing.subjects import VARIANTS
 
 EVALUATIONS = [variant() for variant in VARIANTS if issubclass(variant, Evaluation)]
 TARGETS = torch.tensor([[0, 1, 2], [2, 1, 0]])
