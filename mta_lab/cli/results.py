@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
 
@@ -26,9 +27,13 @@ def show(components: Components = None) -> None:
     display = Terminal()
     records, console = lab.plan.open_records(display), display.console
     found = exchange.finished_groups(records)
-    table = RichTable(title=f"finished runs in {records.directory}")
-    for column in ("scale", "task", "text", "engine", "runs", "configurations", "from", "to"):
-        table.add_column(column, justify="right" if column in ("engine", "runs", "configurations") else "left")
+    table = RichTable(title=f"finished runs in {records.directory}", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("scale", "task", "text"):
+        table.add_column(column, overflow="fold")
+    for column in ("engine", "runs", "settings"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("from", "to"):
+        table.add_column(column, no_wrap=True)
     for group in found:
         engine = "unknown" if group.engine is None else str(group.engine)
         numbers = f"{group.runs:,}", f"{group.configurations:,}"

@@ -86,13 +86,19 @@ def test_a_path_that_never_was_is_a_mistake_still(lab: Command, elsewhere: Path)
     assert mistake.startswith("mta-lab: data.path: ")
 
 
-def test_results_are_listed_with_their_sweeps_and_texts(lab: Command, elsewhere: Path, corpus: Corpus) -> None:
+def test_results_are_listed_with_their_sweeps_and_texts(
+    lab: Command, elsewhere: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     train(Records(), "f" * 64, "1x1")
     done = lab("results", "list")
     assert (done.status, done.err) == (0, "")
     for text in (corpus.content_hash[:16], "f" * 16):
         assert text in done.out
     assert "runs: 11 files" in done.out
+    monkeypatch.setattr("mta_lab.cli.terminal.LOG_WIDTH", 80)
+    narrow = lab("results", "list").out
+    assert "…" not in narrow
+    assert {"engine", "runs", "settings", "from", "to"} <= set(narrow.split())
 
 
 def test_results_of_a_shipped_sweep_are_counted_under_its_name(lab: Command) -> None:
