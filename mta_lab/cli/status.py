@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mta_lab.launch.status_file import Busy, LaunchStatus
 
 STATES = ("finished", "running", "failed", "stale", "pending")
+STALE = "stale: finished with code or text that has changed since; the sweep's --rerun-stale trains it again"
 REDRAW, LINE = 1.0, 5.0  # seconds between two looks of --watch: in a terminal, and for a line in a log
 
 
@@ -100,6 +101,8 @@ def _page(directory: Path, asked: "Standing | None", status: "LaunchStatus | Non
         parts.append(_workers(running))
     if rows:
         parts.append(_runs(rows))
+        if any(row.get("stale") for row in rows.values()):
+            parts.append(STALE)
     parts += asked.elsewhere if asked else []
     return Group(*parts)
 

@@ -79,6 +79,13 @@ def test_what_needs_a_finished_run_says_it_too(lab: Command, corpus: Corpus) -> 
     assert line in lab("why", "masking", row, "data.path=mine").out
 
 
+def test_status_says_what_stale_means(lab: Command, corpus: Corpus) -> None:
+    measured("masking", "data.path=mine")
+    said = " ".join(lab("status", "masking", "data.path=mine").out.split())
+    assert "stale: finished with code or text that has changed since; the sweep's --rerun-stale" in said
+    assert "stale: finished" not in lab("status", "toy_task").out
+
+
 def test_what_is_at_hand_is_not_said_again(lab: Command) -> None:
     assert said("masking") == {}
     measured("masking")
