@@ -1,5 +1,7 @@
 """A page for a terminal."""
 
+from collections.abc import Iterator, Sequence
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
@@ -15,21 +17,49 @@ def terminal(page: Page, width: int) -> RenderableType:
     """The page for a terminal so wide, its notes below."""
     parts: list[RenderableType] = [Text(page.title, style="bold")]
     parts += [Text(page.extent, style="dim")] if page.extent else []
-    parts += [_table(section, width) for section in page.sections]
+    parts += [table for section in page.sections for table in _tables(section, width)]
     return Group(*parts, *(Text(note, style="dim") for note in page.notes))
 
 
-def _table(section: Section, width: int) -> RichTable:
-    """Names and headings wrap, numbers do not, unless that leaves no room for names."""
-    drawn = RichTable(
-        title=Text(section.title), title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False
-    )
+def _tables(section: Section, width: int) -> Iterator[RichTable]:
+    """Yield the section as one table, or as several below each other where a terminal has no room for its columns.
+
+    Names and headings wrap between words, numbers do not.
+    """
     columns = list(zip(*(line.cells for line in section.lines), strict=True))[1:] or [()] * (len(section.header) - 1)
     widths = [max(map(len, [*name.split(), *cells])) for name, cells in zip(section.header[1:], columns, strict=True)]
-    roomy = sum(widths) + 2 * len(widths) + NAME_WIDTH <= width
+    title = section.title
+    for places in _shared(widths, width - NAME_WIDTH):
+        yield _table(section, title, [(place, widths[place - 1]) for place in places])
+        title = ""
+
+
+def _shared(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Return the places, from 1, of the columns of each table: as many in turn as have room beside the names."""
+    tables: list[list[int]] = [[]]
+    left = room
+    for place, width in enumerate(widths, start=1):
+        if width + 2 > left and tables[-1]:
+            tables.append([])
+            left = room
+        tables[-1].append(place)
+        left -= width + 2
+    return tables
+
+
+def _table(section: Section, title: str, columns: Sequence[tuple[int, int]]) -> RichTable:
+    """Return a table of the names and of these columns, each a place in the section and a width in characters."""
+    drawn = RichTable(
+        title=Text(title) if title else None,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
     drawn.add_column(section.header[0], vertical="bottom", overflow="fold")
-    for name, size in zip(section.header[1:], widths, strict=True):
-        drawn.add_column(Text(name), justify="right", vertical="bottom", overflow="fold", width=size if roomy else None)
+    for place, size in columns:
+        drawn.add_column(Text(section.header[place]), justify="right", vertical="bottom", overflow="fold", width=size)
     for line in section.lines:
-        drawn.add_row(*map(Text, line.cells), style=STYLES[line.tone])  # Text: brackets in a name are no markup
+        cells = [line.cells[0], *(line.cells[place] for place, _ in columns)]
+        drawn.add_row(*map(Text, cells), style=STYLES[line.tone])  # Text: brackets in a name are no markup
     return drawn
