@@ -34,7 +34,8 @@ def index_page(tables: Sequence[Table]) -> Page:
             "A row is finished when all its seeds are. Resolved: of the rows that are compared with a baseline, at 5 % "
             "after Holm's correction within the sweep, not over sweeps. Agree in sign: of the resolved rows that the "
             "paper has too, those left out whose published difference is no more than the paper's own noise. tau: "
-            "Kendall's, of the ranking.",
+            "Kendall's, of the ranking. A/A: the baseline against itself on other random numbers: passed where they do "
+            "not differ.",
         ),
     )
 

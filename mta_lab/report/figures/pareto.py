@@ -17,6 +17,7 @@ from mta_lab.theme.style import BETTER, GRID, INK, MUTED, hover
 
 COSTS = {"tokens_per_second": ("training tokens a second", 1), "parameters": ("parameters", -1)}
 """name -> label, and whether more of it is better (1) or worse (-1)"""
+FEW = 6  # rows, all of which have room for their names
 STEPS = (
     500  # in which names move off marks and each other, at most: no time, so that a table's figure is always the same
 )
@@ -103,7 +104,7 @@ def _spread(row: TableRow, name: str) -> Spread:
 
 
 def _draw(axes: Axes, rows: Sequence[TableRow], name: str, metric: Metric) -> list[Text]:
-    """Draw the rows; returns the names of the best means' and the baseline's, still at their points."""
+    """Draw the rows; return the names of the best means and the baseline, or of FEW rows all, still at their points."""
     label, sign = COSTS[name]
     points = [_spread(row, name) for row in rows]
     named, ahead = front([point.means for point in points]), clear_front(points)
@@ -119,15 +120,16 @@ def _draw(axes: Axes, rows: Sequence[TableRow], name: str, metric: Metric) -> li
         for xs, ys in (([abs(cost)] * 2, scores), (costs, [mean] * 2)):
             axes.plot(xs, ys, color=colour, linewidth=0.8, alpha=0.5, gid=gid)
         axes.plot(abs(cost), mean, marker="D" if baseline else "o", markersize=4.5, color=colour, gid=gid)
-        if place in named or baseline:
+        if place in named or baseline or len(rows) <= FEW:
             text = axes.text(abs(cost), mean, cut(row.name, 26), fontsize=6.5, color=colour, in_layout=False)
             names.append(text)
     axes.set_xlabel(f"{label} ({'more' if sign > 0 else 'fewer'} is better)")
     axes.set_ylabel(metric.heading + (" (higher is better)" if metric.higher_is_better else ""))
     axes.grid()
     axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: metric.written(value).removesuffix(".00")))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: metric.written(value)))
     return names
 
 

@@ -21,13 +21,13 @@ def index_html(tables: Sequence[Table], links: Mapping[str, str]) -> str:
         ("of the paper's tables and figures run whole", f"{done} of {len(coverage)}"),
         ("scale and settings", index_conditions(tables)),
         ("sweeps finished", f"{finished} of {len(found)}"),
-        ("cells finished", f"{len(_fingerprints(tables)):,}"),
+        ("runs finished", f"{len(_fingerprints(tables)):,}"),
     ]
     return filled("report/html/index.html.j2", page=index_page(tables), tiles=tiles, coverage=coverage, links=links)
 
 
 def _fingerprints(tables: Sequence[Table]) -> set[str]:
-    """Of the finished cells; sweeps share some."""
+    """Of the finished runs; sweeps share some."""
     records = [record for table in tables for row in table.rows for record in row.measured.records.values()]
     return {record.fingerprint for record in records}
 

@@ -53,7 +53,7 @@ def tiles(table: Table) -> list[tuple[str, str]]:
     """The few numbers that say how far the sweep is and how it agrees with the paper: (what, value)."""
     found = entry(table)
     total = len(table.rows) * len(table.sweep.seeds)
-    made = [("cells finished", f"{table.finished} of {total}")]
+    made = [("runs finished", f"{table.finished} of {total}")]
     if found["rows_compared"]:
         made.append(("rows resolved", f"{found['rows_resolved']} of {found['rows_compared']}"))
     if found["signs_compared"]:
