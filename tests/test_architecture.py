@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "admission": {"components", "config", "errors"},
     "results": {"atomic", "components", "config", "errors", "identity", "strict", "workspace"},
     "provenance": set(),
-    "sweep": {"components", "config", "errors", "plugins", "results"},
+    "sweep": {"components", "config", "errors", "plugins", "results", "words"},
     "model": {"components", "config", "errors"},
     "data": {"atomic", "children", "config", "errors"},
     "training": {"atomic", "components", "config", "data", "errors", "model"},

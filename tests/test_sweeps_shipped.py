@@ -33,7 +33,8 @@ def test_every_yaml_but_the_ledger_is_a_sweep() -> None:
 def test_sweep_loads_at_every_scale(name: str, scale: str) -> None:
     sweep = shipped(name, scale)
     assert {row.config.scale for row in sweep.rows} == {scale}
-    if isinstance(rows := raw(name)["rows"], dict):  # and not generated
+    rows = raw(name)["rows"]
+    if isinstance(rows, dict) and not any("grid" in (row or {}) for row in rows.values()):  # and not generated
         assert [row.name for row in sweep.rows] == [str(row) for row in rows]
     assert sweep.baseline in {row.name for row in sweep.rows}
     assert len(sweep.runs()) == len(sweep.rows) * len(sweep.seeds)

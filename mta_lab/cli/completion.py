@@ -40,7 +40,7 @@ def sweeps_or_all() -> list[str]:
 
 
 def rows(context: typer.Context) -> list[str]:
-    """Return the rows that the sweep typed before them has in its file."""
+    """Return the rows that the file of the sweep typed before them writes out; those that it makes are not offered."""
     from ruamel.yaml import YAML  # only here: other completions need no YAML
     from ruamel.yaml.error import YAMLError
 
@@ -52,7 +52,8 @@ def rows(context: typer.Context) -> list[str]:
     except (OSError, ValueError, YAMLError, RecursionError):  # a file that cannot be read has no rows to offer
         return []
     named: Any = found.get("rows") if isinstance(found, dict) else None
-    names = named if isinstance(named, dict) else ()
+    written = named if isinstance(named, dict) else {}
+    names = [name for name, row in written.items() if not (isinstance(row, dict) and row.keys() & {"grid", "zip"})]
     return [_typed(name) for name in names if isinstance(name, str) and name.isprintable()]
 
 

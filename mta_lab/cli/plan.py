@@ -66,6 +66,8 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console) -> None:
             duration(estimate.seconds) if estimate.seconds else "unknown",
         )
     console.print(table)
+    for line in sweep.left_out_notes:
+        console.print(line, markup=False, highlight=False)
     console.print(f"{_origins(costs)}Operations: about 6 a parameter and token.")
     console.print(f"In all: {costs.total}.")
 

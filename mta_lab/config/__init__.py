@@ -7,7 +7,7 @@ from mta_lab.config.identity import (
     identity_of,
     plain,
 )
-from mta_lab.config.layers import Layer, command_line, in_words, nested
+from mta_lab.config.layers import InvalidError, Layer, command_line, in_words, nested
 from mta_lab.config.reader import NOTHING, read_yaml
 from mta_lab.config.resolve import resolve, scale_layer, scales
 from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig, Split, TrainingConfig
@@ -15,6 +15,7 @@ from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig,
 __all__ = [
     "NOTHING",
     "DataConfig",
+    "InvalidError",
     "Layer",
     "ModelConfig",
     "Precision",

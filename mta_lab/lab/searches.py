@@ -27,8 +27,8 @@ def open_existing(plan: Plan) -> Plan:
         for row, trials in studies.items()
     }
     sweep = replace(plan.reload(winners), seeds=plan.sweep.seeds)
-    for row, twin in sweep.left_out.items():
-        plan.display.note(f"{plan.given}: row '{row}' is left out: its search found the settings that row '{twin}' has")
+    for row, reason in sweep.left_out.items():
+        plan.display.note(f"{plan.given}: row '{row}' is left out: {reason}")
     return replace(plan, sweep=sweep)
 
 

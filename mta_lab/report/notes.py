@@ -22,7 +22,7 @@ TOY_SIZE = 256, 4, 100_000, 64  # width, layers, steps, sequences a step
 def notes(table: Table) -> tuple[str, ...]:
     """A few short lines, the most needed first."""
     lines = [table.sweep.about] if table.sweep.about else []
-    lines += [*_search(table), badge(table)]
+    lines += [*table.sweep.left_out_notes, *_search(table), badge(table)]
     if len(table.rows) > 1:
         lines += [_deltas(table), *_controls(table), *_agreement(table), *_equal_time(table)]
     lines += [*arithmetic.note(table), *_contended(table)]

@@ -65,6 +65,11 @@ def refuse_undeclared(
             )
 
 
+def settings_of(settings: Mapping[str, Any]) -> set[str]:
+    """Return the keys that are written, dotted."""
+    return {key for key, _ in leaves(settings)}
+
+
 def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The written keys, dotted, with their values."""
     for key, value in settings.items():

@@ -37,7 +37,14 @@ ROW = (
     Setting("times", "a mapping", "{}", "settings, each with a factor", "multiplies what the layers below come to"),
     Setting("published", "a text, a mapping or a list", "nothing", "like table5.11", "the published value of the row"),
     Setting("against", "a text", "the baseline", "the name of a row", "the row that this one is compared with"),
+    Setting("if", "a text", "always", "like model.layers >= 12", "leaves the row out where it does not hold"),
+    Setting("grid", "a mapping", "one row", "settings or $NAMEs, each with values", "makes a row of each combination"),
+    Setting("zip", "a mapping", "one row", "settings or $NAMEs, equally many values", "makes a row of each place"),
 )
+VARIED = ("grid", "zip")
+"""the keys of a row that make several of it"""
+BESIDE = tuple(setting.key for setting in ROW if setting.key not in VARIED)
+"""the other keys of a row that are no settings"""
 PUBLISHED = (
     Setting("value", "a number", REQUIRED, "", "the published value, in the unit of the sweep's scores"),
     Setting("source", "a text", REQUIRED, "", "where it was published, like arXiv:2410.05258"),

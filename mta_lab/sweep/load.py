@@ -7,7 +7,7 @@ from typing import Any
 from mta_lab.config import Layer, RunConfig, command_line, difference, flatten, nested, resolve, scale_layer
 from mta_lab.errors import UserError, nearest
 from mta_lab.results.failures import read_retry
-from mta_lab.sweep.checks import leaves, reads, refuse_incomparable, refuse_reserved, refuse_undeclared
+from mta_lab.sweep.checks import reads, refuse_incomparable, refuse_reserved, refuse_undeclared, settings_of
 from mta_lab.sweep.generate import GENERATORS, with_parts
 from mta_lab.sweep.ledger import published
 from mta_lab.sweep.naming import is_shipped, sweep_name
@@ -30,7 +30,7 @@ def load_sweep(
 ) -> Sweep:
     """Read the shipped sweep `name`, or the file of that path, at `scale`, under the command line's `settings`.
 
-    Layers, later ones first in rank: scale, `base`, row, `scales.<scale>`, command line. `settle` gets a row's
+    Layers, later ones first in rank: scale, `base`, row, `scales.<scale>`, command line. `resolve_auto` gets a row's
     configuration and its baseline's and returns what the row runs with, where a setting leaves that open
     (`training.precision: auto`). `winners` are the values that a search found, by row and best first. Every mistake in
     the file is a UserError that names it and the key. The components that the file names are loaded first.
@@ -39,18 +39,20 @@ def load_sweep(
     components = file.components()
     below, above = [scale_layer(scale), file.base()], [file.at_scale(scale), command_line(settings)]
     refuse_reserved([*below[1:], *above])
-    raw = file.rows(_written_or_generated(file, below, above))
+    rows = file.rows(_written_or_generated(file, below, above))
+    raw, left_out = _standing(rows, below, above)
+    baseline = _known_row(file.text("baseline", next(iter(rows))), raw, left_out, f"{file.source}: baseline")
     search = _search(file, raw, below, above)
     written = [row for row in raw if not search or row not in search.templates]
     if search:
         raw = _with_winners(raw, search, winners or {}, file.source)
-    configs = {row: _config(row, raw[row], below, above, file.source) for row in raw}
-    changed = _changed(configs, raw, below, above, file.source) if settings else {}
-    against = _baselines(file, raw, configs)
-    left_out: Mapping[str, str] = {}
+    configs = {row: _config(raw[row], below, above) for row in raw}
+    changed = _changed(configs, raw, below, above) if settings else {}
+    against = _baselines(raw, configs, baseline, left_out, file.source)
     if search:
-        left_out = _twins(configs, [*dict.fromkeys([*written, *against.values()])])
-        configs = {row: _on_test(config) for row, config in configs.items() if row not in left_out}
+        twins = _twins(configs, [*dict.fromkeys([*written, *against.values()])])
+        configs = {row: _on_test(config) for row, config in configs.items() if row not in twins}
+        left_out |= {row: f"its search found the settings that row '{twin}' has" for row, twin in twins.items()}
     configs = {
         row: resolve_auto(config, configs[_last_baseline(row, against, file.source)]) for row, config in configs.items()
     }
@@ -60,7 +62,7 @@ def load_sweep(
         title=_one_line(file.text("title", file.path.stem)),
         about=file.text("about", "").strip(),
         scale=scale,
-        baseline=_default_baseline(file, raw),
+        baseline=baseline,
         rows=tuple(_row(row, raw, configs, against[row], file.source) for row in configs),
         seeds=tuple(range(file.seeds(seeds))),
         retry=read_retry(file.values.get("retry"), f"{file.source}: retry"),
@@ -89,6 +91,30 @@ def _written_or_generated(file: SweepFile, below: Sequence[Layer], above: Sequen
     return GENERATORS[rows](full)
 
 
+def _standing(
+    rows: Mapping[str, RawRow], below: Sequence[Layer], above: Sequence[Layer]
+) -> tuple[dict[str, RawRow], dict[str, str]]:
+    """Return the rows whose condition holds, and why each of the others is left out."""
+    reasons = {row: _missing(raw, below, above) for row, raw in rows.items() if raw.condition}
+    left_out = {row: reason for row, reason in reasons.items() if reason}
+    return {row: raw for row, raw in rows.items() if row not in left_out}, left_out
+
+
+def _missing(raw: RawRow, below: Sequence[Layer], above: Sequence[Layer]) -> str:
+    """Return why a row is left out, an empty text where its condition holds.
+
+    A condition on settings that the row leaves as they are is decided without the row, which may be impossible where it
+    does not hold: a kernel on layer 12 of 4.
+    """
+    condition = raw.condition
+    assert condition
+    if not condition.reads(settings_of(raw.settings) | raw.times.keys()) and (
+        missing := condition.missing(resolve([*below, *above]))
+    ):
+        return missing
+    return condition.missing(_config(raw, below, above))
+
+
 def _search(
     file: SweepFile, raw: Mapping[str, RawRow], below: Sequence[Layer], above: Sequence[Layer]
 ) -> Search | None:
@@ -97,7 +123,7 @@ def _search(
 
     def template(row: str) -> Template:
         def build(settings: Mapping[str, Any], times: Mapping[str, Any]) -> RunConfig:
-            return _config(row, replace(raw[row], settings=settings, times=times), below, above, file.source)
+            return _config(replace(raw[row], settings=settings, times=times), below, above)
 
         return Template(raw[row].settings, raw[row].times, build)
 
@@ -147,14 +173,13 @@ def _row(name: str, raw: Mapping[str, RawRow], configs: Mapping[str, RunConfig],
         difference=differs,
         published=values,
         references=references,
-        sets=frozenset(key for key, _ in leaves(raw[name].settings)),
+        sets=frozenset(settings_of(raw[name].settings)),
     )
 
 
-def _config(row: str, raw: RawRow, below: Sequence[Layer], above: Sequence[Layer], source: str) -> RunConfig:
+def _config(raw: RawRow, below: Sequence[Layer], above: Sequence[Layer]) -> RunConfig:
     """The row's configuration; `times` multiplies what all layers below the command line come to."""
-    where = f"{source}: rows.{row}"
-    row_layer = Layer(where, raw.settings)
+    where, row_layer = raw.where, Layer(raw.where, raw.settings)
     if not raw.times:
         return resolve([*below, row_layer, *above])
     before = flatten(resolve([*below, row_layer, *above[:-1]]))
@@ -175,7 +200,6 @@ def _changed(
     raw: Mapping[str, RawRow],
     below: Sequence[Layer],
     above: Sequence[Layer],
-    source: str,
 ) -> dict[str, Any]:
     """Return the flattened settings that the command line, which is the last layer, changes in a row.
 
@@ -183,7 +207,7 @@ def _changed(
     """
     *written, given = above
     try:
-        before = {row: _config(row, raw[row], below, [*written, Layer(given.source, {})], source) for row in raw}
+        before = {row: _config(raw[row], below, [*written, Layer(given.source, {})]) for row in raw}
     except UserError:
         return flatten(nested(given.values.items()))
     found: dict[str, Any] = {}
@@ -192,25 +216,22 @@ def _changed(
     return found
 
 
-def _default_baseline(file: SweepFile, raw: Mapping[str, RawRow]) -> str:
-    return _known_row(file.text("baseline", next(iter(raw))), raw, f"{file.source}: baseline")
-
-
-def _baselines(file: SweepFile, raw: Mapping[str, RawRow], configs: Mapping[str, RunConfig]) -> dict[str, str]:
+def _baselines(
+    raw: Mapping[str, RawRow], configs: Mapping[str, RunConfig], usual: str, left_out: Mapping[str, str], source: str
+) -> dict[str, str]:
     """Return the baseline of each row: the one that it names, or else the sweep's.
 
     A row that others name is compared with the sweep's baseline all the same, unless the two read other text or tasks.
     """
     named = {
-        row: _known_row(values.against, raw, f"{file.source}: rows.{row}: against")
+        row: _known_row(values.against, raw, left_out, f"{values.where}: against")
         for row, values in raw.items()
         if values.against
     }
-    usual = _default_baseline(file, raw)
     apart = {row for row in named.values() if reads(configs[row]) != reads(configs[usual])}
     found = {row: named.get(row, row if row in apart else usual) for row in raw}
     for row in found:
-        _last_baseline(row, found, file.source)
+        _last_baseline(row, found, source)
     return found
 
 
@@ -225,7 +246,9 @@ def _last_baseline(row: str, against: Mapping[str, str], source: str) -> str:
     return passed[-1]
 
 
-def _known_row(name: str, raw: Mapping[str, RawRow], where: str) -> str:
+def _known_row(name: str, raw: Mapping[str, RawRow], left_out: Mapping[str, str], where: str) -> str:
+    if name in left_out:
+        raise UserError(f"{where}: row '{name}' is left out: {left_out[name]}; name a row that stands")
     if name not in raw:
         raise UserError(f"{where}: no row named '{name}'{nearest(name, raw) or ';'} rows: {', '.join(raw)}")
     return name

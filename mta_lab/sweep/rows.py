@@ -65,13 +65,18 @@ class Sweep:
     winners: Winners = field(default_factory=dict)
     """the values that won, where the search has run; before it its rows stand at the lower ends of the ranges"""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """searched rows that came to the settings of another row, with that row's name"""
+    """why each row of the file that is not in the table is left out: its condition, or a search's finding"""
     components: tuple[Path, ...] = ()
     """files with the user's components that the sweep file names"""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """what the command line changes in its rows, flattened"""
     file: Path | None = None
     """the user's sweep file; None of a sweep that ships, and of a single run"""
+
+    @property
+    def left_out_notes(self) -> list[str]:
+        """Return a sentence for each row that is left out."""
+        return [f"Row '{row}' is left out: {reason}." for row, reason in self.left_out.items()]
 
     @property
     def shown_as(self) -> str:

@@ -1,7 +1,7 @@
 """A sweep file as it is written: its keys, its rows and what each says apart from settings."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,23 +10,29 @@ from mta_lab.config import NOTHING, Layer, RunConfig, read_yaml, scales
 from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
 from mta_lab.sweep.checks import refuse_reserved
+from mta_lab.sweep.conditions import Condition, read_condition
 from mta_lab.sweep.files import SHIPPED
-from mta_lab.sweep.keys import FILE, SEEDS, names
+from mta_lab.sweep.grid import made_rows
+from mta_lab.sweep.keys import FILE, ROW, SEEDS, names
 from mta_lab.sweep.ledger import LEDGER
 
 TEXTS = ("title", "about", "baseline", "against", "published")  # names and prose, which may look like a number
 RUN_SETTINGS = {field.name for field in fields(RunConfig)} - {"scale", "seed"}  # a file has `scales` and `seeds`
+SECTIONS = tuple(field.name for field in fields(RunConfig))
 MOST_SEEDS = 100_000  # of a row: every run of a plan is listed
 
 
 @dataclass(frozen=True)
 class RawRow:
-    """A row as the file has it, what is said about it apart from its settings."""
+    """A row as the file has it, or as a `grid` or `zip` of the file makes it; what it says apart from its settings."""
 
+    where: str
+    """its place in the file, for errors"""
     settings: Mapping[str, Any]
     times: Mapping[str, Any]
     published: Any
     against: str
+    condition: Condition | None
 
 
 @dataclass(frozen=True)
@@ -81,18 +87,23 @@ class SweepFile:
         return paths
 
     def rows(self, found: Any) -> dict[str, RawRow]:
-        """Return `found`, rows as they are written or generated, by name."""
+        """Return the rows by name that `found` makes: rows as they are written or generated."""
         if not isinstance(found, Mapping) or not found:
             raise UserError(f"{self.source}: rows: got {found!r}, allowed: a mapping of row names to settings")
-        for row in found:
+        made = made_rows(found, self._ranges(), self.source)
+        for row, (_, where) in made.items():
             if "=" in row:  # on a command line it would be a setting
-                raise UserError(f"{self.source}: rows.{row}: a row's name cannot contain '='")
+                raise UserError(f"{where}: a row's name cannot contain '='")
             if not row.isprintable():
                 bad = next(letter for letter in row if not letter.isprintable())
-                raise UserError(
-                    f"{self.source}: rows.{row}: a row's name cannot contain {bad!a}, which cannot be printed"
-                )
-        return {row: _raw_row(values, f"{self.source}: rows.{row}") for row, values in found.items()}
+                raise UserError(f"{where}: a row's name cannot contain {bad!a}, which cannot be printed")
+        return {row: _raw_row(values, where) for row, (values, where) in made.items()}
+
+    def _ranges(self) -> Collection[str]:
+        """Return the names of the ranges of `search`, none where it has no such section; it is checked elsewhere."""
+        search = self.values.get("search")
+        space = search.get("space") if isinstance(search, Mapping) else None
+        return space.keys() if isinstance(space, Mapping) else ()
 
 
 def shipped_sweeps() -> list[str]:
@@ -132,13 +143,18 @@ def _shipped_name(name: str) -> str:
 def _raw_row(values: Any, where: str) -> RawRow:
     own = dict(_mapping(values, where, "settings"))
     times = _mapping(own.pop("times", None), f"{where}: times", "settings to factors")
-    for key in ("published", "against"):
+    for key in ("published", "against", "if"):
         _refuse_nothing(own.get(key), f"{where}: {key}")
     published, against = own.pop("published", None), own.pop("against", "")
+    condition = read_condition(own.pop("if", None), f"{where}: if")
     if not isinstance(against, str):
         raise UserError(f"{where}: against: got {against!r}, allowed: the name of a row")
     refuse_reserved([Layer(where, own)])
-    return RawRow(own, times, published, against)
+    for key in own:
+        if "." not in key and key not in SECTIONS:
+            known = (*SECTIONS, *names(ROW))
+            raise UserError(f"{where}: {key}: no such key{nearest(key, known) or ';'} allowed: {', '.join(known)}")
+    return RawRow(where, own, times, published, against, condition)
 
 
 def _mapping(value: Any, where: str, of: str) -> Mapping[str, Any]:

@@ -16,7 +16,10 @@ from tests.cli.conftest import Command
 from tests.shipped import shipped
 
 LOADED = "import contextlib, sys; from mta_lab.cli import main\nwith contextlib.suppress(SystemExit): main()\n"
-SWEEP = "rows:\n  transformer: {attention: softmax}\n  no norm: {attention.norm: none}\n  1e-3: {}\n  off: {}\n"
+SWEEP = (
+    "rows:\n  transformer: {attention: softmax}\n  no norm: {attention.norm: none}\n"
+    "  1e-3: {}\n  off: {}\n  lr: {grid: {}}\n"
+)
 
 
 def offered(lab: Command, monkeypatch: pytest.MonkeyPatch, line: str, shell: str = "bash") -> list[str]:

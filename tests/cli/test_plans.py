@@ -184,3 +184,10 @@ def test_rows_over_learning_rates() -> None:
             like = replace(at.config, training=replace(at.config.training, learning_rate=8e-3))
             assert like == replace(before.config, training=replace(before.config.training, learning_rate=8e-3))
             assert (fingerprint(at.config, "text") == fingerprint(before.config, "text")) == (factor == "x1")
+
+
+def test_a_row_that_is_left_out_is_said_below_the_plan(lab: Command, tmp_path: Path) -> None:
+    rows = "  base: {}\n  deep: {training.epsilon: 1e-7, if: model.layers >= 1000}\n"
+    (tmp_path / "mine.yaml").write_text(f"rows:\n{rows}")
+    said = " ".join(lab("sweep", "mine.yaml", "--dry-run").out.split())
+    assert "Row 'deep' is left out: its condition `model.layers >= 1000` does not hold: model.layers is" in said
