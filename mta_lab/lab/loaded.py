@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mta_lab.config import in_words
+from mta_lab.config import in_words, plain
+from mta_lab.config.tree import as_tree, from_tree
 from mta_lab.errors import UserError, nearest
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.costs import costs_of
@@ -28,6 +29,7 @@ from mta_lab.results.records import RESULTS, write_whole
 from mta_lab.theme.style import styled
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
     from pandas import DataFrame
 
 WIDTH = 7.0  # inches of a figure
@@ -42,7 +44,8 @@ def load(
     components: Sequence[str | Path] = (),
     quiet: bool = False,
 ) -> "LoadedSweep":
-    """Load a sweep: one that ships, by its name; a YAML file; or the content of such a file as a plain dict.
+    """Load a sweep: one that ships, by its name; a YAML file; or the content of such a file as a dict or an
+    OmegaConf tree.
 
     `settings` win over every row's: `{"training.steps": 20}`. `seeds` is how many of each row, by default as the sweep
     says. `components` are files or folders with components of your own. `quiet` keeps the lines on what is done to
@@ -50,13 +53,13 @@ def load(
     Results are read from and written to the current directory. Raises UserError for a mistake in any of it.
     """
     conditions = Conditions(
-        settings=[f"{key}={in_words(value)}" for key, value in (settings or {}).items()],
+        settings=[f"{key}={in_words(value)}" for key, value in from_tree(settings or {}).items()],
         scale=scale,
         seeds=seeds,
         components=tuple(Path(path) for path in components),
     )
     display = Display(say=lambda line: None) if quiet else Display()
-    name = str(_written(sweep)) if isinstance(sweep, Mapping) else str(sweep)
+    name = str(_written(from_tree(sweep))) if isinstance(sweep, Mapping) else str(sweep)
     return LoadedSweep(plan(name, conditions, display))
 
 
@@ -73,6 +76,13 @@ class LoadedSweep:
     def rows(self) -> list[str]:
         """Return the names of its rows, in their order."""
         return [row.name for row in self._plan.sweep.rows]
+
+    def config(self, row: str) -> "DictConfig":
+        """Return the whole configuration of a row, under the first seed, as an OmegaConf tree that is read-only.
+
+        Raises UserError for a row that the sweep lacks.
+        """
+        return as_tree(plain(self._plan.sweep.row(row).config))
 
     @property
     def seeds(self) -> list[int]:

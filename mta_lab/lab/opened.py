@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from mta_lab.config.tree import as_tree
 from mta_lab.errors import UserError
 from mta_lab.lab.drawing import attention_panels, kernel_panels
 from mta_lab.lab.frames import curves_of
@@ -16,6 +17,7 @@ from mta_lab.results.records import Record
 from mta_lab.theme.style import styled
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
     from pandas import DataFrame
 
     from mta_lab.tracking.opened import Run as TrackedRun
@@ -37,6 +39,11 @@ class FinishedRun:
     def seed(self) -> int:
         """Return the seed that it was trained under."""
         return int(self.record.config["seed"])
+
+    @property
+    def config(self) -> "DictConfig":
+        """Return the configuration that it was trained with, as an OmegaConf tree that is read-only."""
+        return as_tree(self.record.config)
 
     @property
     def score(self) -> float:

@@ -16,6 +16,7 @@ from mlflow.store.db.db_types import DATABASE_ENGINES
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from mta_lab.config import flatten, plain
+from mta_lab.config.tree import as_yaml
 from mta_lab.results.records import Failure, Record
 from mta_lab.tracking.entries import Contents, Launch, LaunchSummary, TrackedRun
 from mta_lab.tracking.keys import shortened
@@ -133,7 +134,7 @@ class Experiment:
         run_id = self._create_run(entry.name, tags, milliseconds)
         for some in _slices(params(flatten(entry.config)), PARAMS):
             self._client.log_batch(run_id, params=some)
-        self._client.log_dict(run_id, plain(entry.config), "config.yaml")
+        self._client.log_text(run_id, as_yaml(plain(entry.config)), "config.yaml")
         if read := entry.tags.get("data"):
             self._client.log_inputs(run_id, [dataset(entry.config, read)])
         return run_id

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
+from omegaconf.errors import ReadonlyConfigError
 
 import mta_lab
 from mta_lab.config import fingerprint
@@ -82,3 +84,14 @@ def test_mistakes_name_what_is_allowed(sweep: mta_lab.LoadedSweep) -> None:
         sweep.run_of("plain")
     with pytest.raises(mta_lab.UserError, match="load: a sweep holds texts, numbers, lists and dicts only"):
         mta_lab.load({"rows": {"plain": object()}})
+
+
+def test_omegaconf_trees_go_in_and_come_out(sweep: mta_lab.LoadedSweep) -> None:
+    again = mta_lab.load(OmegaConf.create(SWEEP), settings=OmegaConf.create({"training.steps": 900}), quiet=True)
+    config = again.config("talking")
+    assert config == sweep.config("talking")
+    assert config.training.steps == 900
+    with pytest.raises(ReadonlyConfigError):
+        config.training.steps = 1
+    with pytest.raises(mta_lab.UserError, match=r"training\.steps"):
+        mta_lab.load(SWEEP, settings=OmegaConf.create({"steps": 900, "training.steps": "${steps}"}), quiet=True)
