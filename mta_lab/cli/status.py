@@ -16,6 +16,7 @@ from mta_lab.cli import completion
 from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Seeds, Settings, conditions
 from mta_lab.cli.terminal import Terminal, note
 from mta_lab.words import counted
+from mta_lab.workspace import HERE
 
 if TYPE_CHECKING:
     from mta_lab.lab.standing import Rows, Standing
@@ -110,8 +111,12 @@ def _page(directory: Path, asked: "Standing | None", status: "LaunchStatus | Non
 def _headline(
     directory: Path, runs: bool, status: "LaunchStatus | None", asked: "Standing | None", rows: "Rows"
 ) -> str:
+    from mta_lab.launch.guards import is_held
+
     if runs and status:
         return f"{_progress(status)}; process {status.process}, since {_clock(status.since)}"
+    if prepared := [lock.parent for lock in sorted(HERE.text.glob("*/.lock")) if is_held(lock)]:
+        return f"preparing the text in {prepared[0]}; runs start after it"
     if runs:
         return f"{directory}: a launch is starting or ending"
     if status:

@@ -38,9 +38,14 @@ def only_launch(directory: Path) -> Iterator[None]:
 
 def launch_runs(directory: Path) -> bool:
     """Return whether a launch holds the results directory; the system takes the lock from one that died."""
+    return is_held(directory / LOCK)
+
+
+def is_held(lock: Path) -> bool:
+    """Return whether a process holds the lock of this file, which may be absent."""
     try:
-        with link_refused(directory / LOCK):  # to read: whoever only looks may lack the right to write
-            file = os.open(directory / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with link_refused(lock):  # to read: whoever only looks may lack the right to write
+            file = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         finally:
@@ -51,7 +56,7 @@ def launch_runs(directory: Path) -> bool:
     except BlockingIOError:
         return True
     except OSError as error:
-        raise UserError(f"{directory / LOCK}: cannot be opened: {error.strerror}") from None
+        raise UserError(f"{lock}: cannot be opened: {error.strerror}") from None
 
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ELOOP)

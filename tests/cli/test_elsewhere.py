@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mta_lab.data import Corpus
+from mta_lab.data import Corpus, cache
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
 from mta_lab.lab.elsewhere import elsewhere
@@ -77,6 +77,13 @@ def test_what_needs_a_finished_run_says_it_too(lab: Command, corpus: Corpus) -> 
     assert line in lab("kernels", "masking", row, "data.path=mine").complaint
     assert line in lab("results", "archive", "masking", "data.path=mine").complaint
     assert line in lab("why", "masking", row, "data.path=mine").out
+
+
+def test_status_says_that_text_is_prepared(lab: Command) -> None:
+    assert "preparing" not in lab("status").out
+    with cache.lock(Path("data", "packages"), print):
+        assert lab("status").out == "preparing the text in data/packages; runs start after it\n"
+    assert "preparing" not in lab("status").out
 
 
 def test_status_says_what_stale_means(lab: Command, corpus: Corpus) -> None:
