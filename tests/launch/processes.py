@@ -12,7 +12,7 @@ def workers_of(launch: int) -> list[int]:
     """The worker processes of the launch with this process id, those that are still starting too."""
     found = []
     with suppress(OSError):  # it has ended
-        for child in Path(f"/proc/{launch}/run/{launch}/children").read_text().split():
+        for child in Path(f"/proc/{launch}/task/{launch}/children").read_text().split():
             with suppress(OSError):
                 if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
                     found.append(int(child))
