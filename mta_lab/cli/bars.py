@@ -12,7 +12,7 @@ from mta_lab.cli.output import OutputLostError
 from mta_lab.cli.printable import escaping
 from mta_lab.lab.lines import Lines, outcome, pruned
 from mta_lab.launch.clock import Clock, steps_done
-from mta_lab.launch.loop import Observer
+from mta_lab.launch.showing import Observer
 from mta_lab.planning.runs import Run
 from mta_lab.results.records import Failure, Record
 from mta_lab.training.result import Progress as RunProgress

@@ -11,7 +11,7 @@ from mta_lab.cli.printable import SafeConsole, one_line
 from mta_lab.lab.display import Display
 
 if TYPE_CHECKING:
-    from mta_lab.launch.loop import Observer
+    from mta_lab.launch.showing import Observer
     from mta_lab.report import Table
 
 LOG_WIDTH = 140  # characters, where there is no terminal to ask

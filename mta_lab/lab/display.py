@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # import slowly
-    from mta_lab.launch.loop import Observer
+    from mta_lab.launch.showing import Observer
     from mta_lab.report import Table
 
 Say = Callable[[str], None]

@@ -13,7 +13,7 @@ from mta_lab.lab.own_sweeps import remember
 from mta_lab.lab.plan import CORPORA, Plan
 from mta_lab.lab.tables import launch_summary, table_of
 from mta_lab.lab.texts import preparing
-from mta_lab.launch.launch import launch
+from mta_lab.launch.launch import LaunchOptions, launch
 from mta_lab.planning.runs import Run, in_state, refuse_damaged, runs_of, states, to_train, why_stale
 from mta_lab.report import Table
 from mta_lab.results.states import State
@@ -149,12 +149,14 @@ def _train(launched: Launched, to_do: Sequence[Run], workers: int, trial_timeout
             plan.sweep,
             launched.launched,
             records=plan.records,
-            workers=workers,
-            components=plan.components,
-            corpus_root=CORPORA,
+            options=LaunchOptions(
+                workers=workers,
+                components=plan.components,
+                corpus_root=CORPORA,
+                command=plan.command,
+                trial_timeout=trial_timeout,
+                rerun_stale=plan.rerun_stale,
+            ),
             observer=observer,
             shown=shown,
-            command=plan.command,
-            trial_timeout=trial_timeout,
-            rerun_stale=plan.rerun_stale,
         )

@@ -8,7 +8,7 @@ from typing import Any
 from mta_lab.errors import UserError
 from mta_lab.lab.plan import CORPORA, Plan, resolved_auto
 from mta_lab.lab.texts import preparing
-from mta_lab.launch.launch import JOURNAL, launch_search, study_name
+from mta_lab.launch.launch import JOURNAL, LaunchOptions, launch_search, study_name
 from mta_lab.planning.runs import Run, run_of, runs_of
 from mta_lab.scheduling import Trials
 from mta_lab.sweep import PlannedRun
@@ -58,12 +58,14 @@ def search(plan: Plan, workers: int, trial_timeout: float | None = None) -> Plan
                 to_task,
                 missing=missing,
                 records=plan.records,
-                workers=workers,
-                components=plan.components,
-                corpus_root=CORPORA,
+                options=LaunchOptions(
+                    workers=workers,
+                    components=plan.components,
+                    corpus_root=CORPORA,
+                    command=plan.command,
+                    trial_timeout=trial_timeout,
+                ),
                 observer=observer,
-                command=plan.command,
-                trial_timeout=trial_timeout,
             )
     plan = open_existing(plan)
     for row, trials in _studies(plan).items():

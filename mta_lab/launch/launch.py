@@ -1,15 +1,32 @@
-"""One launch: finds what is missing of a sweep, or of its search, and runs it on worker processes."""
+"""One launch: finds what is missing of a sweep, or of its search, and has it trained.
+
+Its listeners hear each event in this order:
+
+1. the records, which are the truth about what is finished;
+2. the log of events, the status file and the display, which only tell of it;
+3. the next run: no slot waits for the copies that follow;
+4. the queue, which keeps Optuna's study;
+5. the tracker, the slowest: at the end of the launch it waits for MLflow.
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mta_lab.data.corpus import corpus_name
+from mta_lab.executors.base import Executor
 from mta_lab.executors.local.executor import LocalExecutor
 from mta_lab.executors.local.pool import threads
+from mta_lab.launch.event_log import EventLog
+from mta_lab.launch.events import Announcer, LaunchStarted, Listener
 from mta_lab.launch.guards import disk_full_reported, only_launch
-from mta_lab.launch.loop import LaunchLoop, Observer
-from mta_lab.launch.queue import SearchQueue, SweepQueue
-from mta_lab.launch.status_file import status_file
+from mta_lab.launch.listeners import NextRun, QueueListener, RecordsListener, TrackerListener
+from mta_lab.launch.loop import LaunchLoop
+from mta_lab.launch.queue import Queue, SearchQueue, SweepQueue
+from mta_lab.launch.recording import Recorder
+from mta_lab.launch.retries import Retries
+from mta_lab.launch.showing import Observer, Showing
+from mta_lab.launch.status_file import StatusFile, status_file
 from mta_lab.launch.tracked import entry_of
 from mta_lab.planning.runs import Run, states, to_train
 from mta_lab.results.records import Records
@@ -19,47 +36,60 @@ from mta_lab.tracking.entries import LaunchSummary
 JOURNAL = "optuna.journal"
 
 
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions:
+    """What a launch is told beside the runs: nothing of it changes a result."""
+
+    workers: int
+    """processes that train at the same time, at most"""
+    components: Sequence[Path]
+    """files or folders of a user's components, which workers load"""
+    corpus_root: Path
+    """the directory of prepared texts"""
+    command: str
+    """what a user typed, and may type again"""
+    trial_timeout: float | None = None
+    """seconds after which an attempt is ended; None for any time"""
+    rerun_stale: bool = False
+    """whether runs are trained anew whose only results are of other code, text or engine"""
+
+
 def launch(
     sweep: Sweep,
     runs: Sequence[Run],
     *,
     records: Records,
-    workers: int,
-    components: Sequence[Path],
-    corpus_root: Path,
+    options: LaunchOptions,
     observer: Observer,
     shown: Callable[[], LaunchSummary],
-    command: str,
-    trial_timeout: float | None = None,
-    rerun_stale: bool = False,
 ) -> None:
-    """Train what is missing of `runs` on `workers` processes; returns when each has finished or failed.
+    """Train what is missing of `runs`; return when each has finished or failed.
 
-    Runs that finished or failed before are left alone, and stale ones unless they are asked for. An attempt that takes
-    longer than `trial_timeout` seconds is ended. `shown` makes what MLflow shows on the launch's parent run; `command`
-    is what a user typed, and may type again.
-    Interrupted, everything finished is kept, and the same launch goes on from there.
+    Runs that finished or failed before are left alone, and stale ones unless they are asked for. `shown` makes what
+    MLflow shows on the launch's parent run. Interrupted, it raises KeyboardInterrupt: everything finished is kept, and
+    the same launch goes on from there.
     """
     with only_launch(records.directory), disk_full_reported(records.directory / JOURNAL):
         records.clean_up()
         found = states(runs, records)
-        pending = to_train(runs, found, rerun_stale=rerun_stale)
-        components = [*components, *sweep.components]
+        pending = to_train(runs, found, rerun_stale=options.rerun_stale)
         if not pending:
             return
+        announcer = Announcer([run.config.training.steps for run in pending])
         with (
-            status_file(observer, sweep, runs, found, pending, records.directory, command) as observer,
-            LocalExecutor(min(workers, len(pending)), components, records.directory, threads(workers)) as executor,
+            status_file(sweep, runs, found, records.directory, options.command) as status,
+            _executor(sweep, options, len(pending), records) as executor,
         ):
+            announcer.listeners += _first(records, status, observer)
             from mta_lab.scheduling import Study
             from mta_lab.tracking.tracker import Tracker
 
-            queue = SweepQueue(
-                pending, Study(records.directory / JOURNAL, sweep.shown_as, observer.say, sweep.metric.direction)
-            )
-            tracker = Tracker(sweep.shown_as, records, observer.say)
-            loop = LaunchLoop(sweep, queue, records, corpus_root, observer, executor, tracker, trial_timeout)
-            with loop.tracked(shown):
+            study = Study(records.directory / JOURNAL, sweep.shown_as, announcer.say, sweep.metric.direction)
+            queue, tracker = SweepQueue(pending, study), Tracker(sweep.shown_as, records, announcer.say)
+            recorder = Recorder(records, options.corpus_root, options.trial_timeout, tracker.run_id)
+            loop = LaunchLoop(queue, executor, announcer, recorder, Retries(sweep.retry))
+            announcer.listeners += _followers(loop, queue, TrackerListener(sweep, tracker, shown))
+            with loop.announced(_started(sweep, options, executor)):
                 queue.import_finished(runs, records)
                 tracker.enter_later(entry_of(sweep, run) for run in runs)
                 loop.until_done()
@@ -71,44 +101,64 @@ def launch_search(
     *,
     missing: int,
     records: Records,
-    workers: int,
-    components: Sequence[Path],
-    corpus_root: Path,
+    options: LaunchOptions,
     observer: Observer,
-    command: str,
-    trial_timeout: float | None = None,
 ) -> None:
-    """Run the trials that the sweep's search still lacks, `missing` of them; returns when each has ended."""
+    """Run the trials that the sweep's search still lacks, `missing` of them; return when each has ended."""
     search = sweep.search
     assert search
     journal = records.directory / JOURNAL
-    components = [*components, *sweep.components]
+    announcer = Announcer([max(row.config.training.steps for row in sweep.rows)] * missing)
     with (
         only_launch(records.directory),
         disk_full_reported(journal),
-        status_file(observer, sweep, [], {}, [], records.directory, command) as observer,
-        LocalExecutor(min(workers, missing), components, records.directory, threads(workers)) as executor,
+        status_file(sweep, [], {}, records.directory, options.command) as status,
+        _executor(sweep, options, missing, records) as executor,
     ):
+        announcer.listeners += _first(records, status, observer)
         from mta_lab.scheduling import Trials
         from mta_lab.tracking.tracker import Tracker
 
         studies = {
             row: Trials.opened(
-                journal, study_name(sweep, row), observer.say, search.space_of(row), sweep.metric.direction
+                journal, study_name(sweep, row), announcer.say, search.space_of(row), sweep.metric.direction
             )
             for row in search.templates
         }
-        queue = SearchQueue(search, studies, run_of, records)
-        queue.ask_again()
-        tracker = Tracker(sweep.shown_as, records, observer.say)
-        loop = LaunchLoop(sweep, queue, records, corpus_root, observer, executor, tracker, trial_timeout)
 
         def shown() -> LaunchSummary:
             counts = {row: study.counts() for row, study in studies.items()}
             return LaunchSummary("\n".join(f"- {row}: {count}" for row, count in counts.items()))
 
-        with loop.tracked(shown):
+        queue = SearchQueue(search, studies, run_of, records)
+        queue.ask_again()
+        tracker = Tracker(sweep.shown_as, records, announcer.say)
+        recorder = Recorder(records, options.corpus_root, options.trial_timeout, tracker.run_id)
+        loop = LaunchLoop(queue, executor, announcer, recorder, Retries(sweep.retry))
+        announcer.listeners += _followers(loop, queue, TrackerListener(sweep, tracker, shown))
+        with loop.announced(_started(sweep, options, executor)):
             loop.until_done()
+
+
+def _executor(sweep: Sweep, options: LaunchOptions, runs: int, records: Records) -> Executor:
+    """Return an executor for so many runs. Torch's threads are as many as if all workers were needed: see `threads`."""
+    components = [*options.components, *sweep.components]
+    return LocalExecutor(min(options.workers, runs), components, records.directory, threads(options.workers))
+
+
+def _first(records: Records, status: StatusFile, observer: Observer) -> list[Listener]:
+    """Return the listeners that hear an event before the next run is submitted: the truth, and what tells of it."""
+    return [RecordsListener(records), EventLog(records.directory), status, Showing(observer)]
+
+
+def _followers(loop: LaunchLoop, queue: Queue, tracker: TrackerListener) -> list[Listener]:
+    """Return the listeners that follow: the next run, and the copies of what came out."""
+    return [NextRun(loop.submit), QueueListener(queue, loop.prune), tracker]
+
+
+def _started(sweep: Sweep, options: LaunchOptions, executor: Executor) -> LaunchStarted:
+    slots = len(executor.slots)
+    return LaunchStarted(sweep=sweep.name, scale=sweep.conditions, command=options.command, slots=slots)
 
 
 def study_name(sweep: Sweep, row: str) -> str:

@@ -1,12 +1,16 @@
-"""A finished run as the record of its run."""
+"""A run as it is submitted, and its end as the records hold it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
 from mta_lab.config import identity_of, plain
+from mta_lab.executors.base import Failed, RunRequest
+from mta_lab.masking import masked
 from mta_lab.planning.runs import Run
 from mta_lab.provenance import provenance
 from mta_lab.results.failures import Attempt
-from mta_lab.results.records import Record
+from mta_lab.results.records import Failure, Record, Records
 from mta_lab.training.result import TrainingResult
 
 
@@ -42,3 +46,42 @@ def record_of(
         arithmetic=result.arithmetic,
         kernels=result.kernels,
     )
+
+
+class Recorder:
+    """Knows the directories of a launch, and what the records hold of its runs so far."""
+
+    def __init__(
+        self, records: Records, corpus_root: Path, timeout: float | None, run_id: Callable[[str], str]
+    ) -> None:
+        """`timeout` is in seconds, of each attempt; `run_id` returns the MLflow run of a fingerprint."""
+        self._records, self._corpus_root, self._timeout, self._run_id = records, corpus_root, timeout, run_id
+
+    def request(self, run: Run) -> RunRequest:
+        """Return what an executor is handed of a run."""
+        return RunRequest(
+            config=run.config,
+            corpus_root=self._corpus_root,
+            checkpoints=self._records.checkpoints(run.fingerprint),
+            weights=self._records.weights(run.fingerprint),
+            timeout=self._timeout,
+        )
+
+    def record(self, run: Run, result: TrainingResult, threads: int) -> Record:
+        """Return the record of a run that finished now."""
+        attempts, run_id = self._records.attempts(run.fingerprint), self._run_id(run.fingerprint)
+        return record_of(run, result, run_id=run_id, threads=threads, attempts=attempts)
+
+    def failure(self, run: Run, failed: Failed, step: int | None, *, final: bool) -> Failure:
+        """Return the failure of a run whose attempt failed now, at `step` as far as is known; secrets are masked."""
+        now, reason = datetime.now(UTC).isoformat(timespec="seconds"), masked(failed.reason)
+        attempt = Attempt(kind=failed.kind, reason=reason, ended=now, step=step)
+        return Failure(
+            fingerprint=run.fingerprint,
+            label=run.label,
+            kind=failed.kind,
+            reason=reason,
+            traceback=masked(failed.traceback),
+            attempts=(*self._records.attempts(run.fingerprint), attempt),
+            final=final,
+        )

@@ -7,22 +7,28 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mta_lab.atomic import replacing
 from mta_lab.errors import UserError
-from mta_lab.launch.clock import Clock, steps_done
-from mta_lab.results.records import Failure, Record
+from mta_lab.launch.events import (
+    Event,
+    RunFailed,
+    RunFinished,
+    RunProgressed,
+    RunPruned,
+    RunRequeued,
+    RunStarted,
+)
+from mta_lab.launch.outlook import Outlook
 from mta_lab.strict import FaultError, OtherFieldsError, as_json, built, content
 
 if TYPE_CHECKING:
-    from mta_lab.launch.loop import Observer
     from mta_lab.planning.runs import Run
     from mta_lab.results.states import State
     from mta_lab.sweep import Sweep
-    from mta_lab.training.result import Progress, Validation
 
 FILE = "launch.json"
 LATEST = 1e11  # seconds since 1970, and more steps than a run has
@@ -87,81 +93,53 @@ def launch_status(directory: Path) -> LaunchStatus | None:
 
 @contextmanager
 def status_file(
-    observer: "Observer",
-    sweep: "Sweep",
-    runs: Sequence["Run"],
-    found: Mapping[str, "State"],
-    pending: Sequence["Run"],
-    directory: Path,
-    command: str,
+    sweep: "Sweep", runs: Sequence["Run"], found: Mapping[str, "State"], directory: Path, command: str
 ) -> Iterator["StatusFile"]:
-    """An observer in place of `observer`, which passes on what it hears and keeps the launch's file in `directory`.
+    """Keep the launch's file in `directory` as long as the context is open; the listener yielded writes it.
 
     `found` are the states of `runs` at the start, `command` is what a user typed.
     """
-    clock = Clock([run.config.training.steps for run in pending])
-    beacon = StatusFile(observer, sweep, runs, dict(found), clock, directory / FILE, command)
-    beacon.tell()
+    file = StatusFile(sweep, runs, dict(found), directory / FILE, command)
+    file.write("")
     try:
-        yield beacon
+        yield file
     finally:
-        beacon.path.unlink(missing_ok=True)
+        file.path.unlink(missing_ok=True)
 
 
 class StatusFile:
-    """An observer that writes down what another observer shows."""
+    """A listener that writes down what a launch does."""
 
-    def __init__(
-        self,
-        inner: "Observer",
-        sweep: "Sweep",
-        runs: Sequence["Run"],
-        found: dict[str, str],
-        clock: Clock,
-        path: Path,
-        command: str,
-    ) -> None:
+    def __init__(self, sweep: "Sweep", runs: Sequence["Run"], found: dict[str, str], path: Path, command: str) -> None:
         self.path, self._command = path, command
-        self._inner, self._sweep, self._runs, self._states, self._clock = inner, sweep, runs, found, clock
+        self._sweep, self._runs, self._states = sweep, runs, found
         self._since = time.time()
         self._busy: dict[int, Busy] = {}
         self._ended = Counter[str]()
         self._told = 0.0
 
-    def say(self, message: str) -> None:
-        """A line worth reading."""
-        self._inner.say(message)
+    def hear(self, event: Event, outlook: Outlook) -> None:
+        """Note what slots do, and write it down once a second at most."""
+        match event:
+            case RunStarted():
+                self._busy[event.slot] = _busy(event)
+            case RunProgressed():
+                progress = event.progress
+                self._busy[event.slot] = replace(self._busy[event.slot], step=progress.step, loss=progress.loss)
+            case RunRequeued(slot=int(slot)):
+                self._busy.pop(slot, None)
+            case RunFinished():
+                self._end(event, "finished")
+            case RunFailed():
+                self._end(event, "failed")
+            case RunPruned():
+                self._end(event, "pruned")
+            case _:
+                return
+        if time.monotonic() - self._told >= INTERVAL:
+            self.write(outlook.left)
 
-    def started(self, worker: int, run: "Run") -> None:
-        """A worker took a run."""
-        self._inner.started(worker, run)
-        self._clock.start()
-        self._at(worker, run)
-
-    def advanced(self, worker: int, run: "Run", progress: "Progress") -> None:
-        """A run has come further."""
-        self._inner.advanced(worker, run, progress)
-        self._clock.running[worker] = progress.step
-        self._at(worker, run, since=self._busy[worker].since, step=progress.step, loss=progress.loss)
-
-    def ended(self, worker: int, run: "Run", result: Record | Failure) -> None:
-        """A run finished or failed."""
-        self._inner.ended(worker, run, result)
-        self._end(worker, run, steps_done(run, result), "failed" if isinstance(result, Failure) else "finished")
-
-    def stopped(self, worker: int, run: "Run", last: "Validation") -> None:
-        """A trial was ended early."""
-        self._inner.stopped(worker, run, last)
-        self._end(worker, run, last.step, "pruned")
-
-    def released(self, worker: int) -> None:
-        """A worker's run is to be tried again, there or elsewhere."""
-        self._inner.released(worker)
-        self._clock.running.pop(worker, None)
-        self._busy.pop(worker, None)
-        self._tell_in_time()
-
-    def tell(self) -> None:
+    def write(self, left: str) -> None:
         """Write the file; a disk that takes nothing is no reason to end a launch."""
         running = {busy.fingerprint for busy in self._busy.values()}
         rows: dict[str, Counter[str]] = {}
@@ -174,7 +152,7 @@ class StatusFile:
             command=self._command,
             process=os.getpid(),
             since=self._since,
-            left=self._clock.left() if self._runs else "",
+            left=left if self._runs else "",
             rows={row: dict(counts) for row, counts in rows.items()},
             ended=dict(self._ended),
             workers=[self._busy[worker] for worker in sorted(self._busy)],
@@ -183,25 +161,13 @@ class StatusFile:
         with suppress(OSError), replacing(self.path, private=True) as file:
             file.write(json.dumps(asdict(status)).encode())
 
-    def _at(self, worker: int, run: "Run", *, since: float = 0.0, step: int = 0, loss: float | None = None) -> None:
-        self._busy[worker] = Busy(
-            worker=worker,
-            fingerprint=run.fingerprint,
-            label=run.label,
-            since=since or time.time(),
-            steps=run.config.training.steps,
-            step=step,
-            loss=loss,
-        )
-        self._tell_in_time()
-
-    def _end(self, worker: int, run: "Run", done: int, how: str) -> None:
-        self._clock.end(worker, run, done)
-        self._busy.pop(worker, None)
-        self._states[run.fingerprint] = how
+    def _end(self, event: RunFinished | RunFailed | RunPruned, how: str) -> None:
+        self._busy.pop(event.slot, None)
+        self._states[event.run.fingerprint] = how
         self._ended[how] += 1
-        self._tell_in_time()
 
-    def _tell_in_time(self) -> None:
-        if time.monotonic() - self._told >= INTERVAL:
-            self.tell()
+
+def _busy(event: RunStarted) -> Busy:
+    run = event.run
+    steps = run.config.training.steps
+    return Busy(worker=event.slot, fingerprint=run.fingerprint, label=run.label, since=time.time(), steps=steps)

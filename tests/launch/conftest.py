@@ -17,7 +17,7 @@ from mta_lab.lab.launches import launch_plan
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.plans import plan
 from mta_lab.lab.retries import clear_failures
-from mta_lab.launch.launch import Observer
+from mta_lab.launch.showing import Observer
 from mta_lab.planning.runs import Run
 from mta_lab.plugins import load_components
 from mta_lab.report import Table, render

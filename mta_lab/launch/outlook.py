@@ -1,0 +1,72 @@
+"""How far a launch has come, how long the rest may take, and how busy its slots were."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mta_lab.words import duration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """How far a launch is."""
+
+    runs: int
+    """to train, as far as they are known in advance"""
+    ended: int
+    """of these"""
+    steps: int
+    """optimizer steps of all that is to train; those that failed and pruned runs leave out are not counted"""
+    done: int
+    """of these"""
+    seconds_left: float | None
+    """that the rest may take; None as long as that is a guess"""
+    busy: float | None
+    """share of the slots' time since the first start that went to ended attempts; None where none was made"""
+
+    @property
+    def left(self) -> str:
+        """Return `about 3.3 min left`, or nothing as long as that is a guess."""
+        return "" if self.seconds_left is None else f"about {duration(self.seconds_left)} left"
+
+
+class Tally:
+    """Counts the optimizer steps and the time of a launch."""
+
+    def __init__(self, steps: Sequence[int]) -> None:
+        """Begin; `steps` are those of each run to train."""
+        self.slots = 1
+        self.running: dict[int, int] = {}
+        """the step that the run of each slot has reached"""
+        self._runs, self._ended = len(steps), 0
+        self._total, self._done = sum(steps), 0
+        self._first: float | None = None
+        self._started: dict[int, float] = {}
+        self._spent = 0.0  # seconds, of attempts that have ended
+
+    def start(self, slot: int) -> None:
+        """Count from here: a slot took a run. Before the first start nothing is warm."""
+        self._started[slot] = time.monotonic()
+        self._first = self._first or self._started[slot]
+
+    def end(self, slot: int, steps: int, done: int) -> None:
+        """Count a run that has ended after `done` of its `steps`; the rest of them is no longer to do."""
+        self.release(slot)
+        self._ended += 1
+        self._total -= steps - done
+        self._done += done
+
+    def release(self, slot: int) -> None:
+        """Count the time of an attempt that has ended, and none of its steps."""
+        self.running.pop(slot, None)
+        self._spent += time.monotonic() - self._started.pop(slot)
+
+    def outlook(self) -> Outlook:
+        """Return how far the launch is now."""
+        left = busy = None
+        done = self._done + sum(self.running.values())
+        if self._first is not None and (passed := time.monotonic() - self._first):
+            busy = self._spent / (self.slots * passed)
+            if done > 0.01 * self._total:  # both are 0 where every run has failed
+                left = passed * (self._total - done) / done
+        return Outlook(runs=self._runs, ended=self._ended, steps=self._total, done=done, seconds_left=left, busy=busy)
