@@ -17,11 +17,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
 from mta_lab.cli import status
 from mta_lab.cli.printable import SafeConsole, one_line
-from mta_lab.config import fingerprint, identity_of, plain
+from mta_lab.config import fingerprint, identity_of, plain, read_yaml
 from mta_lab.errors import UserError
 from mta_lab.launch.status_file import Busy, LaunchStatus, launch_status
 from mta_lab.planning.estimates import recorded
@@ -341,7 +340,7 @@ def spoiled(data: st.DataObject, kind: str, place: Place) -> bytes:
             lines[at] = changed_value(data, lines[at])
             content = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
         else:
-            value = YAML(typ="safe", pure=True).load(content) if kind == "sweep" else json.loads(content)
+            value = read_yaml(file, "a sweep") if kind == "sweep" else json.loads(content)
             for _ in range(data.draw(st.integers(1, 2))):
                 value = changed_value(data, value) if isinstance(value, dict) else value
             content = json.dumps(value).encode()
