@@ -8,13 +8,14 @@
     sweep.figure("forest")
     sweep.run_of("6x11", seed=0).model()
 
-What is named here is imported when it is first used, so that `import mta_lab` is quick.
+What is named here is imported when it is first used, so that `import mta_lab` is quick. Nothing else is imported here:
+`python -m mta_lab` reads this file while Python still looks for modules in the current folder (see `__main__`).
 """
 
-from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as `typing` has it, which is a module to look for
 if TYPE_CHECKING:
+    from typing import Any
+
     from mta_lab.errors import UserError
     from mta_lab.lab.loaded import LoadedSweep, load
     from mta_lab.lab.opened import FinishedRun
@@ -33,8 +34,10 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Import a public name from its module, or read the version of the installed package."""
+    from importlib import import_module, metadata
+
     if name == "__version__":
         return metadata.version("mta-lab")
     if name not in _HOMES:
