@@ -18,7 +18,7 @@ from tests.report.examples import table_of
 
 __all__ = ["address", "swept"]  # fixtures
 pytestmark = [pytest.mark.real, pytest.mark.skipif(not CHROMIUM, reason="no Chromium here")]
-RUNS = "Array.from(document.querySelector('table').rows, row => Array.from(row.runs, run => run.innerText.trim()))"
+CELLS = "Array.from(document.querySelector('table').rows, row => Array.from(row.cells, cell => cell.innerText.trim()))"
 FITS = "document.documentElement.scrollWidth <= innerWidth"
 
 
@@ -48,8 +48,8 @@ def test_the_largest_page_is_small_and_quiet(
     assert file.stat().st_size < 3e6
     page.open(file.as_uri(), width, dark)
     assert page.value(FITS)
-    edge = page.value("document.querySelector('table').rows[2].runs[2].getBoundingClientRect().right")
-    assert "delta" in page.value("document.querySelector('table').rows[0].runs[2].innerText")
+    edge = page.value("document.querySelector('table').rows[2].cells[2].getBoundingClientRect().right")
+    assert "delta" in page.value("document.querySelector('table').rows[0].cells[2].innerText")
     assert edge <= width, "the delta is seen without scrolling, on a phone too"
     assert (page.requests, page.errors) == ([file.as_uri()], [])
     colours = page.value("[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
@@ -65,16 +65,16 @@ def test_the_page_of_a_sweep_shows_the_numbers_of_its_json(page: Browser, swept:
     report("--html")
     found = json.loads(report("--format", "json"))
     page.open((swept / "results/pages/heads-nano.html").as_uri())
-    head, *lines = page.value(RUNS)
+    head, *lines = page.value(CELLS)
     assert len(lines) == len(found["rows"]) == 2
     for line, row in zip(lines, found["rows"], strict=True):
-        runs = dict(zip(head, line, strict=True))
-        assert runs["row"] == row["row"]
-        assert runs["perplexity, by seed"].split() == [f"{score:.2f}" for score in row["scores"].values()]
-        assert runs["mean"] == f"{row['mean']:.2f}"
+        cells = dict(zip(head, line, strict=True))
+        assert cells["row"] == row["row"]
+        assert cells["perplexity, by seed"].split() == [f"{score:.2f}" for score in row["scores"].values()]
+        assert cells["mean"] == f"{row['mean']:.2f}"
         if row["delta"] is not None:
             low, high = row["interval"]
-            assert runs["delta [95 %]"] == f"{row['delta']:+.2%} [{low:+.2%}, {high:+.2%}]"
+            assert cells["delta [95 %]"] == f"{row['delta']:+.2%} [{low:+.2%}, {high:+.2%}]"
     assert (page.requests, page.errors) == ([(swept / "results/pages/heads-nano.html").as_uri()], [])
 
 
