@@ -1,4 +1,4 @@
-"""What an ablation varies: attention variants and the parts they are made of. It needs torch and nothing else.
+"""Attention variants and the parts that they are made of, for ablations. Needs torch and nothing else.
 
 The first use of a public name registers everything that ships; `components.metrics` alone needs no torch.
 """

@@ -1,4 +1,4 @@
-"""What a type hint allows, how an error says it, and how it shows what was given instead."""
+"""Check values against type hints, and say in errors what was given and what is allowed."""
 
 import math
 from collections.abc import Mapping, Sequence

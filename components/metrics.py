@@ -101,7 +101,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What an evaluation came to on what is held out."""
+    """The result of an evaluation on held-out data."""
 
     domains: Mapping[str, float]
     """a score for each domain"""

@@ -1,4 +1,4 @@
-"""What identifies a run, as data: needs no torch, so that records are read, compared and identified at once."""
+"""The identity of a run, as data. Needs no torch, so that records are read, compared and identified at once."""
 
 import hashlib
 import json

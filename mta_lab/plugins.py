@@ -116,7 +116,7 @@ class EntryPoints:
 
 
 class _Key(NamedTuple):
-    """What tells an entry point from others."""
+    """The parts that tell an entry point from others."""
 
     distribution: str
     """with its version"""

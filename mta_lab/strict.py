@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class FaultError(ValueError):
-    """What is wrong with a file's content, in a line."""
+    """A fault in a file's content, told in a line."""
 
 
 class OtherFieldsError(FaultError):

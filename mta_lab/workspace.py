@@ -1,4 +1,4 @@
-"""Where everything is that commands read and write: below one directory, and in the user's cache."""
+"""The places that commands read and write: below one directory, and in the user's cache."""
 
 import os
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ FOLDERS = {"components", "mta_lab", "sweeps"}
 
 
 def names() -> set[str]:
-    """What Python or an installed library may import: nearly a thousand names."""
+    """Return the names that Python or an installed library may import: nearly a thousand."""
     installed = {name for name in metadata.packages_distributions() if name.isidentifier()}
     return {*sys.stdlib_module_names, *installed, *ALWAYS}
 

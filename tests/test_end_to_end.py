@@ -77,7 +77,7 @@ def interrupt_after_first_run(folder: Path, *arguments: str) -> tuple[Done, bool
 
 
 def group_exists(group: int) -> bool:
-    """Whether a process of the group is left five seconds on."""
+    """Return whether a process of the group is left five seconds on."""
     for _ in range(50):
         try:
             os.killpg(group, 0)

@@ -1,4 +1,4 @@
-"""What an exception counts as, and the `retry` section of a sweep file."""
+"""The kind of failure of an exception, and the `retry` section of a sweep file."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is shown of a sweep has one name, which differs wherever the file, the scale or the settings differ."""
+"""A sweep that is shown has one name, which differs wherever the file, the scale or the settings differ."""
 
 from itertools import combinations
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an index and a reference manager are told about the package."""
+"""The metadata of the package, for an index and a reference manager."""
 
 import re
 import tomllib

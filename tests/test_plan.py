@@ -107,7 +107,7 @@ def test_a_sweep_is_planned_alike_whatever_the_order_of_its_keys(
 
 
 def identity(row: Settings) -> tuple[str, str]:
-    """What counts of a configuration with these settings, spelt out, and its fingerprint."""
+    """Return what counts of a configuration with these settings, spelt out, and its fingerprint."""
     config = resolve([SIZES, Layer("row", row)])
     counts = {key: value for key, value in plain(config).items() if key not in ("scale", "data")}
     return json.dumps(counts, sort_keys=True), fingerprint(config, TEXT)

@@ -1,4 +1,4 @@
-"""What a sweep will take: from records, from a probe, and how many seeds fit a budget."""
+"""The estimated time of a sweep: from records, from a probe, and how many seeds fit a budget."""
 
 import os
 from pathlib import Path

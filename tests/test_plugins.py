@@ -46,7 +46,7 @@ def write(file: Path, name: str) -> Path:
 
 
 def refused(*paths: Path) -> str:
-    """What the user is told about `paths`, in one line."""
+    """Return what the user is told about `paths`, in one line."""
     with pytest.raises(UserError) as caught:
         load_components(paths)
     said = str(caught.value)

@@ -1,4 +1,4 @@
-"""What nobody should be able to do through a sweep file, an address or a file on disk."""
+"""Attacks through a sweep file, an address or a file on disk, all of which fail."""
 
 import ast
 from pathlib import Path

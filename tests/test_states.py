@@ -1,4 +1,4 @@
-"""What became of a run, as its records tell, those of earlier versions too."""
+"""The state of a run, read from its records, those of earlier versions too."""
 
 from dataclasses import replace
 from pathlib import Path

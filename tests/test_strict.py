@@ -260,7 +260,7 @@ def test_settings_that_were_not_written_here_are_read_anew(text: str, run: Path)
 
 
 def test_settings_that_were_exchanged_are_read_anew(run: Path) -> None:
-    """What is kept of one run must not speak for another."""
+    """The kept settings of one run must not speak for another."""
     Records(run.parent.parent).finish(replace(record(OTHER, 12.0), config={**record().config, "seed": 1}))
     right = Records(run.parent.parent).settings()
     assert len(set(right.values())) == 2

@@ -1,4 +1,4 @@
-"""How numbers stand in sentences."""
+"""Numbers in sentences."""
 
 import ast
 import re

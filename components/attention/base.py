@@ -1,4 +1,4 @@
-"""What every attention variant shares: its config's contract, the projections and the rotary embedding.
+"""The parts that every attention variant shares: its config's contract, the projections and the rotary embedding.
 
 Shapes: B batch, T tokens, D model width, M heads, d head width (D / M), Q query position, K key position.
 """

@@ -28,7 +28,7 @@ class MapOps(NamedTuple):
 
 
 class Conditions(NamedTuple):
-    """What is known of a computation before it runs; None where something is not known yet."""
+    """The conditions of a computation before it runs; None stands for what is not known yet."""
 
     device: torch.device | None = None
     dtype: torch.dtype | None = None

@@ -47,7 +47,7 @@ class ScoreOpConfig(Component, family="score_ops"):
 
 @dataclass(frozen=True)
 class Stage:
-    """What a fused kernel computes in place of an operation's `forward`."""
+    """The step that a fused kernel computes in place of an operation's `forward`."""
 
     kind: Literal["convolve", "convolve_exact", "mix"]
     """key-query convolution with `double` or `exact` masking, or a matrix over groups of neighbouring heads"""

@@ -1,5 +1,7 @@
-"""What a launch costs beyond training, and how soon a finished sweep answers: the command itself, in a directory of its
-own, on runs of one training step of a small synthetic task."""
+"""The cost of a launch beyond training, and the time until a finished sweep answers.
+
+Both are those of the command itself, in a directory of its own, on runs of one training step of a small synthetic task.
+"""
 
 import os
 import re

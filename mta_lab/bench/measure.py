@@ -1,4 +1,4 @@
-"""How time and memory are measured: contestants in turns, and a process' peak before and after."""
+"""Measure time and memory: contestants in turns, and a process' peak before and after."""
 
 import gc
 import resource

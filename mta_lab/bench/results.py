@@ -1,4 +1,4 @@
-"""What a bench found: comparisons of contestants, as data. A ratio is a quotient of medians."""
+"""The results of a bench: comparisons of contestants, as data. A ratio is a quotient of medians."""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """What was measured of one contestant, by the quantity's name."""
+    """The measurements of one contestant, by the quantity's name."""
 
     name: str
     measures: Mapping[str, Measure]

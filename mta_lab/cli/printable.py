@@ -18,7 +18,7 @@ from mta_lab.masking import masked
 
 
 class _Shown(dict[int, int | str]):
-    """What is shown for each letter, by its number; filled as letters come."""
+    """The text that is shown for each letter, by the letter's number; filled as letters come."""
 
     def __missing__(self, number: int) -> int | str:
         letter = chr(number)

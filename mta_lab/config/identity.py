@@ -1,4 +1,4 @@
-"""What identifies a run: its canonical form, its fingerprint, and how two runs differ."""
+"""The identity of a run: its canonical form, its fingerprint, and how two runs differ."""
 
 import ast
 import hashlib

@@ -60,7 +60,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which text to read, and on what to score; a synthetic task reads no text."""
+    """The text to read and the part of it to score on; a synthetic task reads no text."""
 
     corpus: Literal["packages", "stdlib"] = "packages"
     """'packages': real text of seven domains, fetched once; 'stdlib': the Python library on disk, no network"""

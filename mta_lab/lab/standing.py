@@ -1,4 +1,4 @@
-"""How far a sweep is, as the records and the status file of a launch tell."""
+"""The progress of a sweep, read from the records and from the status file of a launch."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ Rows = Mapping[str, Mapping[str, int]]
 
 
 class Standing:
-    """How far a sweep is: its runs by row, and what to type next."""
+    """The progress of a sweep: its runs by row, and the command to type next."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan

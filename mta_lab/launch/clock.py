@@ -1,4 +1,4 @@
-"""How far a launch has come, and how long the rest may take."""
+"""The progress of a launch, and the time that the rest may take."""
 
 import time
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """How much of a launch is done, in optimizer steps, and how long the rest may take."""
+    """The progress of a launch in optimizer steps, and the time that the rest may take."""
 
     def __init__(self, steps: Sequence[int]) -> None:
         self.total = sum(steps)

@@ -38,7 +38,7 @@ JOURNAL = "optuna.journal"
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchOptions:
-    """What a launch is told beside the runs: nothing of it changes a result."""
+    """The options of a launch; none of them changes a result."""
 
     workers: int
     """processes that train at the same time, at most"""

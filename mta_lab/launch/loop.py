@@ -1,4 +1,4 @@
-"""What happens while a launch runs: runs are submitted as the queue says, and what comes of them is announced."""
+"""The loop of a launch: submit runs in the order of the queue, and announce what becomes of them."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How far a launch has come, how long the rest may take, and how busy its slots were."""
+"""The progress of a launch, the time that the rest may take, and the busy share of its slots."""
 
 import time
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from mta_lab.words import duration
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """How far a launch is."""
+    """The progress of a launch."""
 
     runs: int
     """to train, as far as they are known in advance"""

@@ -1,4 +1,4 @@
-"""Who says what runs next: the runs of a plan, or the trials of a search."""
+"""The order in which runs start: the runs of a plan, or the trials of a search."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # imports slowly
 
 
 class Queue(Protocol):
-    """What a launch asks when a worker is free, and tells of everything that happens."""
+    """The source of a launch's runs: asked when a slot is free, and told of everything that happens."""
 
     def left(self) -> int:
         """Return how many are still to start."""

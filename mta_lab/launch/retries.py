@@ -1,4 +1,4 @@
-"""Whether a run whose attempt failed is tried again."""
+"""Decide whether a run whose attempt failed is tried again."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""What shows a launch to a person, as a listener."""
+"""A listener that shows a launch to a person."""
 
 from typing import TYPE_CHECKING, Protocol
 

@@ -1,4 +1,4 @@
-"""What a launch is doing, in one small file that other processes may read; removed at its end."""
+"""The state of a launch, in one small file that other processes may read; removed at its end."""
 
 import json
 import os

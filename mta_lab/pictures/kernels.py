@@ -1,4 +1,4 @@
-"""What a trained model does to its attention maps, as numbers: kernels, head matrices and what sums them up.
+"""The operations of a trained model on its attention maps, as numbers: kernels, head matrices and what sums them up.
 
 Shapes: M heads, A queries and B keys a kernel spans, G groups of heads, O and I heads of a group: out and in.
 """
@@ -45,7 +45,7 @@ class Kernel:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadMatrix:
-    """What each head takes of each head of its group at the same place."""
+    """The share that each head takes of each head of its group at the same place."""
 
     layer: int
     place: Place

@@ -1,4 +1,4 @@
-"""What a model is given to read for its attention maps: a text of the user's, or a sequence of its synthetic task."""
+"""The tokens that a model reads for its attention maps: a text of the user's, or a sequence of its synthetic task."""
 
 from dataclasses import dataclass
 

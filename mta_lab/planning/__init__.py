@@ -1,1 +1,1 @@
-"""What a sweep needs: its runs with their fingerprints, and an estimate of their time."""
+"""The runs of a sweep with their fingerprints, and an estimate of their time."""

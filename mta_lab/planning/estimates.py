@@ -1,4 +1,4 @@
-"""What a sweep will take: from recorded runs, from a short probe where there are none; and what fits a budget."""
+"""Estimate the time of a sweep: from recorded runs, from a short probe where there are none; and what fits a budget."""
 
 import re
 import time

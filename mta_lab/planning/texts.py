@@ -1,4 +1,4 @@
-"""Which text the finished runs of a sweep read, where the text itself is not there: records hold its hash."""
+"""Find the text that finished runs read where the text itself is absent: records hold its hash."""
 
 from collections.abc import Mapping
 

@@ -21,7 +21,7 @@ class _Row(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How a table agrees with the paper; rows that the paper lacks and A/A rows are left out."""
+    """The agreement of a table with the paper; rows that the paper lacks and A/A rows are left out."""
 
     published: int
     """rows with a published score or delta"""

@@ -1,4 +1,4 @@
-"""What a row costs beside its baseline, and its delta at equal training time."""
+"""The cost of a row beside its baseline's, and its delta at equal training time."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a table over learning rates says of the ranking of its rows."""
+"""Judge the ranking of rows by a table over learning rates."""
 
 from collections.abc import Mapping, Sequence
 

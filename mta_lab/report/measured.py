@@ -1,4 +1,4 @@
-"""What a row's own runs say, from records only."""
+"""The measurements of a row's own runs, from records only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a reader of a sweep's page has to know besides the numbers."""
+"""The notes that a reader of a sweep's page needs besides the numbers."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How numbers are written."""
+"""Write numbers as text."""
 
 from collections.abc import Callable
 from typing import TypeVar

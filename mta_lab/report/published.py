@@ -1,4 +1,4 @@
-"""What the paper printed for a row: a type of its own, so that no measured column can show it."""
+"""The values that the paper printed for a row: a type of its own, so that no measured column can show it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Whether a table that was written as JSON is what its sweep would come to today; if not, each cause by its name."""
+"""Compare a table that was written as JSON with its sweep today, and name each cause of a difference."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -94,7 +94,7 @@ def read(file: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Run:
-    """What is read of a run in a table."""
+    """The part of a table's run that is read."""
 
     fingerprint: str
     meaning: str | None
@@ -106,7 +106,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Row:
-    """What is read of a row."""
+    """The part of a row that is read."""
 
     row: str
     runs: Mapping[str, Any] | None = None
@@ -115,7 +115,7 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Table:
-    """What is read of a table."""
+    """The part of a table that is read."""
 
     sweep: str
     scale: str

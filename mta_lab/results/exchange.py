@@ -38,7 +38,7 @@ class FinishedGroup:
 
 @dataclass
 class Merged:
-    """What became of another directory's files, by name: `runs/0123456789abcdef.json`."""
+    """The outcome of a merge: the other directory's files, by name: `runs/0123456789abcdef.json`."""
 
     added: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""How an attempt at a run fails: the kinds, what an exception counts as, and how often each kind is tried again."""
+"""The kinds of failure of an attempt, the kind of an exception, and the number of retries of each kind."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What became of a run, as the records tell: one definition for launches, tables, `status` and `why`."""
+"""The state of a run, read from the records: one definition for launches, tables, `status` and `why`."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping

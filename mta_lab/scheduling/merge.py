@@ -16,7 +16,7 @@ from mta_lab.strict import opened
 
 @dataclass
 class Taken:
-    """What became of another journal's searches, by the names of their studies."""
+    """The outcome of a merge: another journal's searches, by the names of their studies."""
 
     added: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)

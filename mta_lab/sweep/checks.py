@@ -1,4 +1,4 @@
-"""What would make a table lie: rows that are one run, that read other text, or that differ where nobody said so."""
+"""Refuse rows that would make a table misleading: those that are one run, read other text, or differ unsaid."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

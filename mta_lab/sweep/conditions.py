@@ -48,7 +48,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Condition:
-    """When a row stands in the table; `text` is as the file writes it, `where` its place in the file."""
+    """The condition under which a row is in the table: `text` as the file writes it, at the place `where`."""
 
     text: str
     where: str

@@ -1,4 +1,4 @@
-"""What a sweep is: rows, seeds, and the runs that they make."""
+"""A sweep: rows, seeds, and the runs that they make."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

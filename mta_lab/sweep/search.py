@@ -46,7 +46,7 @@ Space = Mapping[str, Range | Choices]
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What the search of a row has come to."""
+    """The outcome of a row's search."""
 
     values: Sequence[Mapping[str, Any]]
     """of the best trials, best first; empty before one ran to its end"""
@@ -78,7 +78,7 @@ class Template:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What is searched: templates of rows over a space, each with as many trials."""
+    """A search: templates of rows over a space, each with as many trials."""
 
     trials: int
     """of each template"""

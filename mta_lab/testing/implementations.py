@@ -1,4 +1,4 @@
-"""Which implementations of the attention core can be tested here."""
+"""The implementations of the attention core that can be tested here."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What an experiment should show of a run, and whether it does."""
+"""The content of an MLflow experiment: what it should show of each run, and what it lacks."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class Launch(NamedTuple):
 
 
 class LaunchSummary(NamedTuple):
-    """What the run of a launch shows at its end."""
+    """The content that a launch's own MLflow run shows at its end."""
 
     note: str = ""
     """the table"""
@@ -51,7 +51,7 @@ class LaunchSummary(NamedTuple):
 
 @dataclass
 class Contents:
-    """What an experiment holds."""
+    """The runs that an experiment holds."""
 
     finished: set[str] = field(default_factory=set)
     """fingerprints"""

@@ -1,4 +1,4 @@
-"""What the machine does while a launch runs, as MLflow's own monitor samples it.
+"""The load of the machine while a launch runs, as MLflow's own monitor samples it.
 
 That is the whole machine: a launch trains in worker processes, and its own process only waits and writes.
 """

@@ -13,7 +13,7 @@ from mta_lab.words import counted
 
 @dataclass
 class Synced:
-    """What was done."""
+    """The number of runs that were entered and closed."""
 
     finished: int = 0
     """runs entered"""

@@ -1,4 +1,4 @@
-"""What a launch tells MLflow. A thread writes it: however slow or dead MLflow is, no training waits for it.
+"""Tell MLflow of a launch. A thread writes it: however slow or dead MLflow is, no training waits for it.
 
 What fails is said once. Runs that are then incomplete are closed and entered anew from the records, as soon as MLflow
 answers again: while nothing else is to write, at the end of the launch, at the next launch, or by `mta-lab sync`.

@@ -1,4 +1,4 @@
-"""What goes on beside the training of a run: one callback reports it, the other keeps it."""
+"""Callbacks of a run's training: one reports its progress, the other keeps its checkpoints."""
 
 import math
 import time

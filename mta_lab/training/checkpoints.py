@@ -1,4 +1,4 @@
-"""Where a run is, kept on disk: all that it needs to go on as if it had never been interrupted.
+"""Checkpoints of a run on disk: all that it needs to go on as if it had never been interrupted.
 
 Not Lightning's checkpoints: those keep no random states, start the loader anew in the middle of an epoch, and where a
 validation was due at the step they were saved at, resume after it (2.6, `_TrainingEpochLoop.advance`). Here batches are

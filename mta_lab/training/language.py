@@ -1,4 +1,4 @@
-"""What next-token prediction reads: the corpus as batches."""
+"""The data of next-token prediction: a corpus as batches."""
 
 import lightning
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What a training run tells while it runs and when it is done. Plain data: it crosses process borders."""
+"""The progress and the result of a training run. Plain data: it crosses process borders."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Validation:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a run is: training loss in nats a token (mean since the last report), and a validation if one was done."""
+    """The progress of a run: training loss in nats a token (mean since the last report), and a validation if any."""
 
     step: int
     loss: float

@@ -1,4 +1,4 @@
-"""What a synthetic task reads: its sequences as batches.
+"""The data of a synthetic task: its sequences as batches.
 
 Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
 """

@@ -16,7 +16,7 @@ from tests.config.helpers import registry_restored
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended and what it printed."""
+    """The exit status and the output of a command."""
 
     status: int
     out: str

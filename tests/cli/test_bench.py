@@ -30,7 +30,7 @@ class Mine(AttentionConfig):
 
 
 def measured(lab: Command, *arguments: str) -> tuple[str, dict[str, Any]]:
-    """What a bench printed and what it wrote."""
+    """Return what a bench printed and what it wrote."""
     done = lab("bench", *arguments, "--rounds", "2", "--json", "out.json")
     assert (done.status, done.err) == (0, "")
     tree: dict[str, Any] = json.loads(Path("out.json").read_text())

@@ -1,4 +1,4 @@
-"""What the Tab key offers is what the commands take, and nothing heavy is loaded for it."""
+"""The Tab key offers what the commands take, and nothing heavy is loaded for it."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ SWEEP = (
 
 
 def offered(lab: Command, monkeypatch: pytest.MonkeyPatch, line: str, shell: str = "bash") -> list[str]:
-    """What is offered at the end of a line that is being typed."""
+    """Return what is offered at the end of a line that is being typed."""
     monkeypatch.setenv("_MTA_LAB_COMPLETE", f"complete_{shell}")
     monkeypatch.setenv("COMP_WORDS", line)
     monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))

@@ -156,7 +156,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def refused(act: Callable[[], object]) -> bool:
-    """Whether a mistake is said, in one line that can be printed."""
+    """Return whether a mistake is said; it must be one line that can be printed."""
     said = ""
     try:
         act()
@@ -264,7 +264,7 @@ ASKED: dict[str, Callable[[Place], None]] = {
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where in a value something stands."""
+    """Return the places in a value, as paths of keys."""
     yield path
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         yield from places(inner, (*path, key))

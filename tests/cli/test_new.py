@@ -139,7 +139,7 @@ def test_what_a_new_component_is_tried_with_makes_a_run(family: str, lab: Comman
 
 @pytest.mark.parametrize("family", LEAST)
 def test_skeleton_is_clean(family: str, lab: Command, tmp_path: Path) -> None:
-    """What we hand a newcomer to edit passes our own linter; the import order depends on where the file lies."""
+    """A file that we hand a newcomer to edit passes our own linter; the import order depends on where the file lies."""
     lab("new", family, "key_shift")
     command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--config", str(ROOT / "pyproject.toml")]
     command += ["--ignore", "D102,I001", str(tmp_path / "key_shift.py")]

@@ -1,4 +1,4 @@
-"""What is printed shows what text holds; it steers no terminal, takes no other order, and hides nothing."""
+"""Printed text shows all that it holds, in its order, and steers no terminal."""
 
 import io
 import sys
@@ -35,7 +35,7 @@ PLAIN = ["Größe π ≤ 3", "кернел", "核", "עברית", "e\u0301", "�
 
 
 class Terminal(io.StringIO):
-    """What a terminal is sent; its encoding takes no halves of letters."""
+    """A terminal that keeps what it is sent; its encoding takes no halves of letters."""
 
     def isatty(self) -> bool:
         return True
@@ -114,7 +114,7 @@ WAYS = [as_text, in_a_table, beside_a_spinner, in_a_live_display, beside_bars, b
 def test_a_terminal_gets_no_controls_but_those_of_the_display(
     way: Callable[[SafeConsole, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What comes with the text is what comes without it, with numbers in place of what steers."""
+    """The output with the text is the output without it, with numbers in place of controls."""
     terminal = in_terminal(monkeypatch)
     for text, shown in STEERING.items():
         terminal.seek(0)

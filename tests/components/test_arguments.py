@@ -46,7 +46,7 @@ def wrong(hint: Any) -> tuple[Any, ...] | None:
 
 
 def refused(call: Callable[[], object]) -> str:
-    """What is said, in one line."""
+    """Return what is said, in one line."""
     with pytest.raises(ComponentError) as error:
         call()
     assert "\n" not in str(error.value)

@@ -36,7 +36,7 @@ class OwnLinear(nn.Linear):
 
 
 def started(build: Callable[[], nn.Module], seed: int = 0) -> dict[str, Tensor]:
-    """What a module holds after `initialise`, the same to the bit however the process drew what it was built with."""
+    """Return the content of a module after `initialise`: the same to the bit, whatever the process drew before."""
     states = []
     with torch.random.fork_rng():
         for drawn_before in (1, 2):

@@ -29,7 +29,7 @@ def table(count: int = TOKENS, width: int = HEAD_WIDTH) -> Tensor:
 
 
 def refused(call: Callable[[], object]) -> str:
-    """What is said, in one line."""
+    """Return what is said, in one line."""
     with pytest.raises(ComponentError) as error:
         call()
     assert "\n" not in str(error.value)

@@ -1,4 +1,4 @@
-"""How many parameters each variant adds to plain attention: section 4's counting, and Table 8's totals."""
+"""The parameters that each variant adds to plain attention: section 4's counting, and Table 8's totals."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def count(config: AttentionConfig, layer: int) -> int:
 
 
 def added(config: AttentionConfig, layer: int = 3) -> int:
-    """What the variant adds to a layer of plain attention, whose four projections make 4 D^2."""
+    """Return what the variant adds to a layer of plain attention, whose four projections make 4 D^2."""
     return count(config, layer) - 4 * WIDTH**2
 
 

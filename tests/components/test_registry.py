@@ -1,4 +1,4 @@
-"""What the registry and the configs refuse, and the layers that a rule names."""
+"""Refusals of the registry and the configs, and the layers that a rule names."""
 
 import itertools
 import re

@@ -44,7 +44,7 @@ def test_it_computes_in_float32_at_least(
 
 
 def test_the_module_is_a_norm_of_torchs() -> None:
-    """Where code asks for torch's class, as initialisation does, ours counts."""
+    """Code that asks for torch's class, as initialisation does, counts ours."""
     module = RMSNorm(8)
     assert isinstance(module, torch.nn.RMSNorm)
     assert module.eps == NORM_EPS

@@ -1,4 +1,4 @@
-"""How every parameter of every shipped variant starts in a model, against what is published, line by line.
+"""The start of every parameter of every shipped variant in a model, against what is published.
 
 A parameter that no line of LINES is about fails the test: a new one needs a line, with its source. Random ones are
 looked at by many values: mean, standard deviation, where they are cut, and how far from the distribution they are.
@@ -32,7 +32,7 @@ ENOUGH = 2_000
 
 @dataclass(frozen=True)
 class Spread:
-    """What random values are drawn from."""
+    """The distribution that random values are drawn from."""
 
     mean: float
     std: float
@@ -76,7 +76,7 @@ KERNELS: dict[str, Spread | TrackedRun] = {  # "Where things go"; section 4.6; t
 
 @dataclass(frozen=True)
 class Line:
-    """How the parameters start whose whole name is `pattern`: all values one number, a spread, or as said of maps."""
+    """The start of the parameters whose whole name is `pattern`: one number, a spread, or as said of maps."""
 
     pattern: str
     start: float | Spread | str

@@ -1,4 +1,4 @@
-"""What arXiv 2504.00927 says of its operations: mixing and projections (appendix B), joint and separate (section 3.3).
+"""Statements of arXiv 2504.00927: mixing and projections (appendix B), joint and separate (section 3.3).
 
 Appendix B: mixing heads in pairs is plain attention with projections of twice the rank.
 

@@ -83,7 +83,7 @@ def others(owner: type, field: Field[Any]) -> Iterator[tuple[RunConfig, RunConfi
 
 
 def computed(run: RunConfig) -> list[Any]:
-    """What a run of the configuration is made of: start weights, outputs under other ones, sequences of its task."""
+    """Return the parts of a run of a configuration: start weights, outputs under other ones, sequences of its task."""
     model = build_model(run, seed=0).train()
     start = {name: value.tolist() for name, value in model.named_parameters()}
     for number, (_, weight) in enumerate(sorted(model.named_parameters())):

@@ -1,4 +1,4 @@
-"""What identifies a run: every setting and the code of its components, and nothing else."""
+"""The identity of a run: every setting and the code of its components, and nothing else."""
 
 import copy
 import dataclasses

@@ -11,7 +11,7 @@ from tests.config.helpers import SIZES, config, registry_restored
 
 
 def mistake(*settings: str) -> str:
-    """What the user is told."""
+    """Return what the user is told."""
     with pytest.raises(UserError) as caught:
         config(*settings)
     return str(caught.value)

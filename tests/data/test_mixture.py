@@ -1,4 +1,4 @@
-"""How often each domain is trained on: the paper's shares for our text, equal ones for a user's, or what is set."""
+"""The share of each domain in training: the paper's shares for our text, equal ones for a user's, or what is set."""
 
 from collections import Counter
 from dataclasses import replace

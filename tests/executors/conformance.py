@@ -42,7 +42,7 @@ class Subject:
 
 
 class Told:
-    """What an executor told of each handle since its submission."""
+    """The events of each handle since its submission."""
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
@@ -83,7 +83,7 @@ class Polling:
 
 
 class ExecutorConformance(Polling):
-    """What `executors.base` promises, test by test. No test of its subject may follow: the last one closes it."""
+    """The promises of `executors.base`, test by test. No test of its subject may follow: the last one closes it."""
 
     def test_a_run_starts_tells_of_its_steps_and_finishes(self, subject: Subject, told: Told) -> None:
         handle = subject.executor.submit(subject.request("quick"))

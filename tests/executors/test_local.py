@@ -57,7 +57,7 @@ def subject(
 
 
 def blocked(process: int | None) -> bool:
-    """Whether no thread of a process takes SIGTERM: Lightning's handler would have the run dropped, not kept."""
+    """Return whether no thread of a process takes SIGTERM: Lightning's handler would have the run dropped, not kept."""
     masks = [
         re.search(r"^SigBlk:\s*(\w+)", file.read_text(), re.M)
         for file in Path(f"/proc/{process}/task").glob("*/status")
@@ -66,7 +66,7 @@ def blocked(process: int | None) -> bool:
 
 
 class TestWorkers(Polling):
-    """What else worker processes promise."""
+    """Further promises of worker processes."""
 
     def test_a_stop_that_comes_late_does_not_hurt(self, subject: Subject, told: Told) -> None:
         assert isinstance(subject.executor, LocalExecutor)

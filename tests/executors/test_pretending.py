@@ -23,7 +23,7 @@ def result(losses: list[tuple[int, float]]) -> TrainingResult:
 
 
 def played(request: RunRequest, start: int) -> Iterator[RunEvent | None]:
-    """What a run does whose behaviour is the name of its corpus root."""
+    """Play a run whose behaviour is the name of its corpus root."""
     how, losses = request.corpus_root.name, []
     if how == "raising":
         yield Failed(kind="exception", reason="RuntimeError: told to raise", traceback="Traceback ...")

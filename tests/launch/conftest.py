@@ -35,7 +35,7 @@ ROWS = {
 
 @dataclass
 class Launched:
-    """What came of a launch."""
+    """The outcome of a launch."""
 
     folder: Path
     status: int

@@ -36,7 +36,7 @@ class Story:
 
 
 def failures(launched: Launched) -> dict[str, Failure]:
-    """What the records hold of the runs that failed for good in the launch."""
+    """Return the failures that the records hold of runs that failed for good in the launch."""
     records = Records(launched.folder / "results")
     ended = [records.failed(result.fingerprint) for result in launched.results]
     return {failure.label.removesuffix(" seed 0"): failure for failure in ended if failure}

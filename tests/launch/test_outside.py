@@ -56,7 +56,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory, words: Path) -> Terminal:
 
 @pytest.fixture(scope="module")
 def story(terminal: Terminal) -> dict[str, tuple[int, str]]:
-    """What each command said in the course of a launch, of its death, and of an edit."""
+    """Return what each command said in the course of a launch, of its death, and of an edit."""
     said = {"before": terminal.type("status")}
     launch = terminal.start("sweep", "two.yaml", "--workers", "1", "--components", "moody.py")
     try:

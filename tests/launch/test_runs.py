@@ -1,4 +1,4 @@
-"""What identifies the runs of a launch, and the order in which they are handed out."""
+"""The identity of a launch's runs, and the order in which they start."""
 
 from pathlib import Path
 

@@ -32,7 +32,7 @@ class Story:
 
 
 def damaged_checkpoint(plan: Plan, seed: int) -> Path:
-    """What a disk may hold of the climbing row."""
+    """Return a checkpoint that a disk may hold of the climbing row."""
     runs = known_runs(plan)
     assert runs
     (run,) = (run for run in runs if (run.row, run.seed) == (CLIMBING, seed))

@@ -1,4 +1,4 @@
-"""What is drawn of kernels and head matrices is what the weights say."""
+"""Pictures of kernels and head matrices show what the weights say."""
 
 from typing import Any
 

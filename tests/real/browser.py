@@ -42,7 +42,7 @@ class Browser:
         self.wait_for("document.readyState == 'complete' && location.href != 'about:blank'")
 
     def value(self, expression: str) -> Any:
-        """What a JavaScript expression comes to."""
+        """Return the value of a JavaScript expression."""
         return self._ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
     def wait_for(self, expression: str) -> None:

@@ -65,7 +65,7 @@ class Launch:
         return self.log.read_text()
 
     def finished(self) -> int:
-        """How many runs have ended well, in this launch or before it."""
+        """Return how many runs have ended well, in this launch or before it."""
         return len(list((self.folder / "results" / "runs").glob("*.json")))
 
     def kill_workers(self, generator: random.Random, until: int = RUNS) -> int:

@@ -60,7 +60,7 @@ def lab(folder: Path, port: int, *arguments: str) -> "subprocess.Popen[str]":
 
 
 def wait_for_more(runs: Path, count: int, launch: "subprocess.Popen[str]") -> int:
-    """How many runs are finished, once they are more than `count`."""
+    """Wait until more than `count` runs are finished; return how many."""
     while (found := len(list(runs.glob("*.json")))) <= count:
         assert launch.poll() is None, launch.communicate()[0]
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""What the tests of the tracker hold on a database, held once more on MLflow's own server."""
+"""The tracker on MLflow's own server holds what it holds on a database."""
 
 from pathlib import Path
 

@@ -95,7 +95,7 @@ def example_record(fingerprint: str, perplexity: float, config: RunConfig, *impl
 
 
 def made_up_name(row: str, seed: int) -> str:
-    """What stands for a run's fingerprint."""
+    """Return a made-up fingerprint of a run."""
     return "".join(filter(str.isalnum, f"{row}{seed}"))
 
 

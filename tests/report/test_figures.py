@@ -1,4 +1,4 @@
-"""What is drawn of a table, and how it is written."""
+"""The figures of a table, and their files."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is said of a ranking over learning rates."""
+"""The judgement of a ranking over learning rates."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the paper printed, and that it stays in columns of its own."""
+"""The values that the paper printed, and that it stays in columns of its own."""
 
 import dataclasses
 from pathlib import Path

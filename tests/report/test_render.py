@@ -1,4 +1,4 @@
-"""What the formats show: the same numbers, what is missing, and how sure it is."""
+"""The formats show the same numbers, what is missing, and how sure it is."""
 
 import csv
 import dataclasses

@@ -59,7 +59,7 @@ def as_written_before(folder: str) -> None:
 
 
 def reports() -> set[str]:
-    """What the runs of launches show on their pages."""
+    """Return what the runs of launches show on their pages."""
     found = [MlflowClient().download_artifacts(run.info.run_id, "report.html") for run in runs(MlflowClient(), PARENTS)]
     return {Path(file).read_text() for file in found}
 

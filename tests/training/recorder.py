@@ -15,7 +15,7 @@ from mta_lab.model import Decoder
 
 @dataclass
 class Recording:
-    """What one run did, in order."""
+    """The events of one run, in order."""
 
     model: Decoder | None = None
     start: dict[str, Tensor] = field(default_factory=dict)

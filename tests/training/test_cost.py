@@ -1,4 +1,4 @@
-"""What a run says of its cost: time of its steps, memory, operations."""
+"""The recorded cost of a run: time of its steps, memory, operations."""
 
 import mmap
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How a run goes: learning rate, validations, stopping, failing."""
+"""The course of a run: learning rate, validations, stopping, failing."""
 
 from collections.abc import Iterator
 
@@ -141,7 +141,7 @@ def test_a_validation_loss_beyond_floating_point_fails_with_the_step(configure: 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_run_tells_what_computed_its_attention(configure: Configure, corpus: Corpus, precision: str) -> None:
-    """What is set, in every layer, with operations or without."""
+    """The recorded implementation is the one that is set, in every layer, with operations or without."""
     op = {"name": "key_query", "kernel": [2, 3]}
     attention = {"name": "multi_token", "pre_softmax": [op], "post_softmax": [], "impl": "eager"}
     heard: list[Progress] = []

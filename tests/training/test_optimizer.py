@@ -100,7 +100,7 @@ def config_of(configure: Configure) -> Callable[[str], RunConfig]:
 
 @pytest.fixture(scope="module")
 def reference(config_of: Callable[[str], RunConfig], corpus: Corpus) -> Weights:
-    """What the steps of a configuration come to, by hand."""
+    """Return the outcome of a configuration's steps, computed by hand."""
     return cache(lambda field: by_hand(config_of(field), corpus))
 
 

@@ -1,4 +1,4 @@
-"""What is random in a run has a stream of its own for each seed and stream: weights, batches and dropout."""
+"""Each random part of a run has a stream of its own for each seed and stream: weights, batches and dropout."""
 
 from typing import Any, get_args
 

@@ -104,7 +104,7 @@ def _run(request: RunRequest, connection: "Connection[Message, RunRequest | Stop
 
 
 class _Orders:
-    """What is asked of the run at hand: by the launch, by SIGTERM, or by the launch being gone.
+    """The orders to the current run: by the launch, by SIGTERM, or by the launch being gone.
 
     SIGTERM is blocked and looked for, as Lightning sets a handler of its own; once the run is kept and that is said,
     it ends the process.

@@ -1,4 +1,4 @@
-"""What the figures of a table have in common."""
+"""The parts that the figures of a table share."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the implementations are compared on: lists of operations by name, random inputs, outputs with all gradients.
+"""Cases to compare implementations on: lists of operations by name, random inputs, outputs with all gradients.
 
 Shapes: B batch, M heads, T tokens, d head width.
 """

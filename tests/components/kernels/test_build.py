@@ -22,7 +22,7 @@ CONTENT = bytes(range(256)) * 64
 
 
 def runs_without(cwd: Path, say: str = "", **environment: str) -> str:
-    """What a layer says of the implementation that ran, in another process."""
+    """Return what a layer says of the implementation that ran, in another process."""
     code = (
         f"{say}\nimport torch; from components.attention import Softmax\n"
         "layer = Softmax().build(width=8, heads=2, layer=1, layers=1)\n"

@@ -1,4 +1,4 @@
-"""Which implementation runs: every rule of `auto`, and what an explicit setting says where it cannot."""
+"""The choice of an implementation: every rule of `auto`, and what an explicit setting says where it cannot."""
 
 import re
 from typing import get_args

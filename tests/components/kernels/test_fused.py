@@ -1,4 +1,4 @@
-"""What only the compiled kernel promises: the same bits on any number of threads, its contract as a torch operator.
+"""Promises of the compiled kernel alone: the same bits on any number of threads, its contract as a torch operator.
 
 Shapes: B batch, M heads, T tokens, Q query position, K key position, d head width.
 """
@@ -29,7 +29,7 @@ def built() -> None:
 
 
 def arguments(case: Case, dtype: torch.dtype = torch.float32) -> tuple[object, ...]:
-    """What `mta_lab::attend` takes."""
+    """Return the arguments of `mta_lab::attend`."""
     pre, post = case.ops(dtype)
     stages = [op.stage() for op in (*pre, *post)]
     inputs = case.inputs(dtype)
@@ -99,7 +99,7 @@ def test_dropped_weights_have_the_gradients_of_the_kept(order: str) -> None:
 
 
 def kept(case: Case, share: float) -> Tensor:
-    """Which weights the kernel keeps after the same seed: [B, M, Q, K], read with the identity as values."""
+    """Return the weights that the kernel keeps after the same seed: [B, M, Q, K], read with the identity as values."""
     inputs = case.inputs(torch.float32)
     torch.manual_seed(4)
     identity = torch.eye(case.tokens).expand(case.batch, case.heads, -1, -1)

@@ -45,7 +45,7 @@ def call(operator: str, operands: Sequence[Any]) -> Any:
 
 
 def refused(operator: str, place: int, given: Any) -> str:
-    """What the operator says of operands that are right but for one."""
+    """Return what the operator says of operands that are right but for one."""
     operands = list(RIGHT[operator])
     operands[place] = given
     with pytest.raises((RuntimeError, IndexError)) as error:

@@ -1,4 +1,4 @@
-"""What streaming promises besides the result: no map of all queries and keys at any time, forward or backward."""
+"""Promises of streaming besides the result: no map of all queries and keys at any time, forward or backward."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def test_no_map_is_ever_stored() -> None:
 
 
 def test_nothing_of_a_block_is_kept_for_the_backward_pass() -> None:
-    """What autograd saves beside the inputs: nothing that grows with the square of the tokens."""
+    """Beside the inputs, autograd saves nothing that grows with the square of the tokens."""
     kept: dict[str, int] = {}
     for name, attend in ((one.name, one.attend) for one in (Eager(), Streaming())):
         saved: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""Where compiled code may not stand for torch's own: derivatives of every kind are right or refused, and one switch."""
+"""Derivatives of every kind through compiled code are right or refused, and one switch turns it off."""
 
 from collections.abc import Callable
 from typing import Any
@@ -130,7 +130,7 @@ every_subject = pytest.mark.parametrize("subject", SUBJECTS)
 
 
 def answers(subject: str, asked: Asked) -> tuple[Tensor | RuntimeError, Tensor]:
-    """What compiled code says, in float32, and the right answer, in float64."""
+    """Return what compiled code says, in float32, and the right answer, in float64."""
     make, x = SUBJECTS[subject]
     function, exact = make(True), make(False)
     right = asked(lambda z: exact(z).square().sum(), x.double())

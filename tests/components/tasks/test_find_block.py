@@ -1,4 +1,4 @@
-"""What the toy task promises, read from its text as a person would."""
+"""Promises of the toy task, read from its text as a person would."""
 
 from collections import Counter
 from typing import Any
