@@ -1,7 +1,7 @@
 """The console, and the display of a command: its output on stdout, remarks on stderr, bars while runs are trained."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from mta_lab.cli.printable import SafeConsole, one_line
 from mta_lab.lab.display import Display
 
 if TYPE_CHECKING:
-    from mta_lab.launch.showing import Observer
+    from mta_lab.launch.events import Listener
     from mta_lab.report import Table
 
 LOG_WIDTH = 140  # characters, where there is no terminal to ask
@@ -35,12 +35,12 @@ class Terminal(Display):
         super().__init__(lambda message: self.console.print(message, soft_wrap=True), note)
 
     @contextmanager
-    def launch(self, steps: Sequence[int]) -> Iterator["Observer"]:
+    def launch(self) -> Iterator["Listener"]:
         """Show bars in a terminal, plain lines in a log."""
-        from mta_lab.cli.bars import observer_for  # imports the launch
+        from mta_lab.cli.bars import listener_for  # imports the launch
 
-        with observer_for(self.console, steps) as observer:
-            yield observer
+        with listener_for(self.console) as listener:
+            yield listener
 
     def show(self, table: "Table") -> None:
         """Print a launch's table."""

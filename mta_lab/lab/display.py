@@ -1,11 +1,11 @@
 """The display that a use case tells what it does: plain lines here, bars in a terminal on the command line."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # import slowly
-    from mta_lab.launch.showing import Observer
+    from mta_lab.launch.events import Listener
     from mta_lab.report import Table
 
 Say = Callable[[str], None]
@@ -26,11 +26,11 @@ class Display:
         self._note(message)
 
     @contextmanager
-    def launch(self, steps: Sequence[int]) -> Iterator["Observer"]:
-        """Show a launch of runs of so many optimizer steps each, as long as the context is open."""
+    def launch(self) -> Iterator["Listener"]:
+        """Yield a listener that shows a launch, as long as the context is open."""
         from mta_lab.lab.lines import Lines
 
-        yield Lines(self.say, steps)
+        yield Lines(self.say)
 
     def show(self, table: "Table") -> None:
         """Take the table of a launch when none of its runs is trained any more. Plain lines leave it out."""

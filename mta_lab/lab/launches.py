@@ -88,7 +88,7 @@ def launch_plan(
     plan.display.say(f"{plan.sweep.title}: {_to_do(launched, len(to_do), workers)}")
     if to_do:
         try:
-            _train(launched, to_do, workers, trial_timeout)
+            _train(launched, workers, trial_timeout)
         except KeyboardInterrupt:
             remember(plan.given, plan.records, plan.display)
             launched.show()
@@ -129,11 +129,11 @@ def _to_do(launched: Launched, to_do: int, workers: int) -> str:
     return f"{part}{counted_are(runs, 'run')} finished, nothing to train"
 
 
-def _train(launched: Launched, to_do: Sequence[Run], workers: int, trial_timeout: float | None) -> None:
-    """Launch what is `to_do`; the table is shown at the end, before the figures of its page, which take seconds."""
+def _train(launched: Launched, workers: int, trial_timeout: float | None) -> None:
+    """Launch what is missing; the table is shown at the end, before the figures of its page, which take seconds."""
     plan = launched.plan
     with ExitStack() as bars:
-        observer = bars.enter_context(plan.display.launch([run.config.training.steps for run in to_do]))
+        display = bars.enter_context(plan.display.launch())
 
         def shown() -> LaunchSummary:
             whole = launch_summary(plan, launched.table)
@@ -157,6 +157,6 @@ def _train(launched: Launched, to_do: Sequence[Run], workers: int, trial_timeout
                 trial_timeout=trial_timeout,
                 rerun_stale=plan.rerun_stale,
             ),
-            observer=observer,
+            display=display,
             shown=shown,
         )

@@ -51,8 +51,7 @@ def search(plan: Plan, workers: int, trial_timeout: float | None = None) -> Plan
         def to_task(run: PlannedRun) -> Run:
             return run_of(replace(run, config=resolved_auto(run.config, run.config, plan.display)), open_corpus)
 
-        steps = max(row.config.training.steps for row in plan.sweep.rows)
-        with plan.display.launch([steps] * missing) as observer:
+        with plan.display.launch() as display:
             launch_search(
                 plan.sweep,
                 to_task,
@@ -65,7 +64,7 @@ def search(plan: Plan, workers: int, trial_timeout: float | None = None) -> Plan
                     command=plan.command,
                     trial_timeout=trial_timeout,
                 ),
-                observer=observer,
+                display=display,
             )
     plan = open_existing(plan)
     for row, trials in _studies(plan).items():

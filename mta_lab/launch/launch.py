@@ -25,7 +25,6 @@ from mta_lab.launch.loop import LaunchLoop
 from mta_lab.launch.queue import Queue, SearchQueue, SweepQueue
 from mta_lab.launch.recording import Recorder
 from mta_lab.launch.retries import Retries
-from mta_lab.launch.showing import Observer, Showing
 from mta_lab.launch.status_file import StatusFile, status_file
 from mta_lab.launch.tracked import entry_of
 from mta_lab.planning.runs import Run, states, to_train
@@ -60,7 +59,7 @@ def launch(
     *,
     records: Records,
     options: LaunchOptions,
-    observer: Observer,
+    display: Listener,
     shown: Callable[[], LaunchSummary],
 ) -> None:
     """Train what is missing of `runs`; return when each has finished or failed.
@@ -80,7 +79,7 @@ def launch(
             status_file(sweep, runs, found, records.directory, options.command) as status,
             _executor(sweep, options, len(pending), records) as executor,
         ):
-            announcer.listeners += _first(records, status, observer)
+            announcer.listeners += _first(records, status, display)
             from mta_lab.scheduling import Study
             from mta_lab.tracking.tracker import Tracker
 
@@ -102,7 +101,7 @@ def launch_search(
     missing: int,
     records: Records,
     options: LaunchOptions,
-    observer: Observer,
+    display: Listener,
 ) -> None:
     """Run the trials that the sweep's search still lacks, `missing` of them; return when each has ended."""
     search = sweep.search
@@ -115,7 +114,7 @@ def launch_search(
         status_file(sweep, [], {}, records.directory, options.command) as status,
         _executor(sweep, options, missing, records) as executor,
     ):
-        announcer.listeners += _first(records, status, observer)
+        announcer.listeners += _first(records, status, display)
         from mta_lab.scheduling import Trials
         from mta_lab.tracking.tracker import Tracker
 
@@ -146,9 +145,9 @@ def _executor(sweep: Sweep, options: LaunchOptions, runs: int, records: Records)
     return LocalExecutor(min(options.workers, runs), components, records.directory, threads(options.workers))
 
 
-def _first(records: Records, status: StatusFile, observer: Observer) -> list[Listener]:
+def _first(records: Records, status: StatusFile, display: Listener) -> list[Listener]:
     """Return the listeners that hear an event before the next run is submitted: the truth, and what tells of it."""
-    return [RecordsListener(records), EventLog(records.directory), status, Showing(observer)]
+    return [RecordsListener(records), EventLog(records.directory), status, display]
 
 
 def _followers(loop: LaunchLoop, queue: Queue, tracker: TrackerListener) -> list[Listener]:

@@ -17,12 +17,20 @@ from mta_lab.lab.launches import launch_plan
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.plans import plan
 from mta_lab.lab.retries import clear_failures
-from mta_lab.launch.showing import Observer
+from mta_lab.launch.events import (
+    Event,
+    Listener,
+    RunFailed,
+    RunFinished,
+    RunProgressed,
+    RunPruned,
+    RunStarted,
+)
+from mta_lab.launch.outlook import Outlook
 from mta_lab.planning.runs import Run
 from mta_lab.plugins import load_components
 from mta_lab.report import Table, render
 from mta_lab.results.records import Failure, Record
-from mta_lab.training import Progress, Validation
 from tests.launch.sweeps import write_sweep, write_words
 
 ROWS = {
@@ -48,43 +56,36 @@ class Launched:
 
 
 class Recorder:
-    """Passes on what an observer hears, and keeps it; tries a second launch when the first run starts."""
+    """Keeps what a listener hears; tries a second launch when the first run starts."""
 
-    def __init__(self, inner: Observer, launched: Launched, again: Plan | None) -> None:
+    def __init__(self, inner: Listener, launched: Launched, again: Plan | None) -> None:
         self.inner, self.launched, self.again = inner, launched, again
 
-    def say(self, message: str) -> None:
-        self.inner.say(message)
-
-    def started(self, worker: int, run: Run) -> None:
-        self.launched.events.append(("started", worker, run))
-        self.inner.started(worker, run)
-        if self.again and not self.launched.refusal:
+    def hear(self, event: Event, outlook: Outlook) -> None:
+        match event:
+            case RunStarted():
+                self._keep("started", event)
+            case RunProgressed():
+                self._keep("advanced", event)
+            case RunPruned():
+                self._keep("stopped", event)
+            case RunFinished(record=result) | RunFailed(failure=result):
+                self._keep("ended", event)
+                self.launched.results.append(result)
+        self.inner.hear(event, outlook)
+        if isinstance(event, RunStarted) and self.again and not self.launched.refusal:
             try:
                 launch_plan(self.again, 1)
                 self.launched.refusal = "none: it ran"
             except UserError as error:
                 self.launched.refusal = str(error)
 
-    def advanced(self, worker: int, run: Run, progress: Progress) -> None:
-        self.launched.events.append(("advanced", worker, run))
-        self.inner.advanced(worker, run, progress)
-
-    def ended(self, worker: int, run: Run, result: Record | Failure) -> None:
-        self.launched.events.append(("ended", worker, run))
-        self.launched.results.append(result)
-        self.inner.ended(worker, run, result)
-
-    def stopped(self, worker: int, run: Run, last: Validation) -> None:
-        self.launched.events.append(("stopped", worker, run))
-        self.inner.stopped(worker, run, last)
-
-    def released(self, worker: int) -> None:
-        self.inner.released(worker)
+    def _keep(self, kind: str, event: RunStarted | RunProgressed | RunPruned | RunFinished | RunFailed) -> None:
+        self.launched.events.append((kind, event.slot, event.run))
 
 
 class Log(Display):
-    """Keeps the lines of a launch and its table as a log has them, and records what its observer hears."""
+    """Keeps the lines of a launch and its table as a log has them, and records what its listener hears."""
 
     def __init__(self, launched: Launched) -> None:
         self.text, self.launched = io.StringIO(), launched
@@ -93,8 +94,8 @@ class Log(Display):
         super().__init__(lambda line: print(line, file=self.text), lambda line: print(line, file=self.text))
 
     @contextmanager
-    def launch(self, steps: Sequence[int]) -> Iterator[Observer]:
-        with super().launch(steps) as inner:
+    def launch(self) -> Iterator[Listener]:
+        with super().launch() as inner:
             yield Recorder(inner, self.launched, self.again)
 
     def show(self, table: Table) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mta_lab.executors import base
+from mta_lab.lab.lines import Lines
 from mta_lab.launch import event_log
 from mta_lab.launch.event_log import EventLog
 from mta_lab.launch.events import Announcer, Event, LaunchStarted, Listener, Note, RunRequeued
@@ -17,7 +18,6 @@ from mta_lab.launch.loop import LaunchLoop
 from mta_lab.launch.outlook import Outlook, Tally
 from mta_lab.launch.recording import Recorder
 from mta_lab.launch.retries import Retries
-from mta_lab.launch.showing import Showing
 from mta_lab.planning.runs import Run
 from mta_lab.results.exchange import merge
 from mta_lab.results.records import Record, Records
@@ -218,16 +218,8 @@ def test_a_disk_that_takes_no_log_does_not_end_the_launch(tmp_path: Path) -> Non
 
 def test_what_is_shown_says_how_busy_the_slots_were(tmp_path: Path) -> None:
     said: list[str] = []
-
-    class Saying:
-        def say(self, message: str) -> None:
-            said.append(message)
-
-        def __getattr__(self, name: str) -> Any:
-            return lambda *_: None
-
-    launched(tmp_path, Runs("plain"), failing, Showing(Saying()))
-    assert said[0] == "worker 0: plain seed 0 killed: gone; password=***; it is tried again"
+    launched(tmp_path, Runs("plain"), failing, Lines(said.append))
+    assert said[1] == "worker 0: plain seed 0 killed: gone; password=***; it is tried again"
     assert said[-1].startswith("the workers were busy ")
 
 
