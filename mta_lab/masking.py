@@ -7,7 +7,7 @@ environment holds it: then it is masked wherever it stands.
 import os
 import re
 from base64 import b64encode
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TextIO
 from urllib.parse import quote, unquote, urlsplit
 
@@ -65,8 +65,14 @@ _SECRET_NAME = re.compile(rf"{_CLEAR}|{_UNCLEAR}", re.IGNORECASE)
 
 def masked(text: str) -> str:
     """Return the text with `***` in place of secrets."""
-    for secret in _known(tuple(os.environ.values()), tuple(os.environ)):
+    for secret in _known(tuple(os.environ.items())):
         text = text.replace(secret, "***")
+    return _masked_by_form(text)
+
+
+@lru_cache(maxsize=4096)  # a table repeats its borders, blanks and values
+def _masked_by_form(text: str) -> str:
+    """Return the text without the secrets that are known by their names, their places or their forms."""
     text = _LOGIN.sub(r"\1***@", text)
     for pattern in _PATTERNS:
         text = pattern.sub(r"\g<before>***", text)
@@ -74,10 +80,10 @@ def masked(text: str) -> str:
 
 
 @cache
-def _known(values: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+def _known(variables: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
     """The secrets of an environment, by its variables' names or in addresses, in each form that libraries print."""
     found = set[str]()
-    for name, value in zip(names, values, strict=True):
+    for name, value in variables:
         if _SECRET_NAME.fullmatch(name) and name not in _DIRECTORIES:
             found.add(value)
         if "@" in value and "://" in value:

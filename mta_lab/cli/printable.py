@@ -33,9 +33,13 @@ def _as_number(letter: str) -> str:
 _SHOWN = _Shown()
 
 
+class _Printable(str):
+    """Text that has been made printable. Rich renders a table's cell at each level around it, and looks at it again."""
+
+
 def printable(text: str) -> str:
     """Return the text with secrets masked, and the numbers of letters that would steer a terminal; lines stay lines."""
-    return masked(text).translate(_SHOWN)
+    return text if isinstance(text, _Printable) else _Printable(masked(text).translate(_SHOWN))
 
 
 def one_line(text: str) -> str:
