@@ -1,20 +1,5 @@
-"""Everything that ships, registered: importing this module loads torch."""
+"""Everything that ships, registered: importing this module loads torch. `components` names what is public of it."""
 
 from components import attention, evaluations, kernel_init, norms, score_ops, tasks
 from components.kernels.substitute import set_compiled
 from components.registry import FAMILIES, Component, ComponentError, Family, register
-
-__all__ = [
-    "FAMILIES",
-    "Component",
-    "ComponentError",
-    "Family",
-    "attention",
-    "evaluations",
-    "kernel_init",
-    "norms",
-    "register",
-    "score_ops",
-    "set_compiled",
-    "tasks",
-]

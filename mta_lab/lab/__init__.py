@@ -43,43 +43,13 @@ if TYPE_CHECKING:
         why,
     )
 
-__all__ = [
-    "catalogue",
-    "conditions",
-    "corpora",
-    "costs",
-    "display",
-    "drawing",
-    "elsewhere",
-    "finished",
-    "frames",
-    "launches",
-    "learning_rates",
-    "lines",
-    "live",
-    "loaded",
-    "marking",
-    "measuring",
-    "opened",
-    "own_sweeps",
-    "packing",
-    "picture",
-    "plan",
-    "plans",
-    "registry",
-    "retries",
-    "searches",
-    "standing",
-    "syncing",
-    "tables",
-    "texts",
-    "trained",
-    "why",
-]
-
-
 def __getattr__(name: str) -> ModuleType:
-    """Import a module of this room."""
-    if name not in __all__:
+    """Import a module of this room; raise AttributeError for any other name."""
+    if name.startswith("_"):  # Python's own questions, like `__path__`'s
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(f"{__name__}.{name}")
+    try:
+        return import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":  # one that the module asks for
+            raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
