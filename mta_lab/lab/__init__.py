@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         why,
     )
 
+
 def __getattr__(name: str) -> ModuleType:
     """Import a module of this room; raise AttributeError for any other name."""
     if name.startswith("_"):  # Python's own questions, like `__path__`'s

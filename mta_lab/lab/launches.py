@@ -78,17 +78,24 @@ def launch_plan(
     finished and raises a KeyboardInterrupt that says what is left; the same launch goes on from there.
     """
     admit(row.config for row in plan.sweep.rows)
-    workers = workers or usual_workers()
+    options = LaunchOptions(
+        workers=workers or usual_workers(),
+        components=plan.components,
+        corpus_root=CORPORA,
+        command=plan.command,
+        trial_timeout=trial_timeout,
+        rerun_stale=plan.rerun_stale,
+    )
     if plan.sweep.search:
-        plan = _searched(plan, workers, trial_timeout)
+        plan = _searched(plan, options)
     runs = runs_of(plan.sweep, preparing(plan.display))
     launched = Launched(plan, runs, states(runs, plan.records), rows)
     refuse_damaged(runs, launched.states, plan.records)
     to_do = to_train(launched.launched, launched.states, rerun_stale=plan.rerun_stale)
-    plan.display.say(f"{plan.sweep.title}: {_to_do(launched, len(to_do), workers)}")
+    plan.display.say(f"{plan.sweep.title}: {_to_do(launched, len(to_do), options.workers)}")
     if to_do:
         try:
-            _train(launched, workers, trial_timeout)
+            _train(launched, options)
         except KeyboardInterrupt:
             remember(plan.given, plan.records, plan.display)
             launched.show()
@@ -108,12 +115,12 @@ def usual_workers() -> int:
     return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
 
 
-def _searched(plan: Plan, workers: int, trial_timeout: float | None) -> Plan:
+def _searched(plan: Plan, options: LaunchOptions) -> Plan:
     """Return the plan with the rows that its search found, its missing trials trained."""
     from mta_lab.lab.searches import search  # imports Optuna
 
     try:
-        return search(plan, workers, trial_timeout)
+        return search(plan, options)
     except KeyboardInterrupt:
         again = f"the same command goes on with the search: {plan.command}"
         raise KeyboardInterrupt(f"interrupted; {again}") from None
@@ -129,7 +136,7 @@ def _to_do(launched: Launched, to_do: int, workers: int) -> str:
     return f"{part}{counted_are(runs, 'run')} finished, nothing to train"
 
 
-def _train(launched: Launched, workers: int, trial_timeout: float | None) -> None:
+def _train(launched: Launched, options: LaunchOptions) -> None:
     """Launch what is missing; the table is shown at the end, before the figures of its page, which take seconds."""
     plan = launched.plan
     with ExitStack() as bars:
@@ -149,14 +156,7 @@ def _train(launched: Launched, workers: int, trial_timeout: float | None) -> Non
             plan.sweep,
             launched.launched,
             records=plan.records,
-            options=LaunchOptions(
-                workers=workers,
-                components=plan.components,
-                corpus_root=CORPORA,
-                command=plan.command,
-                trial_timeout=trial_timeout,
-                rerun_stale=plan.rerun_stale,
-            ),
+            options=options,
             display=display,
             shown=shown,
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mta_lab.errors import UserError
-from mta_lab.lab.plan import CORPORA, Plan, resolved_auto
+from mta_lab.lab.plan import Plan, resolved_auto
 from mta_lab.lab.texts import preparing
 from mta_lab.launch.launch import JOURNAL, LaunchOptions, launch_search, study_name
 from mta_lab.planning.runs import Run, run_of, runs_of
@@ -32,7 +32,7 @@ def open_existing(plan: Plan) -> Plan:
     return replace(plan, sweep=sweep)
 
 
-def search(plan: Plan, workers: int, trial_timeout: float | None = None) -> Plan:
+def search(plan: Plan, options: LaunchOptions) -> Plan:
     """Run the trials that are missing, and return the plan with the winners as rows.
 
     Raises UserError where every trial of a row failed.
@@ -43,7 +43,7 @@ def search(plan: Plan, workers: int, trial_timeout: float | None = None) -> Plan
     if missing:
         total = found.trials * len(found.templates)
         plan.display.say(
-            f"{plan.sweep.title}: {missing} of {counted(total, 'trial')} to run on {counted(workers, 'worker')}"
+            f"{plan.sweep.title}: {missing} of {counted(total, 'trial')} to run on {counted(options.workers, 'worker')}"
         )
         open_corpus = preparing(plan.display)
         runs_of(plan.sweep, open_corpus)  # text too short for the rows is refused before the trials, not after
@@ -57,13 +57,7 @@ def search(plan: Plan, workers: int, trial_timeout: float | None = None) -> Plan
                 to_task,
                 missing=missing,
                 records=plan.records,
-                options=LaunchOptions(
-                    workers=workers,
-                    components=plan.components,
-                    corpus_root=CORPORA,
-                    command=plan.command,
-                    trial_timeout=trial_timeout,
-                ),
+                options=options,
                 display=display,
             )
     plan = open_existing(plan)

@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 from mta_lab.errors import UserError
 from mta_lab.lab import searches
 from mta_lab.lab.display import Display
-from mta_lab.launch.launch import study_name
+from mta_lab.lab.plan import CORPORA
+from mta_lab.launch.launch import LaunchOptions, study_name
 from mta_lab.results.records import Record, Records
 from mta_lab.scheduling import Trials
 from mta_lab.scheduling.trials import STARTUP
@@ -178,7 +179,8 @@ def test_what_falls_behind_is_stopped_and_recorded_as_pruned(moody: Path, words:
         for step in range(every, steps + 1, every):
             ahead.report(number, step, 1.0)
         ahead.finish(number, 1.0)
-    found = searches.search(plan, 2)
+    options = LaunchOptions(workers=2, components=(), corpus_root=CORPORA, command=plan.command)
+    found = searches.search(plan, options)
 
     (trials,) = trials_of(moody.parent, "hopeless", rows).values()
     assert [trial.state for trial in trials] == [COMPLETE] * STARTUP + [PRUNED] * 2
