@@ -66,7 +66,7 @@ def summaries(data: bytes) -> Iterator[str]:
         yield f"{article['title']}\n\n{article['extract']}"
 
 
-def status(data: bytes) -> Iterator[str]:
+def news(data: bytes) -> Iterator[str]:
     """Articles from the CSV table inside a zip file: title, empty line, text."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         table = archive.read(archive.namelist()[0]).decode("utf-8")

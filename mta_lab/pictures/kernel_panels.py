@@ -26,7 +26,7 @@ def kernel_panel(kernels: Sequence[Kernel]) -> Panel:
         rows.setdefault(_row(kernel, kernels), []).append(kernel)
     columns = max(len(row) for row in rows.values())
     queries, keys = (max(kernel.values.shape[axis] for kernel in kernels) for axis in (0, 1))
-    run = 1.9, max(0.4, 1.9 * queries / keys) + 0.5
+    width, height = 1.9, max(0.4, 1.9 * queries / keys) + 0.5
     end = largest(kernel.values for kernel in kernels)
 
     def draw(figure: Figure | SubFigure) -> None:
@@ -50,7 +50,7 @@ def kernel_panel(kernels: Sequence[Kernel]) -> Panel:
     return Panel(
         title="Key-query kernels",
         about=about,
-        size=(columns * run[0] + 1.6, len(rows) * run[1] + 0.2),
+        size=(columns * width + 1.6, len(rows) * height + 0.2),
         draw=draw,
     )
 

@@ -1,8 +1,8 @@
 """Lines as CSV, which a spreadsheet opens without computing anything.
 
-A spreadsheet takes a run that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a formula, unless it is a
+A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a formula, unless it is a
 number. An apostrophe stands before such a text, and before one that has apostrophes there already: who reads the file
-takes one apostrophe away from each run that has some before one of these signs, and has the text again.
+takes one apostrophe away from each cell that has some before one of these signs, and has the text again.
 """
 
 import csv
@@ -22,13 +22,13 @@ def written(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def _line(values: Iterable[Any]) -> str:
-    """One line; runs with a line break of either kind are in quotes, which they are only where lines end in both."""
+    """One line; cells with a line break of either kind are in quotes, which they are only where lines end in both."""
     file = StringIO(newline="")
-    csv.writer(file, lineterminator="\r\n").writerow(map(_run, values))
+    csv.writer(file, lineterminator="\r\n").writerow(map(_cell, values))
     return file.getvalue().removesuffix("\r\n")
 
 
-def _run(value: Any) -> Any:
+def _cell(value: Any) -> Any:
     """The value as a spreadsheet may have it."""
     formula = isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value)
     return f"'{value}" if formula else value

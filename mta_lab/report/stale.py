@@ -39,7 +39,7 @@ def changed_since_written(table: Mapping[str, Any], text_of: TextOf = unknown) -
     ):
         return [BEFORE]
     try:
-        today = _cells_today(table)
+        today = _runs_today(table)
     except UserError as error:
         return [f"the sweep cannot be read today: {error}"]
     found: dict[str, None] = {}
@@ -148,7 +148,7 @@ def _known(cls: type, value: Any) -> Any:
     return {name: one for name, one in value.items() if name in names} if isinstance(value, dict) else value
 
 
-def _cells_today(table: Mapping[str, Any]) -> list[PlannedRun]:
+def _runs_today(table: Mapping[str, Any]) -> list[PlannedRun]:
     """The runs of the table's sweep, as its file has them today and with the values that its search had found."""
     sweep = load_sweep(
         table.get("file") or table["sweep"],

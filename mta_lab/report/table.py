@@ -21,7 +21,8 @@ from mta_lab.words import counted
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SweepQueue = Mapping[str, Mapping[int, Record]]
+Runs = Mapping[str, Mapping[int, Record]]
+"""by row and seed"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
     )
 
 
-def _compare(sweep: Sweep, found: SweepQueue) -> Comparison:
+def _compare(sweep: Sweep, found: Runs) -> Comparison:
     configs = {row.name: row.config for row in sweep.rows}
     return compare(
         {row: {seed: record.score for seed, record in runs.items()} for row, runs in found.items()},
@@ -122,7 +123,7 @@ def _stale(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: R
 def _row(
     row: Row,
     sweep: Sweep,
-    found: SweepQueue,
+    found: Runs,
     failures: Mapping[int, Failure],
     stale: frozenset[int],
     comparison: Comparison,

@@ -10,6 +10,7 @@ import pytest
 from mta_lab.config import DataConfig
 from mta_lab.data import Corpus, build, cache, documents, find, prepare, tokenizer
 from mta_lab.data.build import read_jsonl
+from mta_lab.data.corpus import corpus_name
 from mta_lab.errors import UserError
 
 STDLIB = DataConfig(corpus="stdlib")
@@ -31,6 +32,11 @@ def standard(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def texts(corpus: Corpus, split: str) -> list[str]:
     folder = corpus.directory.parent / "text"
     return [text for domain in corpus.domains for text in read_jsonl(folder / f"{domain.name}.{split}.jsonl")]
+
+
+def test_the_text_of_the_packages_keeps_its_folder() -> None:
+    """The readers' names are in its name: under another one, everybody would fetch and prepare the text again."""
+    assert corpus_name(DataConfig()) == "packages-1-5fa09c1d"
 
 
 def test_standard_library_has_two_domains_with_both_splits(standard: Corpus) -> None:

@@ -46,7 +46,7 @@ def test_news_reads_the_table_inside_the_zip() -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("table.csv", table.getvalue())
-    assert list(extract.status(content.getvalue())) == ['Flood\n\nIt rained, "they say".\nA lot.']
+    assert list(extract.news(content.getvalue())) == ['Flood\n\nIt rained, "they say".\nA lot.']
 
 
 def test_bible_joins_the_verses_of_a_book() -> None:

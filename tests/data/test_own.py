@@ -113,9 +113,9 @@ def test_what_is_not_read_is_named_with_the_reason(tmp_path: Path) -> None:
 
 def test_a_summary_says_what_came_in_and_what_was_dropped_and_why(tmp_path: Path) -> None:
     long = "A paragraph that is long enough to count as a duplicate wherever in the corpus it turns up again."
-    status = numbered(30) + numbered(4) + '{"text": ""}\n{"text": " \\n"}\n' + json.dumps({"text": long})
+    news = numbered(30) + numbered(4) + '{"text": ""}\n{"text": " \\n"}\n' + json.dumps({"text": long})
     tales = "".join(json.dumps({"text": f"{title}\n\n{long}"}) + "\n" for title in ("E", "K")) + numbered(60, 100)
-    text, said = write(tmp_path / "text", {"news.jsonl": status, "tales.jsonl": tales}), list[str]()
+    text, said = write(tmp_path / "text", {"news.jsonl": news, "tales.jsonl": tales}), list[str]()
     data = DataConfig(path=str(text))
     prepare(data, 270, tmp_path / "data", said.append)
     assert [line for line in said if "read" in line] == [

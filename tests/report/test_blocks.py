@@ -11,10 +11,10 @@ from mta_lab.report.statistics import Comparison, compare
 from mta_lab.stats.blocks import Noise, _seeds_needed, compare_paired, compare_unpaired
 from mta_lab.stats.contrasts import MOST_SEEDS, Contrast
 
-SweepQueue = dict[str, dict[int, float]]
+Runs = dict[str, dict[int, float]]
 
 
-def made_up(rows: int, seeds: int, *, generator: np.random.Generator, effects: Sequence[float] = ()) -> SweepQueue:
+def made_up(rows: int, seeds: int, *, generator: np.random.Generator, effects: Sequence[float] = ()) -> Runs:
     """Perplexities around 20: a seed effect of 2 %, noise of 1 %, and the effects of the first rows after the base."""
     seed_effects = generator.normal(0, 0.02, seeds)
     row_effects = [0.0, *effects, *[0.0] * (rows - 1 - len(effects))]
@@ -22,7 +22,7 @@ def made_up(rows: int, seeds: int, *, generator: np.random.Generator, effects: S
     return {f"row {i}": {j: math.exp(logs[i, j]) for j in range(seeds)} for i in range(rows)}
 
 
-def two_way(runs: SweepQueue) -> tuple[dict[str, float], float, int]:
+def two_way(runs: Runs) -> tuple[dict[str, float], float, int]:
     """Row means, residual mean square and its degrees of freedom of a complete table, by sums of squares."""
     logs = np.log([[row[seed] for seed in sorted(row)] for row in runs.values()])
     rows, seeds = logs.shape
@@ -43,12 +43,12 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
-def compared(runs: SweepQueue, baseline: str = "row 0") -> Comparison:
+def compared(runs: Runs, baseline: str = "row 0") -> Comparison:
     """All rows of a table against one baseline."""
     return compare(runs, dict.fromkeys(runs, baseline), (), None)
 
 
-def paired(runs: SweepQueue, baseline: str = "row 0") -> tuple[dict[str, Contrast], Noise]:
+def paired(runs: Runs, baseline: str = "row 0") -> tuple[dict[str, Contrast], Noise]:
     contrasts, noise = compare_paired(runs, baseline, 0.05)
     assert noise is not None
     return contrasts, noise
@@ -146,7 +146,7 @@ def test_row_without_results_changes_no_contrast_and_counts_in_holms_correction(
     ],
     ids=["nothing", "one row", "one seed", "base not finished", "no base", "no residual", "no common seed"],
 )
-def test_too_few_runs_give_no_verdict(runs: SweepQueue) -> None:
+def test_too_few_runs_give_no_verdict(runs: Runs) -> None:
     assert compare_paired(runs, "base", 0.05) == ({}, None)
 
 
@@ -211,7 +211,7 @@ def test_each_baseline_has_its_own_rows_and_noise(baseline: str) -> None:
     assert list(found.contrasts) == ["a1", "a2", "b1"]
 
 
-def unpaired_tables(tables: int, seeds: int = 3) -> list[tuple[SweepQueue, float]]:
+def unpaired_tables(tables: int, seeds: int = 3) -> list[tuple[Runs, float]]:
     """Tables whose seeds differ ten times more than the residual, and whose A/A row is one more sample of seeds."""
     generator = np.random.default_rng(9)
     found = []

@@ -21,7 +21,7 @@ VOID = {"meta", "link", "br"}
 
 
 class Read(HTMLParser):
-    """The tables of a page as lists of rows of runs, its tags with their attributes, and whether all are closed."""
+    """The tables of a page as lists of rows of cells, its tags with their attributes, and whether all are closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -74,15 +74,15 @@ def test_the_numbers_are_those_of_the_json(shown: tuple[Table, str]) -> None:
     head, *lines = Read(text).tables[0]
     assert head[0] == "row"
     for line, row in zip(lines, document(table)["rows"], strict=True):
-        runs = dict(zip(head, (" ".join(run.split()) for run in line), strict=True))
-        assert runs["row"] == row["row"]
+        cells = dict(zip(head, (" ".join(cell.split()) for cell in line), strict=True))
+        assert cells["row"] == row["row"]
         states = [f"{row['scores'][seed]:.2f}" if seed in row["scores"] else row["status"][seed] for seed in range(3)]
-        assert runs["perplexity, by seed"] == " ".join(states)
-        assert runs["mean"] == f"{row['mean']:.2f}"
+        assert cells["perplexity, by seed"] == " ".join(states)
+        assert cells["mean"] == f"{row['mean']:.2f}"
         if row["delta"] is not None:
             low, high = row["interval"]
-            assert runs["delta [95 %]"] == f"{row['delta']:+.2%} [{low:+.2%}, {high:+.2%}]"
-        assert runs["paper: perplexity"].partition(" (sd")[0] == (
+            assert cells["delta [95 %]"] == f"{row['delta']:+.2%} [{low:+.2%}, {high:+.2%}]"
+        assert cells["paper: perplexity"].partition(" (sd")[0] == (
             f"{row['published']:.2f}" if row["published"] else "-"
         )
 

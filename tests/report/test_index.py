@@ -46,12 +46,12 @@ def test_index_counts_what_the_tables_hold(tables: list[Table]) -> None:
     assert (begun["tau"], begun["aa_passed"], begun["aa_rows"]) == (None, None, 0)
 
 
-def test_markdown_and_rich_hold_the_same_runs(tables: list[Table]) -> None:
+def test_markdown_and_rich_hold_the_same_cells(tables: list[Table]) -> None:
     line = next(line for line in shown(tables, "markdown").splitlines() if line.startswith("| widths"))
-    runs = [run.strip() for run in line.strip("|").split("|")]
-    assert runs == ["widths", "nano", "4 of 4", "2 of 2", "1 of 2", "1 of 1", "+1.00", "passed"]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells == ["widths", "nano", "4 of 4", "2 of 2", "1 of 2", "1 of 1", "+1.00", "passed"]
     drawn = next(line for line in shown(tables, "rich").splitlines() if line.strip().startswith("widths"))
-    assert drawn.split() == " ".join(runs).split()
+    assert drawn.split() == " ".join(cells).split()
 
 
 def test_csv_has_a_line_for_each_sweep(tables: list[Table]) -> None:

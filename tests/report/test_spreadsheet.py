@@ -32,34 +32,34 @@ NUMBERS = [-1.5, -3, 0.25, -2e-05, 1e300, None]
 
 
 def read(text: str) -> str:
-    """A run's text, by the rule that the file is written under."""
+    """A cell's text, by the rule that the file is written under."""
     return text[1:] if re.match(r"'+[=+\-@\t\r]", text) else text
 
 
-def runs(lines: list[dict[str, object]]) -> list[list[str]]:
+def cells(lines: list[dict[str, object]]) -> list[list[str]]:
     return list(csv.reader(StringIO(written(lines), newline="")))
 
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_a_text_that_a_spreadsheet_would_compute_begins_with_an_apostrophe(text: str) -> None:
-    head, body = runs([{text: text, "b": 1}])
+    head, body = cells([{text: text, "b": 1}])
     assert head == ["'" + text, "b"]
     assert body == ["'" + text, "1"]
 
 
 @pytest.mark.parametrize("text", AS_THEY_ARE)
 def test_other_texts_stay_as_they_are(text: str) -> None:
-    assert runs([{"a": text, "b": 1}])[1] == [text, "1"]
+    assert cells([{"a": text, "b": 1}])[1] == [text, "1"]
 
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_numbers_stay_numbers(number: float | None) -> None:
-    assert runs([{"a": number, "b": 1}])[1] == ["" if number is None else repr(number), "1"]
+    assert cells([{"a": number, "b": 1}])[1] == ["" if number is None else repr(number), "1"]
 
 
 @given(st.text("'=+-@\t\r\n,\";a1.e", max_size=6))
-def test_every_text_is_read_back_and_no_run_is_a_formula(text: str) -> None:
-    (found, _) = runs([{"a": text, "b": 1}])[1]
+def test_every_text_is_read_back_and_no_cell_is_a_formula(text: str) -> None:
+    (found, _) = cells([{"a": text, "b": 1}])[1]
     assert read(found) == text
     assert found[:1] not in tuple("=@\t\r")
     assert found[:1] not in tuple("+-") or float(found) < float("inf")
