@@ -32,11 +32,7 @@ def changed_since_written(table: Mapping[str, Any], text_of: TextOf = unknown) -
     `text_of` is the hash of the text that a run would read today, or empty where that is not known.
     """
     rows = {row["row"]: row for row in table["rows"]}
-    if not all(
-        (written or {}).get("fingerprint")
-        for row in rows.values()
-        for written in (row.get("runs") or {None: {}}).values()
-    ):
+    if not all(map(_identified, rows.values())):
         return [BEFORE]
     try:
         today = _runs_today(table)
@@ -51,6 +47,12 @@ def changed_since_written(table: Mapping[str, Any], text_of: TextOf = unknown) -
             settings = {**table["settings"], **rows[run.row]["settings"]}
             found |= dict.fromkeys(_causes(written, settings, run, text_of(run.config)))
     return list(found)
+
+
+def _identified(row: Mapping[str, Any]) -> bool:
+    """Return whether each finished run of a row has a fingerprint; earlier code wrote none, or no runs."""
+    runs = row.get("runs")
+    return runs is not None and all((written or {}).get("fingerprint") for written in runs.values())
 
 
 def mark(file: Path, found: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The values that the paper printed, and that it stays in columns of its own."""
+"""The values that the paper printed, which stay in columns of their own."""
 
 import dataclasses
 from pathlib import Path

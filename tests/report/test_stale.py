@@ -61,6 +61,11 @@ def test_a_table_of_todays_runs_is_not_stale(table: Table) -> None:
     assert changed_since_written(table, lambda _: "text") == []
 
 
+def test_a_row_without_a_finished_run_makes_no_table_stale(table: Table) -> None:
+    table["rows"][1]["runs"] = {}
+    assert changed_since_written(table) == []
+
+
 CAUSES: Mapping[str, tuple[Callable[[Table], None], list[str]]] = {
     "engine": (lambda table: as_of(table, engine=3), ["engine version (3 then, 4 now)"]),
     "meaning": (lambda table: as_of(table, meaning="other", torch=None), ["what its components compute"]),
