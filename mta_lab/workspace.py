@@ -1,7 +1,6 @@
 """The places that commands read and write: below one directory, and in the user's cache."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from mta_lab.errors import UserError
@@ -9,51 +8,21 @@ from mta_lab.errors import UserError
 HOME = "MTA_LAB_HOME"
 """environment variable that names the directory, where `--directory` doesn't"""
 
-
-@dataclass(frozen=True)
-class Workspace:
-    """The paths below one directory; a relative one follows the current folder."""
-
-    root: Path = Path()
-
-    @property
-    def results(self) -> Path:
-        """Return the folder of records, weights, checkpoints, logs and Optuna's journal."""
-        return self.root / "results"
-
-    @property
-    def pages(self) -> Path:
-        """Return the folder of tables as HTML pages."""
-        return self.results / "pages"
-
-    @property
-    def figures(self) -> Path:
-        """Return the folder of figures of tables."""
-        return self.results / "figures"
-
-    @property
-    def pictures(self) -> Path:
-        """Return the folder of pictures of trained runs: kernels, attention maps."""
-        return self.results / "pictures"
-
-    @property
-    def text(self) -> Path:
-        """Return the folder of prepared text and its tokens."""
-        return self.root / "data"
-
-    @property
-    def mlflow_database(self) -> Path:
-        """Return the file of MLflow's default store."""
-        return self.root / "mlflow.db"
-
-    @property
-    def mlflow_files(self) -> Path:
-        """Return the folder of the files that MLflow's runs hold."""
-        return self.root / "mlruns"
-
-
-HERE = Workspace()
-"""the workspace of this process, in the current folder"""
+# Relative: they follow the current folder, which `enter` chooses.
+RESULTS = Path("results")
+"""the folder of records, weights, checkpoints, logs and Optuna's journal"""
+PAGES = RESULTS / "pages"
+"""the folder of tables as HTML pages"""
+FIGURES = RESULTS / "figures"
+"""the folder of figures of tables"""
+PICTURES = RESULTS / "pictures"
+"""the folder of pictures of trained runs: kernels, attention maps"""
+CORPORA = Path("data")
+"""the folder of prepared text and its tokens"""
+MLFLOW_DATABASE = Path("mlflow.db")
+"""the file of MLflow's default store"""
+MLFLOW_FILES = Path("mlruns")
+"""the folder of the files that MLflow's runs hold"""
 
 
 def enter(directory: Path) -> None:

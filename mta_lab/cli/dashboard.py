@@ -12,7 +12,7 @@ import typer
 
 from mta_lab.children import python
 from mta_lab.errors import UserError
-from mta_lab.workspace import HERE
+from mta_lab.workspace import MLFLOW_DATABASE
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -24,12 +24,13 @@ def dashboard(
     ),
 ) -> None:
     """Open MLflow's pages over the runs, for this machine only."""
-    usual = f"sqlite:///{HERE.mlflow_database}"
-    store = os.environ.get("MLFLOW_TRACKING_URI", usual)
+    from mta_lab.tracking.place import DEFAULT_STORE
+
+    store = os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_STORE)
     if store.startswith(("http://", "https://")):
         raise UserError(f"dashboard: MLFLOW_TRACKING_URI names a server that runs already; open {store} in a browser")
-    if store == usual and not HERE.mlflow_database.exists():
-        raise UserError(f"dashboard: no {HERE.mlflow_database} here; run a sweep first")
+    if store == DEFAULT_STORE and not MLFLOW_DATABASE.exists():
+        raise UserError(f"dashboard: no {MLFLOW_DATABASE} here; run a sweep first")
     if host not in LOOPBACK:
         risk = "everyone who can reach this address can read, change and delete the runs; no password is asked for"
         print(f"mta-lab: warning: --host {host}: {risk}", file=sys.stderr)

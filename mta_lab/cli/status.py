@@ -16,7 +16,7 @@ from mta_lab.cli import completion
 from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Seeds, Settings, conditions
 from mta_lab.cli.terminal import Terminal, note
 from mta_lab.words import counted
-from mta_lab.workspace import HERE
+from mta_lab.workspace import CORPORA, RESULTS
 
 if TYPE_CHECKING:
     from mta_lab.lab.standing import Rows, Standing
@@ -42,7 +42,6 @@ def status(
 ) -> None:
     """Show what a launch here does and how far a sweep is. For another terminal, while a sweep is trained."""
     from mta_lab.launch.guards import launch_runs
-    from mta_lab.results.records import RESULTS
 
     directory, display, said = RESULTS, Terminal(), set[str]()
 
@@ -115,7 +114,7 @@ def _headline(
 
     if runs and status:
         return f"{_progress(status)}; process {status.process}, since {_clock(status.since)}"
-    if prepared := [lock.parent for lock in sorted(HERE.text.glob("*/.lock")) if is_held(lock)]:
+    if prepared := [lock.parent for lock in sorted(CORPORA.glob("*/.lock")) if is_held(lock)]:
         return f"preparing the text in {prepared[0]}; runs start after it"
     if runs:
         return f"{directory}: a launch is starting or ending"

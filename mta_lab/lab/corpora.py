@@ -10,8 +10,8 @@ from mta_lab.data.sources import RECIPES, Recipe
 from mta_lab.errors import UserError
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
-from mta_lab.lab.plan import CORPORA
 from mta_lab.plugins import load_components
+from mta_lab.workspace import CORPORA
 
 
 def prepared(conditions: Conditions, display: Display) -> Corpus:

@@ -13,7 +13,7 @@ from mta_lab.pictures.output import Panel, save
 from mta_lab.pictures.reading import Reading
 from mta_lab.pictures.trained import Trained, norm_of, other_norms
 from mta_lab.results.records import Records
-from mta_lab.workspace import HERE
+from mta_lab.workspace import PICTURES
 
 
 def kernel_panels(run: Trained, records: Records) -> list[Panel]:
@@ -38,7 +38,7 @@ def attention_panels(run: Trained, reading: Reading, layer: int | None, head: in
 
 def write_picture(file: Path | None, what: str, run: Trained, panels: Sequence[Panel]) -> Path:
     """Write the panels to `file`, or else to the one in results/pictures that the run and `what` name; return it."""
-    file = file or HERE.pictures / f"{what}-{run.record.fingerprint}.html"
+    file = file or PICTURES / f"{what}-{run.record.fingerprint}.html"
     save(file, run.name, panels)
     return file
 

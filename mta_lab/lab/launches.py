@@ -10,7 +10,7 @@ import torch
 
 from mta_lab.admission import admit
 from mta_lab.lab.own_sweeps import remember
-from mta_lab.lab.plan import CORPORA, Plan
+from mta_lab.lab.plan import Plan
 from mta_lab.lab.tables import launch_summary, table_of
 from mta_lab.lab.texts import preparing
 from mta_lab.launch.launch import LaunchOptions, launch
@@ -19,6 +19,7 @@ from mta_lab.report import Table
 from mta_lab.results.states import State
 from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.words import counted, counted_are
+from mta_lab.workspace import CORPORA
 
 
 @dataclass

@@ -25,8 +25,9 @@ from mta_lab.lab.texts import known_runs
 from mta_lab.lab.trained import record_of_row
 from mta_lab.report import Table
 from mta_lab.report.figures import FIGURES
-from mta_lab.results.records import RESULTS, write_whole
+from mta_lab.results.records import write_whole
 from mta_lab.theme.style import styled
+from mta_lab.workspace import RESULTS
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

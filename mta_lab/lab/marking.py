@@ -7,8 +7,8 @@ from pathlib import Path
 from mta_lab.config import DataConfig, RunConfig
 from mta_lab.data import find
 from mta_lab.errors import UserError
-from mta_lab.lab.plan import CORPORA
 from mta_lab.report import stale
+from mta_lab.workspace import CORPORA
 
 
 def mark(files: Sequence[Path]) -> dict[Path, list[str]]:

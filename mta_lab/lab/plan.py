@@ -6,12 +6,10 @@ from pathlib import Path
 
 from mta_lab.config import RunConfig
 from mta_lab.lab.display import Display
-from mta_lab.results.records import RESULTS, Records
+from mta_lab.results.records import Records
 from mta_lab.sweep import Sweep
 from mta_lab.sweep.search import Winners
-from mta_lab.workspace import HERE
-
-CORPORA = HERE.text
+from mta_lab.workspace import RESULTS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,11 @@ from pathlib import Path
 from mta_lab.config import DataConfig
 from mta_lab.data import Corpus, find, prepare
 from mta_lab.lab.display import Display
-from mta_lab.lab.plan import CORPORA, Plan
+from mta_lab.lab.plan import Plan
 from mta_lab.planning.runs import Run, runs_of
 from mta_lab.planning.texts import recorded_runs
 from mta_lab.sweep import PlannedRun
+from mta_lab.workspace import CORPORA
 
 
 def preparing(display: Display) -> Callable[[PlannedRun], Corpus]:

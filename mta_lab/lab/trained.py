@@ -11,7 +11,7 @@ from mta_lab.errors import UserError
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
 from mta_lab.lab.elsewhere import hint
-from mta_lab.lab.plan import CORPORA, Plan, open_records
+from mta_lab.lab.plan import Plan, open_records
 from mta_lab.lab.plans import plan, plan_of_one
 from mta_lab.pictures import trained
 from mta_lab.pictures.reading import Reading, drawn, read_text
@@ -19,6 +19,7 @@ from mta_lab.planning.runs import run_of
 from mta_lab.plugins import load_components
 from mta_lab.results.records import Record, Records, run_files
 from mta_lab.sweep import PlannedRun
+from mta_lab.workspace import CORPORA
 
 
 def find_run(

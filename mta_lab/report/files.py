@@ -13,10 +13,9 @@ from mta_lab.report.render import page_of
 from mta_lab.report.table import Table
 from mta_lab.results.records import write_whole
 from mta_lab.theme.style import save, styled, write
-from mta_lab.workspace import HERE
+from mta_lab.workspace import FIGURES, PAGES
 
 PAPER_WIDTH = 7.0  # inches: the text of a page in two columns
-PAGES, FIGURES = HERE.pages, HERE.figures
 
 
 def write_page(table: Table, command: str, dashboard: str, index: Path | None = None) -> Path:

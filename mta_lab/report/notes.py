@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from mta_lab.report import arithmetic, numbers
 from mta_lab.report.table import Table
 from mta_lab.results.failures import Attempt
-from mta_lab.results.records import RESULTS
 from mta_lab.stats.contrasts import LEVEL, POWER
 from mta_lab.sweep.ledger import cautions, entries, ledger, printed_name
 from mta_lab.words import counted
+from mta_lab.workspace import RESULTS
 
 PAPER_SCALE = {
     "language": "880M parameters, 105B tokens",

@@ -21,11 +21,10 @@ from mta_lab.results.failures import Attempt
 from mta_lab.results.record import Failure, Record
 from mta_lab.results.recorded_settings import recorded_settings, settings_key
 from mta_lab.strict import FaultError, OtherFieldsError, as_json, built, content
-from mta_lab.workspace import HERE
+from mta_lab.workspace import RESULTS
 
 __all__ = ["DamagedError", "Failure", "OtherVersionError", "Record", "Records", "settings_key", "write_whole"]
 
-RESULTS = HERE.results
 RUN_FOLDERS = ("cells", "runs")
 """where finished runs are: earlier versions called the folder otherwise, and what lies in theirs stays there"""
 MOST = 1 << 26  # bytes of a file

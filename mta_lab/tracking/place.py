@@ -13,10 +13,10 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 from mta_lab.words import counted
-from mta_lab.workspace import HERE
+from mta_lab.workspace import MLFLOW_DATABASE, MLFLOW_FILES
 
-FOLDER = HERE.mlflow_files.name
-DEFAULT_STORE = f"sqlite:///{HERE.mlflow_database}"
+FOLDER = MLFLOW_FILES.name
+DEFAULT_STORE = f"sqlite:///{MLFLOW_DATABASE}"
 DEFAULT_EXPERIMENT = 0  # MLflow's own, in every database
 
 

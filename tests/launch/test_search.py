@@ -17,11 +17,11 @@ from optuna.trial import FrozenTrial, TrialState
 from mta_lab.errors import UserError
 from mta_lab.lab import searches
 from mta_lab.lab.display import Display
-from mta_lab.lab.plan import CORPORA
 from mta_lab.launch.launch import LaunchOptions, study_name
 from mta_lab.results.records import Record, Records
 from mta_lab.scheduling import Trials
 from mta_lab.scheduling.trials import STARTUP
+from mta_lab.workspace import CORPORA
 from tests.launch.conftest import Launched, planned, run
 from tests.launch.sweeps import write_sweep
 from tests.scheduling.conftest import plain_study
