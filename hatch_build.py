@@ -1,11 +1,12 @@
 """The parts of the package's metadata that depend on where it is built: the README's links, and the addresses.
 
 An index shows the README without the files beside it. A build by GitHub Actions knows its repository and commit, so the
-links lead there. Any other build leaves pictures out and writes each link to a file as its text: nothing leads nowhere.
+links lead there. Any other build leaves pictures out and keeps only the text of a link to a file: no link is dead.
 """
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,14 @@ class Addresses(MetadataHookInterface):
         metadata["readme"] = {"content-type": "text/markdown", "text": resolved(text, repository, commit)}
 
 
-def repository_of(environment: "os._Environ[str] | dict[str, str]") -> str:
-    """Return the address of the repository that GitHub Actions builds, or nothing elsewhere."""
+def repository_of(environment: Mapping[str, str]) -> str:
+    """Return the address of the repository that GitHub Actions builds; elsewhere, an empty text."""
     name = environment.get("GITHUB_REPOSITORY")
     return f"{environment.get('GITHUB_SERVER_URL', 'https://github.com')}/{name}" if name else ""
 
 
 def addresses(repository: str) -> dict[str, str]:
-    """Return what an index lists beside the paper."""
+    """Return the addresses that an index lists besides that of the paper."""
     return {
         "Source": repository,
         "Issues": f"{repository}/issues",
@@ -43,7 +44,7 @@ def addresses(repository: str) -> dict[str, str]:
 
 
 def resolved(text: str, repository: str, commit: str) -> str:
-    """Return Markdown whose links to files lead to the repository at a commit, or are their text without one."""
+    """Return Markdown whose links to files lead to the repository at a commit; without one, only their text is left."""
 
     def one(link: re.Match[str]) -> str:
         picture, words, target = link.groups()

@@ -23,7 +23,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of programs of an environment with the wheel, which finds what it needs in this one's."""
+    """Return the folder of programs of an environment with the wheel; what that needs is found in this environment."""
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True, timeout=120)
     bin = environment / "bin"
@@ -46,12 +46,11 @@ def run(program: Path, *arguments: str, cwd: Path) -> str:
     return done.stdout
 
 
-def test_the_wheel_holds_all_files_that_are_no_python(wheel: Path) -> None:
+def test_the_wheel_holds_every_tracked_file_and_no_test(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
-    tracked = subprocess.run(
-        ["git", "ls-files", "components", "mta_lab", "sweeps"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert not [file for file in tracked.stdout.split() if (ROOT / file).is_file() and file not in inside]
+    listing = ["git", "ls-files", "components", "mta_lab", "sweeps"]
+    tracked = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert not [file for file in tracked if (ROOT / file).is_file() and file not in inside]
     assert not [file for file in inside if file.startswith("tests/")]
 
 
