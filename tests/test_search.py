@@ -9,7 +9,8 @@ from components.attention import MultiToken
 from components.score_ops import KeyQuery
 from mta_lab.errors import UserError
 from mta_lab.sweep import Sweep, load_sweep
-from mta_lab.sweep.search import Choices, Found, Range, fill
+from mta_lab.sweep.placeholders import filled
+from mta_lab.sweep.search import Choices, Found, Range
 from tests.test_sweep import load
 
 SEARCH: dict[str, Any] = {
@@ -95,8 +96,8 @@ def test_a_winner_that_is_another_row_is_left_out(tmp_path: Path) -> None:
     rows = {
         "softmax": {"attention": "softmax"},
         "kernel": {"attention": KERNEL["attention"]},
-        "seven": {"attention": fill(KERNEL["attention"], found)},
-        "one": {"attention": fill(KERNEL["attention"], {"keys": 1, "layers": "every 4"})},
+        "seven": {"attention": filled(KERNEL["attention"], found)},
+        "one": {"attention": filled(KERNEL["attention"], {"keys": 1, "layers": "every 4"})},
     }
     space = {name: SEARCH["space"][name] for name in ("keys", "layers")}
     sweep = load(tmp_path, {"baseline": "softmax", "search": {"space": space}, "rows": rows})

@@ -11,8 +11,9 @@ from mta_lab.sweep.checks import reads, refuse_incomparable, refuse_reserved, re
 from mta_lab.sweep.generate import GENERATORS, with_parts
 from mta_lab.sweep.ledger import published
 from mta_lab.sweep.naming import is_shipped, sweep_name
+from mta_lab.sweep.placeholders import filled
 from mta_lab.sweep.rows import Row, Sweep
-from mta_lab.sweep.search import Search, Template, Winners, fill, read_search
+from mta_lab.sweep.search import Search, Template, Winners, read_search
 from mta_lab.sweep.written import RawRow, SweepFile, read_sweep
 
 DIGITS = 15  # significant ones of a product: 3 times 0.1 is the 0.3 that another row may write
@@ -142,7 +143,7 @@ def _with_winners(raw: Mapping[str, RawRow], search: Search, winners: Winners, s
             name = row if rank == 1 else f"{row} #{rank}"
             if name != row and name in raw:
                 raise UserError(f"{source}: rows.{name}: the name is kept for winner {rank} of '{row}'; choose another")
-            found[name] = replace(values, settings=fill(values.settings, chosen), times=fill(values.times, chosen))
+            found[name] = replace(values, settings=filled(values.settings, chosen), times=filled(values.times, chosen))
     return found
 
 

@@ -24,7 +24,7 @@ def label(value: Any) -> str:
 def check_names(node: Any, names: Collection[str], where: str) -> set[str]:
     """Return which of `names` the texts in `node` use; raise UserError for a `$NAME` that is none of them."""
     used = set()
-    for text in _texts(node):
+    for text in texts(node):
         for word in WORD.findall(text):
             if (name := _meant(word, names)) is None:
                 hint = nearest(word, names) or ";"
@@ -33,10 +33,11 @@ def check_names(node: Any, names: Collection[str], where: str) -> set[str]:
     return used
 
 
-def filled(node: Any, values: Mapping[str, Any], names: Collection[str]) -> Any:
-    """Return `node` with `values` in place of their `$NAME`, however deep it stands; the other `names` stay.
+def filled(node: Any, values: Mapping[str, Any], names: Collection[str] = ()) -> Any:
+    """Return `node` with `values` in place of their `$NAME`, however deep it stands; others stay.
 
-    A text that is a `$NAME` and nothing else becomes the value, of whatever type; within a text stands its label.
+    A text that is a `$NAME` and nothing else becomes the value, of whatever type. Within a text stands its label; only
+    `names` are looked for there.
     """
     if isinstance(node, Mapping):
         return {key: filled(value, values, names) for key, value in node.items()}
@@ -64,10 +65,11 @@ def _meant(word: str, names: Collection[str]) -> str | None:
     return max((name for name in names if word.startswith(name)), key=len, default=None)
 
 
-def _texts(node: Any) -> Iterator[str]:
+def texts(node: Any) -> Iterator[str]:
+    """Yield every text in `node`, keys aside."""
     if isinstance(node, Mapping | list | tuple):
         for item in node.values() if isinstance(node, Mapping) else node:
-            yield from _texts(item)
+            yield from texts(item)
     elif isinstance(node, str):
         yield node
 

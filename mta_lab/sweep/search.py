@@ -6,13 +6,14 @@ trained and scored anew under the sweep's seeds, on the test text or sequences t
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mta_lab.config import NOTHING, RunConfig, difference, identity_of, plain
 from mta_lab.errors import UserError, nearest
 from mta_lab.sweep.keys import COUNT, RANGE, SEARCH, TRIALS, WINNERS, names
+from mta_lab.sweep.placeholders import SIGN, filled, texts
 
 STREAM = "search"
 
@@ -69,11 +70,11 @@ class Template:
 
     def names(self) -> list[str]:
         """The ranges that it uses."""
-        return sorted({*_names(self.settings), *_names(self.times)})
+        return sorted({text[1:] for text in texts([self.settings, self.times]) if text.startswith(SIGN)})
 
     def config(self, values: Mapping[str, Any]) -> RunConfig:
         """The configuration with `values` in place of the names."""
-        return self.build(fill(self.settings, values), fill(self.times, values))
+        return self.build(filled(self.settings, values), filled(self.times, values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,23 +192,6 @@ def _matters(search: Search, row: str, name: str) -> bool:
     except UserError:  # ranges that do not go together there
         return True
     return moved != search.config(row, first)
-
-
-def fill(node: Any, values: Mapping[str, Any]) -> Any:
-    """Settings with `values` in place of `$name`, however deep it stands."""
-    if isinstance(node, Mapping):
-        return {key: fill(value, values) for key, value in node.items()}
-    if isinstance(node, list):
-        return [fill(item, values) for item in node]
-    return values[node[1:]] if isinstance(node, str) and node.startswith("$") else node
-
-
-def _names(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping | list):
-        for item in node.values() if isinstance(node, Mapping) else node:
-            yield from _names(item)
-    elif isinstance(node, str) and node.startswith("$"):
-        yield node[1:]
 
 
 def _range(value: Any, where: str) -> Range | Choices:
