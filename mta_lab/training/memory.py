@@ -1,7 +1,7 @@
 """Time and peak memory of a run: the latter on a GPU what torch allocated, else resident memory as Linux counts it.
 
 A worker trains run after run, so what counts is the growth over what the process held at a run's start, once freed
-memory is requeued to the system; the system's own high-water mark is reset there.
+memory is returned to the system; the system's own high-water mark is reset there.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats()
             self._before: int | None = torch.cuda.memory_allocated()
             return
-        _requeue_all()
+        _return_freed()
         self._before = _status("VmRSS") if _reset_peak() else None
 
     def bytes(self) -> int | None:
@@ -68,7 +68,7 @@ def load_torch() -> None:
     optimizer.step()
 
 
-def _requeue_all() -> None:
+def _return_freed() -> None:
     """Return freed memory to the system, where the C library can (glibc)."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:

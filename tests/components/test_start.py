@@ -62,9 +62,9 @@ def uniform(low: float, high: float) -> Spread:
     return Spread(low + half, half / math.sqrt(3), half, 0.99 * half, lambda x: (x - low) / (high - low))
 
 
-TrackedRun = Callable[[int, int], float]
+Values = Callable[[int, int], float]
 """a kernel's value at the offsets a and b of query and key"""
-KERNELS: dict[str, Spread | TrackedRun] = {  # "Where things go"; section 4.6; the configs
+KERNELS: dict[str, Spread | Values] = {  # "Where things go"; section 4.6; the configs
     "identity": lambda a, b: float(a == 0 and b == 0),
     "zero": lambda a, b: 0.0,
     "constant": lambda a, b: 0.3,

@@ -79,7 +79,7 @@ def test_a_run_says_what_it_cost(configure: Configure, corpus: Corpus) -> None:
 
 
 def touched(size: int) -> mmap.mmap:
-    """Memory that is resident, and requeued when it is closed."""
+    """Memory that is resident, and returned to the system when it is closed."""
     block = mmap.mmap(-1, size)
     for place in range(0, size, mmap.PAGESIZE):
         block[place] = 1

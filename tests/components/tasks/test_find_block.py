@@ -73,11 +73,11 @@ def test_the_default_has_the_papers_length() -> None:
     assert (FindBlock().context, FindBlock().vocabulary) == (318, 28)
 
 
-def frequencies(found: Counter[Any], runs: int) -> float:
-    """The largest deviation from equal frequencies, in standard deviations of a run."""
-    total, chance = sum(found.values()), 1 / runs
+def frequencies(found: Counter[Any], places: int) -> float:
+    """The largest deviation from equal frequencies, in standard deviations of one count."""
+    total, chance = sum(found.values()), 1 / places
     spread = (total * chance * (1 - chance)) ** 0.5
-    counts = [*found.values(), *[0] * (runs - len(found))]
+    counts = [*found.values(), *[0] * (places - len(found))]
     return max(abs(count - total * chance) for count in counts) / spread
 
 
