@@ -9,12 +9,13 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
+from components.kernels.pointwise import cross_entropy
 from components.metrics import Metric, declare
 from components.registry import Component
 
 
 class Predicted(NamedTuple):
-    """A batch of predictions of what is held out."""
+    """A batch of predictions, beside what was to be predicted."""
 
     logits: Tensor
     """[B, T, V] float32, finite"""
@@ -24,6 +25,12 @@ class Predicted(NamedTuple):
     """which targets count: [B, T] bool; None where all do"""
     compiled: bool = True
     """whether compiled operators may be used"""
+
+    def losses(self) -> Tensor:
+        """Return the loss of each scored prediction [N], in nats."""
+        if self.scored is None:
+            return cross_entropy(self.logits.flatten(0, 1), self.targets.flatten(), compiled=self.compiled)
+        return cross_entropy(self.logits[self.scored], self.targets[self.scored], compiled=self.compiled)
 
 
 @dataclass(frozen=True, kw_only=True)

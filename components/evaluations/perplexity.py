@@ -6,7 +6,6 @@ from typing import ClassVar
 from torch import Tensor
 
 from components.evaluations.base import Evaluation, Predicted
-from components.kernels.pointwise import cross_entropy
 from components.metrics import PERPLEXITY, Metric
 from components.registry import register
 
@@ -21,10 +20,7 @@ class Perplexity(Evaluation):
 
     def values(self, predicted: Predicted) -> Tensor:
         """Return the loss of each scored token, in nats."""
-        logits_BTV, targets_BT, scored_BT, compiled = predicted
-        if scored_BT is None:
-            return cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), compiled=compiled)
-        return cross_entropy(logits_BTV[scored_BT], targets_BT[scored_BT], compiled=compiled)
+        return predicted.losses()
 
     def score(self, mean: float) -> float:
         """Return the perplexity of a mean loss in nats; infinite where it is too large for a number."""

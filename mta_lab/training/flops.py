@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mta_lab.config import Precision
 from mta_lab.model import Decoder
-from mta_lab.training.loss import token_losses
+from mta_lab.training.loss import mean_loss
 
 
 def flops_per_token(model: Decoder, tokens: Tensor, precision: Precision) -> float:
@@ -24,7 +24,7 @@ def flops_per_token(model: Decoder, tokens: Tensor, precision: Precision) -> flo
     training = model.training
     model.eval()
     with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
-        token_losses(model, tokens, precision).mean().backward()  # type: ignore[no-untyped-call]
+        mean_loss(model, tokens, precision).backward()  # type: ignore[no-untyped-call]
     model.zero_grad()
     model.train(training)
     total: int = counter.get_total_flops()

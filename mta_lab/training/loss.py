@@ -1,30 +1,30 @@
-"""The losses of a model's predictions, in the precision of a run.
+"""The predictions of a model and their loss, in the precision of a run.
 
-Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T; S scored targets of all B x T.
+Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
 """
 
 import torch
 from torch import Tensor
 
-from components.kernels.pointwise import cross_entropy
+from components.evaluations import Predicted
 from mta_lab.config import Precision
 from mta_lab.model import Decoder
 
+Answers = tuple[Tensor, Tensor]
+"""tokens [B, T + 1], and which of their T targets are scored: [B, T] bool"""
+Batch = Tensor | Answers
+"""tokens [B, T + 1] whose targets are all scored, or the answers of a synthetic task"""
 
-def predictions(model: Decoder, tokens: Tensor, precision: Precision) -> Tensor:
-    """The logits [B, T, V] of the next tokens, float32 in either precision."""
+
+def predict(model: Decoder, batch: Batch, precision: Precision) -> Predicted:
+    """Return what the model predicts of a batch, in float32 in either precision."""
+    tokens, scored = (batch, None) if isinstance(batch, Tensor) else batch
     # Autocast here and not by Lightning's precision, which cannot clip gradients for the fused optimizer.
     with torch.autocast(tokens.device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits: Tensor = model(tokens[:, :-1])
-    return logits.float()
+    return Predicted(logits.float(), tokens[:, 1:], scored, model.compiled)
 
 
-def token_losses(model: Decoder, tokens: Tensor, precision: Precision) -> Tensor:
-    """The loss of each of B x T predictions, in nats, float32 in either precision."""
-    logits_NV = predictions(model, tokens, precision).flatten(0, 1)
-    return cross_entropy(logits_NV, tokens[:, 1:].flatten(), compiled=model.compiled)
-
-
-def answer_losses(logits_BTV: Tensor, tokens: Tensor, scored_BT: Tensor, *, compiled: bool = True) -> Tensor:
-    """The loss of each of the S scored predictions, in nats."""
-    return cross_entropy(logits_BTV[scored_BT], tokens[:, 1:][scored_BT], compiled=compiled)
+def mean_loss(model: Decoder, batch: Batch, precision: Precision) -> Tensor:
+    """Return the mean loss of the scored predictions, in nats."""
+    return predict(model, batch, precision).losses().mean()

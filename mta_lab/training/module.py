@@ -7,14 +7,14 @@ import lightning
 import torch
 from torch import Tensor
 
-from components.evaluations import Evaluation, Predicted
+from components.evaluations import Evaluation
 from components.metrics import Scores
 from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.model import build_model
-from mta_lab.training.loss import predictions
+from mta_lab.training.loss import Batch, mean_loss, predict
 from mta_lab.training.result import Validation
 from mta_lab.training.seeds import derive
-from mta_lab.training.step import Batch, adamw, clip, mean_loss
+from mta_lab.training.step import adamw, clip
 
 
 class DecoderModule(lightning.LightningModule):
@@ -32,11 +32,9 @@ class DecoderModule(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
         """Add what each evaluation measures on a batch of the domain."""
-        tokens, scored = (batch, None) if isinstance(batch, Tensor) else batch
-        logits = predictions(self.model, tokens, self.config.precision)
-        if not logits.isfinite().all():
+        predicted = predict(self.model, batch, self.config.precision)
+        if not predicted.logits.isfinite().all():
             raise FloatingPointError(f"the validation logits are not finite at step {self.global_step}")
-        predicted = Predicted(logits, tokens[:, 1:], scored, self.model.compiled)
         for evaluation, means in self._means:
             means.add(dataloader_idx, evaluation.values(predicted))
 

@@ -1,7 +1,4 @@
-"""One training step: the loss of a batch, its gradients, their clipping, AdamW. Lightning runs its parts, others it.
-
-Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
-"""
+"""One training step: the loss of a batch, its gradients, their clipping, AdamW. Lightning runs its parts, others it."""
 
 from collections.abc import Iterable
 
@@ -10,12 +7,7 @@ from torch import Tensor, nn
 
 from mta_lab.config import Precision, RunConfig, TrainingConfig
 from mta_lab.model import Decoder
-from mta_lab.training.loss import answer_losses, predictions, token_losses
-
-Answers = tuple[Tensor, Tensor]
-"""tokens [B, T + 1], and which of their T targets are scored: [B, T] bool"""
-Batch = Tensor | Answers
-"""tokens [B, T + 1] whose targets are all scored, or the answers of a synthetic task"""
+from mta_lab.training.loss import Batch, mean_loss
 
 
 class TrainingStep:
@@ -32,15 +24,6 @@ class TrainingStep:
         clip(self._parameters, self._training)
         self._optimizer.step()
         self._optimizer.zero_grad()
-
-
-def mean_loss(model: Decoder, batch: Batch, precision: Precision) -> Tensor:
-    """Return the mean loss of the scored predictions, in nats."""
-    if isinstance(batch, Tensor):
-        return token_losses(model, batch, precision).mean()
-    tokens, scored = batch
-    logits = predictions(model, tokens, precision)
-    return answer_losses(logits, tokens, scored, compiled=model.compiled).mean()
 
 
 def clip(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> None:

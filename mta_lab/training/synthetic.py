@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from components.tasks import SyntheticTask
 from mta_lab.config import RunConfig
+from mta_lab.training.loss import Answers
 from mta_lab.training.seeds import derive
-from mta_lab.training.step import Answers
 
 
 class SequencesModule(lightning.LightningDataModule):

@@ -22,7 +22,7 @@ from components.kernels import streaming
 from mta_lab.model import build_model
 from mta_lab.testing import implementations
 from mta_lab.testing.subjects import HEADS, SUBJECTS, WIDTH, Subject
-from mta_lab.training.loss import token_losses
+from mta_lab.training.loss import mean_loss
 from tests.config.helpers import config
 
 TOKENS = 6
@@ -95,7 +95,7 @@ def test_a_decoder_and_its_loss_compile_without_a_break(attention: str) -> None:
     model = decoder(attention)
 
     def loss(given: Tensor) -> Tensor:
-        return token_losses(model, given, "fp32").mean()
+        return mean_loss(model, given, "fp32")
 
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
     assert_alike(gradients(compiled(tokens()), model), gradients(loss(tokens()), model))
@@ -107,8 +107,8 @@ def test_a_decoder_and_its_loss_compile_without_a_break(attention: str) -> None:
 @pytest.mark.parametrize("attention", ["softmax", "multi_token"])
 def test_a_decoder_compiles_with_inductor(attention: str) -> None:
     model = decoder(attention)
-    compiled = torch.compile(lambda given: token_losses(model, given, "fp32").mean(), fullgraph=True)
-    expected = gradients(token_losses(model, tokens(), "fp32").mean(), model)
+    compiled = torch.compile(lambda given: mean_loss(model, given, "fp32"), fullgraph=True)
+    expected = gradients(mean_loss(model, tokens(), "fp32"), model)
     assert_alike(gradients(compiled(tokens()), model), expected)
 
 

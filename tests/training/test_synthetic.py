@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from components.evaluations import ErrorRate, Predicted
 from components.tasks import FindBlock
 from mta_lab.config import Layer, RunConfig, resolve, scale_layer
-from mta_lab.training.loss import answer_losses
 from mta_lab.training.module import DecoderModule
 from mta_lab.training.run import train
 from mta_lab.training.seeds import derive
@@ -127,7 +126,7 @@ def test_the_loss_is_that_of_the_scored_tokens() -> None:
     """By hand; and what is predicted elsewhere has no gradient."""
     tokens, scored = TASK.sequences(4, torch.Generator().manual_seed(0))
     logits = torch.randn(4, TASK.context, 28, generator=torch.Generator().manual_seed(1), requires_grad=True)
-    losses = answer_losses(logits, tokens, scored)
+    losses = Predicted(logits, tokens[:, 1:], scored).losses()
     by_hand = [
         -torch.log_softmax(logits[b, t], dim=-1)[tokens[b, t + 1]].item()
         for b in range(4)

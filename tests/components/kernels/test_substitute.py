@@ -17,7 +17,7 @@ from components.score_ops import HeadMixing
 from mta_lab.errors import UserError
 from mta_lab.model import SwiGLU, build_model
 from mta_lab.testing import implementations
-from mta_lab.training.loss import answer_losses, token_losses
+from mta_lab.training.loss import predict
 from tests.components.kernels.test_pointwise import OPERATIONS
 from tests.config.helpers import config
 
@@ -218,9 +218,9 @@ def test_the_setting_turns_all_compiled_operators_off(attention: str) -> None:
     for name, value in found(model).items():
         assert_right(value, right[name])
     assert right["product"].abs() > 1e-3
-    assert_right(token_losses(model, tokens, "fp32"), token_losses(exact, tokens, "fp32").double())
+    assert_right(predict(model, tokens, "fp32").losses(), predict(exact, tokens, "fp32").losses().double())
     compiled = decoder(f"attention={attention}")
-    total = token_losses(compiled, tokens, "fp32").sum()
+    total = predict(compiled, tokens, "fp32").losses().sum()
     with pytest.raises(RuntimeError, match="no second derivative"):
         torch.autograd.grad(total, compiled.norm.weight, create_graph=True)
 
@@ -240,10 +240,8 @@ def test_the_switch_counts_for_every_part_and_can_be_turned_back() -> None:
         "rms_norm": lambda: model.norm(x),
         "rms_norm of heads": lambda: model.blocks[2].attention.norm(y),
         "swiglu": lambda: model.blocks[0].feed_forward(x),
-        "cross_entropy": lambda: token_losses(model, tokens, "fp32"),
-        "cross_entropy of answers": lambda: answer_losses(
-            torch.randn(1, 5, 300), tokens, torch.ones(1, 5).bool(), compiled=model.compiled
-        ),
+        "cross_entropy": lambda: predict(model, tokens, "fp32").losses(),
+        "cross_entropy of answers": lambda: predict(model, (tokens, torch.ones(1, 5).bool()), "fp32").losses(),
         "rotate": lambda: model(tokens),
     }
     for on in (True, False, True):
