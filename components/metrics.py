@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Literal
 
-from components.registry import ComponentError
+from components.registry import TABLES, ComponentError
 
 Estimator = Literal["log_ratio", "proportions"]
 """how rows are compared over seeds: paired differences of logarithms in randomised blocks, or clustered proportions"""
@@ -118,6 +118,7 @@ PERPLEXITY = Metric(name="perplexity", estimator="log_ratio", least=1.0)
 ERROR_RATE = Metric(name="error_rate", estimator="proportions", most=1.0)
 METRICS: dict[str, Metric] = {}
 """every metric that a loaded component is scored by, by name"""
+TABLES.append(METRICS)
 
 
 def metric_named(name: str) -> Metric | None:

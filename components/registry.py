@@ -9,7 +9,7 @@ import difflib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, ClassVar, Protocol, Self, TypeVar, dataclass_transform, get_args, get_type_hints
@@ -113,10 +113,7 @@ class Family:
         if name in self._variants:
             _warn()
             return self._variants[name]
-        close = difflib.get_close_matches(name, self._variants, n=1, cutoff=0.5)
-        hint = f" (did you mean '{close[0]}'?)" if close else ""
-        known = "; ".join([f"known: {', '.join(sorted(self._variants))}", *failed])
-        raise ComponentError(f"no {self.name} named '{name}'{hint}; {known}") from None
+        raise _unknown(self.name, name, self._variants, failed)
 
     def names(self) -> list[str]:
         """Return all names, sorted, those of plugins among them."""
@@ -133,6 +130,8 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {}
+TABLES: list[dict[str, Any]] = [FAMILIES]
+"""what defining or registering a component adds to, beside its family"""
 _plugins: list[Plugins] = []  # one at most
 
 
@@ -148,22 +147,40 @@ def load_plugins() -> None:
         _warn()
 
 
+def _unknown(kind: str, name: str, known: Iterable[str], failed: Sequence[str] = ()) -> ComponentError:
+    """Return the error for a name that is not among those known, with the nearest of these."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" (did you mean '{close[0]}'?)" if close else ""
+    return ComponentError("; ".join([f"no {kind} named '{name}'{hint}", f"known: {', '.join(known)}", *failed]))
+
+
 def _warn() -> None:
     if _plugins:
         _plugins[0].warn()
 
 
+def remembered() -> Callable[[], None]:
+    """Return what forgets all that is registered from now on."""
+    tables = [*TABLES, *(family._variants for family in FAMILIES.values())]
+    before = [dict(table) for table in tables]
+
+    def restore() -> None:
+        for table, entries in zip(tables, before, strict=True):
+            table.clear()
+            table.update(entries)
+
+    return restore
+
+
 @contextmanager
 def all_or_nothing() -> Iterator[None]:
     """Forget what the block registered if it raises."""
-    before = {name: dict(family._variants) for name, family in FAMILIES.items()}
+    restore = remembered()
     try:
         yield
     except BaseException:
-        for name in set(FAMILIES) - set(before):
-            del FAMILIES[name]
-        for name, variants in before.items():
-            FAMILIES[name]._variants = variants
+        restore()
         raise
 
 
@@ -173,9 +190,7 @@ def register(family: str, name: str) -> Callable[[type[C]], type[C]]:
     if family not in FAMILIES:
         import_module("components.shipped")  # opens the families
     if family not in FAMILIES:
-        close = difflib.get_close_matches(family, FAMILIES, n=1, cutoff=0.5)
-        hint = f" (did you mean '{close[0]}'?)" if close else ""
-        raise ComponentError(f"no family named '{family}'{hint}; known: {', '.join(sorted(FAMILIES))}")
+        raise _unknown("family", family, FAMILIES)
 
     def decorate(cls: type[C]) -> type[C]:
         if not issubclass(cls, FAMILIES[family].base):

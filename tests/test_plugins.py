@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from components import FAMILIES
+from components.metrics import METRICS
 from mta_lab.config import command_line, resolve, scale_layer
 from mta_lab.errors import UserError
 from mta_lab.plugins import VARIABLE, load_components
@@ -29,6 +30,19 @@ class {class_name}(NormConfig):
 
     def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
         return nn.Identity()
+'''
+
+EVALUATION = '''
+from components import register
+from components.evaluations import ErrorRate
+from components.metrics import Metric
+
+
+@register("evaluations", "reach")
+class Reach(ErrorRate):
+    """An evaluation of the tests."""
+
+    metric = Metric(name="reach", estimator="proportions", most=1.0, higher_is_better={higher})
 '''
 
 
@@ -110,6 +124,15 @@ def test_a_file_that_fails_half_way_registers_nothing(tmp_path: Path) -> None:
     file.write_text(file.read_text() + "\nraise ValueError\n")
     refused(file)
     assert "half" not in FAMILIES["norms"].names()
+
+
+def test_a_file_that_failed_may_declare_another_metric_of_the_name_when_it_is_mended(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(EVALUATION.format(higher=False) + "\nraise ValueError\n")
+    refused(file)
+    file.write_text(EVALUATION.format(higher=True))
+    load_components([file])
+    assert METRICS["reach"].higher_is_better
 
 
 def test_name_that_ships_is_taken(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from components import FAMILIES
+from components.registry import remembered
 from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
 
 SIZES = Layer(
@@ -38,16 +38,11 @@ def layered(*layers: dict[str, Any]) -> RunConfig:
 @contextmanager
 def registry_restored() -> Iterator[None]:
     """Forget, on leaving, what was registered and which component modules were loaded meanwhile."""
-    variants = {name: dict(family._variants) for name, family in FAMILIES.items()}
-    modules = set(sys.modules)
+    restore, modules = remembered(), set(sys.modules)
     try:
         yield
     finally:
-        for name in set(FAMILIES) - set(variants):
-            del FAMILIES[name]
-        for name, before in variants.items():
-            FAMILIES[name]._variants.clear()
-            FAMILIES[name]._variants.update(before)
+        restore()
         for name in set(sys.modules) - modules:
             if name.startswith("mta_lab_components_"):
                 del sys.modules[name]
