@@ -1,4 +1,4 @@
-"""MLflow: an experiment a sweep, a parent run a launch, a child run a run. The only importer of mlflow.
+"""MLflow: a sweep is an experiment, a launch a run in it, with its runs below. The only importer of mlflow.
 
 The store is MLflow's default, `./mlflow.db`, or what MLFLOW_TRACKING_URI names. It holds copies: results come from the
 records, and what MLflow missed is entered from them later.

@@ -10,7 +10,7 @@ from mta_lab.results.records import Failure, Record, Records
 
 @dataclass(frozen=True, kw_only=True)
 class TrackedRun:
-    """A run as a run of an experiment; how it ended is read from the records when it is entered."""
+    """A run as MLflow shows it; how it ended is read from the records when it is entered."""
 
     fingerprint: str
     name: str
@@ -25,11 +25,11 @@ def runs_of(entries: Iterable[TrackedRun]) -> dict[tuple[str, str], str]:
 
 
 class Launch(NamedTuple):
-    """A launch, whose run is the parent of its runs' runs, and the experiment that it opens."""
+    """A launch, whose MLflow run is the parent of those of its runs, and the experiment that it opens."""
 
     name: str
     tags: Mapping[str, str]
-    """of its run; its runs' runs have `launch` and `settings` of these, too"""
+    """of its MLflow run; those below it have `launch` and `settings` of these, too"""
     metric: Metric = PERPLEXITY
     """what scores the runs"""
     params: Collection[str] = ()
@@ -51,21 +51,21 @@ class LaunchSummary(NamedTuple):
 
 @dataclass
 class Contents:
-    """The runs that an experiment holds."""
+    """The MLflow runs that an experiment holds."""
 
     finished: set[str] = field(default_factory=set)
     """fingerprints"""
     failed: dict[str, set[str]] = field(default_factory=dict)
     """reasons by fingerprint; an empty one where an earlier version wrote none"""
     running: dict[str, TrackedRun | None] = field(default_factory=dict)
-    """runs that some launch from this results directory left open, by id; None is a launch's own run"""
+    """runs that some launch from this results directory left open, by id; None for that of a launch itself"""
     children: dict[str, list[str]] = field(default_factory=dict)
-    """runs of this results directory's runs by the launch's run that they lie below; an empty text for none"""
+    """ids of this results directory's runs, by the id of the launch that they lie below; an empty text for none"""
     ended: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """the tags of this results directory's finished runs, by id"""
 
     def lacks(self, entry: TrackedRun, records: Records) -> Record | Failure | None:
-        """The end of a run that the experiment does not show yet, or None."""
+        """Return the end of a run that the experiment does not show yet, or None."""
         if entry.fingerprint in self.finished:
             return None
         if record := records.usable(entry.fingerprint):

@@ -126,7 +126,7 @@ class Experiment:
         self._client.set_terminated(run_id, status)
 
     def start(self, entry: TrackedRun, parent: str, milliseconds: int | None = None) -> str:
-        """Open the MLflow run of a run; its flattened configuration becomes the params."""
+        """Open a run's MLflow run; its flattened configuration becomes the params."""
         launch = {key: value for key, value in self._launch.tags.items() if key in ("launch", "settings")}
         tags = {**entry.tags, **launch, "fingerprint": entry.fingerprint, "results": self._results}
         if parent:
@@ -145,7 +145,7 @@ class Experiment:
             self._client.log_batch(run_id, metrics=some)
 
     def finish(self, run_id: str, record: Record, points: Sequence[Metric] = (), at: int | None = None) -> None:
-        """Close the run of a finished run with what its record says of its cost and origin."""
+        """Close a finished run's MLflow run with what its record says of its cost and origin."""
         at = at or now()
         self.log(run_id, [*points, *costs(record, at)])
         origin = {"implementation": record.implementation, **record.provenance}
@@ -153,7 +153,7 @@ class Experiment:
         self._client.set_terminated(run_id, "FINISHED", at)
 
     def fail(self, run_id: str, failure: Failure) -> None:
-        """Close the run of a failed run, its traceback as an artifact."""
+        """Close a failed run's MLflow run, its traceback as an artifact."""
         self._client.log_text(run_id, failure.traceback, "traceback.txt")
         self._tag(run_id, {"failure": failure.kind, "reason": failure.reason, **attempts(failure)})
         self._client.set_terminated(run_id, "FAILED")
@@ -164,7 +164,7 @@ class Experiment:
         self._client.set_terminated(run_id, "KILLED")
 
     def enter(self, entry: TrackedRun, result: Record | Failure, parent: str = "") -> None:
-        """Enter a run that has ended as a whole run, with the times and the code of then."""
+        """Enter a run that has ended, whole, with the times and the code of then."""
         if isinstance(result, Failure):
             self.fail(self.start(entry, parent), result)
             return
@@ -173,13 +173,13 @@ class Experiment:
         run_id = self.start(entry, parent, end - round(1000 * result.seconds))
         self.finish(run_id, result, curves(result, end), end)
 
-    def import_finished(self, parent: str, children: Iterable[str]) -> None:
-        """Put runs of runs below the run of a launch."""
+    def put_below(self, parent: str, children: Iterable[str]) -> None:
+        """Put MLflow runs below that of a launch."""
         for run_id in children:
             self._client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, parent)
 
     def _renamed(self) -> Any:
-        """The experiment that earlier versions wrote, renamed; None where it holds what is not this launch's."""
+        """Rename and return what earlier versions wrote; None where it holds what is not this launch's."""
         former = self._client.get_experiment_by_name(self._launch.formerly) if self._launch.formerly else None
         if not former or former.lifecycle_stage == LifecycleStage.DELETED:
             return None
@@ -226,7 +226,7 @@ class Experiment:
 
 
 def now() -> int:
-    """Now, as MLflow counts time: in milliseconds."""
+    """Return the time as MLflow counts it: in milliseconds."""
     return time.time_ns() // 1_000_000
 
 
@@ -235,11 +235,11 @@ def _slices(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
 
 
 def _milliseconds(finished: Any) -> int:
-    """The time in a record's provenance; now where it has none."""
+    """Return the time in a record's provenance; now where it has none."""
     return round(1000 * datetime.fromisoformat(finished).timestamp()) if finished else now()
 
 
 def _left_open(run: Run) -> TrackedRun:
-    """The MLflow run of a run that nobody writes to any more."""
+    """Return the run whose MLflow run nobody writes to any more."""
     tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
     return TrackedRun(fingerprint=tags["fingerprint"], name=run.info.run_name, config=None, tags=tags)

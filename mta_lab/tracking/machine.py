@@ -9,7 +9,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 
 def watched(run_id: str) -> SystemMetricsMonitor | None:
-    """A monitor that writes processor, memory, disk and network use to the run until it is told to `finish`.
+    """Return a monitor that writes processor, memory, disk and network use to the run until it is told to `finish`.
 
     It has a thread of its own, which ends by itself where MLflow fails. None on a machine that tells nothing.
     """

@@ -65,7 +65,7 @@ def follow(store: str) -> str:
 
 
 def _database(store: str) -> Path | None:
-    """The SQLite file of a store, if it lies in this directory."""
+    """Return the SQLite file of a store, if it lies in this directory."""
     if not store.startswith("sqlite:"):
         return None
     file = Path(unquote(urlsplit(store).path[1:])).resolve()
@@ -73,7 +73,7 @@ def _database(store: str) -> Path | None:
 
 
 def _elsewhere(rows: Iterable[tuple[int | str, str | None]]) -> list[Elsewhere]:
-    """The addresses that are below an `mlruns` of another directory."""
+    """Return the addresses that are below an `mlruns` of another directory."""
     found = []
     for key, address in rows:
         parts = _path(address or "").parts
@@ -87,7 +87,7 @@ def _elsewhere(rows: Iterable[tuple[int | str, str | None]]) -> list[Elsewhere]:
 
 
 def _path(address: str) -> Path:
-    """A local address as MLflow reads it, quoted with or without `file:`; an empty path for any other."""
+    """Return a local address as MLflow reads it, quoted with or without `file:`; an empty path for any other."""
     parts = urlsplit(address) if address.startswith("file:") else None
     if address.startswith("/") or (parts and not parts.netloc):
         return Path(url2pathname(parts.path if parts else address))

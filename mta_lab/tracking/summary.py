@@ -8,7 +8,7 @@ from mta_lab.tracking.keys import keys
 
 
 def metrics(summary: Mapping[str, Mapping[str, float]], at: int) -> list[Metric]:
-    """The numbers (row -> what -> number) as metrics at a time; what they are comes first: rows stand side by side."""
+    """Return numbers (row -> what -> number) as metrics, named by what they are first: rows stand side by side."""
     kinds = dict.fromkeys(what for values in summary.values() for what in values)
     return [
         Metric(key, summary[row][what], at, 0)

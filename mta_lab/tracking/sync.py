@@ -20,7 +20,7 @@ class Synced:
     failed: int = 0
     """runs entered"""
     closed: int = 0
-    """runs that some launch had left open"""
+    """MLflow runs that some launch had left open"""
 
 
 def sync(
@@ -33,8 +33,8 @@ def sync(
 ) -> Synced:
     """Enter what the experiment `name` lacks of `entries`, and close what launches of these records left open.
 
-    A run whose run is closed so is entered as well if it has finished, whatever settings it was launched with. The
-    caller holds the launch's lock. What is entered lies below a parent run as that of `launch`, which shows `shown()`.
+    A run whose MLflow run is closed so is entered, too, where it has finished, whatever settings it was launched with.
+    The caller holds the launch's lock. What is entered lies below a run like that of `launch`, which shows `shown()`.
     What was deleted or moved meanwhile is mended, and `say` told of it. Raises UserError where MLflow fails; what is
     entered by then stays, and the next call goes on.
     """
@@ -59,7 +59,7 @@ def sync(
         for run_id, children in contents.children.items():
             if run_id and not experiment.has(run_id):
                 parent = parent or experiment.start_launch()
-                experiment.import_finished(parent, children)
+                experiment.put_below(parent, children)
                 had = counted(len(children), "run")
                 say(f"MLflow: run '{launch.name}' was deleted for good; a new one has the {had} below it")
         experiment.mark(contents, runs_of(entries))
@@ -75,7 +75,7 @@ def sync(
 
 @contextmanager
 def _failures_said(name: str) -> Iterator[None]:
-    """Turns whatever a store or a server comes up with into a UserError."""
+    """Turn whatever a store or a server comes up with into a UserError."""
     try:
         yield
     except UserError:

@@ -30,15 +30,15 @@ HURRY = 5.0  # the same, of a launch that was interrupted
 
 
 @dataclass(frozen=True)
-class TrainRun:
+class Request:
     """Something to write, about a run or (no fingerprint) about the launch."""
 
     write: Callable[[], None]
     fingerprint: str = ""
     starts: bool = False
-    """whether it opens the run of its run"""
+    """whether it opens the run's MLflow run"""
     ended: TrackedRun | None = None
-    """the entry that it is the last of"""
+    """the run that it is the last word on"""
 
 
 class Tracker:
@@ -47,7 +47,7 @@ class Tracker:
     def __init__(self, experiment: str, records: Records, say: Callable[[str], None]) -> None:
         self._name, self._records, self._say = experiment, records, say
         self._said = self._complete = False
-        self._requests: Queue[TrainRun | None] = Queue(QUEUE)
+        self._requests: Queue[Request | None] = Queue(QUEUE)
         self._thread = Thread(target=self._serve, name="mlflow", daemon=True)
         self._live: dict[str, TrackedRun] = {}  # runs from their start until their end is written, or given up
         self._dropped: set[str] = set()  # runs of which something did not fit the queue
@@ -63,24 +63,24 @@ class Tracker:
         self._away_until = 0.0
 
     def run_id(self, fingerprint: str) -> str:
-        """The MLflow run of a run, or an empty string where MLflow has none (yet)."""
+        """Return the id of a run's MLflow run, or an empty string where it has none (yet)."""
         return self._run_ids.get(fingerprint, "")
 
     def start(self, launch: Launch) -> None:
-        """Open the experiment and the launch's run."""
+        """Open the experiment and the launch's MLflow run."""
         self._launch = launch
         self._thread.start()
-        self._put(TrainRun(lambda: None))
+        self._put(Request(lambda: None))
 
     def enter_later(self, entries: Iterable[TrackedRun]) -> None:
         """Enter those that have ended and that the experiment lacks, when nothing else is to write."""
         entries = [*entries]
         self._counted.update(runs_of(entries))
         self._backlog.extend(entries)
-        self._put(TrainRun(lambda: None))  # wakes the thread
+        self._put(Request(lambda: None))  # wakes the thread
 
     def start_run(self, entry: TrackedRun) -> None:
-        """Open the MLflow run of a run below the parent run."""
+        """Open a run's MLflow run below the launch's."""
         self._live[entry.fingerprint] = entry
         self._dropped.discard(entry.fingerprint)
 
@@ -88,7 +88,7 @@ class Tracker:
             self._points[entry.fingerprint] = []
             self._run_ids[entry.fingerprint] = self._store.start(entry, self._parent)
 
-        self._put(TrainRun(write, entry.fingerprint, starts=True))
+        self._put(Request(write, entry.fingerprint, starts=True))
 
     def progress(self, fingerprint: str, progress: Progress) -> None:
         """Note a point of the curves; points are written in batches, with each validation."""
@@ -105,10 +105,10 @@ class Tracker:
             if progress.validation:
                 self._store.log(self._run_ids[fingerprint], self._taken(fingerprint))
 
-        self._put(TrainRun(write, fingerprint))
+        self._put(Request(write, fingerprint))
 
     def finish_run(self, record: Record) -> None:
-        """Close the run of a finished run with what its record says of its cost."""
+        """Close a finished run's MLflow run with what its record says of its cost."""
 
         def write() -> None:
             self._store.finish(self._run_ids[record.fingerprint], record, self._taken(record.fingerprint))
@@ -117,7 +117,7 @@ class Tracker:
         self._put_last(write, record.fingerprint)
 
     def fail_run(self, failure: Failure) -> None:
-        """Close the run of a failed run, its traceback as an artifact."""
+        """Close a failed run's MLflow run, its traceback as an artifact."""
 
         def write() -> None:
             self._store.log(self._run_ids[failure.fingerprint], self._taken(failure.fingerprint))
@@ -127,7 +127,7 @@ class Tracker:
         self._put_last(write, failure.fingerprint)
 
     def kill_run(self, fingerprint: str, **tags: str) -> None:
-        """Close the MLflow run of a run that was interrupted or is tried again, or of a trial that was ended early."""
+        """Close the MLflow run of what was interrupted or is tried again, or of a trial that was ended early."""
 
         def write() -> None:
             self._store.log(self._run_ids[fingerprint], self._taken(fingerprint))
@@ -136,7 +136,7 @@ class Tracker:
         self._put_last(write, fingerprint)
 
     def end(self, status: str, shown: LaunchSummary) -> None:
-        """Close the launch's parent run, without its files where these cannot be made; waits for what is to write."""
+        """Close the launch's MLflow run, without its files where these cannot be made; wait for what is to write."""
         files: Mapping[str, str] = {}
         try:
             files = shown.files()
@@ -157,7 +157,7 @@ class Tracker:
         assert self._experiment
         return self._experiment
 
-    def _put(self, request: TrainRun) -> None:
+    def _put(self, request: Request) -> None:
         try:
             self._requests.put_nowait(request)
         except Full:
@@ -165,10 +165,10 @@ class Tracker:
             self._end(request, done=False)
 
     def _put_last(self, write: Callable[[], None], fingerprint: str) -> None:
-        self._put(TrainRun(write, fingerprint, ended=self._live.get(fingerprint)))
+        self._put(Request(write, fingerprint, ended=self._live.get(fingerprint)))
 
     def _serve(self) -> None:
-        """The thread: what the launch says comes first, then what is to be entered from the records."""
+        """Write, as the thread: first what the launch says, then what is to be entered from the records."""
         while True:
             wait = max(0.0, self._away_until - time.monotonic()) if self._backlog else None
             try:
@@ -180,7 +180,7 @@ class Tracker:
                 return self._finish(*self._ending)
             self._do(request)
 
-    def _do(self, request: TrainRun) -> None:
+    def _do(self, request: Request) -> None:
         run = request.fingerprint
         whole = not run or (run not in self._dropped and (request.starts or run in self._run_ids))
         done = whole and self._tried(request.write)
@@ -200,7 +200,7 @@ class Tracker:
             self._monitor.finish()
 
     def _tried(self, write: Callable[[], None]) -> bool:
-        """Write, unless MLflow failed a moment ago; whether it is done."""
+        """Write, unless MLflow failed a moment ago; return whether it is done."""
         if time.monotonic() < self._away_until:
             return False
         try:
@@ -217,7 +217,7 @@ class Tracker:
         return True
 
     def _opened(self) -> Experiment:
-        """The experiment, with this launch's parent run in it; both made anew where they were deleted for good."""
+        """Return the experiment, with this launch's run in it; both made anew where they were deleted for good."""
         if not self._experiment:
             found = Experiment(self._name, self._launch, self._records.identity, self._say)
             if self._parent and not found.has(self._parent):
@@ -233,7 +233,7 @@ class Tracker:
         return self._experiment
 
     def _catch_up(self) -> bool:
-        """Enter the next run of the backlog, closing first what earlier launches left open; whether MLflow answers."""
+        """Enter the next run of the backlog; first close what launches left open. Return whether MLflow answers."""
         if self._contents is None:
             return self._tried(self._take_stock)
         entry = self._backlog[0]
@@ -264,14 +264,14 @@ class Tracker:
         if self._contents:
             self._contents.add(result)
 
-    def _end(self, request: TrainRun, done: bool) -> None:
-        """A run is live no more, unless it started anew; one whose last word is not written is left to the records."""
+    def _end(self, request: Request, done: bool) -> None:
+        """Forget that a run is live, unless it started anew; the records tell the last word where it is not written."""
         if request.ended and self._live.get(request.fingerprint) is request.ended:
             del self._live[request.fingerprint]
         if request.ended and not done:
             self._backlog.append(request.ended)
 
     def _taken(self, fingerprint: str) -> list[Metric]:
-        """The points that are not written yet."""
+        """Return the points that are not written yet, once."""
         points, self._points[fingerprint] = self._points[fingerprint], []
         return points

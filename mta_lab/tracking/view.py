@@ -25,7 +25,7 @@ COLUMNS = 12  # of params; more are found in the page's own list
 
 
 def view(name: str, metric: Metric, params: Collection[str]) -> str:
-    """The tag's value for the experiment `name`, whose runs are scored by `metric` and differ in `params`."""
+    """Return the tag's value for the experiment `name`, whose runs are scored by `metric` and differ in `params`."""
     packed = base64.b64encode(zlib.compress(json.dumps(_state(metric, params)).encode(), 9)).decode()
     title = f"{name}: {metric.words} by row"
     text = json.dumps({"name": title, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"})
@@ -34,7 +34,7 @@ def view(name: str, metric: Metric, params: Collection[str]) -> str:
 
 
 def addresses(store: str, server: str) -> list[tuple[str, str]]:
-    """The experiments of `store` that have a view, with its address on the MLflow pages at `server`."""
+    """Return the experiments of `store` that have a view, with its address on the MLflow pages at `server`."""
     known = MlflowClient(tracking_uri=store).search_experiments(order_by=["name ASC"])
     query = f"compareRunsMode=CHART&viewStateShareKey={KEY}"
     return [

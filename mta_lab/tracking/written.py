@@ -16,23 +16,23 @@ COST = ("tokens_per_second", "seconds", "training_seconds", "peak_memory", "flop
 
 
 def params(settings: Mapping[str, Any]) -> list[Param]:
-    """Flattened settings as params."""
+    """Return flattened settings as params."""
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
     return [Param(key, shortened(texts[name], PARAM, "config.yaml")) for name, key in keys(texts).items()]
 
 
 def labels(values: Mapping[str, Any]) -> dict[str, str]:
-    """Values as tags of a run."""
+    """Return values as tags of a run."""
     return {key: shortened(str(values[name]), TAG, "results/") for name, key in keys(values).items()}
 
 
 def note(text: str) -> str:
-    """A table as the note of a run."""
+    """Return a table as the note of a run."""
     return shortened(text, TAG, "report.html")
 
 
 def curves(record: Record, at: int) -> list[Metric]:
-    """The training and validation curves of a record, and its last score by domain."""
+    """Return the training and validation curves of a record, and its last score by domain."""
     score, last = f"val/{record.quantity}", int(record.validations[-1][0])
     at_the_end = {key: value for name, one in record.further.items() for key, value in score_metrics(name, one).items()}
     return [
@@ -57,12 +57,12 @@ def costs(record: Record, at: int) -> list[Metric]:
 
 
 def attempts(result: Record | Failure) -> dict[str, str]:
-    """Each failed attempt at a run as a tag: `attempt.1` and so on."""
+    """Return each failed attempt at a run as a tag: `attempt.1` and so on."""
     return {f"attempt.{n}": f"{one.kind}: {one.reason}" for n, one in enumerate(result.attempts, start=1)}
 
 
 def dataset(config: Any, content_hash: str) -> DatasetInput:
-    """The text that a run reads, as MLflow shows it."""
+    """Return the text that a run reads, as MLflow shows it."""
     data = plain(config)["data"]
     name = shortened(data["path"] or data["corpus"], DATASET, "config.yaml")
     source = json.dumps({"corpus": data["corpus"], "path": data["path"]})

@@ -20,7 +20,7 @@ from tests.launch.sweeps import write_sweep
 
 ROWS = {"plain": {"attention": {"name": "softmax", "dropout": 0.1}}}
 TRAINING = {"steps": 400, "warmup_steps": 50, "validations": 4}
-FIRST_STATUS = "attention computed by"  # a launch says so when it first hears from a run
+FIRST_NEWS = "attention computed by"  # a launch says so when it first hears from a run
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def launch(folder: Path, *disturbances: Callable[[int], None]) -> Launch:
     output, coming = "", iter(disturbances)
     for line in process.stdout:
         output += line
-        if line.startswith(FIRST_STATUS) or " resumed at step " in line:
+        if line.startswith(FIRST_NEWS) or " resumed at step " in line:
             next(coming, leave_alone)(process.pid)
     ended = Launch(process.wait(timeout=60), output)
     wait_for_workers(process.pid)

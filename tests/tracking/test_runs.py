@@ -1,4 +1,4 @@
-"""A launch as MLflow shows it: a parent, and a run for each run."""
+"""A launch as MLflow shows it: a run of its own, and below it one for each of its runs."""
 
 import shutil
 from pathlib import Path
