@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from mta_lab.lab.display import Say
 from mta_lab.lab.launches import usual_workers
 from mta_lab.lab.plan import Plan
+from mta_lab.lab.searches import trials_left
 from mta_lab.lab.texts import known_runs
 from mta_lab.planning.estimates import Estimate, affordable_seeds, estimates, recorded, seconds_of
 from mta_lab.planning.runs import in_state, states, to_train
@@ -47,7 +48,7 @@ def costs_of(plan: Plan, workers: int | None, probe: Say | None) -> Costs:
 
     Rows without a recorded run are timed for some steps where `probe` is given, which hears of each.
     """
-    (left, failed), trials = _left_and_failed(plan), _trials_left(plan)
+    (left, failed), trials = _left_and_failed(plan), trials_left(plan)
     workers = workers or usual_workers()
     return Costs(runs=left, trials=trials, failed=failed, estimates=_estimates(plan, workers, probe), workers=workers)
 
@@ -55,7 +56,7 @@ def costs_of(plan: Plan, workers: int | None, probe: Say | None) -> Costs:
 def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple[Plan, str]:
     """Return the plan with as many seeds as fit into `seconds`, each over all rows; and how many and why, in words."""
     workers = workers or usual_workers()
-    found, trials = _estimates(plan, workers, probe), _trials_left(plan)
+    found, trials = _estimates(plan, workers, probe), trials_left(plan)
 
     def left(seeds: int) -> Mapping[str, int]:
         return _left_and_failed(_with_seeds(plan, seeds))[0] + trials
@@ -78,15 +79,6 @@ def _busy(costs: Mapping[str, Estimate]) -> str:
 
 def _with_seeds(plan: Plan, seeds: int) -> Plan:
     return replace(plan, sweep=replace(plan.sweep, seeds=tuple(range(seeds))))
-
-
-def _trials_left(plan: Plan) -> Counter[str]:
-    """Return how many trials of each row are still to run; of a sweep without a search, none."""
-    if plan.sweep.search is None:
-        return Counter()
-    from mta_lab.lab.searches import trials_left  # imports Optuna
-
-    return trials_left(plan)
 
 
 def _left_and_failed(plan: Plan) -> tuple[Counter[str], Counter[str]]:

@@ -11,6 +11,7 @@ import torch
 from mta_lab.admission import admit
 from mta_lab.lab.own_sweeps import remember
 from mta_lab.lab.plan import Plan
+from mta_lab.lab.searches import search
 from mta_lab.lab.tables import launch_summary, table_of
 from mta_lab.lab.texts import preparing
 from mta_lab.launch.launch import LaunchOptions, launch
@@ -87,8 +88,7 @@ def launch_plan(
         trial_timeout=trial_timeout,
         rerun_stale=plan.rerun_stale,
     )
-    if plan.sweep.search:
-        plan = _searched(plan, options)
+    plan = _searched(plan, options)
     runs = runs_of(plan.sweep, preparing(plan.display))
     launched = Launched(plan, runs, states(runs, plan.records), rows)
     refuse_damaged(runs, launched.states, plan.records)
@@ -118,8 +118,6 @@ def usual_workers() -> int:
 
 def _searched(plan: Plan, options: LaunchOptions) -> Plan:
     """Return the plan with the rows that its search found, its missing trials trained."""
-    from mta_lab.lab.searches import search  # imports Optuna
-
     try:
         return search(plan, options)
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
 from mta_lab.lab.own_sweeps import remember, remembered
 from mta_lab.lab.plan import Plan, open_records, resolved_auto
+from mta_lab.lab.searches import open_existing
 from mta_lab.plugins import load_components
 from mta_lab.sweep import Sweep, load_sweep, shipped_sweeps, single_run
 from mta_lab.sweep.naming import called_as_shipped
@@ -52,10 +53,6 @@ def plan(name: str, conditions: Conditions, display: Display) -> Plan:
         under=under,
         reload=load,
     )
-    if sweep.search is None:
-        return found
-    from mta_lab.lab.searches import open_existing  # imports Optuna
-
     return open_existing(found)
 
 

@@ -1,6 +1,7 @@
 """Failures that are cleared, so that a launch tries their runs again."""
 
 from mta_lab.lab.plan import Plan
+from mta_lab.lab.searches import failed_trials
 from mta_lab.lab.texts import known_runs
 from mta_lab.launch.guards import only_launch
 from mta_lab.planning.runs import in_state, states
@@ -11,10 +12,7 @@ def clear_failures(plan: Plan, row: str | None = None) -> int:
     runs = known_runs(plan)
     if runs is None:
         return 0
-    if plan.sweep.search:
-        from mta_lab.lab.searches import failed_trials  # imports Optuna
-
-        runs += failed_trials(plan)
+    runs += failed_trials(plan)
     failed = in_state([run for run in runs if row in (None, run.row)], states(runs, plan.records), "failed")
     if failed:
         with only_launch(plan.records.directory):

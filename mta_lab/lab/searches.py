@@ -1,27 +1,30 @@
-"""The search of a sweep: what it has found, and its trials that are still to run."""
+"""The search of a sweep: what it has found, and its trials that are still to run; nothing where a sweep has none."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mta_lab.errors import UserError
 from mta_lab.lab.plan import Plan, resolved_auto
 from mta_lab.lab.texts import preparing
 from mta_lab.launch.launch import JOURNAL, LaunchOptions, launch_search, study_name
 from mta_lab.planning.runs import Run, run_of, runs_of
-from mta_lab.scheduling import Trials
 from mta_lab.sweep import PlannedRun
 from mta_lab.sweep.search import Found, Search
 from mta_lab.words import counted
+
+if TYPE_CHECKING:
+    from mta_lab.scheduling import Trials
 
 
 def open_existing(plan: Plan) -> Plan:
     """Return the plan with its searched rows at the best values so far."""
     search = plan.sweep.search
-    assert search
+    if search is None:
+        return plan
     assert plan.reload
-    studies = _studies(plan)
+    studies = _studies(plan, search)
     winners = {
         row: Found(values=[best.values for best in trials.best(search.winners)], trials=trials.ended())
         for row, trials in studies.items()
@@ -38,7 +41,8 @@ def search(plan: Plan, options: LaunchOptions) -> Plan:
     Raises UserError where every trial of a row failed.
     """
     found = plan.sweep.search
-    assert found
+    if found is None:
+        return plan
     missing = trials_left(plan).total()
     if missing:
         total = found.trials * len(found.templates)
@@ -61,7 +65,7 @@ def search(plan: Plan, options: LaunchOptions) -> Plan:
                 display=display,
             )
     plan = open_existing(plan)
-    for row, trials in _studies(plan).items():
+    for row, trials in _studies(plan, found).items():
         counts = ", ".join(f"{count} {state}" for state, count in trials.counts().items() if count)
         plan.display.say(f"{row}: {counts}; best: {_brief(trials, found.winners)}")
         if not trials.best(1):
@@ -75,18 +79,20 @@ def search(plan: Plan, options: LaunchOptions) -> Plan:
 def trials_left(plan: Plan) -> Counter[str]:
     """Return how many trials of each searched row are still to run."""
     search = plan.sweep.search
-    assert search
-    ended = {row: trials.ended() for row, trials in _studies(plan).items()}
+    if search is None:
+        return Counter()
+    ended = {row: trials.ended() for row, trials in _studies(plan, search).items()}
     return Counter({row: max(0, search.trials - ended.get(row, 0)) for row in search.templates})
 
 
 def finished_trials(plan: Plan) -> list[Run]:
     """Return the trials that ran to their end, as runs; the text that they read is prepared."""
     found = plan.sweep.search
-    assert found
+    if found is None:
+        return []
     ended = [
         (row, f"{row} trial {trial.number}", trial.values)
-        for row, trials in _studies(plan).items()
+        for row, trials in _studies(plan, found).items()
         for trial in trials.best(found.trials)
     ]
     return _runs(plan, found, ended)
@@ -95,10 +101,11 @@ def finished_trials(plan: Plan) -> list[Run]:
 def failed_trials(plan: Plan) -> list[Run]:
     """Return the trials that failed, as runs that are called as their row; the text that they read is prepared."""
     found = plan.sweep.search
-    assert found
+    if found is None:
+        return []
     failed = [
         (row, row, values)
-        for row, trials in _studies(plan).items()
+        for row, trials in _studies(plan, found).items()
         for values in trials.failed()
         if values.keys() == found.space_of(row).keys()  # others were lost before all were chosen
     ]
@@ -119,10 +126,10 @@ def _runs(plan: Plan, search: Search, trials: Sequence[tuple[str, str, Mapping[s
     return runs
 
 
-def _studies(plan: Plan) -> dict[str, Trials]:
+def _studies(plan: Plan, search: Search) -> dict[str, "Trials"]:
     """Return the studies that there are, by row."""
-    search = plan.sweep.search
-    assert search
+    from mta_lab.scheduling import Trials  # imports Optuna, which plans of sweeps without a search do without
+
     journal = plan.records.directory / JOURNAL
     found = {
         row: Trials.open_existing(journal, study_name(plan.sweep, row), search.space_of(row))
@@ -131,7 +138,7 @@ def _studies(plan: Plan) -> dict[str, Trials]:
     return {row: trials for row, trials in found.items() if trials}
 
 
-def _brief(trials: Trials, count: int) -> str:
+def _brief(trials: "Trials", count: int) -> str:
     """Return the best trials with their values, for people."""
     texts = []
     for best in trials.best(count):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from mta_lab.lab.elsewhere import elsewhere
 from mta_lab.lab.plan import Plan
+from mta_lab.lab.searches import trials_left
 from mta_lab.lab.texts import known_runs
 from mta_lab.launch.status_file import LaunchStatus
 from mta_lab.planning.runs import states
@@ -41,7 +42,7 @@ class Standing:
         """Return how far the sweep is, and what to type next, while no launch runs."""
         sweep, totals = self._plan.sweep, sum((Counter(row) for row in rows.values()), Counter[str]())
         name, runs = f"{sweep.name} ({sweep.conditions})", counted(totals.total(), "run")
-        trials = self._trials_left()
+        trials = trials_left(self._plan).total()
         if totals["finished"] == totals.total() and not trials:
             return f"{name}: finished, {runs}. To see its table: {self._plan.report}"
         kinds = {
@@ -52,10 +53,3 @@ class Standing:
         said = ". ".join(line for line, needed in kinds.items() if needed)
         search = f", {counted(trials, 'trial')} of its search left" if trials else ""
         return f"{name}: {totals['finished']} of {runs} finished{search}. {said}"
-
-    def _trials_left(self) -> int:
-        if self._plan.sweep.search is None:
-            return 0
-        from mta_lab.lab.searches import trials_left  # imports Optuna
-
-        return trials_left(self._plan).total()

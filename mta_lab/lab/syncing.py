@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mta_lab.errors import UserError
 from mta_lab.lab.plan import Plan
+from mta_lab.lab.searches import finished_trials
 from mta_lab.lab.tables import launch_summary, table_of
 from mta_lab.lab.texts import known_runs
 from mta_lab.launch.tracked import entry_of, launch_of
@@ -21,12 +22,8 @@ def runs_to_sync(plan: Plan) -> list[Run]:
 
 def sync_plan(plan: Plan, runs: Sequence[Run]) -> Synced:
     """Enter what MLflow lacks of the runs, and of the trials of the plan's search. No launch may run meanwhile."""
-    sweep, trials = plan.sweep, list[Run]()
-    if sweep.search:
-        from mta_lab.lab.searches import finished_trials  # imports Optuna
-
-        trials = finished_trials(plan)
-    entries = (entry_of(sweep, run) for run in [*runs, *trials])
+    sweep = plan.sweep
+    entries = (entry_of(sweep, run) for run in [*runs, *finished_trials(plan)])
     return sync(
         sweep.shown_as,
         launch_of(sweep),
