@@ -52,7 +52,13 @@ def environment(folder: Path) -> dict[str, str]:
 
 def call(folder: Path, *arguments: str) -> Done:
     done = subprocess.run(
-        [*COMMAND, *arguments], cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=180
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)
 

@@ -41,7 +41,9 @@ def pip(arguments: list[str]) -> None:
 def run(program: Path, *arguments: str, cwd: Path) -> str:
     """Return what a program prints in a folder, without a path to this checkout."""
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MTA_LAB_COMPONENTS")}
-    done = subprocess.run([program, *arguments], cwd=cwd, env=clean, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        [program, *arguments], cwd=cwd, env=clean, capture_output=True, text=True, timeout=600, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -124,36 +124,42 @@ def _build(schema: type, node: Any, path: str) -> Any:
         raise InvalidError(path, f"got {node!r}, allowed: a mapping of {', '.join(hints)}")
     settings = {}
     for key, value in node.items():
-        inner = f"{path}.{key}" if path else key
         if key not in hints:
             allowed = ", ".join(hints) or "nothing"
             more = " ".join(["mta-lab settings", *path.split(".")[:1]]).strip()
             said = f"no such key{_suggestion(key, path, hints)} allowed: {allowed}; `{more}` explains them"
-            raise InvalidError(inner, said)
-        if value is NOTHING:
-            raise InvalidError(inner, "got nothing; leave the setting out for the default")
-        value = _value(hints[key], value, getattr(schema, key, None), inner)
-        if not _is_section(hints[key]) and not fits(hints[key], value):
-            raise InvalidError(
-                inner, f"got {node[key]!r}, allowed: {readable(hints[key], in_file=True)}{_spelling(hints[key], value)}"
-            )
-        settings[key] = _declared(hints[key], value)
+            raise InvalidError(_inside(path, key), said)
+        settings[key] = _setting(hints[key], value, getattr(schema, key, None), _inside(path, key))
     for one in fields(schema):
         if one.default is MISSING is one.default_factory and one.name not in node:
-            raise InvalidError(
-                f"{path}.{one.name}" if path else one.name, "is not set and has no default; set it, or use a scale"
-            )
+            raise InvalidError(_inside(path, one.name), "is not set and has no default; set it, or use a scale")
     try:
         built = schema(**settings)
     except ValueError as error:
         name, _, message = str(error).partition(": ")
         if name not in hints:
             raise InvalidError(path, str(error)) from None
-        raise InvalidError(f"{path}.{name}" if path else name, message, _read_together(path, name)) from None
+        raise InvalidError(_inside(path, name), message, _read_together(path, name)) from None
     for key in hints:  # a default, too
         if not finite(value := getattr(built, key)):
-            raise InvalidError(f"{path}.{key}" if path else key, f"got {value}, allowed: a finite number")
+            raise InvalidError(_inside(path, key), f"got {value}, allowed: a finite number")
     return built
+
+
+def _inside(path: str, key: str) -> str:
+    """Return the dotted key of a setting in the section `path`; the whole configuration's path is empty."""
+    return f"{path}.{key}" if path else key
+
+
+def _setting(hint: Any, given: Any, default: Any, path: str) -> Any:
+    """Return the value of one setting, of the type that is declared; raise InvalidError where it is of another."""
+    if given is NOTHING:
+        raise InvalidError(path, "got nothing; leave the setting out for the default")
+    value = _value(hint, given, default, path)
+    if not _is_section(hint) and not fits(hint, value):
+        allowed = f"{readable(hint, in_file=True)}{_spelling(hint, value)}"
+        raise InvalidError(path, f"got {given!r}, allowed: {allowed}")
+    return _declared(hint, value)
 
 
 def _declared(hint: Any, value: Any) -> Any:

@@ -130,25 +130,30 @@ def read_search(section: Any, templates: Mapping[str, Template], source: str) ->
         space=ranges,
         templates={row: template for row, template in templates.items() if template.names()},
     )
-    for row, template in search.templates.items():
-        for name in template.names():
-            if name not in ranges:
-                raise UserError(
-                    f"{source}: rows.{row}: ${name}: search.space has no range of this name{nearest(name, ranges)}"
-                )
-        for end in (_first, _last):
-            config = search.config(row, {name: end(found) for name, found in search.space_of(row).items()})
-            if config.data.evaluate != "valid":
-                raise UserError(
-                    f"{source}: data.evaluate: leave it out; a search scores trials on 'valid' and rows on 'test'"
-                )
-        for name in template.names():
-            if not _matters(search, row, name):
-                raise UserError(f"{where}.space.{name}: changes nothing in row '{row}': a later setting overrides it")
+    for row in search.templates:
+        _check_template(search, row, source)
     for name in ranges:
         if all(name not in template.names() for template in search.templates.values()):
             raise UserError(f"{where}.space.{name}: no row uses ${name}; use it, or take the range out")
     return replace(search, space={name: _as_used(search, name, f"{where}.space.{name}") for name in ranges})
+
+
+def _check_template(search: Search, row: str, source: str) -> None:
+    """Raise UserError unless each name has a range that changes the row, and both ends can be built."""
+    used = search.templates[row].names()
+    for name in used:
+        if name not in search.space:
+            known = f"search.space has no range of this name{nearest(name, search.space)}"
+            raise UserError(f"{source}: rows.{row}: ${name}: {known}")
+    for end in (_first, _last):
+        config = search.config(row, {name: end(found) for name, found in search.space_of(row).items()})
+        if config.data.evaluate != "valid":
+            said = "leave it out; a search scores trials on 'valid' and rows on 'test'"
+            raise UserError(f"{source}: data.evaluate: {said}")
+    for name in used:
+        if not _matters(search, row, name):
+            said = f"changes nothing in row '{row}': a later setting overrides it"
+            raise UserError(f"{source}: search.space.{name}: {said}")
 
 
 def _as_used(search: Search, name: str, where: str) -> Range | Choices:

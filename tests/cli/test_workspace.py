@@ -15,7 +15,7 @@ def run(directory: Path, *arguments: str, home: str = "") -> subprocess.Complete
     environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "", "HOME": str(directory)}
     command = [sys.executable, "-c", code, *arguments]
     environment |= {"MTA_LAB_HOME": home} if home else {}
-    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("by", ["option", "variable"])

@@ -99,7 +99,7 @@ def browser(profile: Path) -> Iterator[Browser]:
 
     command = [CHROMIUM, *SWITCHES, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, preexec_fn=connect, pass_fds=(3, 4), **quiet)  # type: ignore[call-overload]
+    process = subprocess.Popen(command, preexec_fn=connect, pass_fds=(3, 4), **quiet)  # type: ignore[call-overload]  # noqa: PLW1509 (no threads yet)
     os.close(theirs_in)
     os.close(theirs_out)
     try:

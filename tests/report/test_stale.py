@@ -71,7 +71,7 @@ CAUSES: Mapping[str, tuple[Callable[[Table], None], list[str]]] = {
     "meaning": (lambda table: as_of(table, meaning="other", torch=None), ["what its components compute"]),
     "component": (lambda table: as_of(table, component_code="other"), ["component code"]),
     "text": (lambda table: as_of(table, text="other"), ["text"]),
-    "identification": (lambda table: as_of(table), [OTHERWISE]),
+    "identification": (as_of, [OTHERWISE]),
     "no fingerprints": (lambda table: each_run(table, lambda run: run.pop("fingerprint")), [BEFORE]),
     "no runs": (lambda table: [row.pop("runs") for row in table["rows"]] and None, [BEFORE]),
 }

@@ -68,7 +68,9 @@ def test_another_process_and_processor_are_told_apart_by_the_processor_alone() -
     def printed(**variables: str) -> list[str]:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}
         script = ELSEWHERE.replace("ABLE", repr(("eager", "sdpa")))
-        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 

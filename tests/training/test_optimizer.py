@@ -82,7 +82,7 @@ def by_hand(config: RunConfig, corpus: Corpus) -> dict[str, Tensor]:
             mean, square = first[name] / (1 - training.beta1**step), second[name] / (1 - training.beta2**step)
             move = mean / (square.sqrt() + training.epsilon) + training.weight_decay * weight
             with torch.no_grad():
-                weight -= rate(step, training) * move
+                weight.sub_(rate(step, training) * move)
     return {name: weight.detach() for name, weight in weights.items()}
 
 

@@ -155,7 +155,7 @@ def _make(path: Path) -> None:
 
 def _child(*arguments: str) -> None:
     """Run this file on its own; nothing of the current folder (-P)."""
-    done = subprocess.run([sys.executable, "-P", __file__, *arguments], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-P", __file__, *arguments], capture_output=True, text=True, check=False)
     if done.returncode < 0:
         raise BuildError(f"a process that loads the library dies ({signal.Signals(-done.returncode).name})")
     if done.returncode:

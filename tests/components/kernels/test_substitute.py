@@ -75,7 +75,7 @@ TWICE: dict[str, Asked] = {
     "gradient penalty": penalty,
     "functional.hvp": lambda f, x: torch.autograd.functional.hvp(f, x, direction(x))[1],
     "functional.vhp": lambda f, x: torch.autograd.functional.vhp(f, x, direction(x))[1],
-    "functional.hessian": lambda f, x: torch.autograd.functional.hessian(f, x),
+    "functional.hessian": torch.autograd.functional.hessian,
     "functional.jvp": lambda f, x: torch.autograd.functional.jvp(f, x, direction(x))[1],
 }
 """asked with create_graph=True: nothing but the reference has them"""
