@@ -13,20 +13,26 @@ from urllib.parse import quote, unquote, urlsplit
 
 SHORTEST = 6  # letters of a value from the environment that is masked wherever it stands
 
+_VARIABLE = r"(?-i:(?<![A-Za-z0-9_])(?:PASS|(?:[A-Z0-9]+_)+(?:PASS|PW|PAT|KEY|JWT)))"
+"""short words that name a secret only as the end of an environment variable's name"""
 _CLEAR = (
-    r"[\w.-]*(?:password|passwd|passphrase|pwd|secret|credentials?|(?:api|access|account|private|secret|signing)[_-]?key)"
-    r"(?:[_-](?:id|key|value))?"
+    r"(?:[\w.-]*(?:password|passwd|passphrase|pwd|secret|credentials?"
+    r"|(?:api|access|account|private|secret|signing)[_-]?key|(?:access|auth|bearer|refresh|session)[_-]?token)"
+    rf"(?:[_-](?:id|key|value|key_base))?|{_VARIABLE})"
 )
 _UNCLEAR = r"(?:[\w.-]*[_.-])?(?:token|auth)(?<!per.token)(?<!multi.token)"
 """words with another meaning, too: these name a secret before `=`, in quotes, or as an option"""
-_HEADERS = r"(?:proxy-)?authorization|(?:set-)?cookie|x-[a-z-]*(?:token|key|secret|signature)"
+_HEADERS = (
+    r"(?:proxy-)?authorization|(?:set-)?cookie|x-[a-z-]*(?:token|key|secret|signature)"
+    r"|(?:private|job|deploy|vault|security)-token"
+)
 _QUERY = (
     r"[\w.-]*(?:password|passwd|pwd|secret|token|signature|api_?key|access_?key|credential|auth)[\w.-]*|sig|key|pass"
 )
 _GAP = r"[^\S\n]*+"
 _QUOTE = r"\\*+[\"']"
 _QUOTED = rf"[bru]{{0,2}}(?P<quote>{_QUOTE})(?:(?!(?P=quote)).)*(?:(?P=quote)|$)"
-_VALUE = rf"(?:{_QUOTED}|\([^)\n]*\)|[^\s,;&#\"'<>)\]}}\\]+)"
+_VALUE = rf"(?:{_QUOTED}|[\w.]*+\([^)\n]*\)|[^\s,;&#\"'<>)\]}}\\]+)"
 _NO_NUMBER = r"(?!-?[\d.,_]+(?:e[-+]?\d+)?(?![\w-])|none\b)"  # a count of tokens is no secret
 
 
@@ -42,16 +48,18 @@ _PATTERNS = (
     ),
     _after(r"\bbearer[^\S\n]++", r"(?=\S*[\d.=_-])[\w.~+/=-]{8,}"),
     _after(rf"(?<![\w.-]){_CLEAR}{_QUOTE}?\]?{_GAP}(?:=>?(?!=)|:){_GAP}", _VALUE),
-    _after(rf"(?<!\\){_QUOTE}{_CLEAR}{_QUOTE}{_GAP},{_GAP}", _VALUE),
+    _after(rf"(?<!\\){_QUOTE}(?:{_CLEAR}|{_HEADERS}){_QUOTE}{_GAP},{_GAP}", _VALUE),
     _after(rf"<{_CLEAR}>{_GAP}", r"[^<\n]+"),
     _after(rf"(?<![\w.-]){_UNCLEAR}{_QUOTE}?\]?{_GAP}=(?!=){_GAP}", _NO_NUMBER + _VALUE),
     _after(rf"(?<!\\){_QUOTE}{_UNCLEAR}{_QUOTE}{_GAP}:{_GAP}", _NO_NUMBER + _VALUE),
-    _after(rf"(?<!\S)--?(?:{_CLEAR}|{_UNCLEAR})[^\S\n]++", r"(?!-)\S+"),
+    _after(rf"(?<!\S)--?(?:{_CLEAR}|{_UNCLEAR})[^\S\n]++", rf"(?!-)(?:{_QUOTED}|\S+)"),
     _after(rf"[?&;](?:{_QUERY})=", r"[^\s&;#'\"]+"),
+    _after(r"\bhooks\.slack\.com/services/", r"[\w/]+"),
     re.compile(  # forms that keys alone have
         r"(?P<before>)(?:\b(?:A[KS]IA[A-Z0-9]{16}|gh[pousr]_\w{20,}|github_pat_\w{20,}|hf_[A-Za-z0-9]{20,}"
         r"|sk-[\w-]{20,}|xox[abeprs]-[\w-]{10,}|glpat-[\w-]{16,}|AIza[\w-]{30,}|dapi[0-9a-f]{32}"
-        r"|npm_\w{30,}|pypi-[\w-]{50,}|[rs]k_(?:live|test)_\w{16,}"
+        r"|xapp-[\w-]{10,}|ya29\.[\w-]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}|hv[bs]\.[\w-]{20,}"
+        r"|shp(?:at|ca|pa|ss)_[0-9a-f]{32}|AGE-SECRET-KEY-1[0-9A-Z]{40,}|npm_\w{30,}|pypi-[\w-]{50,}|[rs]k_(?:live|test)_\w{16,}"
         r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)(?!\w)"
         r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))"
     ),

@@ -52,6 +52,22 @@ client_secret=s3cret-Value
 login --token s3cret-Value
 AccountName=a;AccountKey=s3cret-Value;EndpointSuffix=x
 ('password', 's3cret-Value')
+(b'Authorization', b'Basic s3cret-Value')
+[('set-cookie', 'id=s3cret-Value; other=s3cret-Value'), ('Accept', '*/*')]
+("X-Api-Key", "s3cret-Value")
+PRIVATE-TOKEN: s3cret-Value
+{'Private-Token': 's3cret-Value'}
+//registry.npmjs.org/:_authToken=s3cret-Value
+accessToken: 's3cret-Value'
+login --access-token 'two s3cret-Value'
+login --password "it is s3cret-Value" --host h
+auth = HTTPBasicAuth('ann', 's3cret-Value')
+password=SecretStr("s3cret-Value")
+DB_PASS=s3cret-Value
+GITHUB_PAT: s3cret-Value
+environ({'STRIPE_KEY': 's3cret-Value', 'HOME': '/root'})
+("SMTP_PASS", "s3cret-Value")
+https://hooks.slack.com/services/T000/B000/s3cret-Value
 auth=('ann', 's3cret-Value')
 <password>s3cret-Value</password>
 cut in the middle: password="s3cret-Value and s3cret-Value
@@ -90,6 +106,8 @@ def test_what_stands_around_a_secret_is_kept(text: str, shown: str) -> None:
 KEYS = [
     "AKIAABCDEFGHIJKLMNOP", "ghp_" + "a1B2" * 9, "github_pat_" + "a1B2" * 9, "hf_" + "a1B2" * 9, "glpat-" + "a1B2" * 5,
     "npm_" + "a1B2" * 9,
+    "ya29." + "a1B2" * 9, "SG." + "a1B2" * 5 + "." + "a1-B" * 9, "hvs." + "a1B2" * 9, "xapp-1-A1B2-345-c6d7",
+    "shpat_" + "0a" * 16, "AGE-SECRET-KEY-1" + "QPZRY9" * 9,
     "pypi-AgEIcHlwaS5vcmc" + "a1B2" * 12, "sk_live_" + "a1B2" * 6,
     "sk-proj-" + "a1B2" * 9, "xoxb-1234567890-abc", "dapi" + "0a" * 16, "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2ln",
     "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc\n-----END RSA PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\nMIIE",
@@ -108,6 +126,9 @@ def test_the_shells_directories_are_no_secrets(name: str, monkeypatch: pytest.Mo
     assert masked("/home/ann/lab/results: cannot be opened") == "/home/ann/lab/results: cannot be opened"
 
 
+SHORT_NAMES = ("DB_PASS", "PASS", "GITHUB_PAT", "STRIPE_KEY", "CI_JOB_JWT", "SECRET_KEY_BASE")
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "secret"),
     [
@@ -115,6 +136,7 @@ def test_the_shells_directories_are_no_secrets(name: str, monkeypatch: pytest.Mo
         ("MLFLOW_TRACKING_TOKEN", "hunter2hunter2", "hunter2hunter2"),
         ("AWS_SECRET_ACCESS_KEY", "wJal/rXUt+nFEMI", "wJal/rXUt+nFEMI"),
         ("OUR_API_KEY", "it's hunter2", "it's hunter2"),
+        *((name, "hunter2hunter2", "hunter2hunter2") for name in SHORT_NAMES),
         ("MLFLOW_TRACKING_URI", "postgresql://ann:hunter2%2F@h/x", "hunter2/"),
     ],
 )
@@ -140,6 +162,8 @@ def test_a_secret_of_the_environment_is_masked_wherever_it_stands(
         "model.heads=8 attention.pre_softmax.0.kernel=[4, 9] attention=multi_token training.validation_tokens=1024",
         '{"flops_per_token": 1520000.0, "tokens_per_second": 21000, "attention": "multi_token", "key": [4, 9]}',
         "looks ahead: its output at position 3 depends on the token at position 4",
+        "key_query: pass the KEY: 4x9, COMPASS=north LESSKEY=x pat=1 next-token: cat, ('token', 'mask'), keypass(x)",
+        "the session is token 4; the 4 session tokens; SG.x hv.y xapp; --layers 'a b'; PATH=/x/bin",
         "end_of_text_token=0 a token: 12 the author=Ann keys=[1, 2] max_token=-1e3 token=None google-auth==2.62.2",
     ],
 )
@@ -154,7 +178,9 @@ def test_nothing_that_ships_looks_like_a_secret(pattern: str) -> None:
         assert masked(text) == text, file
 
 
-@pytest.mark.parametrize("letters", ["a", "password", "token.", "a=", "'", "://", "?a", "-", "eyJ", "\\"])
+@pytest.mark.parametrize(
+    "letters", ["a", "password", "token.", "a=", "'", "://", "?a", "-", "eyJ", "\\", "A_", "(", "a.", "token-"]
+)
 def test_long_texts_are_masked_in_a_moment(letters: str) -> None:
     """A pattern that looks at every letter from every letter would take hours here."""
     masked(letters * (200_000 // len(letters)))
