@@ -1,4 +1,4 @@
-"""Records and the paper's ledger -> tables."""
+"""Build and print the table of a sweep, from its records and the paper's values."""
 
 from mta_lab.report.render import FORMATS, markdown, render, render_index
 from mta_lab.report.table import Table, build_table

@@ -1,4 +1,4 @@
-"""Our rows against the paper's: signs, ranks and coverage; never values."""
+"""Compare our rows with the paper's: by sign and rank, never by value."""
 
 import math
 from collections.abc import Sequence
@@ -21,27 +21,30 @@ class _Row(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """The agreement of a table with the paper; rows that the paper lacks and A/A rows are left out."""
+    """A table's agreement with the paper.
+
+    Rows that the paper lacks and A/A rows do not count.
+    """
 
     published: int
-    """rows with a published score or delta"""
+    """number of rows with a published score or delta"""
     finished: int
-    """those of them with every seed finished"""
+    """of these, how many have every seed finished"""
     resolved: int
-    """resolved rows with a published delta that is neither zero nor undecided"""
+    """number of resolved rows whose published delta is neither zero nor undecided"""
     same_sign: int
-    """those of them that differ from their baseline in the published direction"""
+    """of these, how many differ from their baseline in the published direction"""
     undecided: int
-    """further resolved rows, whose published delta is no more than the paper's own noise"""
+    """number of further resolved rows, whose published delta is within the paper's own noise"""
     tau: float | None
     """Kendall's tau-b between our means and the published values"""
     tau_interval: tuple[float, float] | None
     tau_rows: int
-    """rows that it is over"""
+    """number of rows that tau is computed over"""
 
 
 def agreement_of(rows: Sequence[_Row]) -> Agreement:
-    """Compare measured and published rows."""
+    """Return the agreement of measured rows with their published values."""
     both = [row for row in rows if row.published.scored and row.measured.role != "A/A"]
     resolved = [row for row in both if row.measured.resolved and row.published.delta]
     signs = [
@@ -49,7 +52,7 @@ def agreement_of(rows: Sequence[_Row]) -> Agreement:
         for row in resolved
         if row.measured.contrast and not row.published.undecided
     ]
-    pairs = _pairs(both, "value") or _pairs(both, "delta")  # differences rank too, where nothing else is printed
+    pairs = _pairs(both, "value") or _pairs(both, "delta")  # where only differences are printed, rank those
     tau = rank_correlation(pairs)
     return Agreement(
         published=len(both),
@@ -64,13 +67,13 @@ def agreement_of(rows: Sequence[_Row]) -> Agreement:
 
 
 def _pairs(rows: Sequence[_Row], what: str) -> list[tuple[float, float]]:
-    """Our mean and the published value of the rows that have both."""
+    """Return (our mean, the published value named `what`) of each row that has both."""
     pairs = [(row.measured.mean, getattr(row.published, what)) for row in rows]
     return [(ours, theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
 
 
 def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Kendall's tau-b; None for fewer than two pairs or where one side does not vary."""
+    """Return Kendall's tau-b, or None for fewer than two pairs or a side that does not vary."""
     if len(pairs) < 2:
         return None
     tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)
@@ -78,11 +81,11 @@ def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 
 def tau_interval(tau: float | None, count: int) -> tuple[float, float] | None:
-    """The 95 % interval of Kendall's tau over `count` rows.
+    """Return the 95 % interval of Kendall's tau over `count` rows.
 
-    Fisher's z with variance 0.437 / (n - 4): Fieller, Hartley and Pearson, Tests for rank correlation coefficients I,
-    Biometrika 44 (1957), who hold it good for |tau| < 0.8. None for 4 rows or fewer, and at -1 and 1, where z is
-    infinite.
+    Fisher's z with variance 0.437 / (n - 4), from Fieller, Hartley and Pearson, "Tests for rank
+    correlation coefficients I", Biometrika 44 (1957). They find it good for |tau| < 0.8. None for 4
+    rows or fewer, and at -1 and 1, where z is infinite.
     """
     if tau is None or count <= 4 or abs(tau) >= 1:
         return None

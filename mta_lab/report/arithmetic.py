@@ -1,4 +1,4 @@
-"""Runs of one table that were computed alike but for rounding: which they are, and the mark that the table gets."""
+"""Find runs of one table that differ by rounding only, and write the note about them."""
 
 from collections.abc import Mapping
 
@@ -9,11 +9,14 @@ from mta_lab.words import counted
 NOT_RECORDED = "not recorded"
 MOVED = "rounding alone has moved runs by up to 3.4 % at nano"
 Runs = Mapping[str, Mapping[str, list[str]]]
-"""part ('fused, fp32') -> its bits -> runs, as 'row seed 0'"""
+"""part ('fused, fp32') -> its arithmetic, as recorded -> runs, as 'row seed 0'"""
 
 
 def mixed(table: Table) -> Runs:
-    """Return the parts that runs of the table share by name and not by their bits; empty where none are."""
+    """Return the parts that some runs of the table computed in different arithmetic.
+
+    Runs share such a part by name, but not to the bit. Empty where there is none.
+    """
     found: dict[str, dict[str, list[str]]] = {}
     for row in table.rows:
         for seed, record in sorted(row.measured.records.items()):
@@ -23,7 +26,11 @@ def mixed(table: Table) -> Runs:
 
 
 def _parts(record: Record) -> Mapping[str, str]:
-    """The bits of each part of a run; of an earlier version's, the attention's name and that its bits are unknown."""
+    """Return the arithmetic of each part of a run.
+
+    A run of an earlier version recorded only what computed its attention; its arithmetic is
+    `NOT_RECORDED`.
+    """
     if record.arithmetic:
         return record.arithmetic
     precision = record.config["training"].get("precision", "fp32")
@@ -31,7 +38,7 @@ def _parts(record: Record) -> Mapping[str, str]:
 
 
 def note(table: Table) -> list[str]:
-    """Return the mark of a table whose runs do not share one arithmetic, or nothing."""
+    """Return a note for each way in which the table's runs differ in arithmetic, or none."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for part, runs in mixed(table).items():
         groups = sorted(runs.items(), key=lambda group: -len(group[1]))

@@ -1,4 +1,4 @@
-"""The cost of a row beside its baseline's, and its delta at equal training time."""
+"""Compare a row's cost with its baseline's, and its delta at equal training time."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,25 +14,25 @@ COSTS = ("parameters", "tokens_per_second", "training_seconds", "peak_memory", "
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Means over a row's finished seeds; None where nothing is recorded."""
+    """Means over a row's finished seeds; None for what no run recorded."""
 
     parameters: int
     tokens_per_second: float | None
     training_seconds: float | None
-    """of a run's optimizer steps"""
+    """seconds that a run spends in its optimizer steps"""
     peak_memory: float | None
     """bytes"""
     flops_per_token: float | None
-    """floating-point operations"""
+    """floating-point operations, forward and backward"""
 
     def ratios(self, baseline: "Cost") -> dict[str, float]:
-        """This row's cost over the baseline's, by name, where both are known."""
+        """Return this row's cost over the baseline's, by name, where both are known."""
         pairs = {name: (getattr(self, name), getattr(baseline, name)) for name in COSTS}
         return {name: ours / base for name, (ours, base) in pairs.items() if ours is not None and base}
 
 
 def cost_of(parameters: int, records: Sequence[Record]) -> Cost:
-    """The cost of a model with so many parameters, as its runs recorded it; 0 in a record means unknown."""
+    """Return the mean of what the runs of a model recorded; in a record, 0 means unknown."""
 
     def mean(name: str) -> float | None:
         known = [value for record in records if (value := getattr(record, name))]
@@ -42,12 +42,15 @@ def cost_of(parameters: int, records: Sequence[Record]) -> Cost:
 
 
 def equal_time_delta(row: Mapping[int, Record], baseline: Mapping[int, Record]) -> float | None:
-    """The row's delta when both have trained for the shorter one's time: on the metric's scale.
+    """Return the row's delta after the training time of the faster of the two.
 
-    The slower one's validation curve is read at the step that it had reached by then: log score over log step between
-    two validations (plain shares, which may be zero). Times are means over seeds, curves are compared seed by
-    seed. None where times are unknown or that step lies before the first validation. The slower one's learning rate
-    has not decayed there, so it is put at a disadvantage.
+    The validation curve of the slower one is read at the step that it had reached by then: by
+    linear interpolation of log score over log step (of the score itself for shares, which may be
+    zero). Times are means over seeds; curves are compared seed by seed. The result is on the
+    metric's scale: relative for perplexity, absolute for shares.
+
+    The slower one is at a disadvantage: its learning rate has not decayed at that step. None where
+    times are unknown, or where that step comes before the first validation.
     """
     shared = sorted(row.keys() & baseline.keys())
     ours, theirs = [row[seed] for seed in shared], [baseline[seed] for seed in shared]
@@ -64,7 +67,10 @@ def equal_time_delta(row: Mapping[int, Record], baseline: Mapping[int, Record]) 
 
 
 def _read_at(record: Record, part: float) -> float | None:
-    """The score after that part of the run, its logarithm where ratios matter; None before the first validation."""
+    """Return the score after a part (0 to 1) of the run, or None before the first validation.
+
+    It is the score's logarithm, unless the metric is a share.
+    """
     if not record.validations:
         return None
     steps, scores = (np.array(column, dtype=float) for column in zip(*record.validations, strict=True))

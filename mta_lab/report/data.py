@@ -1,4 +1,4 @@
-"""A table for programs: JSON and CSV at full precision."""
+"""Write a table for programs: JSON and CSV, at full precision."""
 
 import json
 from dataclasses import asdict
@@ -20,12 +20,12 @@ RUN_COSTS = ("parameters", "tokens_per_second", "seconds", "training_seconds", "
 
 
 def as_json(table: Table) -> str:
-    """Everything in the table; deltas are on the scale that `delta_unit` names."""
+    """Return everything in the table as JSON; deltas are on the scale named by `delta_unit`."""
     return json.dumps(document(table), indent=2)
 
 
 def document(table: Table) -> dict[str, Any]:
-    """The JSON form of a table, before it is written."""
+    """Return the JSON form of a table as a dictionary."""
     sweep, agreement, settings = table.sweep, table.agreement, settings_of(table)
     return {
         "sweep": sweep.name,
@@ -62,7 +62,7 @@ def document(table: Table) -> dict[str, Any]:
 
 
 def row_document(row: TableRow) -> dict[str, Any]:
-    """The JSON form of a row: what is `published` is named so, all else is measured."""
+    """Return the JSON form of a row: `published...` is the paper's, all else is measured."""
     measured, published, contrast = row.measured, row.published, row.measured.contrast
     return {
         "row": row.name,
@@ -100,7 +100,7 @@ def row_document(row: TableRow) -> dict[str, Any]:
 
 
 def run_document(record: Record) -> dict[str, Any]:
-    """The JSON form of a finished run: what identifies it, and its own values."""
+    """Return the JSON form of a finished run: what identifies it, and its own values."""
     return {
         "fingerprint": record.fingerprint,
         "seed": record.config["seed"],
@@ -122,7 +122,10 @@ def run_document(record: Record) -> dict[str, Any]:
 
 
 def summary(table: Table) -> dict[str, dict[str, float]]:
-    """Return what a dashboard shows of each row, as far as there is something: numbers of the JSON form."""
+    """Return the numbers of each row that a dashboard shows, named as in the JSON form.
+
+    A number that is not known is left out.
+    """
     found = {}
     for row in map(row_document, table.rows):
         low, high = row["interval"] or (None, None)
@@ -133,7 +136,7 @@ def summary(table: Table) -> dict[str, dict[str, float]]:
 
 
 def _scale_in_words(scale: Scale, metric: Metric) -> str:
-    """Return the scale's name; a difference of scores themselves is in the metric's unit, `perplexity`."""
+    """Return the name of a delta's unit; for a difference of scores, that is the metric's name."""
     return metric.name if scale == "absolute" else scale
 
 
@@ -142,10 +145,11 @@ def _seeds_needed(seeds: int | None) -> int | str | None:
 
 
 def as_csv(table: Table) -> str:
-    """Return a line for each run: its own values, then its row's under `row.`, then the row's `settings.`.
+    """Return a table as CSV with one line a run.
 
-    A nested value is a column for each key. What the paper printed is the row's, too, and its columns begin with
-    `published` as everywhere.
+    A line has the run's own values, then its row's as `row.NAME`, then its settings as
+    `settings.KEY`. A nested value has one column for each key. Published values begin with
+    `published`, as in JSON.
     """
     sweep = {"sweep": table.sweep.name, "scale": table.sweep.scale}
     sweep |= {"changed": ", ".join(in_settings(table.sweep.settings)), "quantity": table.sweep.metric.name}
@@ -172,7 +176,7 @@ def as_csv(table: Table) -> str:
 
 
 def _row_columns(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of a row as a whole, under `row.` and their names; the paper's keep theirs."""
+    """Return the values of a row under `row.NAME`; published values keep their names."""
     del values["row"]
     values["references"] = " ".join(values["references"])
     for name in ("interval", "mean_interval"):
@@ -183,7 +187,7 @@ def _row_columns(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_order(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The lines with a run's columns before its row's, and these before settings, whichever line has them first."""
+    """Return the lines with their columns in one order: the run's, the row's, then the settings."""
     names = dict.fromkeys(name for line in lines for name in line)
     of_row = ("row.", "published", "references")
     ordered = sorted(names, key=lambda name: 2 if name.startswith("settings.") else name.startswith(of_row))

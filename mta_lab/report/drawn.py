@@ -1,4 +1,4 @@
-"""A page for a terminal."""
+"""Draw a page in a terminal."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,12 +9,12 @@ from rich.text import Text
 
 from mta_lab.report.page import Page, Section
 
-NAME_WIDTH = 14  # characters, at least
+NAME_WIDTH = 14  # characters that the column of names has at least
 STYLES = {"resolved": "bold", "plain": "none", "unresolved": "dim"}
 
 
 def terminal(page: Page, width: int) -> RenderableType:
-    """The page for a terminal so wide, its notes below."""
+    """Return the page as Rich draws it in `width` characters, with its notes below."""
     parts: list[RenderableType] = [Text(page.title, style="bold")]
     parts += [Text(page.extent, style="dim")] if page.extent else []
     parts += [table for section in page.sections for table in _tables(section, width)]
@@ -22,9 +22,9 @@ def terminal(page: Page, width: int) -> RenderableType:
 
 
 def _tables(section: Section, width: int) -> Iterator[RichTable]:
-    """Yield the section as one table, or as several below each other where a terminal has no room for its columns.
+    """Yield the section as tables: one, or several below each other where it is too wide.
 
-    Names and headings wrap between words, numbers do not.
+    Names and headings wrap between words; numbers do not.
     """
     columns = list(zip(*(line.cells for line in section.lines), strict=True))[1:] or [()] * (len(section.header) - 1)
     widths = [max(map(len, [*name.split(), *cells])) for name, cells in zip(section.header[1:], columns, strict=True)]
@@ -35,7 +35,7 @@ def _tables(section: Section, width: int) -> Iterator[RichTable]:
 
 
 def _shared(widths: Sequence[int], room: int) -> list[list[int]]:
-    """Return the places, from 1, of the columns of each table: as many in turn as have room beside the names."""
+    """Return the columns of each table, counted from 1: as many in turn as fit `room`."""
     tables: list[list[int]] = [[]]
     left = room
     for place, width in enumerate(widths, start=1):
@@ -48,7 +48,7 @@ def _shared(widths: Sequence[int], room: int) -> list[list[int]]:
 
 
 def _table(section: Section, title: str, columns: Sequence[tuple[int, int]]) -> RichTable:
-    """Return a table of the names and of these columns, each a place in the section and a width in characters."""
+    """Return a table of the names and the given columns: (place in the section, characters)."""
     drawn = RichTable(
         title=Text(title) if title else None,
         title_justify="left",
@@ -61,5 +61,7 @@ def _table(section: Section, title: str, columns: Sequence[tuple[int, int]]) -> 
         drawn.add_column(Text(section.header[place]), justify="right", vertical="bottom", overflow="fold", width=size)
     for line in section.lines:
         cells = [line.cells[0], *(line.cells[place] for place, _ in columns)]
-        drawn.add_row(*map(Text, cells), style=STYLES[line.tone])  # Text: brackets in a name are no markup
+        drawn.add_row(
+            *map(Text, cells), style=STYLES[line.tone]
+        )  # a Text, because Rich would read brackets in a name as markup
     return drawn

@@ -1,4 +1,4 @@
-"""A table as files: its page, its figures for a paper, and what MLflow keeps of it."""
+"""Write a table as files: its page, its figures for a paper, and its artifacts in MLflow."""
 
 from collections.abc import Sequence
 from io import StringIO
@@ -19,7 +19,12 @@ PAPER_WIDTH = 7.0  # inches: the text of a page in two columns
 
 
 def write_page(table: Table, command: str, dashboard: str, index: Path | None = None) -> Path:
-    """Write the page of a sweep; it leads to `index`, or else to the page over all sweeps under its own conditions."""
+    """Write the page of a sweep, and return its file.
+
+    The page links to `index`, or else to the page over all sweeps under the same scale and
+    settings, where there is one. `command` is what trains the missing runs; `dashboard` is the
+    address of MLflow.
+    """
     file = PAGES / page_name(table)
     over = index or PAGES / f"{index_name([table])}.html"
     write_whole(file, sweep_html(table, page_of(table), command, dashboard, over.name if over.exists() else ""))
@@ -27,19 +32,22 @@ def write_page(table: Table, command: str, dashboard: str, index: Path | None = 
 
 
 def write_index(tables: Sequence[Table]) -> Path:
-    """Write the page over all sweeps, whose own pages lie beside it."""
+    """Write the page over all sweeps, and return its file; the sweeps' own pages lie beside it."""
     file = PAGES / f"{index_name(tables)}.html"
     write_whole(file, index_html(tables, {table.sweep.name: page_name(table) for table in tables}))
     return file
 
 
 def page_name(table: Table) -> str:
-    """The file of a sweep's page."""
+    """Return the name of the file that holds a sweep's page."""
     return f"{table.sweep.shown_as}.html"
 
 
 def write_figures(table: Table, form: str) -> list[Path]:
-    """Write the figures that the table has results for, as pdf, png or svg."""
+    """Write the figures that the table has results for, and return their files.
+
+    `form` is pdf, png or svg.
+    """
     written = []
     with styled():
         for name, figure in figures(table, PAPER_WIDTH).items():
@@ -50,7 +58,7 @@ def write_figures(table: Table, form: str) -> list[Path]:
 
 
 def artifacts(table: Table, command: str, dashboard: str) -> dict[str, str]:
-    """The page, the figures and the numbers of a table, by path."""
+    """Return the page, the figures and the numbers of a table as texts, by path."""
     files = {"report.html": sweep_html(table, page_of(table), command, dashboard), "table.json": as_json(table)}
     with styled():
         for name, figure in figures(table, PAPER_WIDTH).items():
@@ -61,5 +69,5 @@ def artifacts(table: Table, command: str, dashboard: str) -> dict[str, str]:
 
 
 def _title(table: Table, name: str) -> str:
-    """Return what a figure's file says of itself; the figure has no room for it."""
+    """Return the title in a figure's file: the figure itself has no room for it."""
     return f"{table.sweep.heading}: {TITLES[name]}; {table.extent}"

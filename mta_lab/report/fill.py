@@ -1,7 +1,8 @@
-"""Fill a Markdown page with written tables, so that the page cannot drift from them.
+"""Fill a Markdown page with written tables, so that the page agrees with them.
 
-A page marks a place by two comments. `fill` writes between them what the table at that path says.
-The path is relative to the page. Titles of sections may follow it, or their beginnings; the default is the first one.
+Two comments mark a block of the page. `fill` writes between them what the table at that path
+contains. The path is relative to the page. Titles of sections, or their beginnings, may follow it;
+without any, the first section is shown.
 
     <!-- results: ../sweeps/results/complexity-nano.json | Perplexity | Cost over the baseline's -->
     <!-- end of results -->
@@ -23,10 +24,11 @@ BLOCK = re.compile(rf"(<!-- results: ([^|\n]+?)((?: \| [^|\n]+?)*) -->\n).*?(?={
 
 
 def fill(page: Path) -> bool:
-    """Write into each block of a page what its table says, and return whether the page has changed.
+    """Write each block of a page anew, and return True if the page has changed.
 
     Raises:
-        UserError: the page cannot be read or has no block, a table cannot be read or has no such section.
+        UserError: the page cannot be read or has no block, or a table cannot be read or lacks
+            a section that the block names.
     """
     try:
         before = page.read_text(encoding="utf-8")
@@ -43,7 +45,7 @@ def fill(page: Path) -> bool:
 
 
 def _block(page: Path, target: str, titles: Sequence[str]) -> str:
-    """Return the Markdown of one block: what is resolved, the sections that it asks for, and the notes."""
+    """Return the Markdown of one block: the resolved rows, the sections it names, the notes."""
     file = page.parent / target
     table, drawn = read(file), file.with_suffix(".md")
     if not drawn.is_file():
@@ -62,7 +64,7 @@ def _block(page: Path, target: str, titles: Sequence[str]) -> str:
 
 
 def outcome(table: Mapping[str, Any]) -> str:
-    """Return in a sentence which rows of a table differ from their baselines, and by how much."""
+    """Return a sentence that lists the resolved rows of a table with their deltas."""
     compared = [row for row in table["rows"] if row["role"] == "row" and row["delta"] is not None]
     resolved = [row for row in compared if row["resolved"]]
     if not resolved:

@@ -1,4 +1,4 @@
-"""A table as a pandas DataFrame."""
+"""Convert a table to a pandas DataFrame."""
 
 from typing import TYPE_CHECKING
 
@@ -24,10 +24,11 @@ COLUMNS = (
 
 
 def frame(table: Table) -> "DataFrame":
-    """Return the rows of a table, by name, at full precision.
+    """Return the rows of a table, indexed by name, at full precision.
 
-    Deltas and their 95 % interval (`low`, `high`) are against the row's baseline: of perplexity relative (-0.02 is 2 %
-    lower), of error rates absolute. `finished` counts the runs with a result. What is not known is missing.
+    `delta` and its 95 % interval (`low`, `high`) are against the row's baseline: relative for
+    perplexity (-0.02 is 2 % lower), absolute for error rates. `finished` counts the runs with a
+    result. Unknown values are missing.
     """
     from pandas import DataFrame  # slow to import
 

@@ -1,4 +1,4 @@
-"""All sweeps in one table: what is finished, what is resolved, and how it agrees with the paper."""
+"""Put all sweeps into one table: progress, resolved rows, agreement with the paper."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ HEADER = (
 
 
 def index_page(tables: Sequence[Table]) -> Page:
-    """The index for people."""
+    """Return the index as a page."""
     lines = tuple(Line(cells=_cells(entry(table))) for table in tables)
     return Page(
         name="all",
@@ -41,23 +41,27 @@ def index_page(tables: Sequence[Table]) -> Page:
 
 
 def index_name(tables: Sequence[Table]) -> str:
-    """Return the name of the page over these: `index`, at another scale or other settings with these behind it."""
+    """Return the name of the page over these tables.
+
+    It is `index` at the usual scale and settings, and `index` with what differs from these after it
+    otherwise.
+    """
     scale, changed = tables[0].sweep.scale, _changed(tables)
     return shown_as("index", scale, changed) if changed or scale != USUAL_SCALE else "index"
 
 
 def index_conditions(tables: Sequence[Table]) -> str:
-    """Return the scale, and the settings that the command line changes in some sweep, for people."""
+    """Return the scale, and the settings changed on the command line, in words."""
     return conditions(tables[0].sweep.scale, _changed(tables))
 
 
 def _changed(tables: Sequence[Table]) -> dict[str, Any]:
-    """The settings that the command line changes in some sweep."""
+    """Return the settings that the command line changes in any of the sweeps."""
     return {key: value for table in tables for key, value in table.sweep.settings.items()}
 
 
 def entry(table: Table) -> dict[str, Any]:
-    """A sweep's line in the index."""
+    """Return a sweep's line of the index."""
     agreement, measured = table.agreement, [row.measured for row in table.rows]
     passed = [row.passed for row in measured if row.role == "A/A"]
     return {
@@ -82,12 +86,12 @@ def entry(table: Table) -> dict[str, Any]:
 
 
 def index_json(tables: Sequence[Table]) -> str:
-    """The index as a list of objects."""
+    """Return the index as a JSON list of objects, one a sweep."""
     return json.dumps([entry(table) for table in tables], indent=2)
 
 
 def index_csv(tables: Sequence[Table]) -> str:
-    """The index, a line for each sweep."""
+    """Return the index as CSV, one line a sweep."""
     lines = []
     for values in map(entry, tables):
         low, high = values.pop("tau_interval") or (None, None)

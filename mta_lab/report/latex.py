@@ -1,4 +1,4 @@
-r"""A page as LaTeX for \input; the document loads booktabs."""
+r"""Write a page as LaTeX for \input; the document must load booktabs."""
 
 import re
 
@@ -17,9 +17,9 @@ SPECIAL = {
 
 
 def page_as_latex(page: Page) -> str:
-    """A table environment for each section; the notes below the last."""
+    """Return one table environment a section, with the notes after the last."""
     tables = [_table(page, section) for section in page.sections]
-    items = [rf"  \item{{}} {escaped(note)}" for note in page.notes]  # \item[ would take a label
+    items = [rf"  \item{{}} {escaped(note)}" for note in page.notes]  # braces, because \item[ would begin a label
     notes = [r"{\footnotesize\begin{itemize}", *items, r"\end{itemize}}"] if items else []
     return "\n".join([r"% needs \usepackage{booktabs}", *tables, *notes])
 
@@ -44,11 +44,14 @@ def _table(page: Page, section: Section) -> str:
 
 
 def _cell(text: str) -> str:
-    r"""A cell in braces where it starts with a bracket, which `\\` before it would take for its argument."""
+    r"""Return a cell, in braces where it starts with a bracket.
+
+    The `\\` before it would take such a bracket for its argument.
+    """
     found = re.sub(r"(?<![\w.-])-(?=\d)", "$-$", escaped(text))
     return f"{{{found}}}" if found.startswith(("[", "*")) else found
 
 
 def escaped(text: str) -> str:
-    """Plain text as LaTeX."""
+    """Escape plain text for LaTeX."""
     return "".join(SPECIAL.get(char, char) for char in " ".join(text.split()))

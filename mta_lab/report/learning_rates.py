@@ -1,4 +1,4 @@
-"""Judge the ranking of rows by a table over learning rates."""
+"""Judge from a table over learning rates whether rows keep their ranking."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,10 @@ from mta_lab.sweep.learning_rates import FACTORS, at_rate
 
 
 def verdict(table: Table, rows: Sequence[str]) -> list[str]:
-    """Return whether `rows` rank alike at every learning rate and at each row's own best, in sentences."""
+    """Return sentences on whether `rows` keep their ranking over learning rates.
+
+    Compared are the rankings at each rate, and the one with each row at its own best rate.
+    """
     means = {row.name: row.measured.mean if row.measured.complete else None for row in table.rows}
     scores = {row: {factor: means[at_rate(row, factor)] for factor in FACTORS} for row in rows}
     absent = [at_rate(row, factor) for row, found in scores.items() for factor, mean in found.items() if mean is None]
@@ -34,5 +37,5 @@ def verdict(table: Table, rows: Sequence[str]) -> list[str]:
 
 
 def _ranked(metric: Metric, means: Mapping[str, float]) -> list[str]:
-    """Return the names, the one with the best score first."""
+    """Return the names, best score first."""
     return sorted(means, key=lambda name: metric.loss(means[name]))

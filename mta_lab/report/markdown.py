@@ -1,4 +1,4 @@
-"""A page as GitHub-flavoured Markdown."""
+"""Write a page as GitHub-flavoured Markdown."""
 
 import re
 
@@ -6,7 +6,7 @@ from mta_lab.report.page import Page, Section
 
 
 def page_as_markdown(page: Page) -> str:
-    """Tables, then the notes as a list."""
+    """Return the tables of a page, then its notes as a list."""
     extent = [escaped(page.extent)] if page.extent else []
     parts = [f"### {escaped(page.title)}", *extent, *map(_table, page.sections)]
     return "\n\n".join([*parts, "\n".join(f"- {_begun(escaped(note))}" for note in page.notes)])
@@ -20,10 +20,10 @@ def _table(section: Section) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return a text with a backslash before what Markdown would read as markup, HTML or the end of a cell."""
+    """Escape what Markdown would read as markup, HTML or the end of a cell."""
     return re.sub(r"[\\|*_`<>&~]|\](?=\()", r"\\\g<0>", " ".join(text.split()))
 
 
 def _begun(text: str) -> str:
-    """Escaped text where a line begins: what would begin a heading, a list or a rule there."""
+    """Escape what would begin a heading, a list or a rule at the start of a line."""
     return re.sub(r"^([0-9]*)([-+#.)]+(?:\s|$))", r"\1\\\2", text)

@@ -1,4 +1,4 @@
-"""The measurements of a row's own runs, from records only."""
+"""Hold the measurements of a row's own runs, which come from records only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from mta_lab.results.states import State
 from mta_lab.stats.contrasts import LEVEL, Contrast
 
 Role = Literal["row", "baseline", "A/A"]
-"""an A/A row is the baseline once more, on a random stream of its own: a check for false alarms"""
+"""an A/A row repeats the baseline on a random stream of its own, to detect false alarms"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,76 +22,85 @@ class Measured:
 
     role: Role
     baseline: str
-    """the row that the deltas are against; a baseline's own name"""
+    """the row that deltas are against; for a baseline, its own name"""
     metric: Metric
-    """what its runs are scored by"""
+    """the metric that its runs are scored by"""
     seeds: tuple[int, ...]
-    """planned"""
+    """the planned seeds"""
     scores: Mapping[int, float]
-    """by seed; a seed that is not there has not finished, or diverged"""
+    """score by seed; a seed without a score has not finished, or diverged"""
     records: Mapping[int, Record]
-    """by seed, of the scores"""
+    """record of each score, by seed"""
     failures: Mapping[int, Failure]
-    """by seed, of the runs that failed or diverged"""
+    """failures by seed, of the runs that failed or diverged"""
     attempts: Mapping[int, Sequence[Attempt]]
-    """by seed, those that failed: of the runs where there were any, whatever came of them in the end"""
+    """failed attempts by seed, also of runs that finished in the end"""
     stale: frozenset[int]
-    """seeds whose only results do not count any more"""
+    """seeds that have stale results only"""
     interval: tuple[float, float] | None
-    """95 % interval of the mean, of shares only"""
+    """95 % interval of the mean, for shares only"""
     domains: Mapping[str, float]
     """mean over the finished seeds"""
     further: Mapping[str, float]
-    """mean over the finished seeds of the scores by other evaluations, by metric; only those that every run has"""
+    """mean over the finished seeds by other metrics; only those that every run has"""
     contrast: Contrast | None
-    """against the row's baseline; None for a baseline and where there are too few runs"""
+    """difference from the baseline; None for a baseline, and with too few runs"""
     p_holm: float | None
     baseline_complete: bool
-    """whether the row's baseline has all its seeds"""
+    """True if the row's baseline has all its seeds"""
     cost: Cost
     ratios: Mapping[str, float]
     """cost over the baseline's, by the names of `cost.COSTS`"""
     equal_time_delta: float | None
-    """the delta had both trained for the same time; never tested"""
+    """the delta after equal training time; not tested"""
     implementation: str
-    """what computed the attention, as the records say; empty without them"""
+    """the implementations that computed attention, as recorded; empty without records"""
 
     @property
     def mean(self) -> float | None:
-        """Mean score over the finished seeds."""
+        """Return the mean score over the finished seeds, or None without any."""
         return fmean(self.scores.values()) if self.scores else None
 
     @property
     def complete(self) -> bool:
-        """Return whether every planned seed has a score."""
+        """Return True if every planned seed has a score."""
         return all(seed in self.scores for seed in self.seeds)
 
     @property
     def testable(self) -> bool:
-        """Return whether there may be a verdict: never while a seed of the row or of its baseline is missing."""
+        """Return True if the row and its baseline have all their seeds and a difference.
+
+        There is no verdict while a seed is missing.
+        """
         return self.contrast is not None and self.complete and self.baseline_complete
 
     @property
     def resolved(self) -> bool:
-        """Return whether the difference stands out of the noise at the 5 % level, all the table's rows considered."""
+        """Return True if the difference is resolved: p < 5 % by Holm's correction over all rows."""
         return self.testable and self.p_holm is not None and self.p_holm < LEVEL
 
     @property
     def seeds_needed(self) -> int | None:
-        """Seeds in all to resolve what is unresolved; None for what is resolved, and for what should never be."""
+        """Return the seeds in all that would resolve an unresolved row.
+
+        None for a resolved row, for a baseline and for an A/A row.
+        """
         if self.contrast is None or self.resolved or self.role != "row":
             return None
         return self.contrast.seeds_needed
 
     @property
     def passed(self) -> bool | None:
-        """Of an A/A row: whether its difference is unresolved even without Holm's correction; None if not known."""
+        """Return True if an A/A row's difference has p >= 5 % without correction, as it should.
+
+        None where it is not known yet, and for other rows.
+        """
         if self.role != "A/A" or not self.testable or self.contrast is None:
             return None
         return self.contrast.p >= LEVEL
 
     def status(self, seed: int) -> State:
-        """Return what became of the run of `seed`."""
+        """Return the state of the run of `seed`."""
         if seed in self.scores:
             return "finished"
         return "failed" if seed in self.failures else "stale" if seed in self.stale else "pending"

@@ -1,4 +1,4 @@
-"""The notes that a reader of a sweep's page needs besides the numbers."""
+"""Write the notes below a sweep's table: what a reader has to know besides the numbers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ PAPER_SCALE = {
     "language": "880M parameters, 105B tokens",
     "find_block": "4 layers of width 256, 100,000 steps of 64 sequences",
 }
-"""sections 4.2 and 4.1"""
+"""the paper's sections 4.2 and 4.1"""
 TOY_SIZE = 256, 4, 100_000, 64  # width, layers, steps, sequences a step
 
 
 def notes(table: Table) -> tuple[str, ...]:
-    """A few short lines, the most needed first."""
+    """Return the notes, the most important first."""
     lines = [table.sweep.about] if table.sweep.about else []
     lines += [*table.sweep.left_out_notes, *_search(table), badge(table)]
     if len(table.rows) > 1:
@@ -36,7 +36,7 @@ def notes(table: Table) -> tuple[str, ...]:
 
 
 def _failed(table: Table) -> list[str]:
-    """The runs without a result whose last attempt failed, under the names that they have in this sweep."""
+    """Return a line for each run whose last attempt failed, named as in this sweep."""
     lines = []
     for row in table.rows:
         for seed, failure in row.measured.failures.items():
@@ -48,7 +48,7 @@ def _failed(table: Table) -> list[str]:
 
 
 def _finished_later(table: Table) -> list[str]:
-    """The runs that did not finish at the first attempt."""
+    """Return a line for each run that finished after failed attempts."""
     return [
         f"{row.name} seed {seed}: finished at attempt {len(attempts) + 1} ({_kinds(attempts)})."
         for row in table.rows
@@ -62,7 +62,7 @@ def _kinds(attempts: Sequence[Attempt]) -> str:
 
 
 def _search(table: Table) -> list[str]:
-    """Return what a search found, or that its rows are not settled yet."""
+    """Return the values that a search found for each template, or that it has not run."""
     search, winners = table.sweep.search, table.sweep.winners
     if search is None:
         return []
@@ -89,7 +89,7 @@ def _short(value: object) -> str:
 
 
 def badge(table: Table) -> str:
-    """Our scale beside the paper's."""
+    """Return a sentence on our scale and the paper's."""
     sweep = table.sweep
     sizes = sorted(row.measured.cost.parameters for row in table.rows)
     ours = " to ".join(dict.fromkeys(numbers.count(size) for size in (sizes[0], sizes[-1])))
@@ -97,14 +97,14 @@ def badge(table: Table) -> str:
     tokens = max(run.training.steps * run.tokens_per_step for run in runs)
     said = f"Scale {sweep.scale}: {ours} parameters, {numbers.count(tokens)} training tokens"
     printed = any(row.published.references for row in table.rows)
-    theirs = PAPER_SCALE.get(runs[0].task.name) if printed else None  # a task of a user's is none of the paper's
+    theirs = PAPER_SCALE.get(runs[0].task.name) if printed else None  # a user's own task is not the paper's
     if theirs is None:
         return f"{said}."
     return f"{said}; the paper's: {theirs}. {_comparable(table)}"
 
 
 def _comparable(table: Table) -> str:
-    """Say which values may be compared with the paper's: those measured at the paper's own size."""
+    """Return a sentence on which values may be compared with the paper's."""
     runs = [row.config for row in table.sweep.rows]
     sizes = {(run.model.width, run.model.layers, run.training.steps, run.training.batch_size) for run in runs}
     if runs[0].task.name == "find_block" and sizes == {TOY_SIZE}:
@@ -174,7 +174,7 @@ def _agreement(table: Table) -> list[str]:
 
 
 def _signs(table: Table) -> str:
-    """Say how many resolved rows have the published sign, or why none can be counted."""
+    """Return in how many resolved rows the sign is the published one, or why none counts."""
     found = table.agreement
     resolved = sum(row.measured.resolved for row in table.rows if row.measured.role == "row")
     if found.resolved:
@@ -197,7 +197,7 @@ def _undecided(table: Table) -> list[str]:
 
 
 def _sources(table: Table) -> str:
-    """The paper's tables with the number of our rows that they have, then other sources."""
+    """Return the paper's tables with the number of our rows in each, then other sources."""
     references = [name for row in table.rows for name in row.published.references]
     known = Counter(printed_name(name.partition(".")[0]) for name in references if name in entries())
     others = dict.fromkeys(name for name in references if name not in entries())
@@ -216,7 +216,7 @@ def _equal_time(table: Table) -> list[str]:
 
 
 def _contended(table: Table) -> list[str]:
-    """Whose times say more of other work than of the model; nothing where no record says so."""
+    """Return a note on runs that shared the cores with other work, or none."""
     shared = {row.name: sum(record.contended is True for record in row.measured.records.values()) for row in table.rows}
     rows = ", ".join(f"{row} ({count})" for row, count in shared.items() if count)
     if not rows:

@@ -1,4 +1,4 @@
-"""A page of small tables and notes: what every drawn format shows, before it is drawn."""
+"""Hold a page of small tables and notes, which each format then draws."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Tone = Literal["resolved", "plain", "unresolved"]
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A row of cells."""
+    """A line of a table."""
 
     cells: tuple[str, ...]
     tone: Tone = "plain"
@@ -21,7 +21,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One small table; its first column holds names, the others numbers."""
+    """A small table; its first column holds names, the others numbers."""
 
     title: str
     header: tuple[str, ...]
@@ -30,19 +30,19 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Sections under a title, and what a reader has to know besides the numbers."""
+    """A page: a title, sections, and notes."""
 
     name: str
     title: str
     sections: tuple[Section, ...]
     notes: tuple[str, ...]
     extent: str = ""
-    """which runs it is of, in words"""
+    """the rows, seeds and runs that it is about, in words"""
 
 
 @dataclass(frozen=True)
 class OurColumn:
-    """A column of measurements; it is given nothing else."""
+    """A column of measurements, computed from measured values only."""
 
     name: str
     cell: Callable[[Measured], str]
@@ -50,7 +50,7 @@ class OurColumn:
 
 @dataclass(frozen=True)
 class PaperColumn:
-    """A column of published values, and headed so."""
+    """A column of published values, with a heading that says so."""
 
     name: str
     cell: Callable[[Published], str]
@@ -60,9 +60,10 @@ Column = OurColumn | PaperColumn
 
 
 def section(title: str, columns: Sequence[Column], rows: Sequence[TableRow], *, verdicts: bool = False) -> Section:
-    """A section with a line for each of `rows`; with `verdicts`, what is resolved stands out and the rest recedes.
+    """Return a section with one line for each of `rows`.
 
-    Only a section whose differences are tested has verdicts: a cost without an interval is no reason to be bold.
+    With `verdicts`, resolved rows are bold and unresolved ones grey. Use it only where differences
+    are tested: a cost without an interval is never bold.
     """
     names = (f"paper: {column.name}" if isinstance(column, PaperColumn) else column.name for column in columns)
     lines = (
@@ -80,7 +81,7 @@ def _cell(column: Column, row: TableRow) -> str:
 
 
 def _tone(row: TableRow) -> Tone:
-    """Return how strongly a row is shown: one that is not resolved recedes."""
+    """Return the tone of a row: an unresolved one is grey."""
     if row.measured.resolved:
         return "resolved"
     return "unresolved" if row.measured.role == "row" else "plain"

@@ -1,4 +1,4 @@
-"""The values that the paper printed for a row: a type of its own, so that no measured column can show it."""
+"""Hold the published values of a row, in a type that no column of measurements accepts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,38 +7,41 @@ from components.metrics import Metric, Scale
 from mta_lab.sweep import Row
 from mta_lab.sweep.ledger import noise
 
-ROUNDING = 1e-9  # of a difference of two printed numbers
+ROUNDING = 1e-9  # room for binary rounding in a difference of two printed numbers
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A row of the paper ledger; empty where the paper has no such row."""
+    """A row's published values; empty where nothing is published."""
 
     value: float | None = None
-    """by the sweep's metric"""
+    """score by the sweep's metric"""
     deviation: float | None = None
     """standard deviation over the paper's runs, where it is printed"""
     runs: int | None = None
-    """that the value is the mean of, where it is printed"""
+    """number of runs that `value` is the mean of, where it is printed"""
     delta: float | None = None
-    """against the paper's own baseline; of that baseline None, or 0 where the paper prints differences only"""
+    """difference from the paper's own baseline
+
+    None for that baseline itself, or 0 where the paper prints differences only.
+    """
     scale: Scale = "relative"
-    """of the delta: the metric's, or `printed_scale` where only a difference is printed"""
+    """scale of `delta`: the metric's, or its `printed_scale` where only differences are printed"""
     undecided: bool = False
-    """whether the delta is no more than the paper's own noise, so that its sign says nothing"""
+    """True if `delta` is within the paper's own noise, so that its sign says nothing"""
     domains: Mapping[str, float] = field(default_factory=dict)
     ratios: Mapping[str, float] = field(default_factory=dict)
-    """cost over the paper's baseline's, by the names of `cost.COSTS`"""
+    """cost over that of the paper's baseline, by the names of `cost.COSTS`"""
     references: tuple[str, ...] = ()
 
     @property
     def scored(self) -> bool:
-        """Return whether the paper says anything about this row's score."""
+        """Return True if the paper prints a score or a difference for this row."""
         return self.value is not None or self.delta is not None
 
 
 def published_of(row: Row, baseline: Row, metric: Metric) -> Published:
-    """The ledger's values for `row`, and how they compare with the ledger's values for `baseline`."""
+    """Return the published values of `row`, compared with those of `baseline`."""
     delta, scale = _delta(row, baseline, metric)
     return Published(
         value=row.published.get(metric.name),
@@ -64,7 +67,10 @@ def _delta(row: Row, baseline: Row, metric: Metric) -> tuple[float | None, Scale
 
 
 def _undecided(row: Row, baseline: Row, metric: Metric) -> bool:
-    """Return whether two printed values differ by no more than their std or the noise that the ledger states."""
+    """Return True if two published values differ by no more than the paper's noise.
+
+    Its noise is the larger of their printed standard deviations and what the ledger states.
+    """
     for name in (metric.name, f"{metric.name}_difference"):
         if name in row.published and name in baseline.published:
             deviations = (printed.published.get("std", 0.0) for printed in (row, baseline))
@@ -79,7 +85,10 @@ def _ratios(row: Row, baseline: Row) -> dict[str, float]:
 
 
 def _costs(printed: Mapping[str, float]) -> dict[str, float]:
-    """Printed costs by our names; the time follows from tokens a second. Table 9's FLOPS are no measured operations."""
+    """Return printed costs by our names; the time of a run follows from tokens a second.
+
+    Table 9's FLOPs are left out: they are not measured operations.
+    """
     costs = {"parameters": printed.get("parameters"), "peak_memory": printed.get("memory_gb")}
     if speed := printed.get("thousand_tokens_per_second"):
         costs |= {"tokens_per_second": speed, "training_seconds": 1 / speed}

@@ -1,4 +1,4 @@
-"""A table, or an index of tables, printed in one of FORMATS."""
+"""Print a table, or an index of tables, in one of FORMATS."""
 
 from collections.abc import Callable, Sequence
 
@@ -30,12 +30,12 @@ def render_index(tables: Sequence[Table], form: str, console: Console) -> None:
 
 
 def markdown(table: Table) -> str:
-    """The table as GitHub-flavoured Markdown."""
+    """Return the table as GitHub-flavoured Markdown."""
     return page_as_markdown(page_of(table))
 
 
 def page_of(table: Table) -> Page:
-    """Return what is shown of a table."""
+    """Return the page of a table, which every drawn format shows."""
     sweep = table.sweep
     return Page(name=sweep.name, title=sweep.heading, sections=sections(table), notes=notes(table), extent=table.extent)
 

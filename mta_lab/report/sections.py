@@ -1,4 +1,4 @@
-"""The small tables of a sweep's page: scores, cost, domains."""
+"""Build the small tables of a sweep's page: scores, cost, domains."""
 
 from collections.abc import Callable
 
@@ -14,19 +14,21 @@ from mta_lab.words import counted, duration
 
 
 def sections(table: Table) -> tuple[Section, ...]:
-    """Return scores and cost, then other evaluations and what the paper printed, where there are any."""
+    """Return scores and cost, then other evaluations and published values where there are any."""
     found = [scores(table), cost(table)]
     if any(row.measured.further for row in table.rows):
         found.append(further(table))
     if any(row.published.ratios for row in table.rows):
         found.append(printed_cost(table))
-    if len(table.rows) == 1 or sum(bool(row.published.domains) for row in table.rows) > 1:  # one alone compares nothing
+    if (
+        len(table.rows) == 1 or sum(bool(row.published.domains) for row in table.rows) > 1
+    ):  # one published row alone has nothing to be compared with
         found += domains(table)
     return tuple(found)
 
 
 def scores(table: Table) -> Section:
-    """Each seed's score, the mean, the delta and whether it is resolved, beside the paper's."""
+    """Return each seed's score, the mean, the delta and the verdict, beside the paper's values."""
     metric = table.sweep.metric
     columns: list[Column] = [
         OurColumn(f"{metric.heading}, by seed", seed_runs),
@@ -44,7 +46,7 @@ def scores(table: Table) -> Section:
 
 
 def further(table: Table) -> Section:
-    """Return the means by the other evaluations of the same models, for which there are no verdicts."""
+    """Return the means by other evaluations of the same models, which are not tested."""
     names = dict.fromkeys(name for row in table.rows for name in row.measured.further)
     columns = [OurColumn(METRICS[name].heading, _further_of(METRICS[name])) for name in names]
     return section("Other evaluations of the same models: means, not tested", columns, table.rows)
@@ -55,14 +57,14 @@ def _further_of(metric: Metric) -> Callable[[Measured], str]:
 
 
 def seed_runs(row: Measured) -> str:
-    """Each planned seed's score, or what became of it."""
+    """Return each planned seed's score, or the state of its run."""
     return " ".join(
         row.metric.written(row.scores[seed]) if seed in row.scores else row.status(seed) for seed in row.seeds
     )
 
 
 def verdict(row: Measured) -> str:
-    """Return what may be said of a row's difference, in a word or two."""
+    """Return the verdict on a row's difference, in a word or two."""
     if not row.complete:
         return f"{len(row.scores)} of {counted(len(row.seeds), 'seed')}"
     if row.role == "baseline":
@@ -79,7 +81,7 @@ def verdict(row: Measured) -> str:
 
 
 def seeds_in_words(seeds: int) -> str:
-    """A number of seeds, or that it is beyond all use."""
+    """Return a number of seeds, or that it is above `MOST_SEEDS`."""
     return f">{MOST_SEEDS}" if seeds > MOST_SEEDS else str(seeds)
 
 
@@ -107,13 +109,16 @@ def _printed(paper: Published, metric: Metric) -> str:
 
 
 def _printed_delta(paper: Published) -> str:
-    """The paper's difference, in brackets where the paper's own noise leaves its sign open."""
+    """Return the published difference, in brackets where it is undecided."""
     delta = or_dash(paper.delta, lambda d: numbers.delta(d, paper.scale))
     return f"({delta})" if paper.undecided else delta
 
 
 def cost(table: Table) -> Section:
-    """Return what each row costs, over its baseline's (x), and its delta at equal tokens and at equal training time."""
+    """Return each row's cost, the ratio to its baseline's (x), and its delta.
+
+    The delta stands at equal tokens and at equal training time.
+    """
     columns = [
         OurColumn("params", _with_ratio("parameters", lambda value: f"{value:,.0f}")),
         OurColumn("tokens/s", _with_ratio("tokens_per_second", lambda value: f"{value:,.0f}")),
@@ -147,7 +152,7 @@ PRINTED_COSTS = {"params": "parameters", "tokens/s": "tokens_per_second", "memor
 
 
 def printed_cost(table: Table) -> Section:
-    """Our ratios to the baseline and those that follow from the paper's Tables 8 and 9."""
+    """Return our ratios to the baseline, beside those from the paper's Tables 8 and 9."""
     columns: list[Column] = []
     for head, name in PRINTED_COSTS.items():
         columns += [OurColumn(head, _ratio_of(name)), PaperColumn(head, _ratio_of(name))]
@@ -165,7 +170,7 @@ def _ratio_of(name: str) -> Callable[[Measured | Published], str]:
 
 
 def domains(table: Table) -> list[Section]:
-    """Our scores by domain; then the paper's, in a table of their own."""
+    """Return our scores by domain, then the paper's in a table of their own."""
     metric, found = table.sweep.metric, []
     title = f"{metric.heading.capitalize()} by domain"
     ours = dict.fromkeys(name for row in table.rows for name in row.measured.domains)

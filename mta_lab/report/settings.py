@@ -1,4 +1,4 @@
-"""The configuration of a table's rows: what all of them share, and what each sets besides."""
+"""Separate the settings that all rows of a table share from those of each row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import Any
 from mta_lab.config import flatten
 from mta_lab.report.table import Table
 
-NOT_A_ROWS = "seed"  # a row is trained under several
+NOT_A_ROWS = "seed"  # a row has several
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Flattened settings; together, a row's own and the common ones are its whole configuration."""
+    """Flattened settings: a row's configuration is the common ones and its own."""
 
     common: Mapping[str, Any]
-    """settings that have one value in all rows"""
+    """settings with one value in all rows"""
     own: Mapping[str, Mapping[str, Any]]
-    """the others, by row"""
+    """the other settings, by row"""
 
 
 def settings_of(table: Table) -> Settings:

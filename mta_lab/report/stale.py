@@ -1,4 +1,4 @@
-"""Compare a table that was written as JSON with its sweep today, and name each cause of a difference."""
+"""Compare a written table with what its sweep would run today, and name the changes."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -22,14 +22,15 @@ TextOf = Callable[[RunConfig], str]
 
 
 def unknown(config: RunConfig) -> str:
-    """Return no hash: the text is not here, and so it is not compared."""
+    """Return an empty hash: the text is not on this machine, so it is not compared."""
     return ""
 
 
 def changed_since_written(table: Mapping[str, Any], text_of: TextOf = unknown) -> list[str]:
-    """Return what has changed since a table was written, as JSON has it; empty where its runs are today's.
+    """Return what has changed since a table was written as JSON; empty if its runs are today's.
 
-    `text_of` is the hash of the text that a run would read today, or empty where that is not known.
+    `text_of` returns the hash of the text that a run would read today, or an empty string where
+    that is not known.
     """
     rows = {row["row"]: row for row in table["rows"]}
     if not all(map(_identified, rows.values())):
@@ -50,13 +51,17 @@ def changed_since_written(table: Mapping[str, Any], text_of: TextOf = unknown) -
 
 
 def _identified(row: Mapping[str, Any]) -> bool:
-    """Return whether each finished run of a row has a fingerprint; earlier code wrote none, or no runs."""
+    """Return True if each finished run of a row has a fingerprint; earlier code wrote none."""
     runs = row.get("runs")
     return runs is not None and all((written or {}).get("fingerprint") for written in runs.values())
 
 
 def mark(file: Path, found: list[str]) -> None:
-    """Write into a table's JSON, and into the Markdown beside it, why it is stale; take the mark out if it is not."""
+    """Write into a table's JSON and Markdown why it is stale, or remove the mark if it is not.
+
+    Raises:
+        UserError: a file cannot be read or written, or is no table.
+    """
     why = "; ".join(found)
     table = {key: value for key, value in read(file).items() if key != SHOWN}
     marked: dict[str, Any] = {}
@@ -82,7 +87,11 @@ def mark(file: Path, found: list[str]) -> None:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Return the table in a JSON file that `report --format json` wrote; anything else is a UserError."""
+    """Return the table that `report --format json` wrote into a file.
+
+    Raises:
+        UserError: the file cannot be read, or is no table.
+    """
     allowed = "allowed: what `mta-lab report NAME --format json` prints"
     try:
         table: dict[str, Any] = as_json(content(file))
@@ -96,7 +105,7 @@ def read(file: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Run:
-    """The part of a table's run that is read."""
+    """The fields of a run that are read."""
 
     fingerprint: str
     meaning: str | None
@@ -108,7 +117,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Row:
-    """The part of a row that is read."""
+    """The fields of a row that are read."""
 
     row: str
     runs: Mapping[str, Any] | None = None
@@ -117,7 +126,7 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Table:
-    """The part of a table that is read."""
+    """The fields of a table that are read."""
 
     sweep: str
     scale: str
@@ -130,7 +139,7 @@ class _Table:
 
 
 def _refuse_other_types(table: Any) -> None:
-    """Raise FaultError where what is read of a table has other types than a report writes."""
+    """Raise FaultError if a field that is read has another type than a report writes."""
     found = built(_Table, _known(_Table, table))
     for number, each in enumerate(found.rows):
         row = built(_Row, _known(_Row, each), f"rows[{number}].")
@@ -145,13 +154,13 @@ def _refuse_other_types(table: Any) -> None:
 
 
 def _known(cls: type, value: Any) -> Any:
-    """The fields of a mapping that `cls` has; a table has many more."""
+    """Return the entries of a mapping that are fields of `cls`; a table has many more."""
     names = {one.name for one in fields(cls)}
     return {name: one for name, one in value.items() if name in names} if isinstance(value, dict) else value
 
 
 def _runs_today(table: Mapping[str, Any]) -> list[PlannedRun]:
-    """The runs of the table's sweep, as its file has them today and with the values that its search had found."""
+    """Return the runs that the table's sweep plans today, with the values its search had found."""
     sweep = load_sweep(
         table.get("file") or table["sweep"],
         scale=table["scale"],
@@ -163,9 +172,9 @@ def _runs_today(table: Mapping[str, Any]) -> list[PlannedRun]:
 
 
 def _causes(written: Mapping[str, Any], settings: Mapping[str, Any], run: PlannedRun, text: str) -> list[str]:
-    """Return what makes a run of the table another one than its run today."""
+    """Return the causes for which a run of the table is another run today."""
     config = run.config
-    if config.training.precision == "auto":  # decided by the machine that measured it
+    if config.training.precision == "auto":  # compare with what the measuring machine chose
         config = replace(config, training=replace(config.training, precision=settings["training.precision"]))
     then = Identity(written["meaning"] or "", written["component_code"] or "", written["text"] or "", written["engine"])
     now = identity_of(config, text or then.text)
@@ -176,6 +185,6 @@ def _causes(written: Mapping[str, Any], settings: Mapping[str, Any], run: Planne
         for key, value in flatten(config).items()
         if key not in ("seed", "scale", "data.corpus", "data.path") and settings.get(key) != value
     ]
-    if changes:  # what other settings compute says nothing of the code
+    if changes:  # with other settings, another meaning is no change of the code
         now = replace(now, meaning=then.meaning)
     return [*changes, *causes(then, now, written.get("torch") or "")] or [OTHERWISE]

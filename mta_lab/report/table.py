@@ -1,4 +1,4 @@
-"""The table of a sweep as data: what was measured, what the paper printed, and how sure the differences are."""
+"""Build the table of a sweep: measured and published values, and tested differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Runs = Mapping[str, Mapping[int, Record]]
-"""by row and seed"""
+"""row -> seed -> record"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableRow:
-    """One row: measured values from records only, published ones from the ledger only."""
+    """A row: measured values from records only, published ones from the ledger only."""
 
     name: str
     measured: Measured
@@ -45,40 +45,44 @@ class Table:
     provenance: tuple[str, ...]
     """distinct machines and commits that the results come from"""
     remarks: tuple[str, ...] = ()
-    """more that a reader has to know: what the records alone cannot say"""
+    """further notes, on what the records alone cannot tell"""
 
     @property
     def finished(self) -> int:
-        """Runs with a result."""
+        """Return the number of runs with a result."""
         return sum(len(row.measured.scores) for row in self.rows)
 
     @property
     def extent(self) -> str:
-        """Return what the table is of, in words: `5 rows, seeds 0 to 2, 12 of 15 runs finished`."""
+        """Return the extent of the table: `5 rows, seeds 0 to 2, 12 of 15 runs finished`."""
         rows, seeds, planned = len(self.rows), self.sweep.seeds, len(self.rows) * len(self.sweep.seeds)
         under = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
         runs = counted(planned, "run") if self.finished == planned else f"{self.finished} of {counted(planned, 'run')}"
         return f"{counted(rows, 'row')}, {under}, {runs} finished"
 
     def to_frame(self) -> "DataFrame":
-        """Return the rows as a pandas DataFrame at full precision; `mta_lab.report.frame` says its columns."""
+        """Return the rows as a pandas DataFrame at full precision; `report.frame` describes it."""
         from mta_lab.report.frame import frame  # imports pandas
 
         return frame(self)
 
     def _repr_html_(self) -> str:
-        """Return the table as HTML; Jupyter calls this."""
+        """Return the table as HTML, for Jupyter."""
         return str(self.to_frame().to_html(float_format="{:.4g}".format, na_rep="-"))
 
     @property
     def baselines(self) -> list[str]:
-        """The rows that others are compared with."""
+        """Return the names of the rows that others are compared with."""
         named = {row.measured.baseline for row in self.rows}
         return [row.name for row in self.rows if row.name in named]
 
 
 def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records) -> Table:
-    """The table of `sweep`, its records found by the fingerprint of (row, seed); a run without one is pending."""
+    """Return the table of `sweep`.
+
+    `fingerprints` has the fingerprint of each (row, seed), under which `records` is searched. A run
+    without a record is pending, failed or stale.
+    """
     found: dict[str, dict[int, Record]] = {row.name: {} for row in sweep.rows}
     failed: dict[str, dict[int, Failure]] = {row.name: {} for row in sweep.rows}
     for (row, seed), identity in fingerprints.items():
@@ -110,7 +114,7 @@ def _compare(sweep: Sweep, found: Runs) -> Comparison:
 
 
 def _stale(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records) -> dict[str, frozenset[int]]:
-    """The seeds of each row that have nothing but results that do not count any more."""
+    """Return the seeds of each row whose only results are stale."""
     configs = {(run.row, run.seed): run.config for run in sweep.runs()}
     states = states_of({identity: configs[run] for run, identity in fingerprints.items()}, records)
     seeds: dict[str, set[int]] = {row.name: set() for row in sweep.rows}
@@ -161,7 +165,7 @@ def _row(
 
 
 def _further(records: Sequence[Record]) -> dict[str, float]:
-    """Return the mean score by each evaluation, the table's own aside, that all of the records have."""
+    """Return the mean score by each further evaluation that all of the records have."""
     names = [name for name in (records[0].further if records else ()) if metric_named(name)]
     shared = [name for name in names if all(name in one.further for one in records)]
     return {name: fmean(record.further[name].mean for record in records) for name in shared}
@@ -181,7 +185,7 @@ def _interval(records: Sequence[Record]) -> tuple[float, float] | None:
 
 
 def _sequences(records: Sequence[Record]) -> int:
-    """Return what a share is over; where no record says it, 1: the most cautious reading."""
+    """Return the number of scored sequences behind a share; 1, the most cautious, if unknown."""
     return max(min((sum(record.scored.values()) for record in records), default=1), 1)
 
 

@@ -1,4 +1,4 @@
-"""The figures of a sweep, by name: drawn by matplotlib, for a page, a paper or a screen."""
+"""Draw the figures of a sweep with matplotlib, for a page, a paper or a screen."""
 
 from collections.abc import Callable
 
@@ -22,6 +22,9 @@ FIGURES: dict[str, Callable[[Table, float], Figure | None]] = {
 
 
 def figures(table: Table, width: float) -> dict[str, Figure]:
-    """The figures that the table has enough results for, `width` inches wide; to be drawn inside `style.styled`."""
+    """Return the figures that the table has enough results for, `width` inches wide.
+
+    Call it inside `theme.style.styled`.
+    """
     drawn = {name: draw(table, width) for name, draw in FIGURES.items()}
     return {name: figure for name, figure in drawn.items() if figure}

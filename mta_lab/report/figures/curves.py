@@ -1,4 +1,4 @@
-"""Learning curves, a small panel for each row: its validations, and how far they are from the baseline's."""
+"""Draw learning curves: each row's validations, and their distance from the baseline's."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +17,14 @@ from mta_lab.theme.style import BETTER, INK, MUTED, hover
 
 FEWEST_TICKS = 3
 Courses = Mapping[int, Sequence[tuple[float, float]]]
-"""by seed: (step, value)"""
+"""seed -> its (step, value) pairs"""
 
 
 class ReadableLog(LogLocator):
-    """Ticks of a logarithmic axis; round steps where fewer than three of them lie in what is shown."""
+    """Ticks of a logarithmic axis, evenly spaced where fewer than three powers would be visible."""
 
     def tick_values(self, vmin: float, vmax: float) -> list[float]:
-        """Return the places of ticks from `vmin` to `vmax`."""
+        """Return the positions of the ticks from `vmin` to `vmax`."""
         ticks = np.asarray(super().tick_values(vmin, vmax))
         if np.count_nonzero((ticks >= vmin) & (ticks <= vmax)) >= FEWEST_TICKS:
             return list(ticks)
@@ -33,7 +33,7 @@ class ReadableLog(LogLocator):
 
 
 def curves(table: Table, width: float) -> Figure | None:
-    """The score by step: mean and range over seeds, the baseline's mean in grey."""
+    """Draw the score by step: mean and range over seeds, with the baseline's mean in grey."""
     found = {row.name: _scores(row.measured.records) for row in table.rows}
     shown = [row for row in table.rows if found[row.name]]
     if not shown:
@@ -57,7 +57,7 @@ def curves(table: Table, width: float) -> Figure | None:
 
 
 def gains(table: Table, width: float) -> Figure | None:
-    """The difference from the baseline by step, seed by seed: mean and range over seeds."""
+    """Draw the difference from the baseline by step, seed by seed: mean and range over seeds."""
     records = {row.name: row.measured.records for row in table.rows}
     metric = table.sweep.metric
     found = {
@@ -106,7 +106,7 @@ def _panels(rows: Sequence[TableRow], width: float, draw: Callable[[Axes, TableR
 
 
 def _band(axes: Axes, courses: Courses, colour: str, gid: str) -> None:
-    """The mean over seeds and what lies between the lowest and the highest."""
+    """Draw the mean over seeds, and the range from the lowest to the highest."""
     steps, values = _grid(courses)
     axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.25, linewidth=0, gid=gid)
     axes.plot(steps, values.mean(axis=0), color=colour, gid=gid)
@@ -118,7 +118,7 @@ def _mean(courses: Courses) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _grid(courses: Courses) -> tuple[np.ndarray, np.ndarray]:
-    """Steps, and values [seed, step], at the steps that all seeds have."""
+    """Return the steps that all seeds have, and the values [seed, step] there."""
     steps = sorted(set.intersection(*({step for step, _ in course} for course in courses.values())))
     return np.array(steps), np.array([[dict(course)[step] for step in steps] for course in courses.values()])
 

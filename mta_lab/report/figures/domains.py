@@ -1,4 +1,4 @@
-"""Each row's difference from its baseline in each domain, a small panel a domain."""
+"""Draw each row's difference from its baseline, one small panel a domain."""
 
 import math
 
@@ -13,7 +13,7 @@ from mta_lab.theme.style import INK, MUTED, PAPER, hover
 
 
 def domains(table: Table, width: float) -> Figure | None:
-    """The figure; None where scores have fewer than two domains or no baseline to be compared with."""
+    """Return the figure, or None for fewer than two domains or a baseline without scores."""
     by_name = {row.name: row for row in table.rows}
     bases = {row.name: by_name[row.measured.baseline] for row in table.rows}
     rows = [row for row in table.rows if row.measured.role != "baseline" and row.measured.domains]

@@ -1,4 +1,4 @@
-"""Each row's difference from its baseline with its interval, the noise behind it and the paper's beside it."""
+"""Draw each row's difference from its baseline: its interval, the noise, the paper's value."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ from mta_lab.theme.style import BAND, INK, MUTED, hover
 
 
 def forest(table: Table, width: float) -> Figure | None:
-    """The figure; None where nothing is compared yet."""
+    """Return the figure, or None where nothing is compared yet."""
     rows = [row for row in table.rows if row.measured.role != "baseline"]
     if not any(row.measured.contrast for row in rows):
         return None

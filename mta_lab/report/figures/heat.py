@@ -1,4 +1,4 @@
-"""A grid of key-query kernels as a heat map, queries by keys."""
+"""Draw a grid of key-query kernels as a heat map, queries by keys."""
 
 import json
 from collections import defaultdict
@@ -20,7 +20,10 @@ Grid = dict[tuple[int, int], Measured]
 
 
 def heat(table: Table, width: float) -> Figure | None:
-    """The difference from the baseline over c_q and c_k; None for a sweep whose rows are no full grid of kernels."""
+    """Draw the difference from the baseline over c_q and c_k.
+
+    None for a sweep whose rows are no full grid of kernel sizes.
+    """
     grid = kernel_grid(table)
     if not grid:
         return None
@@ -55,7 +58,10 @@ def heat(table: Table, width: float) -> Figure | None:
 
 
 def kernel_grid(table: Table) -> Grid:
-    """The rows that differ in their one kernel alone and make a full grid of two sizes or more a side, or none."""
+    """Return the rows that differ in their one kernel alone and form a full grid, or none.
+
+    A grid has at least two sizes in each direction.
+    """
     groups: dict[str, Grid] = defaultdict(dict)
     for row, shown in zip(table.sweep.rows, table.rows, strict=True):
         settings = flatten(row.config)

@@ -1,4 +1,4 @@
-"""The score against what it costs: who is better and cheaper than everybody else."""
+"""Draw the score against cost, and the rows that no other row beats in both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,29 +16,27 @@ from mta_lab.report.table import Table, TableRow
 from mta_lab.theme.style import BETTER, GRID, INK, MUTED, hover
 
 COSTS = {"tokens_per_second": ("training tokens a second", 1), "parameters": ("parameters", -1)}
-"""name -> label, and whether more of it is better (1) or worse (-1)"""
-FEW = 6  # rows, all of which have room for their names
-STEPS = (
-    500  # in which names move off marks and each other, at most: no time, so that a table's figure is always the same
-)
+"""name -> its label, and 1 where more is better or -1 where less is"""
+FEW = 6  # with no more rows than these, every row's name has room
+STEPS = 500  # most moves of names off marks and each other; a limit in time would make figures vary
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """A row's place over its runs; less is better in both, so that what is better higher stands here negative."""
+    """The position of a row's runs; less is better in both, so what should be high is negated."""
 
     runs: int
     means: tuple[float, float]
-    """cost, loss"""
+    """mean cost, mean loss"""
     cost: tuple[float, float]
-    """from the lowest to the highest, as the loss"""
+    """lowest and highest cost; `loss` likewise"""
     loss: tuple[float, float]
 
 
 def pareto(table: Table, width: float) -> Figure | None:
-    """The score against tokens a second and parameters; None before two rows have both.
+    """Draw the score against tokens a second and parameters; None before two rows have both.
 
-    The Pareto front is in colour where the spread over runs leaves no doubt of it.
+    The Pareto front is in colour only where the spread over runs leaves no doubt of it.
     """
     found = {name: [row for row in table.rows if row.measured.scores and _cost(row, name)] for name in COSTS}
     shown = {name: rows for name, rows in found.items() if len({_cost(row, name) for row in rows}) > 1}
@@ -52,16 +50,19 @@ def pareto(table: Table, width: float) -> Figure | None:
     names = [
         _draw(axes, rows, name, table.sweep.metric) for axes, (name, rows) in zip(panels, shown.items(), strict=True)
     ]
-    figure.draw_without_rendering()  # from here on everything is where it stays
+    figure.draw_without_rendering()  # from here on, nothing but the names moves
     for axes, texts in zip(panels, names, strict=True):
-        _, *marks = axes.lines  # the first is the front's
+        _, *marks = axes.lines  # the first line is the front
         boxes = [mark.get_window_extent() for mark in marks]
         adjust_text(texts, objects=boxes, expand=(1.15, 1.9), force_static=(0.3, 0.6), iter_lim=STEPS, ax=axes)
     return figure
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """The places of the points (cost, loss), less is better in both, that no other point is as good as in both."""
+    """Return the indices of the points (cost, loss) that no other point equals or beats in both.
+
+    Less is better in both.
+    """
     best, places = float("inf"), []
     for place in sorted(range(len(points)), key=points.__getitem__):
         if points[place][1] < best:
@@ -71,10 +72,11 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def clear_front(points: Sequence[Spread]) -> list[int]:
-    """The places of the front where no luck decides it, else none: two runs a point, and no ranges that overlap.
+    """Return the indices of the front where chance does not decide it, else none.
 
-    A range is (lowest, highest). Each point off the front of the means must be beaten by one on it from end to end of
-    their ranges, and neighbours on the front must differ in cost and loss from end to end.
+    Every point needs two runs, and ranges (lowest, highest) must not overlap: each point off the
+    front is beaten by one on it over their whole ranges, and neighbours on the front differ in cost
+    and loss over their whole ranges.
     """
     if any(point.runs < 2 for point in points):
         return []
@@ -90,7 +92,7 @@ def clear_front(points: Sequence[Spread]) -> list[int]:
 
 
 def _spread(row: TableRow, name: str) -> Spread:
-    """A row's means and ranges, each negative where more of it is better."""
+    """Return a row's means and ranges, negated where more is better."""
     sign, loss = -COSTS[name][1], row.measured.metric.loss
     losses = [loss(score) for score in row.measured.scores.values()]
     each = [getattr(record, name) for record in row.measured.records.values()] if name != "parameters" else []
@@ -104,7 +106,10 @@ def _spread(row: TableRow, name: str) -> Spread:
 
 
 def _draw(axes: Axes, rows: Sequence[TableRow], name: str, metric: Metric) -> list[Text]:
-    """Draw the rows; return the names of the best means and the baseline, or of FEW rows all, still at their points."""
+    """Draw the rows, and return the names to be shown, each still at its point.
+
+    Named are the rows with the best means and the baseline; with `FEW` rows or fewer, all.
+    """
     label, sign = COSTS[name]
     points = [_spread(row, name) for row in rows]
     named, ahead = front([point.means for point in points]), clear_front(points)

@@ -1,4 +1,4 @@
-"""The parts that the figures of a table share."""
+"""Draw what the figures of a table share: rows' names, colours and marks."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ ROW = 0.21  # inches of height that a row takes
 
 
 def colour(metric: Metric, difference: float) -> str:
-    """Return the colour of a difference from the baseline: of a better score, or of a worse one."""
+    """Return the colour of a difference from the baseline: better or worse."""
     return BETTER if metric.is_better(difference) else WORSE
 
 
 def name_rows(axes: Axes, names: list[str], *, inside: bool) -> None:
-    """A row of the table at each height 0, 1, ... from the top; its name before the axis, or above its marks."""
+    """Name the rows at heights 0, 1, ... from the top: left of the axis, or `inside` above each."""
     axes.set_ylim(len(names) - 0.5, -0.7 if inside else -0.5)
     axes.tick_params(axis="y", length=0)
     if inside:
@@ -32,7 +32,7 @@ def name_rows(axes: Axes, names: list[str], *, inside: bool) -> None:
 
 
 def said(row: TableRow) -> str:
-    """Return a row's name and its difference with the interval, for whoever rests a pointer on its mark."""
+    """Return a row's name, its delta and interval: the text shown when a pointer rests on it."""
     measured = row.measured
     if measured.contrast is None:
         return f"{row.name}: {measured.role}"
@@ -50,12 +50,15 @@ def said_by_seed(row: TableRow) -> str:
 
 
 def cut(name: str, length: int) -> str:
-    """A name in so many letters at most."""
+    """Shorten a name to at most `length` characters."""
     return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
 
 
 def mark(row: Measured) -> dict[str, Any]:
-    """Return how a row's point is drawn: full if it is resolved, hollow and grey if not; a square is an A/A row."""
+    """Return the style of a row's point.
+
+    A resolved row has a full point, any other a hollow grey one; an A/A row has a square.
+    """
     if row.resolved and row.contrast:
         return {"marker": "o", "color": colour(row.metric, row.contrast.delta), "markersize": 4.5}
     return {"marker": "s" if row.role == "A/A" else "o", "color": MUTED, "markerfacecolor": "none", "markersize": 4}

@@ -1,4 +1,4 @@
-"""The pages of a sweep and over all sweeps."""
+"""Write HTML pages: of one sweep, and over all sweeps."""
 
 from mta_lab.report.html.index import index_html
 from mta_lab.report.html.sweep import sweep_html

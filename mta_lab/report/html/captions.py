@@ -27,11 +27,11 @@ PRINTED = {
     "its own noise.",
     "domains": "Domains differ in text and in how the paper's were made: compare signs.",
 }
-"""sentences for figures that show published values, too"""
+"""sentences added to the caption of a figure that shows published values, too"""
 
 
 def captions(table: Table) -> Mapping[str, str]:
-    """Return the caption of each figure, with the scale, settings, rows and seeds that it is of."""
+    """Return the caption of each figure, which ends with the scale, settings, rows and seeds."""
     published = {
         "forest": any(row.published.delta is not None for row in table.rows),
         "domains": any(row.published.domains for row in table.rows),

@@ -1,4 +1,4 @@
-"""The page over all sweeps: what of the paper has been run, at which scale, and how it agrees."""
+"""Write the page over all sweeps: which of the paper's rows are run, at which scale, and agree."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from mta_lab.words import counted
 
 
 def index_html(tables: Sequence[Table], links: Mapping[str, str]) -> str:
-    """The page; `links` holds the file of each sweep's own page."""
+    """Return the page; `links` has the file of each sweep's own page, by the sweep's name."""
     found = {table.sweep.name: entry(table) for table in tables}
     reproduced = _reproduced(tables)
     coverage = [_covered(item, shown, found, reproduced) for item, shown in contents().items()]
@@ -27,13 +27,16 @@ def index_html(tables: Sequence[Table], links: Mapping[str, str]) -> str:
 
 
 def _fingerprints(tables: Sequence[Table]) -> set[str]:
-    """Of the finished runs; sweeps share some."""
+    """Return the fingerprints of the finished runs; sweeps may share runs."""
     records = [record for table in tables for row in table.rows for record in row.measured.records.values()]
     return {record.fingerprint for record in records}
 
 
 def _reproduced(tables: Sequence[Table]) -> set[str]:
-    """The references whose rows have all their seeds, in any sweep that ships; another's row may be another model."""
+    """Return the references whose rows have all their seeds in some sweep that ships.
+
+    Sweeps of the user's do not count: their rows may be other models.
+    """
     shipped = [table for table in tables if table.sweep.file is None]
     rows = [row for table in shipped for row in table.rows if row.measured.complete and row.measured.role != "A/A"]
     return {reference for row in rows for reference in row.published.references}
@@ -42,9 +45,10 @@ def _reproduced(tables: Sequence[Table]) -> set[str]:
 def _covered(
     item: str, shown: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]], reproduced: Collection[str]
 ) -> dict[str, Any]:
-    """A table or figure of the paper: how many of its rows are finished, and the sweeps of it.
+    """Return how much of a table or figure of the paper is finished, and the sweeps of it.
 
-    Its rows are those that the paper printed; of a figure without numbers, those of its sweeps.
+    The rows that count are those that the paper printed; for a figure without numbers, those of its
+    sweeps.
     """
     sweeps = [found[name] for name in shown["sweeps"]]
     if "values" in shown:
@@ -64,7 +68,7 @@ def _covered(
 
 
 def _agreement(line: Mapping[str, Any]) -> str:
-    """Return what a sweep says for or against the paper, in few words."""
+    """Return a few words on a sweep: its finished rows, signs and rank correlation."""
     parts = [f"{line['rows_finished']} of {counted(line['rows_planned'], 'row')}"]
     if line["signs_compared"]:
         agree = "agrees" if line["signs_compared"] == 1 else "agree"

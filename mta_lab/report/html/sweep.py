@@ -1,4 +1,4 @@
-"""The page of a sweep: its table, its figures, and where they come from."""
+"""Write the page of a sweep: its table, its figures, and the origin of both."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,16 +21,18 @@ WIDTHS = {"wide": 8.0, "narrow": 4.0}  # inches: for a screen, and for a phone
 
 
 def sweep_html(table: Table, page: Page, command: str, dashboard: str, index: str = "") -> str:
-    """The page of a table; `command` trains what it lacks, and MLflow's pages over its runs are at `dashboard`.
+    """Return the page of a table.
 
-    `index` is the page over all sweeps that lies beside it, empty where there is none.
+    `command` is what trains its missing runs; `dashboard` is the address of MLflow, which has a
+    page for each run. `index` is the file name of the page over all sweeps, empty where there is
+    none.
     """
     drawn: dict[str, dict[str, Markup]] = {}
     said = captions(table)
     with styled():
         for size, width in WIDTHS.items():
             for name, figure in figures(table, width).items():
-                picture = inline(figure, f"{name}-{size}")  # made by matplotlib, which escapes the texts in it
+                picture = inline(figure, f"{name}-{size}")  # safe: matplotlib escapes the texts in a picture
                 drawn.setdefault(name, {})[size] = Markup(picture)
     return filled(
         "report/html/sweep.html.j2",
@@ -50,7 +52,7 @@ def sweep_html(table: Table, page: Page, command: str, dashboard: str, index: st
 
 
 def tiles(table: Table) -> list[tuple[str, str]]:
-    """The few numbers that say how far the sweep is and how it agrees with the paper: (what, value)."""
+    """Return (name, value) of the numbers at the top: the progress, and the agreement."""
     found = entry(table)
     total = len(table.rows) * len(table.sweep.seeds)
     made = [("runs finished", f"{table.finished} of {total}")]
@@ -68,7 +70,7 @@ def tiles(table: Table) -> list[tuple[str, str]]:
 
 
 def _seeds(row: Measured, dashboard: str) -> list[dict[str, str]]:
-    """Each planned seed's score or state, and its MLflow run."""
+    """Return each planned seed's score or state, and the address of its MLflow run."""
     cells = []
     for seed in row.seeds:
         record = row.records.get(seed)
@@ -84,14 +86,14 @@ def _seeds(row: Measured, dashboard: str) -> list[dict[str, str]]:
 
 
 def _about(row: Measured, seed: int) -> str:
-    """Return the text that is shown while a pointer rests on a seed."""
+    """Return the text shown while a pointer rests on a seed."""
     if seed in row.failures:
         return f"seed {seed}: {row.failures[seed].reason}"
     return f"seed {seed}: run {row.records[seed].fingerprint}" if seed in row.records else f"seed {seed}"
 
 
 def _origin(records: Iterable[Record]) -> Mapping[str, list[str]]:
-    """Return where results come from: each kind of fact with its distinct values."""
+    """Return the origin of results: each kind of fact with its distinct values."""
     found: dict[str, set[str]] = {}
 
     def note(name: str, value: Any) -> None:
