@@ -31,7 +31,7 @@ class Initialises(Protocol):
 
 
 def default_stream(name: str) -> None:
-    """A `Draw` for use in a module's constructor: torch's global stream, as torch's own layers do."""
+    """Draw from torch's global stream, as torch's own layers do: a `Draw` for constructors."""
 
 
 def initialise(model: nn.Module, seed: int) -> None:
@@ -97,6 +97,6 @@ def _can_be_nan(parameter: Tensor) -> bool:
 
 
 def parameter_stream(seed: int, name: str) -> torch.Generator:
-    """A generator for one named parameter under `seed`."""
+    """Return a generator for one named parameter under `seed`."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -29,8 +29,10 @@ ALIKE = 1e-3  # the largest difference between implementations, of the largest v
 
 
 def admit(configs: Iterable[RunConfig]) -> None:
-    """Refuse, as a UserError, an attention that raises, has another shape than its input, looks ahead, or
-    is computed otherwise by a faster implementation than by `eager`.
+    """Raise UserError for an attention that fails a check on random tokens.
+
+    It may not raise, return another shape than its input's, look ahead, or be computed by a faster implementation
+    otherwise than by `eager`.
 
     Looks at those with code of the user's in them, on a few random tokens and after some imagined training. A
     variant's `exempt` counts as in the conformance tests.
@@ -51,7 +53,7 @@ def admit(configs: Iterable[RunConfig]) -> None:
 
 
 def _kinds_of_layer(attention: AttentionConfig, model: ModelConfig) -> Iterator[tuple[int, nn.Module]]:
-    """The first layer of each kind: an operation may stand on some layers only."""
+    """Yield the first layer of each kind: an operation may stand on some layers only."""
     seen = set()
     for layer in range(1, model.layers + 1):
         sizes = {"width": model.width, "heads": model.heads, "layer": layer, "layers": model.layers}

@@ -89,7 +89,10 @@ def _masked_by_form(text: str) -> str:
 
 @cache
 def _known(variables: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    """The secrets of an environment, by its variables' names or in addresses, in each form that libraries print."""
+    """Return the secrets of an environment, in each form in which libraries print them.
+
+    A variable is secret by its name, or as an address with a password.
+    """
     found = set[str]()
     for name, value in variables:
         if _SECRET_NAME.fullmatch(name) and name not in _DIRECTORIES:
@@ -102,7 +105,7 @@ def _known(variables: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
 
 
 def _logins(address: str) -> set[str]:
-    """The password of an address, and both with the name as a header has them."""
+    """Return the password of an address, and both with the name as a header has them."""
     try:
         parts = urlsplit(address)
         user, password = unquote(parts.username or ""), unquote(parts.password or "")

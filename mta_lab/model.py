@@ -89,7 +89,7 @@ class SwiGLU(Switched, nn.Module):
 
 
 def build_model(config: RunConfig, seed: int) -> Decoder:
-    """The model with freshly drawn weights; parameters that two variants share are equal under one seed."""
+    """Return the model with freshly drawn weights; parameters that two variants share are equal under one seed."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # a constructor may draw what is no parameter
         model = Decoder(config.model, config.attention)

@@ -98,12 +98,12 @@ class EntryPoints:
         return ""
 
     def _disputed(self) -> dict[tuple[str, str], list["_Key"]]:
-        """The variants that several plugins register, with these."""
+        """Return the variants that several plugins register, with these."""
         owners = {variant: [key for key in keys if key in self._here] for variant, keys in self._owners.items()}
         return {variant: keys for variant, keys in owners.items() if len(keys) > 1}
 
     def _remove_disputed(self) -> None:
-        """A name that two plugins register is neither's: which comes first is chance."""
+        """Remove each name that two plugins register: which of them comes first is chance."""
         for family, name in self._disputed().keys() & _registered():
             FAMILIES[family].remove(name)
 
@@ -170,7 +170,7 @@ def _load_file(file: Path, source: str) -> None:
 
 
 def _place(error: BaseException, file: Path) -> str:
-    """The last line of `file` on the way to the error."""
+    """Return the last line of `file` on the way to the error."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
     if isinstance(error, SyntaxError) and error.filename == str(file):
         lines.append(error.lineno)

@@ -40,7 +40,7 @@ def resolve_auto(config: RunConfig, like: RunConfig, say: Callable[[str], None])
 
 
 def _probe(config: RunConfig) -> RunConfig:
-    """A model of the same widths with plain attention; everything that does not bear on the ratio left out."""
+    """Return a model of the same widths with plain attention; everything that does not bear on the ratio left out."""
     model = replace(config.model, layers=min(config.model.layers, LAYERS))
     batch_size = max(1, min(config.training.batch_size, TOKENS // model.context))
     training = replace(config.training, batch_size=batch_size)
@@ -75,7 +75,7 @@ def cache_file() -> Path:
 
 
 def _read(file: Path) -> dict[str, float]:
-    """The measurements in `file`; none where it is absent or damaged."""
+    """Return the measurements in `file`; none where it is absent or damaged."""
     try:
         known = as_json(content(file))
     except (OSError, FaultError):

@@ -31,7 +31,7 @@ def contended() -> bool | None:
 
 @cache
 def commit() -> str:
-    """The commit this package is checked out at, `+` behind it if files differ; its version outside a checkout."""
+    """Return the commit of this checkout, followed by `+` if files differ; elsewhere, the version."""
     here = Path(__file__).parent
     try:
         _git(here, "ls-files", "--error-unmatch", Path(__file__).name)  # fails where installed into another checkout

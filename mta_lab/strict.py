@@ -143,7 +143,7 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 
 def _built(hint: Any, value: Any, where: str) -> Any:
-    """The value, in which mappings are dataclasses where `hint` says so."""
+    """Return the value, in which mappings are dataclasses where `hint` says so."""
     section = _section(hint)
     if section and section is hint:
         return built(section, value, f"{where}.")

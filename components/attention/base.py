@@ -144,7 +144,7 @@ def head_width(width: int, heads: int) -> int:
 
 
 def rotary_table(tokens: int, head_width: int, theta: float, device: torch.device | None = None) -> Rotary:
-    """The turns of the rotary embedding (Su et al. 2021, 2104.09864) for positions 0..tokens-1."""
+    """Return the turns of the rotary embedding (Su et al. 2021, 2104.09864) for positions 0..tokens-1."""
     if not isinstance(tokens, torch.SymInt) and (not fits(int, tokens) or tokens < 0):
         raise ComponentError(f"tokens: got {shown(tokens)}, allowed: a whole number, 0 or more")
     if not fits(int, head_width) or head_width < 2 or head_width % 2:

@@ -71,7 +71,7 @@ class PairDifference(ScoreOp):
         return difference_BMQK.repeat_interleave(2, dim=1)
 
     def stage(self) -> Stage | None:
-        """The matrix [[1, -lambda], [1, -lambda]] of each pair; a fused kernel cannot drop for a pair."""
+        """Return the matrix [[1, -lambda], [1, -lambda]] of each pair; a fused kernel cannot drop for a pair."""
         if self.dropout:
             return None
         weight = self.difference_weight()
@@ -79,7 +79,7 @@ class PairDifference(ScoreOp):
         return Stage("mix", row.expand(self.pairs, 2, 2))
 
     def difference_weight(self) -> Tensor:
-        """lambda = exp(q1 . k1) - exp(q2 . k2) + lambda_init, in the parameters' own precision."""
+        """Return lambda = exp(q1 . k1) - exp(q2 . k2) + lambda_init, in the parameters' own precision."""
         # Not get_parameter, which refuses the tensors that torch.func.functional_call puts in their places.
         query_1, key_1, query_2, key_2 = (getattr(self, name) for name in self.vectors)
         # Not by `@`, which autocast would take to bfloat16.

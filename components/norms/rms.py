@@ -29,11 +29,11 @@ class RMSNorm(Switched, nn.RMSNorm):
 
 
 def rms_norm(x: Tensor, weight_d: Tensor, eps: float = NORM_EPS, *, compiled: bool = True) -> Tensor:
-    """x / sqrt(mean(x^2) + eps) * weight over the last dimension, in the wider of their dtypes."""
+    """Return x / sqrt(mean(x^2) + eps) * weight over the last dimension, in the wider of their dtypes."""
     dtype = torch.promote_types(x.dtype, weight_d.dtype)
     return pointwise.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(dtype)
 
 
 def widened(x: Tensor) -> Tensor:
-    """x in float32, or in float64 if it is that."""
+    """Return `x` in float32, or in float64 if it is that."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

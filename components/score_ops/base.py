@@ -163,7 +163,7 @@ _CALLED = {"__call__", "__getattr__"}
 
 
 def layers_of(rule: LayerRule, layers: int) -> frozenset[int]:
-    """The layers that `rule` names in a model of `layers` layers, counted from 1.
+    """Return the layers that `rule` names in a model of `layers` layers, counted from 1.
 
     'every N' is layers N - 1, 2N - 1, ... as in the paper (3, 7, 11, ... for N = 4). 'spread N' is N layers, evenly
     spaced so that 'spread 6' of 24 is 'every 4': layer k of them is ceil(k L / N) - 1 of L, and all are all. A rule

@@ -74,7 +74,7 @@ class KeyQueryConvolution(ScoreOp):
             self.kernel.copy_(centred.narrow(2, self.margins[0], keys))
 
     def centred(self) -> Tensor:
-        """The kernel with zeros around it, so that its middle is b = 0."""
+        """Return the kernel with zeros around it, so that its middle is b = 0."""
         return F.pad(self.kernel, self.margins) if any(self.margins) else self.kernel
 
     def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:

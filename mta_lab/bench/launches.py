@@ -33,7 +33,7 @@ ONE_STEP = """
 
 
 def compare(rounds: int | None, say: Say) -> list[Comparison]:
-    """A launch's time by how many runs it trains, and a finished sweep's by how many it has."""
+    """Return a launch's time by how many runs it trains, and a finished sweep's by how many it has."""
     with tempfile.TemporaryDirectory() as directory:
         here = Path(directory)
         say(f"launches of {FEW} and {MANY} runs of one step, and of {RUNS} of {STEPS}", 1, 3)
@@ -66,7 +66,7 @@ def _launches(here: Path) -> Comparison:
 
 
 def _shared(here: Path) -> Comparison:
-    """A launch on as many workers as there are cores, and what part of their time went to runs."""
+    """Return a launch on as many workers as there are cores, and what part of their time went to runs."""
     file = str(write(here / "shared.yaml", ONE_STEP, rows=1, seeds=RUNS))
     started = time.perf_counter()
     said = _mta_lab(here, "sweep", file, f"training.steps={STEPS}")

@@ -89,7 +89,7 @@ def against_kernels(laboratory: Laboratory, shape: Shape, rounds: int | None, sa
 
 
 def contestants(config: AttentionConfig, shape: Shape) -> tuple[list[str], tuple[str, ...]]:
-    """The implementations that can compute these operations, the baseline first, and why others cannot."""
+    """Return the implementations that can compute these operations, the baseline first, and why others cannot."""
     ops = _ops(config, shape)
     notes, able = [], [BASELINE]
     for impl in IMPLEMENTATIONS:
@@ -195,7 +195,10 @@ def _random(shape: Shape) -> Tensor:
 
 
 def _ops(config: AttentionConfig, shape: Shape) -> MapOps:
-    """The operations before and after the softmax; their matrices random, for at identity some would be sparse."""
+    """Return the operations before and after the softmax.
+
+    Their matrices are random: at identity, some would be sparse.
+    """
     attention = config.build(width=shape.heads * shape.width, heads=shape.heads, layer=1, layers=1)
     assert isinstance(attention, Attention)
     ops = attention.map_ops()

@@ -73,7 +73,7 @@ def _draw(
 
 
 def _points(course: Sequence[Comparison], places: Sequence[int], name: str) -> list[Point]:
-    """The contestant's points, as far as it took part."""
+    """Return the contestant's points, as far as it took part."""
     points = []
     for comparison, x in zip(course, places, strict=True):
         for one in comparison.contestants:

@@ -44,7 +44,7 @@ def _table(comparison: Comparison) -> RenderableType:
 
 
 def _cells(comparison: Comparison, one: Contestant, quantity: str) -> list[str]:
-    """The median with its quartiles, the ratio to the baseline, and the paper's ratio."""
+    """Return the median with its quartiles, the ratio to the baseline, and the paper's ratio."""
     measure, ratio, paper = one.measures.get(quantity), comparison.ratio(one, quantity), one.published.get(quantity)
     return [
         "-" if measure is None else _measure(measure),

@@ -62,7 +62,10 @@ class Comparison:
         return self.contestants[0]
 
     def ratio(self, contestant: Contestant, quantity: str) -> float | None:
-        """The contestant's median over the baseline's; None where one was not measured, or the baseline's is zero."""
+        """Return the contestant's median over the baseline's.
+
+        None where one of them was not measured, or the baseline's is zero.
+        """
         ours, theirs = contestant.measures.get(quantity), self.baseline.measures.get(quantity)
         return ours.median / theirs.median if ours and theirs and theirs.median else None
 
@@ -80,7 +83,7 @@ class Report:
 
 
 def as_tree(report: Report) -> dict[str, Any]:
-    """The report for programs, at full precision; seconds and bytes."""
+    """Return the report for programs, at full precision; seconds and bytes."""
     return {
         "level": report.level,
         "provenance": dict(report.provenance),

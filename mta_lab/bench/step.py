@@ -50,7 +50,7 @@ class Entries:
         return Entries, self._given  # its configs' classes may be in a file that must be loaded first
 
     def _names(self) -> list[str]:
-        """The paper's models and the user's own; of these only `attention=NAME` where it is given."""
+        """Return the paper's models and the user's own; of these only `attention=NAME` where it is given."""
         known, only = FAMILIES["attention"].names(), self._special.get("attention")
         if only is not None and only not in known:
             hint = nearest(str(only), known) or ";"
@@ -107,7 +107,7 @@ def compare(laboratory: Laboratory, entries: Entries, rounds: int | None, say: S
 
 
 def published(name: str) -> dict[str, float]:
-    """The paper's ratios to the Transformer: time for the same tokens, and memory; none for other variants."""
+    """Return the paper's ratios to the Transformer: time for the same tokens, and memory; none for other variants."""
     if name not in TABLE_9:
         return {}
 
@@ -122,7 +122,7 @@ def published(name: str) -> dict[str, float]:
 
 
 def _divided(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings for all, and those of attention, which not every variant has."""
+    """Return settings for all, and those of attention, which not every variant has."""
     special = {key: value for key, value in values.items() if key.partition(".")[0] == "attention"}
     return {key: value for key, value in values.items() if key not in special}, special
 

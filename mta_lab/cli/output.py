@@ -64,9 +64,9 @@ class _Stdout(_Guarded):
 
 @contextmanager
 def guarded_output() -> Iterator[None]:
-    """Guard what a command prints, and end it with a line and a status of its own where stdout was lost.
+    r"""Guard what a command prints, and end it with a line and a status of its own where stdout was lost.
 
-    What the encoding lacks, and what would steer a terminal, is printed as `\\xe9`. A closed pipe is said only where it
+    What the encoding lacks, and what would steer a terminal, is printed as `\xe9`. A closed pipe is said only where it
     interrupted a launch.
     """
     _open_closed()

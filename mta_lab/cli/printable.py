@@ -1,6 +1,6 @@
-"""The one door of output: whatever text holds, a terminal shows it, is not steered by it, and sees no secret.
+r"""The one door of output: whatever text holds, a terminal shows it, is not steered by it, and sees no secret.
 
-Letters that Python does not call printable are shown as their numbers, `\\x1b` and `\\u202e`: controls, marks that turn
+Letters that Python does not call printable are shown as their numbers, `\x1b` and `\u202e`: controls, marks that turn
 the order of letters around, letters without width, halves of letters. Line breaks and tabs pass.
 """
 

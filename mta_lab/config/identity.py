@@ -21,7 +21,7 @@ from mta_lab.identity import Identity, fingerprint_of
 
 
 def plain(value: Any) -> Any:
-    """The canonical form: dictionaries, lists and scalars only, a component as a dictionary with its `name`.
+    """Return the canonical form: dictionaries, lists and scalars only, a component as a dictionary with its `name`.
 
     A number that may have a fraction has one, so that 1 and 1.0 are the same setting.
     """
@@ -45,7 +45,7 @@ def _settings(cls: type) -> list[tuple[str, bool, bool]]:
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """The canonical form with dotted keys; a list of components is their names, and each of them numbered."""
+    """Return the canonical form with dotted keys; a list of components is their names, and each of them numbered."""
     return dict(_leaves(plain(config), prefix))
 
 
@@ -62,7 +62,7 @@ def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def difference(config: RunConfig, base: RunConfig) -> dict[str, Any]:
-    """The flattened settings of `config` that `base` lacks or sets otherwise (seed aside)."""
+    """Return the flattened settings of `config` that `base` lacks or sets otherwise (seed aside)."""
     ours, theirs = flatten(config), flatten(base)
     return {key: value for key, value in ours.items() if key != "seed" and theirs.get(key, _ABSENT) != value}
 
@@ -150,7 +150,7 @@ def _modules(attention: Component, scoring: Scoring, attention_classes: frozense
 
 
 def _imported_by(module: str) -> set[str]:
-    """The modules that `module` imported, whole or a function of theirs; a package only holds others."""
+    """Return the modules that `module` imported, whole or a function of theirs; a package only holds others."""
     # torch.compile leaves modules and functions of its own in a module that it has compiled, under such names.
     values = [value for name, value in vars(sys.modules[module]).items() if not name.startswith("__")]
     homes = {value.__module__ for value in values if inspect.isfunction(value)}
@@ -177,7 +177,7 @@ def _is_component_code(module: str) -> bool:
 
 @cache
 def _source_hash(module: str) -> str:
-    """A hash of a module's code, comments and docstrings removed."""
+    """Return a hash of a module's code, comments and docstrings removed."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

@@ -57,7 +57,7 @@ def command_line(settings: Sequence[str]) -> Layer:
 
 
 def _read(key: str, text: str) -> Any:
-    """The value of a setting on the command line."""
+    """Return the value of a setting on the command line."""
     if text.strip() in ("", "~"):
         return NOTHING
     hints = _hints_of(key)
@@ -67,7 +67,10 @@ def _read(key: str, text: str) -> Any:
 
 
 def _hints_of(key: str) -> set[Any]:
-    """The types that a dotted key has, one or several where components that have it differ; none of an unknown key."""
+    """Return the types that a dotted key has; none for an unknown key.
+
+    There are several where components that have the key differ in its type.
+    """
     found = _known_hints(key)
     if not found:  # it may be a plugin's
         load_plugins()
@@ -85,7 +88,9 @@ def _known_hints(key: str) -> set[Any]:
 
 
 def variants(hint: Any) -> list[type]:
-    """The classes whose settings stand in a section of this type: several for a component, none for a plain value.
+    """Return the classes whose settings stand in a section of this type.
+
+    There are several for a component, and none for a plain value.
 
     Plugins' variants are among them once they are loaded.
     """

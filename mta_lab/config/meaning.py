@@ -86,7 +86,7 @@ def _measured(attention: AttentionConfig, heads: int, layer: int, layers: int) -
 
 
 def _in_plain_torch(attention: AttentionConfig) -> AttentionConfig:
-    """The same attention by its readable reference, where it has several implementations."""
+    """Return the same attention by its readable reference, where it has several implementations."""
     has_choice = any(field.name == "impl" for field in fields(attention))
     return replace(attention, impl="eager") if has_choice else attention  # type: ignore[call-arg]
 
@@ -120,7 +120,10 @@ def _dropped(input: Tensor, p: float = 0.5, training: bool = True, train: bool =
 
 
 def _numbers(tensor: Tensor) -> Sequence[str]:
-    """The shape of a tensor, its norm and three random projections, to the digits that every machine agrees on."""
+    """Return a tensor's shape, norm and three random projections, as texts.
+
+    They are rounded to the digits on which every machine agrees.
+    """
     flat = tensor.double().flatten()
     norm = flat.norm().item()
     directions = 2.0 * torch.rand(3, flat.numel(), generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 1

@@ -188,7 +188,7 @@ class _Document:
 
 
 def _merged(event: Any, value: Any) -> dict[str, Any]:
-    """The keys that `<<: value` brings; of several mappings, earlier ones win."""
+    """Return the keys that `<<: value` brings; of several mappings, earlier ones win."""
     mappings = value if isinstance(value, list) else [value]
     if not all(isinstance(mapping, dict) for mapping in mappings):
         raise _ReadError(event, f"'{MERGE}' got {value!r}, allowed: a mapping, or a list of mappings")
@@ -213,7 +213,7 @@ def _line(event: Any) -> int:
 
 
 def _said(error: Exception) -> str:
-    """A reader's error, ours or the library's, in one line."""
+    """Return a reader's error, ours or the library's, in one line."""
     if isinstance(error, RecursionError):
         return "too many brackets within brackets"
     if isinstance(error, MarkedYAMLError) and error.problem:

@@ -38,7 +38,7 @@ def cache_file() -> Path | None:
 
 @cache
 def _sources() -> str:
-    """A hash of all shipped components, of what measures them, and of torch's version."""
+    """Return a hash of all shipped components, of what measures them, and of torch's version."""
     digest = hashlib.sha256(torch.__version__.encode())
     for file in (*sorted(Path(components.__file__).parent.rglob("*.py")), Path(meaning.__file__)):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
@@ -47,7 +47,7 @@ def _sources() -> str:
 
 @cache
 def _read(file: Path | None) -> dict[str, str]:
-    """The values in `file`, to add to; a line that was torn is none."""
+    """Return the values in `file`, to add to; a line that was torn is none."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines() if file and _is_own(file.parent) and _is_own(file) else []
     except (OSError, ValueError):

@@ -43,12 +43,12 @@ def resolve(layers: Sequence[Layer]) -> RunConfig:
 
 
 def scales() -> list[str]:
-    """The names of the shipped scales, smallest first."""
+    """Return the names of the shipped scales, smallest first."""
     return sorted((path.name.removesuffix(".yaml") for path in SCALES.iterdir()), key=_scale_order)
 
 
 def scale_layer(name: str) -> Layer:
-    """The layer of the scale `name`."""
+    """Return the layer of the scale `name`."""
     if name not in scales():
         raise UserError(
             f"--scale: no scale named '{name}'{nearest(name, scales()) or ';'} known: {', '.join(scales())}"
@@ -88,7 +88,10 @@ def _assign(
 
 
 def _section(schema: type | None, key: str, name: Any) -> type | None:
-    """The class whose settings stand below `key`, of a component the variant of that name; None where there is none."""
+    """Return the class whose settings stand below `key`; None where there is none.
+
+    For a component, that is the variant of the given name.
+    """
     hint = type_hints(schema).get(key) if schema else None
     if not (isinstance(hint, type) and issubclass(hint, Component)):
         return next(iter(variants(hint)), None)
@@ -99,7 +102,7 @@ def _section(schema: type | None, key: str, name: Any) -> type | None:
 
 
 def _origin(key: str, origins: Mapping[str, str]) -> str:
-    """The layer that set `key`, or the nearest key above it."""
+    """Return the layer that set `key`, or the nearest key above it."""
     while key and key not in origins:
         key = key.rpartition("[")[0] if key.endswith("]") else key.rpartition(".")[0]
     return origins.get(key, "defaults")
@@ -112,7 +115,7 @@ def _set_before(key: str, source: str, origins: Mapping[str, str]) -> str:
 
 
 def _latest(sections: Sequence[str], layers: Sequence[Layer], origins: Mapping[str, str]) -> str:
-    """The last layer that set anything in `sections`: settings that do not fit together were fine before it."""
+    """Return the last layer that set anything in `sections`: settings that do not fit together were fine before it."""
     setters = {source for key, source in origins.items() if key.startswith(tuple(sections))}
     return next((layer.source for layer in reversed(layers) if layer.source in setters), "defaults")
 
@@ -183,14 +186,14 @@ def _is_section(hint: Any) -> bool:
 
 
 def _read_together(path: str, name: str) -> list[str]:
-    """The sections that a failed check of `name` at `path` may have compared."""
+    """Return the sections that a failed check of `name` at `path` may have compared."""
     if path:
         return [path.partition("[")[0]]
     return ["model", name] if name in ("attention", "task") else []
 
 
 def _suggestion(key: str, path: str, hints: Mapping[str, Any]) -> str:
-    """The nearest key at this place, or the section that has a key of this very name."""
+    """Return the nearest key at this place, or the section that has a key of this very name."""
     prefix = f"{path}." if path else ""
     elsewhere = [name for name, hint in hints.items() if is_dataclass(hint) and key in hint.__dataclass_fields__]
     close = difflib.get_close_matches(key, hints, n=1, cutoff=0.5)
@@ -215,7 +218,7 @@ def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
 
 
 def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a mapping with free keys, which may have dots in their names."""
+    """Yield the leaves of a mapping with free keys, which may have dots in their names."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from _dotted(value, f"{prefix}{key}.")

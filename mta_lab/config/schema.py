@@ -195,7 +195,7 @@ class RunConfig:
         return self.training.batch_size * self.context
 
     def attention_classes(self) -> frozenset[type]:
-        """The classes of all modules in the attention of every layer; every check of the variant runs."""
+        """Return the classes of all modules in the attention of every layer; every check of the variant runs."""
         return _attention_classes(self.attention, self.model.width, self.model.heads, self.model.layers)
 
 

@@ -32,7 +32,7 @@ class Gathered:
 
 
 def from_recipes(corpus: str, downloads: Path, say: Say) -> Iterator[Gathered]:
-    """The domains of a built-in corpus; downloads what is not in `downloads`."""
+    """Yield the domains of a built-in corpus; downloads what is not in `downloads`."""
     for recipe in RECIPES[corpus]:
         found = (document for part in recipe.parts for document in _read(part, downloads, say))
         chosen = documents.choose(found, recipe.limit)
@@ -50,7 +50,7 @@ def _read(part: Part, downloads: Path, say: Say) -> Iterator[str]:
 
 
 def from_files(path: Path, say: Say) -> Iterator[Gathered]:
-    """The domains of the user's own text; says what of it is not read."""
+    """Yield the domains of the user's own text; says what of it is not read."""
     found = own.own_files(path)
     for file, reason in found.left_out.items():
         say(f"left out: {file.relative_to(path)}: {reason}")
@@ -154,7 +154,7 @@ def _encode(bpe: Tokenizer, source: Path, target: Path, dtype: np.dtype[Any]) ->
 
 
 def _sample(text: Path, domains: list[dict[str, Any]]) -> Iterator[str]:
-    """The first training documents of every domain, the same amount of each."""
+    """Yield the first training documents of every domain, the same amount of each."""
     for domain in domains:
         yield from documents.choose(read_jsonl(text / f"{domain['name']}.train.jsonl"), SAMPLE).documents
 
@@ -165,6 +165,6 @@ def _write_jsonl(path: Path, texts: list[str]) -> None:
 
 
 def read_jsonl(path: Path) -> list[str]:
-    """The documents of a file that `build_text` wrote."""
+    """Return the documents of a file that `build_text` wrote."""
     with path.open(encoding="utf-8") as file:
         return [json.loads(line)["text"] for line in file]

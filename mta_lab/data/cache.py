@@ -25,7 +25,7 @@ LOCK = ".lock"
 
 @contextmanager
 def building(directory: Path) -> Iterator[Path]:
-    """A scratch directory that becomes `directory` when the block ends well and vanishes when it does not.
+    """Yield a scratch directory that becomes `directory` when the block ends well and vanishes when it does not.
 
     The caller holds the lock, so what a killed process left behind may be removed.
     """

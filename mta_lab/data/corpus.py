@@ -141,7 +141,7 @@ def prepare(data: "DataConfig", vocabulary: int, root: Path, say: Say = lambda l
 
 
 def corpus_name(data: "DataConfig") -> str:
-    """A folder name that changes with what would change the text: recipes, Python version, own files."""
+    """Return a folder name that changes with what would change the text: recipes, Python version, own files."""
     if data.path is not None:
         path = _own_path(data.path)
         try:

@@ -24,7 +24,7 @@ def size(documents: Iterable[str]) -> int:
 
 
 def clean(document: str) -> str:
-    """Newlines as `\\n`, no trailing blanks, at most two empty lines in a row, valid UTF-8."""
+    r"""Return the text with newlines as `\n`, no trailing blanks, at most two empty lines in a row, valid UTF-8."""
     document = document.encode("utf-8", errors="replace").decode()  # JSON may hold half a surrogate pair
     document = re.sub(r"(?<![ \t])[ \t]*(?:\r\n|\r|\n)", "\n", document)  # looks at each run of blanks once
     return re.sub(r"\n{4,}", "\n\n\n", document).strip("\n").rstrip()
@@ -75,11 +75,12 @@ def split(documents: list[str]) -> tuple[list[str], list[str]]:
 
 
 def drop_seen(documents: Iterable[str], seen: dict[bytes, str], domain: str) -> tuple[list[str], Counter[str]]:
-    """The documents of a domain without the paragraphs that are in `seen`, and how many went altogether, and why.
+    """Return a domain's documents without the paragraphs in `seen`, and what was removed and why.
 
-    `seen` says which domain holds each paragraph, and grows by those that are kept. Only paragraphs of 80 characters
-    and more count, so that repeated headings do not tear documents; a document of shorter ones counts as a whole, and
-    goes from later documents where it is one of their paragraphs. A document that brings nothing new goes altogether.
+    `seen` says which domain holds each paragraph, and grows by those that are kept. Only paragraphs
+    of 80 characters and more count, so that repeated headings do not tear documents; a document of
+    shorter ones counts as a whole, and goes from later documents where it is one of their
+    paragraphs. A document that brings nothing new goes altogether.
     """
     kept: list[str] = []
     dropped = Counter[str]()

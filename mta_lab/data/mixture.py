@@ -21,7 +21,7 @@ PAPER = {
 
 
 def shares(data: "DataConfig", domains: Collection[str]) -> dict[str, float]:
-    """The share of each of these domains, in the order of their names; they sum to one.
+    """Return the share of each of these domains, in the order of their names; they sum to one.
 
     `data.mixture` says them in any scale. Without it, built-in corpora have the paper's, and all domains of a user's
     own text the same, whatever they are called. Raises UserError where `data.mixture` names other domains than these.

@@ -41,7 +41,7 @@ def pieces(content: str, file: Path) -> Iterator[str]:
 
 
 def json_lines(content: str, file: Path) -> Iterator[str]:
-    """The `text` of the object on each line."""
+    """Yield the `text` of the object on each line."""
     for number, line in enumerate(content.split("\n"), start=1):
         if line.strip():
             try:
@@ -53,7 +53,7 @@ def json_lines(content: str, file: Path) -> Iterator[str]:
 
 
 def json_file(content: str, file: Path) -> Iterator[str]:
-    """A list of objects or of texts, one object, or an object a line."""
+    """Yield the texts of a JSON file: a list of objects or texts, one object, or an object a line."""
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -106,9 +106,13 @@ class OwnFiles:
 
 
 def own_files(path: Path) -> OwnFiles:
-    """The user's files by domain: DOMAIN.jsonl and its like, or all such files in a folder DOMAIN and those below it.
+    """Return the user's files by domain.
 
-    `path` is a folder of those, or one such file. Raises UserError if it does not exist or holds none.
+    A domain is a file DOMAIN.jsonl (or its like), or all such files in a folder DOMAIN and below
+    it.
+
+    `path` is a folder of those, or one such file. Raises UserError if it does not exist or holds
+    none.
     """
     if not path.exists():
         raise UserError(f"data.path: {path} does not exist; give a folder, or a file: {FORMATS}")
@@ -130,7 +134,7 @@ def own_files(path: Path) -> OwnFiles:
 
 
 def own_text(file: Path) -> Iterator[str]:
-    """The documents of a user's file: the `text` of each JSON object, or a text file in pieces (see `pieces`).
+    """Yield the documents of a user's file: the `text` of each JSON object, or a text file in pieces (see `pieces`).
 
     Raises UserError with file and place for what is not UTF-8, not JSON, has no `text` or cannot be unpacked.
     """

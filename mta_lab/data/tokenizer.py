@@ -12,7 +12,7 @@ BATCH = 512  # documents encoded at once
 
 
 def train(documents: Iterable[str], vocabulary: int) -> Tokenizer:
-    """A byte-level BPE of at most `vocabulary` entries; fewer if the text has no more pairs to merge."""
+    """Return a byte-level BPE of at most `vocabulary` entries; fewer if the text has no more pairs to merge."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

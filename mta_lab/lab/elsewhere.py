@@ -54,7 +54,7 @@ def _keys(sweep: Sweep) -> set[str]:
 
 
 def _candidates(found: Plan, config: Mapping[str, Any], recorded: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The scale and settings under which some row of the sweep may be the run with this configuration."""
+    """Yield the scale and settings under which some row of the sweep may be the run with this configuration."""
     scale = str(config["scale"])
     assert found.under
     try:
@@ -76,7 +76,7 @@ def _conditions(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with(config: Any, changed: Mapping[str, Any], seed: int) -> str:
-    """The key of a row's configuration with these settings changed."""
+    """Return the key of a row's configuration with these settings changed."""
     tree = {**deepcopy(plain(config)), "seed": seed}
     for key, value in changed.items():
         section, *path = key.split(".")

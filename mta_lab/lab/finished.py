@@ -29,7 +29,7 @@ def by_sweep(records: Records, scales: Sequence[str], display: Display) -> list[
 
 
 def _keys(config: RunConfig) -> set[str]:
-    """The settings of a run as records have them, whichever precision 'auto' came to."""
+    """Return the settings of a run as records have them, whichever precision 'auto' came to."""
     training = config.training
     kinds: tuple[Precision, ...] = ("fp32", "bf16") if training.precision == "auto" else (training.precision,)
     return {settings_key(plain(replace(config, training=replace(training, precision=kind)))) for kind in kinds}

@@ -45,8 +45,9 @@ def load(
     components: Sequence[str | Path] = (),
     quiet: bool = False,
 ) -> "LoadedSweep":
-    """Load a sweep: one that ships, by its name; a YAML file; or the content of such a file as a dict or an
-    OmegaConf tree.
+    """Load a sweep: a shipped one by its name, a YAML file, or such a file's content as a mapping.
+
+    A mapping is a dict or an OmegaConf tree.
 
     `settings` win over every row's: `{"training.steps": 20}`. `seeds` is how many of each row, by default as the sweep
     says. `components` are files or folders with components of your own. `quiet` keeps the lines on what is done to

@@ -64,7 +64,7 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errn
 
 @contextmanager
 def disk_full_reported(usual: Path) -> Iterator[None]:
-    """A disk that takes nothing more ends the launch with a line that names the file: `usual` where nobody knows."""
+    """Raise a UserError that names the file, `usual` if it is unknown, when a disk takes no more."""
     try:
         yield
     except OSError as error:

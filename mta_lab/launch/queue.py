@@ -24,19 +24,19 @@ class Queue(Protocol):
         """Start one more; None where nothing is left."""
 
     def requeue(self, run: Run, reason: str) -> None:
-        """It did not end: a worker will go on with it, or another launch."""
+        """Put back a run that did not end: a worker will go on with it, or another launch."""
 
     def validated(self, run: Run, step: int, score: float) -> bool:
-        """Note a validation; whether the run should stop for it."""
+        """Note a validation; return whether the run should stop for it."""
 
     def finished(self, run: Run, record: Record) -> None:
-        """It ran to its end."""
+        """Note that a run has finished."""
 
     def stopped(self, run: Run) -> None:
-        """It ended early, as asked."""
+        """Note that a run ended early, as asked."""
 
     def failed(self, run: Run, reason: str) -> None:
-        """It failed, and is not tried again."""
+        """Note that a run failed and is not tried again."""
 
 
 class SweepQueue:

@@ -80,12 +80,12 @@ class HeadMatrix:
 
 
 def kernels(run: Trained) -> list[Kernel]:
-    """The key-query kernels of every layer, place and head."""
+    """Return the key-query kernels of every layer, place and head."""
     return [part for part in parts(run) if isinstance(part, Kernel)]
 
 
 def head_matrices(run: Trained) -> list[HeadMatrix]:
-    """The head matrices of every layer and place."""
+    """Return the head matrices of every layer and place."""
     return [part for part in parts(run) if isinstance(part, HeadMatrix)]
 
 
@@ -113,5 +113,5 @@ def _parts(layer: int, place: Place, op: ScoreOp) -> Iterator[Kernel | HeadMatri
 
 
 def largest(values: Iterable[Tensor]) -> float:
-    """The end of a scale that is centred at zero: the largest magnitude in any of `values`, or 1 if all are zero."""
+    """Return the end of a scale centred at zero: the largest magnitude in `values`, or 1 for zeros."""
     return max(tensor[~tensor.isnan()].abs().max().item() for tensor in values) or 1.0

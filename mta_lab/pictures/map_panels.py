@@ -45,7 +45,10 @@ def telling(maps: Sequence[LayerMaps], reading: Reading) -> dict[str, Tensor]:
 
 
 def choose(maps: Sequence[LayerMaps], reading: Reading, layer: int | None, head: int | None) -> Head:
-    """The most telling head of those that `layer` and `head` leave open, in a layer with operations if there is one."""
+    """Return the most telling head among those that `layer` and `head` leave open.
+
+    Layers with operations come first, if there are any.
+    """
     values_LM = [*telling(maps, reading).values()][-1]
     for name, given, count in (("--layer", layer, values_LM.shape[0]), ("--head", head, values_LM.shape[1])):
         if given is not None and not 1 <= given <= count:
@@ -59,7 +62,7 @@ def choose(maps: Sequence[LayerMaps], reading: Reading, layer: int | None, head:
 
 
 def map_panel(maps: LayerMaps, head: int, reading: Reading) -> Panel:
-    """The head's map before and after the operations of its layer; without any there is one map."""
+    """Return the head's map before and after the operations of its layer; without any there is one map."""
     drawn = {"the attention map": maps.before[head - 1]}
     if maps.operations:
         titles = "before the operations: softmax(QK / √d)", "after them: what weighs the values"
@@ -118,7 +121,7 @@ def head_panel(maps: Sequence[LayerMaps], chosen: Head, reading: Reading) -> Pan
 
 
 def _tokens(ax: Axes, reading: Reading) -> None:
-    """The tokens along both axes, the block and the answer's queries in bold."""
+    """Write the tokens along both axes, the block and the answer's queries in bold."""
     places = range(len(reading.labels))
     upright = all(len(label) == 1 for label in reading.labels)
     ax.set_xticks(places, reading.labels, rotation=0 if upright else 90, fontsize=7, family="monospace")

@@ -36,13 +36,13 @@ class LayerMaps:
 
 
 def on_range(maps_MQK: Tensor, queries: range, keys: range) -> Tensor:
-    """The attention of `queries` on `keys`, mean over the queries, by head: [M]."""
+    """Return the attention of `queries` on `keys`, mean over the queries, by head: [M]."""
     return maps_MQK[:, queries.start : queries.stop, keys.start : keys.stop].sum(-1).mean(-1)
 
 
 @torch.no_grad()
 def attention_maps(run: Trained, tokens_T: Tensor) -> tuple[list[LayerMaps], Tensor]:
-    """The maps of every layer on `tokens_T`, and the logits [T, V] of each position's next token.
+    """Return the maps of every layer on `tokens_T`, and the logits [T, V] of each position's next token.
 
     A variant that computes attention itself is a UserError.
     """
@@ -68,7 +68,10 @@ def _maps(layer: int, attention: Attention, query_BMTd: Tensor, key_BMTd: Tensor
 
 
 def _weights(query_BMTd: Tensor, key_BMTd: Tensor, pre: Sequence[ScoreOp], post: Sequence[ScoreOp]) -> Tensor:
-    """The map [M, Q, K] of the one sequence: what attention returns where the value of token k is the unit vector k."""
+    """Return the map [M, Q, K] of the one sequence.
+
+    It is what attention returns where the value of token k is the unit vector k.
+    """
     tokens = query_BMTd.shape[-2]
     unit = torch.eye(tokens, dtype=query_BMTd.dtype).expand(*query_BMTd.shape[:2], tokens, tokens)
     return Eager().attend(query_BMTd, key_BMTd, unit, MapOps(pre, post), dropout=0.0)[0]

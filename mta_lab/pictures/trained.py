@@ -52,7 +52,7 @@ class Trained:
 
 
 def load(record: Record, records: Records) -> Trained:
-    """The run of `record`; a UserError says what to do where no weights were kept or they cannot be read."""
+    """Return the run of `record`; a UserError says what to do where no weights were kept or they cannot be read."""
     path, run = records.weights(record.fingerprint), records.file(record.fingerprint)
     remedy = f"`rm {shlex.quote(str(run))}`, and the command that trained it trains it again and keeps them"
     if not path.exists():
@@ -76,9 +76,9 @@ def operations(attention: Attention) -> list[tuple[Place, ScoreOp]]:
 
 
 def other_norms(run: Trained, records: Records) -> list[Trained]:
-    """The runs of today's code that differ from `run` in the norm alone, in the norms' order; what is no model is not.
+    """Return the runs of today's code that differ from `run` only in the norm, in the norms' order.
 
-    That is a run whose weights are gone or damaged, or whose component is not loaded now: no fault of this run.
+    A run whose weights are gone or damaged, or whose component is not loaded now, is left out.
     """
     ours, same = run.record, _without_norm(run.record.config)
     found = []
@@ -91,7 +91,7 @@ def other_norms(run: Trained, records: Records) -> list[Trained]:
 
 
 def norm_of(run: Trained) -> str:
-    """The name of its norm, or its variant's where that has none to set."""
+    """Return the name of its norm, or its variant's where that has none to set."""
     norm = run.record.config["attention"].get("norm")
     return "norm " + ", ".join(map(str, norm.values())) if norm else run.config.attention.name
 

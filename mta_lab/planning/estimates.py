@@ -60,7 +60,7 @@ def recorded(row: Row, history: Sequence[Record]) -> Estimate:
 def estimates(
     sweep: Sweep, history: Sequence[Record], threads: int, say: Callable[[str], None]
 ) -> Mapping[str, Estimate]:
-    """An estimate for each row; rows without recorded runs are probed under `threads` threads, a few steps each.
+    """Return an estimate for each row; rows without recorded runs are probed under `threads` threads, a few steps each.
 
     Rows whose step is too large for a probe on this machine's CPU stay unknown.
     """

@@ -35,7 +35,10 @@ class Run(PlannedRun):
 
 
 def runs_of(sweep: Sweep, open_corpus: Callable[[PlannedRun], Corpus]) -> list[Run]:
-    """The sweep's runs with their fingerprints, in the order they should run; `open_corpus` is for those with text."""
+    """Return the sweep's runs with their fingerprints, in the order in which they should run.
+
+    `open_corpus` is called for those that read text.
+    """
     return [run_of(run, open_corpus) for run in sweep.runs()]
 
 
@@ -75,7 +78,7 @@ def _check_mixture(run: PlannedRun, corpus: Corpus) -> None:
 
 
 def next_run(pending: Sequence[Run], seconds: Mapping[str, float]) -> Run:
-    """The run to start next: seeds in their order, and within a seed the row that takes longest.
+    """Return the run to start next: seeds in their order, and within a seed the row that takes longest.
 
     So the runs that run last are short, and no worker waits long for another at the end. Rows that nothing is known
     about go first, in the sweep's order.
@@ -97,7 +100,7 @@ def refuse_damaged(runs: Sequence[Run], found: Mapping[str, State], records: Rec
 
 
 def in_state(runs: Sequence[Run], found: Mapping[str, State], *wanted: State) -> list[Run]:
-    """The runs that are `found` in one of the `wanted` states, one for each fingerprint, in their order."""
+    """Return the runs that are `found` in one of the `wanted` states, one for each fingerprint, in their order."""
     unique = {run.fingerprint: run for run in runs}
     return [run for name, run in unique.items() if found[name] in wanted]
 
@@ -113,5 +116,5 @@ def why_stale(run: Run, records: Records) -> str:
 
 
 def last_result(run: Run, records: Records) -> Record:
-    """The last result of a stale task's settings."""
+    """Return the last result of a stale task's settings."""
     return latest(outdated({run.fingerprint: run.config}, records)[run.fingerprint], records)

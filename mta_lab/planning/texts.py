@@ -43,7 +43,7 @@ def recorded_runs(sweep: Sweep, records: Records) -> list[Run] | None:
 
 
 def _finished(sweep: Sweep, records: Records) -> list[tuple[PlannedRun, Record]]:
-    """The runs that read text with each record of their settings: of those that count today, or else of all."""
+    """Return the runs that read text with each record of their settings: of those that count today, or else of all."""
     of_settings: dict[str, list[str]] = {}
     for name, settings in records.settings().items():
         of_settings.setdefault(settings, []).append(name)

@@ -62,7 +62,10 @@ def _compare_rates(
 
 
 def _holm(contrasts: Mapping[str, Contrast], planned: Sequence[str]) -> dict[str, float]:
-    """Adjusted p-values; a planned row without results counts as p = 1: an early table is no laxer than a full one."""
+    """Return adjusted p-values.
+
+    A planned row without results counts as p = 1, so that an early table is no laxer than a full one.
+    """
     if not planned:
         return {}
     raw = {row: contrasts[row].p if row in contrasts else 1.0 for row in planned}

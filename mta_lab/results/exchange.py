@@ -156,7 +156,7 @@ def _take_weights(records: Records, other: Path, fingerprint: str, done: Merged)
 
 
 def _content(file: Path) -> Any:
-    """The content of a run's file, of this version or another; None where it cannot be used."""
+    """Return the content of a run's file, of this version or another; None where it cannot be used."""
     try:
         Records(file.parent.parent).check(file)
     except OtherVersionError:

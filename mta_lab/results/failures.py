@@ -45,7 +45,7 @@ def kind_of(error: BaseException) -> Kind:
 
 
 def read_retry(section: Any, where: str) -> Retry:
-    """The `retry` section of a sweep file over the defaults; a mistake in it is a UserError."""
+    """Return the `retry` section of a sweep file over the defaults; a mistake in it is a UserError."""
     if not isinstance(section, Mapping | None):
         raise UserError(f"{where}: got {section!r}, allowed: a mapping of {', '.join(KINDS)} to numbers of retries")
     for kind, times in (section or {}).items():

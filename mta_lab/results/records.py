@@ -66,20 +66,20 @@ class Records:
         return found
 
     def finished(self, fingerprint: str) -> Record | None:
-        """The record of a finished run, or None; a file that cannot be read is a UserError naming it."""
+        """Return the record of a finished run, or None; a file that cannot be read is a UserError naming it."""
         return self._read(Record, "runs", fingerprint)
 
     def usable(self, fingerprint: str) -> Record | None:
-        """The record of a finished run, or None, also where its file cannot be used; that is said."""
+        """Return the record of a finished run, or None, also where its file cannot be used; that is said."""
         return self._or_said(self.finished, fingerprint)
 
     def failed(self, fingerprint: str) -> Failure | None:
-        """The failure of a run that failed for good and has not finished since, or None."""
+        """Return the failure of a run that failed for good and has not finished since, or None."""
         failure = self._failure(fingerprint)
         return failure if failure and failure.final else None
 
     def attempts(self, fingerprint: str) -> Sequence[Attempt]:
-        """The failed attempts at a run that has not finished."""
+        """Return the failed attempts at a run that has not finished."""
         failure = self._failure(fingerprint)
         return failure.attempts if failure else ()
 
@@ -118,11 +118,11 @@ class Records:
         self.forget_checkpoints(fingerprint)
 
     def checkpoints(self, fingerprint: str) -> Path:
-        """The directory of a run's checkpoints, as long as it is not finished."""
+        """Return the directory of a run's checkpoints, as long as it is not finished."""
         return self.directory / "checkpoints" / fingerprint
 
     def weights(self, fingerprint: str) -> Path:
-        """The file of a finished run's model; runs that an earlier version finished have none."""
+        """Return the file of a finished run's model; runs that an earlier version finished have none."""
         return self.directory / "weights" / f"{fingerprint}.pt"
 
     def forget_checkpoints(self, fingerprint: str) -> None:
@@ -144,7 +144,7 @@ class Records:
         return [record for path in self.files() if (record := self._counting(path.stem))]
 
     def settings(self) -> dict[str, str]:
-        """The settings of every record, as a key: fingerprint -> key; those that cannot be used are left out."""
+        """Return the settings of every record, as a key: fingerprint -> key; those that cannot be used are left out."""
         return recorded_settings(self.directory / "settings.json", self.files(), self._settings_of)
 
     def conditions(self) -> dict[str, str]:
@@ -156,7 +156,7 @@ class Records:
         return [path for path in run_files(self.directory) if _is_fingerprint(path.stem)]
 
     def _counting(self, fingerprint: str) -> Record | None:
-        """The record among all records, where one that another version wrote is no fault."""
+        """Return the record among all records, where one that another version wrote is no fault."""
         try:
             return self.finished(fingerprint)
         except OtherVersionError:
@@ -165,7 +165,7 @@ class Records:
             return self.usable(fingerprint)
 
     def _failure(self, fingerprint: str) -> Failure | None:
-        """A failure whose file cannot be used is none: it holds no score, and the run is tried again."""
+        """Return a failure; None where its file cannot be used: the run is tried again."""
         return self._or_said(lambda name: self._read(Failure, "failed", name), fingerprint)
 
     def _or_said(self, read: Callable[[str], R | None], fingerprint: str) -> R | None:

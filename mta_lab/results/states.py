@@ -27,7 +27,7 @@ def outdated(missing: Mapping[Key, RunConfig], records: Records) -> dict[Key, li
 
 
 def states_of(runs: Mapping[str, RunConfig], records: Records) -> dict[str, State]:
-    """The state of each run, by fingerprint; that there is a record is enough, it is not read."""
+    """Return the state of each run, by fingerprint; that there is a record is enough, it is not read."""
     states: dict[str, State] = {name: "finished" if records.has_finished(name) else "pending" for name in runs}
     states |= {name: "failed" for name, state in states.items() if state == "pending" and records.failed(name)}
     # An attempt that failed was asked for: `retry` need not be told once more to train a stale run.
@@ -36,7 +36,7 @@ def states_of(runs: Mapping[str, RunConfig], records: Records) -> dict[str, Stat
 
 
 def latest(fingerprints: list[str], records: Records) -> Record:
-    """The result among these that was measured last."""
+    """Return the result among these that was measured last."""
     found = [record for fingerprint in fingerprints if (record := records.usable(fingerprint))]
     if not found:
         raise UserError(

@@ -52,7 +52,7 @@ class Trials:
         space: Space | None = None,
         direction: Direction = "minimize",
     ) -> "Trials":
-        """The study `name`, to go on with: the values of trials that a launch left running are asked for first.
+        """Return the study `name`, to go on with: the values of trials that a launch left running are asked for first.
 
         Where the `space` is given, trials with other values than it proposes mean that the journal is damaged.
         """
@@ -66,7 +66,7 @@ class Trials:
 
     @classmethod
     def open_existing(cls, journal: Path, name: str, space: Space | None = None) -> "Trials | None":
-        """The study `name`, to read, while another process writes perhaps; None where there is none."""
+        """Return the study `name`, to read, while another process writes perhaps; None where there is none."""
         study = study_at_hand(journal, name)
         if study is None:
             return None
@@ -104,7 +104,7 @@ class Trials:
         self._study.tell(trial, state=TrialState.FAIL)
 
     def failed(self) -> list[Mapping[str, Any]]:
-        """The values of the trials that failed; one that a launch left running did not."""
+        """Return the values of the trials that failed; one that a launch left running did not."""
         return [trial.params for trial in self._study.get_trials(deepcopy=False) if _failed(trial)]
 
     def ask_again(self, values: Mapping[str, Any]) -> None:
@@ -114,7 +114,7 @@ class Trials:
             self._study.enqueue_trial(dict(values))
 
     def best(self, count: int) -> list[Best]:
-        """The best trials that ran to their end, one for each set of values."""
+        """Return the best trials that ran to their end, one for each set of values."""
         whole = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         higher = self._study.direction == StudyDirection.MAXIMIZE
 

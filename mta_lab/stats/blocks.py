@@ -20,7 +20,7 @@ ROUNDING = 1e-12  # logarithms that differ by less are equal
 
 
 def relative(difference: float) -> float:
-    """A difference of logarithms as a relative change."""
+    """Return a difference of logarithms as a relative change."""
     return math.expm1(min(difference, LARGEST))
 
 
@@ -93,12 +93,12 @@ def compare_unpaired(scores: Mapping[int, float], baseline: Mapping[int, float])
 
 
 def _unrounded(effect: float) -> float:
-    """A difference of logarithms, 0 where it is no more than rounding."""
+    """Return a difference of logarithms, 0 where it is no more than rounding."""
     return 0.0 if abs(effect) < ROUNDING else float(effect)
 
 
 def _exact(effect: float) -> Contrast:
-    """A difference without any noise to test it against."""
+    """Return a difference without any noise to test it against."""
     delta = relative(effect)
     return Contrast(delta=delta, low=delta, high=delta, p=0.0 if effect else 1.0)
 

@@ -27,5 +27,5 @@ class Contrast:
 
 
 def seeds_needed(power: Callable[[int], float]) -> int:
-    """The smallest number of seeds (2 or more) with enough `power`, which grows with them; or MOST_SEEDS + 1."""
+    """Return the smallest number of seeds (2 or more) with enough `power`, which grows with them; or MOST_SEEDS + 1."""
     return 2 + bisect_left(range(2, MOST_SEEDS + 1), POWER, key=power)

@@ -39,7 +39,7 @@ class Rates:
 
 
 def interval(row: Rates) -> tuple[float, float] | None:
-    """The 95 % interval of a row's mean error rate; None for fewer than two seeds."""
+    """Return the 95 % interval of a row's mean error rate; None for fewer than two seeds."""
     seeds = len(row.rates)
     if seeds < 2:
         return None
@@ -51,7 +51,7 @@ def interval(row: Rates) -> tuple[float, float] | None:
 
 
 def compare_rates(row: Rates, baseline: Rates, level: float) -> Contrast | None:
-    """The difference of two rows' error rates, by Newcombe's interval; None for fewer than two seeds of either.
+    """Return the difference of two rows' error rates, by Newcombe's interval; None for fewer than two seeds of either.
 
     The correlation inside a seed is pooled over both rows, so that a row whose few seeds agree by luck is not taken for
     one without noise: alone, rows that either solve the task or do not raise a false alarm in up to 22 % of cases,
@@ -107,7 +107,7 @@ def _degrees(*rows: Rates) -> float:
 
 
 def _normal_level(reach: float) -> float:
-    """The level at which statsmodels, which knows the normal distribution only, reaches `reach` standard errors.
+    """Return the level at which statsmodels, which knows the normal distribution only, reaches `reach` standard errors.
 
     Scaling the effective number by (z / t)^2, as Korn and Graubard do, gives the same Wilson interval.
     """
@@ -118,7 +118,7 @@ NEAREST, FARTHEST = 1e-9, 30.0  # standard errors: p is 1 and 0 to all purposes,
 
 
 def _p_value(delta: float, degrees: float, bounds: Callable[[float], tuple[float, float]]) -> float:
-    """The level at which the interval around `delta` touches zero."""
+    """Return the level at which the interval around `delta` touches zero."""
 
     def near_end(reach: float) -> float:
         low, high = bounds(reach)

@@ -9,7 +9,7 @@ from mta_lab.errors import UserError
 
 
 def refuse_reserved(layers: Sequence[Layer]) -> None:
-    """A sweep has one scale and several seeds; a row that set its own would be another row than it says."""
+    """Raise UserError if a layer sets the scale or the seed, which belong to the sweep and not to a row."""
     for layer in layers:
         for key, option in (("scale", "--scale NAME"), ("seed", "--seeds N")):
             if key in layer.values:
@@ -46,7 +46,7 @@ def refuse_undeclared(
     where: str,
     baseline: str,
 ) -> None:
-    """A row differs from its baseline only where one of the two says so, by the key or by a section that holds it.
+    """Raise UserError for a difference that neither row declares, by its key or by a section with it.
 
     Naming another component says so for the settings that the two do not share. One that both have (`attention.impl`)
     must be named itself: the base's value is gone with the component that it was set for.
@@ -71,7 +71,7 @@ def settings_of(settings: Mapping[str, Any]) -> set[str]:
 
 
 def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The written keys, dotted, with their values."""
+    """Yield the written keys, dotted, with their values."""
     for key, value in settings.items():
         dotted = f"{prefix}.{key}" if prefix else str(key)
         if isinstance(value, Mapping):

@@ -42,7 +42,7 @@ def published_value(reference: str, name: str) -> float:
 
 
 def _own(given: Mapping[str, Any], metric: Metric, where: str) -> tuple[Mapping[str, Any], str]:
-    """A value that a sweep file itself gives, and its source; a share is written as one, 0.1 and not 10 %."""
+    """Return a value that a sweep file itself gives, and its source; a share is written as one, 0.1 and not 10 %."""
     for key in given:
         if key not in names(PUBLISHED):
             hint = nearest(str(key), names(PUBLISHED)) or ";"
@@ -103,7 +103,10 @@ def printed_name(table: str) -> str:
 
 
 def contents() -> Mapping[str, Mapping[str, Any]]:
-    """The paper's tables and figures: what each `shows`, where its `values` are, the `sweeps` that reproduce it."""
+    """Return the paper's tables and figures, by name.
+
+    Each says what it `shows`, where its `values` are and which `sweeps` reproduce it.
+    """
     found: Mapping[str, Mapping[str, Any]] = _file()[CONTENTS]
     return found
 

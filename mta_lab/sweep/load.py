@@ -132,7 +132,7 @@ def _search(
 
 
 def _with_winners(raw: Mapping[str, RawRow], search: Search, winners: Winners, source: str) -> dict[str, RawRow]:
-    """The rows with the templates' at the values that won, each further winner a row of its own."""
+    """Return the rows with the templates' at the values that won, each further winner a row of its own."""
     found = {}
     for row, values in raw.items():
         if row not in search.templates:
@@ -148,7 +148,10 @@ def _with_winners(raw: Mapping[str, RawRow], search: Search, winners: Winners, s
 
 
 def _twins(configs: Mapping[str, RunConfig], stay: Collection[str]) -> dict[str, str]:
-    """The rows that a search has brought to the settings of another row, with that row's name; those of `stay` stay."""
+    """Return the rows that a search has given the settings of another row, with that row's name.
+
+    Rows in `stay` are kept.
+    """
     first = {configs[row]: row for row in reversed([*stay])}
     for row, config in configs.items():
         first.setdefault(config, row)
@@ -179,7 +182,7 @@ def _row(name: str, raw: Mapping[str, RawRow], configs: Mapping[str, RunConfig],
 
 
 def _config(raw: RawRow, below: Sequence[Layer], above: Sequence[Layer]) -> RunConfig:
-    """The row's configuration; `times` multiplies what all layers below the command line come to."""
+    """Return the row's configuration; `times` multiplies what all layers below the command line come to."""
     where, row_layer = raw.where, Layer(raw.where, raw.settings)
     if not raw.times:
         return resolve([*below, row_layer, *above])
@@ -237,7 +240,10 @@ def _baselines(
 
 
 def _last_baseline(row: str, against: Mapping[str, str], source: str) -> str:
-    """The row that `row` is compared with in the end: the baseline of its baseline, and so on; a circle is refused."""
+    """Return the row with which `row` is compared in the end: the baseline of its baseline, and so on.
+
+    Raises UserError for a circle.
+    """
     passed = [row]
     while (baseline := against[passed[-1]]) != passed[-1]:
         if baseline in passed:
@@ -256,5 +262,5 @@ def _known_row(name: str, raw: Mapping[str, RawRow], left_out: Mapping[str, str]
 
 
 def _one_line(title: str) -> str:
-    """A title as a terminal and a heading can take it: no line breaks, nothing that steers a terminal."""
+    """Return a title as a terminal and a heading can take it: no line breaks, nothing that steers a terminal."""
     return "".join(letter for letter in " ".join(title.split()) if letter.isprintable())

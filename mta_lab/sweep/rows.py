@@ -99,7 +99,7 @@ class Sweep:
         return self.rows[0].config.task.metric
 
     def row(self, name: str) -> Row:
-        """The row of that name; a UserError says which there are, and which of them is nearest."""
+        """Return the row of that name; a UserError says which there are, and which of them is nearest."""
         rows = {row.name: row for row in self.rows}
         if name not in rows:
             given = f"no row named '{name}'{nearest(name, rows) or ';'}" if name else "row: say which;"

@@ -69,11 +69,11 @@ class Template:
     """settings and factors, without names, to the row's configuration"""
 
     def names(self) -> list[str]:
-        """The ranges that it uses."""
+        """Return the ranges that it uses."""
         return sorted({text[1:] for text in texts([self.settings, self.times]) if text.startswith(SIGN)})
 
     def config(self, values: Mapping[str, Any]) -> RunConfig:
-        """The configuration with `values` in place of the names."""
+        """Return the configuration with `values` in place of the names."""
         return self.build(filled(self.settings, values), filled(self.times, values))
 
 
@@ -90,15 +90,15 @@ class Search:
     """the rows with a `$name` in them; the others are no matter of the search"""
 
     def space_of(self, row: str) -> Space:
-        """The ranges that a template uses."""
+        """Return the ranges that a template uses."""
         return {name: self.space[name] for name in self.templates[row].names()}
 
     def config(self, row: str, values: Mapping[str, Any]) -> RunConfig:
-        """A trial of the template: on the search's own stream, and scored on the validation text."""
+        """Return a trial of the template: on the search's own stream, and scored on the validation text."""
         return replace(self.templates[row].config(values), stream=STREAM)
 
     def first_values(self, row: str) -> dict[str, Any]:
-        """The lower ends of the ranges that a template uses."""
+        """Return the lower ends of the ranges that a template uses."""
         return {name: _first(found) for name, found in self.space_of(row).items()}
 
     def key(self, row: str) -> str:
@@ -157,7 +157,7 @@ def _check_template(search: Search, row: str, source: str) -> None:
 
 
 def _as_used(search: Search, name: str, where: str) -> Range | Choices:
-    """A range of real numbers, however its ends are written, unless a whole number stands where it is used."""
+    """Return a range of real numbers, however its ends are written, unless a whole number stands where it is used."""
     found = search.space[name]
     if isinstance(found, Choices) or not found.whole:
         return found

@@ -107,7 +107,7 @@ class SweepFile:
 
 
 def shipped_sweeps() -> list[str]:
-    """The names of the sweeps that come with the project."""
+    """Return the names of the sweeps that come with the project."""
     names = (path.name.removesuffix(".yaml") for path in SHIPPED.iterdir() if path.name.endswith(".yaml"))
     return sorted(name for name in names if name != LEDGER)
 

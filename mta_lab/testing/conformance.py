@@ -61,7 +61,7 @@ def honour_exemptions(request: pytest.FixtureRequest) -> None:
 
 
 def exemptions(variant: type[Component] | None) -> dict[str, str]:
-    """The variant's `exempt`, empty where it declares none."""
+    """Return the variant's `exempt`, empty where it declares none."""
     exempt: dict[str, str] = getattr(variant, "exempt", {})
     return exempt
 
@@ -184,14 +184,14 @@ def test_implementations(subject: Subject, impl: str, monkeypatch: pytest.Monkey
 
 
 def operation(subject: Subject) -> ScoreOp:
-    """The operation that the subject's layer shows alone."""
+    """Return the operation that the subject's layer shows alone."""
     module = subject.build_random()
     (op,) = (part for part in module.modules() if isinstance(part, ScoreOp))
     return op
 
 
 def a_map() -> tuple[Tensor, Tensor]:
-    """A random map [B, M, Q, K], invisible places too, and the causal mask [Q, K]."""
+    """Return a random map [B, M, Q, K], invisible places too, and the causal mask [Q, K]."""
     generator = torch.Generator().manual_seed(4)
     return torch.randn(BATCH, HEADS, TOKENS, TOKENS, generator=generator), torch.ones(TOKENS, TOKENS).tril().bool()
 
@@ -265,7 +265,7 @@ def test_config_is_documented(variant: type[Component]) -> None:
 
 
 def undocumented_fields(cls: type) -> list[str]:
-    """The dataclass fields in the body of `cls` that no string literal follows."""
+    """Return the dataclass fields in the body of `cls` that no string literal follows."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
     (definition,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
     names = {field.name for field in dataclasses.fields(cls)}

@@ -18,7 +18,10 @@ from mta_lab.testing import oracle
 
 
 def decoder(config: AttentionConfig, model: nn.Module, tokens_BT: Tensor, *, heads: int, theta: float) -> Tensor:
-    """The logits [B, T, V] of a Llama-style decoder whose output is tied to its embedding (section 4.2, appendix D)."""
+    """Return the logits [B, T, V] of a Llama-style decoder.
+
+    Its output is tied to its embedding (section 4.2, appendix D).
+    """
     embedding_VD = model.get_parameter("embedding.weight")
     angles = oracle.rotary_angles(tokens_BT.shape[1], embedding_VD.shape[1] // heads, theta)
     x_BTD = embedding_VD[tokens_BT]
@@ -64,7 +67,7 @@ def stands(config: ScoreOpConfig, layer: int) -> bool:
 
 
 def _ops(configs: Sequence[ScoreOpConfig], modules: nn.Module, layer: int, *, weights: bool) -> list[oracle.Op]:
-    """The loops for the operations that should stand in the layer, over the parameters of those that do.
+    """Return the loops for the operations that should stand in the layer, over the parameters of those that do.
 
     `weights` says that they act on attention weights, not on logits.
     """
@@ -82,7 +85,7 @@ def _ops(configs: Sequence[ScoreOpConfig], modules: nn.Module, layer: int, *, we
 
 
 def _norm(config: NormConfig, parameters: dict[str, Tensor], layer: int) -> oracle.Norm:
-    """The loops for a norm, over the module's own parameters."""
+    """Return the loops for a norm, over the module's own parameters."""
     if config.name == "none":
         return oracle.no_norm
     weight_d = parameters["norm.rms.weight"]

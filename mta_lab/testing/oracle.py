@@ -51,7 +51,7 @@ def weigh(A: Map, v_MTd: Tensor) -> Tensor:
 
 
 def key_offsets(c_k: int, padding: str = "both") -> range:
-    """The offsets b of a kernel's columns, from the first to the last."""
+    """Return the offsets b of a kernel's columns, from the first to the last."""
     first = {"both": -math.floor(c_k / 2), "left": 0, "right": -(c_k - 1)}[padding]
     return range(first, first + c_k)
 
@@ -212,7 +212,7 @@ def differential(
     weight_2d: Tensor,
     layer: int,
 ) -> Tensor:
-    """arXiv 2410.05258: A = softmax(1) - lambda softmax(2), values of width 2d; returns [M / 2, T, 2d].
+    """Return [M / 2, T, 2d] of 2410.05258: A = softmax(1) - lambda softmax(2), values of width 2d.
 
     `lambdas_4d` are lq1, lk1, lq2, lk2 and lambda = exp(lq1 . lk1) - exp(lq2 . lk2) + lambda_init(l).
     """
@@ -229,7 +229,7 @@ def differential(
 
 
 def rotary_angles(tokens: int, width: int, theta: float) -> Tensor:
-    """arXiv 2104.09864: position i turns the channel pair c by i theta^(-2c / d); returns [T, d / 2]."""
+    """Return the angles [T, d / 2] of 2104.09864: position i turns channel pair c by i theta^(-2c / d)."""
     turns = [[i * theta ** (-2 * c / width) for c in range(width // 2)] for i in range(tokens)]
     return torch.tensor(turns, dtype=torch.float64)
 

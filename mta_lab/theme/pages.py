@@ -15,5 +15,5 @@ _TEMPLATES = Environment(
 
 
 def filled(template: str, **values: Any) -> str:
-    """The template, named by its path in the package, with these values; text in them is escaped."""
+    """Return the template, named by its path in the package, with these values; text in them is escaped."""
     return _TEMPLATES.get_template(template).render(values)

@@ -91,7 +91,10 @@ def write(figure: Figure, file: BinaryIO | StringIO, form: str, dpi: int = 300, 
 
 
 def inline(figure: Figure, name: str) -> str:
-    """A figure as an element of a page: no background, the page's font, colours as variables of its style sheet."""
+    """Return a figure as an element of a page.
+
+    It has no background, the page's font, and colours that are variables of its style sheet.
+    """
     file = StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):  # identifiers are its own
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})

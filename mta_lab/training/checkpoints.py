@@ -44,7 +44,7 @@ class Checkpoints:
         self.directory = directory
 
     def latest(self, say: Callable[[str], None]) -> RunState | None:
-        """The last one that is whole and this run's, or None; those that are not are said and removed."""
+        """Return the last one that is whole and this run's, or None; those that are not are said and removed."""
         for unfinished in self.directory.glob("*.tmp"):
             unfinished.unlink(missing_ok=True)
         for path in self._paths()[::-1]:

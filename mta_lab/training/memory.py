@@ -31,7 +31,7 @@ class PeakMemory:
         self._before = _status("VmRSS") if _reset_peak() else None
 
     def bytes(self) -> int | None:
-        """The highest growth since; None where it cannot be told."""
+        """Return the highest growth since; None where it cannot be told."""
         peak = torch.cuda.max_memory_allocated() if self._on_gpu else _status("VmHWM")
         return None if self._before is None or peak is None else max(0, peak - self._before)
 
@@ -50,11 +50,11 @@ class Spent:
         self._peak = peak_memory
 
     def seconds(self) -> float:
-        """The time so far."""
+        """Return the time so far."""
         return time.perf_counter() - self._started
 
     def peak_memory(self) -> int | None:
-        """The highest of all parts, in bytes; None where it cannot be told."""
+        """Return the highest of all parts, in bytes; None where it cannot be told."""
         return max((peak for peak in (self._peak, self._memory.bytes()) if peak is not None), default=None)
 
 
@@ -85,7 +85,7 @@ def _reset_peak() -> bool:
 
 
 def _status(key: str) -> int | None:
-    """A size from the process' status, in bytes; None where the system has none."""
+    """Return a size from the process' status, in bytes; None where the system has none."""
     try:
         found = re.search(rf"^{key}:\s+(\d+) kB$", STATUS.read_text(), re.MULTILINE)
     except OSError:

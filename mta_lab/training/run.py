@@ -92,7 +92,7 @@ def _run(
     training: TrainingConfig,
     progress_callback: ProgressCallback,
 ) -> None:
-    """The steps from the first of `data` to the last, with every validation that is due."""
+    """Run the steps from the first of `data` to the last, with every validation that is due."""
     start = data.first_step
     if (
         start

@@ -54,5 +54,5 @@ class SequenceBatches(Dataset[Answers]):
 
 
 def held_out(task: SyntheticTask, evaluate: str) -> Answers:
-    """The held-out sequences of 'valid' or of 'test': of no run's seed, so the same for all."""
+    """Return the held-out sequences of 'valid' or of 'test': of no run's seed, so the same for all."""
     return task.sequences(task.held_out, torch.Generator().manual_seed(derive(0, f"held out: {evaluate}")))

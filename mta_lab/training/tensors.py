@@ -81,7 +81,7 @@ def _tensors(values: Mapping[str, Any]) -> Iterator[Tensor]:
 
 
 def _refuse_repeated(tensor: Tensor) -> None:
-    """A tensor may be larger than its storage where it repeats it; copied, it would fill the memory."""
+    """Raise ValueError for a tensor larger than its storage: copied, it would fill the memory."""
     given, stored = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
     if given > stored:
         raise ValueError(f"a tensor of shape {list(tensor.shape)} says {given:,} bytes, and {stored:,} are stored")

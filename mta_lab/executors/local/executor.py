@@ -135,7 +135,7 @@ class LocalExecutor(Executor):
                 self._forget(handle.slot.number, event)
 
     def _forget(self, worker: int, end: RunEvent) -> None:
-        """A worker's run has ended."""
+        """Forget a worker's run, which has ended."""
         del self._running[worker]
         self._until.pop(worker, None)
         if isinstance(end, Cancelled) and end.kept and worker not in self._kept:
@@ -144,7 +144,7 @@ class LocalExecutor(Executor):
 
 
 def _as_cancelled(event: RunEvent) -> RunEvent:
-    """A run that training ended early as asked has no result."""
+    """Return the event, as Cancelled where training ended early, as asked: it has no result."""
     if isinstance(event, Finished) and event.result.stopped_early:
         return Cancelled(step=event.result.losses[-1][0], kept=False)
     return event

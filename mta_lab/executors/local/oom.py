@@ -37,7 +37,11 @@ class OomKills:
 
 
 def oom_counter() -> Path:
-    """The count of this process's own control group, which workers are in too; else the machine's, of everybody."""
+    """Return the file that counts processes killed for memory.
+
+    It is that of this process's own control group, which its workers share, or else the whole
+    machine's.
+    """
     try:
         groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
     except OSError:

@@ -120,7 +120,7 @@ class Pool:
 
 
 def _how(code: int) -> str:
-    """An exit code as Python has it, for people."""
+    """Return an exit code as Python has it, for people."""
     if code >= 0:
         return f"exit code {code}"
     names = {number.value: number.name for number in signal.Signals}  # real-time signals have none

@@ -115,7 +115,7 @@ class _Orders:
         self._last: RunRequest | Stop | None = None
 
     def now(self) -> RunRequest | Stop | None:
-        """The last one, if there is any."""
+        """Return the last one, if there is any."""
         try:
             while self._connection.poll():
                 self._last = self._connection.recv()
