@@ -3,6 +3,7 @@
 from components.evaluations.base import Evaluation, Predicted
 from components.evaluations.error_rate import ErrorRate
 from components.evaluations.perplexity import Perplexity
+from components.evaluations.scoring import Scoring
 from components.evaluations.token_accuracy import TokenAccuracy
 
-__all__ = ["ErrorRate", "Evaluation", "Perplexity", "Predicted", "TokenAccuracy"]
+__all__ = ["ErrorRate", "Evaluation", "Perplexity", "Predicted", "Scoring", "TokenAccuracy"]

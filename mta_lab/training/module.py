@@ -1,14 +1,14 @@
 """The Lightning module of a run: the model, its optimizer and its validations, whatever the task."""
 
-import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning
 import torch
 from torch import Tensor
 
-from components.evaluations import Evaluation
-from components.metrics import Scores
+from components.evaluations import Scoring
 from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.model import build_model
 from mta_lab.training.loss import Batch, mean_loss, predict
@@ -28,21 +28,17 @@ class DecoderModule(lightning.LightningModule):
         self.config = config.training
         self.domains = domains
         self.validations: list[Validation] = []
-        self._means = [(evaluation, _Means(domains)) for evaluation in (config.task.evaluation, *config.evaluations)]
+        self._scoring = Scoring((config.task.evaluation, *config.evaluations), domains)
 
     def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
         """Add what each evaluation measures on a batch of the domain."""
-        predicted = predict(self.model, batch, self.config.precision)
-        if not predicted.logits.isfinite().all():
-            raise FloatingPointError(f"the validation logits are not finite at step {self.global_step}")
-        for evaluation, means in self._means:
-            means.add(dataloader_idx, evaluation.values(predicted))
+        with self._step_said():
+            self._scoring.add(dataloader_idx, predict(self.model, batch, self.config.precision))
 
     def on_validation_epoch_end(self) -> None:
-        """Turn the means into scores and start anew."""
-        (first, scores), *further = [
-            (evaluation.metric.name, self._scores(evaluation, means)) for evaluation, means in self._means
-        ]
+        """Keep the scores and start anew."""
+        with self._step_said():
+            (first, scores), *further = self._scoring.taken().items()
         self.validations.append(
             Validation(
                 step=self.global_step,
@@ -53,13 +49,13 @@ class DecoderModule(lightning.LightningModule):
             )
         )
 
-    def _scores(self, evaluation: Evaluation, means: "_Means") -> Scores:
-        found, scored = means.taken()
-        domains = {domain: evaluation.score(mean) for domain, mean in found.items()}
-        if not all(map(math.isfinite, domains.values())):
-            means_found = f"{evaluation.metric.words} of means {[*found.values()]}"
-            raise FloatingPointError(f"no finite validation {means_found} at step {self.global_step}")
-        return Scores(domains=domains, scored=scored)
+    @contextmanager
+    def _step_said(self) -> Iterator[None]:
+        """Name the step where a validation finds no finite number."""
+        try:
+            yield
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{error} at step {self.global_step}") from None
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the mean loss of the batch's scored predictions, in nats."""
@@ -83,24 +79,3 @@ def rate_factor(step: int, config: TrainingConfig) -> float:
     if config.schedule == "constant":
         return 1.0
     return (config.steps - step) / (config.steps - config.warmup_steps)
-
-
-class _Means:
-    """Means of an evaluation's values, a domain each."""
-
-    def __init__(self, domains: tuple[str, ...]) -> None:
-        self._domains = domains
-        self._sums = torch.zeros(len(domains), dtype=torch.float64)
-        self._counts = torch.zeros(len(domains), dtype=torch.int64)
-
-    def add(self, domain: int, values: Tensor) -> None:
-        """Add the values of a batch of a domain."""
-        self._sums[domain] += values.double().sum().cpu()
-        self._counts[domain] += values.numel()
-
-    def taken(self) -> tuple[dict[str, float], dict[str, int]]:
-        """Return the mean and the number of values by domain, and start anew."""
-        means, counts = (self._sums / self._counts).tolist(), self._counts.tolist()
-        self._sums.zero_()
-        self._counts.zero_()
-        return dict(zip(self._domains, means, strict=True)), dict(zip(self._domains, counts, strict=True))

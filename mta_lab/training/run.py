@@ -9,24 +9,20 @@ from pathlib import Path
 import lightning
 import torch
 
-from components.tasks import SyntheticTask
 from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.data import Corpus
 from mta_lab.errors import described
 from mta_lab.model import implementations
 from mta_lab.training import tensors
 from mta_lab.training.arithmetic import arithmetic, kernel_library
+from mta_lab.training.batches import Data, data_of
 from mta_lab.training.callbacks import CheckpointCallback, ProgressCallback
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.flops import flops_per_token
-from mta_lab.training.language import TextModule
 from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule
 from mta_lab.training.result import Report, TrainingResult
 from mta_lab.training.seeds import derive
-from mta_lab.training.synthetic import SequencesModule
-
-Data = TextModule | SequencesModule
 
 REPORTS = 100  # how often a run reports its training loss
 
@@ -54,7 +50,8 @@ def train(
     """
     spent = Spent()
     _quiet()
-    module, data = _modules(config, corpus)
+    data = data_of(config, corpus)
+    module = DecoderModule(config, data.domains)
     torch.manual_seed(
         derive(config.seed, "dropout", config.stream)
     )  # after the model: variants draw differently while they are built
@@ -146,17 +143,6 @@ def _keep(weights: Path, module: DecoderModule, say: Callable[[str], None]) -> N
         tensors.write(weights, module.model.state_dict())
     except OSError as error:
         say(f"cannot keep the weights in {weights} ({described(error)}): there will be no pictures of this run")
-
-
-def _modules(config: RunConfig, corpus: Corpus | None) -> tuple[DecoderModule, Data]:
-    """Return the module that learns, and the data that it learns from."""
-    if isinstance(config.task, SyntheticTask):
-        sequences = SequencesModule(config, config.task)
-        return DecoderModule(config, sequences.domains), sequences
-    if corpus is None:
-        raise ValueError(f"task {config.task.name} reads text: a corpus is needed")
-    text = TextModule(config, corpus)
-    return DecoderModule(config, text.domains), text
 
 
 def _quiet() -> None:

@@ -1,0 +1,44 @@
+"""Score a trained model on what its run holds out: `evaluate(model, config, corpus, evaluations) -> scores`."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from components.evaluations import Evaluation, Scoring
+from components.metrics import Scores
+from mta_lab.config import RunConfig
+from mta_lab.data import Corpus
+from mta_lab.model import Decoder
+from mta_lab.training.batches import data_of
+from mta_lab.training.loss import Batch, predict
+
+
+def evaluate(
+    model: Decoder, config: RunConfig, corpus: Corpus | None, evaluations: Sequence[Evaluation]
+) -> dict[str, Scores]:
+    """Return what evaluations of a model come to, by metric: on the batches, and in the precision, of a validation.
+
+    A synthetic task needs no `corpus`. The model keeps its mode, its device and its weights, and torch its random
+    state. Raises FloatingPointError where a logit or a score is not finite.
+    """
+    data, was_training = data_of(config, corpus), model.training
+    scoring = Scoring(evaluations, data.domains)
+    device = next(model.parameters()).device
+    model.eval()
+    try:
+        # Not inference mode: a tensor that a module keeps from it could not be trained with afterwards.
+        with torch.random.fork_rng(devices=[]), torch.no_grad():  # a loader's iterator draws from the random state
+            for domain, loader in enumerate(data.val_dataloader()):
+                for batch in loader:
+                    scoring.add(domain, predict(model, _on(device, batch), config.training.precision))
+    finally:
+        model.train(was_training)
+    return scoring.taken()
+
+
+def _on(device: torch.device, batch: Batch) -> Batch:
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    tokens, scored = batch
+    return tokens.to(device), scored.to(device)
