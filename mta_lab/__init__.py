@@ -7,6 +7,7 @@
     sweep.table().to_frame()
     sweep.figure("forest")
     sweep.run_of("6x11", seed=0).model()
+    sweep.run_of("6x11", seed=0).evaluate("token_accuracy")
 
 What is named here is imported when it is first used, so that `import mta_lab` is quick. Nothing else is imported here:
 `python -m mta_lab` reads this file while Python still looks for modules in the current folder (see `__main__`).
@@ -17,15 +18,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mta_lab.errors import UserError
+    from mta_lab.lab.evaluating import EvaluationResult
     from mta_lab.lab.loaded import LoadedSweep, load
     from mta_lab.lab.opened import FinishedRun
     from mta_lab.lab.picture import Picture
 
     __version__: str
 
-__all__ = ["FinishedRun", "LoadedSweep", "Picture", "UserError", "__version__", "load"]
+__all__ = ["EvaluationResult", "FinishedRun", "LoadedSweep", "Picture", "UserError", "__version__", "load"]
 
 _HOMES = {
+    "EvaluationResult": "mta_lab.lab.evaluating",
     "FinishedRun": "mta_lab.lab.opened",
     "LoadedSweep": "mta_lab.lab.loaded",
     "Picture": "mta_lab.lab.picture",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         display,
         drawing,
         elsewhere,
+        evaluating,
         finished,
         frames,
         launches,

@@ -1,11 +1,12 @@
 """A finished run of a loaded sweep: its record, its model, its curves, its pictures, its MLflow run."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mta_lab.config.tree import as_tree
 from mta_lab.errors import UserError
 from mta_lab.lab.drawing import attention_panels, kernel_panels
+from mta_lab.lab.evaluating import EvaluationResult, evaluate_run, evaluation_named
 from mta_lab.lab.frames import curves_of
 from mta_lab.lab.picture import Picture
 from mta_lab.lab.plan import Plan
@@ -60,6 +61,19 @@ class FinishedRun:
         Raises UserError where its weights were not kept or cannot be read.
         """
         return self._trained.model
+
+    def evaluate(self, evaluation: str, **settings: Any) -> EvaluationResult:
+        """Score its model by an evaluation, on what the run holds out: `run.evaluate("token_accuracy").score`.
+
+        `settings` are the evaluation's own. The record keeps the scores, if the settings are the default ones and it
+        has no scores of that metric yet; the run stays the same run, and `table()` shows them once all runs of a row
+        have them. Raises UserError for a name or a setting that is not known, where the weights are gone, and where
+        the text or the components' code have changed since.
+        """
+        found = evaluation_named(evaluation, settings)
+        result = evaluate_run(self._trained, found, self._plan.records)
+        self.record = self._plan.records.finished(self.record.fingerprint) or self.record
+        return result
 
     def curves(self) -> "DataFrame":
         """Return a line for each loss and validation: row, seed, step, measure ('loss' or the score's name), value."""

@@ -77,12 +77,22 @@ def reading_for(run: trained.Trained, text: str | None) -> Reading:
         raise UserError(
             '--text: must be given, as this run was trained on text; for example --text "A text of your own."'
         )
-    corpus = _corpus(config) if config.reads_text else None
-    if corpus and corpus.content_hash != run.record.content_hash:
+    return read_text(text, config, corpus_of(run))
+
+
+def corpus_of(run: trained.Trained) -> Corpus | None:
+    """Return the text that a run was trained on, or None of a synthetic task.
+
+    Raises UserError where it is not prepared here, or has changed since.
+    """
+    if not run.config.reads_text:
+        return None
+    corpus = _corpus(run.config)
+    if corpus.content_hash != run.record.content_hash:
         raise UserError(
             f"{corpus.directory}: the text has changed since this run was trained on it, and its tokens with it"
         )
-    return read_text(text, config, corpus)
+    return corpus
 
 
 def _by_fingerprint(start: str, records: Records) -> Record:

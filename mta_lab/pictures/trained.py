@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from components.attention import Attention
 from components.kernels.base import MapOps
+from components.kernels.substitute import set_compiled
 from components.score_ops import ScoreOp
 from mta_lab.config import Layer, RunConfig, fingerprint, resolve
 from mta_lab.errors import UserError, described
@@ -60,7 +61,7 @@ def load(record: Record, records: Records) -> Trained:
             f"{path}: no weights of this run: an earlier version finished it, or they were deleted; {remedy}"
         )
     config = resolve([Layer(str(run), record.config)])
-    model = Decoder(config.model, config.attention)
+    model = set_compiled(Decoder(config.model, config.attention), config.training.compiled)
     try:
         model.load_state_dict(tensors.read(path))
     except Exception as error:  # there may be anything in a file

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
-from components.metrics import metric_named
+from components.metrics import Scores, metric_named
 from mta_lab.atomic import write_whole
 from mta_lab.errors import UserError
 from mta_lab.results.failures import Attempt
@@ -104,6 +104,13 @@ class Records:
         """Keep a finished run and forget its failure, if it had one, and its checkpoints."""
         write_whole(self.file(record.fingerprint), json.dumps(asdict(record), indent=1))
         self.forget_the_way(record.fingerprint)
+
+    def add_scores(self, fingerprint: str, metric: str, scores: Scores) -> None:
+        """Keep what a further evaluation of a finished run came to; scores of that metric that are there stay."""
+        record = self.finished(fingerprint)
+        if record and metric not in record.evaluations:
+            further = {**record.further, metric: scores}
+            write_whole(self.file(fingerprint), json.dumps(asdict(replace(record, further=further)), indent=1))
 
     def clean_up(self) -> None:
         """Remove what a launch that was killed just as a run finished left of its way there."""
