@@ -1,15 +1,17 @@
 """The rooms of the house and the one-way doors between them, read from the import statements."""
 
 import ast
+import importlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from components import FAMILIES
 from components.metrics import METRICS
+from mta_lab.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
@@ -96,7 +98,20 @@ SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "tr
 
 def imports(file: Path) -> Iterator[str]:
     """The dotted names of everything that `file` imports, inside functions too."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    yield from imported(ast.walk(ast.parse(file.read_text(encoding="utf-8"))), file)
+
+
+def imports_when_run(file: Path) -> Iterator[str]:
+    """Yield the names that `file` imports when it runs: without those under `if TYPE_CHECKING`."""
+    nodes = [*ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    checked = [node for node in nodes if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    unread = {inner for node in checked for part in node.body for inner in ast.walk(part)}
+    yield from imported((node for node in nodes if node not in unread), file)
+
+
+def imported(nodes: Iterable[ast.AST], file: Path) -> Iterator[str]:
+    """Yield the dotted names that import statements among the nodes name."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -139,36 +154,77 @@ def test_imports_go_one_way() -> None:
     assert not wrong
 
 
-COMMAND_LINE = {
-    "bench",
-    "children",
-    "components",
-    "config",
-    "data",
-    "errors",
-    "lab",
-    "launch",
-    "masking",
-    "model",
-    "pictures",
+SHARED_BY_COMMANDS = {"__init__", "app", "arguments", "bars", "completion", "output", "printable", "terminal"}
+PRINTING = {"cli", "errors", "lab", "words"}
+BESIDE_THE_LAB = {
+    "__init__": {"children"},
+    "app": {"workspace"},
+    "arguments": {"planning"},
+    "attend": {"pictures"},
+    "bars": {"launch"},
+    "bench": {"bench"},
+    "build_kernel": {"components"},
+    "completion": {"strict"},
+    "dashboard": {"children", "tracking", "workspace"},
+    "params": {"components", "config", "model", "plugins"},
+    "plan": {"components", "model", "planning"},
+    "printable": {"masking"},
+    "report": {"report"},
+    "results": {"plugins", "report", "results"},
+    "status": {"launch", "results", "workspace"},
+    "sync": {"launch", "results"},
+    "terminal": {"report"},
 }
-COMMAND_LINE |= {
-    "planning",
-    "plugins",
-    "report",
-    "results",
-    "strict",
-    "sweep",
-    "tracking",
-    "training",
-    "words",
-    "workspace",
-}
+"""by a file of the command line: the rooms that it may import beside PRINTING; take out what is needed no more"""
+
+
+def test_each_file_of_the_command_line_is_one_command_or_shared_by_several() -> None:
+    """A file is named as its command, which is a function of that name, or the `app` of its subcommands."""
+    files = {file.stem for file, room in FILES if room == "cli"}
+    strays = files - SHARED_BY_COMMANDS - {name.replace("-", "_") for name in commands()}
+    assert not strays, f"name each of these as its command, or list it in SHARED_BY_COMMANDS: {strays}"
+    modules = {name: importlib.import_module(f"mta_lab.cli.{name.replace('-', '_')}") for name in commands()}
+    elsewhere = [name for name, module in modules.items()
+                 if not hasattr(module, name.replace("-", "_")) and not hasattr(module, "app")]  # fmt: skip
+    assert not elsewhere, f"give each of these commands a file of its name: {elsewhere}"
+
+
+def commands() -> set[str]:
+    """Return the names of all commands and groups of commands."""
+    groups = {group.name for group in app.registered_groups if group.name}
+    return groups | {command.name for command in app.registered_commands if command.name}
 
 
 def test_the_command_line_leaves_the_work_to_the_lab() -> None:
-    """It imports the lab, and the types and texts of what it prints: no executor, no study, no statistics."""
-    assert {room_of(name) for _, room, name in IMPORTS if room == "cli"} & set(MAY_IMPORT) <= COMMAND_LINE
+    """It imports the lab, and what it prints with; types that only the type checker reads are free."""
+    wrong = [
+        f"cli/{file.name} imports {name}"
+        for file, room in FILES
+        if room == "cli"
+        for name in imports_when_run(file)
+        if room_of(name) in set(MAY_IMPORT) - PRINTING - BESIDE_THE_LAB.get(file.stem, set())
+    ]
+    assert not wrong, f"move the work into a function of mta_lab/lab, and call that: {wrong}"
+
+
+MOST_PARAMETERS = 7
+
+
+def test_no_public_function_has_many_parameters() -> None:
+    """A command is the exception: it has a parameter for each of its options."""
+    wide = [f"{file.relative_to(ROOT)}:{node.lineno} {node.name}: {count}" for file, room in FILES
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(node, ast.FunctionDef) and (node.name == "__init__" or not node.name.startswith("_"))
+            and not (room == "cli" and node.name == file.stem)
+            and (count := len(parameters(node))) > MOST_PARAMETERS]  # fmt: skip
+    remedy = "leave one out, split the function, or give those that belong together a dataclass with a meaning"
+    assert not wide, f"at most {MOST_PARAMETERS} parameters; {remedy}: {wide}"
+
+
+def parameters(function: ast.FunctionDef) -> list[str]:
+    """Return the names of a function's parameters, without `self`, `cls`, `*args` and `**options`."""
+    named = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
+    return [parameter.arg for parameter in named if parameter.arg not in ("self", "cls")]
 
 
 def test_only_the_tests_of_the_command_line_import_it() -> None:
