@@ -1,7 +1,7 @@
 """All initialisation in one place: every parameter is drawn from a stream of its own.
 
-The stream is seeded by (seed, the parameter's full name), so that two models that share a parameter start it equal
-under the same seed, and adding a kernel to one of them moves no other weight.
+The stream is seeded by (seed, the parameter's full name), so that two models that share a parameter
+start it equal under the same seed, and adding a kernel to one of them moves no other weight.
 """
 
 import hashlib
@@ -37,10 +37,10 @@ def default_stream(name: str) -> None:
 def initialise(model: nn.Module, seed: int) -> None:
     """Draw every parameter of `model` again, in place.
 
-    Weights of linear layers, embeddings and convolutions: normal with std (inputs of an output)^-0.5, cut at 3 std;
-    biases zero; norm weights one (the rule of Lingua, which the official code trains with). A module with an
-    `initialise` method fills its own parameters, after its children: what it says of theirs stays. A parameter that
-    nothing fills is a ComponentError.
+    Weights of linear layers, embeddings and convolutions: normal with std (inputs of an
+    output)^-0.5, cut at 3 std; biases zero; norm weights one (the rule of Lingua, which the
+    official code trains with). A module with an `initialise` method fills its own parameters, after
+    its children: what it says of theirs stays. A parameter that nothing fills is a ComponentError.
     """
     if not fits(int, seed):  # streams are named by its text, and 1.0 or True would be others than 1
         raise ComponentError(f"seed: got {shown(seed)}, allowed: a whole number")

@@ -12,9 +12,11 @@ from typing import Literal
 from components.registry import TABLES, ComponentError
 
 Estimator = Literal["log_ratio", "proportions"]
-"""how rows are compared over seeds: paired differences of logarithms in randomised blocks, or clustered proportions"""
+"""how rows are compared over seeds: paired differences of
+logarithms in randomised blocks, or clustered proportions"""
 Scale = Literal["relative", "points", "absolute"]
-"""of a difference: relative (-0.02 is 2 % lower), percentage points (-0.02 is 2 points lower), or the metric's own"""
+"""of a difference: relative (-0.02 is 2 % lower), percentage
+points (-0.02 is 2 points lower), or the metric's own"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,8 @@ class Metric:
     name: str
     """as in records, files and MLflow: `error_rate`"""
     estimator: Estimator
-    """'log_ratio' for positive scores whose ratios matter, 'proportions' for shares of what is scored, 0 to 1"""
+    """'log_ratio' for positive scores whose ratios matter,
+    'proportions' for shares of what is scored, 0 to 1"""
     higher_is_better: bool = False
     least: float = 0.0
     """the lowest score that there can be"""

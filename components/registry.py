@@ -1,7 +1,8 @@
 """The registry: a family for each kind of component, a frozen config class for each variant.
 
-A component is a frozen, keyword-only dataclass. Its fields are what a sweep can set, and its `build` makes the
-torch module. The class that opens a family is marked `family="..."`; variants subclass it under `@register(name)`.
+A component is a frozen, keyword-only dataclass. Its fields are what a sweep can set, and its
+`build` makes the torch module. The class that opens a family is marked `family="..."`; variants
+subclass it under `@register(name)`.
 """
 
 import dataclasses
@@ -20,7 +21,8 @@ C = TypeVar("C", bound="Component")
 SIZES = ("width", "model_width", "heads", "layers", "layer")
 """arguments of `build` that are whole numbers from 1; of `layers` layers, `layer` is one"""
 NAME, RESERVED = re.compile(r"[^\W\d][\w.-]*"), ("null", "true", "false")
-"""a variant's name is a text wherever it is written: YAML reads others as numbers, or as no value"""
+"""a variant's name is a text wherever it is written: YAML
+reads others as numbers, or as no value"""
 OURS = ("name", "family", "exempt")
 """what a variant has that is no setting"""
 SIZED = ("build", "pre_norm_scale", "on_layer")
@@ -53,8 +55,8 @@ class Plugins(Protocol):
 class Component:
     """The settings of one variant. Subclass a family's base, not this class.
 
-    Settings of a wrong type, and sizes that no model has, are refused here for every variant: what a variant checks
-    itself, in `__post_init__` or `build`, has the right type.
+    Settings of a wrong type, and sizes that no model has, are refused here for every variant: what
+    a variant checks itself, in `__post_init__` or `build`, has the right type.
     """
 
     name: ClassVar[str] = ""

@@ -9,8 +9,9 @@
     sweep.run_of("6x11", seed=0).model()
     sweep.run_of("6x11", seed=0).evaluate("token_accuracy")
 
-What is named here is imported when it is first used, so that `import mta_lab` is quick. Nothing else is imported here:
-`python -m mta_lab` reads this file while Python still looks for modules in the current folder (see `__main__`).
+What is named here is imported when it is first used, so that `import mta_lab` is quick. Nothing
+else is imported here: `python -m mta_lab` reads this file while Python still looks for modules in
+the current folder (see `__main__`).
 """
 
 TYPE_CHECKING = False  # as `typing` has it, which is a module to look for

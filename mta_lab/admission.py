@@ -31,11 +31,11 @@ ALIKE = 1e-3  # the largest difference between implementations, of the largest v
 def admit(configs: Iterable[RunConfig]) -> None:
     """Raise UserError for an attention that fails a check on random tokens.
 
-    It may not raise, return another shape than its input's, look ahead, or be computed by a faster implementation
-    otherwise than by `eager`.
+    It may not raise, return another shape than its input's, look ahead, or be computed by a faster
+    implementation otherwise than by `eager`.
 
-    Looks at those with code of the user's in them, on a few random tokens and after some imagined training. A
-    variant's `exempt` counts as in the conformance tests.
+    Looks at those with code of the user's in them, on a few random tokens and after some imagined
+    training. A variant's `exempt` counts as in the conformance tests.
     """
     distinct = {(config.attention, config.model): config for config in configs}
     for (attention, model), config in distinct.items():

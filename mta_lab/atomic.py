@@ -1,6 +1,7 @@
 """Files that hold either what they held before or all that was written, whatever happens.
 
-No link is followed on the way: whoever can put one in a folder could otherwise choose which file is written.
+No link is followed on the way: whoever can put one in a folder could otherwise choose which file is
+written.
 """
 
 import errno

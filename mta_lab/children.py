@@ -1,9 +1,10 @@
 """Start other Python processes in which no file of the current folder runs.
 
-Python looks for modules in the current folder first under `-m` and `-c`, which is how multiprocessing starts a process,
-too; and where PYTHONPATH has an empty entry, as `PYTHONPATH=$PYTHONPATH:more` easily makes one. A `random.py` that lies
-there for another purpose would run in place of Python's own. This file imports as little as it can: what is imported
-before `safe_path` is still looked for there.
+Python looks for modules in the current folder first under `-m` and `-c`, which is how
+multiprocessing starts a process, too; and where PYTHONPATH has an empty entry, as
+`PYTHONPATH=$PYTHONPATH:more` easily makes one. A `random.py` that lies there for another purpose
+would run in place of Python's own. This file imports as little as it can: what is imported before
+`safe_path` is still looked for there.
 """
 
 import os

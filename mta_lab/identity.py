@@ -18,7 +18,8 @@ class Identity:
     """The parts that identify a run besides its configuration; each is recorded, so that a change can be named."""
 
     meaning: str
-    """what its components compute, measured (`mta_lab.config.meaning`); with a user's among them, 'code:' and a hash"""
+    """what its components compute, measured (`mta_lab.config.meaning`);
+    with a user's among them, 'code:' and a hash"""
     code: str
     """a hash of the code of a user's own components; empty where all of them ship"""
     text: str

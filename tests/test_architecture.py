@@ -175,7 +175,8 @@ BESIDE_THE_LAB = {
     "sync": {"launch", "results"},
     "terminal": {"report"},
 }
-"""by a file of the command line: the rooms that it may import beside PRINTING; take out what is needed no more"""
+"""by a file of the command line: the rooms that it may
+import beside PRINTING; take out what is needed no more"""
 
 
 def test_each_file_of_the_command_line_is_one_command_or_shared_by_several() -> None:

@@ -1,7 +1,8 @@
 """Attention through the core: operations on the attention map, in whichever implementation runs.
 
-Every variant that says its map as lists of score operations is this class with other lists. The order is data:
-`pre_softmax` acts on the logits, `post_softmax` on the weights, each list from first to last.
+Every variant that says its map as lists of score operations is this class with other lists. The
+order is data: `pre_softmax` acts on the logits, `post_softmax` on the weights, each list from first
+to last.
 """
 
 from collections.abc import Sequence
@@ -21,8 +22,8 @@ class CoreConfig(AttentionConfig):
     """Base of the configs whose attention runs through the core."""
 
     impl: Impl = "auto"
-    """what computes it: 'sdpa' (torch's; no operations), 'fused' (compiled, CPU), 'streaming' (stores no map), 'eager'
-    or 'auto', the best that can"""
+    """what computes it: 'sdpa' (torch's; no operations), 'fused' (compiled,
+    CPU), 'streaming' (stores no map), 'eager' or 'auto', the best that can"""
 
 
 class CoreAttention(Attention):

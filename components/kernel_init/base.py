@@ -1,8 +1,8 @@
 """The contract of a kernel initialisation.
 
-Kernels are [M, c_q, c_k] for M heads: entry [m, a, b] weighs the pair of query i - a and key j - (b - c_k // 2).
-Kernels of another layout start from one of these: `key_query` padded to one side cuts its own from a wider one,
-`joint` takes it for what each head reads of its own map.
+Kernels are [M, c_q, c_k] for M heads: entry [m, a, b] weighs the pair of query i - a and key
+j - (b - c_k // 2). Kernels of another layout start from one of these: `key_query` padded to one
+side cuts its own from a wider one, `joint` takes it for what each head reads of its own map.
 """
 
 from abc import abstractmethod

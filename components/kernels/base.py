@@ -41,8 +41,9 @@ class Conditions(NamedTuple):
 class Implementation(ABC):
     """One way to compute the attention core, equal to the others up to rounding.
 
-    To add one, subclass this in a file of this folder and enter an object of the class in `choice.IMPLEMENTATIONS`.
-    There the setting `impl`, `auto`, `mta-lab bench op`, the check of a user's components and the tests find it.
+    To add one, subclass this in a file of this folder and enter an object of the class in
+    `choice.IMPLEMENTATIONS`. There the setting `impl`, `auto`, `mta-lab bench op`, the check of a
+    user's components and the tests find it.
     """
 
     name: ClassVar[str]
@@ -50,7 +51,8 @@ class Implementation(ABC):
     compiled: ClassVar[bool] = False
     """whether it is one compiled operator, which `compiled: false` turns off"""
     takes_operations: ClassVar[bool] = True
-    """whether it can compute any operation on the map; `auto` says nothing of one that takes none and is given some"""
+    """whether it can compute any operation on the map; `auto`
+    says nothing of one that takes none and is given some"""
 
     @abstractmethod
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: float) -> Tensor:

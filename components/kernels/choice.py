@@ -42,8 +42,9 @@ OWN = Choice("own", "the variant computes attention itself")
 def choose(impl: Impl, ops: Sequence[ScoreOp], here: Conditions) -> Choice:
     """Return what computes `ops` here under the setting `impl`, and why.
 
-    `auto` takes the implementation of the highest priority among those without an obstacle or a drawback; its reason
-    names those of the others before it. An `impl` that is unknown or cannot run here is a ComponentError.
+    `auto` takes the implementation of the highest priority among those without an obstacle or a
+    drawback; its reason names those of the others before it. An `impl` that is unknown or cannot
+    run here is a ComponentError.
     """
     if impl != "auto":
         refuse(impl, ops, here)

@@ -23,9 +23,10 @@ BLOCK = 128  # queries
 class Streaming(Implementation):
     """Block by block; every operation must declare its `earlier_queries`.
 
-    It goes before `eager` on any device: it never stores a map, and on a CPU it is the faster one besides, because it
-    leaves out the keys that nobody sees. Measured: equal to `eager` up to 128 tokens, about twice as fast at 1024; only
-    at 256 and without convolutions it is slower, by a tenth to a third.
+    It goes before `eager` on any device: it never stores a map, and on a CPU it is the faster one
+    besides, because it leaves out the keys that nobody sees. Measured: equal to `eager` up to 128
+    tokens, about twice as fast at 1024; only at 256 and without convolutions it is slower, by a
+    tenth to a third.
     """
 
     name = "streaming"

@@ -33,7 +33,8 @@ class Switched:
     """A module with compiled operators in it."""
 
     compiled: bool = True
-    """False computes it by torch's own operations, which have derivatives of every kind; see `set_compiled`"""
+    """False computes it by torch's own operations, which have
+    derivatives of every kind; see `set_compiled`"""
 
 
 def set_compiled(model: M, on: bool) -> M:

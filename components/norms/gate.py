@@ -23,7 +23,8 @@ class Gate(NormConfig):
     """RMSNorm per head, times sigmoid(w . y + b): a gate for each position and head, w and b shared by the heads."""
 
     per: Per = "scalar"
-    """'scalar': one gate for a head's channels, w a vector; 'channel': one for each channel, w a d x d matrix"""
+    """'scalar': one gate for a head's channels, w a vector;
+    'channel': one for each channel, w a d x d matrix"""
 
     def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
         return (ScalarGate if self.per == "scalar" else ChannelGate)(width, model_width)
@@ -32,7 +33,8 @@ class Gate(NormConfig):
 class GateLinear(nn.Linear):
     """The linear map w y + b of a gate.
 
-    w starts with std (model width)^-0.5, cut at 3 std, as in the official code; b starts at 0, as the paper says.
+    w starts with std (model width)^-0.5, cut at 3 std, as in the official code; b starts at 0, as
+    the paper says.
     """
 
     def __init__(self, width: int, gates: int, model_width: int) -> None:

@@ -27,7 +27,8 @@ class ScoreOpConfig(Component, family="score_ops"):
     """Base of all score operations."""
 
     layers: LayerRule = "all"
-    """layers that carry it: 'all', 'none', 'every 4' (3, 7, 11, ...), 'spread 6' (6, evenly) or a list like [3, 7]"""
+    """layers that carry it: 'all', 'none', 'every 4' (3, 7, 11,
+    ...), 'spread 6' (6, evenly) or a list like [3, 7]"""
 
     @abstractmethod
     def build(self, *, heads: int) -> "ScoreOp":
@@ -50,9 +51,11 @@ class Stage:
     """The step that a fused kernel computes in place of an operation's `forward`."""
 
     kind: Literal["convolve", "convolve_exact", "mix"]
-    """key-query convolution with `double` or `exact` masking, or a matrix over groups of neighbouring heads"""
+    """key-query convolution with `double` or `exact` masking,
+    or a matrix over groups of neighbouring heads"""
     weight: Tensor
-    """[M, c_q, c_k] of a convolution; [G, out, in] of a mix, out = in = M / G; gradients flow through it"""
+    """[M, c_q, c_k] of a convolution; [G, out, in] of a mix,
+    out = in = M / G; gradients flow through it"""
 
 
 class MapKernel(NamedTuple):
@@ -71,8 +74,9 @@ class MapKernel(NamedTuple):
 class ScoreOp(nn.Module):
     """An operation on the attention map: `(scores_BMQK, visible_QK) -> scores_BMQK`.
 
-    The map's rows are neighbouring queries, Q of them and the last one is query K - 1; its columns are the keys from
-    0 to K - 1. `visible_QK` is true where a row's query may see the key. Three rules:
+    The map's rows are neighbouring queries, Q of them and the last one is query K - 1; its columns
+    are the keys from 0 to K - 1. `visible_QK` is true where a row's query may see the key. Three
+    rules:
 
     - Row i reads no row after i, and no key that is invisible to query i. At places invisible to their own row the
       result may hold anything: the caller masks them.
@@ -81,21 +85,24 @@ class ScoreOp(nn.Module):
       out wrong, and the caller has put that many rows too many on top.
     - The same input gives the same result: the backward pass may compute it anew.
 
-    What an operation says of its `forward` counts where the class that has the `forward` says it, or one derived from
-    it: a class that overrides anything of another's and inherits what that one said is computed as it is written.
+    What an operation says of its `forward` counts where the class that has the `forward` says it,
+    or one derived from it: a class that overrides anything of another's and inherits what that one
+    said is computed as it is written.
     """
 
     declared: ClassVar[frozenset[str]] = frozenset()
-    """which of `earlier_queries`, `pointwise` and `stage` are said of the very code of this class"""
+    """which of `earlier_queries`, `pointwise` and `stage` are
+    said of the very code of this class"""
     written: ClassVar[Mapping[str, Any]] = {}
     """its attributes as they were when it was defined, to tell whether somebody has replaced one"""
     earlier_queries: int | None = None
-    """how many earlier queries' rows a row reads; None is unknown, and the operation needs the whole map"""
+    """how many earlier queries' rows a row reads; None is
+    unknown, and the operation needs the whole map"""
     pointwise: bool = False
     """whether each place depends on the heads' values at this place alone, invisible places too"""
     reads_invisible: bool = False
-    """whether row i reads earlier rows at keys visible to query i and not to them: right on raw logits and, if every
-    operation before this one is pointwise, on what these made of them"""
+    """whether row i reads earlier rows at keys visible to query i and not to them: right on
+    raw logits and, if every operation before this one is pointwise, on what these made of them"""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -165,9 +172,10 @@ _CALLED = {"__call__", "__getattr__"}
 def layers_of(rule: LayerRule, layers: int) -> frozenset[int]:
     """Return the layers that `rule` names in a model of `layers` layers, counted from 1.
 
-    'every N' is layers N - 1, 2N - 1, ... as in the paper (3, 7, 11, ... for N = 4). 'spread N' is N layers, evenly
-    spaced so that 'spread 6' of 24 is 'every 4': layer k of them is ceil(k L / N) - 1 of L, and all are all. A rule
-    that is misspelt, names a layer that is not there, or picks none without saying so is a ComponentError.
+    'every N' is layers N - 1, 2N - 1, ... as in the paper (3, 7, 11, ... for N = 4). 'spread N' is
+    N layers, evenly spaced so that 'spread 6' of 24 is 'every 4': layer k of them is ceil(k
+    L / N) - 1 of L, and all are all. A rule that is misspelt, names a layer that is not there, or
+    picks none without saying so is a ComponentError.
     """
     check_sizes(layers=layers)
     if isinstance(rule, str):

@@ -21,13 +21,16 @@ class KeyQuery(ScoreOpConfig):
     """A convolution over the last c_q queries and c_k keys around each place, one kernel a head (equations 5, 6)."""
 
     layers: LayerRule = "every 4"
-    """layers that carry it: 'all', 'none', 'every 4' (3, 7, 11, ...), 'spread 6' (6, evenly) or a list like [3, 7]"""
+    """layers that carry it: 'all', 'none', 'every 4' (3, 7, 11,
+    ...), 'spread 6' (6, evenly) or a list like [3, 7]"""
     kernel: tuple[int, int] = (6, 11)
     """c_q, c_k: how many queries and keys the kernel spans"""
     mask: Mask = "double"
-    """'double' reads an earlier query's keys up to that query (equation 5), 'exact' up to the row's own (equation 4)"""
+    """'double' reads an earlier query's keys up to that query
+    (equation 5), 'exact' up to the row's own (equation 4)"""
     padding: Padding = "both"
-    """keys it spans: 'both' sides of its place; 'left', its key and those before; 'right', its key and those after"""
+    """keys it spans: 'both' sides of its place; 'left', its key
+    and those before; 'right', its key and those after"""
     init: KernelInitConfig = Identity()
     """the kernel's initial values"""
 
@@ -45,10 +48,10 @@ class KeyQuery(ScoreOpConfig):
 class KeyQueryConvolution(ScoreOp):
     """S'[i, j] = sum over a, b of theta[a, b] S[i - a, j - b], keys after their query read as zero.
 
-    a = 0 .. c_q - 1 and b = -after .. c_k - 1 - after, zero padding outside. The keys after the place, `after` of them,
-    are c_k // 2 where padding is on both sides, none with padding left, c_k - 1 with padding right. Entry
-    [m, a, after + b] is theta[a, b] of head m. This is the paper's `double` masking: zero here, and the caller masks
-    again.
+    a = 0 .. c_q - 1 and b = -after .. c_k - 1 - after, zero padding outside. The keys after the
+    place, `after` of them, are c_k // 2 where padding is on both sides, none with padding left,
+    c_k - 1 with padding right. Entry [m, a, after + b] is theta[a, b] of head m. This is the
+    paper's `double` masking: zero here, and the caller masks again.
     """
 
     def __init__(self, *, heads: int, kernel: tuple[int, int], padding: Padding, init: KernelInitConfig) -> None:

@@ -52,7 +52,8 @@ class SyntheticTask(TaskConfig):
     evaluation: ClassVar[Evaluation] = ErrorRate()
 
     held_out: int = 1000
-    """sequences that the error rate is over, the same for every run of the task (paper, section 4.1)"""
+    """sequences that the error rate is over, the same for every
+    run of the task (paper, section 4.1)"""
 
     def __post_init__(self) -> None:
         if self.held_out < 1:

@@ -93,9 +93,10 @@ class FindBlock(SyntheticTask):
     def _draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Blocks [B, K, N], the target among them [B, N] and the question [B, L], as letters 0..25.
 
-        Each sequence shuffles the alphabet: its first L letters are the question. Each block is then a random one of
-        those that hold as many of these as they should: the target all L, any other k < L, where k is drawn with the
-        probability it has in random blocks. So the others are random blocks without the whole question.
+        Each sequence shuffles the alphabet: its first L letters are the question. Each block is
+        then a random one of those that hold as many of these as they should: the target all L, any
+        other k < L, where k is drawn with the probability it has in random blocks. So the others
+        are random blocks without the whole question.
         """
         N, K, L = self.letters, self.blocks, self.question
         rows = torch.arange(count)

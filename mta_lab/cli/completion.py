@@ -1,6 +1,7 @@
 """Shell completion: names of sweeps, rows, scales and formats.
 
-Each Tab is a process of its own, so names are read from files here, and nothing that imports torch is loaded.
+Each Tab is a process of its own, so names are read from files here, and nothing that imports torch
+is loaded.
 """
 
 import os

@@ -84,8 +84,9 @@ def identity_of(config: RunConfig, content_hash: str) -> Identity:
 def fingerprint(config: RunConfig, content_hash: str) -> str:
     """Return 16 hex digits over a run's configuration and its identity.
 
-    The scale's name is left out: it is a label. Names, messages and comments in shipped components do not count, what
-    they compute does; a user's own components count by their code, without comments and docstrings, besides.
+    The scale's name is left out: it is a label. Names, messages and comments in shipped components
+    do not count, what they compute does; a user's own components count by their code, without
+    comments and docstrings, besides.
     """
     return fingerprint_of(plain(config), identity_of(config, content_hash))
 

@@ -26,7 +26,8 @@ class Layer:
 class InvalidError(Exception):
     """A mistake at a key; who catches it adds the layer that it came from.
 
-    `among` are the sections whose settings do not go together, where the mistake is not one key's alone.
+    `among` are the sections whose settings do not go together, where the mistake is not one key's
+    alone.
     """
 
     def __init__(self, key: str, message: str, among: Sequence[str] = ()) -> None:
@@ -38,7 +39,8 @@ class InvalidError(Exception):
 def command_line(settings: Sequence[str]) -> Layer:
     """Return the layer of `KEY=VALUE` arguments.
 
-    A setting that is a text takes VALUE as it stands; any other reads it as it would stand in a sweep file.
+    A setting that is a text takes VALUE as it stands; any other reads it as it would stand in a
+    sweep file.
     """
     values: Tree = {}
     for setting in settings:

@@ -1,8 +1,9 @@
 """Read YAML 1.2: sweep files, scales, the ledger and values on the command line are all read here.
 
-A key is the text that was written. A plain value is a number in decimal digits, `true`, `false`, `null`, or else text:
-`off`, `010` and `1:30` are texts, and a setting that wants a number refuses them. An empty value and `~` are NOTHING.
-Refused, with their lines: a key that stands twice in a mapping, a tag, anchors that multiply without bound.
+A key is the text that was written. A plain value is a number in decimal digits, `true`, `false`,
+`null`, or else text: `off`, `010` and `1:30` are texts, and a setting that wants a number refuses
+them. An empty value and `~` are NOTHING. Refused, with their lines: a key that stands twice in a
+mapping, a tag, anchors that multiply without bound.
 """
 
 import re
@@ -63,8 +64,8 @@ class _ReadError(Exception):
 def read_yaml(path: Any, source: str, texts: Collection[str] = ()) -> dict[str, Any]:
     """Return the mapping in a YAML file, an empty one for an empty file.
 
-    What stands behind the keys `texts` is a text as it was written, `1e-3` too. Raises UserError, which calls the file
-    `source`, for anything but a mapping.
+    What stands behind the keys `texts` is a text as it was written, `1e-3` too. Raises UserError,
+    which calls the file `source`, for anything but a mapping.
     """
     try:
         value = _Document(content(Path(str(path)), MOST).decode("utf-8-sig"), texts).value

@@ -1,7 +1,8 @@
 """Merges the layers of a configuration: defaults <- scale <- sweep base <- row <- command line.
 
-A key may be dotted (`model.heads`) or nested. A component is named by a string or by a mapping with `name`; naming
-another component drops the settings of the one before. Every mistake is a UserError that says which layer it is in.
+A key may be dotted (`model.heads`) or nested. A component is named by a string or by a mapping with
+`name`; naming another component drops the settings of the one before. Every mistake is a UserError
+that says which layer it is in.
 """
 
 import difflib

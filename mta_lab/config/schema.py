@@ -13,7 +13,8 @@ from components.tasks import LANGUAGE, SyntheticTask, TaskConfig
 from mta_lab.errors import described, place
 
 OMITTED_IF_EMPTY = "omitted if empty"
-"""marks a setting that stands in no canonical form while it is empty, as in those of versions that did not have it"""
+"""marks a setting that stands in no canonical form while it
+is empty, as in those of versions that did not have it"""
 Precision = Literal["auto", "fp32", "bf16"]
 Split = Literal["valid", "test"]
 LARGEST = {
@@ -23,7 +24,8 @@ LARGEST = {
     "context": 1 << 20,
     "feed_forward_multiple": 1 << 20,
 }
-"""sizes beyond any model; a slip of the finger would be minutes of planning, or more bytes than can be counted"""
+"""sizes beyond any model; a slip of the finger would be
+minutes of planning, or more bytes than can be counted"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +39,11 @@ class ModelConfig:
     heads: int
     """M, attention heads; a divisor of the width, with an even head width (rotary pairs)"""
     vocabulary: int
-    """tokens in the vocabulary; the tokenizer is trained to this size, a synthetic task says its own"""
+    """tokens in the vocabulary; the tokenizer is trained to
+    this size, a synthetic task says its own"""
     context: int
-    """T, tokens a sequence; the longest that the model can read where a synthetic task says how long they are"""
+    """T, tokens a sequence; the longest that the model can read
+    where a synthetic task says how long they are"""
     rope_theta: float = 100_000.0
     """base of the rotary frequencies"""
     feed_forward_multiple: int = 256
@@ -63,16 +67,18 @@ class DataConfig:
     """The text to read and the part of it to score on; a synthetic task reads no text."""
 
     corpus: Literal["packages", "stdlib"] = "packages"
-    """'packages': real text of seven domains, fetched once; 'stdlib': the Python library on disk, no network"""
+    """'packages': real text of seven domains, fetched once;
+    'stdlib': the Python library on disk, no network"""
     path: str | None = None
-    """your own text instead: a folder with a file DOMAIN.jsonl or a folder DOMAIN for each domain; also .ndjson, .json,
-    .txt and .md, and these compressed as .gz, .bz2, .xz or .zst"""
+    """your own text instead: a folder with a file DOMAIN.jsonl or a folder DOMAIN for each
+    domain; also .ndjson, .json, .txt and .md, and these compressed as .gz, .bz2, .xz or .zst"""
     mixture: dict[str, float] = field(default_factory=dict, hash=False)
-    """how often each domain is trained on, like {news: 2, tales: 1}; 0 leaves it out, and it is still scored. Not set:
-    the paper's shares for the built-in text, the same share for each domain of your own"""
+    """how often each domain is trained on, like {news: 2, tales: 1}; 0
+    leaves it out, and it is still scored. Not set: the paper's shares
+    for the built-in text, the same share for each domain of your own"""
     evaluate: Split = "valid"
-    """what is scored: 'valid', or 'test', as much held-out text (or as many sequences) that 'valid' never reads: for
-    what was chosen by its scores on 'valid'"""
+    """what is scored: 'valid', or 'test', as much held-out text (or as many
+    sequences) that 'valid' never reads: for what was chosen by its scores on 'valid'"""
 
     def __post_init__(self) -> None:
         if self.path is not None and not self.path.strip():
@@ -101,9 +107,11 @@ class TrainingConfig:
     schedule: Literal["linear", "constant"] = "linear"
     """the learning rate after warm-up: 'linear' decay to zero, or 'constant'"""
     validation_tokens: int
-    """tokens of each domain's held-out text that are scored; a synthetic task says its `held_out` sequences"""
+    """tokens of each domain's held-out text that are scored; a
+    synthetic task says its `held_out` sequences"""
     validations: int = 4
-    """how often at most what is held out is scored, at equal intervals and at the end; at most `steps`"""
+    """how often at most what is held out is scored, at equal
+    intervals and at the end; at most `steps`"""
     weight_decay: float = 0.05
     """AdamW: a step takes this share of each weight away, times the learning rate"""
     beta1: float = 0.9
@@ -115,10 +123,11 @@ class TrainingConfig:
     gradient_clip: float = 1.0
     """largest norm of the whole gradient"""
     precision: Precision = "fp32"
-    """'bf16' is autocast; weights and optimizer stay float32; 'auto' is the faster one, measured once a machine"""
+    """'bf16' is autocast; weights and optimizer stay float32;
+    'auto' is the faster one, measured once a machine"""
     compiled: bool = True
-    """false computes without compiled operators, by torch's own operations: slower, equal up to rounding, and with
-    derivatives of every kind"""
+    """false computes without compiled operators, by torch's own operations:
+    slower, equal up to rounding, and with derivatives of every kind"""
 
     def __post_init__(self) -> None:
         positive = ("steps", "batch_size", "learning_rate", "validation_tokens", "validations")
@@ -151,11 +160,14 @@ class RunConfig:
     training: TrainingConfig
     data: DataConfig = DataConfig()
     evaluations: tuple[Evaluation, ...] = field(default=(), metadata={OMITTED_IF_EMPTY: True})
-    """what the model is scored on besides the task's own evaluation, at each validation: [token_accuracy]"""
+    """what the model is scored on besides the task's own
+    evaluation, at each validation: [token_accuracy]"""
     seed: int = 0
-    """initial weights, order of the batches and dropout each have a stream derived from it; a sweep says `seeds`"""
+    """initial weights, order of the batches and dropout each
+    have a stream derived from it; a sweep says `seeds`"""
     stream: str = ""
-    """runs of another stream share nothing under a seed: for a row that is to be as independent as a stranger's"""
+    """runs of another stream share nothing under a seed: for a
+    row that is to be as independent as a stranger's"""
 
     def __post_init__(self) -> None:
         if self.seed < 0:

@@ -120,18 +120,20 @@ RunEvent = Started | Progressed | Note | End
 class Executor(ABC):
     """Trains submitted runs in its slots; use as a context manager, which closes it.
 
-    Order. The events of a handle are one `Started`, any number of `Progressed` and `Note`, and one `End`. A run that is
-    cancelled while it is queued has its `End` alone. Runs start in the order of their submission.
+    Order. The events of a handle are one `Started`, any number of `Progressed` and `Note`, and one
+    `End`. A run that is cancelled while it is queued has its `End` alone. Runs start in the order
+    of their submission.
 
-    States. A handle is queued from `submit`, running from `Started`, ended from its `End`. It changes not later than
-    the event is returned by `poll`.
+    States. A handle is queued from `submit`, running from `Started`, ended from its `End`. It
+    changes not later than the event is returned by `poll`.
 
-    Failures. Whatever happens to one run ends as its `Failed`: no exception of a run leaves the executor, and its slot
-    goes on with the next run. A slot that was lost is replaced under the same number. Only where no slot can be
-    started any more does `poll` raise UserError.
+    Failures. Whatever happens to one run ends as its `Failed`: no exception of a run leaves the
+    executor, and its slot goes on with the next run. A slot that was lost is replaced under the
+    same number. Only where no slot can be started any more does `poll` raise UserError.
 
-    Time. A timeout counts from the run's start, however long it was queued. It ends as `Failed` of the kind
-    `timed_out`, also where the run hangs. A run that was cancelled with `keep` has no timeout any more.
+    Time. A timeout counts from the run's start, however long it was queued. It ends as `Failed` of
+    the kind `timed_out`, also where the run hangs. A run that was cancelled with `keep` has no
+    timeout any more.
     """
 
     slots: Sequence[Slot]

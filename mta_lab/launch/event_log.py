@@ -1,7 +1,7 @@
 """The events of launches as lines of a file, to follow with `tail -f` or to read with a program.
 
-The file is bounded: a run's progress is written at most every ten seconds, and a file of 16 MB is set aside as
-`events.jsonl.1`, in place of the one before.
+The file is bounded: a run's progress is written at most every ten seconds, and a file of 16 MB is
+set aside as `events.jsonl.1`, in place of the one before.
 """
 
 import json

@@ -64,9 +64,9 @@ def launch(
 ) -> None:
     """Train what is missing of `runs`; return when each has finished or failed.
 
-    Runs that finished or failed before are left alone, and stale ones unless they are asked for. `shown` makes what
-    MLflow shows on the launch's parent run. Interrupted, it raises KeyboardInterrupt: everything finished is kept, and
-    the same launch goes on from there.
+    Runs that finished or failed before are left alone, and stale ones unless they are asked for.
+    `shown` makes what MLflow shows on the launch's parent run. Interrupted, it raises
+    KeyboardInterrupt: everything finished is kept, and the same launch goes on from there.
     """
     with only_launch(records.directory), disk_full_reported(records.directory / JOURNAL):
         records.clean_up()

@@ -89,9 +89,9 @@ class SweepQueue:
 class SearchQueue:
     """The trials of a search, as many of each of its rows, each row a study of its own.
 
-    A trial that failed takes one of those places, so that a search whose trials all fail comes to an end; the next
-    launch gives the place to another. One that was requeued stays as it is: if no worker takes it again, the next
-    launch does (`Trials.opened`).
+    A trial that failed takes one of those places, so that a search whose trials all fail comes to
+    an end; the next launch gives the place to another. One that was requeued stays as it is: if no
+    worker takes it again, the next launch does (`Trials.opened`).
     """
 
     def __init__(

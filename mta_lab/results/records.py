@@ -1,6 +1,7 @@
 """The project's own records: one JSON file for each finished or failed run, under its fingerprint.
 
-These files are the truth about what is finished; Optuna and MLflow hold copies. Every file is written whole.
+These files are the truth about what is finished; Optuna and MLflow hold copies. Every file is
+written whole.
 """
 
 import json
@@ -26,7 +27,8 @@ from mta_lab.workspace import RESULTS
 __all__ = ["DamagedError", "Failure", "OtherVersionError", "Record", "Records", "settings_key", "write_whole"]
 
 RUN_FOLDERS = ("cells", "runs")
-"""where finished runs are: earlier versions called the folder otherwise, and what lies in theirs stays there"""
+"""where finished runs are: earlier versions called the
+folder otherwise, and what lies in theirs stays there"""
 MOST = 1 << 26  # bytes of a file
 R = TypeVar("R", "Record", "Failure")
 

@@ -11,7 +11,8 @@ from mta_lab.identity import Identity
 from mta_lab.results.records import Record, Records, settings_key
 
 State = Literal["finished", "failed", "stale", "pending"]
-"""'stale': its only results are of other component code, other text or another engine, and do not count"""
+"""'stale': its only results are of other component code,
+other text or another engine, and do not count"""
 Key = TypeVar("Key", bound=Hashable)
 
 

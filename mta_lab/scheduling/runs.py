@@ -1,7 +1,7 @@
 """Each run of a sweep is a trial of the sweep's study.
 
-The plan is ours and Optuna runs it: a run is enqueued when a worker is free for it and asked for at once, so the
-sampler never invents a trial.
+The plan is ours and Optuna runs it: a run is enqueued when a worker is free for it and asked for at
+once, so the sampler never invents a trial.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
 """`if:` in a row of a sweep file: comparisons of a setting with a value, like `model.layers >= 12`.
 
-Several are joined by `and`, or by `or`. A value is written as behind a key of the file. Nothing is executed.
+Several are joined by `and`, or by `or`. A value is written as behind a key of the file. Nothing is
+executed.
 """
 
 import operator

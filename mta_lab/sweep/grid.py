@@ -5,10 +5,11 @@
         grid: {$queries: [1, 6], $keys: [1, 11]}
         attention.pre_softmax: [{name: key_query, kernel: [$queries, $keys]}]
 
-makes the rows 1x1, 1x11, 6x1 and 6x11. Under `grid` stands each value with each, under `zip` the first values together,
-then the second ones, and so on. A key is a setting, dotted or nested, or a `$NAME`, which the row uses in its settings,
-in `times`, `against` and `published`, and in its own name. A `$NAME` may have names in place of values, each with what
-its rows get: `$size: {half: {times: {model.width: 0.5}}, whole: {}}`.
+makes the rows 1x1, 1x11, 6x1 and 6x11. Under `grid` stands each value with each, under `zip` the
+first values together, then the second ones, and so on. A key is a setting, dotted or nested, or a
+`$NAME`, which the row uses in its settings, in `times`, `against` and `published`, and in its own
+name. A `$NAME` may have names in place of values, each with what its rows get: `$size: {half:
+{times: {model.width: 0.5}}, whole: {}}`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

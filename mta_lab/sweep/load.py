@@ -104,8 +104,8 @@ def _standing(
 def _missing(raw: RawRow, below: Sequence[Layer], above: Sequence[Layer]) -> str:
     """Return why a row is left out, an empty text where its condition holds.
 
-    A condition on settings that the row leaves as they are is decided without the row, which may be impossible where it
-    does not hold: a kernel on layer 12 of 4.
+    A condition on settings that the row leaves as they are is decided without the row, which may be
+    impossible where it does not hold: a kernel on layer 12 of 4.
     """
     condition = raw.condition
     assert condition
@@ -225,7 +225,8 @@ def _baselines(
 ) -> dict[str, str]:
     """Return the baseline of each row: the one that it names, or else the sweep's.
 
-    A row that others name is compared with the sweep's baseline all the same, unless the two read other text or tasks.
+    A row that others name is compared with the sweep's baseline all the same, unless the two read
+    other text or tasks.
     """
     named = {
         row: _known_row(values.against, raw, left_out, f"{values.where}: against")

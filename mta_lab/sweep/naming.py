@@ -13,7 +13,8 @@ from mta_lab.sweep.files import SHIPPED
 
 PLAIN = re.compile(r"[\w.-]+")
 TAKEN = re.compile(r"all|index|train|.*-lr")
-"""names of what is no file: every sweep, the page over them, a single run, a sweep's check of its learning rates"""
+"""names of what is no file: every sweep, the page over
+them, a single run, a sweep's check of its learning rates"""
 READABLE = re.compile(r"[\w.,=+-]{1,48}")
 DIGITS = 6  # of a digest: a project has some dozens of sweeps and settings
 
@@ -21,8 +22,9 @@ DIGITS = 6  # of a digest: a project has some dozens of sweeps and settings
 def sweep_name(path: Path) -> str:
     """Return the name of the sweep in a file: its stem, where no other sweep can have that.
 
-    So are called the sweeps that ship, and those in the current folder. Any other file's name holds a digest of its
-    path from here as well, and so does that of a file which is called as a sweep that ships.
+    So are called the sweeps that ship, and those in the current folder. Any other file's name holds
+    a digest of its path from here as well, and so does that of a file which is called as a sweep
+    that ships.
     """
     file = path.resolve()
     stem, place = file.stem, os.path.relpath(file)

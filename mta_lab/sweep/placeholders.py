@@ -36,8 +36,8 @@ def check_names(node: Any, names: Collection[str], where: str) -> set[str]:
 def filled(node: Any, values: Mapping[str, Any], names: Collection[str] = ()) -> Any:
     """Return `node` with `values` in place of their `$NAME`, however deep it stands; others stay.
 
-    A text that is a `$NAME` and nothing else becomes the value, of whatever type. Within a text stands its label; only
-    `names` are looked for there.
+    A text that is a `$NAME` and nothing else becomes the value, of whatever type. Within a text
+    stands its label; only `names` are looked for there.
     """
     if isinstance(node, Mapping):
         return {key: filled(value, values, names) for key, value in node.items()}

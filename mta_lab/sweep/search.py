@@ -22,7 +22,8 @@ STREAM = "search"
 class Range:
     """Numbers from `low` to `high`, both included; `log`: as likely in every octave.
 
-    Whole ones where the ends are of type int: where the setting is, whatever the file writes for a real one.
+    Whole ones where the ends are of type int: where the setting is, whatever the file writes for a
+    real one.
     """
 
     low: float

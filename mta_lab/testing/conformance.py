@@ -1,11 +1,13 @@
 """The contracts that every component keeps, shipped or yours.
 
-The tests enumerate the registry, so a new variant is tested for free. To test component files of your own:
+The tests enumerate the registry, so a new variant is tested for free. To test component files of
+your own:
 
     pytest --mta-component mine.py --mta-component other.py
 
-A class attribute `exempt = {"causal": "reason"}` skips `test_causal` for that variant. Each test is a function of a
-`Subject`, of the subject of an operation or of what can be neutral, or of a config class.
+A class attribute `exempt = {"causal": "reason"}` skips `test_causal` for that variant. Each test is
+a function of a `Subject`, of the subject of an operation or of what can be neutral, or of a config
+class.
 
 Shapes: B batch, M heads, T tokens, D model width, Q query position, K key position.
 """

@@ -1,12 +1,13 @@
 """A slow reference of attention variants: loops over the published equations, in float64.
 
-Nothing here comes from `components/`. Autograd runs through the loops and gives reference gradients too.
+Nothing here comes from `components/`. Autograd runs through the loops and gives reference gradients
+too.
 
-Notation of arXiv 2504.00927: i, a query position and offset; j, b key position and offset; theta a kernel.
-Shapes: M heads, T tokens, d head width. One sequence at a time. A map `S[i][j]` is the vector of the M heads' values
-there. Raw logits are a square, for equation 4 reads an earlier query's logits at later keys; so are mixings of them.
-Convolutions and the softmax return triangles: `S[i][j]` exists for j <= i only, so that nothing after them can read a
-key after its query.
+Notation of arXiv 2504.00927: i, a query position and offset; j, b key position and offset; theta a
+kernel. Shapes: M heads, T tokens, d head width. One sequence at a time. A map `S[i][j]` is the
+vector of the M heads' values there. Raw logits are a square, for equation 4 reads an earlier
+query's logits at later keys; so are mixings of them. Convolutions and the softmax return triangles:
+`S[i][j]` exists for j <= i only, so that nothing after them can read a key after its query.
 """
 
 import math
@@ -214,7 +215,8 @@ def differential(
 ) -> Tensor:
     """Return [M / 2, T, 2d] of 2410.05258: A = softmax(1) - lambda softmax(2), values of width 2d.
 
-    `lambdas_4d` are lq1, lk1, lq2, lk2 and lambda = exp(lq1 . lk1) - exp(lq2 . lk2) + lambda_init(l).
+    `lambdas_4d` are lq1, lk1, lq2, lk2 and lambda = exp(lq1 . lk1) - exp(lq2 .
+    lk2) + lambda_init(l).
     """
     lq1, lk1, lq2, lk2 = lambdas_4d
     weight = torch.exp((lq1 * lk1).sum()) - torch.exp((lq2 * lk2).sum()) + lambda_init(layer)

@@ -91,7 +91,8 @@ _own: list[type[Component]] = []
 def register_own(files: Sequence[Path], source: str) -> None:
     """Register the components of `files`, to be tested in place of those that ship.
 
-    Raises UserError, which names `source`, for a file that is missing, cannot be imported or registers nothing.
+    Raises UserError, which names `source`, for a file that is missing, cannot be imported or
+    registers nothing.
     """
     for file in files:
         before = _registered()

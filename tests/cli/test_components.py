@@ -47,7 +47,8 @@ def test_workers_have_the_components_of_the_file_the_variable_and_the_option(own
 
 
 TWICE = (*OPTIONS, *OPTIONS, "--components", "parts", "--components", "in_variable.py", "--components", ".")
-"""each file by its own path, that of its folder and, with the fixture's, by the file and the variable"""
+"""each file by its own path, that of its folder and, with
+the fixture's, by the file and the variable"""
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from mta_lab.scheduling.journal import study_at_hand
 from tests.cli.conftest import Command
 
 WRITTEN = Path(__file__).parents[1] / "fixtures" / "cells.tar.gz"
-"""`mta-lab sweep before.yaml --seeds 2` at commit 899c7f3, with `mlflow.db` as SQL, without weights and logs"""
+"""`mta-lab sweep before.yaml --seeds 2` at commit 899c7f3,
+with `mlflow.db` as SQL, without weights and logs"""
 SWEEP = ("before.yaml", "--seeds", "2")
 
 

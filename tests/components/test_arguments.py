@@ -35,7 +35,8 @@ WRONG: dict[Any, tuple[Any, ...]] = {
     KernelInitConfig: ("zero", Constant, Gate(), None, (Constant(),), 0.3),
     tuple[ScoreOpConfig, ...]: (KeyQuery(), ["key_query"], ("key_query",), [KeyQuery()], (KeyQuery,), (Gate(),), None),
 }
-"""values of other types, by the type of the setting; of one of a few texts, they are other texts and no texts"""
+"""values of other types, by the type of the setting; of one
+of a few texts, they are other texts and no texts"""
 NO_TEXTS: tuple[Any, ...] = ("", "no such word", None, True, 0, ("all",), ["auto"], b"auto")
 SETTINGS = [(variant, field.name) for variant in VARIANTS for field in dataclasses.fields(variant)]
 

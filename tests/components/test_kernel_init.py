@@ -1,6 +1,7 @@
 """The values of each kernel initialisation, in the layout of each operation that has a kernel.
 
-Shapes: M heads, A query offsets, B key offsets; G groups of heads, O and N the heads that a kernel writes and reads.
+Shapes: M heads, A query offsets, B key offsets; G groups of heads, O and N the heads that a kernel
+writes and reads.
 """
 
 import re

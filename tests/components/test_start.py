@@ -1,8 +1,9 @@
 """The start of every parameter of every shipped variant in a model, against what is published.
 
-A parameter that no line of LINES is about fails the test: a new one needs a line, with its source. Random ones are
-looked at by many values: mean, standard deviation, where they are cut, and how far from the distribution they are.
-Sections are those of the description of 2504.00927; "configs" are those of its official code.
+A parameter that no line of LINES is about fails the test: a new one needs a line, with its source.
+Random ones are looked at by many values: mean, standard deviation, where they are cut, and how far
+from the distribution they are. Sections are those of the description of 2504.00927; "configs" are
+those of its official code.
 """
 
 import math
@@ -27,7 +28,8 @@ HIDDEN = 176  # 2/3 of 4 x 64, rounded up to a multiple of 8
 SIZES = (f"model.width={WIDTH}", f"model.heads={HEADS}", f"model.layers={LAYERS}", "model.context=8")
 REST = ("model.vocabulary=300", "model.feed_forward_multiple=8")
 ENOUGH = 2_000
-"""values of a random parameter, from several seeds if need be: the standard deviation is then known to 1.6 %"""
+"""values of a random parameter, from several seeds if need
+be: the standard deviation is then known to 1.6 %"""
 
 
 @dataclass(frozen=True)

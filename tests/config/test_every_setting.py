@@ -27,7 +27,8 @@ LIKELY: tuple[Any, ...] = (
     *("constant", "bf16", "test", "eager", "exact", "left", "channel", "all", "first", "stdlib", "another", "tests"),
     *(False, 2, 3, 8, 30, 300, 0.25, 0.5, 100.0, (2, 3), {"a": 1.0}),
 )
-"""values of which at least one is another valid one of any field, besides the registered components"""
+"""values of which at least one is another valid one of any
+field, besides the registered components"""
 SHIPPED = [
     FAMILIES[family].get(name)
     for family in ("attention", "score_ops", "norms", "kernel_init", "tasks", "evaluations")

@@ -29,7 +29,8 @@ SUBJECTS = {
     "channel": "AttentionMeaning(MultiToken(post_softmax=(Joint(group=2),), norm=Gate(per='channel')))",
     "task": "TaskMeaning(FindBlock(blocks=4))",
 }
-"""what is measured of each copy: every shipped norm, operation and task that an edit below touches is among them"""
+"""what is measured of each copy: every shipped norm,
+operation and task that an edit below touches is among them"""
 
 MEASURE = f"""
 import json, os, shutil, sys
@@ -97,7 +98,8 @@ MOVES = {
     "a toy task's end of a block": ("tasks/find_block.py", "(count, self.blocks, 1), DOT)", "(count, self.blocks, 1), HASH)"),
     "what is scored": ("tasks/find_block.py", "scored_BT[:, -self._answer_length :]", "scored_BT[:, -1:]"),
 }  # fmt: skip
-"""an edit of a shipped component that changes what a run computes: the file, a text that is in it once, another"""
+"""an edit of a shipped component that changes what a run
+computes: the file, a text that is in it once, another"""
 
 STAYS = {
     "docstring": ("norms/rms.py", "as a module (", "in a module of its own ("),

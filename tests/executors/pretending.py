@@ -20,7 +20,8 @@ from mta_lab.executors.base import (
 )
 
 Script = Callable[[RunRequest, int], Iterator[RunEvent | None]]
-"""yields what a request's run tells, one event a poll, going on from a step; None at a poll without news"""
+"""yields what a request's run tells, one event a poll,
+going on from a step; None at a poll without news"""
 
 
 class PretendingExecutor(Executor):

@@ -59,7 +59,8 @@ def finish(
 ) -> None:
     """Keep a made-up result, with other fields than the usual ones where `changes` says so.
 
-    Its domains are brought to a mean that is its score, as that of a run is; an error rate is the same in each.
+    Its domains are brought to a mean that is its score, as that of a run is; an error rate is the
+    same in each.
     """
     made = replace(example_record(fingerprint, perplexity, config, *implementations), **changes)
     if made.metric.is_share and "domains" not in changes:

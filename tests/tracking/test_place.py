@@ -23,7 +23,8 @@ STORE = "sqlite:///mlflow.db"
 def home(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with the default store, and a directory around it.
 
-    MLflow is made to forget the stores of other tests: a process has one, by an address that may begin here.
+    MLflow is made to forget the stores of other tests: a process has one, by an address that may
+    begin here.
     """
     monkeypatch.setattr(SqlAlchemyStore, "_engine_map", {})
     _tracking_store_registry._get_store_with_resolved_uri.cache_clear()

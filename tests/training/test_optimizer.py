@@ -28,7 +28,8 @@ BASE: Mapping[str, Any] = {
     "gradient_clip": 0.5,
     "validations": 1,
 }
-"""each of them is felt: gradients are clipped at every step, and no gradient is so small that rounding decides"""
+"""each of them is felt: gradients are clipped at every
+step, and no gradient is so small that rounding decides"""
 CHANGES: Mapping[str, Mapping[str, Any]] = {
     "steps": {"steps": 7},
     "batch_size": {"batch_size": 3},
@@ -42,7 +43,8 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
     "gradient_clip": {"gradient_clip": 1e9},
 }
 ELSEWHERE = {"validations", "validation_tokens", "precision", "compiled"}
-"""they move no step, or the last bits alone; `test_course`, `test_curves` and their own tests see them"""
+"""they move no step, or the last bits alone; `test_course`,
+`test_curves` and their own tests see them"""
 
 
 def loss_of(model: torch.nn.Module, tokens: Tensor) -> Tensor:

@@ -1,10 +1,11 @@
 """Compile `csrc/` with the system's C++ compiler: `mta-lab build-kernel`, which `make setup` runs.
 
-A library lies in the user's cache under a hash of its sources, compiler flags, machine and torch's version, so that
-another checkout or another kind of processor never loads a library that was not made from it and for it. A damaged
-library ends the process that loads it, and somebody else's does there what it likes. So a new one is made aside, loaded
-by another process first, sealed with a digest and put in its place whole; and none is loaded without its seal, or from
-a folder that others can write to.
+A library lies in the user's cache under a hash of its sources, compiler flags, machine and torch's
+version, so that another checkout or another kind of processor never loads a library that was not
+made from it and for it. A damaged library ends the process that loads it, and somebody else's does
+there what it likes. So a new one is made aside, loaded by another process first, sealed with a
+digest and put in its place whole; and none is loaded without its seal, or from a folder that others
+can write to.
 """
 
 import fcntl
@@ -32,7 +33,8 @@ CPU_FLAGS = {
     "AVX512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"),
     "AVX2": ("-mavx2", "-mfma"),
 }
-"""by torch's name of what the processor can (ATEN_CPU_CAPABILITY sets it lower); others get the compiler's default"""
+"""by torch's name of what the processor can (ATEN_CPU_CAPABILITY
+sets it lower); others get the compiler's default"""
 
 
 class BuildError(RuntimeError):

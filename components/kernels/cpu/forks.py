@@ -1,7 +1,8 @@
 """Keep operators working in a forked child.
 
-A fork copies the thread that asks for it alone. OpenMP, which torch and the compiled operators share, does not know:
-in the child it hands work to threads that are not there, and waits for ever. So they are ended before a fork.
+A fork copies the thread that asks for it alone. OpenMP, which torch and the compiled operators
+share, does not know: in the child it hands work to threads that are not there, and waits for ever.
+So they are ended before a fork.
 """
 
 import ctypes

@@ -33,7 +33,8 @@ ENVIRONMENT = {
 def threads(workers: int) -> int:
     """Torch threads of each of so many workers, which share the machine's cores.
 
-    So many whatever is left to do: a run that goes on alone has the threads that it had, and the same bits.
+    So many whatever is left to do: a run that goes on alone has the threads that it had, and the
+    same bits.
     """
     return max(1, len(os.sched_getaffinity(0)) // workers)
 

@@ -32,8 +32,8 @@ def work(
 ) -> None:
     """Serve runs from `connection` until its end; what libraries print goes to `log`.
 
-    The launch has read the files of `texts`, and they need not be read again as long as they have the same stamps.
-    Started with SIGTERM blocked, which is let in only between runs.
+    The launch has read the files of `texts`, and they need not be read again as long as they have
+    the same stamps. Started with SIGTERM blocked, which is let in only between runs.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launch decides what an interrupt means
     _print_to(log)
@@ -106,8 +106,8 @@ def _run(request: RunRequest, connection: "Connection[Message, RunRequest | Stop
 class _Orders:
     """The orders to the current run: by the launch, by SIGTERM, or by the launch being gone.
 
-    SIGTERM is blocked and looked for, as Lightning sets a handler of its own; once the run is kept and that is said,
-    it ends the process.
+    SIGTERM is blocked and looked for, as Lightning sets a handler of its own; once the run is kept
+    and that is said, it ends the process.
     """
 
     def __init__(self, connection: "Connection[Message, RunRequest | Stop]") -> None:

@@ -26,7 +26,8 @@ from tests.components.kernels.cases import Attend
 BATCH, HEADS, TOKENS, WIDTH = 8, 2, 40, 16
 EPS = torch.finfo(torch.float32).eps
 NOTHING = 1e-13
-"""of the largest value: what a saturated softmax leaves, exp(-50), is known to few digits by anybody"""
+"""of the largest value: what a saturated softmax leaves,
+exp(-50), is known to few digits by anybody"""
 
 
 @pytest.fixture(autouse=True, scope="module")
