@@ -8,10 +8,12 @@ from mta_lab import lab
 
 
 def new(
-    family: Annotated[str, typer.Argument(help="what to write: attention, kernel_init, norms, score_ops or tasks")],
+    family: Annotated[
+        str, typer.Argument(help="what to write: attention, evaluations, kernel_init, norms, score_ops or tasks")
+    ],
     name: Annotated[str, typer.Argument(help="its name in the registry, like key_shift")],
 ) -> None:
-    """Write a skeleton of a component, with comments. It trains as it stands."""
+    """Write a skeleton of a component, with comments. It works as it stands."""
     file = lab.registry.write_skeleton(family, name)
     print(f"{file}: written. Try it:  mta-lab train {lab.registry.USES[family].format(name=name)} --components {file}")
     print(f"Test it:  pytest --mta-component {file}")

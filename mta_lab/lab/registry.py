@@ -17,6 +17,7 @@ from mta_lab.plugins import load_components
 SKELETONS = {path.stem: path for path in (Path(__file__).parent / "skeletons").glob("*.txt")}
 USES = {
     "attention": "attention={name}",
+    "evaluations": "'evaluations=[{name}]'",
     "kernel_init": "attention='{{name: multi_token, pre_softmax: [{{name: key_query, init: {name}}}]}}'",
     "norms": "attention='{{name: multi_token, norm: {name}}}'",
     "score_ops": "attention='{{name: multi_token, pre_softmax: [{name}]}}'",

@@ -9,7 +9,7 @@ import pytest
 
 OPTION = "--mta-component"
 FOLDER = Path(__file__).parent
-SUITE = (FOLDER / "conformance.py", FOLDER / "task_conformance.py")
+SUITE = (FOLDER / "conformance.py", FOLDER / "task_conformance.py", FOLDER / "evaluation_conformance.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
