@@ -7,7 +7,7 @@ from mta_lab.results.records import Record
 from mta_lab.words import counted
 
 NOT_RECORDED = "not recorded"
-MOVED = "rounding alone has moved runs by up to 3.4 % at nano"
+MOVED = "rounding alone has changed scores by up to 3.4 % at nano"
 Runs = Mapping[str, Mapping[str, list[str]]]
 """part ('fused, fp32') -> its arithmetic, as recorded -> runs, as 'row seed 0'"""
 
@@ -49,8 +49,8 @@ def note(table: Table) -> list[str]:
         alike.setdefault(tuple(said), []).append(part)
     return [
         f"Mixed arithmetic: {' and '.join(parts)} did not compute all runs to the same bits (another processor, "
-        f"compiler, torch or version of the kernels): {'; '.join(said)}. Differences between these runs are not of the "
-        f"rows alone: {MOVED}."
+        f"compiler, torch or version of the kernels): {'; '.join(said)}. Differences between these runs are not due to "
+        f"the rows alone: {MOVED}."
         for said, parts in alike.items()
     ]
 

@@ -33,7 +33,7 @@ def document(table: Table) -> dict[str, Any]:
         "scale": sweep.scale,
         "changed": dict(sweep.settings),
         "file": str(sweep.file) if sweep.file else None,
-        "quantity": sweep.metric.name,
+        "metric": sweep.metric.name,
         "delta_unit": sweep.metric.scale,
         "baselines": table.baselines,
         "seeds": list(sweep.seeds),
@@ -152,7 +152,7 @@ def as_csv(table: Table) -> str:
     `published`, as in JSON.
     """
     sweep = {"sweep": table.sweep.name, "scale": table.sweep.scale}
-    sweep |= {"changed": ", ".join(in_settings(table.sweep.settings)), "quantity": table.sweep.metric.name}
+    sweep |= {"changed": ", ".join(in_settings(table.sweep.settings)), "metric": table.sweep.metric.name}
     settings = settings_of(table)
     lines: list[dict[str, Any]] = []
     for row in table.rows:

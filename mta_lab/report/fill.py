@@ -37,7 +37,7 @@ def fill(page: Path) -> bool:
     after, blocks = BLOCK.subn(lambda block: block[1] + _block(page, block[2], block[3].split(" | ")[1:]), before)
     if not blocks or blocks != before.count("<!-- results: "):
         raise UserError(
-            f"{page}: has no block of results, or one without an end; write <!-- results: PATH --> and {END}"
+            f"{page}: has no block of results, or one without an end; a block is <!-- results: PATH --> ... {END}"
         )
     if after != before:
         write_whole(page, after)
@@ -50,7 +50,7 @@ def _block(page: Path, target: str, titles: Sequence[str]) -> str:
     table, drawn = read(file), file.with_suffix(".md")
     if not drawn.is_file():
         raise UserError(
-            f"{drawn}: is missing; write there what `mta-lab report {table['sweep']} --format markdown` prints"
+            f"{drawn}: is missing; make it by `mta-lab report {table['sweep']} --format markdown > {drawn}`"
         )
     parts = drawn.read_text(encoding="utf-8").strip().split("\n\n")
     stale = [part for part in parts if part.startswith(MARK)]

@@ -31,11 +31,11 @@ def index_page(tables: Sequence[Table]) -> Page:
         title=f"All sweeps ({index_conditions(tables)})" if tables else "All sweeps",
         sections=(Section(title="Rows, and agreement with the paper", header=HEADER, lines=lines),),
         notes=(
-            "A row is finished when all its seeds are. Resolved: of the rows that are compared with a baseline, at 5 % "
-            "after Holm's correction within the sweep, not over sweeps. Agree in sign: of the resolved rows that the "
-            "paper has too, those left out whose published difference is no more than the paper's own noise. tau: "
-            "Kendall's, of the ranking. A/A: the baseline against itself on other random numbers: passed where they do "
-            "not differ.",
+            "Rows finished: those with a score under every seed. Resolved: of the rows that are compared with a "
+            "baseline, those whose delta differs from 0 at 5 % after Holm's correction over the rows of the sweep (not "
+            "over all sweeps). Agree in sign: of the resolved rows with a published difference beyond the paper's own "
+            "noise, those that differ in the same direction. tau: Kendall's rank correlation of our rows with the "
+            "paper's. A/A: the baseline compared with itself on other random numbers; passed if they do not differ.",
         ),
     )
 

@@ -16,12 +16,12 @@ def verdict(table: Table, rows: Sequence[str]) -> list[str]:
     scores = {row: {factor: means[at_rate(row, factor)] for factor in FACTORS} for row in rows}
     absent = [at_rate(row, factor) for row, found in scores.items() for factor, mean in found.items() if mean is None]
     if absent:
-        return [f"The ranking cannot be told: not all seeds of {', '.join(absent)}."]
+        return [f"The rankings cannot be compared: not all seeds have finished of {', '.join(absent)}."]
     known = {row: {factor: mean for factor, mean in found.items() if mean is not None} for row, found in scores.items()}
     metric = table.sweep.metric
     own_best = {row: _ranked(metric, found)[0] for row, found in known.items()}
     rankings = {f"lr {factor}": _ranked(metric, {row: known[row][factor] for row in rows}) for factor in FACTORS}
-    rankings["each at its own best"] = _ranked(metric, {row: known[row][own_best[row]] for row in rows})
+    rankings["each row at its best"] = _ranked(metric, {row: known[row][own_best[row]] for row in rows})
     order = " > " if metric.higher_is_better else " < "
     lines = [f"{where}: {order.join(ranking)}" for where, ranking in rankings.items()]
     lines.append("Best learning rates: " + ", ".join(f"{row} {factor}" for row, factor in own_best.items()) + ".")
@@ -29,10 +29,11 @@ def verdict(table: Table, rows: Sequence[str]) -> list[str]:
     if at_the_edge:
         lines.append(f"The sweep's learning rate is not the best of the three for {', '.join(at_the_edge)}.")
     same = len({tuple(ranking) for ranking in rankings.values()}) == 1
-    held = "holds" if same else "does not hold"
+    held = "is" if same else "is not"
     return [
         *lines,
-        f"The ranking of the means {held} over these learning rates; see the intervals for what is resolved.",
+        f"The ranking of the means {held} the same for every choice of learning rate above; the intervals show what "
+        "is resolved.",
     ]
 
 

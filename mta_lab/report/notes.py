@@ -28,7 +28,7 @@ def notes(table: Table) -> tuple[str, ...]:
     lines += [*arithmetic.note(table), *_contended(table)]
     total = len(table.rows) * len(table.sweep.seeds)
     if table.finished < total:
-        lines.append(f"{table.finished} of {counted(total, 'run')} finished; a mean is over those of its row.")
+        lines.append(f"{table.finished} of {counted(total, 'run')} finished; a row's mean is over its finished runs.")
     lines += [*_failed(table), *_finished_later(table)]
     lines += _implementations(table)
     lines += [f"{remark[0].upper()}{remark[1:]}." for remark in table.remarks]
@@ -50,7 +50,7 @@ def _failed(table: Table) -> list[str]:
 def _finished_later(table: Table) -> list[str]:
     """Return a line for each run that finished after failed attempts."""
     return [
-        f"{row.name} seed {seed}: finished at attempt {len(attempts) + 1} ({_kinds(attempts)})."
+        f"{row.name} seed {seed}: finished at attempt {len(attempts) + 1}; earlier attempts: {_kinds(attempts)}."
         for row in table.rows
         for seed, attempts in row.measured.attempts.items()
         if seed in row.measured.scores
@@ -69,7 +69,7 @@ def _search(table: Table) -> list[str]:
     lines = []
     for row in search.templates:
         if row not in winners or not winners[row].values:
-            lines.append(f"{row}: its search has not run; it stands at the lower ends of its ranges.")
+            lines.append(f"{row}: its search has not run yet, so each value is the lowest of its range.")
             continue
         best = "; ".join(
             ", ".join(f"{name} {_short(value)}" for name, value in values.items()) for values in winners[row].values
@@ -80,7 +80,7 @@ def _search(table: Table) -> list[str]:
             if ended >= search.trials
             else f"{counted(ended, 'trial')} so far, of {search.trials},"
         )
-        lines.append(f"{row}: best of {of} on the validation text: {best}. Scored here on test.")
+        lines.append(f"{row}: best of {of} on the validation text: {best}. Its score here is on the test text.")
     return lines
 
 
@@ -108,10 +108,12 @@ def _comparable(table: Table) -> str:
     runs = [row.config for row in table.sweep.rows]
     sizes = {(run.model.width, run.model.layers, run.training.steps, run.training.batch_size) for run in runs}
     if runs[0].task.name == "find_block" and sizes == {TOY_SIZE}:
-        return "Error rates are comparable with the paper's, but for training sequences, which are drawn afresh here."
+        return "Error rates are comparable with the paper's, except that training sequences are drawn anew here."
     counts = {row["parameters"] for row in ledger()["table8"].values()}
     if counts & {row.measured.cost.parameters for row in table.rows}:
-        return "Parameters are comparable with Table 8's; scores, on other text, are not: compare signs and ranks."
+        return (
+            "Parameters are comparable with Table 8's. Scores are on other text and are not; compare signs and ranks."
+        )
     return "Values are not comparable with the paper's; compare signs and ranks."
 
 
@@ -119,20 +121,20 @@ def _deltas(table: Table) -> str:
     against = f"{table.baselines[0]}, " if len(table.baselines) == 1 else "the row's baseline, "
     comparison = table.comparison
     if not comparison.contrasts:
-        return "delta: needs the baseline, another row and two seeds."
+        return "No delta yet: it takes finished runs of a row and of its baseline, under two seeds or more."
     if table.sweep.metric.is_share:
-        method = "Newcombe's interval, in which seeds that disagree are worth few test sequences each"
+        method = "with Newcombe's interval; the more seeds disagree, the fewer test sequences each of them counts for"
     else:
         several = len(table.baselines) > 1
         floors = [
             (f"{name} " if several else "") + f"{noise.deviation:.2%} ({counted(noise.degrees, 'degree')} of freedom)"
             for name, noise in comparison.noise.items()
         ]
-        method = f"paired over seeds; noise of one run {', '.join(floors) or 'unknown'}, on one fixed validation text"
+        method = f"paired by seed; noise of one run {', '.join(floors) or 'unknown'}, on one fixed validation text"
     return (
-        f"delta: against {against}{method}. Resolved: at {LEVEL:.0%} after Holm's correction over "
-        f"{counted(comparison.planned, 'row')}; else unresolved (seeds in all that resolve this delta with "
-        f"{POWER:.0%} power at {LEVEL:.0%}/{comparison.planned})."
+        f"delta: against {against}{method}. A row is resolved if its delta differs from 0 at {LEVEL:.0%} after "
+        f"Holm's correction over {counted(comparison.planned, 'row')}; else it is unresolved, with the seeds in all "
+        f"that would resolve such a delta in brackets ({POWER:.0%} power at {LEVEL:.0%}/{comparison.planned})."
     )
 
 
@@ -143,14 +145,14 @@ def _controls(table: Table) -> list[str]:
         if measured.role != "A/A":
             continue
         if measured.passed is None or measured.contrast is None:
-            outcome = "not all seeds are there yet"
+            outcome = "not all seeds have finished yet"
         elif measured.passed:
             outcome = f"passed, p = {measured.contrast.p:.2g} uncorrected"
         else:
-            outcome = f"FAILED, p = {measured.contrast.p:.2g} uncorrected; in a sound table 1 in 20 does"
+            outcome = f"FAILED, p = {measured.contrast.p:.2g} uncorrected; by chance alone, 1 in 20 A/A rows fails"
         lines.append(
-            f"A/A row {row.name}: {measured.baseline} again on a random stream of its own, so tested unpaired, by "
-            f"its own noise: {outcome}."
+            f"A/A row {row.name}: {measured.baseline} again, on a random stream of its own, so that it is tested "
+            f"unpaired and with its own noise: {outcome}."
         )
     return lines
 
@@ -166,7 +168,7 @@ def _agreement(table: Table) -> list[str]:
         )
         tau = f"; Kendall's tau of the ranking {found.tau:+.2f}{around} over {counted(found.tau_rows, 'row')}"
     return [
-        f"Against {_sources(table)}: {_signs(table)}{tau}; "
+        f"Agreement with {_sources(table)}: {_signs(table)}{tau}; "
         f"{found.finished} of {counted(found.published, 'published row')} finished.",
         *_undecided(table),
         *cautions([name for row in table.rows for name in row.published.references]),
@@ -181,7 +183,7 @@ def _signs(table: Table) -> str:
         rows = counted(found.resolved, "resolved row")
         signs = f"{found.same_sign} of {rows} {'agrees' if found.resolved == 1 else 'agree'} in sign"
     elif resolved:
-        signs = f"of {counted(resolved, 'resolved row')}, none has a published difference that is decided"
+        signs = f"{counted(resolved, 'resolved row')}, none with a published difference beyond the paper's noise"
     else:
         signs = "no row resolved"
     return signs + (f" ({found.undecided} left out as undecided)" if found.undecided else "")
@@ -191,8 +193,8 @@ def _undecided(table: Table) -> list[str]:
     if not any(row.published.undecided for row in table.rows):
         return []
     return [
-        "Published differences in brackets are undecided: no more than the standard deviation printed with either "
-        "value, or than the 0.02 by which perplexities of one model differ in the paper. Their signs are not counted."
+        "A published difference in brackets is undecided: it is no larger than the standard deviation printed with "
+        "either value, or than 0.02, by which perplexities of one model differ in the paper. Its sign is not counted."
     ]
 
 
@@ -208,10 +210,11 @@ def _sources(table: Table) -> str:
 def _equal_time(table: Table) -> list[str]:
     if all(row.measured.equal_time_delta is None for row in table.rows):
         return []
-    several = " Times come from several machines or versions." if len(table.provenance) > 1 else ""
+    several = " The times come from several machines or versions." if len(table.provenance) > 1 else ""
     return [
-        "Equal time: the slower one's validation curve read at the faster one's training time, where its learning rate "
-        f"has not decayed; not tested.{several}"
+        "delta, equal time: after the training time of the faster of the two. The slower one's score is read from its "
+        "validation curve, where its learning rate has not decayed, which puts it at a disadvantage. Not tested."
+        f"{several}"
     ]
 
 
@@ -222,8 +225,8 @@ def _contended(table: Table) -> list[str]:
     if not rows:
         return []
     return [
-        f"{counted(sum(shared.values()), 'run')} shared the cores with other work (by row: {rows}): their times and "
-        "tokens a second are no measure of the model's cost. Scores do not depend on it."
+        f"{counted(sum(shared.values()), 'run')} shared the cores with other work (by row: {rows}), so their times and "
+        "tokens a second do not measure the model's cost. Scores are not affected."
     ]
 
 
@@ -235,5 +238,5 @@ def _implementations(table: Table) -> list[str]:
     if not rows:
         return []
     most, *others = sorted(rows, key=lambda how: -len(rows[how]))
-    exceptions = "".join(f"; {how}: {', '.join(rows[how])}" for how in others)
+    exceptions = "".join(f"; by {how} in {', '.join(rows[how])}" for how in others)
     return [f"Attention computed by {most}{exceptions}."]

@@ -70,7 +70,7 @@ def verdict(row: Measured) -> str:
     if row.role == "baseline":
         return "baseline"
     if not row.baseline_complete:
-        return "baseline partial"
+        return "baseline unfinished"
     if row.contrast is None:
         return "-"
     if row.role == "A/A":

@@ -99,7 +99,7 @@ def read(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{file}: cannot be read as a table: {error.strerror}") from None
     except FaultError as error:
-        raise UserError(f"{file}: is no table ({error}); {allowed}") from None
+        raise UserError(f"{file}: is not a table ({error}); {allowed}") from None
     return table
 
 

@@ -130,7 +130,7 @@ def test_a_table_that_no_report_wrote_is_not_marked(rows: Any, fault: str, lab: 
     text = json.dumps({**TABLE, "rows": rows})
     Path("table.json").write_text(text)
     complaint = lab("results", "mark", "table.json").complaint
-    assert complaint.startswith(f"table.json: is no table ({fault}")
+    assert complaint.startswith(f"table.json: is not a table ({fault}")
     assert Path("table.json").read_text() == text
 
 

@@ -111,9 +111,9 @@ def test_learning_rates_are_checked_over_finished_rows(lab: Command, keep: Keep,
     assert (done.status, done.err) == (0, "")
     assert f"all {len(checked.runs())} runs are finished, nothing to train" in done.out
     ranking = f"{best[0]} < {best[1]} < {sweep.baseline}"
-    for where in (*(f"lr {factor}" for factor in FACTORS), "each at its own best"):
+    for where in (*(f"lr {factor}" for factor in FACTORS), "each row at its best"):
         assert f"{where}: {ranking}" in done.out
-    assert "The ranking of the means holds over these learning rates" in done.out
+    assert "The ranking of the means is the same for every choice" in done.out
     assert best[2] not in re.findall(r"(\S+), lr x", done.out)
     assert sorted(path.name for path in Path("results", "runs").iterdir()) == before
     assert not (tmp_path / "mlflow.db").exists()

@@ -88,8 +88,8 @@ def test_what_fails_beyond_the_policy_has_failed(story: Story) -> None:
 
 def test_the_page_tells_of_attempts_and_of_how_to_go_on(story: Story) -> None:
     shown = " ".join(story.launch.output.split())
-    assert "taken seed 0: finished at attempt 2 (out of memory)." in shown
-    assert "greedy seed 0: finished at attempt 3 (out of memory, out of memory)." in shown
+    assert "taken seed 0: finished at attempt 2; earlier attempts: out of memory." in shown
+    assert "greedy seed 0: finished at attempt 3; earlier attempts: out of memory, out of memory." in shown
     assert "(exit code 3); 2 attempts: killed, killed" in shown
     assert "3 runs failed; `mta-lab retry" in shown
 

@@ -119,7 +119,7 @@ def test_only_the_death_of_a_worker_is_a_failed_attempt(story: Story) -> None:
     assert "SIGKILL" in attempt.reason
     assert attempt.step is not None
     assert 0 < attempt.step < TRAINING["steps"]  # what it told last, perhaps a few steps before it was kept
-    assert "plain seed 0: finished at attempt 2 (killed)." in " ".join(story.finished.output.split())
+    assert "plain seed 0: finished at attempt 2; earlier attempts: killed." in " ".join(story.finished.output.split())
     assert story.undisturbed.attempts == ()
 
 

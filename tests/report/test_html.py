@@ -95,7 +95,7 @@ def test_mean_and_delta_stand_first_so_that_a_phone_shows_them(shown: tuple[Tabl
 def test_the_configuration_of_every_row_and_its_runs_are_on_the_page(shown: tuple[Table, str]) -> None:
     table, text = shown
     settings = settings_of(table)
-    (rows,) = [lines for lines in Read(text).tables if lines[0][1] == "sets, besides what all rows share"]
+    (rows,) = [lines for lines in Read(text).tables if lines[0][1] == "its own settings"]
     assert [line[0] for line in rows[1:]] == [row.name for row in table.rows]
     for name, sets in rows[1:]:
         assert [f"{key}: {in_words(value)}" in sets for key, value in settings.own[name].items()].count(False) == 0

@@ -27,29 +27,29 @@ def said(folder: Path, scores: dict[str, tuple[float | None, ...]]) -> list[str]
 def test_ranking_that_holds(tmp_path: Path) -> None:
     lines = said(tmp_path, dict(SCORES))
     ranking = "wide < narrow < softmax"
-    where = ("lr x1/2", "lr x1", "lr x2", "each at its own best")
+    where = ("lr x1/2", "lr x1", "lr x2", "each row at its best")
     assert lines[:4] == [f"{each}: {ranking}" for each in where]
     assert lines[4] == "Best learning rates: softmax x1, wide x1, narrow x1."
     assert lines[5:] == [
-        "The ranking of the means holds over these learning rates; see the intervals for what is resolved."
+        "The ranking of the means is the same for every choice of learning rate above; the intervals show what is "
+        "resolved."
     ]
 
 
 def test_ranking_that_turns_at_one_rate(tmp_path: Path) -> None:
     lines = said(tmp_path, {**SCORES, "narrow": (29.5, 29.0, 28.5)})
     assert lines[2] == "lr x2: narrow < wide < softmax"
-    assert lines[3] == "each at its own best: wide < narrow < softmax"
+    assert lines[3] == "each row at its best: wide < narrow < softmax"
     assert "narrow x2" in lines[4]
     assert lines[5] == "The sweep's learning rate is not the best of the three for narrow."
-    assert "does not hold" in lines[-1]
+    assert "is not the same" in lines[-1]
 
 
-def test_ranking_that_turns_only_at_each_rows_own_best(tmp_path: Path) -> None:
-    """At every rate `wide` is ahead; let each have its best, and `narrow` is."""
+def test_ranking_that_holds_with_every_best_rate_at_the_edge(tmp_path: Path) -> None:
     lines = said(tmp_path, {"softmax": (40.0, 40.5, 41.0), "wide": (25.0, 28.0, 29.0), "narrow": (26.0, 28.5, 29.5)})
-    assert lines[3] == "each at its own best: wide < narrow < softmax"
+    assert lines[3] == "each row at its best: wide < narrow < softmax"
     assert "The sweep's learning rate is not the best of the three for narrow, softmax, wide." in lines
-    assert "holds" in lines[-1]
+    assert "is the same" in lines[-1]
 
 
 @pytest.mark.parametrize("rate", range(3))
@@ -58,5 +58,5 @@ def test_ranking_without_a_result_cannot_be_told(rate: int, tmp_path: Path) -> N
     values[rate] = None
     missing = at_rate("wide", list(FACTORS)[rate])
     assert said(tmp_path, {**SCORES, "wide": tuple(values)}) == [
-        f"The ranking cannot be told: not all seeds of {missing}."
+        f"The rankings cannot be compared: not all seeds have finished of {missing}."
     ]

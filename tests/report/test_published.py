@@ -108,8 +108,8 @@ def test_undecided_differences_stand_in_brackets_in_every_format(tmp_path: Path)
     assert line.cells[-1] == "(-0.18%)"
     assert row_document(table.rows[2])["published_undecided"] is True
     assert document(table)["agreement"]["undecided"] == 1
-    assert "brackets are undecided" in " ".join(notes(table))
-    assert "of 1 resolved row, none has a published difference that is decided" in " ".join(notes(table))
+    assert "brackets is undecided" in " ".join(notes(table))
+    assert "1 resolved row, none with a published difference beyond the paper's noise" in " ".join(notes(table))
     with styled():
         drawn = forest(table, 8.0)
     assert drawn is not None

@@ -124,7 +124,7 @@ def test_missing_seed_of_the_baseline_leaves_no_verdict(form: str, tmp_path: Pat
     text = shown(table_of(tmp_path, {**CLEAR, "softmax": {0: 30.0, 1: 30.3}}), form)
     assert "2 of 3 seeds" in lines_of(text, "softmax")[0]
     for row in ("narrow", "wide"):
-        assert "baseline partial" in lines_of(text, row)[0]
+        assert "baseline unfinished" in lines_of(text, row)[0]
         assert "resolved" not in lines_of(text, row)[0]
 
 
@@ -189,7 +189,7 @@ def test_domains_of_ours_and_the_papers_are_two_tables(tmp_path: Path) -> None:
 def test_notes_say_what_computed_the_attention(tmp_path: Path) -> None:
     table = table_of(tmp_path, {"softmax": {0: 30.0, 1: 30.2}, "wide": {0: 28.0}})
     assert [row.measured.implementation for row in table.rows] == ["sdpa", "", "eager + sdpa"]
-    assert "Attention computed by sdpa; eager + sdpa: wide." in shown(table, "rich")
+    assert "Attention computed by sdpa; by eager + sdpa in wide." in shown(table, "rich")
     records = Records(tmp_path / "results")
     finish(records, "softmax1", 30.2, table.sweep.rows[0].config, "own")
     names = {(run.row, run.seed): f"{run.row}{run.seed}" for run in table.sweep.runs()}
@@ -217,7 +217,7 @@ def test_only_tested_differences_stand_out(tmp_path: Path) -> None:
     [
         ("components", "nano", "Values are not comparable"),
         ("components", "paper-300m", "Values are not comparable"),
-        ("components", "paper-880m", "Parameters are comparable with Table 8's; scores, on other text, are not"),
+        ("components", "paper-880m", "Parameters are comparable with Table 8's. Scores are on other text and are not"),
         ("toy_task", "nano", "Values are not comparable"),
         ("toy_task", "paper-880m", "Error rates are comparable"),
     ],
@@ -236,10 +236,11 @@ def test_reader_is_warned_and_told_where_it_was_measured(form: str, tmp_path: Pa
         "a made-up machine",
         "Holm's correction over 3 rows",
         "4 degrees of freedom",
-        "A/A row again: softmax again on a random stream of its own, so tested unpaired, by its own noise: passed",
+        "A/A row again: softmax again, on a random stream of its own, so that it is tested unpaired and with its own "
+        "noise: passed",
         "1 of 1 resolved row agrees in sign",
         "2 of 2 published rows finished",
-        "not decayed",
+        "has not decayed",
     ):
         assert said in text
 
@@ -248,7 +249,7 @@ def test_json_holds_the_tables_numbers(tmp_path: Path) -> None:
     table = table_of(tmp_path, CLEAR)
     found = document(table)
     assert (found["sweep"], found["scale"], found["baselines"]) == ("widths", "nano", ["softmax"])
-    assert (found["quantity"], found["delta_unit"], found["seeds"]) == ("perplexity", "relative", [0, 1, 2])
+    assert (found["metric"], found["delta_unit"], found["seeds"]) == ("perplexity", "relative", [0, 1, 2])
     noise = table.comparison.noise["softmax"]
     assert found["noise"] == {"softmax": {"deviation": noise.deviation, "degrees_of_freedom": 4}}
     assert found["coverage"] == {"published": 2, "finished": 2}
@@ -294,7 +295,7 @@ def test_attempts_that_failed_are_told_with_how_it_ended(tmp_path: Path) -> None
     refused = Attempt(kind="out_of_memory", reason="no memory", ended="2026-01-02T03:05:05+00:00", step=None)
     table = table_of(tmp_path, {"wide": {1: 28.0}}, changes={"wide": {"attempts": (killed, refused)}})
     for form in ("rich", "markdown"):
-        assert "wide seed 1: finished at attempt 3 (killed, out of memory)." in shown(table, form)
+        assert "wide seed 1: finished at attempt 3; earlier attempts: killed, out of memory." in shown(table, form)
     (row,) = (row for row in document(table)["rows"] if row["row"] == "wide")
     assert row["attempts"] == {"1": [dataclasses.asdict(killed), dataclasses.asdict(refused)]}
     lines = csv.DictReader(StringIO(shown(table, "csv", width=40)))

@@ -63,7 +63,7 @@ def test_csv_and_json_hold_the_changed_settings(table: Table) -> None:
 def test_every_caption_of_a_page_says_what_the_figure_is_of(table: Table) -> None:
     html = sweep_html(table, page_of(table), "", "")
     assert len(captions(html)) >= 4
-    assert [text for text in captions(html) if not text.endswith(f"Of {CONDITIONS}: {EXTENT}.")] == []
+    assert [text for text in captions(html) if not text.endswith(f"Runs at {CONDITIONS}: {EXTENT}.")] == []
     assert EXTENT in unescape(html).split("</header>")[0]
 
 

@@ -134,7 +134,7 @@ def test_the_command_marks_what_is_stale_and_refuses_what_is_no_table(
     done = lab("results", "mark", "old.json")
     assert (done.status, done.out) == (0, "old.json: stale: engine version (3 then, 4 now)\n")
     Path("list.json").write_text("[]")
-    assert "list.json: is no table" in lab("results", "mark", "old.json", "list.json").complaint
+    assert "list.json: is not a table" in lab("results", "mark", "old.json", "list.json").complaint
 
 
 def test_each_cause_of_a_stale_record_is_named_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,26 +6,27 @@ from mta_lab.report.table import Table
 
 TITLES = {
     "forest": "Differences from the baseline, with 95 % intervals",
-    "heat": "The grid",
+    "heat": "Kernel sizes",
     "curves": "Learning curves",
-    "gains": "When the difference appears",
-    "pareto": "What it costs",
+    "gains": "Difference from the baseline during training",
+    "pareto": "Score and cost",
     "domains": "By domain",
 }
 CAPTIONS = {
-    "forest": "Full points are resolved, hollow ones are not; a square is an A/A row. Blue is better than the "
-    "baseline, orange worse.",
-    "heat": "Each kernel against the baseline: queries by keys.",
+    "forest": "A full point is a resolved row, a hollow one an unresolved row, a square an A/A row. Blue is better "
+    "than the baseline, orange worse.",
+    "heat": "Each kernel size against the baseline: queries down, keys across.",
     "curves": "Mean over seeds, with the range from the lowest to the highest; grey: the row's baseline.",
     "gains": "Each seed against the same seed of the baseline; mean and range over seeds.",
-    "pareto": "Each row's mean, with its ranges over seeds; a diamond is the baseline. Named are the rows whose means "
-    "no other beats in both; they are blue, and joined, only where every row has two runs and no ranges overlap.",
+    "pareto": "Each row's mean, with its ranges over seeds; a diamond is the baseline. A row has its name beside it if "
+    "no other row's means beat it in both score and cost, or if there are few rows. The rows that none beats are blue "
+    "and joined only if every row has two runs and no ranges overlap.",
     "domains": "Mean over seeds.",
 }
 PRINTED = {
-    "forest": "What was published stands beside it, against its own baseline, on its own scale; hollow: no more than "
-    "its own noise.",
-    "domains": "Domains differ in text and in how the paper's were made: compare signs.",
+    "forest": "Published differences stand beside ours, against the published baseline and on a scale of their own; "
+    "a hollow one is undecided: no larger than the paper's own noise.",
+    "domains": "The texts of our domains are not the paper's, nor made in the same way: compare signs only.",
 }
 """sentences added to the caption of a figure that shows published values, too"""
 
@@ -36,7 +37,7 @@ def captions(table: Table) -> Mapping[str, str]:
         "forest": any(row.published.delta is not None for row in table.rows),
         "domains": any(row.published.domains for row in table.rows),
     }
-    of = f"Of {table.sweep.conditions}: {table.extent}."
+    of = f"Runs at {table.sweep.conditions}: {table.extent}."
     return {
         name: " ".join([caption, *([PRINTED[name]] if published.get(name) else []), of])
         for name, caption in CAPTIONS.items()

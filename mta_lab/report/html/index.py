@@ -18,7 +18,7 @@ def index_html(tables: Sequence[Table], links: Mapping[str, str]) -> str:
     done = sum(line["kind"] == "run" for line in coverage)
     finished = sum(line["rows_finished"] == line["rows_planned"] for line in found.values())
     tiles = [
-        ("of the paper's tables and figures run whole", f"{done} of {len(coverage)}"),
+        ("tables and figures of the paper with all runs", f"{done} of {len(coverage)}"),
         ("scale and settings", index_conditions(tables)),
         ("sweeps finished", f"{finished} of {len(found)}"),
         ("runs finished", f"{len(_fingerprints(tables)):,}"),

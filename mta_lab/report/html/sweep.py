@@ -59,7 +59,7 @@ def tiles(table: Table) -> list[tuple[str, str]]:
     if found["rows_compared"]:
         made.append(("rows resolved", f"{found['rows_resolved']} of {found['rows_compared']}"))
     if found["signs_compared"]:
-        made.append(("of these with the paper's sign", f"{found['signs_same']} of {found['signs_compared']}"))
+        made.append(("resolved rows with the paper's sign", f"{found['signs_same']} of {found['signs_compared']}"))
     if found["tau"] is not None:
         around = " [{:+.2f}, {:+.2f}]".format(*found["tau_interval"]) if found["tau_interval"] else ""
         made.append((f"Kendall's tau with the paper's ranking{around}", f"{found['tau']:+.2f}"))
