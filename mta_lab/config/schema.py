@@ -196,6 +196,11 @@ class RunConfig:
         """Return whether the task reads the text of `data`; a synthetic task makes its sequences."""
         return not isinstance(self.task, SyntheticTask)
 
+    def unread_text(self) -> str:
+        """Return the key of a setting that says which text to read where the task reads none; else nothing."""
+        said = {"corpus": self.data.corpus != DataConfig.corpus, "path": self.data.path, "mixture": self.data.mixture}
+        return next((f"data.{name}" for name, one in said.items() if one and not self.reads_text), "")
+
     @property
     def context(self) -> int:
         """Tokens of a training sequence; a synthetic task says its own."""

@@ -22,6 +22,13 @@ def plan(name: str, conditions: Conditions, display: Display) -> Plan:
 
     Every mistake in it is a UserError, before anything starts.
     """
+    found = _plan(name, conditions, display)
+    _refuse_unread_text(found)
+    return found
+
+
+def _plan(name: str, conditions: Conditions, display: Display) -> Plan:
+    """Return the plan of a sweep, which may be one of many under the same settings."""
     load_components(conditions.components)
     scale, seeds = conditions.scale, conditions.seeds
 
@@ -62,7 +69,7 @@ def plan_of_one(conditions: Conditions, display: Display) -> Plan:
     config = resolve([scale_layer(conditions.scale), command_line(conditions.settings)])
     changed = difference(config, resolve([scale_layer(conditions.scale)]))
     command = conditions.typed("train")
-    return Plan(
+    found = Plan(
         given="train",
         sweep=single_run(resolved_auto(config, config, display), changed),
         records=open_records(display),
@@ -72,6 +79,8 @@ def plan_of_one(conditions: Conditions, display: Display) -> Plan:
         retry=command,
         rerun_stale=True,
     )
+    _refuse_unread_text(found)
+    return found
 
 
 def every_plan(files: Sequence[str], conditions: Conditions, display: Display) -> list[Plan]:
@@ -84,7 +93,7 @@ def every_plan(files: Sequence[str], conditions: Conditions, display: Display) -
     plans: dict[str, Plan] = {}
     for each in dict.fromkeys([*shipped_sweeps(), *kept, *files]):
         try:
-            found = plan(each, conditions, display)
+            found = _plan(each, conditions, display)
         except UserError as error:
             if each not in kept or each in files:
                 raise
@@ -93,6 +102,15 @@ def every_plan(files: Sequence[str], conditions: Conditions, display: Display) -
         plans.setdefault(found.sweep.name, found)  # the same file under another path has the same name
         remember(each, records, display)
     return list(plans.values())
+
+
+def _refuse_unread_text(plan: Plan) -> None:
+    """Raise UserError where settings name a text and no run reads one: they would be taken without effect."""
+    configs = [row.config for row in plan.sweep.rows]
+    unread = [config for config in configs if config.unread_text()]
+    if unread and not any(config.reads_text for config in configs):
+        task = f"'{unread[0].task.name}' makes its sequences; leave it out"
+        raise UserError(f"{plan.given}: {unread[0].unread_text()}: is for a task that reads text, and {task}")
 
 
 def _say_which(given: str, sweep: Sweep, display: Display) -> None:

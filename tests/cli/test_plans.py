@@ -55,6 +55,16 @@ def names_shown(out: str) -> list[str]:
     return names
 
 
+@pytest.mark.parametrize("setting", ["path=mine", "corpus=stdlib", "mixture={a: 1}", "mixture.a=2"])
+@pytest.mark.parametrize(
+    "line", ["plan toy_task", "report toy_task", "train task=find_block model.vocabulary=28 model.context=512"]
+)
+def test_a_text_that_no_run_would_read_is_refused(line: str, setting: str, lab: Command) -> None:
+    name = setting.replace("=", ".").split(".")[0]
+    said = lab(*line.split(), f"data.{setting}").complaint
+    assert f"data.{name}: is for a task that reads text, and 'find_block' makes its sequences; leave it out" in said
+
+
 @pytest.mark.parametrize("name", shipped_sweeps())
 def test_dry_run_names_every_row_and_starts_nothing(name: str, lab: Command, tmp_path: Path) -> None:
     sweep = shipped(name)
