@@ -183,6 +183,33 @@ def test_unreadable_record_is_named_with_what_to_do(content: bytes, tmp_path: Pa
     assert "\n" not in str(caught.value)
 
 
+IMPOSSIBLE = [
+    *(
+        (name, value)
+        for name in ("seconds", "tokens_per_second", "training_seconds", "parameters")
+        for value in (0, -1)
+    ),
+    *((name, 1e308) for name in ("seconds", "tokens_per_second", "training_seconds", "flops_per_token")),
+    *((name, 1 << 62) for name in ("parameters", "peak_memory")),
+    *((name, -1) for name in ("peak_memory", "flops_per_token")),
+    *(("validations", value) for value in ([], [[-1, 9.0]], [[1e300, 9.0]], [[1.0]])),
+    *(("losses", value) for value in ([[1e300, 9.0]], [[-1, 9.0]])),
+    *(("finished", value) for value in ("yesterday", "", 5, None, "0001-01-01", "9999-99-99T00:00:00")),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), IMPOSSIBLE, ids=repr)
+def test_what_no_run_comes_to_is_said_with_its_name(name: str, value: object, tmp_path: Path) -> None:
+    Records(tmp_path).finish(record())
+    path = tmp_path / "runs" / f"{NAME}.json"
+    fields = json.loads(path.read_text())
+    (fields["provenance"] if name == "finished" else fields)[name] = value
+    path.write_text(json.dumps(fields))
+    with pytest.raises(UserError, match=rf"cannot be read \((provenance\.)?{name}: .*allowed: ") as caught:
+        Records(tmp_path).finished(NAME)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("content", ["{}", "[]", "null", "[1]", "3", '{"another": "schema"}'])
 def test_json_that_is_not_a_record_is_named(content: str, tmp_path: Path) -> None:
     path = tmp_path / "runs" / f"{NAME}.json"

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from components.metrics import METRICS, Metric, Scores, metric_named
@@ -10,6 +11,8 @@ from mta_lab.identity import ENGINE, Identity, fingerprint_of
 from mta_lab.results.failures import Attempt, Kind
 
 SAME = 1e-9  # relative: sums in another order differ by less
+MOST = 1e15  # steps, seconds, bytes and the like: more than any machine comes to
+EARLIEST = "1970-01-02"  # a time that every clock can tell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,17 +125,31 @@ class Record:
 
     def _faults_of_shape(self) -> Iterator[str]:
         for name, points in (("losses", self.losses), ("validations", self.validations)):
-            if not all(len(point) == 2 and point[0] >= 0 for point in points):
+            if not all(len(point) == 2 and 0 <= point[0] <= MOST for point in points):
                 yield f"{name}: allowed: a list of steps, each with its value"
-        positive = {"parameters": self.parameters, "tokens_per_second": self.tokens_per_second, "seconds": self.seconds}
-        least = {"training_seconds": self.training_seconds, "peak_memory": self.peak_memory}
-        least |= {"flops_per_token": self.flops_per_token, **positive, **self.scored}
-        yield from (f"{name}: got {number}, allowed: 0 or more" for name, number in least.items() if (number or 0) < 0)
+        if not self.validations:
+            yield "validations: got [], allowed: one at least, at the end"
+        yield from self._faults_of_cost()
         measured = {name: str for name in ("machine", "torch", "commit")} | {"threads": int}
+        if not _is_time(self.provenance.get("finished", EARLIEST)):
+            yield f"provenance.finished: got {self.provenance['finished']!r}, allowed: a time, as in ISO 8601"
         for name, kind in measured.items():
             if type(self.provenance.get(name)) is not kind:
                 yield f"provenance.{name}: got {self.provenance.get(name)!r}, allowed: {KINDS[kind]}"
         yield from _faults_of_config(self.config)
+
+    def _faults_of_cost(self) -> Iterator[str]:
+        """Yield the costs that no run has: one takes time and has parameters, and nothing is endless."""
+        cost = {
+            name: getattr(self, name) for name in ("parameters", "tokens_per_second", "seconds", "training_seconds")
+        }
+        for name, number in cost.items():
+            if number is not None and not 0 < number <= MOST:
+                yield f"{name}: got {number}, allowed: more than 0, at most {MOST:g}"
+        rest = {"peak_memory": self.peak_memory, "flops_per_token": self.flops_per_token, **self.scored}
+        for name, number in rest.items():
+            if not 0 <= (number or 0) <= MOST:
+                yield f"{name}: got {number}, allowed: 0 or more, at most {MOST:g}"
 
     def _fault_of_identity(self) -> str:
         """Say where its fingerprint is that of another run; those of earlier engines were made in another way."""
@@ -145,6 +162,14 @@ class Record:
 
 
 KINDS: Mapping[type, str] = {str: "a text", int: "a whole number", dict: "a mapping"}
+
+
+def _is_time(text: Any) -> bool:
+    """Return whether a text says a time that a clock of seconds since 1970 can tell."""
+    try:
+        return datetime.fromisoformat(text).timestamp() > 0
+    except (TypeError, ValueError, OverflowError, OSError):
+        return False
 
 
 def _faults_of_config(config: Mapping[str, Any]) -> Iterator[str]:
