@@ -47,6 +47,12 @@ def writable(hint: Any) -> bool:
     return hint in (*CONTAINERS, *_NUMBERS_AND_TEXTS, NoneType, Any, ...) or is_dataclass(hint)
 
 
+def changeable(hint: Any) -> bool:
+    """Return whether values of the type are, or hold, lists and mappings: those cannot be looked up."""
+    origin, inner = get_origin(hint), get_args(hint)
+    return (origin or hint) in (list, dict, Mapping) or any(map(changeable, inner if origin is not Literal else ()))
+
+
 def finite(value: Any) -> bool:
     """Return whether no number in the value is infinite or none."""
     if isinstance(value, tuple | list):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, ClassVar, Protocol, Self, TypeVar, dataclass_transform, get_args, get_type_hints
 
-from components.hints import WRITABLE, fits, readable, shown, writable
+from components.hints import WRITABLE, changeable, fits, readable, shown, writable
 
 C = TypeVar("C", bound="Component")
 SIZES = ("width", "model_width", "heads", "layers", "layer")
@@ -25,6 +25,7 @@ NAME, RESERVED = re.compile(r"[^\W\d][\w.-]*"), ("null", "true", "false")
 reads others as numbers, or as no value"""
 OURS = ("name", "family", "exempt")
 """what a variant has that is no setting"""
+UNHASHED = "write a tuple instead of a list, and for a mapping: field(default_factory=dict, hash=False)"
 SIZED = ("build", "pre_norm_scale", "on_layer")
 """methods that take some of them"""
 
@@ -248,6 +249,9 @@ def _types(cls: type[Component]) -> dict[str, Any]:
         if not writable(hints[one.name]):
             said = f"the type of {one.name} is {readable(hints[one.name])}, which no sweep file can hold"
             raise ComponentError(f"{_place(cls)}: {said}; allowed: {WRITABLE}")
+        if (one.compare if one.hash is None else one.hash) and changeable(hints[one.name]):
+            said = f"the setting {one.name} holds a list or a mapping, and a component is looked up by its settings"
+            raise ComponentError(f"{_place(cls)}: {said}; {UNHASHED}")
         if one.default is not dataclasses.MISSING:
             _check_type(f"{_place(cls)}: the default of {one.name}", hints[one.name], one.default)
     return {one.name: hints[one.name] for one in settings}

@@ -2,7 +2,8 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import field
 
 import pytest
 import torch
@@ -74,6 +75,18 @@ def test_a_setting_that_no_sweep_file_can_hold_is_refused(boats: Family, kind: o
     ark = type("Ark", (boats.base,), {"__doc__": "Large.", "__annotations__": {"x": kind}, "x": default})
     with refused("the type of x is ", ", which no sweep file can hold; allowed: int, float,"):
         register("boats", "ark")(ark)()
+
+
+@pytest.mark.parametrize("kind", [dict, list, dict[str, int], list[str], Mapping[str, int], tuple[dict[str, int], ...]])
+def test_a_setting_that_cannot_be_looked_up_is_refused_with_what_to_write(boats: Family, kind: object) -> None:
+    held = {"hashed": field(default_factory=dict), "not hashed": field(default_factory=dict, hash=False)}
+    arks = {
+        name: type("Ark", (boats.base,), {"__doc__": "Large.", "__annotations__": {"x": kind}, "x": x})
+        for name, x in held.items()
+    }
+    with refused("the setting x holds a list or a mapping", "write a tuple", "field(default_factory=dict, hash=False)"):
+        register("boats", "ark")(arks["hashed"])()
+    hash(register("boats", "barge")(arks["not hashed"])())
 
 
 def test_names_are_sorted(boats: Family) -> None:
