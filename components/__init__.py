@@ -1,6 +1,7 @@
-"""Attention variants and the parts that they are made of, for ablations. Needs torch and nothing else.
+"""Attention variants and their parts, for ablations. Needs torch and nothing else.
 
-The first use of a public name registers everything that ships; `components.metrics` alone needs no torch.
+The first use of a public name registers everything that ships; `components.metrics` alone needs no
+torch.
 """
 
 from importlib import import_module

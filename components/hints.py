@@ -13,9 +13,10 @@ LONGEST = 100
 
 
 def fits(hint: Any, value: Any) -> bool:
-    """Return whether `value` has the type as it stands, nothing converted: True is no number, 1.0 no whole one.
+    """Return whether `value` has the type as it stands: True is no number, and 1.0 no whole number.
 
-    A whole number is a number, too. Of types that this project does not use for settings, only the class counts.
+    A whole number is a number, too. Of types that this project does not use for settings, only the
+    class counts.
     """
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
@@ -88,7 +89,10 @@ def _members(inner: tuple[Any, ...], in_file: bool) -> str:
 
 
 def _words(hint: Any, in_file: bool) -> tuple[str, str]:
-    """Return the words for one value of a class, and for several; a component in a file is its name."""
+    """Return the words for one value of a class, and for several.
+
+    In a file, a component is written by its name.
+    """
     if family := getattr(hint, "family", ""):
         return (f"one of {family}", family) if in_file else (f"a component of {family}", f"components of {family}")
     name = getattr(hint, "__name__", str(hint))

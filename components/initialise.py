@@ -27,7 +27,10 @@ class Initialises(Protocol):
     """A module that says how its parameters start, where the rules of `initialise` do not."""
 
     def initialise(self, draw: Draw) -> None:
-        """Fill the module's own parameters, each from `draw(its name)`; those of its children are filled already."""
+        """Fill the module's own parameters, each from `draw(its name)`.
+
+        Those of its children are already filled.
+        """
 
 
 def default_stream(name: str) -> None:

@@ -1,4 +1,4 @@
-"""A metric as a value: what a run is scored by, which way is better, how two scores compare and how they are written.
+"""A metric as a value: what scores a run, which way is better, how scores compare and are written.
 
 Plain data, without torch: records, tables, pages and MLflow ask it instead of comparing names.
 """
@@ -46,7 +46,10 @@ class Metric:
 
     @property
     def is_share(self) -> bool:
-        """Return whether scores are shares: written in percent, with an interval of their own, compared in points."""
+        """Return whether scores are shares.
+
+        They are written in percent, compared in points, and have an interval of their own.
+        """
         return self.estimator == "proportions"
 
     @property
@@ -84,7 +87,10 @@ class Metric:
         return f"{100 * score:.1f}" if self.is_share else f"{score:.2f}"
 
     def difference(self, score: float, other: float) -> float:
-        """Return how far `score` lies above `other`, on `scale`; a ratio needs an `other` that is not 0."""
+        """Return how far `score` lies above `other`, on `scale`.
+
+        For a ratio, `other` is not 0.
+        """
         return score - other if self.is_share else score / other - 1
 
     def difference_if_known(self, score: float | None, other: float | None) -> float | None:
@@ -135,7 +141,10 @@ def metric_named(name: str) -> Metric | None:
 
 
 def declare(metric: Metric) -> Metric:
-    """Return the metric, known by its name from now on; another one of that name is a ComponentError."""
+    """Return the metric, from now on known by its name.
+
+    Raises ComponentError if another metric has that name.
+    """
     if METRICS.setdefault(metric.name, metric) != metric:
         raise ComponentError(f"metric {metric.name}: there is another metric of this name; choose another name")
     return metric

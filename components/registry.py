@@ -93,7 +93,7 @@ class Family:
         self._variants: dict[str, type[Component]] = {}
 
     def add(self, name: str, variant: type[Component]) -> None:
-        """Store `variant` under `name`; a name already taken is a ComponentError naming both places."""
+        """Store `variant` under `name`; raise ComponentError naming both places if it is taken."""
         if name in self._variants:
             taken = self._variants[name]
             raise TakenError(self.name, name, f"in {_place(taken)} and in {_place(variant)}")
@@ -106,7 +106,7 @@ class Family:
         self._variants[name] = variant
 
     def get(self, name: str) -> type[Component]:
-        """Return the variant's config class; an unknown name is a ComponentError with the nearest one.
+        """Return the variant's config class; raise ComponentError with the nearest name if unknown.
 
         Plugins are loaded if no variant that is known has the name.
         """
@@ -124,7 +124,7 @@ class Family:
         return sorted(self._variants)
 
     def registered(self) -> list[type[Component]]:
-        """Return the variants that are known without loading plugins, in the order of their names."""
+        """Return the variants that are known without loading plugins, by name."""
         return [self._variants[name] for name in sorted(self._variants)]
 
     def remove(self, name: str) -> None:
@@ -189,7 +189,7 @@ def all_or_nothing() -> Iterator[None]:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def register(family: str, name: str) -> Callable[[type[C]], type[C]]:
-    """Class decorator: make the class a frozen dataclass and register it, `@register("norms", "gate")`."""
+    """Make a class a frozen dataclass and register it: `@register("norms", "gate")`."""
     if family not in FAMILIES:
         import_module("components.shipped")  # opens the families
     if family not in FAMILIES:
@@ -216,7 +216,7 @@ def register(family: str, name: str) -> Callable[[type[C]], type[C]]:
 
 
 def check_sizes(**sizes: Any) -> None:
-    """Raise ComponentError for a width, a number of heads or layers, or a layer that no model has."""
+    """Raise ComponentError for a width, layer, or number of heads or layers that no model has."""
     for name in SIZES:
         most = sizes.get("layers") if name == "layer" else None
         value = sizes.get(name, 1)
@@ -263,7 +263,10 @@ def _check_type(name: str, hint: Any, value: Any) -> None:
 
 
 def _meant(hint: Any, value: Any) -> str:
-    """Return how the component is written that a name, a class, or one without its tuple stands for."""
+    """Return in words how to write the component that `value` stands for.
+
+    `value` is a name, a class, or one component without its tuple.
+    """
     base, *others = get_args(hint) or (hint,)
     family = FAMILIES.get(getattr(base, "family", ""))
     if family is None or not family.names():

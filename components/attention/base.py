@@ -1,6 +1,7 @@
-"""The parts that every attention variant shares: its config's contract, the projections and the rotary embedding.
+"""The parts of every attention variant: its config's contract, projections and the rotary embedding.
 
-Shapes: B batch, T tokens, D model width, M heads, d head width (D / M), Q query position, K key position.
+Shapes: B batch, T tokens, D model width, M heads, d head width (D / M), Q query position, K key
+position.
 """
 
 import math
@@ -39,28 +40,28 @@ class AttentionConfig(Component, family="attention"):
 
     @abstractmethod
     def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
-        """Return a module `(x_BTD, rotary=None) -> y_BTD` for layer `layer` of `layers`, counted from 1.
+        """Return a module `(x_BTD, rotary=None) -> y_BTD` for layer `layer`, counted from 1.
 
         Raises ComponentError where the variant cannot have that width or number of heads.
         """
 
     def pre_norm_scale(self, layer: int) -> float:
-        """Return the factor of the norms before this attention and before the feed-forward (default: 1)."""
+        """Return the factor of the norms before attention and feed-forward (default: 1)."""
         return 1.0
 
     def identity(self) -> Self:
-        """Return the setting that, freshly initialised, computes plain softmax attention (default: as it is)."""
+        """Return the setting that starts as plain softmax attention (default: as it is)."""
         return self
 
     def removals(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return by name what can be taken out of this attention, each with the settings that lack it (default: none).
+        """Return by name what can be removed, each with the settings that lack it (default: none).
 
         `rows: leave_one_out` makes a row of each, and of each of `additions`.
         """
         return {}
 
     def additions(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return by name what the variant can add to plain attention, with its settings for that alone (default: none).
+        """Return by name what can be added to plain attention, with its settings (default: none).
 
         A component among the settings may stand as its name.
         """
@@ -98,7 +99,7 @@ class Attention(Switched, nn.Module):
         return out_BTD
 
     def _check(self, x_BTD: Any, rotary: Any) -> None:
-        """Raise ComponentError for what would fail further down, in other words, or turn by wrong angles."""
+        """Raise ComponentError for what would fail later, or turn by wrong angles."""
         if not isinstance(x_BTD, Tensor) or x_BTD.dim() != 3 or x_BTD.shape[-1] != self.width:
             raise ComponentError(f"x: got {_described(x_BTD)}, allowed: a tensor [batch, tokens, {self.width}]")
         # A projection of another class, or with hooks, may take another dtype than its weight's.
@@ -120,7 +121,9 @@ class Attention(Switched, nn.Module):
             raise ComponentError(f"rotary: got {_described(rotary)}, allowed: {allowed}")
 
     def map_ops(self) -> MapOps | None:
-        """Return the operations on its attention map, None (the default) for a variant that computes attention itself.
+        """Return the operations on the attention map; None (the default) where there are none.
+
+        A variant that computes attention itself has none.
 
         Pictures show them, and the maps before and after them.
         """
@@ -132,7 +135,10 @@ class Attention(Switched, nn.Module):
 
     @abstractmethod
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
-        """Causal attention of all heads; heads may be fewer and wider in the result, in the same order."""
+        """Compute causal attention of all heads.
+
+        In the result, heads may be fewer and wider; their order stays.
+        """
 
 
 def head_width(width: int, heads: int) -> int:
@@ -144,7 +150,7 @@ def head_width(width: int, heads: int) -> int:
 
 
 def rotary_table(tokens: int, head_width: int, theta: float, device: torch.device | None = None) -> Rotary:
-    """Return the turns of the rotary embedding (Su et al. 2021, 2104.09864) for positions 0..tokens-1."""
+    """Return the rotary embedding's turns of positions 0..tokens-1 (Su et al., 2104.09864)."""
     if not isinstance(tokens, torch.SymInt) and (not fits(int, tokens) or tokens < 0):
         raise ComponentError(f"tokens: got {shown(tokens)}, allowed: a whole number, 0 or more")
     if not fits(int, head_width) or head_width < 2 or head_width % 2:
@@ -157,7 +163,7 @@ def rotary_table(tokens: int, head_width: int, theta: float, device: torch.devic
 
 
 def _go_together(x: Tensor, weight: Tensor) -> bool:
-    """Return whether a linear layer takes the two: their dtypes are equal, or autocast makes them so."""
+    """Return whether a linear layer takes both: of equal dtypes, or made so by autocast."""
     if x.dtype == weight.dtype:
         return True
     cast = x.dtype in CAST and weight.dtype in CAST and torch.amp.is_autocast_available(x.device.type)

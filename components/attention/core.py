@@ -27,7 +27,10 @@ class CoreConfig(AttentionConfig):
 
 
 class CoreAttention(Attention):
-    """Equations 1 and 4 to 7 of 2504.00927: logits, operations, softmax, operations, dropout, values, norm."""
+    """Equations 1 and 4 to 7 of 2504.00927.
+
+    In this order: logits, operations, softmax, operations, dropout, values, norm.
+    """
 
     def __init__(
         self,
@@ -65,7 +68,10 @@ class CoreAttention(Attention):
 
 
 def _check_order(place: str, ops: Sequence[ScoreOp]) -> None:
-    """Refuse what is no score operation, and one that reads invisible places after one that leaves anything there."""
+    """Raise ComponentError for a list that is not of score operations, or in a wrong order.
+
+    An operation that reads invisible places cannot follow one that writes to them.
+    """
     for index, op in enumerate(ops):
         if not isinstance(op, ScoreOp):
             raise ComponentError(f"{place}: {type(op).__name__} is no ScoreOp: its `build` must return one")

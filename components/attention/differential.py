@@ -19,7 +19,10 @@ from components.score_ops.base import ScoreOp, Stage
 
 @register("attention", "differential")
 class Differential(CoreConfig):
-    """The difference of two softmax maps, half as many heads of twice the value width (2410.05258)."""
+    """The difference of two softmax maps (2410.05258).
+
+    It has half as many heads, with values of twice the width.
+    """
 
     exempt: ClassVar[dict[str, str]] = {"identity": "lambda starts above zero and the output is always normalised"}
 
@@ -39,9 +42,10 @@ class Differential(CoreConfig):
 
 
 class PairDifference(ScoreOp):
-    """A = A_1 - lambda A_2 of the two maps of a pair of heads, for both: each weighs its half of the wide value.
+    """Compute A = A_1 - lambda A_2 of the two maps of a pair, for each half of its wide value.
 
-    lambda = exp(lq1 . lk1) - exp(lq2 . lk2) + lambda_init(l), four vectors of a head's width for the layer.
+    lambda = exp(lq1 . lk1) - exp(lq2 . lk2) + lambda_init(l), four vectors of a head's width for
+    the layer.
     """
 
     earlier_queries = 0
@@ -65,13 +69,16 @@ class PairDifference(ScoreOp):
                 nn.init.normal_(vector, std=0.1, generator=draw(name))
 
     def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
-        """Subtract in pairs, drop weights of the difference, and give it to both heads of the pair."""
+        """Subtract in pairs, drop weights of the difference, give it to both heads of a pair."""
         difference_BMQK = scores_BMQK[:, 0::2] - self.difference_weight() * scores_BMQK[:, 1::2]
         difference_BMQK = F.dropout(difference_BMQK, self.dropout, self.training)
         return difference_BMQK.repeat_interleave(2, dim=1)
 
     def stage(self) -> Stage | None:
-        """Return the matrix [[1, -lambda], [1, -lambda]] of each pair; a fused kernel cannot drop for a pair."""
+        """Return the matrix [[1, -lambda], [1, -lambda]] of each pair.
+
+        None where dropout is on: a fused kernel cannot drop weights of a pair.
+        """
         if self.dropout:
             return None
         weight = self.difference_weight()
@@ -79,7 +86,10 @@ class PairDifference(ScoreOp):
         return Stage("mix", row.expand(self.pairs, 2, 2))
 
     def difference_weight(self) -> Tensor:
-        """Return lambda = exp(q1 . k1) - exp(q2 . k2) + lambda_init, in the parameters' own precision."""
+        """Return lambda = exp(q1 . k1) - exp(q2 . k2) + lambda_init.
+
+        It is computed in the parameters' own precision.
+        """
         # Not get_parameter, which refuses the tensors that torch.func.functional_call puts in their places.
         query_1, key_1, query_2, key_2 = (getattr(self, name) for name in self.vectors)
         # Not by `@`, which autocast would take to bfloat16.
@@ -88,7 +98,10 @@ class PairDifference(ScoreOp):
 
 
 class PairNorm(ScaledRMSNorm):
-    """Joins the two halves of each wide head, then RMSNorm over its 2d channels, times 1 - lambda_init(l)."""
+    """RMSNorm over a wide head's 2d channels, times 1 - lambda_init(l).
+
+    The two halves of each head are joined first.
+    """
 
     def __init__(self, *, width: int, layer: int) -> None:
         super().__init__(2 * width, 1.0 - lambda_init(layer))

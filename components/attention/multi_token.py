@@ -1,6 +1,9 @@
-"""Multi-Token Attention (Golovneva et al. 2025, 2504.00927): every row of the paper's Table 5 is lists of operations.
+"""Multi-Token Attention (Golovneva et al. 2025, 2504.00927).
 
-The masking is the paper's: operations leave anything at keys after the query, and the core masks it.
+Every row of the paper's Table 5 is lists of operations.
+
+The masking is the paper's: operations leave anything at keys after the query, and the core masks
+it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +24,10 @@ PLACES = {"pre_softmax": "before", "post_softmax": "after"}
 
 @register("attention", "multi_token")
 class MultiToken(CoreConfig):
-    """Attention whose weights depend on several queries, keys and heads (2504.00927); default: the paper's MTA."""
+    """Attention whose weights depend on several queries, keys and heads (2504.00927).
+
+    The defaults are the paper's MTA.
+    """
 
     pre_softmax: tuple[ScoreOpConfig, ...] = (KeyQuery(), HeadMixing())
     """operations on the logits, in this order; each says on which layers it stands"""

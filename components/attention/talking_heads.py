@@ -1,4 +1,7 @@
-"""Talking-Heads Attention (Shazeer et al. 2020, 2003.02436): all heads mixed before and after the softmax."""
+"""Talking-Heads Attention (Shazeer et al. 2020, 2003.02436).
+
+It mixes all heads before and after the softmax.
+"""
 
 from torch import nn
 

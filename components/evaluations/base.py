@@ -1,4 +1,4 @@
-"""The contract of an evaluation: what a model is scored on, at each validation and at the end of a run.
+"""The contract of an evaluation: what a model is scored on, in validations and at the end of a run.
 
 Shapes: B sequences, T predictions each, V classes; N values of a batch.
 """
@@ -35,7 +35,10 @@ class Predicted(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Component, family="evaluations"):
-    """Base of all evaluations: a domain's score is made of the mean of what is measured on its batches."""
+    """Base of all evaluations.
+
+    A domain's score is made from the mean of what is measured on its batches.
+    """
 
     metric: ClassVar[Metric]
     """what its scores are"""
@@ -47,8 +50,11 @@ class Evaluation(Component, family="evaluations"):
 
     @abstractmethod
     def values(self, predicted: Predicted) -> Tensor:
-        """Return what is measured on a batch, a value for each thing that is scored: [N], bool or float."""
+        """Return what is measured on a batch: [N], bool or float, one for each thing scored."""
 
     def score(self, mean: float) -> float:
-        """Return a domain's score, made of the mean of all its values; no finite number where there is none."""
+        """Return a domain's score, made from the mean of all its values.
+
+        It is not finite where there is none.
+        """
         return mean

@@ -11,7 +11,10 @@ from components.registry import register
 
 @register("evaluations", "error_rate")
 class ErrorRate(Evaluation):
-    """Share of sequences of which any scored token is not the most likely one, given those before it."""
+    """Share of sequences with any scored token that is not the most likely one.
+
+    The model is given the tokens before it.
+    """
 
     metric: ClassVar[Metric] = ERROR_RATE
 

@@ -23,5 +23,5 @@ class Perplexity(Evaluation):
         return predicted.losses()
 
     def score(self, mean: float) -> float:
-        """Return the perplexity of a mean loss in nats; infinite where it is too large for a number."""
+        """Return the perplexity of a mean loss in nats; infinite where no float holds it."""
         return math.exp(mean) if mean < LARGEST_LOSS else math.inf

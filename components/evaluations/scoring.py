@@ -12,13 +12,13 @@ from components.registry import ComponentError
 
 
 class Scoring:
-    """Collects what evaluations measure on batches, and makes scores of it: during a run's training, and after it."""
+    """Means of what evaluations measure on batches, and the scores made from them."""
 
     def __init__(self, evaluations: Sequence[Evaluation], domains: Sequence[str]) -> None:
         self._means = [(evaluation, _Means(domains)) for evaluation in evaluations]
 
     def add(self, domain: int, predicted: Predicted) -> None:
-        """Add what each evaluation measures on a batch of the domain of that number, counted from 0.
+        """Add what each evaluation measures on a batch of a domain, counted from 0.
 
         Raises FloatingPointError where a logit is not finite.
         """
@@ -28,10 +28,12 @@ class Scoring:
             means.add(domain, evaluation.values(predicted))
 
     def taken(self) -> dict[str, Scores]:
-        """Return the scores of all batches so far, by metric in the order of the evaluations, and start anew.
+        """Return the scores of all batches so far, by metric, and start anew.
 
-        Raises FloatingPointError where a score is no finite number, and ComponentError for a domain of which nothing
-        was scored.
+        Metrics are in the order of the evaluations.
+
+        Raises FloatingPointError where a score is no finite number, and ComponentError for a domain
+        of which nothing was scored.
         """
         return {evaluation.metric.name: _scores(evaluation, means) for evaluation, means in self._means}
 

@@ -20,4 +20,7 @@ class KernelInitConfig(Component, family="kernel_init"):
 
     @abstractmethod
     def fill(self, kernel: Tensor, generator: torch.Generator | None) -> None:
-        """Write the initial values into `kernel` [M, c_q, c_k] in place, random ones from `generator`."""
+        """Write the initial values into `kernel` [M, c_q, c_k] in place.
+
+        Random ones come from `generator`.
+        """

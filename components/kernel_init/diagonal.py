@@ -1,4 +1,7 @@
-"""The kernel that runs along the diagonal, which the paper's code names beside the published initialisations."""
+"""The kernel that runs along the diagonal.
+
+The paper's code names it beside the published initialisations.
+"""
 
 import torch
 from torch import Tensor
@@ -9,7 +12,10 @@ from components.registry import register
 
 @register("kernel_init", "diagonal")
 class Diagonal(KernelInitConfig):
-    """1 where query and key go back by the same number of tokens, 0 elsewhere: matches of earlier tokens add up."""
+    """1 where query and key go back by the same number of tokens, 0 elsewhere.
+
+    Matches of earlier tokens add up.
+    """
 
     def fill(self, kernel: Tensor, generator: torch.Generator | None) -> None:
         centre = kernel.shape[-1] // 2

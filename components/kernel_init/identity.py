@@ -9,7 +9,10 @@ from components.registry import register
 
 @register("kernel_init", "identity")
 class Identity(KernelInitConfig):
-    """1 at the current query and key, 0 elsewhere: at the start, the map passes through unchanged."""
+    """1 at the current query and key, 0 elsewhere.
+
+    At the start, the map passes through unchanged.
+    """
 
     def fill(self, kernel: Tensor, generator: torch.Generator | None) -> None:
         with torch.no_grad():

@@ -1,4 +1,7 @@
-"""The kernel of normally distributed values, which the paper's code names beside the published initialisations."""
+"""The kernel of normally distributed values.
+
+The paper's code names it beside the published initialisations.
+"""
 
 import math
 

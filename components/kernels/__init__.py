@@ -1,4 +1,4 @@
-"""The attention core: softmax attention with operations on its map, in several implementations that agree.
+"""The attention core: softmax attention with operations on its map, in several implementations.
 
 - `base.py` is the contract of an implementation, and says how to add one;
 - `choice.py` lists them and chooses the one that runs, with its reason;

@@ -1,4 +1,6 @@
-"""The contract of an implementation of the attention core: causal softmax attention with operations on its map.
+"""The contract of an implementation of the attention core.
+
+The core is causal softmax attention with operations on its map.
 
 Shapes: B batch, M heads, T tokens, d head width.
 """
@@ -56,18 +58,25 @@ class Implementation(ABC):
 
     @abstractmethod
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: float) -> Tensor:
-        """Return [B, M, T, d]: the softmax of the causal logits, with `ops`, weights dropped, times the values.
+        """Return [B, M, T, d]: causal softmax with `ops` and dropout, times the values.
 
-        `obstacle` must have returned None for the same operations and tensors; `dropout` is 0 outside training.
+        `obstacle` must have returned None for the same operations and tensors; `dropout` is 0
+        outside training.
         """
 
     @abstractmethod
     def obstacle(self, ops: Sequence[ScoreOp], here: Conditions) -> str | None:
-        """Return in a short phrase why it cannot compute `ops` here, or None where it can, as far as that is known."""
+        """Return in a short phrase why it cannot compute `ops` here; None where it can.
+
+        What the conditions leave open is no reason.
+        """
 
     @abstractmethod
     def priority(self, dtype: torch.dtype | None) -> int:
-        """Return its rank for tensors of `dtype`: `auto` takes the highest without an obstacle. Ranks differ."""
+        """Return its rank for tensors of `dtype`; ranks differ.
+
+        `auto` takes the highest rank without an obstacle.
+        """
 
     def drawback(self) -> str | None:
         """Return why `auto` passes over it here although it can run, or None (the default)."""
@@ -75,7 +84,7 @@ class Implementation(ABC):
 
 
 def undeclared(ops: Sequence[ScoreOp], name: str) -> str | None:
-    """Return which operations do not declare `name`, or declare it of other code than a call of them runs.
+    """Return the operations that do not declare `name`, or declare it of other code than they run.
 
     `name` is 'stage' or 'earlier_queries'. None where all of them declare it of what runs.
     """

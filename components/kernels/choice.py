@@ -1,4 +1,7 @@
-"""The list of implementations, and the choice among them: said with its reason, and never changed silently."""
+"""The list of implementations, and the choice among them.
+
+The choice is said with its reason, and never changes silently.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -62,7 +65,10 @@ def choose(impl: Impl, ops: Sequence[ScoreOp], here: Conditions) -> Choice:
 
 
 def refuse(impl: Impl, ops: Sequence[ScoreOp], here: Conditions) -> None:
-    """Raise ComponentError if `impl` is unknown or cannot compute `ops`, as far as the conditions are known."""
+    """Raise ComponentError if `impl` is unknown or cannot compute `ops`.
+
+    What the conditions leave open is no reason.
+    """
     if impl == "auto":
         return
     if impl not in IMPLEMENTATIONS:

@@ -1,4 +1,4 @@
-"""The attention core as plain torch operations on the whole map: the readable reference of the others.
+"""The attention core as plain torch operations on the whole map: the reference of the others.
 
 Shapes: B batch, M heads, T tokens, Q query position, K key position, d head width.
 """
@@ -37,11 +37,11 @@ def attend_rows(
     halos: tuple[int, int],
     dropout: float,
 ) -> Tensor:
-    """Return the attention [B, M, Q, d] of a block of rows: the last Q of K queries, over the K keys up to its end.
+    """Return the attention [B, M, Q, d] of the last Q of K queries, over the keys up to the last.
 
-    `ops.pre` in order on the logits, softmax, `ops.post` in order on the weights, dropout, values. The first `halos[0]`
-    rows of the logits are dropped after `ops.pre`, and then the first `halos[1]` rows of the weights after `ops.post`:
-    rows that only the operations needed.
+    `ops.pre` in order on the logits, softmax, `ops.post` in order on the weights, dropout, values.
+    The first `halos[0]` rows of the logits are dropped after `ops.pre`, and then the first
+    `halos[1]` rows of the weights after `ops.post`: rows that only the operations needed.
     """
     queries, keys = query_BMQd.shape[-2], key_BMKd.shape[-2]
     visible_QK = visible_keys(queries, keys, query_BMQd.device)
@@ -62,5 +62,8 @@ def attend_rows(
 
 
 def visible_keys(queries: int, keys: int, device: torch.device) -> Tensor:
-    """Return the causal mask [Q, K] of the last `queries` of `keys` tokens: true where a key is not after its query."""
+    """Return the causal mask [Q, K] of the last `queries` of `keys` tokens.
+
+    It is true where a key is not after its query.
+    """
     return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)

@@ -1,12 +1,14 @@
-"""The decoder's operators on each row of values by itself: norms, SwiGLU, rotary embedding, cross-entropy.
+"""The decoder's operators on single rows: norms, SwiGLU, rotary embedding, cross-entropy.
 
-Each is one pass of compiled code (`cpu/csrc/pointwise.cpp`) for float32 on a CPU where the library can be loaded,
-and the torch form that stands beside it elsewhere: on other devices, in other dtypes, without a compiler, where
-`substitute` says that compiled code may not stand for it, and with `compiled=False`. Torch's own on a CPU take a pass
-over memory for every operation, and as many again for the gradient. The compiled ones do not depend on the number of
-threads, to the bit, and raise an error where a second derivative is asked for.
+Each is one pass of compiled code (`cpu/csrc/pointwise.cpp`) for float32 on a CPU where the library
+can be loaded, and the torch form that stands beside it elsewhere: on other devices, in other
+dtypes, without a compiler, where `substitute` says that compiled code may not stand for it, and
+with `compiled=False`. Torch's own on a CPU take a pass over memory for every operation, and as many
+again for the gradient. The compiled ones do not depend on the number of threads, to the bit, and
+raise an error where a second derivative is asked for.
 
-Shapes: B batch, T tokens, M heads, d head width; the last dimension is the row, any number of them before it.
+Shapes: B batch, T tokens, M heads, d head width; the last dimension is the row, any number of them
+before it.
 """
 
 import torch
@@ -18,7 +20,10 @@ from components.kernels.cpu import library
 
 
 def rms_norm(x: Tensor, weight_d: Tensor, eps: float, *, compiled: bool = True) -> Tensor:
-    """Return x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang & Sennrich 2019, 1910.07467)."""
+    """Return x / sqrt(mean(x^2) + eps) * weight over the last dimension.
+
+    Source: Zhang & Sennrich 2019, 1910.07467.
+    """
     if compiled and suits(x, weight_d):
         normed: Tensor = torch.ops.mta_lab.rms_norm(x, weight_d, None, None, eps)
         return normed
@@ -46,10 +51,13 @@ def swiglu(a: Tensor, b: Tensor, *, compiled: bool = True) -> Tensor:
 
 
 def rotate(x_BTD: Tensor, turns_T2c: Tensor, *, compiled: bool = True) -> Tensor:
-    """Turn channels c and c + d / 2 of each of M heads side by side by their position's angle: the rotary embedding.
+    """Turn channels c and c + d / 2 of each head by its position's angle: the rotary embedding.
 
-    `turns_T2c` has the cosines and the sines of each position's d / 2 angles. Where these learn, the torch form runs:
-    the compiled one has no gradient of theirs. A RuntimeError says which shapes do not fit.
+    The M heads are side by side.
+
+    `turns_T2c` has the cosines and the sines of each position's d / 2 angles. Where these learn,
+    the torch form runs: the compiled one has no gradient of theirs. A RuntimeError says which
+    shapes do not fit.
     """
     if x_BTD.dtype in (torch.bfloat16, torch.float16):
         return rotate(x_BTD.float(), turns_T2c, compiled=compiled).to(x_BTD.dtype)

@@ -1,8 +1,8 @@
-"""The attention core block by block: rows of a few queries at a time, over the keys that these can see.
+"""The attention core block by block: rows of a few queries at a time, over the keys they can see.
 
-No map of T x T is ever stored. The backward pass computes each block anew (torch.utils.checkpoint), so that the
-memory beside queries, keys and values is that of one block: O(M * BLOCK * T). Up to BLOCK tokens there is one block,
-and nothing to gain by that.
+No map of T x T is ever stored. The backward pass computes each block anew (torch.utils.checkpoint),
+so that the memory beside queries, keys and values is that of one block: O(M * BLOCK * T). Up to
+BLOCK tokens there is one block, and nothing to gain by that.
 
 Shapes: B batch, M heads, T tokens, d head width.
 """

@@ -1,9 +1,10 @@
-"""Decide whether compiled code may stand for torch's own operations: the one place that all compiled operators ask.
+"""Decide whether compiled code may replace torch's operations; all compiled operators ask here.
 
-Compiled operators know the values and the first derivatives of plain tensors, and no more. What asks for something
-else is computed by torch's own operations: transforms of torch.func, forward-mode derivatives, subclasses of Tensor,
-and programs that torch.export writes, so that these run wherever torch does. A second derivative cannot be foreseen;
-where one is asked for, the compiled operators raise an error that names the switch, `compiled`.
+Compiled operators know the values and the first derivatives of plain tensors, and no more. What
+asks for something else is computed by torch's own operations: transforms of torch.func,
+forward-mode derivatives, subclasses of Tensor, and programs that torch.export writes, so that these
+run wherever torch does. A second derivative cannot be foreseen; where one is asked for, the
+compiled operators raise an error that names the switch, `compiled`.
 """
 
 from collections.abc import Callable
@@ -48,7 +49,10 @@ def set_compiled(model: M, on: bool) -> M:
 
 
 def _decided_once(function: F) -> F:
-    """Mark a function whose result torch.compile takes as a constant, without compiling the function itself."""
+    """Mark a function whose result torch.compile takes as a constant.
+
+    The function itself is not compiled.
+    """
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]  # as torch.compiler.assume_constant_result
     return function
 
@@ -64,12 +68,12 @@ def transformed() -> str | None:
 
 
 def exported() -> str | None:
-    """Return why a program that is being exported holds torch's own operations alone; None where none is."""
+    """Return why a program that is being exported needs torch's own operations; None if none is."""
     return "torch.export writes programs that run without this package" if torch.compiler.is_exporting() else None
 
 
 def obstacle(*kinds: type) -> str | None:
-    """Return why no compiled code may compute operands of these types here and now, or None where it may."""
+    """Return why no compiled code may compute operands of these types now; None where it may."""
     for kind in kinds:
         if kind not in PLAIN:
             return f"{kind.__name__} is a subclass of Tensor"
@@ -77,7 +81,7 @@ def obstacle(*kinds: type) -> str | None:
 
 
 def altered(op: ScoreOp) -> str | None:
-    """Return what makes a call of `op` run other code than its class has, or None where nothing does."""
+    """Return what makes a call of `op` run other code than its class's; None if nothing does."""
     if hooked(op):
         return "hooks"
     if any(name in op.__dict__ for name in op.written) or _patched(type(op)):

@@ -19,18 +19,23 @@ class NormConfig(Component, family="norms"):
 
     @abstractmethod
     def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
-        """Return a module `y_BMTd -> y_BMTd` for heads of `width` channels in layer `layer`, counted from 1.
+        """Return a module `y_BMTd -> y_BMTd` for heads of `width` channels.
+
+        `layer` is counted from 1.
 
         `model_width` is D, the channels of the model around it.
         """
 
     def pre_norm_scale(self, layer: int) -> float:
-        """Return the factor of the block's two pre-norms, before attention and feed-forward, in layer `layer`."""
+        """Return the factor of the block's norms before attention and feed-forward."""
         return 1.0
 
 
 class ScaledRMSNorm(nn.Module):
-    """RMSNorm over a head's d channels with one learned weight for all heads, times a fixed `scale`."""
+    """RMSNorm over a head's d channels, times a fixed `scale`.
+
+    All heads share one learned weight.
+    """
 
     def __init__(self, width: int, scale: float = 1.0) -> None:
         super().__init__()

@@ -20,7 +20,10 @@ Per = Literal["scalar", "channel"]
 
 @register("norms", "gate")
 class Gate(NormConfig):
-    """RMSNorm per head, times sigmoid(w . y + b): a gate for each position and head, w and b shared by the heads."""
+    """RMSNorm per head, times sigmoid(w . y + b): a gate for each position and head.
+
+    All heads share w and b.
+    """
 
     per: Per = "scalar"
     """'scalar': one gate for a head's channels, w a vector;

@@ -1,4 +1,4 @@
-"""RMSNorm per head with layer-norm scaling (Sun et al. 2025, 2502.05795, read on this per-head norm).
+"""RMSNorm per head with layer-norm scaling on that norm (Sun et al. 2025, 2502.05795).
 
 `layer_norm_block` is the other reading.
 """

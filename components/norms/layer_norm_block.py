@@ -1,4 +1,7 @@
-"""RMSNorm per head, and layer-norm scaling where Sun et al. 2025 (2502.05795) have it: on the block's pre-norms."""
+"""RMSNorm per head, and layer-norm scaling on the block's pre-norms.
+
+That is where Sun et al. 2025 (2502.05795) have it.
+"""
 
 import math
 
@@ -10,7 +13,7 @@ from components.registry import register
 
 @register("norms", "layer_norm_block")
 class LayerNormBlock(NormConfig):
-    """RMSNorm per head; the norms before attention and feed-forward are multiplied by 1 / sqrt(layer) (2502.05795)."""
+    """RMSNorm per head, and pre-norms of the block multiplied by 1 / sqrt(layer) (2502.05795)."""
 
     def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
         return ScaledRMSNorm(width)

@@ -11,7 +11,10 @@ NORM_EPS = 1e-5
 
 
 class RMSNorm(Switched, nn.RMSNorm):
-    """`torch.nn.RMSNorm` over the last dimension with a learned weight, times a fixed `scale`; faster on a CPU."""
+    """`torch.nn.RMSNorm` over the last dimension, times a fixed `scale`; faster on a CPU.
+
+    Its weight is learned.
+    """
 
     eps: float
 
@@ -29,7 +32,10 @@ class RMSNorm(Switched, nn.RMSNorm):
 
 
 def rms_norm(x: Tensor, weight_d: Tensor, eps: float = NORM_EPS, *, compiled: bool = True) -> Tensor:
-    """Return x / sqrt(mean(x^2) + eps) * weight over the last dimension, in the wider of their dtypes."""
+    """Return x / sqrt(mean(x^2) + eps) * weight over the last dimension.
+
+    It is computed in the wider of their dtypes.
+    """
     dtype = torch.promote_types(x.dtype, weight_d.dtype)
     return pointwise.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(dtype)
 

@@ -9,9 +9,10 @@ __all__ = ["HeadMixing", "Joint", "KeyQuery", "ScoreOp", "ScoreOpConfig", "Stage
 
 
 def every_stage(heads: int) -> tuple[list[ScoreOp], list[ScoreOp]]:
-    """Return small operations before and after the softmax that have a stage of every kind, freshly initialised.
+    """Return small operations before and after the softmax that cover every kind of stage.
 
-    They are the same ever after: the bits of what computes them are recorded with each run, and compared.
+    They are the same ever after: the bits of what computes them are recorded with each run, and
+    compared.
     """
     pre: list[ScoreOp] = [KeyQuery(kernel=(3, 5)).build(heads=heads), HeadMixing(group=2).build(heads=heads)]
     post: list[ScoreOp] = [HeadMixing().build(heads=heads), KeyQuery(kernel=(2, 3), mask="exact").build(heads=heads)]

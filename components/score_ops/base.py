@@ -1,4 +1,4 @@
-"""The contract of an operation on the attention map, and the rule that says on which layers it stands.
+"""The contract of an operation on the attention map, and the rule for the layers that carry it.
 
 Shapes: B batch, M heads, Q query position, K key position.
 """
@@ -38,7 +38,7 @@ class ScoreOpConfig(Component, family="score_ops"):
         """
 
     def identity(self) -> Self:
-        """Return the setting that, freshly initialised, leaves the map as it is (default: as it is set)."""
+        """Return the setting that starts by leaving the map as it is (default: as it is set)."""
         return self
 
     def on_layer(self, layer: int, layers: int) -> bool:
@@ -59,7 +59,7 @@ class Stage:
 
 
 class MapKernel(NamedTuple):
-    """A kernel theta as a picture shows it: S'[i, j] is the sum over a, b of theta[a, b] S[i - a, j - b]."""
+    """A kernel theta for pictures: S'[i, j] = sum over a, b of theta[a, b] S[i - a, j - b]."""
 
     head: int
     """whose map becomes the sum, counted from 1"""
@@ -119,7 +119,10 @@ class ScoreOp(nn.Module):
         return None
 
     def shown_kernels(self) -> list[MapKernel]:
-        """Return the kernels that pictures show of it; default: one a head, where its stage is a convolution."""
+        """Return the kernels that pictures show.
+
+        Default: one a head, where its stage is a convolution.
+        """
         stage = self._declared_stage()
         if stage is None or stage.kind == "mix":
             return []
@@ -127,7 +130,10 @@ class ScoreOp(nn.Module):
         return [MapKernel(head, head, values, after) for head, values in enumerate(stage.weight.detach(), start=1)]
 
     def shown_matrix(self) -> Tensor | None:
-        """Return what pictures show each head [G, out, in] to take of its group's; default: the matrix of its stage."""
+        """Return the matrix [G, out, in] by which heads mix, for pictures.
+
+        Default: the matrix of its stage.
+        """
         stage = self._declared_stage()
         return stage.weight.detach() if stage and stage.kind == "mix" else None
 
@@ -136,7 +142,10 @@ class ScoreOp(nn.Module):
 
 
 def _says(cls: type, name: str) -> bool:
-    """Return whether nothing has been overridden since the class that says `name`, in its body or its constructor."""
+    """Return whether nothing is overridden since the class that declares `name`.
+
+    Looks at class bodies and constructors.
+    """
 
     def sets(base: type) -> bool:
         constructor = getattr(vars(base).get("__init__"), "__code__", None)

@@ -1,4 +1,4 @@
-"""Head mixing convolution (2504.00927, section 3.2): neighbouring heads' maps mixed by a full matrix."""
+"""Head mixing convolution (2504.00927, section 3.2): a matrix mixes neighbouring heads' maps."""
 
 from typing import Literal
 
@@ -15,7 +15,10 @@ Group = int | Literal["all"]
 
 @register("score_ops", "head_mixing")
 class HeadMixing(ScoreOpConfig):
-    """Each group of c_h neighbouring heads mixes its maps by a c_h x c_h matrix, identity at the start (equation 7)."""
+    """A c_h x c_h matrix mixes the maps of each group of c_h neighbouring heads (equation 7).
+
+    It is the identity at the start.
+    """
 
     group: Group = "all"
     """c_h: heads a group, a divisor of the number of heads, or 'all'"""
@@ -28,7 +31,10 @@ class HeadMixing(ScoreOpConfig):
 
 
 class HeadMixingMatrix(ScoreOp):
-    """One [out, in] matrix a group; the map at (query, key) of a head becomes a mix of its group's maps there."""
+    """One matrix [out, in] a group.
+
+    At each (query, key), a head's map becomes a mix of its group's maps.
+    """
 
     earlier_queries = 0
     pointwise = True

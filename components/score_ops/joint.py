@@ -1,4 +1,7 @@
-"""Key-query and head mixing convolution in one (2504.00927, section 3.3): a 3-D kernel over heads, queries and keys."""
+"""Key-query and head mixing convolution in one (2504.00927, section 3.3).
+
+Its kernel has three dimensions: heads, queries and keys.
+"""
 
 from dataclasses import replace
 from typing import Self
@@ -16,7 +19,10 @@ from components.score_ops.key_query import check_kernel, convolve
 
 @register("score_ops", "joint")
 class Joint(ScoreOpConfig):
-    """A convolution over c_h neighbouring heads, c_q queries and c_k keys: each head of a group reads all its maps."""
+    """A convolution over c_h neighbouring heads, c_q queries and c_k keys.
+
+    Each head of a group reads all the group's maps.
+    """
 
     layers: LayerRule = "every 4"
     """layers that carry it: 'all', 'none', 'every 4' (3, 7, 11,
@@ -42,10 +48,13 @@ class Joint(ScoreOpConfig):
 
 
 class JointConvolution(ScoreOp):
-    """S'[o, i, j] = sum over n, a, b of theta[o, n, a, b] S[n, i - a, j - b], keys after their query read as zero.
+    """S'[o, i, j] = sum over n, a, b of theta[o, n, a, b] S[n, i - a, j - b].
 
-    o and n are heads of one group, a and b as in `KeyQueryConvolution`. The kernel is [groups, c_h out, c_h in, c_q,
-    c_k]. A head matrix and a kernel a head, one after the other, are those theta that are products of the two.
+    Keys after their query read as zero.
+
+    o and n are heads of one group, a and b as in `KeyQueryConvolution`. The kernel is [groups, c_h
+    out, c_h in, c_q, c_k]. A head matrix and a kernel a head, one after the other, are those theta
+    that are products of the two.
     """
 
     def __init__(self, *, heads: int, group: int, kernel: tuple[int, int], init: KernelInitConfig) -> None:
@@ -59,7 +68,10 @@ class JointConvolution(ScoreOp):
         return self.kernel.shape[-2] - 1
 
     def initialise(self, draw: Draw) -> None:
-        """Each head of its own map as a key-query kernel of the same `kernel_init`, nothing of others."""
+        """Start each head with a key-query kernel of `kernel_init` on its own map.
+
+        It takes nothing of other heads' maps.
+        """
         groups, group, _, queries, keys = self.kernel.shape
         own = self.kernel.new_empty(groups * group, queries, keys)
         self.init.fill(own, draw("kernel"))

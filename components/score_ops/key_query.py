@@ -1,4 +1,7 @@
-"""Key-query convolution (2504.00927, section 3.1): each logit or weight sees its neighbours in queries and keys."""
+"""Key-query convolution (2504.00927, section 3.1).
+
+Each logit or weight sees its neighbours in queries and keys.
+"""
 
 from dataclasses import replace
 from typing import Literal, Self
@@ -18,7 +21,10 @@ Padding = Literal["both", "left", "right"]
 
 @register("score_ops", "key_query")
 class KeyQuery(ScoreOpConfig):
-    """A convolution over the last c_q queries and c_k keys around each place, one kernel a head (equations 5, 6)."""
+    """A convolution over the last c_q queries and c_k keys around each place (equations 5, 6).
+
+    Each head has one kernel.
+    """
 
     layers: LayerRule = "every 4"
     """layers that carry it: 'all', 'none', 'every 4' (3, 7, 11,
@@ -90,7 +96,9 @@ class KeyQueryConvolution(ScoreOp):
 
 
 class ExactConvolution(KeyQueryConvolution):
-    """The same sum over 0 <= j - b <= i: of every earlier query, all keys that the row's own query sees (equation 4).
+    """The same sum over 0 <= j - b <= i (equation 4).
+
+    Of every earlier query, it reads all keys that the row's own query sees.
 
     After the softmax nothing changes: weights at keys after their query are zero.
     """
@@ -99,7 +107,10 @@ class ExactConvolution(KeyQueryConvolution):
     earlier_queries = KeyQueryConvolution.earlier_queries  # said anew, of this class's `forward`
 
     def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
-        """Convolve along keys, one earlier query after another, each under the mask of the row that reads it."""
+        """Convolve along keys, one earlier query after another.
+
+        Each is under the mask of the row that reads it.
+        """
         queries, rows = self.kernel.shape[1], scores_BMQK.shape[2]
         above = F.pad(scores_BMQK, (0, 0, queries - 1, 0))
         convolved_BMQK = torch.zeros_like(scores_BMQK)

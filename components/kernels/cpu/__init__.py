@@ -1,4 +1,4 @@
-"""Compiled code for CPUs: C++ (`csrc/`), its build, the library that it makes, and the attention core's binding.
+"""Compiled code for CPUs: C++ (`csrc/`), its build, its library, and the attention core's binding.
 
 `csrc/README.md` shows how the C++ divides the work.
 """

@@ -66,7 +66,10 @@ def library() -> Path:
 
 
 def checked(path: Path) -> Path:
-    """Return `path` if the library there is whole and nobody else can have written it; raise BuildError if not."""
+    """Return `path`; raise BuildError unless its library is whole and the user's own.
+
+    Nobody else may be able to write it, root aside.
+    """
     try:
         for folder in (path.parent.parent, path.parent):
             _refuse_foreign(folder)
@@ -86,12 +89,17 @@ def checked(path: Path) -> Path:
 
 
 def sealed(content: bytes) -> bytes:
-    """Return a library with its digest behind its end, where no loader looks: one file is replaced whole."""
+    """Return a library with its digest appended, where no loader looks.
+
+    One file is replaced as a whole.
+    """
     return content + SEAL + hashlib.sha256(content).digest()
 
 
 def build(say: Callable[[str], None] = print) -> Path:
-    """Compile the library if it is not there, in about half a minute, and return its path; BuildError says why not.
+    """Return the library's path; compile it first if it is not there, in about half a minute.
+
+    Raises BuildError with the reason where that fails.
 
     One that is there and cannot be loaded is named, and compiled anew.
     """
@@ -117,7 +125,10 @@ def build(say: Callable[[str], None] = print) -> Path:
 
 
 def _trusted() -> set[int]:
-    """Return the users whose files may be loaded: the one who runs this, and root, who can replace any file."""
+    """Return the users whose files may be loaded: the one who runs this, and root.
+
+    Root can replace any file anyway.
+    """
     return {os.geteuid(), 0}
 
 

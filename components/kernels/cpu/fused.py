@@ -1,9 +1,9 @@
-"""The attention core as one C++ kernel for the CPU (`csrc/`): block by block, nothing T x T in memory.
+"""The attention core as one C++ kernel for the CPU (`csrc/`): block by block, no T x T in memory.
 
-A block's maps of all heads that a mixing couples stay in a core's cache; convolutions and matrix products are blocked
-in registers; the backward pass computes each block anew. float32 and bfloat16 tensors, computed in float32. Results do
-not depend on the number of threads, to the bit. It has no second derivative. Of its memory, up to 256 MB are kept
-from call to call (`csrc/memory.h`).
+A block's maps of all heads that a mixing couples stay in a core's cache; convolutions and matrix
+products are blocked in registers; the backward pass computes each block anew. float32 and bfloat16
+tensors, computed in float32. Results do not depend on the number of threads, to the bit. It has no
+second derivative. Of its memory, up to 256 MB are kept from call to call (`csrc/memory.h`).
 
 Shapes: B batch, M heads, T tokens, d head width.
 """
@@ -63,7 +63,10 @@ class Fused(Implementation):
 
 
 class _Attend(torch.autograd.Function):
-    """The two operators joined; torch.library.register_autograd costs more: 0.6 ms a call under torch's profiler."""
+    """The two operators joined for autograd.
+
+    `torch.library.register_autograd` costs more: 0.6 ms a call under torch's profiler.
+    """
 
     @staticmethod
     def forward(ctx: Any, stages: str, dropout: float, seed: Tensor | None, *operands: Tensor) -> Tensor:
@@ -86,7 +89,10 @@ class _Attend(torch.autograd.Function):
 
 
 def _like(x_BMTd: Tensor) -> Tensor:
-    """Return an empty tensor of the same shape, a token's heads side by side in memory, as the kernel writes them."""
+    """Return an empty tensor of the same shape, laid out as the kernel writes it.
+
+    In memory, a token's heads are side by side.
+    """
     return torch.empty_like(x_BMTd.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
 
 
@@ -109,7 +115,10 @@ def _flops(
     *_: Any,
     **__: Any,
 ) -> int:
-    """Return multiplications and additions, of the visible half of the map alone: that is all the kernel computes."""
+    """Return the multiplications and additions of the visible half of the map.
+
+    The kernel computes nothing else.
+    """
     batch, heads, tokens, width = query
     places = batch * heads * tokens * (tokens + 1) // 2
     kinds = [name for name in stages.split() if name != "softmax"]
@@ -118,7 +127,10 @@ def _flops(
 
 
 def _flops_backward(gradient: Sequence[int], query: Sequence[int], *rest: Any, **settings: Any) -> int:
-    """Return those of the gradients: three times the forward's but for one product, that with the values, once."""
+    """Return the multiplications and additions of the gradients.
+
+    They are three times the forward's, except that the product with the values counts once less.
+    """
     batch, heads, tokens, width = query
     once = _flops(query, *rest)
     return 3 * once - 2 * batch * heads * tokens * (tokens + 1) // 2 * width

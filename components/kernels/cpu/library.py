@@ -1,4 +1,7 @@
-"""The compiled library: importing this module loads it, so that torch knows its operators, where it can be loaded."""
+"""The compiled library.
+
+Importing this module loads it where it can be loaded, so that torch knows its operators.
+"""
 
 import torch
 
