@@ -1,6 +1,8 @@
 """Settings of the whole test suite."""
 
+import gc
 import os
+from collections.abc import Generator
 
 import pytest
 
@@ -15,3 +17,14 @@ pytest.register_assert_rewrite("mta_lab.testing")
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two processes for the whole suite; a part of it that is named is there sooner without."""
     return 2 if config.args_source == pytest.Config.ArgsSource.TESTPATHS else 0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep modules and tests out of every garbage collection: each training starts with a full one."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()

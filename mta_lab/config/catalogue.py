@@ -4,6 +4,7 @@ All of it is read from the classes that hold the settings, a user's components t
 """
 
 import ast
+import functools
 import inspect
 import math
 import textwrap
@@ -89,6 +90,7 @@ def _section(title: str, schema: type, prefix: str, example: Any) -> Section:
     return Section(title, inspect.cleandoc(schema.__doc__ or "").partition("\n")[0], tuple(settings))
 
 
+@functools.cache
 def lines_of(schema: type) -> dict[str, str]:
     """Return what stands as a text below each field of a dataclass or of its bases, in one line each."""
     found: dict[str, str] = {}

@@ -16,7 +16,8 @@ from mta_lab.results.failures import KINDS
 from mta_lab.sweep.keys import file_keys
 from tests.cli.conftest import Command
 
-EVERYTHING = [*run_settings(), *file_keys()]
+OF_RUNS = run_settings()
+EVERYTHING = [*OF_RUNS, *file_keys()]
 KEYS = [(section, setting) for section in EVERYTHING for setting in section.settings]
 NANO = scale_layer("nano")
 
@@ -48,7 +49,7 @@ def test_nothing_that_a_run_is_made_of_is_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("section", "setting"),
-    [(section, setting) for section, setting in KEYS if section in run_settings() and " in " not in section.title],
+    [(section, setting) for section, setting in KEYS if section in OF_RUNS and " in " not in section.title],
     ids=label,
 )
 def test_a_key_set_to_the_default_that_is_shown_changes_nothing(section: Section, setting: Setting) -> None:

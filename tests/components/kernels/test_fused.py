@@ -82,7 +82,7 @@ def test_blocks_join(order: str) -> None:
 @pytest.mark.parametrize("order", JOINED)
 def test_walks_join(order: str) -> None:
     """Several walks and blocks over one sequence: gradients cross their borders."""
-    case = replace(LONG, order=order, kernel=(13, 4))
+    case = replace(LONG, heads=2, order=order, kernel=(13, 4))  # the reference in float64 is slow
     assert_close(run(Fused().attend, case, torch.float32), run(Eager().attend, case, torch.float64), 3e-5)
 
 
