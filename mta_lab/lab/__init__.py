@@ -1,7 +1,8 @@
-"""The use cases of the lab: plan, launch, search, retry, sync, report, draw, pack. They print nothing.
+"""Plan, launch, search, retry, sync, report, draw and pack: the use cases. They print nothing.
 
-The command line and the Python API call them. Each tells a `Display` what it does, and returns what came of it. A
-module here is imported when it is first used: a command waits for the rooms that it needs, and `--help` for none.
+The command line and the Python API call them. A use case reports its steps to a `Display` and
+returns its result. A module of this room is imported on first use, so that each command loads only
+what it needs, and `--help` loads none.
 """
 
 from importlib import import_module
@@ -46,12 +47,16 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Import a module of this room; raise AttributeError for any other name."""
-    if name.startswith("_"):  # Python's own questions, like `__path__`'s
+    """Import a module of this room on first use.
+
+    Raises:
+        AttributeError: this room has no such module.
+    """
+    if name.startswith("_"):  # names that Python itself looks up, like `__path__`
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         return import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:
-        if error.name != f"{__name__}.{name}":  # one that the module asks for
+        if error.name != f"{__name__}.{name}":  # the module is there, and something that it imports is missing
             raise
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None

@@ -1,4 +1,4 @@
-"""The settings that fit a pattern, of runs and of sweep files."""
+"""Find the settings of runs and sweep files that fit a pattern."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,9 +12,13 @@ from mta_lab.sweep.keys import file_keys
 
 
 def fitting(pattern: str, components: Sequence[Path]) -> list[Section]:
-    """Return the sections with the settings that fit `pattern`: a part of a key or of a component's name, or model.*.
+    """Return the settings that fit `pattern`, by section.
 
-    Where no key and no name does, the settings in whose line it stands. Raises UserError where none fits.
+    A pattern is a part of a key or of a component's name, or has wildcards, like `model.*`. Where
+    no key and no name fits, the settings whose description contains the pattern are returned.
+
+    Raises:
+        UserError: no setting fits.
     """
     load_components(components)
     everything = [*run_settings(), *file_keys()]
@@ -32,7 +36,7 @@ def default_of(setting: Setting) -> str:
 
 
 def _named(sections: Sequence[Section], pattern: str) -> list[Section]:
-    """Return the settings whose key fits, and all of a section whose title does."""
+    """Return the settings whose key fits, and all settings of a section whose title does."""
     word = pattern.lower()
     found = [
         section if word in section.title.lower() else _only(section, lambda one: _fits(one, word))

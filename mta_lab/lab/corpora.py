@@ -1,4 +1,4 @@
-"""The text that a configuration reads: prepared, shown, verified."""
+"""Prepare, show and verify the text that a configuration reads."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,15 +15,19 @@ from mta_lab.workspace import CORPORA
 
 
 def prepared(conditions: Conditions, display: Display) -> Corpus:
-    """Return the text, fetched and made into tokens first where it is not here."""
+    """Return the text, which is fetched and turned into tokens first if it is not here."""
     config = _config(conditions)
     corpus = prepare(config.data, config.model.vocabulary, CORPORA, display.say)
-    shares(config.data, [domain.name for domain in corpus.domains])  # names that the text lacks are refused
+    shares(config.data, [domain.name for domain in corpus.domains])  # refuses shares of domains that the text lacks
     return corpus
 
 
 def corpus_here(conditions: Conditions) -> Corpus | None:
-    """Return the text if it is prepared here. Raises UserError for one of the user's that is not: nobody knows it."""
+    """Return the text if it is prepared here, else None.
+
+    Raises:
+        UserError: the text is the user's own and not prepared, so that nothing is known of it.
+    """
     config = _config(conditions)
     corpus = find(config.data, config.model.vocabulary, CORPORA)
     if corpus is None and config.data.path is not None:
@@ -32,18 +36,22 @@ def corpus_here(conditions: Conditions) -> Corpus | None:
 
 
 def shares_of(corpus: Corpus, conditions: Conditions) -> Mapping[str, float]:
-    """Return the share of each domain of the text in what is trained on; they sum to 1."""
+    """Return the share of each domain in the training text; shares sum to 1."""
     return shares(_config(conditions).data, [domain.name for domain in corpus.domains])
 
 
 def recipes(conditions: Conditions) -> tuple[str, Sequence[Recipe]]:
-    """Return the name of a text and the recipes of its domains."""
+    """Return the name of the text and the recipes of its domains."""
     name = _config(conditions).data.corpus
     return name, RECIPES[name]
 
 
 def verified(conditions: Conditions) -> Iterator[str]:
-    """Read every file of the text and its tokens, and yield a line on each; a UserError where anything is damaged."""
+    """Read every file of the text and its tokens, and yield one line on each.
+
+    Raises:
+        UserError: a file is damaged, or the text is not prepared.
+    """
     data, vocabulary = (config := _config(conditions)).data, config.model.vocabulary
     tokens = tokens_directory(data, vocabulary, CORPORA)
     if not tokens.exists():

@@ -1,4 +1,4 @@
-"""Count the runs that are left of a plan, estimate their time, and choose as many seeds as fit a time."""
+"""Count the runs of a plan that are left, estimate their time, and fit seeds into a time."""
 
 import os
 from collections import Counter
@@ -20,18 +20,18 @@ class Costs:
     """The runs and trials of a plan that are left, by row."""
 
     runs: Counter[str]
-    """to train"""
+    """runs to train"""
     trials: Counter[str]
-    """of its search, to run"""
+    """trials of its search to run"""
     failed: Counter[str]
     """runs that failed for good"""
     estimates: Mapping[str, Estimate]
-    """of a run's time"""
+    """estimates of the time of a run"""
     workers: int
 
     @property
     def total(self) -> str:
-        """Return the whole time in words."""
+        """Return the time of all that is left, in words."""
         left = self.runs + self.trials
         rows = [row for row, runs in left.items() if runs]
         if not rows:
@@ -39,14 +39,15 @@ class Costs:
         seconds = seconds_of(left, self.estimates, self.workers)
         if seconds is None:
             unknown = sum(self.estimates[row].seconds is None for row in rows)
-            return f"unknown; {counted(unknown, 'row')} without a recorded run"
+            return f"unknown: {counted(unknown, 'row')} without a recorded run"
         return f"about {duration(seconds)} on {counted(self.workers, 'worker')}"
 
 
 def costs_of(plan: Plan, workers: int | None, probe: Say | None) -> Costs:
-    """Return what is left of a plan and how long it takes on `workers`, or as many as a launch takes by itself.
+    """Return what is left of a plan and its time on `workers`, by default those of a launch.
 
-    Rows without a recorded run are timed for some steps where `probe` is given, which hears of each.
+    Rows without a recorded run are measured for a few steps if `probe` is given; it is told of
+    each.
     """
     (left, failed), trials = _left_and_failed(plan), trials_left(plan)
     workers = workers or usual_workers()
@@ -54,7 +55,7 @@ def costs_of(plan: Plan, workers: int | None, probe: Say | None) -> Costs:
 
 
 def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple[Plan, str]:
-    """Return the plan with as many seeds as fit into `seconds`, each over all rows; and how many and why, in words."""
+    """Return the plan with as many seeds of every row as fit into `seconds`, and words on it."""
     workers = workers or usual_workers()
     found, trials = _estimates(plan, workers, probe), trials_left(plan)
 
@@ -70,11 +71,12 @@ def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple
 
 
 def _busy(costs: Mapping[str, Estimate]) -> str:
-    """Return a warning where times were taken while other work ran: they are too long, and more seeds may fit."""
+    """Return a warning if times were measured on a busy machine, so that more seeds may fit."""
     rows = [row for row, cost in costs.items() if cost.contended]
     if not rows:
         return ""
-    return f"; {counted(len(rows), 'row')} timed on a busy machine, so that more may fit; --seeds N says how many"
+    busy = f"{counted(len(rows), 'row')} measured on a busy machine, so more seeds may fit"
+    return f"; {busy}; choose a number with --seeds N"
 
 
 def _with_seeds(plan: Plan, seeds: int) -> Plan:
@@ -82,7 +84,7 @@ def _with_seeds(plan: Plan, seeds: int) -> Plan:
 
 
 def _left_and_failed(plan: Plan) -> tuple[Counter[str], Counter[str]]:
-    """Return how many runs of each row are still to train, and how many failed for good."""
+    """Return how many runs of each row are to train, and how many have failed for good."""
     runs = known_runs(plan)
     if runs is None:
         return Counter(run.row for run in plan.sweep.runs()), Counter()

@@ -1,4 +1,4 @@
-"""The pictures of a finished run: its kernels and head matrices, and its attention on a text."""
+"""Draw pictures of a finished run: its kernels and head matrices, and its attention on a text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from mta_lab.workspace import PICTURES
 
 
 def kernel_panels(run: Trained, records: Records) -> list[Panel]:
-    """Return panels of the run's kernels and head matrices, as far as its attention has them."""
+    """Return panels of the run's kernels and head matrices; none where attention has neither."""
     panels = [kernel_panel(drawn)] if (drawn := kernels(run)) else []
     if matrices := head_matrices(run):
         runs = [run, *other_norms(run, records)]
@@ -26,9 +26,10 @@ def kernel_panels(run: Trained, records: Records) -> list[Panel]:
 
 
 def attention_panels(run: Trained, reading: Reading, layer: int | None, head: int | None) -> tuple[list[Panel], str]:
-    """Return panels of a head's attention and of all heads, and a line that names the head and the model's answer.
+    """Return panels of one head's attention and of all heads, and a line on what they show.
 
-    Layer and head count from 1; the most telling is drawn where they are None.
+    The line names the head, and tells whether the model answers a synthetic task correctly. Layers
+    and heads count from 1; where they are None, the head that attends most clearly is drawn.
     """
     maps, logits_TV = attention_maps(run, reading.tokens)
     chosen = choose(maps, reading, layer, head)
@@ -37,15 +38,15 @@ def attention_panels(run: Trained, reading: Reading, layer: int | None, head: in
 
 
 def write_picture(file: Path | None, what: str, run: Trained, panels: Sequence[Panel]) -> Path:
-    """Write the panels to `file`, or else to the one in results/pictures that the run and `what` name; return it."""
+    """Write the panels to `file` and return it; by default a file in results/pictures."""
     file = file or PICTURES / f"{what}-{run.record.fingerprint}.html"
     save(file, run.name, panels)
     return file
 
 
 def _answered(reading: Reading, logits_TV: Tensor) -> str:
-    """Return words on whether the model answers a drawn sequence rightly."""
+    """Return words on whether the model answers a drawn sequence correctly."""
     if reading.scored is None or reading.answer is None:
         return ""
     right = logits_TV[reading.scored].argmax(-1).equal(reading.answer)
-    return ": answered " + ("rightly" if right else "wrongly")
+    return ": answered " + ("correctly" if right else "wrongly")

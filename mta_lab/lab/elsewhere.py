@@ -1,4 +1,4 @@
-"""Results of a sweep under another scale or other settings than those at hand, and the command that shows them."""
+"""Find results of a sweep at another scale or with other settings, and the command for them."""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -12,12 +12,12 @@ from mta_lab.sweep import Sweep
 from mta_lab.sweep.naming import in_settings
 from mta_lab.words import counted
 
-MOST = 3  # conditions that are said
-ROWS = ("attention", "seed", "stream")  # what rows and seeds of a sweep differ in; the rest are conditions
+MOST = 3  # conditions that are listed
+ROWS = ("attention", "seed", "stream")  # settings in which rows and seeds differ; all others are conditions
 
 
 def elsewhere(found: Plan) -> list[str]:
-    """Return a line for each of the conditions under which most runs are finished, those of `found` left out."""
+    """Return a line for each other set of conditions under which runs are finished, most first."""
     assert found.under
     recorded = found.records.settings()
     here = _keys(found.sweep)
@@ -28,7 +28,7 @@ def elsewhere(found: Plan) -> list[str]:
         for scale, settings in _candidates(found, record.config, set(recorded.values())) if record else ():
             try:
                 sweep, command = found.under(scale, in_settings(settings))
-            except UserError:  # a setting of another version, or one that no longer goes with the rest
+            except UserError:  # a setting of another version, or one that contradicts the rest by now
                 continue
             count = len(_keys(sweep) & set(recorded.values()))
             if count and sweep.shown_as != found.sweep.shown_as:
@@ -40,7 +40,7 @@ def elsewhere(found: Plan) -> list[str]:
 
 
 def hint(found: Plan) -> str:
-    """Return the first of these lines as the end of a message, empty where there is none or the plan is of one run."""
+    """Return the first of these lines as the end of a message; empty where there is none."""
     lines = elsewhere(found) if found.under else []
     return f"; {lines[0]}" if lines else ""
 
@@ -54,7 +54,7 @@ def _keys(sweep: Sweep) -> set[str]:
 
 
 def _candidates(found: Plan, config: Mapping[str, Any], recorded: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the scale and settings under which some row of the sweep may be the run with this configuration."""
+    """Yield scales and settings under which a row of the sweep may be the run of `config`."""
     scale = str(config["scale"])
     assert found.under
     try:
@@ -76,7 +76,7 @@ def _conditions(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with(config: Any, changed: Mapping[str, Any], seed: int) -> str:
-    """Return the key of a row's configuration with these settings changed."""
+    """Return the key of a row's configuration with the changed settings."""
     tree = {**deepcopy(plain(config)), "seed": seed}
     for key, value in changed.items():
         section, *path = key.split(".")

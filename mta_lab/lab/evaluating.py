@@ -1,4 +1,4 @@
-"""Scores of a finished model by an evaluation that its run was not scored by, and their place in its record."""
+"""Score a finished model by an evaluation, and keep the scores in its record."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -18,28 +18,31 @@ from mta_lab.training.evaluate import evaluate
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationResult:
-    """The scores of a finished model. `FinishedRun.evaluate` returns it."""
+    """The scores of a finished model, as `FinishedRun.evaluate` returns them."""
 
     metric: Metric
-    """what the scores are: name, unit, direction, format"""
+    """the metric of the scores: name, unit, direction, format"""
     domains: Mapping[str, float]
-    """a score for each domain"""
+    """score of each domain"""
     scored: Mapping[str, int]
-    """how many tokens or sequences each domain's score is over"""
+    """number of tokens or sequences behind each domain's score"""
 
     @property
     def score(self) -> float:
-        """Return the plain mean over the domains, as the paper averages; a share is from 0 to 1."""
+        """Return the mean over the domains, each of equal weight, as in the paper.
+
+        A share is from 0 to 1.
+        """
         return Scores(domains=self.domains).mean
 
     @property
     def n(self) -> int:
-        """Return how many tokens or sequences were scored, of all domains together."""
+        """Return the number of tokens or sequences that were scored, over all domains."""
         return sum(self.scored.values())
 
     @property
     def unit(self) -> str:
-        """Return the unit that `str` writes the score in: `%`, or nothing."""
+        """Return the unit in which `str` writes the score: `%`, or nothing."""
         return self.metric.unit
 
     def __str__(self) -> str:
@@ -48,7 +51,11 @@ class EvaluationResult:
 
 
 def evaluation_named(name: str, settings: Mapping[str, Any]) -> Evaluation:
-    """Return the evaluation of that name with these settings; raise UserError for a mistake in either."""
+    """Return the evaluation of that name with these settings.
+
+    Raises:
+        UserError: the name or a setting is not known.
+    """
     try:
         variant = FAMILIES["evaluations"].get(name)
         allowed = [field.name for field in fields(variant)]
@@ -63,16 +70,19 @@ def evaluation_named(name: str, settings: Mapping[str, Any]) -> Evaluation:
 
 
 def evaluate_run(run: Trained, evaluation: Evaluation, records: Records) -> EvaluationResult:
-    """Return the scores of a finished model on what its run holds out, as its last validation read it.
+    """Return the scores of a finished model on what its run holds out.
 
-    The record keeps them where it has none of that metric and the evaluation's settings are the default ones, which
-    is what a metric's name stands for there; nothing else in it changes, its identity least of all. Raises UserError
-    where the run's components or its text have changed since, and where no finite score comes out.
+    The run's record keeps them if it has no scores of that metric and the settings are the
+    defaults, which the metric's name stands for there. Nothing else in the record changes, least of
+    all its identity.
+
+    Raises:
+        UserError: the run's components or text have changed since, or no finite score comes out.
     """
     if not run.current:
         raise UserError(
-            f"evaluate: the code of the components of run {run.record.fingerprint} has changed since it was trained: "
-            "with its weights it would be another model; --rerun-stale with the command that trained it trains it anew"
+            f"evaluate: the code of the components of run {run.record.fingerprint} has changed since it was trained, "
+            "so that its weights would make another model; train it again with its command and --rerun-stale"
         )
     try:
         (scores,) = _scores(run, evaluation)
@@ -84,7 +94,7 @@ def evaluate_run(run: Trained, evaluation: Evaluation, records: Records) -> Eval
 
 
 def _scores(run: Trained, evaluation: Evaluation) -> list[Scores]:
-    """Compute on a GPU where there is one; the model is on the CPU afterwards, as it was."""
+    """Compute the scores, on a GPU if there is one; leave the model on the CPU."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         return [*evaluate(run.model.to(device), run.config, corpus_of(run), [evaluation]).values()]

@@ -1,4 +1,4 @@
-"""The sweeps in which finished runs stand, as the sweeps are now."""
+"""List the sweeps, as they are now, to which finished runs belong."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,14 +13,14 @@ from mta_lab.words import counted
 
 
 def by_sweep(records: Records, scales: Sequence[str], display: Display) -> list[str]:
-    """Return a line on how many runs there are with the settings of each sweep as it stands; stale ones count."""
+    """Return a line on each sweep: how many of its runs have results, stale ones included."""
     recorded = set(records.settings().values())
     lines = []
     for name in [*shipped_sweeps(), *remembered(records, display)]:
         for scale in scales:
             try:
                 runs = load_sweep(name, scale=scale).runs()
-            except UserError:  # a scale of settings only, or a file that is refused now: `report` says why
+            except UserError:  # the scale has no model, or the file is refused by now: `report` says why
                 continue
             there = sum(bool(_keys(run.config) & recorded) for run in runs)
             if there:
@@ -29,7 +29,10 @@ def by_sweep(records: Records, scales: Sequence[str], display: Display) -> list[
 
 
 def _keys(config: RunConfig) -> set[str]:
-    """Return the settings of a run as records have them, whichever precision 'auto' came to."""
+    """Return the keys of a run's settings, as records have them.
+
+    Where the precision is `auto`, records have one of two keys.
+    """
     training = config.training
     kinds: tuple[Precision, ...] = ("fp32", "bf16") if training.precision == "auto" else (training.precision,)
     return {settings_key(plain(replace(config, training=replace(training, precision=kind)))) for kind in kinds}

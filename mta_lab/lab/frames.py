@@ -1,4 +1,4 @@
-"""Plans and curves as pandas DataFrames."""
+"""Convert plans and curves to pandas DataFrames."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def plan_frame(sweep: Sweep, costs: Costs) -> "DataFrame":
-    """Return a line for each row: its runs that are left, its difference from its baseline, the seconds of a run."""
+    """Return one line a row: what is left, its difference from its baseline, seconds a run."""
     from pandas import DataFrame  # slow to import
 
     lines = [
@@ -31,9 +31,9 @@ def plan_frame(sweep: Sweep, costs: Costs) -> "DataFrame":
 
 
 def curves_of(runs: Sequence[tuple[str, Record]]) -> "DataFrame":
-    """Return a line for each loss and validation of the runs: row, seed, step, measure, value.
+    """Return one line for each loss and validation: row, seed, step, measure, value.
 
-    The measure is 'loss', in nats a token, or what the run is scored by.
+    `measure` is 'loss', in nats a token, or the name of the run's metric.
     """
     from pandas import DataFrame  # slow to import
 

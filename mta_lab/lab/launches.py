@@ -1,4 +1,4 @@
-"""A launch: what is missing of a plan is trained, a search first; its table is shown, and what is left is said."""
+"""Launch a plan: run its search, train what is missing, show the table, say what is left."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -25,15 +25,15 @@ from mta_lab.workspace import CORPORA
 
 @dataclass
 class Launched:
-    """A plan whose missing runs were trained."""
+    """A plan after its launch."""
 
     plan: Plan
-    """its searched rows at the values that won"""
+    """the plan, with the winners of its search as rows"""
     runs: Sequence[Run]
     states: Mapping[str, State]
-    """what became of each run, by fingerprint"""
+    """state of each run, by fingerprint"""
     rows: Sequence[str] | None = None
-    """whose runs were launched; None: all of them"""
+    """names of the rows that were launched; None: all"""
     _shown: bool = field(default=False, init=False)
 
     @property
@@ -43,28 +43,31 @@ class Launched:
 
     @cached_property
     def table(self) -> Table:
-        """Return the table of what is finished, made when it is first asked for: no run may be trained any more."""
+        """Return the table of what is finished.
+
+        It is built on first use, so ask for it only when no run is being trained.
+        """
         return table_of(self.plan, self.runs)
 
     def show(self) -> None:
-        """Give the table to the display, once."""
+        """Show the table on the display, once."""
         if not self._shown:
             self._shown = True
             self.plan.display.show(self.table)
 
     @property
     def complete(self) -> bool:
-        """Return whether every run that was launched is finished."""
+        """Return True if every run that was launched is finished."""
         return all(self.states[run.fingerprint] == "finished" for run in self.launched)
 
     def left(self) -> list[str]:
-        """Return a line on what is stale and one on what failed, each with what to type next."""
+        """Return one line on stale runs and one on failed runs, with the command to type next."""
         lines = []
         if old := in_state(self.launched, self.states, "stale"):
             changed = ", ".join(sorted({why_stale(run, self.plan.records) for run in old}))
             them = "it" if len(old) == 1 else "them"
             are = counted_are(len(old), "run")
-            lines.append(f"{are} stale ({changed} changed since): --rerun-stale trains {them} again")
+            lines.append(f"{are} stale ({changed} changed since); --rerun-stale trains {them} again")
         if failures := in_state(self.launched, self.states, "failed"):
             them = "it" if len(failures) == 1 else "them"
             lines.append(f"{counted(len(failures), 'run')} failed; `{self.plan.retry}` tries {them} again")
@@ -74,10 +77,17 @@ class Launched:
 def launch_plan(
     plan: Plan, workers: int | None = None, trial_timeout: float | None = None, rows: Sequence[str] | None = None
 ) -> Launched:
-    """Train what is missing of a plan, or of its `rows`, on `workers` processes; show the table, say what is left.
+    """Train what is missing of a plan, or of its `rows`; show the table, and say what is left.
 
-    An attempt that takes longer than `trial_timeout` seconds is ended. Interrupted, it shows the table of what is
-    finished and raises a KeyboardInterrupt that says what is left; the same launch goes on from there.
+    Args:
+        plan: the planned sweep; its search runs first.
+        workers: number of processes; None for `usual_workers()`.
+        trial_timeout: seconds after which an attempt is ended; None for no limit.
+        rows: names of the rows to train; None for all.
+
+    Raises:
+        KeyboardInterrupt: the launch was interrupted. The table is shown first, and the message
+            says what is left; the same launch goes on from there.
     """
     admit(row.config for row in plan.sweep.rows)
     options = LaunchOptions(
@@ -112,12 +122,12 @@ def launch_plan(
 
 
 def usual_workers() -> int:
-    """Return 1 with a GPU, or else as many as there are cores."""
+    """Return the number of workers by default: 1 with a GPU, else one a core."""
     return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
 
 
 def _searched(plan: Plan, options: LaunchOptions) -> Plan:
-    """Return the plan with the rows that its search found, its missing trials trained."""
+    """Return the plan with the winners of its search, whose missing trials are run first."""
     try:
         return search(plan, options)
     except KeyboardInterrupt:
@@ -126,7 +136,7 @@ def _searched(plan: Plan, options: LaunchOptions) -> Plan:
 
 
 def _to_do(launched: Launched, to_do: int, workers: int) -> str:
-    """Return in words how many runs are to be trained, or how many are finished where none is."""
+    """Return in words how many runs are to be trained, or that none is."""
     runs = len(launched.launched)
     if to_do:
         return f"{to_do} of {counted(runs, 'run')} to train on {counted(workers, 'worker')}"
@@ -136,7 +146,10 @@ def _to_do(launched: Launched, to_do: int, workers: int) -> str:
 
 
 def _train(launched: Launched, options: LaunchOptions) -> None:
-    """Launch what is missing; the table is shown at the end, before the figures of its page, which take seconds."""
+    """Launch what is missing.
+
+    The table is shown before the figures of its page are drawn, which takes seconds.
+    """
     plan = launched.plan
     with ExitStack() as bars:
         display = bars.enter_context(plan.display.launch())

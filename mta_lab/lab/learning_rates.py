@@ -1,4 +1,4 @@
-"""The check of a sweep's learning rate: do its best rows rank alike at half of it and at twice?"""
+"""Check a sweep's learning rate: do its best rows rank alike at half of it and at twice?"""
 
 from dataclasses import replace
 
@@ -10,15 +10,18 @@ from mta_lab.lab.tables import finished_table
 from mta_lab.report.learning_rates import verdict
 from mta_lab.sweep.learning_rates import over_learning_rates
 
-BEST_ROWS = 2  # besides the baseline
+BEST_ROWS = 2  # checked beside the baseline
 
 
 def check_learning_rates(
     plan: Plan, workers: int | None, trial_timeout: float | None = None
 ) -> tuple[Launched, list[str]]:
-    """Train the baseline and the best rows so far at other learning rates; return lines on whether they rank alike.
+    """Train the baseline and the best rows at other learning rates; return it and a verdict.
 
-    Raises UserError where no row is finished.
+    The verdict is lines on whether they keep their ranking.
+
+    Raises:
+        UserError: no row is finished.
     """
     table = finished_table(plan)
     alike = {

@@ -1,4 +1,4 @@
-"""A launch as plain lines, for a log or a notebook."""
+"""Show a launch as plain lines, for a log or a notebook."""
 
 import time
 from collections.abc import Callable
@@ -17,18 +17,18 @@ from mta_lab.launch.events import (
 from mta_lab.launch.outlook import Outlook
 from mta_lab.words import counted, duration
 
-SIGN_OF_LIFE = 30.0  # seconds between two lines on a run's progress
+SIGN_OF_LIFE = 30.0  # seconds between two lines on progress
 
 
 class Lines:
-    """A listener that says each run's start and end, and every half minute how far a run is."""
+    """A listener that prints the start and end of each run, and its progress every half minute."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._last = time.monotonic()
 
     def hear(self, event: Event, outlook: Outlook) -> None:
-        """Say the event in a line, if it deserves one."""
+        """Print a line on the event, if it is one to be shown."""
         line = line_of(event, outlook)
         match event:
             case RunStarted():
@@ -45,12 +45,12 @@ class Lines:
 
 
 def count_of(outlook: Outlook) -> str:
-    """Return how many runs have ended, and the time that the rest may take."""
+    """Return how many runs have ended, and the time that the rest may take, in words."""
     return f"{outlook.ended}/{counted(outlook.runs, 'run')}, {outlook.left}"
 
 
 def line_of(event: Event, outlook: Outlook) -> str:
-    """Return a line on an event that every display of a launch prints; empty for an event that has none."""
+    """Return the line on an event that every display prints; empty if there is none."""
     match event:
         case Note():
             return event.text
@@ -64,7 +64,7 @@ def line_of(event: Event, outlook: Outlook) -> str:
         case RunRequeued(slot=int(), failure=failure) if failure:
             return f"worker {event.slot}: {event.run.label} {failure.kind}: {event.reason}; it is tried again"
         case RunRequeued(slot=int(), step=int()):
-            return f"worker {event.slot}: {event.run.label} {event.reason}, goes on from there"
+            return f"worker {event.slot}: {event.run.label}: {event.reason}; the run goes on from there"
         case LaunchEnded() if outlook.busy is not None and event.outcome != "interrupted":
-            return f"the workers were busy {outlook.busy:.1%} of the time from the first run's start on"
+            return f"the workers were busy {outlook.busy:.1%} of the time since the first run started"
     return ""

@@ -1,4 +1,4 @@
-"""The launch of a results directory, as its status file tells; the launch itself is not asked. Needs no torch."""
+"""Read what a launch last wrote to its status file. Needs no torch, and no reply of the launch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,10 @@ from mta_lab.launch.status_file import LaunchStatus, launch_status
 
 
 def launch_news(directory: Path, note: Callable[[str], None]) -> LaunchStatus | None:
-    """Return what the launch in a results directory last told; a file that cannot be used is said."""
+    """Return the last status of the launch in a results directory; None if there is none.
+
+    A status file that cannot be read is reported by `note`.
+    """
     try:
         return launch_status(directory)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""The Python API: a sweep that is loaded once and then planned, run and read."""
+"""The Python API: load a sweep, then plan, run and read it."""
 
 import json
 import re
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
     from pandas import DataFrame
 
-WIDTH = 7.0  # inches of a figure
+WIDTH = 7.0  # inches, of figures
 
 
 def load(
@@ -45,14 +45,22 @@ def load(
     components: Sequence[str | Path] = (),
     quiet: bool = False,
 ) -> "LoadedSweep":
-    """Load a sweep: a shipped one by its name, a YAML file, or such a file's content as a mapping.
+    """Load a sweep, for a notebook or a script.
 
-    A mapping is a dict or an OmegaConf tree.
+    Results are read from and written to the current directory. A sweep given as a dict is written
+    to results/sweeps, in a file named by its title, so that the command line can use it.
 
-    `settings` win over every row's: `{"training.steps": 20}`. `seeds` is how many of each row, by default as the sweep
-    says. `components` are files or folders with components of your own. `quiet` keeps the lines on what is done to
-    itself. A dict is written to results/sweeps, under its title, so that the command line can go on with it.
-    Results are read from and written to the current directory. Raises UserError for a mistake in any of it.
+    Args:
+        sweep: the name of a sweep that ships, a YAML file, or the content of such a file as a dict
+            or an OmegaConf tree.
+        settings: settings of all rows, which replace the rows' own: `{"training.steps": 20}`.
+        scale: a named size of model, text and training, like `nano` or `small`.
+        seeds: number of seeds of each row; None for the sweep's own number.
+        components: files or folders with components of your own.
+        quiet: True to print no lines on progress.
+
+    Raises:
+        UserError: any of these is wrong; the message names the key and what is allowed.
     """
     conditions = Conditions(
         settings=[f"{key}={in_words(value)}" for key, value in from_tree(settings or {}).items()],
@@ -66,7 +74,7 @@ def load(
 
 
 class LoadedSweep:
-    """A sweep under chosen settings. `mta_lab.load` returns it."""
+    """A sweep under chosen settings, as `mta_lab.load` returns it."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -76,25 +84,31 @@ class LoadedSweep:
 
     @property
     def rows(self) -> list[str]:
-        """Return the names of its rows, in their order."""
+        """Return the names of its rows, in order."""
         return [row.name for row in self._plan.sweep.rows]
 
     def config(self, row: str) -> "DictConfig":
-        """Return the whole configuration of a row, under the first seed, as an OmegaConf tree that is read-only.
+        """Return a row's whole configuration under the first seed, as a read-only OmegaConf tree.
 
-        Raises UserError for a row that the sweep lacks.
+        Raises:
+            UserError: the sweep has no such row.
         """
         return as_tree(plain(self._plan.sweep.row(row).config))
 
     @property
     def seeds(self) -> list[int]:
-        """Return the seeds of each row."""
+        """Return the seeds under which each row is trained."""
         return list(self._plan.sweep.seeds)
 
     def plan(self, workers: int | None = None) -> "DataFrame":
-        """Return a line for each row: its runs that are left, its difference from its baseline, the seconds of a run.
+        """Return one line a row: what is left, its difference from its baseline, seconds a run.
 
-        Seconds come from finished runs like it, on as many `workers`; they are missing where there are none.
+        Args:
+            workers: number of processes that the seconds are for; None for the number of a launch.
+
+        Returns:
+            A DataFrame indexed by row. `seconds_a_run` comes from finished runs of the same size,
+            and is missing where there are none.
         """
         return plan_frame(self._plan.sweep, costs_of(self._plan, workers, None))
 
@@ -107,12 +121,21 @@ class LoadedSweep:
         retry: bool = False,
         rerun_stale: bool = False,
     ) -> Table:
-        """Train what is missing, of `rows` if they are named, and return the table.
+        """Train what is missing, and return the table.
 
-        `workers` is the number of processes: by default one a core, or 1 with a GPU. An attempt that takes longer
-        than `trial_timeout` seconds is ended. `retry` tries failed runs again, `rerun_stale` those whose only results
-        are of other code or text. Interrupted, all that finished is kept, and the same call goes on. Raises UserError
-        for a row that the sweep lacks.
+        When interrupted, it keeps all that is finished and the checkpoints of the rest; the same
+        call goes on from there.
+
+        Args:
+            rows: names of the rows to train; None for all.
+            workers: number of processes; None for one a core, or 1 with a GPU.
+            trial_timeout: seconds after which an attempt is ended; None for no limit.
+            retry: True to try failed runs again.
+            rerun_stale: True to train stale runs again: those whose only results are of other code
+                or text.
+
+        Raises:
+            UserError: the sweep has no such row, or something it needs is missing.
         """
         for row in rows or ():
             self._plan.sweep.row(row)
@@ -125,18 +148,31 @@ class LoadedSweep:
         return launched.table
 
     def table(self) -> Table:
-        """Return the table of what is finished; Jupyter shows it. `to_frame()` makes it a pandas DataFrame."""
+        """Return the table of what is finished; Jupyter shows it.
+
+        Its `to_frame()` is a pandas DataFrame.
+        """
         return table_of(self._plan, known_runs(self._plan) or [])
 
     def curves(self) -> "DataFrame":
-        """Return a line for each loss and validation of its finished runs: row, seed, step, measure, value."""
+        """Return one line for each loss and validation of the finished runs.
+
+        Returns:
+            A DataFrame with columns row, seed, step, measure ('loss', in nats a token, or the
+            metric's name) and value.
+        """
         return curves_of([(row.name, record) for row in self.table().rows for record in row.measured.records.values()])
 
     def figure(self, name: str = "forest") -> Picture:
-        """Draw a figure of the table; Jupyter shows it.
+        """Draw a figure of the table, which Jupyter shows.
 
-        forest: each row's difference from its baseline, with its interval; heat, curves, gains, pareto, domains.
-        Raises UserError for another name, and where too little is finished.
+        Args:
+            name: `forest` (differences from the baseline with intervals), `heat` (a grid of kernel
+                sizes), `curves` (validations by step), `gains` (difference from the baseline by
+                step), `pareto` (score against cost) or `domains` (differences by domain).
+
+        Raises:
+            UserError: there is no figure of that name, or too little is finished to draw it.
         """
         if name not in FIGURES:
             hint = nearest(name, FIGURES) or ";"
@@ -144,19 +180,30 @@ class LoadedSweep:
         with styled():
             figure = FIGURES[name](self.table(), WIDTH)
         if figure is None:
-            raise UserError(f"figure: too little of {self._plan.sweep.name} is finished to draw '{name}'")
+            raise UserError(
+                f"figure: too little of {self._plan.sweep.name} is finished to draw '{name}'; "
+                "`run()` trains what is missing"
+            )
         return Picture(figure, f"{self._plan.sweep.heading}: {name}")
 
     def run_of(self, row: str, seed: int | None = None) -> FinishedRun:
-        """Return the finished run of a row under `seed`, by default the first.
+        """Return the finished run of a row.
 
-        Raises UserError where it is not finished; the message says what trains it.
+        Args:
+            row: the row's name.
+            seed: the seed of the run; None for the first.
+
+        Raises:
+            UserError: the run is not finished; the message has the command that trains it.
         """
         return FinishedRun(self._plan, row, record_of_row(self._plan, row, seed))
 
 
 def _written(content: Mapping[str, Any]) -> Path:
-    """Write the content of a sweep file under its title, as JSON, which is YAML; return the file."""
+    """Write the content of a sweep file as JSON, which is also YAML; return the file.
+
+    Its title names the file.
+    """
     stem = re.sub(r"\W+", "_", str(content.get("title", "notebook")).lower()).strip("_") or "notebook"
     path = RESULTS / "sweeps" / f"{stem}.yaml"
     try:

@@ -1,4 +1,4 @@
-"""Written tables that say whether they are what their sweeps would come to today."""
+"""Mark written tables whose sweeps would run something else today."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -12,8 +12,11 @@ from mta_lab.workspace import CORPORA
 
 
 def mark(files: Sequence[Path]) -> dict[Path, list[str]]:
-    """Mark each table, and return what has changed since it was written; nothing where it would be the same today."""
-    tables = {file: stale.read(file) for file in files}  # a file that is no table is said before any is written
+    """Mark each table that is stale, and return what has changed since each was written.
+
+    The list is empty for a table that would be the same today.
+    """
+    tables = {file: stale.read(file) for file in files}  # reads all before it writes any: one may be no table
     changed = {file: stale.changed_since_written(table, _text_here) for file, table in tables.items()}
     for file, found in changed.items():
         stale.mark(file, found)
@@ -26,9 +29,9 @@ def _text_here(config: RunConfig) -> str:
 
 @cache
 def _hash(data: DataConfig, vocabulary: int) -> str:
-    """Return the hash of a text that is prepared here, or nothing."""
+    """Return the hash of a text that is prepared here, or an empty string."""
     try:
         corpus = find(data, vocabulary, CORPORA)
-    except UserError:  # a folder of somebody else's
+    except UserError:  # a folder on another machine
         return ""
     return corpus.content_hash if corpus else ""

@@ -1,4 +1,4 @@
-"""A measurement of what attention costs here, at one level: an operation, a training step or the engine."""
+"""Measure what attention costs here: in one operation, a training step or the engine."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,9 @@ from mta_lab.results.records import Records, write_whole
 from mta_lab.words import counted
 
 ALLOCATORS = {"plain": {}, "workers": ENVIRONMENT}
-"""settings of the memory allocator: as any process has it, and as a sweep's workers do"""
+"""environment variables of the memory allocator: none, or those of a sweep's workers"""
 LEVELS = {"op": "plain", "step": "workers", "engine": "workers"}
-"""what is measured, and under which allocator if nothing else is asked for"""
+"""level -> its allocator by default"""
 TIMES = "Times: medians (quartiles) of rounds, each of which runs every contestant once in turn, after a warm-up round."
 MEMORY = "Memory: growth of the peak resident memory (ru_maxrss) of a fresh process that runs one contestant, in MB of"
 NOTES = {
@@ -29,22 +29,22 @@ NOTES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """All that is said of a measurement beside its level."""
+    """The options of a measurement."""
 
     settings: Sequence[str] = ()
-    """of the level step"""
+    """settings, for level step only"""
     scale: str = "nano"
     components: Sequence[Path] = ()
     shapes: Sequence[str] = ()
-    """of the level op, like 8,8,256,32"""
+    """shapes, for level op only, like 8,8,256,32"""
     rounds: int | None = None
-    """how often each is measured; None: what fits into a few seconds"""
+    """number of rounds; None: as many as fit into a few seconds"""
     allocator: str | None = None
-    """one of ALLOCATORS; None: the level's own"""
+    """one of ALLOCATORS; None: the level's default"""
 
 
 def level_of(words: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the level and the settings; a first word without '=' is a level, and step is meant without one."""
+    """Return the level and the settings that `words` give; the level is `step` by default."""
     if not words or "=" in words[0]:
         return "step", list(words)
     if words[0] not in LEVELS:
@@ -54,16 +54,20 @@ def level_of(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 class Measurement:
-    """A benchmark at one level. Raises UserError where the request names an option that the level does not take."""
+    """A benchmark at one level.
+
+    Raises:
+        UserError: an option is given that the level does not take.
+    """
 
     def __init__(self, level: str, request: Request) -> None:
         if request.settings and level != "step":
             given = request.settings[0]
             raise UserError(f"bench {level}: got '{given}', allowed: no settings; only the level step takes them")
         if request.shapes and level != "op":
-            raise UserError(f"bench {level}: --shape is for the level op only")
+            raise UserError(f"bench {level}: --shape is for level op only; type `mta-lab bench op --shape ...`")
         if request.allocator and level == "engine":
-            raise UserError("bench engine: --allocator is for the levels op and step only")
+            raise UserError("bench engine: --allocator is for levels op and step only")
         allocator = request.allocator or LEVELS[level]
         if allocator not in ALLOCATORS:
             hint = nearest(allocator, ALLOCATORS) or ";"
@@ -73,7 +77,7 @@ class Measurement:
         self.laboratory = Laboratory(ALLOCATORS[allocator])
 
     def taken(self, say: Say) -> Report:
-        """Measure, and return what was found; `say` hears of each step."""
+        """Measure, and return a report; `say` is told of each step."""
         request, laboratory = self.request, self.laboratory
         dtype, found = str(op.DTYPE).removeprefix("torch."), list[Comparison]()
         if self.level == "op":
@@ -88,21 +92,21 @@ class Measurement:
         return Report(level=self.level, provenance=place, comparisons=tuple(found), notes=NOTES[self.level])
 
     def against_tokens(self, say: Say) -> list[Comparison]:
-        """Measure cost against tokens, for the first shape with a batch of one."""
+        """Measure cost against the number of tokens, for the first shape with a batch of one."""
         return op.against_tokens(self.laboratory, self.shapes[0]._replace(batch=1), op.TOKENS, self.request.rounds, say)
 
     def against_kernels(self, say: Say) -> list[Comparison]:
-        """Measure cost against the kernel's size, for the first shape."""
+        """Measure cost against the size of the kernel, for the first shape."""
         return op.against_kernels(self.laboratory, self.shapes[0], self.request.rounds, say)
 
 
 def keep(report: Report, file: Path) -> None:
-    """Write all that was measured so far."""
+    """Write a report to a file as JSON."""
     write_whole(file, json.dumps(as_tree(report), indent=1))
 
 
 def draw(directory: Path, tokens: list[Comparison], kernels: list[Comparison], place: Mapping[str, object]) -> None:
-    """Write the curves of cost against tokens and kernel size as SVG."""
+    """Draw the curves of cost against tokens and kernel size as SVG files in `directory`."""
     threads = counted(int(str(place["threads"])), "thread")
     foot = f"{place['machine']}, {threads}, torch {place['torch']}, commit {place['commit']}, {place['dtype']}"
     plot.against_tokens(directory / "tokens.svg", tokens, foot)

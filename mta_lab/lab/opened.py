@@ -1,4 +1,4 @@
-"""A finished run of a loaded sweep: its record, its model, its curves, its pictures, its MLflow run."""
+"""Open a finished run of a loaded sweep: record, model, curves, pictures, MLflow run."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 class FinishedRun:
-    """A row of a sweep under a seed, finished. `LoadedSweep.run_of` returns it."""
+    """A finished run: a row of a sweep under a seed, as `LoadedSweep.run_of` returns it."""
 
     def __init__(self, plan: Plan, row: str, record: Record) -> None:
         self.row = row
         self.record = record
-        """all that was measured, with the settings and the machine; the file in results/ holds the same"""
+        """all that was measured, with settings and machine; a file in results/ holds the same"""
         self._plan = plan
 
     def __repr__(self) -> str:
@@ -38,17 +38,20 @@ class FinishedRun:
 
     @property
     def seed(self) -> int:
-        """Return the seed that it was trained under."""
+        """Return the seed that the run was trained under."""
         return int(self.record.config["seed"])
 
     @property
     def config(self) -> "DictConfig":
-        """Return the configuration that it was trained with, as an OmegaConf tree that is read-only."""
+        """Return the run's configuration as a read-only OmegaConf tree."""
         return as_tree(self.record.config)
 
     @property
     def score(self) -> float:
-        """Return its score on the validation text, or on the test text after a search: perplexity or error rate."""
+        """Return the run's score: perplexity, or error rate (0 to 1).
+
+        It is on the validation text, or on the test text for rows that a search found.
+        """
         return self.record.score
 
     @cached_property
@@ -56,19 +59,29 @@ class FinishedRun:
         return opened(self.record, self._plan.records, self._plan.display)
 
     def model(self) -> Decoder:
-        """Return the trained model, a torch module on the CPU in evaluation mode: tokens [B, T] to logits [B, T, V].
+        """Return the trained model, a torch module on the CPU in evaluation mode.
 
-        Raises UserError where its weights were not kept or cannot be read.
+        Its input is tokens [batch, tokens] (int64), its output logits [batch, tokens, vocabulary].
+
+        Raises:
+            UserError: the run's weights were not kept or cannot be read.
         """
         return self._trained.model
 
     def evaluate(self, evaluation: str, **settings: Any) -> EvaluationResult:
-        """Score its model by an evaluation, on what the run holds out: `run.evaluate("token_accuracy").score`.
+        """Score the run's model by an evaluation, on what the run holds out.
 
-        `settings` are the evaluation's own. The record keeps the scores, if the settings are the default ones and it
-        has no scores of that metric yet; the run stays the same run, and `table()` shows them once all runs of a row
-        have them. Raises UserError for a name or a setting that is not known, where the weights are gone, and where
-        the text or the components' code have changed since.
+        `run.evaluate("token_accuracy").score` is such a score. The run's record keeps it if the
+        settings are the defaults and the record has no score of that metric yet. The run stays the
+        same run, and `table()` shows the score once all runs of a row have it.
+
+        Args:
+            evaluation: the name of an evaluation; `mta-lab components` lists them.
+            settings: the evaluation's own settings.
+
+        Raises:
+            UserError: the name or a setting is not known, the run's weights are gone, or the text
+                or the components' code have changed since it was trained.
         """
         found = evaluation_named(evaluation, settings)
         result = evaluate_run(self._trained, found, self._plan.records)
@@ -76,21 +89,33 @@ class FinishedRun:
         return result
 
     def curves(self) -> "DataFrame":
-        """Return a line for each loss and validation: row, seed, step, measure ('loss' or the score's name), value."""
+        """Return one line for each loss and validation: row, seed, step, measure, value.
+
+        `measure` is 'loss', in nats a token, or the metric's name.
+        """
         return curves_of([(self.row, self.record)])
 
     def attention(self, text: str | None = None, layer: int | None = None, head: int | None = None) -> Picture:
-        """Draw a head's attention on `text`, before and after the operations of its layer, and all heads below.
+        """Draw one head's attention on `text` before and after the score operations, and all heads.
 
-        Layer and head count from 1; the most telling head is drawn where they are left open. A run on a synthetic task
-        needs no text: a sequence is drawn. Raises UserError for a text that the model cannot read.
+        Args:
+            text: what the model reads; None for a run on a synthetic task, which draws a sequence.
+            layer: the layer, from 1; None to choose the head that attends most clearly.
+            head: the head, from 1; None likewise.
+
+        Raises:
+            UserError: the model cannot read the text, or has no such layer or head.
         """
         panels, line = attention_panels(self._trained, reading_for(self._trained, text), layer, head)
         with styled():
             return Picture(joined(self._trained.name, panels), line)
 
     def kernels(self) -> Picture:
-        """Draw the kernels and head matrices. Raises UserError where its attention has neither."""
+        """Draw the kernels and head matrices.
+
+        Raises:
+            UserError: the run's attention has neither.
+        """
         panels = kernel_panels(self._trained, self._plan.records)
         if not panels:
             raise UserError(f"kernels: the attention of row '{self.row}' has no kernel and no head matrix")
@@ -98,12 +123,13 @@ class FinishedRun:
             return Picture(joined(self._trained.name, panels), f"kernels of {self._trained.name}")
 
     def mlflow(self) -> "TrackedRun":
-        """Return its run in MLflow, with its metrics, params and tags.
+        """Return the run's entry in MLflow, with its metrics, params and tags.
 
-        Raises UserError where MLflow has not got it; `mta-lab sync NAME` enters it.
+        Raises:
+            UserError: MLflow lacks it; the message has the command that enters it.
         """
         from mta_lab.tracking.opened import open_run  # imports MLflow
 
         if not self.record.run_id:
-            raise UserError(f"mlflow: this run is not entered yet; `mta-lab sync {self._plan.given}` enters it")
+            raise UserError(f"mlflow: this run is not in MLflow yet; `mta-lab sync {self._plan.given}` enters it")
         return open_run(self.record.run_id)

@@ -1,4 +1,4 @@
-"""The sweep files of a user that were trained or reported here, so that `report all` and `sync all` have them, too."""
+"""Remember the user's sweep files that were used here, for `report all` and `sync all`."""
 
 import json
 import os
@@ -13,7 +13,7 @@ FILE = "sweeps.json"
 
 
 def remember(name: str, records: Records, display: Display) -> None:
-    """Keep the path of a user's sweep file beside the records; a directory that takes nothing is no reason to stop."""
+    """Keep the path of a user's sweep file beside the records, if it can be written."""
     known = remembered(records, display)
     if name in known or name in shipped_sweeps() or not os.path.isfile(name) or not records.directory.is_dir():
         return
@@ -24,15 +24,18 @@ def remember(name: str, records: Records, display: Display) -> None:
 
 
 def remembered(records: Records, display: Display) -> list[str]:
-    """Return the sweep files that were kept and are still there, in the order in which they came."""
+    """Return the sweep files that were kept and still exist, in the order of their first use."""
     path = records.directory / FILE
     try:
         found = as_json(content(path))
         if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-            raise FaultError("it is no list of files")
+            raise FaultError("it is not a list of files")
     except OSError:
         return []
     except FaultError as error:
-        display.note(f"{path}: cannot be read ({error}); sweeps of yours are left out until they are reported again")
+        display.note(
+            f"{path}: cannot be read ({error}); your own sweeps are left out until "
+            "`mta-lab report FILE` names them again"
+        )
         return []
-    return [name for name in found if os.path.isfile(name)]  # which, unlike Path's, raises nothing for odd names
+    return [name for name in found if os.path.isfile(name)]  # os.path's raises nothing for odd names, Path's does

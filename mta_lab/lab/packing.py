@@ -1,4 +1,4 @@
-"""Results that travel: another directory's searches taken in, and a sweep's results packed for elsewhere."""
+"""Take in another directory's searches, and pack a sweep's results for elsewhere."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ from mta_lab.scheduling.merge import Taken
 
 
 def merge_searches(records: Records, other: Path, say: Callable[[str], None], *, replace: bool) -> Taken | None:
-    """Take the searches of the results directory `other` in; None where it has none."""
+    """Take in the searches of the results directory `other`; return None if it has none."""
     if not (other / JOURNAL).is_file():
         return None
     with only_launch(records.directory):
@@ -26,16 +26,20 @@ def merge_searches(records: Records, other: Path, say: Callable[[str], None], *,
 
 
 def pack(plan: Plan, target: Path | None, *, weights: bool) -> tuple[Path, int, int]:
-    """Pack the finished runs of a plan with its page, its table and all that a report of it needs elsewhere.
+    """Pack the finished runs of a plan, its page, its table, and all that reports need elsewhere.
 
-    Returns the archive with how many runs and files are in it. Raises UserError where no run is finished, and where a
-    file of the user's lies outside the current directory.
+    Returns:
+        The archive, the number of runs, and the number of files in it.
+
+    Raises:
+        UserError: no run is finished, or one of the user's own files lies outside the current
+            directory.
     """
     sources = _sources(plan)
     table = finished_table(plan)
     runs = [record.fingerprint for row in table.rows for record in row.measured.records.values()]
     if not runs:
-        nothing = f"{plan.given}: no run of it is finished, so there is nothing to pack; `{plan.command}` trains it"
+        nothing = f"{plan.given}: no run is finished, so there is nothing to pack; `{plan.command}` trains the sweep"
         raise UserError(f"{nothing}{hint(plan)}")
     files = exchange.files_to_pack(plan.records, runs, weights=weights)
     files |= artifacts(table, plan.command, dashboard_address())
@@ -44,12 +48,12 @@ def pack(plan: Plan, target: Path | None, *, weights: bool) -> tuple[Path, int, 
         files[f"results/{JOURNAL}"] = plan.records.directory / JOURNAL
     target = target or Path(f"{plan.sweep.shown_as}.tar.gz")
     if target.resolve().is_relative_to(plan.records.directory.resolve()):
-        raise UserError(f"--output: {target} lies among the results themselves; name a file elsewhere")
+        raise UserError(f"--output: {target} lies inside the results that are packed; name a file elsewhere")
     return target, len(runs), exchange.archive(target, files)
 
 
 def _sources(plan: Plan) -> dict[str, Path | str]:
-    """Return the sweep file and the components that are a user's own, under the paths by which they were given."""
+    """Return the user's own sweep file and components, under the paths by which they were given."""
     own = [Path(plan.given)] if Path(plan.given).is_file() else []
     given = [*own, *plan.components, *plan.sweep.components]
     files = [file for path in given for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
@@ -63,8 +67,8 @@ def _sources(plan: Plan) -> dict[str, Path | str]:
 def _readme(plan: Plan) -> str:
     return (
         f"{plan.sweep.heading}\n\n"
-        "report.html is the page of these results, table.json has all numbers. With mta-lab, in this directory:\n\n"
+        "report.html is the page of these results; table.json has all numbers. With mta-lab, in this directory:\n\n"
         f"    {plan.report}\n\n"
-        "Elsewhere, `mta-lab results merge DIRECTORY/results` takes the runs in. The text that they read is not in\n"
-        "here and is not needed for a report.\n"
+        "In another directory, `mta-lab results merge PATH/results` takes the runs in. The training text is not\n"
+        "included; a report does not need it.\n"
     )

@@ -1,4 +1,4 @@
-"""A planned sweep: its rows, where its records are, and what shows what is done with it."""
+"""Hold a planned sweep: its rows, its records, and the display that shows what is done."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from mta_lab.workspace import RESULTS
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A resolved sweep and where its records are."""
+    """A resolved sweep, with its records."""
 
     given: str
     """the sweep's name or file, as it was given"""
@@ -22,28 +22,28 @@ class Plan:
     records: Records
     display: Display
     components: Sequence[Path] = ()
-    """files and directories with components of the user's, beside those that the sweep's file names"""
+    """files and folders with the user's components, beside those that the sweep's file names"""
     command: str
-    """what trains it, as it is typed"""
+    """the command that trains it, as typed"""
     retry: str
-    """what tries its failed runs again, as it is typed"""
+    """the command that tries its failed runs again, as typed"""
     report: str = ""
-    """what shows its table, as it is typed; empty for a run of `train`"""
+    """the command that shows its table, as typed; empty for a run of `train`"""
     under: Callable[[str, Sequence[str]], tuple[Sweep, str]] | None = None
-    """the sweep at another scale and under other settings, before any search, and what shows its table"""
+    """returns the sweep at another scale and settings, without its search, and how to report it"""
     reload: Callable[[Winners], Sweep] | None = None
-    """the sweep anew, its searched rows at the values that won"""
+    """returns the sweep anew, with these winners of its search as rows"""
     rerun_stale: bool = False
-    """whether a launch trains runs anew whose only results are of other code, text or engine"""
+    """True if a launch trains stale runs again"""
 
 
 def open_records(display: Display, directory: Path = RESULTS) -> Records:
-    """Open the records below a directory; a file among them that cannot be used is left out, and said."""
+    """Open the records in a directory; a file that cannot be used is left out and reported."""
     return Records(directory, say=display.note)
 
 
 def resolved_auto(config: RunConfig, like: RunConfig, display: Display) -> RunConfig:
-    """Return `config` with what it leaves open decided for this machine."""
+    """Return `config` with its precision `auto` replaced by what this machine computes faster."""
     if config.training.precision != "auto":
         return config
     from mta_lab.precision import resolve_auto  # imports torch's compiler

@@ -1,4 +1,4 @@
-"""Plans: of a sweep by its name or file, of the one run of `train`, of every sweep that is known here."""
+"""Make plans: of one sweep, of the one run of `train`, of every sweep that is known here."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,9 +18,10 @@ from mta_lab.sweep.search import Winners
 
 
 def plan(name: str, conditions: Conditions, display: Display) -> Plan:
-    """Return the plan of the shipped sweep `name`, or of the file of that path.
+    """Return the plan of the shipped sweep `name`, or of the sweep file at that path.
 
-    Every mistake in it is a UserError, before anything starts.
+    Raises:
+        UserError: the sweep or a condition has a mistake; nothing has been started then.
     """
     found = _plan(name, conditions, display)
     _refuse_unread_text(found)
@@ -84,9 +85,9 @@ def plan_of_one(conditions: Conditions, display: Display) -> Plan:
 
 
 def every_plan(files: Sequence[str], conditions: Conditions, display: Display) -> list[Plan]:
-    """Return the plans of the shipped sweeps, of a user's that were used here, and of `files`.
+    """Return the plans of the shipped sweeps, of the user's sweeps used here, and of `files`.
 
-    A file that was kept and is refused now is left out, and said.
+    A remembered file that is refused by now is left out and reported.
     """
     records = open_records(display)
     kept = remembered(records, display)
@@ -114,14 +115,16 @@ def _refuse_unread_text(plan: Plan) -> None:
 
 
 def _say_which(given: str, sweep: Sweep, display: Display) -> None:
-    """Say which sweep is meant where a file of a user's is called as one that ships."""
+    """Say which sweep is meant where a user's file has the name of one that ships."""
     if sweep.file:
         if called_as_shipped(sweep.file):
             shipped = sweep.file.stem.replace("-", "_")
             display.note(
-                f"{given}: is this file, not the sweep {shipped} that ships; its results are called {sweep.name}"
+                f"{given}: means this file, not the sweep {shipped} that ships; its results are named {sweep.name}"
             )
         return
     for path in (Path(f"{sweep.name}.yaml"), Path(sweep.name)):
         if path.is_file() and called_as_shipped(path):
-            display.note(f"{given}: is the sweep that ships, not the file {path} here; for that, type ./{path}")
+            display.note(
+                f"{given}: means the sweep that ships, not the file {path} here; to use the file, type ./{path}"
+            )

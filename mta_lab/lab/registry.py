@@ -23,12 +23,12 @@ USES = {
     "score_ops": "attention='{{name: multi_token, pre_softmax: [{name}]}}'",
     "tasks": "task={name} model.vocabulary=18",
 }
-"""the setting that trains the skeleton of each family"""
+"""family -> the setting that trains its skeleton"""
 RUN_BY = {"sitecustomize": "Python", "usercustomize": "Python", "conftest": "pytest", "setup": "pip"}
 
 
 def registered(components: Sequence[Path]) -> dict[str, list[tuple[str, str, str]]]:
-    """Return the variants of each family: name, a line on it, its settings with their defaults."""
+    """Return the components of each family: name, a line on it, its settings with defaults."""
     load_components(components)
     return {
         family.name: [_described(name, family.get(name)) for name in family.names()] for family in FAMILIES.values()
@@ -36,7 +36,11 @@ def registered(components: Sequence[Path]) -> dict[str, list[tuple[str, str, str
 
 
 def write_skeleton(family: str, name: str) -> Path:
-    """Write NAME.py in this directory, a component that passes the conformance tests as it stands; return it."""
+    """Write NAME.py here, a component that passes the conformance tests, and return the file.
+
+    Raises:
+        UserError: the family or the name is not allowed, or the file exists or cannot be written.
+    """
     if family not in SKELETONS:
         raise UserError(f"new: got '{family}'{nearest(family, SKELETONS) or ';'} allowed: {', '.join(SKELETONS)}")
     class_name = "".join(part.capitalize() for part in name.split("_"))
@@ -63,7 +67,10 @@ def write_skeleton(family: str, name: str) -> Path:
 
 
 def _owner(name: str, class_name: str) -> str | None:
-    """Return to whom a name belongs, whose imports a file of that name could catch, or whose words it could not be."""
+    """Return what a name belongs to already, or None if a file may have it.
+
+    Such a file would be imported in place of a package, or could not be named in Python or YAML.
+    """
     if keyword.iskeyword(name) or keyword.iskeyword(class_name) or name == "null":
         return "a word of Python or YAML"
     if name in RUN_BY:

@@ -1,4 +1,4 @@
-"""Failures that are cleared, so that a launch tries their runs again."""
+"""Clear failures, so that a launch tries their runs again."""
 
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.searches import failed_trials
@@ -8,7 +8,7 @@ from mta_lab.planning.runs import in_state, states
 
 
 def clear_failures(plan: Plan, row: str | None = None) -> int:
-    """Let the runs that failed for good, of one row if it is named, be tried again; return how many there are."""
+    """Clear the failures of a plan, or of one row; return how many runs will be tried again."""
     runs = known_runs(plan)
     if runs is None:
         return 0

@@ -1,4 +1,4 @@
-"""The search of a sweep: what it has found, and its trials that are still to run; nothing where a sweep has none."""
+"""Run and read the search of a sweep; for a sweep without one, there is nothing to do."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def open_existing(plan: Plan) -> Plan:
-    """Return the plan with its searched rows at the best values so far."""
+    """Return the plan with its templates at the best values found so far."""
     search = plan.sweep.search
     if search is None:
         return plan
@@ -38,7 +38,8 @@ def open_existing(plan: Plan) -> Plan:
 def search(plan: Plan, options: LaunchOptions) -> Plan:
     """Run the trials that are missing, and return the plan with the winners as rows.
 
-    Raises UserError where every trial of a row failed.
+    Raises:
+        UserError: every trial of a row failed.
     """
     found = plan.sweep.search
     if found is None:
@@ -50,7 +51,7 @@ def search(plan: Plan, options: LaunchOptions) -> Plan:
             f"{plan.sweep.title}: {missing} of {counted(total, 'trial')} to run on {counted(options.workers, 'worker')}"
         )
         open_corpus = preparing(plan.display)
-        runs_of(plan.sweep, open_corpus)  # text too short for the rows is refused before the trials, not after
+        runs_of(plan.sweep, open_corpus)  # refuses text that is too short for the rows before the trials run
 
         def to_task(run: PlannedRun) -> Run:
             return run_of(replace(run, config=resolved_auto(run.config, run.config, plan.display)), open_corpus)
@@ -71,13 +72,14 @@ def search(plan: Plan, options: LaunchOptions) -> Plan:
         if not trials.best(1):
             where = plan.records.directory / "failed"
             raise UserError(
-                f"{plan.given}: no trial of row '{row}' ran to its end; {where} says why; the same command tries again"
+                f"{plan.given}: no trial of row '{row}' finished; the files in {where} say why; "
+                "the same command tries again"
             )
     return plan
 
 
 def trials_left(plan: Plan) -> Counter[str]:
-    """Return how many trials of each searched row are still to run."""
+    """Return how many trials of each template are left to run."""
     search = plan.sweep.search
     if search is None:
         return Counter()
@@ -86,7 +88,7 @@ def trials_left(plan: Plan) -> Counter[str]:
 
 
 def finished_trials(plan: Plan) -> list[Run]:
-    """Return the trials that ran to their end, as runs; the text that they read is prepared."""
+    """Return the finished trials as runs; the text that they read is prepared first."""
     found = plan.sweep.search
     if found is None:
         return []
@@ -99,7 +101,7 @@ def finished_trials(plan: Plan) -> list[Run]:
 
 
 def failed_trials(plan: Plan) -> list[Run]:
-    """Return the trials that failed, as runs that are called as their row; the text that they read is prepared."""
+    """Return the failed trials as runs named by their row; the text they read is prepared first."""
     found = plan.sweep.search
     if found is None:
         return []
@@ -107,13 +109,16 @@ def failed_trials(plan: Plan) -> list[Run]:
         (row, row, values)
         for row, trials in _studies(plan, found).items()
         for values in trials.failed()
-        if values.keys() == found.space_of(row).keys()  # others were lost before all were chosen
+        if values.keys() == found.space_of(row).keys()  # a trial may have failed before all its values were chosen
     ]
     return _runs(plan, found, failed)
 
 
 def _runs(plan: Plan, search: Search, trials: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[Run]:
-    """Return trials, given as row, name and values, as runs; values that do not go together make none."""
+    """Return trials, given as (row, name, values), as runs.
+
+    Values that contradict each other make no run.
+    """
     open_corpus = preparing(plan.display)
     runs = []
     for row, name, values in trials:
@@ -127,7 +132,7 @@ def _runs(plan: Plan, search: Search, trials: Sequence[tuple[str, str, Mapping[s
 
 
 def _studies(plan: Plan, search: Search) -> dict[str, "Trials"]:
-    """Return the studies that there are, by row."""
+    """Return the studies that exist, by row."""
     from mta_lab.scheduling import Trials  # imports Optuna, which plans of sweeps without a search do without
 
     journal = plan.records.directory / JOURNAL
@@ -139,7 +144,7 @@ def _studies(plan: Plan, search: Search) -> dict[str, "Trials"]:
 
 
 def _brief(trials: "Trials", count: int) -> str:
-    """Return the best trials with their values, for people."""
+    """Return the best trials with their values, in words."""
     texts = []
     for best in trials.best(count):
         values = ", ".join(

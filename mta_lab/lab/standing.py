@@ -1,4 +1,4 @@
-"""The progress of a sweep, read from the records and from the status file of a launch."""
+"""Read the progress of a sweep from the records and the status file of a launch."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -15,18 +15,18 @@ Rows = Mapping[str, Mapping[str, int]]
 
 
 class Standing:
-    """The progress of a sweep: its runs by row, and the command to type next."""
+    """The progress of a sweep: the states of its runs by row, and the command to type next."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._runs = known_runs(plan)
         for run in self._runs or ():
-            plan.records.usable(run.fingerprint)  # says which records cannot be used
+            plan.records.usable(run.fingerprint)  # reports records that cannot be used
         self.elsewhere = elsewhere(plan)
-        """what is finished under other conditions, and the command that shows it"""
+        """lines on what is finished under other conditions, with the command that shows it"""
 
     def rows(self, status: LaunchStatus | None) -> Rows:
-        """Return how many runs of each row are in each state; those that the launch trains now are running."""
+        """Return how many runs of each row are in each state; the launch's own are running."""
         sweep = self._plan.sweep
         if self._runs is None:  # its text is not prepared: nothing is finished
             return {row.name: {"pending": len(sweep.seeds)} for row in sweep.rows}
@@ -39,7 +39,7 @@ class Standing:
         return rows
 
     def outcome(self, rows: Rows) -> str:
-        """Return how far the sweep is, and what to type next, while no launch runs."""
+        """Return the progress in a sentence, and what to type next while no launch runs."""
         sweep, totals = self._plan.sweep, sum((Counter(row) for row in rows.values()), Counter[str]())
         name, runs = f"{sweep.name} ({sweep.conditions})", counted(totals.total(), "run")
         trials = trials_left(self._plan).total()

@@ -1,4 +1,4 @@
-"""MLflow brought up to the records: finished and failed runs are entered, open ones that nobody trains are closed."""
+"""Bring MLflow up to the records: enter ended runs, close runs that nobody trains."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,25 @@ from mta_lab.tracking.sync import Synced, sync
 
 
 def runs_to_sync(plan: Plan) -> list[Run]:
-    """Return the plan's runs. Raises UserError where its text is not prepared and no record names it."""
+    """Return the plan's runs.
+
+    Raises:
+        UserError: its text is not prepared, and no record names it.
+    """
     runs = known_runs(plan)
     if runs is None:
-        raise UserError(f"{plan.given}: its text is not prepared here, so it is not known what is finished")
+        raise UserError(
+            f"{plan.given}: its text is not prepared here, so the finished runs are not known; "
+            "`mta-lab data prepare` with the same settings prepares it"
+        )
     return runs
 
 
 def sync_plan(plan: Plan, runs: Sequence[Run]) -> Synced:
-    """Enter what MLflow lacks of the runs, and of the trials of the plan's search. No launch may run meanwhile."""
+    """Enter into MLflow the runs and trials of a plan that it lacks.
+
+    No launch may run at the same time.
+    """
     sweep = plan.sweep
     entries = (entry_of(sweep, run) for run in [*runs, *finished_trials(plan)])
     return sync(

@@ -1,4 +1,4 @@
-"""The table of a plan's finished runs, and what MLflow shows of it."""
+"""Build the table of a plan's finished runs, and what MLflow shows of it."""
 
 import os
 from collections.abc import Sequence
@@ -12,13 +12,14 @@ from mta_lab.planning.runs import Run
 from mta_lab.report import Table, build_table, markdown
 from mta_lab.tracking.entries import LaunchSummary
 
-DASHBOARD = "http://127.0.0.1:5000"  # where `mta-lab dashboard` listens unless it is told otherwise
+DASHBOARD = "http://127.0.0.1:5000"  # where `mta-lab dashboard` listens by default
 
 
 def finished_table(plan: Plan) -> Table:
-    """Return the table of what is finished; says so where the text is known by the records alone.
+    """Return the table of what is finished, and note if only the records name its text.
 
-    Raises UserError where neither a text nor a finished run is here.
+    Raises:
+        UserError: its text is not prepared, and no run is finished.
     """
     runs = known_runs(plan)
     if runs is None:
@@ -33,13 +34,13 @@ def finished_table(plan: Plan) -> Table:
 
 
 def table_of(plan: Plan, runs: Sequence[Run]) -> Table:
-    """Return the table of the plan's runs, as far as `runs` are finished."""
+    """Return the table of a plan, with those of `runs` that are finished."""
     fingerprints = {(run.row, run.seed): run.fingerprint for run in runs}
     return replace(build_table(plan.sweep, fingerprints, plan.records), remarks=_remarks(plan, runs))
 
 
 def launch_summary(plan: Plan, table: Table) -> LaunchSummary:
-    """Return what MLflow shows of the plan's table."""
+    """Return what MLflow shows of a plan's table."""
     from mta_lab.report.data import summary
     from mta_lab.report.files import artifacts  # imports matplotlib
 
@@ -47,7 +48,7 @@ def launch_summary(plan: Plan, table: Table) -> LaunchSummary:
 
 
 def dashboard_address() -> str:
-    """Return the address of MLflow's pages, without the name and password that it may hold."""
+    """Return the address of MLflow's pages, without a user name and password in it."""
     store = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
     if store.scheme not in ("http", "https"):
         return DASHBOARD
@@ -55,7 +56,7 @@ def dashboard_address() -> str:
 
 
 def _remarks(plan: Plan, runs: Sequence[Run]) -> tuple[str, ...]:
-    """Say which text the runs of a table read, where it is known by their records alone."""
+    """Return a remark on which text the runs read, if only their records name it."""
     read = sorted({run.content_hash[:16] for run in runs} - {""})
     if not read or not absent_texts(plan):
         return ()

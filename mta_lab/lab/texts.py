@@ -1,4 +1,4 @@
-"""The text that a plan's runs read: prepared, known by the records alone, or neither."""
+"""Find the text that a plan's runs read: prepared, named by records alone, or neither."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +14,14 @@ from mta_lab.workspace import CORPORA
 
 
 def preparing(display: Display) -> Callable[[PlannedRun], Corpus]:
-    """Return a function that opens the text of a run, prepared first where that is needed."""
+    """Return a function that opens the text of a run, and prepares it first where needed."""
     return _opener(lambda run: prepare(run.config.data, run.config.model.vocabulary, CORPORA, display.say))
 
 
 def known_runs(plan: Plan) -> list[Run] | None:
-    """Return the runs on the text that is prepared here, or else on the one that finished runs read.
+    """Return the runs on the text that is prepared here, or else on the text that records name.
 
-    None where there is neither: nothing is finished then.
+    None where there is neither; nothing is finished then.
     """
     absent = absent_texts(plan)
     if not absent:
@@ -29,18 +29,18 @@ def known_runs(plan: Plan) -> list[Run] | None:
     runs = recorded_runs(plan.sweep, plan.records)
     if runs is None:
         for data, vocabulary in absent:
-            find(data, vocabulary, CORPORA)  # a path that is misspelt is said
+            find(data, vocabulary, CORPORA)  # refuses a path that does not exist
     return runs
 
 
 def absent_texts(plan: Plan) -> list[tuple[DataConfig, int]]:
-    """Return the texts of the sweep that are not prepared here, and the vocabularies they are read with."""
+    """Return the texts of the sweep that are not prepared here, each with its vocabulary's size."""
     texts = {(run.data, run.model.vocabulary) for run in (row.config for row in plan.sweep.rows) if run.reads_text}
     return [(data, vocabulary) for data, vocabulary in texts if not _is_here(data, vocabulary)]
 
 
 def _is_here(data: DataConfig, vocabulary: int) -> bool:
-    gone = data.path is not None and not Path(data.path).expanduser().exists()  # these are results from elsewhere
+    gone = data.path is not None and not Path(data.path).expanduser().exists()  # the results come from another machine
     return not gone and find(data, vocabulary, CORPORA) is not None
 
 
@@ -51,7 +51,7 @@ def _open_prepared(run: PlannedRun) -> Corpus:
 
 
 def _opener(open_one: Callable[[PlannedRun], Corpus]) -> Callable[[PlannedRun], Corpus]:
-    """Open each text once, however many runs read it."""
+    """Return a function that opens each text once, however many runs read it."""
     opened: dict[object, Corpus] = {}
 
     def open_corpus(run: PlannedRun) -> Corpus:

@@ -1,4 +1,4 @@
-"""The finished run that a sweep's row and seed, or a fingerprint, name; and what its model is given to read."""
+"""Find a finished run by its sweep, row and seed or its fingerprint, and what it can read."""
 
 import re
 from dataclasses import replace
@@ -25,16 +25,20 @@ from mta_lab.workspace import CORPORA
 def find_run(
     name: str, row: str, seed: int | None, conditions: Conditions, display: Display
 ) -> tuple[trained.Trained, Records]:
-    """Return the run that `name` and `row` say under the conditions, and the records that it is among.
+    """Return the run that `name` and `row` mean under the conditions, and its records.
 
-    `name` is a sweep, `train`, the start of a fingerprint or a record's file. Raises UserError where no such run is
-    finished or its weights are gone.
+    `name` is a sweep, `train`, the start of a fingerprint, or the file of a record.
+
+    Raises:
+        UserError: no such run is finished, or its weights are gone.
     """
     if name.endswith(".json") or (re.fullmatch("[0-9a-f]{4,16}", name) and not Path(name).exists()):
         records = open_records(display, Path(name).parent.parent) if name.endswith(".json") else open_records(display)
         if row or conditions.settings or seed is not None:
             given = " ".join([row, *conditions.settings]).strip() or "--seed"
-            raise UserError(f"{name}: names one run already; got {given}, allowed: no row, setting or seed")
+            raise UserError(
+                f"{name}: got {given}, allowed: nothing besides, as a fingerprint or file names one run by itself"
+            )
         load_components(conditions.components)
         record = _by_fingerprint(Path(name).name.removesuffix(".json"), records)
     elif name == "train":
@@ -49,7 +53,7 @@ def find_run(
 
 
 def opened(record: Record, records: Records, display: Display) -> trained.Trained:
-    """Return the run of `record` with its model; a note says where its components' code has changed since."""
+    """Return the run of `record` with its model, and note if its components have changed since."""
     run = trained.load(record, records)
     if not run.current:
         changed = "its components' code has changed since it was run; the picture shows today's"
@@ -58,7 +62,11 @@ def opened(record: Record, records: Records, display: Display) -> trained.Traine
 
 
 def record_of_row(found: Plan, name: str, seed: int | None) -> Record:
-    """Return the record of a row's run under `seed`, or under the first; a UserError says what trains it."""
+    """Return the record of a row's run under `seed`, or under the first.
+
+    Raises:
+        UserError: it is not finished; the message has the command that trains it.
+    """
     row = found.sweep.row(name)
     seed = found.sweep.seeds[0] if seed is None else seed
     run = PlannedRun(row=row.name, seed=seed, config=replace(row.config, seed=seed))
@@ -69,13 +77,13 @@ def record_of_row(found: Plan, name: str, seed: int | None) -> Record:
 
 
 def reading_for(run: trained.Trained, text: str | None) -> Reading:
-    """Return the user's text as the run's model reads it; of a synthetic run without one, a drawn sequence."""
+    """Return a text as the run's model reads it, or a drawn sequence for a synthetic run."""
     config = run.config
     if text is None:
         if isinstance(config.task, SyntheticTask):
             return drawn(config.task, config.seed)
         raise UserError(
-            '--text: must be given, as this run was trained on text; for example --text "A text of your own."'
+            '--text: is missing, and this run was trained on text; type for example --text "A text of your own."'
         )
     return read_text(text, config, corpus_of(run))
 
@@ -89,14 +97,12 @@ def corpus_of(run: trained.Trained) -> Corpus | None:
         return None
     corpus = _corpus(run.config)
     if corpus.content_hash != run.record.content_hash:
-        raise UserError(
-            f"{corpus.directory}: the text has changed since this run was trained on it, and its tokens with it"
-        )
+        raise UserError(f"{corpus.directory}: the text has changed since this run was trained, and so have its tokens")
     return corpus
 
 
 def _by_fingerprint(start: str, records: Records) -> Record:
-    """Return the finished run whose fingerprint starts so."""
+    """Return the finished run whose fingerprint begins with `start`."""
     names = [path.stem for path in run_files(records.directory, start)]
     if len(names) > 1:
         raise UserError(f"{start}: the fingerprints of several runs begin with it: {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""The explanation of a row: what became of each of its runs, from the records, and what to type next."""
+"""Explain a row: the state of each of its runs, from the records, and what to type next."""
 
 import shlex
 from datetime import datetime
@@ -14,13 +14,14 @@ from mta_lab.planning.runs import Run, last_result, states, why_stale
 from mta_lab.results.records import Record
 from mta_lab.words import duration
 
-TRACEBACK = 12  # lines of its end
+TRACEBACK = 12  # lines, the last ones, that are shown
 
 
 def explain(plan: Plan, row: str, seed: int | None = None) -> list[str]:
-    """Return some lines on each run of `row`, or on that of `seed` alone.
+    """Return some lines on each run of `row`, or on the run under `seed` alone.
 
-    Raises UserError for a row or a seed that the sweep lacks, and where its text is not prepared here.
+    Raises:
+        UserError: the sweep has no such row or seed, or its text is not prepared here.
     """
     plan.sweep.row(row)
     if seed is not None and seed not in plan.sweep.seeds:
@@ -56,7 +57,7 @@ def _lines(run: Run, plan: Plan, busy: Busy | None) -> list[str]:
     if state == "stale":
         return _stale(run, plan)
     kept = sorted(plan.records.checkpoints(run.fingerprint).glob("*.ckpt"))
-    came = f", kept at step {int(kept[-1].stem)}" if kept else ""
+    came = f", with a checkpoint at step {int(kept[-1].stem)}" if kept else ""
     return [f"{run.label}: pending{came}", f"  next: {plan.command}"]
 
 
@@ -76,7 +77,10 @@ def _finished(run: Run, plan: Plan) -> list[str]:
 
 
 def _arithmetic(record: Record) -> str:
-    """Return what computed the run, with the bits by which two runs can be told to be rounded alike."""
+    """Return what computed the run, with its arithmetic.
+
+    Two runs whose arithmetic is equal were rounded alike.
+    """
     if not record.arithmetic:
         return "not recorded"
     parts = "; ".join(f"{part}: {bits}" for part, bits in record.arithmetic.items())
@@ -91,7 +95,7 @@ def _failed(run: Run, plan: Plan) -> list[str]:
     return [
         f"{run.label}: failed ({failure.kind}, attempts: {max(1, len(failure.attempts))}): {failure.reason}",
         *(f"    {line}" for line in failure.traceback.splitlines()[-TRACEBACK:]),
-        f"  all of it: {file}; workers' logs: {plan.records.directory}/worker-*.log",
+        f"  full traceback: {file}; logs of the workers: {plan.records.directory}/worker-*.log",
         f"  next: {plan.retry} {shlex.quote(run.row)}",
     ]
 

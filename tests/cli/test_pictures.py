@@ -126,7 +126,7 @@ def test_a_run_of_older_code_is_said(lab: Command) -> None:
         (["kernels", "kernel_size", "4x9"], "did you mean 'kernel_sizes'?"),
         (["kernels", "beef"], "beef: no finished run in results has a fingerprint that begins with it"),
         (["attend", "nowhere/runs/beef.json"], "no finished run in nowhere has a fingerprint that begins"),
-        (["kernels", "toy", "row"], "toy: names one run already; got row, allowed: no row"),
+        (["kernels", "toy", "row"], "toy: got row, allowed: nothing besides"),
         (["kernels", "toy", "--output", "a.jpg"], "allowed: a file that ends in .html, .png, .pdf, .svg"),
         (["attend", "toy", "--text", "ABC"], "--text: got 'A', allowed: letters a-z"),
         (["attend", "toy", "--layer", "3"], "--layer: got 3, allowed: 1 to 2"),

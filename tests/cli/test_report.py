@@ -215,12 +215,12 @@ def test_html_and_another_format_is_a_mistake(lab: Command) -> None:
 @pytest.mark.parametrize(
     ("file", "given", "said"),
     [
-        ("kernel_sizes.yaml", "kernel_sizes.yaml", "kernel_sizes.yaml: is this file, not the sweep kernel_sizes that"),
-        ("kernel-sizes.yaml", "./kernel-sizes.yaml", "is this file, not the sweep kernel_sizes that ships"),
-        ("sub/masking.yaml", "sub/masking.yaml", "is this file, not the sweep masking that ships"),
-        ("kernel_sizes.yaml", "kernel_sizes", "is the sweep that ships, not the file kernel_sizes.yaml here"),
-        ("kernel_sizes", "kernel_sizes", "is the sweep that ships, not the file kernel_sizes here"),
-        ("kernel_sizes.yaml", "kernel-sizes", "is the sweep that ships, not the file kernel_sizes.yaml here"),
+        ("kernel_sizes.yaml", "kernel_sizes.yaml", "kernel_sizes.yaml: means this file, not the sweep kernel_sizes"),
+        ("kernel-sizes.yaml", "./kernel-sizes.yaml", "means this file, not the sweep kernel_sizes that ships"),
+        ("sub/masking.yaml", "sub/masking.yaml", "means this file, not the sweep masking that ships"),
+        ("kernel_sizes.yaml", "kernel_sizes", "means the sweep that ships, not the file kernel_sizes.yaml here"),
+        ("kernel_sizes", "kernel_sizes", "means the sweep that ships, not the file kernel_sizes here"),
+        ("kernel_sizes.yaml", "kernel-sizes", "means the sweep that ships, not the file kernel_sizes.yaml here"),
         ("mine.yaml", "mine.yaml", ""),
         ("mine.yaml", "kernel_sizes", ""),
     ],

@@ -203,7 +203,7 @@ def test_a_search_whose_trials_all_fail_makes_no_table_and_can_be_mended(moody: 
     file = write_sweep(moody.parent / "broken.yaml", rows, seeds=1, search=search, data={"path": str(words)})
     flag = moody.parent / "broken"
     flag.touch()
-    with pytest.raises(UserError, match=r"broken\.yaml: no trial of row 'own' ran to its end; results/failed says why"):
+    with pytest.raises(UserError, match=r"broken\.yaml: no trial of row 'own' finished; the files in results/failed"):
         run(file, [moody])
     assert [trial.state for trial in trials_of(moody.parent, "broken", rows)["own"]] == [FAIL] * 2
     flag.unlink()
