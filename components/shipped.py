@@ -1,4 +1,7 @@
-"""Everything that ships, registered: importing this module loads torch. `components` names what is public of it."""
+"""Registers everything that ships: importing this module loads torch.
+
+`components` names what is public of it.
+"""
 
 from components import attention, evaluations, kernel_init, norms, score_ops, tasks
 from components.kernels.substitute import set_compiled

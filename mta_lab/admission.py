@@ -1,7 +1,7 @@
-"""Holds components of a user's own to the first rules, in a moment, before anything is trained with them.
+"""First checks of a user's components, quick, before anything is trained with them.
 
-The conformance tests hold them to all rules; these are the ones without which a result means nothing.
-Shapes: T tokens, D model width.
+The conformance tests hold them to all rules; these are the ones without which a result means
+nothing. Shapes: T tokens, D model width.
 """
 
 import sys
@@ -93,7 +93,10 @@ def _fault(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str]) -> 
 
 
 def _disagreement(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str]) -> str:
-    """Return where an implementation that may run gives other outputs or gradients than `eager`, or an empty string."""
+    """Return where a faster implementation differs from `eager`, in outputs or gradients; else ''.
+
+    Only implementations that may run are compared.
+    """
     cores = [part for part in module.modules() if isinstance(part, CoreAttention)]
     wanted = {core.impl for core in cores} or {"auto"}
     able = [name for name in IMPLEMENTATIONS if "auto" in wanted and _can(cores, name)]
@@ -115,14 +118,14 @@ def _disagreement(module: nn.Module, model: ModelConfig, exempt: Mapping[str, st
 
 
 def _can(cores: Iterable[CoreAttention], impl: str) -> bool:
-    """Return whether all attention cores of a layer can be computed by `impl` on a CPU in float32."""
+    """Return whether `impl` can compute all attention cores of a layer on a CPU in float32."""
     here = Conditions(torch.device("cpu"), torch.float32)
     found = [IMPLEMENTATIONS[impl].obstacle(core.map_ops().all(), here) for core in cores]
     return bool(found) and not any(found)
 
 
 def _outcome(module: nn.Module, cores: Iterable[CoreAttention], impl: Any, model: ModelConfig) -> dict[str, Tensor]:
-    """Return the output and the gradients of the input and of every parameter, by name, computed by `impl`."""
+    """Return the output and, by name, the gradients of input and parameters under `impl`."""
     for core in cores:
         core.impl = impl
     generator = torch.Generator().manual_seed(1)

@@ -19,7 +19,7 @@ PUBLIC, PRIVATE = 0o666, 0o600  # less the user's umask
 
 @contextmanager
 def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
-    """Open a file to write, which is `path` after the block; where the block or the disk fails, nothing of it is left.
+    """Open a file to write that replaces `path` after the block; an error leaves nothing of it.
 
     A link at `path` is replaced itself, not what it points to. Others cannot read a `private` file.
     """
@@ -38,7 +38,7 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
 
 
 def write_whole(path: Path, text: str, *, private: bool = False) -> None:
-    """Write `text` so that `path` holds either what it held before or all of it, whatever happens."""
+    """Write `text` so that `path` holds either its old content or all of the new, come what may."""
     try:
         with replacing(path, private=private) as file:
             file.write(text.encode())

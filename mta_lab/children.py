@@ -23,10 +23,10 @@ def python(*arguments: str) -> list[str]:
 
 @contextmanager
 def safe_path() -> Iterator[None]:
-    """Keep the current folder off this process's path, and off that of every Python process started meanwhile.
+    """Keep the current folder off the module path of this process and of those started meanwhile.
 
-    A folder that PYTHONPATH names stays, the current one, too. So does the folder of this package, as
-    far behind as it can be and still be the one that is found.
+    A folder that PYTHONPATH names stays, the current one, too. So does the folder of this package,
+    as far behind as it can be and still be the one that is found.
     """
     path, environment = sys.path.copy(), {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
     entries = (environment["PYTHONPATH"] or "").split(os.pathsep)

@@ -15,7 +15,7 @@ class UserError(Exception):
 
 
 def described(error: BaseException) -> str:
-    """Return an exception as one line: its type and the first line of what it says, secrets masked."""
+    """Return an exception as one line: its type and its message's first line, secrets masked."""
     try:
         said = str(error)
     except Exception:  # of a class whose own code fails

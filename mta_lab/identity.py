@@ -1,4 +1,7 @@
-"""The identity of a run, as data. Needs no torch, so that records are read, compared and identified at once."""
+"""The identity of a run, as data.
+
+Needs no torch, so that records are read, compared and identified at once.
+"""
 
 import hashlib
 import json
@@ -15,7 +18,10 @@ tests/training/test_engine.py fails where their curves move, and says how to rec
 
 @dataclass(frozen=True)
 class Identity:
-    """The parts that identify a run besides its configuration; each is recorded, so that a change can be named."""
+    """The parts that identify a run besides its configuration.
+
+    Each is recorded, so that a change can be named.
+    """
 
     meaning: str
     """what its components compute, measured (`mta_lab.config.meaning`);
@@ -29,7 +35,10 @@ class Identity:
 
 
 def fingerprint_of(config: Mapping[str, Any], identity: Identity) -> str:
-    """Return the fingerprint of a configuration in its canonical form: 16 hex digits. A record holds all it needs."""
+    """Return the fingerprint of a configuration in its canonical form: 16 hex digits.
+
+    A record holds all it needs.
+    """
     canonical = {name: section for name, section in config.items() if name != "scale"}
     data = config.get("data", {})
     canonical["data"] = {"evaluate": data.get("evaluate")}  # the content hash says what is read,

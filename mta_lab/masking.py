@@ -1,7 +1,7 @@
-"""The one mask: what looks like a secret, in whatever is printed, recorded or sent to the tracker, is shown as `***`.
+"""The one mask: whatever is printed, recorded or tracked shows `***` in place of a secret.
 
-A secret is known by its name, by where it stands in an address or a header, by its form, or because this process's
-environment holds it: then it is masked wherever it stands.
+A secret is known by its name, by where it stands in an address or a header, by its form, or because
+this process's environment holds it: then it is masked wherever it stands.
 """
 
 import os
@@ -80,7 +80,7 @@ def masked(text: str) -> str:
 
 @lru_cache(maxsize=4096)  # a table repeats its borders, blanks and values
 def _masked_by_form(text: str) -> str:
-    """Return the text without the secrets that are known by their names, their places or their forms."""
+    """Return the text without secrets known by their names, places or forms."""
     text = _LOGIN.sub(r"\1***@", text)
     for pattern in _PATTERNS:
         text = pattern.sub(r"\g<before>***", text)

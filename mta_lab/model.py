@@ -1,4 +1,4 @@
-"""The decoder of the paper (section 4.2, appendix D): Llama-style, its attention taken from the registry.
+"""The decoder of the paper (section 4.2, appendix D): Llama-style, with a registered attention.
 
 Shapes: B batch, T tokens, D model width, V vocabulary.
 """
@@ -37,7 +37,10 @@ class Decoder(Switched, nn.Module):
         self.register_buffer("rotary", self._table(), persistent=False)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        """Convert and move; the rotary table moves along as it is: rounded or left empty, it would turn otherwise."""
+        """Convert and move all but the rotary table's values.
+
+        Rounded or left empty, the table would turn by other angles.
+        """
         table = self.get_buffer("rotary")
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.rotary = (self._table() if table.is_meta else table).to(self.get_buffer("rotary").device)
@@ -73,7 +76,10 @@ class Block(nn.Module):
 
 
 class SwiGLU(Switched, nn.Module):
-    """down(silu(gate(x)) * up(x)), its width 8/3 of the model's rounded up to a multiple (Shazeer 2020, 2002.05202)."""
+    """down(silu(gate(x)) * up(x)), 8/3 of the model's width (Shazeer 2020, 2002.05202).
+
+    The width is rounded up to a multiple.
+    """
 
     def __init__(self, width: int, multiple: int) -> None:
         super().__init__()
@@ -89,7 +95,10 @@ class SwiGLU(Switched, nn.Module):
 
 
 def build_model(config: RunConfig, seed: int) -> Decoder:
-    """Return the model with freshly drawn weights; parameters that two variants share are equal under one seed."""
+    """Return the model with freshly drawn weights.
+
+    Under one seed, parameters that two variants share are equal.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # a constructor may draw what is no parameter
         model = Decoder(config.model, config.attention)
@@ -98,7 +107,7 @@ def build_model(config: RunConfig, seed: int) -> Decoder:
 
 
 def implementations(model: Decoder) -> dict[str, str]:
-    """Return what computed the attention in the last forward: the implementations' names, sorted, and why each ran."""
+    """Return what computed the attention in the last forward: sorted names, and each reason."""
     reasons: dict[str, list[str]] = {}
     for block in model.blocks:
         ran = [part.ran for part in block.modules() if isinstance(part, Attention) and part.ran]

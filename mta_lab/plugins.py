@@ -1,4 +1,7 @@
-"""Loads a user's components: files named by a command, a sweep file or the environment, and installed entry points."""
+"""Loads a user's components.
+
+They are files named by a command, a sweep file or the environment, and installed entry points.
+"""
 
 import hashlib
 import importlib.util
@@ -19,13 +22,15 @@ VARIABLE = "MTA_LAB_COMPONENTS"
 
 
 def load_components(paths: Iterable[Path], source: str = "--components") -> None:
-    """Import every file in `paths` (a directory stands for its *.py files), then those that hold for every command.
+    """Import every file in `paths` (a directory means its *.py files), then those for all commands.
 
-    That is the files in the environment variable MTA_LAB_COMPONENTS, separated as in PATH. Importing a file registers
-    what it decorates with `register`; a file is imported once a process, however often and by whatever path it is
-    named. A file that is missing or that fails to import is a UserError naming `source`, the file and the line.
+    That is the files in the environment variable MTA_LAB_COMPONENTS, separated as in PATH.
+    Importing a file registers what it decorates with `register`; a file is imported once a process,
+    however often and by whatever path it is named. A file that is missing or that fails to import
+    is a UserError naming `source`, the file and the line.
 
-    Installed entry points are loaded when a name is asked for that neither ships nor is in a file, and not before.
+    Installed entry points are loaded when a name is asked for that neither ships nor is in a file,
+    and not before.
     """
     _plugins.look_again()
     use_plugins(_plugins)
@@ -34,7 +39,7 @@ def load_components(paths: Iterable[Path], source: str = "--components") -> None
 
 
 def load_plugins() -> None:
-    """Load the entry points now, for names that come in another way; warn of those that are broken."""
+    """Load the entry points now, for names that come in another way; warn of broken ones."""
     _plugins.load()
     _plugins.warn()
 
@@ -45,7 +50,10 @@ def plugins_loaded() -> bool:
 
 
 class EntryPoints:
-    """The installed entry points of the group, each loaded once a process; what one registers counts whole or not."""
+    """The installed entry points of the group, each loaded once a process.
+
+    What one registers counts as a whole or not at all.
+    """
 
     def __init__(self) -> None:
         self.tried: dict[_Key, str] = {}
@@ -60,7 +68,7 @@ class EntryPoints:
         self._looked = False
 
     def load(self) -> Sequence[str]:
-        """Register what they hold, distribution by distribution; return what is wrong with those that failed."""
+        """Register what they hold, by distribution; return what is wrong with those that failed."""
         if not self._looked:
             self._looked = True  # before: what is loaded may ask for names itself
             found = {_key(point): point for point in metadata.entry_points(group=ENTRY_POINTS)}

@@ -1,8 +1,9 @@
-"""`training.precision: auto`: which precision is faster here, measured once a machine and remembered.
+"""`training.precision: auto`: the faster precision here, measured once a machine and remembered.
 
-bfloat16 gains where the processor multiplies it and the model is wide, and loses elsewhere: conversions cost more than
-the products save. So a few steps of both decide. They are those of plain attention under one thread, so that every row
-of a sweep, whatever its attention, and every command, whatever its workers, comes to the same precision.
+bfloat16 gains where the processor multiplies it and the model is wide, and loses elsewhere:
+conversions cost more than the products save. So a few steps of both decide. They are those of plain
+attention under one thread, so that every row of a sweep, whatever its attention, and every command,
+whatever its workers, comes to the same precision.
 """
 
 import json
@@ -32,7 +33,10 @@ LAYERS, TOKENS = 2, 4096  # at most, in the steps that are measured
 
 
 def resolve_auto(config: RunConfig, like: RunConfig, say: Callable[[str], None]) -> RunConfig:
-    """`config` with 'auto' replaced by the faster precision for the sizes of `like`; says which and why, once."""
+    """Return `config` with 'auto' replaced by the faster precision for the sizes of `like`.
+
+    Says which and why, once.
+    """
     if config.training.precision != "auto":
         return config
     ratio = _remembered(_probe(like), say)
@@ -40,7 +44,10 @@ def resolve_auto(config: RunConfig, like: RunConfig, say: Callable[[str], None])
 
 
 def _probe(config: RunConfig) -> RunConfig:
-    """Return a model of the same widths with plain attention; everything that does not bear on the ratio left out."""
+    """Return a model of the same widths with plain attention.
+
+    Everything that does not bear on the ratio is left out.
+    """
     model = replace(config.model, layers=min(config.model.layers, LAYERS))
     batch_size = max(1, min(config.training.batch_size, TOKENS // model.context))
     training = replace(config.training, batch_size=batch_size)
@@ -49,7 +56,10 @@ def _probe(config: RunConfig) -> RunConfig:
 
 @cache
 def _remembered(probe: RunConfig, say: Callable[[str], None]) -> float:
-    """Return how many times as fast as in fp32 a step in bf16 is: from the cache, or measured and put there."""
+    """Return how many times as fast as in fp32 a step in bf16 is.
+
+    The value is from the cache, or measured and put there.
+    """
     file, known = cache_file(), _read(cache_file())
     capability = torch.backends.cpu.get_cpu_capability()
     key = f"{machine()} {capability}, torch {torch.__version__}, {probe.model}, batch {probe.training.batch_size}"
@@ -67,7 +77,7 @@ def _remembered(probe: RunConfig, say: Callable[[str], None]) -> float:
 
 
 def cache_file() -> Path:
-    """Return the file that keeps measurements, in the user's cache; raise UserError where the user has no home."""
+    """Return the file of measurements in the user's cache; raise UserError if there is no home."""
     folder = user_cache()
     if folder is None:
         raise UserError("training.precision: auto: there is no home folder to keep its measurement; set XDG_CACHE_HOME")
@@ -85,7 +95,10 @@ def _read(file: Path) -> dict[str, float]:
 
 
 def measure(config: RunConfig) -> float:
-    """Time of an fp32 step over that of a bf16 one: medians of steps that take turns, under one thread."""
+    """Return the time of an fp32 step over that of a bf16 one.
+
+    They are medians of steps that take turns, under one thread.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build_model(config, seed=0).to(device)
     step, tokens = TrainingStep(model, config.training), random_tokens(config).to(device)

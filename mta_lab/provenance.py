@@ -21,7 +21,10 @@ def provenance(threads: int) -> dict[str, Any]:
 
 
 def contended() -> bool | None:
-    """Return whether more threads wanted to run in the last minute than there are cores; None where nothing says it."""
+    """Return whether more threads wanted to run in the last minute than there are cores.
+
+    None where the system does not say it.
+    """
     cores = os.cpu_count()
     try:
         return os.getloadavg()[0] > CROWDED * cores if cores else None
@@ -31,7 +34,7 @@ def contended() -> bool | None:
 
 @cache
 def commit() -> str:
-    """Return the commit of this checkout, followed by `+` if files differ; elsewhere, the version."""
+    """Return this checkout's commit, with a `+` if files differ; elsewhere, the version."""
     here = Path(__file__).parent
     try:
         _git(here, "ls-files", "--error-unmatch", Path(__file__).name)  # fails where installed into another checkout

@@ -1,7 +1,7 @@
-"""Files that anybody may have written: read whole, with one meaning, in the declared types; or their fault in words.
+"""Files that anybody may have written: read whole, in the declared types, or refused in words.
 
-A file is no device and no pipe, and is UTF-8 (a byte order mark is passed over). Its JSON has each key of a mapping
-once and finite numbers of a machine's size, and is not nested without end.
+A file is no device and no pipe, and is UTF-8 (a byte order mark is passed over). Its JSON has each
+key of a mapping once and finite numbers of a machine's size, and is not nested without end.
 """
 
 import json
@@ -34,7 +34,7 @@ class OtherFieldsError(FaultError):
 
 @contextmanager
 def opened(path: Path, most: int) -> Iterator[BinaryIO]:
-    """Open a regular file of at most `most` bytes to read; never wait for anything else that stands there.
+    """Open a regular file of at most `most` bytes to read; never wait for anything else.
 
     Raises FileNotFoundError where there is no file, and FaultError where it cannot be read.
     """
@@ -65,7 +65,7 @@ def content(path: Path, most: int = MOST) -> bytes:
 
 
 def as_json(data: bytes) -> Any:
-    """Return the value that JSON says; raises FaultError where it says none, or could be taken for two."""
+    """Return the value that JSON says; raise FaultError if it says none, or could be two."""
     try:
         text = data.decode("utf-8-sig")
         found = json.loads(
@@ -83,7 +83,10 @@ def as_json(data: bytes) -> Any:
 
 
 def _is_flat(value: Any, most: int) -> bool:
-    """Return whether at most `most` - 1 values stand around any other; a number or a text needs no closer look."""
+    """Return whether at most `most` - 1 values stand around any other.
+
+    A number or a text needs no closer look.
+    """
     if type(value) is dict:
         value = value.values()
     elif type(value) is not list:
@@ -158,7 +161,7 @@ def _built(hint: Any, value: Any, where: str) -> Any:
 
 @cache
 def _section(hint: Any) -> type[Any] | None:
-    """Return the dataclass that `hint` is, or is a sequence or mapping of; None of any other type."""
+    """Return the dataclass that `hint` is, or is a sequence or mapping of; else None."""
     one = get_args(hint)[-1] if get_origin(hint) in (Sequence, Mapping) else hint
     return one if isinstance(one, type) and is_dataclass(one) else None
 

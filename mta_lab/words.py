@@ -12,7 +12,7 @@ def counted_are(number: int, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the unit that suits its length: `2 s`, `1.5 s`, `42 s`, `7.5 min`, `3.2 h`, `4.0 days`."""
+    """Return a time in a unit that suits it: `1.5 s`, `42 s`, `7.5 min`, `3.2 h`, `4.0 days`."""
     if seconds < 9.95:
         return f"{seconds:.2g} s"
     if seconds < 99.5:

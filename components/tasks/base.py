@@ -29,7 +29,7 @@ class TaskConfig(Component, family="tasks"):
 
     @abstractmethod
     def check(self, *, vocabulary: int, context: int) -> None:
-        """Raise ComponentError where a model of that vocabulary and context cannot take the task's tokens."""
+        """Raise ComponentError where a model of that size cannot take the task's tokens."""
 
 
 class Marks(NamedTuple):
@@ -43,10 +43,10 @@ class Marks(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticTask(TaskConfig):
-    """Base of the tasks whose sequences are made, not read: a question about the tokens before it, and its answer.
+    """Base of the tasks whose sequences are made, not read: a question on tokens, and its answer.
 
-    The loss is that of the answer's tokens alone; a sequence is wrong if any of them is not the most likely one, given
-    those before it (teacher forcing).
+    The loss is that of the answer's tokens alone; a sequence is wrong if any of them is not the
+    most likely one, given those before it (teacher forcing).
     """
 
     evaluation: ClassVar[Evaluation] = ErrorRate()
@@ -71,7 +71,9 @@ class SyntheticTask(TaskConfig):
 
     @abstractmethod
     def sequences(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """`count` random sequences [B, T + 1] as int64, and which of their T targets are scored: [B, T] bool.
+        """Return `count` random sequences [B, T + 1] as int64, and a mask of scored targets.
+
+        The mask is [B, T], bool.
 
         Everything random comes from `generator`, on the CPU.
         """
@@ -85,14 +87,17 @@ class SyntheticTask(TaskConfig):
         return [str(token) for token in tokens.tolist()]
 
     def encode(self, text: str) -> Tensor | None:
-        """Return the tokens of a text of the user's, or None (the default) where the task reads no text.
+        """Return the tokens of a user's text; None (the default) where the task reads no text.
 
         A text with letters that the task lacks is a ComponentError.
         """
         return None
 
     def marks(self, tokens: Tensor) -> Marks:
-        """Return what pictures mark in a sequence without its answer or with part of it (default: nothing)."""
+        """Return what pictures mark in a sequence (default: nothing).
+
+        The sequence has part of its answer, or none.
+        """
         return Marks()
 
     def check(self, *, vocabulary: int, context: int) -> None:

@@ -1,8 +1,9 @@
-"""The toy task (2504.00927, section 4.1): find the one block of letters that holds all letters of a question.
+"""The toy task (2504.00927, section 4.1): find the one block with all letters of a question.
 
     hjnvt.qfjgt.whftb.bjtpq#pb -> bjtpq, or its first letter, or its last one
 
-Plain attention finds one letter at a time; to find a block it has to combine where several of them were found.
+Plain attention finds one letter at a time; to find a block it has to combine where several of them
+were found.
 
 Shapes: B sequences, K blocks, N letters a block, L letters in the question, T tokens, A letters
 in the alphabet, O letters outside the question.
@@ -27,7 +28,10 @@ Answer = Literal["all", "first", "last"]
 
 @register("tasks", "find_block")
 class FindBlock(SyntheticTask):
-    """Blocks of distinct letters, then a question: the block that holds its letters, or that block's first or last."""
+    """Blocks of distinct letters, then a question: the block with its letters, or a part of it.
+
+    The part is the block's first or last letter.
+    """
 
     letters: int = 5
     """N, distinct letters a block"""
@@ -78,7 +82,7 @@ class FindBlock(SyntheticTask):
         return torch.tensor([SYMBOLS.index(letter) for letter in text])
 
     def marks(self, tokens: Tensor) -> Marks:
-        """Return the one block that holds the whole question, and the places of the answer; nothing without one."""
+        """Return the block that holds the whole question, and its places; nothing without."""
         blocks, _, rest = "".join(self.labels(tokens)).partition("#")
         found = [match for match in re.finditer("[a-z]+", blocks) if set(rest[: self.question]) <= set(match.group())]
         if len(rest) < self.question or len(found) != 1:

@@ -1,4 +1,7 @@
-"""The command line: the one place that knows every part. Heavy imports wait until a command needs them."""
+"""The command line: the one place that knows every part.
+
+Heavy imports wait until a command needs them.
+"""
 
 import os
 import sys
@@ -7,10 +10,13 @@ from mta_lab.children import safe_path
 
 
 def _let_idle_threads_wait() -> None:
-    """Let torch's idle threads spin a moment, then sleep, unless the user says how they wait; before torch is loaded.
+    """Let torch's idle threads spin for a moment and then sleep, unless the user set how they wait.
 
-    Threads that spin for ever starve others on a busy machine (see `mta_lab.executors.local.pool`). Without spinning,
-    a run with two threads takes 1.7 times as long on a quiet one. With 3,000 turns it is as fast as with endless ones.
+    Must run before torch is loaded.
+
+    Threads that spin for ever starve others on a busy machine (see `mta_lab.executors.local.pool`).
+    Without spinning, a run with two threads takes 1.7 times as long on a quiet one. With 3,000
+    turns it is as fast as with endless ones.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "passive"

@@ -1,4 +1,4 @@
-"""The commands of `mta-lab`, in the order in which `--help` lists them; each is the file of its name."""
+"""The commands of `mta-lab`, in the order of `--help`; each is the file of its name."""
 
 from collections.abc import Callable, Mapping
 from importlib import metadata

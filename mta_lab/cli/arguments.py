@@ -73,7 +73,7 @@ def conditions(
 
 
 def row_and_settings(words: Sequence[str] | None) -> tuple[str, list[str]]:
-    """Return a row's name, empty where none is given, and the KEY=VALUE settings before or behind it."""
+    """Return a row's name (empty if none is given) and the KEY=VALUE settings around it."""
     words = words or ()
     return " ".join(word for word in words if "=" not in word), [word for word in words if "=" in word]
 

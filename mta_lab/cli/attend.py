@@ -33,7 +33,10 @@ def attend(
     components: Components = None,
     output: Output = None,
 ) -> None:
-    """Draw the attention of a trained run on a text. Before and after its operations: `mta-lab attend NAME ROW`."""
+    """Draw the attention of a trained run on a text.
+
+    Shows the maps before and after the operations: `mta-lab attend NAME ROW`.
+    """
     file, (row, settings) = checked(output), row_and_settings(words)
     under = conditions(settings, scale, components=components)
     found, _ = lab.trained.find_run(run, row, seed, under, Terminal())

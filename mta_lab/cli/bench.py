@@ -57,7 +57,10 @@ def bench(
         ),
     ] = None,
 ) -> None:
-    """Measure what attention costs on this machine's CPU. Variants are measured in turns, and compared by ratios."""
+    """Measure what attention costs on this machine's CPU.
+
+    Variants are measured in turns, and compared by ratios.
+    """
     from mta_lab.bench.render import tables  # imports torch
 
     level, settings = lab.measuring.level_of(words or [])
@@ -100,7 +103,7 @@ def _plotted(measurement: "Measurement", report: "Report", directory: Path, cons
 
 @contextmanager
 def _progress(console: Console) -> Iterator[Say]:
-    """Show what is measured and how long the rest may take: a bar in a terminal, plain lines in a log."""
+    """Show what is being measured and the time left: a bar in a terminal, plain lines in a log."""
     if not console.is_terminal:
         started = time.monotonic()
 

@@ -41,7 +41,10 @@ def sweeps_or_all() -> list[str]:
 
 
 def rows(context: typer.Context) -> list[str]:
-    """Return the rows that the file of the sweep typed before them writes out; those that it makes are not offered."""
+    """Return the rows that the sweep's file writes out.
+
+    Rows that the file generates are not offered.
+    """
     from ruamel.yaml import YAML  # only here: other completions need no YAML
     from ruamel.yaml.error import YAMLError
 
@@ -59,7 +62,10 @@ def rows(context: typer.Context) -> list[str]:
 
 
 def _typed(name: str) -> str:
-    """Return a name as it is typed: bash inserts what it gets as it is, other shells quote it themselves."""
+    """Return a name as it is typed, quoted for bash.
+
+    Bash inserts what it is given; other shells quote it themselves.
+    """
     bash = os.environ.get("_MTA_LAB_COMPLETE", "").endswith("bash")
     return re.sub(r"([^\w@%+=:,./-])", r"\\\1", name) if bash else name
 

@@ -1,4 +1,4 @@
-"""`mta-lab dashboard`: MLflow's pages over the default store, or the one that MLFLOW_TRACKING_URI names."""
+"""`mta-lab dashboard`: MLflow's pages over the default store, or that of MLFLOW_TRACKING_URI."""
 
 import os
 import shlex
@@ -48,7 +48,10 @@ def dashboard(
 
 
 def _follow(store: str) -> None:
-    """Let the addresses of files follow a directory that was moved; MLflow says it where the database is at fault."""
+    """Let the addresses of files follow a directory that was moved.
+
+    Where the database itself is at fault, MLflow says it.
+    """
     from mta_lab.tracking.place import follow
 
     with suppress(sqlite3.Error):
@@ -57,7 +60,10 @@ def _follow(store: str) -> None:
 
 
 def _views(address: str, store: str) -> list[tuple[str, str]]:
-    """Return the sweeps in the store with their views; none where it cannot be read: MLflow says why."""
+    """Return the sweeps in the store with their views; none where the store cannot be read.
+
+    MLflow then says why.
+    """
     from mta_lab.tracking.view import addresses
 
     with suppress(Exception):

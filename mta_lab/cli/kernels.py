@@ -24,7 +24,10 @@ def kernels(
     components: Components = None,
     output: Output = None,
 ) -> None:
-    """Draw the kernels and head matrices of a trained run. For example: `mta-lab kernels NAME ROW`."""
+    """Draw the kernels and head matrices of a trained run.
+
+    For example: `mta-lab kernels NAME ROW`.
+    """
     file, (row, settings) = checked(output), row_and_settings(words)
     under = conditions(settings, scale, components=components)
     found, records = lab.trained.find_run(run, row, seed, under, Terminal())

@@ -64,10 +64,10 @@ class _Stdout(_Guarded):
 
 @contextmanager
 def guarded_output() -> Iterator[None]:
-    r"""Guard what a command prints, and end it with a line and a status of its own where stdout was lost.
+    r"""Guard what a command prints; end it with one line and its own status if stdout is lost.
 
-    What the encoding lacks, and what would steer a terminal, is printed as `\xe9`. A closed pipe is said only where it
-    interrupted a launch.
+    What the encoding lacks, and what would steer a terminal, is printed as `\xe9`. A closed pipe is
+    said only where it interrupted a launch.
     """
     _open_closed()
     before = sys.stdout, sys.stderr
@@ -100,7 +100,10 @@ def guarded_output() -> Iterator[None]:
 
 
 def _open_closed() -> None:
-    """Open what a shell closed (`>&-`): the next file that is opened would take its place, and what is printed."""
+    """Open the standard streams that a shell closed (`>&-`).
+
+    Otherwise, the next file that is opened would take their place, and what is printed.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             file = os.open(os.devnull, os.O_RDWR)

@@ -27,7 +27,10 @@ def plan(
     workers: Workers = None,
     components: Components = None,
 ) -> None:
-    """Show a sweep's rows, their differences and their cost. Times a few steps of a row without a recorded run."""
+    """Show a sweep's rows, their differences and their cost.
+
+    Times a few steps of a row without a recorded run.
+    """
     display = Terminal()
     found = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
     with probing(display.console) as probe:
@@ -102,7 +105,7 @@ def _set_inside(section: str, row: "Row") -> set[str]:
 
 
 def _brief(value: Any, named: Collection[str] = ()) -> str:
-    """Return a component as its name and the settings that are not its defaults, or that are `named`."""
+    """Return a component as its name and its settings that are not defaults, or are `named`."""
     from components.registry import Component  # imports torch
 
     if isinstance(value, tuple) and any(isinstance(item, Component) for item in value):

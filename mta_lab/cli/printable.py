@@ -1,7 +1,8 @@
-r"""The one door of output: whatever text holds, a terminal shows it, is not steered by it, and sees no secret.
+r"""The one door of output: what it prints neither steers a terminal nor shows a secret.
 
-Letters that Python does not call printable are shown as their numbers, `\x1b` and `\u202e`: controls, marks that turn
-the order of letters around, letters without width, halves of letters. Line breaks and tabs pass.
+Letters that Python does not call printable are shown as their numbers, `\x1b` and `\u202e`:
+controls, marks that turn the order of letters around, letters without width, halves of letters.
+Line breaks and tabs pass.
 """
 
 import sys
@@ -34,11 +35,17 @@ _SHOWN = _Shown()
 
 
 class _Printable(str):
-    """Text that has been made printable. Rich renders a table's cell at each level around it, and looks at it again."""
+    """Text that has been made printable.
+
+    It is checked once, though Rich renders a table's cell again at each level around it.
+    """
 
 
 def printable(text: str) -> str:
-    """Return the text with secrets masked, and the numbers of letters that would steer a terminal; lines stay lines."""
+    """Return the text with secrets masked, and letters that would steer a terminal as numbers.
+
+    Its lines stay lines.
+    """
     return text if isinstance(text, _Printable) else _Printable(masked(text).translate(_SHOWN))
 
 
@@ -69,7 +76,10 @@ class Escaping:
 
 @contextmanager
 def escaping() -> Iterator[None]:
-    """Let what is printed here be printable; needed anew where Rich takes the place of stdout, and reads colours."""
+    """Make everything printed in this context printable.
+
+    Open it anew where Rich replaces stdout, and reads colours.
+    """
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (cast(TextIO, Escaping(stream)) for stream in before)
     try:
@@ -79,7 +89,7 @@ def escaping() -> Iterator[None]:
 
 
 class SafeConsole(Console):
-    """A console on stdout that sends a terminal no other controls than its own; text is never markup."""
+    """A console on stdout that sends a terminal only its own controls; text is never markup."""
 
     def __init__(self, width: int | None = None) -> None:
         file = sys.stdout
@@ -92,7 +102,7 @@ class SafeConsole(Console):
         return super().render_str(printable(text), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield the segments of anything; those of text that came as Rich's own objects are printable, too."""
+        """Yield the segments of anything that Rich renders, their text printable."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable(segment.text))
 

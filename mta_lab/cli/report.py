@@ -1,4 +1,4 @@
-"""`mta-lab report`: the table of one sweep, or an index of all; printed, or written as a page or as figures."""
+"""`mta-lab report`: the table of one sweep or an index of all: printed, or written as pages."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -47,7 +47,10 @@ def report(
     html: Annotated[bool, typer.Option("--html", help="short for --format html: a page in results/pages")] = False,
     components: Components = None,
 ) -> None:
-    """Print a sweep's table, or write it as a page or figures. Shows what is finished and trains nothing."""
+    """Print a sweep's table, or write it as a page or figures.
+
+    Shows what is finished and trains nothing.
+    """
     from mta_lab.report import FORMATS, render, render_index  # imports torch
 
     if html and form not in ("rich", "html"):
@@ -68,7 +71,10 @@ def report(
 
 
 def _all(under: Conditions, display: Terminal) -> "tuple[list[Plan], list[Table]]":
-    """Return every sweep that is known here and its table; words without '=' are files of the user's."""
+    """Return every sweep that is known here, and its table.
+
+    Words without '=' are files of the user's.
+    """
     files = [word for word in under.settings if "=" not in word]
     settings = row_and_settings(under.settings)[1]
     plans = lab.plans.every_plan(files, replace(under, settings=settings), display)
@@ -107,7 +113,10 @@ def _write_figures(tables: "Sequence[Table]", form: str, console: Console) -> No
 
 
 def _runs(plan: "Plan") -> "list[Run]":
-    """Return the sweep's runs; none where its text is missing or too short: nothing that reads it is finished then."""
+    """Return the sweep's runs; none where its text is missing or too short.
+
+    Nothing that reads such a text is finished.
+    """
     try:
         return lab.texts.known_runs(plan) or []
     except UserError:

@@ -1,4 +1,4 @@
-"""`mta-lab results`: what is finished here; other results taken in, packed for elsewhere, written tables marked."""
+"""`mta-lab results`: list finished results, merge others, pack them, mark and fill in tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,10 @@ app = typer.Typer(help="Results that were measured here, or elsewhere.", no_args
 
 @app.command("list")
 def show(components: Components = None) -> None:
-    """List what is finished here, and the room that it takes. By scale, text and engine, and by sweep."""
+    """List what is finished here, and the room that it takes.
+
+    The lists are by scale, text and engine, and by sweep.
+    """
     from mta_lab.plugins import load_components
     from mta_lab.results import exchange  # imports torch
 
@@ -55,7 +58,10 @@ def merge(
     failures: Annotated[bool, typer.Option("--failures", help="take failed runs in, too")] = False,
     weights: Annotated[bool, typer.Option("--weights", help="take the models' weights in, too")] = False,
 ) -> None:
-    """Take the finished runs of another directory in. Takes searches, too; what differs here is kept and listed."""
+    """Take the finished runs of another directory in.
+
+    Takes searches, too. A result that differs here is kept and listed.
+    """
     from mta_lab.results import exchange  # imports torch
 
     display = Terminal()
@@ -98,7 +104,10 @@ def archive(
     weights: Annotated[bool, typer.Option("--weights", help="with the models' weights")] = False,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="default: NAME-SCALE.tar.gz, here")] = None,
 ) -> None:
-    """Pack a sweep's finished runs, its page and its table. As a tar.gz, with all that a report elsewhere needs."""
+    """Pack a sweep's finished runs, its page and its table.
+
+    The tar.gz holds all that a report elsewhere needs.
+    """
     display = Terminal()
     plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
     target, runs, files = lab.packing.pack(plan, output, weights=weights)
@@ -112,7 +121,10 @@ def mark(
         list[Path], typer.Argument(metavar="FILE...", help="tables as `report --format json` prints them")
     ],
 ) -> None:
-    """Mark written tables that are stale, and their Markdown. Stale is what its sweep would compute otherwise now."""
+    """Mark written tables that are stale, and their Markdown.
+
+    A table is stale if its sweep would compute something else now.
+    """
     console = make_console()
     for file, changed in lab.marking.mark(files).items():
         told = f"stale: {'; '.join(changed)}" if changed else "as it would be today"
@@ -123,7 +135,10 @@ def mark(
 def fill(
     pages: Annotated[list[Path], typer.Argument(metavar="PAGE...", help="Markdown with blocks of results")],
 ) -> None:
-    """Fill the blocks of Markdown pages with written tables. A block begins with <!-- results: TABLE.json -->."""
+    """Fill the blocks of Markdown pages with written tables.
+
+    A block begins with <!-- results: TABLE.json -->.
+    """
     from mta_lab.report.fill import fill as filled
 
     for page in pages:

@@ -39,7 +39,10 @@ def retry(
     trial_timeout: TrialTimeout = None,
     components: Components = None,
 ) -> None:
-    """Try the failed runs of a sweep again. Then go on as `sweep` does, which leaves failed runs alone."""
+    """Try the failed runs of a sweep again.
+
+    Then go on as `sweep` does, which leaves failed runs alone.
+    """
     seconds, display = duration(trial_timeout, "--trial-timeout"), Terminal()
     row, settings = row_and_settings(words)
     plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)

@@ -1,4 +1,4 @@
-"""`mta-lab settings`: every key that can be set, with its type, default, allowed values and a line on it."""
+"""`mta-lab settings`: every key that can be set: type, default, allowed values, meaning."""
 
 import sys
 from dataclasses import astuple
@@ -25,7 +25,10 @@ def settings(
     ] = "",
     components: Components = None,
 ) -> None:
-    """List every key that can be set. With type, default, allowed values and meaning; in a pipe, separated by tabs."""
+    """List every key that can be set.
+
+    With type, default, allowed values and meaning; in a pipe, separated by tabs.
+    """
     found, console = lab.catalogue.fitting(pattern, components or []), make_console()
     if not console.is_terminal:
         rows = [(section.title, *astuple(setting)) for section in found for setting in section.settings]

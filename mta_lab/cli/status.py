@@ -1,4 +1,7 @@
-"""`mta-lab status`: what a launch in this directory does, as its file and the records tell; the launch is not asked."""
+"""`mta-lab status`: what a launch in this directory is doing, read from its file and the records.
+
+The launch itself is not asked.
+"""
 
 import time
 from collections.abc import Callable
@@ -40,7 +43,10 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="show it again and again until the launch ends")] = False,
     components: Components = None,
 ) -> None:
-    """Show what a launch here does and how far a sweep is. For another terminal, while a sweep is trained."""
+    """Show what a launch here does and how far a sweep is.
+
+    Use it in another terminal while a sweep is trained.
+    """
     from mta_lab.launch.guards import launch_runs
 
     directory, display, said = RESULTS, Terminal(), set[str]()

@@ -32,7 +32,10 @@ def sync(
     seeds: Seeds = None,
     components: Components = None,
 ) -> None:
-    """Enter into MLflow what it lacks of a sweep. Enters finished and failed runs and trains nothing."""
+    """Enter into MLflow what it lacks of a sweep.
+
+    Enters finished and failed runs, and trains nothing.
+    """
     from mta_lab.launch.guards import only_launch
     from mta_lab.results.records import Records  # imports torch
 

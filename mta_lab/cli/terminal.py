@@ -1,4 +1,7 @@
-"""The console, and the display of a command: its output on stdout, remarks on stderr, bars while runs are trained."""
+"""The console and the display of a command.
+
+Output goes to stdout, remarks to stderr; bars show while runs are trained.
+"""
 
 import sys
 from collections.abc import Iterator

@@ -19,7 +19,10 @@ def why(
     seed: Annotated[int | None, typer.Option(help="explain this seed only")] = None,
     components: Components = None,
 ) -> None:
-    """Explain what became of each run of a row. Finished, failed, stale, pending or running, and what to type next."""
+    """Explain what became of each run of a row.
+
+    A run is finished, failed, stale, pending or running; says what to type next.
+    """
     display = Terminal()
     plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
     for line in lab.why.explain(plan, row, seed):

@@ -1,4 +1,4 @@
-"""The frozen configuration of a run: its types, how its layers are merged, and what identifies it."""
+"""A run's frozen configuration: its types, how its layers are merged, what identifies it."""
 
 from mta_lab.config.identity import (
     difference,

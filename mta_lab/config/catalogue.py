@@ -1,6 +1,7 @@
-"""Every setting of a run, for people: its type, default, allowed values, and the line that stands at its field.
+"""Every setting of a run, for people: type, default, allowed values and meaning.
 
-All of it is read from the classes that hold the settings, a user's components too, so nothing is said twice.
+All of it is read from the classes that hold the settings, a user's components too, so nothing is
+said twice.
 """
 
 import ast
@@ -64,7 +65,10 @@ def _is_part(value: Any) -> bool:
 
 
 def _component(variant: type[Component], places: list[str]) -> Section:
-    """Return the settings of a variant; below one place their keys are whole, in an item of a list they are its own."""
+    """Return the settings of a variant.
+
+    Below a single place their keys are whole; in an item of a list they are the item's own.
+    """
     place = places[0] if len(places) == 1 and "[" not in places[0] else ""
     title = f"{place}: {variant.name}" if place else f"{variant.name}, in {' or '.join(places)}"
     try:
@@ -92,7 +96,7 @@ def _section(title: str, schema: type, prefix: str, example: Any) -> Section:
 
 @functools.cache
 def lines_of(schema: type) -> dict[str, str]:
-    """Return what stands as a text below each field of a dataclass or of its bases, in one line each."""
+    """Return the text below each field of a dataclass and of its bases, in one line each."""
     found: dict[str, str] = {}
     for base in reversed(schema.__mro__):
         if base in (object, Component):
@@ -134,7 +138,7 @@ def _written(value: Any) -> str:
 
 
 def _allowed(name: str, hint: Any, example: Any) -> str:
-    """Return what may be written: names, or what the field's own check answers to a value that cannot be."""
+    """Return what may be written: names, or what the field's own check says of a wrong value."""
     if get_origin(hint) is Literal:
         return readable(hint, in_file=True)
     for part in (hint, *get_args(hint)):
@@ -165,7 +169,10 @@ def _impossible(hint: Any) -> Iterator[Any]:
 
 
 def _places() -> dict[str, list[str]]:
-    """Return where components of each family are set: `attention.norm`, or `attention.pre_softmax[]` in a list."""
+    """Return where components of each family are set: `attention.norm`, `attention.pre_softmax[]`.
+
+    The brackets mark a list.
+    """
     found: dict[str, list[str]] = {}
 
     def walk(schema: type, prefix: str, above: tuple[str, ...]) -> None:

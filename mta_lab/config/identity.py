@@ -21,7 +21,9 @@ from mta_lab.identity import Identity, fingerprint_of
 
 
 def plain(value: Any) -> Any:
-    """Return the canonical form: dictionaries, lists and scalars only, a component as a dictionary with its `name`.
+    """Return the canonical form: dictionaries, lists and scalars only.
+
+    A component is a dictionary with its `name`.
 
     A number that may have a fraction has one, so that 1 and 1.0 are the same setting.
     """
@@ -39,13 +41,16 @@ def plain(value: Any) -> Any:
 
 @cache
 def _settings(cls: type) -> list[tuple[str, bool, bool]]:
-    """Return a class's settings, each with whether it may have a fraction, and whether it is omitted while empty."""
+    """Return a class's settings: whether each may have a fraction, and is omitted while empty."""
     types = type_hints(cls)
     return [(field.name, types[field.name] is float, OMITTED_IF_EMPTY in field.metadata) for field in fields(cls)]
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the canonical form with dotted keys; a list of components is their names, and each of them numbered."""
+    """Return the canonical form with dotted keys.
+
+    A list of components becomes the list of their names, and each component under its number.
+    """
     return dict(_leaves(plain(config), prefix))
 
 
@@ -62,7 +67,7 @@ def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def difference(config: RunConfig, base: RunConfig) -> dict[str, Any]:
-    """Return the flattened settings of `config` that `base` lacks or sets otherwise (seed aside)."""
+    """Return the flattened settings of `config` that `base` lacks or sets otherwise, seed aside."""
     ours, theirs = flatten(config), flatten(base)
     return {key: value for key, value in ours.items() if key != "seed" and theirs.get(key, _ABSENT) != value}
 
@@ -77,7 +82,10 @@ DECIDE_NOTHING = {"components.registry", "components.hints"}
 
 
 def identity_of(config: RunConfig, content_hash: str) -> Identity:
-    """Return the identity of a run on a text; the parts about components are measured once for each attention."""
+    """Return the identity of a run on a text.
+
+    Its parts about components are measured once for each attention.
+    """
     return Identity(meaning=meaning_of(config), code=own_code(config), text=content_hash)
 
 
@@ -92,7 +100,10 @@ def fingerprint(config: RunConfig, content_hash: str) -> str:
 
 
 def meaning_of(config: RunConfig) -> str:
-    """Return what the components of a run compute, as 16 hex digits; with 'code:' before them for a user's."""
+    """Return what a run's components compute, as 16 hex digits.
+
+    With a user's component among them, it is 'code:' and a hash.
+    """
     model = config.model
     classes = config.attention_classes()
     return _meaning(config.attention, (config.task, *config.evaluations), model.heads, model.layers, classes)
@@ -113,7 +124,7 @@ def _meaning(attention: AttentionConfig, scoring: Scoring, heads: int, layers: i
 
 
 def own_code(config: RunConfig) -> str:
-    """Return a hash over the code of the user's components that a run touches; empty where there are none."""
+    """Return a hash over the code of the user's components in a run; empty where there are none."""
     return _own_code(config.attention, (config.task, *config.evaluations), config.attention_classes())
 
 
@@ -133,9 +144,10 @@ def _is_users(module: str) -> bool:
 
 
 def modules_of(config: RunConfig) -> set[str]:
-    """Return the modules of the run's attention, task and evaluations: configs, torch modules, their bases.
+    """Return the modules of the run's attention, task and evaluations, and of their bases.
 
-    So do the functions and modules that these import from their own package or from `components`, and so on.
+    So do the functions and modules that these import from their own package or from `components`,
+    and so on.
     """
     return _modules(config.attention, (config.task, *config.evaluations), config.attention_classes())
 
@@ -151,7 +163,10 @@ def _modules(attention: Component, scoring: Scoring, attention_classes: frozense
 
 
 def _imported_by(module: str) -> set[str]:
-    """Return the modules that `module` imported, whole or a function of theirs; a package only holds others."""
+    """Return the modules that `module` imported as a whole, or of which it imported a function.
+
+    Packages only hold other modules, and are left out.
+    """
     # torch.compile leaves modules and functions of its own in a module that it has compiled, under such names.
     values = [value for name, value in vars(sys.modules[module]).items() if not name.startswith("__")]
     homes = {value.__module__ for value in values if inspect.isfunction(value)}

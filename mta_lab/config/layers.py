@@ -104,9 +104,10 @@ def variants(hint: Any) -> list[type]:
 
 
 def nested(settings: Iterable[tuple[str, Any]], prefix: str = "") -> Tree:
-    """Return settings, dotted or nested, as a tree; a component's name stands beside its settings, as `name`.
+    """Return settings, dotted or nested, as a tree; a component is a mapping with its `name`.
 
-    Raises InvalidError where a key is set twice, however it is written, and where `${` asks to be filled in.
+    Raises InvalidError where a key is set twice, however it is written, and where `${` asks to be
+    filled in.
     """
     tree: Tree = {}
     for key, value in settings:

@@ -1,8 +1,9 @@
-"""A numeric signature of what components compute: numbers that a change of meaning moves, and a change of names not.
+"""A numeric signature of what components compute: a change of meaning moves it, new names do not.
 
-An attention is built small, layer by layer, and run in float64 by the plain torch form, so that neither compiled
-code nor the machine shows. Measured are its initial values, its outputs and its gradients, in training and in
-evaluation. A synthetic task is measured by the sequences that it makes.
+An attention is built small, layer by layer, and run in float64 by the plain torch form, so that
+neither compiled code nor the machine shows. Measured are its initial values, its outputs and its
+gradients, in training and in evaluation. A synthetic task is measured by the sequences that it
+makes.
 
 Shapes: B batch, T tokens, D model width.
 """
@@ -50,7 +51,10 @@ def task_meaning(task: TaskConfig) -> str:
 
 
 def evaluation_meaning(evaluation: Evaluation) -> str:
-    """Return 16 hex digits over what an evaluation measures on random predictions, and the scores made of the means."""
+    """Return 16 hex digits over what an evaluation measures on random predictions.
+
+    The scores made from the means count, too.
+    """
     generator = torch.Generator().manual_seed(0)
     logits_BTV, targets_BT = 4.0 * _draw(generator, 3, 5, 7), torch.randint(7, (3, 5), generator=generator)
     lines = [evaluation.metric.name]
@@ -92,7 +96,10 @@ def _in_plain_torch(attention: AttentionConfig) -> AttentionConfig:
 
 
 def _reach(module: nn.Module) -> int:
-    """Return how many tokens the largest kernel spans, queries plus keys; for a head matrix, twice the heads."""
+    """Return how many tokens the largest kernel spans, queries plus keys.
+
+    For a head matrix, it is twice the number of heads.
+    """
     spans = [sum(parameter.shape[-2:]) for parameter in module.parameters() if parameter.dim() > 2]
     return max(spans, default=MARGIN)
 

@@ -1,6 +1,7 @@
-"""Measured meanings, kept in a file of the user's cache: a plan of a hundred rows measures each of them once.
+"""Measured meanings, kept in a file of the user's cache, so that each is measured once.
 
-The file's name is a hash over every source that a value comes from, so that no edit finds a value of before.
+The file's name is a hash over every source that a value comes from, so that no edit finds a value
+of before.
 """
 
 import hashlib
@@ -31,7 +32,10 @@ def remembered(key: Any, measure: Callable[[], str]) -> str:
 
 
 def cache_file() -> Path | None:
-    """Return where values of today's sources are kept: below XDG_CACHE_HOME, or ~/.cache; None without a home."""
+    """Return where values of today's sources are kept: in XDG_CACHE_HOME or ~/.cache.
+
+    None where the user has no home.
+    """
     folder = user_cache()
     return folder / f"meanings-{_sources()}.txt" if folder else None
 
@@ -72,7 +76,7 @@ def _append(file: Path | None, line: str) -> None:
 
 
 def _is_own(place: Path) -> bool:
-    """Return whether nobody but the user, and root, can have written there: these values identify runs."""
+    """Return whether only the user and root can have written there: these values identify runs."""
     found = place.lstat()
     trusted = found.st_uid in (os.geteuid(), 0) and not stat.S_ISLNK(found.st_mode)
     return trusted and not found.st_mode & stat.S_IWOTH

@@ -67,7 +67,10 @@ def _scale_order(name: str) -> tuple[bool, float | str]:
 def _assign(
     tree: Tree, head: str, value: Any, source: str, origins: dict[str, str], schema: type | None, prefix: str = ""
 ) -> None:
-    """Set one setting or section in `tree`, the settings of `schema`, and remember where each leaf came from."""
+    """Set one setting or section in `tree`, and remember where each leaf came from.
+
+    `schema` is the class whose settings the tree holds.
+    """
     path = f"{prefix}.{head}" if prefix else head
     before = tree.get(head)
     if isinstance(value, str) and isinstance(before, dict):
@@ -110,19 +113,22 @@ def _origin(key: str, origins: Mapping[str, str]) -> str:
 
 
 def _set_before(key: str, source: str, origins: Mapping[str, str]) -> str:
-    """Return a note where the value of `key` is not from `source`, the layer that it does not go with."""
+    """Return a note if the value of `key` is not from `source`, whose settings it contradicts."""
     origin = origins.get(key, source) if "." in key else source
     return "" if origin == source else f" (its value is from {origin})"
 
 
 def _latest(sections: Sequence[str], layers: Sequence[Layer], origins: Mapping[str, str]) -> str:
-    """Return the last layer that set anything in `sections`: settings that do not fit together were fine before it."""
+    """Return the last layer that set anything in `sections`.
+
+    Settings that do not fit together were fine before it.
+    """
     setters = {source for key, source in origins.items() if key.startswith(tuple(sections))}
     return next((layer.source for layer in reversed(layers) if layer.source in setters), "defaults")
 
 
 def _build(schema: type, node: Any, path: str) -> Any:
-    """Turn a tree into an instance of the dataclass `schema`, each setting of the type that is declared."""
+    """Turn a tree into an instance of the dataclass `schema`, with values of the declared types."""
     hints = {field.name: type_hints(schema)[field.name] for field in fields(schema)}
     if not isinstance(node, Mapping):
         raise InvalidError(path, f"got {node!r}, allowed: a mapping of {', '.join(hints)}")
@@ -151,12 +157,12 @@ def _build(schema: type, node: Any, path: str) -> Any:
 
 
 def _inside(path: str, key: str) -> str:
-    """Return the dotted key of a setting in the section `path`; the whole configuration's path is empty."""
+    """Return the dotted key of a setting in the section `path`; the root's path is empty."""
     return f"{path}.{key}" if path else key
 
 
 def _setting(hint: Any, given: Any, default: Any, path: str) -> Any:
-    """Return the value of one setting, of the type that is declared; raise InvalidError where it is of another."""
+    """Return the value of one setting, of its declared type; raise InvalidError for others."""
     if given is NOTHING:
         raise InvalidError(path, "got nothing; leave the setting out for the default")
     value = _value(hint, given, default, path)
@@ -167,7 +173,10 @@ def _setting(hint: Any, given: Any, default: Any, path: str) -> Any:
 
 
 def _declared(hint: Any, value: Any) -> Any:
-    """Return a value that fits `hint`; a whole number as the fraction that is declared, so that 1 and 1.0 are one."""
+    """Return a value that fits `hint`, a whole number as a fraction where one is declared.
+
+    So 1 and 1.0 are one value.
+    """
     origin, inner = get_origin(hint), get_args(hint)
     if origin is dict:
         return {key: _declared(inner[1], item) for key, item in value.items()}
@@ -179,7 +188,10 @@ def _declared(hint: Any, value: Any) -> Any:
 
 
 def _is_section(hint: Any) -> bool:
-    """Return whether values of that type are built here: sections, components, lists of components."""
+    """Return whether values of that type are built here.
+
+    Those are sections, components and lists of components.
+    """
     if get_origin(hint) is tuple:
         element = get_args(hint)[0]
         return isinstance(element, type) and issubclass(element, Component)
@@ -203,7 +215,7 @@ def _suggestion(key: str, path: str, hints: Mapping[str, Any]) -> str:
 
 
 def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
-    """Replace mappings and names by components and nested configurations; leave the rest as it is."""
+    """Return mappings and names as components and configurations, and all else as it is."""
     if isinstance(hint, type) and issubclass(hint, Component):
         return _component(hint, value, default, path)
     if isinstance(hint, type) and is_dataclass(hint):

@@ -1,4 +1,7 @@
-"""The types of a run's configuration. A field without a default is set by the scale (`scales/*.yaml`)."""
+"""The types of a run's configuration.
+
+A field without a default is set by the scale (`scales/*.yaml`).
+"""
 
 import math
 from dataclasses import dataclass, field, fields
@@ -94,7 +97,10 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """Optimisation and evaluation (paper, section 4.2 and appendix D; AdamW's constants: the official configs)."""
+    """Optimisation and evaluation (paper, section 4.2 and appendix D).
+
+    AdamW's constants are those of the official configs.
+    """
 
     steps: int
     """optimizer steps"""
@@ -193,7 +199,7 @@ class RunConfig:
 
     @property
     def reads_text(self) -> bool:
-        """Return whether the task reads the text of `data`; a synthetic task makes its sequences."""
+        """Return whether the task reads the text of `data`; synthetic tasks make sequences."""
         return not isinstance(self.task, SyntheticTask)
 
     def unread_text(self) -> str:
@@ -212,7 +218,10 @@ class RunConfig:
         return self.training.batch_size * self.context
 
     def attention_classes(self) -> frozenset[type]:
-        """Return the classes of all modules in the attention of every layer; every check of the variant runs."""
+        """Return the classes of all modules in the attention of every layer.
+
+        Building them runs every check of the variant.
+        """
         return _attention_classes(self.attention, self.model.width, self.model.heads, self.model.layers)
 
 

@@ -1,4 +1,4 @@
-"""Configurations as OmegaConf trees: what notebooks look at and hand in, and what `config.yaml` of a run holds."""
+"""Configurations as OmegaConf trees, for notebooks and for a run's `config.yaml`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 
 def as_tree(config: Mapping[str, Any]) -> DictConfig:
-    """Return a plain configuration as a tree that nobody can change; its keys are attributes: `tree.model.width`."""
+    """Return a plain configuration as a read-only tree with attributes: `tree.model.width`."""
     return OmegaConf.create(dict(config), flags={"readonly": True})
 
 
@@ -17,7 +17,10 @@ def as_yaml(config: Mapping[str, Any]) -> str:
 
 
 def from_tree(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a mapping, an OmegaConf tree's as it is written: `${...}` is for the reader to refuse."""
+    """Return the content of a mapping, an OmegaConf tree's as it is written.
+
+    The reader refuses `${...}`.
+    """
     if isinstance(given, DictConfig):
         found = OmegaConf.to_container(given, resolve=False)
         return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}

@@ -1,7 +1,7 @@
-"""The contract between a launch and whatever trains its runs: processes here, or machines elsewhere.
+"""The contract between a launch and what trains its runs: processes here, or machines elsewhere.
 
-A launch submits runs, polls for what became of them, and may cancel some. It knows nothing of how they are trained.
-`tests/executors/conformance.py` holds every executor to what is said here.
+A launch submits runs, polls for what became of them, and may cancel some. It knows nothing of how
+they are trained. `tests/executors/conformance.py` holds every executor to what is said here.
 """
 
 from abc import ABC, abstractmethod
@@ -72,7 +72,10 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Progressed:
-    """The run has come this far. One that goes on from a checkpoint tells its way there once more first."""
+    """The run has come this far.
+
+    A run that goes on from a checkpoint reports its earlier progress once more first.
+    """
 
     progress: "Progress"
 
@@ -145,21 +148,27 @@ class Executor(ABC):
 
     @abstractmethod
     def poll(self, seconds: float) -> Sequence[tuple[Handle, RunEvent]]:
-        """Return what has happened since the last call, in order; wait at most `seconds` for the first event.
+        """Return the events since the last call, in order; wait at most `seconds` for one.
 
         Raise UserError where no slot can be started any more.
         """
 
     @abstractmethod
     def cancel(self, handle: Handle, *, keep: bool) -> None:
-        """Ask for the early end of a run; with `keep` the same request goes on from there later. Return at once.
+        """Ask for the early end of a run, and return at once.
 
-        It ends as `Cancelled`, or otherwise if that came first. Cancelling an ended run does nothing.
+        With `keep`, the same request goes on from there later.
+
+        It ends as `Cancelled`, or otherwise if that came first. Cancelling an ended run does
+        nothing.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Give up all slots at once; what still runs is lost since its last checkpoint. Every handle is ended."""
+        """Give up all slots at once; what still runs loses its work since its last checkpoint.
+
+        Every handle is ended.
+        """
 
     def __enter__(self) -> Self:
         return self

@@ -48,7 +48,10 @@ NAMES = {
 
 
 class EventLog:
-    """Appends a line for each event to the file in `directory`; a disk that takes none is no reason to end a launch."""
+    """Appends a line for each event to a file in `directory`.
+
+    A disk that takes no line does not end the launch.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / FILE

@@ -96,7 +96,10 @@ class RunPruned:
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """A line that a person should read. It may come from MLflow's thread: to be printed or appended, no more."""
+    """A line that a person should read.
+
+    It may come from MLflow's thread, so listeners only print or append it.
+    """
 
     text: str
 
@@ -124,12 +127,15 @@ class Announcer:
     """Tells every listener each event, in the order of the list."""
 
     def __init__(self, steps: Sequence[int]) -> None:
-        """Begin without listeners; `steps` are the optimizer steps of each run that the launch is to train."""
+        """Begin without listeners; `steps` are the optimizer steps of each run to train."""
         self.listeners: list[Listener] = []
         self._tally = Tally(steps)
 
     def announce(self, event: Event) -> None:
-        """Tell an event. An error of a listener ends the launch: the listeners after it do not hear the event."""
+        """Tell an event to every listener.
+
+        An error of one ends the launch: the listeners after it do not hear the event.
+        """
         self._count(event)
         outlook = self._tally.outlook()
         for listener in self.listeners:

@@ -1,4 +1,4 @@
-"""Guards of a launch: none other beside it, a full disk said, no interrupt in the middle of writing a result down."""
+"""Guards of a launch: against another launch, a full disk, an interrupt amid a write."""
 
 import errno
 import fcntl
@@ -19,7 +19,10 @@ LOCK = "launch.lock"
 
 @contextmanager
 def only_launch(directory: Path) -> Iterator[None]:
-    """Hold the results directory, or say that another launch does: both would train the same runs."""
+    """Hold the results directory; raise UserError if another launch does.
+
+    Both would train the same runs.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(directory / LOCK)
@@ -37,7 +40,10 @@ def only_launch(directory: Path) -> Iterator[None]:
 
 
 def launch_runs(directory: Path) -> bool:
-    """Return whether a launch holds the results directory; the system takes the lock from one that died."""
+    """Return whether a launch holds the results directory.
+
+    The system takes the lock from a launch that died.
+    """
     return is_held(directory / LOCK)
 
 
@@ -64,7 +70,7 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errn
 
 @contextmanager
 def disk_full_reported(usual: Path) -> Iterator[None]:
-    """Raise a UserError that names the file, `usual` if it is unknown, when a disk takes no more."""
+    """Raise a UserError that names the file, or `usual`, when a disk takes no more."""
     try:
         yield
     except OSError as error:
@@ -75,7 +81,7 @@ def disk_full_reported(usual: Path) -> Iterator[None]:
 
 
 class Interrupt:
-    """Ctrl-C or SIGTERM is noted and answered between two messages, never in the middle of writing a result down.
+    """Notes Ctrl-C or SIGTERM, to be answered between messages, not while a result is written.
 
     The second one raises KeyboardInterrupt at once.
     """

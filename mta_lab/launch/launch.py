@@ -103,7 +103,7 @@ def launch_search(
     options: LaunchOptions,
     display: Listener,
 ) -> None:
-    """Run the trials that the sweep's search still lacks, `missing` of them; return when each has ended."""
+    """Run the `missing` trials of the sweep's search; return when each has ended."""
     search = sweep.search
     assert search
     journal = records.directory / JOURNAL
@@ -140,13 +140,19 @@ def launch_search(
 
 
 def _executor(sweep: Sweep, options: LaunchOptions, runs: int, records: Records) -> Executor:
-    """Return an executor for so many runs. Torch's threads are as many as if all workers were needed: see `threads`."""
+    """Return an executor for so many runs.
+
+    Torch has as many threads as if all workers were needed: see `threads`.
+    """
     components = [*options.components, *sweep.components]
     return LocalExecutor(min(options.workers, runs), components, records.directory, threads(options.workers))
 
 
 def _first(records: Records, status: StatusFile, display: Listener) -> list[Listener]:
-    """Return the listeners that hear an event before the next run is submitted: the truth, and what tells of it."""
+    """Return the listeners that must hear an event before the next run is submitted.
+
+    These are the records, and what tells of them.
+    """
     return [RecordsListener(records), EventLog(records.directory), status, display]
 
 
@@ -161,10 +167,12 @@ def _started(sweep: Sweep, options: LaunchOptions, executor: Executor) -> Launch
 
 
 def study_name(sweep: Sweep, row: str) -> str:
-    """Return the name of the Optuna study of a searched row; another search of the row, or other text, has another.
+    """Return the name of a searched row's Optuna study.
 
-    The key is of all that its trials compute. So a file that is moved keeps its trials, and so do those of earlier
-    versions, which called a sweep by its file's stem wherever that lay.
+    Another search of the row, or other text, has another name.
+
+    The key is of all that its trials compute. So a file that is moved keeps its trials, and so do
+    those of earlier versions, which called a sweep by its file's stem wherever that lay.
     """
     search = sweep.search
     assert search

@@ -50,7 +50,10 @@ class RecordsListener:
 
 
 class NextRun:
-    """Submits the next run as soon as one has ended well, before the listeners after it copy what came out."""
+    """Submits the next run as soon as one has ended well.
+
+    The listeners after it copy the results later.
+    """
 
     def __init__(self, submit: Callable[[], None]) -> None:
         self._submit = submit
@@ -118,7 +121,10 @@ class TrackerListener:
                 self._end(event.outcome)
 
     def _end(self, outcome: Outcome) -> None:
-        """Close the launch's run, also where making its table fails; an interrupted one has its note alone."""
+        """Close the launch's run, also where making its table fails.
+
+        An interrupted launch has only its note.
+        """
         found = LaunchSummary()
         try:
             found = self._shown()

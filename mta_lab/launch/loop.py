@@ -1,4 +1,4 @@
-"""The loop of a launch: submit runs in the order of the queue, and announce what becomes of them."""
+"""The loop of a launch: submit runs in the queue's order, and announce what becomes of them."""
 
 import time
 from collections.abc import Iterator
@@ -69,7 +69,10 @@ class LaunchLoop:
 
     @contextmanager
     def announced(self, started: LaunchStarted) -> Iterator[None]:
-        """Announce the launch, and at the end of the context how it ended; interrupted, requeue what is submitted."""
+        """Announce the launch, and at the end of the context how it ended.
+
+        If interrupted, requeue what is submitted.
+        """
         self._announce(started)
         try:
             with Interrupt() as self._interrupt:
@@ -84,7 +87,7 @@ class LaunchLoop:
         self._announce(LaunchEnded(outcome=outcome))
 
     def until_done(self) -> None:
-        """Submit and answer until nothing is left and nothing runs; raise KeyboardInterrupt if interrupted."""
+        """Submit and answer until no run is left; raise KeyboardInterrupt if interrupted."""
         self.submit()
         while self._submitted or self._queue.left():
             for handle, event in self._executor.poll(LOOK):
@@ -94,7 +97,10 @@ class LaunchLoop:
                 raise KeyboardInterrupt
 
     def submit(self) -> None:
-        """Submit as many runs as there are slots, and no more: what is best to run next is known late."""
+        """Submit as many runs as there are slots, and no more.
+
+        The best run to start next is known late.
+        """
         if self._interrupt.asked:
             return
         while len(self._submitted) < len(self._executor.slots) and (run := self._queue.next()):
@@ -154,7 +160,10 @@ class LaunchLoop:
         self._announce(RunFailed(run=told.run, slot=told.slot, failure=failure))
 
     def _stopped(self) -> bool:
-        """Ask for what runs to be kept where it is; return whether all of it is, or has had the time to."""
+        """Ask for the running runs to be kept where they are.
+
+        Return whether all are kept, or have had the time for it.
+        """
         if self._patient_until is None:
             self._patient_until = time.monotonic() + PATIENCE
             self._say(f"stopping: what runs is kept, within {PATIENCE:.0f} s; once more stops at once")

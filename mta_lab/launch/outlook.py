@@ -52,7 +52,7 @@ class Tally:
         self._first = self._first or self._started[slot]
 
     def end(self, slot: int, steps: int, done: int) -> None:
-        """Count a run that has ended after `done` of its `steps`; the rest of them is no longer to do."""
+        """Count a run that ended after `done` of its `steps`; the remaining steps are dropped."""
         self.release(slot)
         self._ended += 1
         self._total -= steps - done

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # imports slowly
 
 
 class Queue(Protocol):
-    """The source of a launch's runs: asked when a slot is free, and told of everything that happens."""
+    """The source of a launch's runs: asked when a slot is free, told of all that happens."""
 
     def left(self) -> int:
         """Return how many are still to start."""
@@ -103,7 +103,7 @@ class SearchQueue:
         self._failed = Counter[str]()  # by row, in this launch
 
     def ask_again(self) -> None:
-        """Let the values of failed trials that were forgiven since (`mta-lab retry`) be asked for first."""
+        """Let the values of failed trials that `mta-lab retry` cleared be asked for first."""
         for row, study in self._studies.items():
             for values in study.failed():
                 try:

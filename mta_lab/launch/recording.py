@@ -17,7 +17,10 @@ from mta_lab.training.result import TrainingResult
 def record_of(
     run: Run, result: TrainingResult, *, run_id: str, threads: int, attempts: Sequence[Attempt] = ()
 ) -> Record:
-    """Return the record of a finished run that was computed with `threads` torch threads, after failed `attempts`."""
+    """Return the record of a finished run.
+
+    It was computed with `threads` torch threads, after failed `attempts`.
+    """
     last, identity = result.validations[-1], identity_of(run.config, run.content_hash)
     return Record(
         fingerprint=run.fingerprint,
@@ -54,7 +57,7 @@ class Recorder:
     def __init__(
         self, records: Records, corpus_root: Path, timeout: float | None, run_id: Callable[[str], str]
     ) -> None:
-        """`timeout` is in seconds, of each attempt; `run_id` returns the MLflow run of a fingerprint."""
+        """Begin; `timeout` is in seconds for each attempt, `run_id` finds a run's MLflow run."""
         self._records, self._corpus_root, self._timeout, self._run_id = records, corpus_root, timeout, run_id
 
     def request(self, run: Run) -> RunRequest:
@@ -73,7 +76,10 @@ class Recorder:
         return record_of(run, result, run_id=run_id, threads=threads, attempts=attempts)
 
     def failure(self, run: Run, failed: Failed, step: int | None, *, final: bool) -> Failure:
-        """Return the failure of a run whose attempt failed now, at `step` as far as is known; secrets are masked."""
+        """Return the failure of a run whose attempt failed now, secrets masked.
+
+        `step` is where, as far as is known.
+        """
         now, reason = datetime.now(UTC).isoformat(timespec="seconds"), masked(failed.reason)
         attempt = Attempt(kind=failed.kind, reason=reason, ended=now, step=step)
         return Failure(

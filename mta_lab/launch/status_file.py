@@ -74,7 +74,9 @@ class LaunchStatus:
 
 
 def launch_status(directory: Path) -> LaunchStatus | None:
-    """Return what the launch in a results directory last told, whether it still runs or was killed; None without one.
+    """Return what the launch in a results directory last told; None without one.
+
+    It says whether the launch still runs or was killed.
 
     Raises UserError where its file, not another version's, is not as a launch writes it.
     """
@@ -96,7 +98,7 @@ def launch_status(directory: Path) -> LaunchStatus | None:
 def status_file(
     sweep: "Sweep", runs: Sequence["Run"], found: Mapping[str, "State"], directory: Path, command: str
 ) -> Iterator["StatusFile"]:
-    """Keep the launch's file in `directory` as long as the context is open; the listener yielded writes it.
+    """Keep the launch's file in `directory` while the context is open; yield its listener.
 
     `found` are the states of `runs` at the start, `command` is what a user typed.
     """

@@ -1,4 +1,4 @@
-"""Estimate the time of a sweep: from recorded runs, from a short probe where there are none; and what fits a budget."""
+"""Estimates of a sweep's time, from recorded runs or a short probe, and what fits a budget."""
 
 import re
 import time
@@ -41,7 +41,10 @@ class Estimate:
 
 
 def recorded(row: Row, history: Sequence[Record]) -> Estimate:
-    """From runs of the same model, attention, batch and precision; from contended ones only if there are no others."""
+    """Return the estimate from runs of the same model, attention, batch and precision.
+
+    Contended runs count only if there are no others.
+    """
     config = plain(row.config)
     alike = [
         record
@@ -60,7 +63,9 @@ def recorded(row: Row, history: Sequence[Record]) -> Estimate:
 def estimates(
     sweep: Sweep, history: Sequence[Record], threads: int, say: Callable[[str], None]
 ) -> Mapping[str, Estimate]:
-    """Return an estimate for each row; rows without recorded runs are probed under `threads` threads, a few steps each.
+    """Return an estimate for each row.
+
+    Rows without recorded runs are probed under `threads` threads, for a few steps each.
 
     Rows whose step is too large for a probe on this machine's CPU stay unknown.
     """
@@ -81,12 +86,18 @@ def estimates(
 
 
 def operations(config: RunConfig) -> float:
-    """Of a whole training run, about: 6 for each parameter and token (Kaplan et al. 2020, 2001.08361)."""
+    """Return the operations of a whole training run, about: 6 for each parameter and token.
+
+    Source: Kaplan et al. 2020, 2001.08361.
+    """
     return _step_operations(config) * config.training.steps
 
 
 def seconds_of(left: Mapping[str, int], costs: Mapping[str, Estimate], workers: int) -> float | None:
-    """Seconds that so many runs of each row take on `workers` workers; None where some row's time is unknown."""
+    """Return the seconds that so many runs of each row take on `workers` workers.
+
+    None where some row's time is unknown.
+    """
     seconds = [(runs, costs[row].seconds) for row, runs in left.items() if runs]
     known = [runs * each for runs, each in seconds if each is not None]
     return sum(known) / workers if len(known) == len(seconds) else None
@@ -95,10 +106,12 @@ def seconds_of(left: Mapping[str, int], costs: Mapping[str, Estimate], workers: 
 def affordable_seeds(
     costs: Mapping[str, Estimate], left: Callable[[int], Mapping[str, int]], *, budget: float, workers: int
 ) -> int:
-    """Return how many seeds of all rows fit `budget` seconds on `workers` workers: chosen by time, never by a result.
+    """Return how many seeds of all rows fit `budget` seconds on `workers` workers.
 
-    `left(n)` says how many runs of each row are still to train with n seeds; what is finished costs nothing. Raises
-    UserError where a row's time is unknown, or where not even one seed fits.
+    The choice depends on times, and never on a result.
+
+    `left(n)` says how many runs of each row are still to train with n seeds; what is finished costs
+    nothing. Raises UserError where a row's time is unknown, or where not even one seed fits.
     """
     unknown = [name for name, cost in costs.items() if cost.seconds is None]
     if unknown:

@@ -78,10 +78,10 @@ def _check_mixture(run: PlannedRun, corpus: Corpus) -> None:
 
 
 def next_run(pending: Sequence[Run], seconds: Mapping[str, float]) -> Run:
-    """Return the run to start next: seeds in their order, and within a seed the row that takes longest.
+    """Return the run to start next: by seed, and within a seed the row that takes longest.
 
-    So the runs that run last are short, and no worker waits long for another at the end. Rows that nothing is known
-    about go first, in the sweep's order.
+    So the runs that run last are short, and no worker waits long for another at the end. Rows that
+    nothing is known about go first, in the sweep's order.
     """
     alike = [run for run in pending if run.seed == pending[0].seed]
     return max(alike, key=lambda run: seconds.get(run.row, math.inf))
@@ -93,20 +93,26 @@ def states(runs: Sequence[Run], records: Records) -> dict[str, State]:
 
 
 def refuse_damaged(runs: Sequence[Run], found: Mapping[str, State], records: Records) -> None:
-    """Raise UserError where the record of a finished run cannot be used: a launch would count it and lack it."""
+    """Raise UserError if a finished run's record cannot be used.
+
+    A launch would count it as finished and lack its result.
+    """
     for run in runs:
         if found[run.fingerprint] == "finished":
             records.finished(run.fingerprint)
 
 
 def in_state(runs: Sequence[Run], found: Mapping[str, State], *wanted: State) -> list[Run]:
-    """Return the runs that are `found` in one of the `wanted` states, one for each fingerprint, in their order."""
+    """Return the runs `found` in one of the `wanted` states, in order, one a fingerprint."""
     unique = {run.fingerprint: run for run in runs}
     return [run for name, run in unique.items() if found[name] in wanted]
 
 
 def to_train(runs: Sequence[Run], found: Mapping[str, State], *, rerun_stale: bool) -> list[Run]:
-    """Return what a launch trains: pending runs, and stale ones if asked to; failed ones are for `mta-lab retry`."""
+    """Return what a launch trains: pending runs, and stale ones if asked to.
+
+    Failed ones are for `mta-lab retry`.
+    """
     return in_state(runs, found, "pending", "stale") if rerun_stale else in_state(runs, found, "pending")
 
 

@@ -20,9 +20,10 @@ def text_key(run: PlannedRun) -> object:
 
 
 def recorded_texts(sweep: Sweep, records: Records) -> Texts:
-    """Return the content hash of each text that finished runs of the sweep read; empty where none did.
+    """Return the content hash of each text that the sweep's finished runs read; empty for none.
 
-    Raises UserError, with all of them, where runs that count today read several texts under one name.
+    Raises UserError, with all of them, where runs that count today read several texts under one
+    name.
     """
     found: dict[object, dict[str, list[Record]]] = {}
     for run, record in _finished(sweep, records):
@@ -31,7 +32,7 @@ def recorded_texts(sweep: Sweep, records: Records) -> Texts:
 
 
 def recorded_runs(sweep: Sweep, records: Records) -> list[Run] | None:
-    """Return the sweep's runs on the texts that their records name; None where no record names one."""
+    """Return the sweep's runs on the texts that their records name; None if no record does."""
     texts = recorded_texts(sweep, records)
     if not texts:
         return None
@@ -43,7 +44,10 @@ def recorded_runs(sweep: Sweep, records: Records) -> list[Run] | None:
 
 
 def _finished(sweep: Sweep, records: Records) -> list[tuple[PlannedRun, Record]]:
-    """Return the runs that read text with each record of their settings: of those that count today, or else of all."""
+    """Return the runs that read text, with each record of their settings.
+
+    Records that count today go before all others.
+    """
     of_settings: dict[str, list[str]] = {}
     for name, settings in records.settings().items():
         of_settings.setdefault(settings, []).append(name)

@@ -1,1 +1,1 @@
-"""Records of finished and failed runs, their states, and results that travel between directories."""
+"""Records of finished and failed runs, their states, and results that travel."""

@@ -1,4 +1,4 @@
-"""Results that travel: what a directory of records holds, another one's taken in, a sweep's packed for elsewhere."""
+"""Results that travel: list a directory's records, merge another's, pack a sweep's."""
 
 import gzip
 import io
@@ -38,7 +38,7 @@ class FinishedGroup:
 
 @dataclass
 class Merged:
-    """The outcome of a merge: the other directory's files, by name: `runs/0123456789abcdef.json`."""
+    """The outcome of a merge: names of the other's files, like `runs/0123456789abcdef.json`."""
 
     added: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
@@ -80,9 +80,12 @@ def sizes(records: Records) -> Mapping[str, tuple[int, int]]:
 
 
 def merge(records: Records, other: Path, *, replace: bool, failures: bool, weights: bool) -> Merged:
-    """Take the finished runs of the directory `other` into `records`; with `failures` and `weights`, these too.
+    """Take the finished runs of the directory `other` into `records`.
 
-    A run that is here with other content is a conflict: it is kept, unless `replace`. Weights follow their record.
+    With `failures` and `weights`, take these too.
+
+    A run that is here with other content is a conflict: it is kept, unless `replace`. Weights
+    follow their record.
     """
     if not other.exists():
         raise UserError(f"{other}: does not exist")
@@ -156,7 +159,7 @@ def _take_weights(records: Records, other: Path, fingerprint: str, done: Merged)
 
 
 def _content(file: Path) -> Any:
-    """Return the content of a run's file, of this version or another; None where it cannot be used."""
+    """Return the content of a run's file, of any version; None where it cannot be used."""
     try:
         Records(file.parent.parent).check(file)
     except OtherVersionError:
@@ -170,12 +173,15 @@ def _content(file: Path) -> Any:
 
 
 def _is_plain(file: Path) -> bool:
-    """Return whether it is a file itself: a link may point at any file of the reader's, which would travel on."""
+    """Return whether it is a real file.
+
+    A link may point at any file of the reader's, which would travel on.
+    """
     return file.is_file() and not file.is_symlink()
 
 
 def archive(target: Path, files: Mapping[str, Path | str]) -> int:
-    """Write `files`, by their names in it, as a tar.gz below a folder of its name; return how many there are.
+    """Write `files`, by name, as a tar.gz with one folder; return how many there are.
 
     The same files make the same archive, to the byte.
     """
@@ -199,7 +205,7 @@ def archive(target: Path, files: Mapping[str, Path | str]) -> int:
 
 
 def files_to_pack(records: Records, fingerprints: Iterable[str], *, weights: bool) -> dict[str, Path | str]:
-    """Return the files of finished runs by their place in an archive, weights where they are asked for and there."""
+    """Return the files of finished runs by their place in an archive, and weights if asked for."""
     found: dict[str, Path | str] = {}
     for name in sorted(set(fingerprints)):
         if records.has_finished(name):

@@ -1,4 +1,4 @@
-"""The kinds of failure of an attempt, the kind of an exception, and the number of retries of each kind."""
+"""The kinds of failure of an attempt, an exception's kind, and the retries of each kind."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def kind_of(error: BaseException) -> Kind:
 
 
 def read_retry(section: Any, where: str) -> Retry:
-    """Return the `retry` section of a sweep file over the defaults; a mistake in it is a UserError."""
+    """Return a sweep file's `retry` section over the defaults; raise UserError for a mistake."""
     if not isinstance(section, Mapping | None):
         raise UserError(f"{where}: got {section!r}, allowed: a mapping of {', '.join(KINDS)} to numbers of retries")
     for kind, times in (section or {}).items():

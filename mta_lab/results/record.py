@@ -1,4 +1,4 @@
-"""One finished or failed run, as it is kept: what each field means, and what no run can have made."""
+"""One finished or failed run, as it is kept: what each field means, and what no run can hold."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,24 +77,27 @@ class Record:
 
     @property
     def evaluations(self) -> Mapping[str, Scores]:
-        """Return what all evaluations came to, by metric; the first is the one that rows are compared by."""
+        """Return what all evaluations came to, by metric.
+
+        The first is the one by which rows are compared.
+        """
         return {self.quantity: Scores(domains=self.domains, scored=self.scored), **self.further}
 
     @property
     def metric(self) -> Metric:
-        """Return what it is scored by; raise LookupError where that is of a component that is not loaded."""
+        """Return the metric that scores it; raise LookupError if its component is not loaded."""
         if metric := metric_named(self.quantity):
             return metric
         raise LookupError(f"no loaded component is scored by '{self.quantity}'")
 
     @property
     def implementation(self) -> str:
-        """Return what computed the attention, in short: `fused`, or `fused + sdpa` where layers differ."""
+        """Return what computed the attention: `fused`, or `fused + sdpa` where layers differ."""
         return " + ".join(self.implementations)
 
     @property
     def contended(self) -> bool | None:
-        """Return whether the run shared its cores with other work, which changes times alone; None where unknown."""
+        """Return whether the run shared its cores, which changes times alone; None if unknown."""
         found = self.provenance.get("contended")
         return found if isinstance(found, bool) else None
 
@@ -115,7 +118,10 @@ class Record:
         return next(self._faults_of_shape(), "") or self._fault_of_identity()
 
     def _scores(self) -> Iterator[tuple[Metric, str, float]]:
-        """Yield each score with its metric and place; those of metrics that are not known here cannot be judged."""
+        """Yield each score with its metric and place.
+
+        Scores of metrics that are not known here cannot be judged.
+        """
         yield self.metric, "score", self.score
         yield from ((self.metric, f"domains.{name}", score) for name, score in self.domains.items())
         yield from ((self.metric, "validations", point[-1]) for point in self.validations if len(point) == 2)
@@ -152,7 +158,10 @@ class Record:
                 yield f"{name}: got {number}, allowed: 0 or more, at most {MOST:g}"
 
     def _fault_of_identity(self) -> str:
-        """Say where its fingerprint is that of another run; those of earlier engines were made in another way."""
+        """Return a line if its fingerprint is another run's, else nothing.
+
+        Fingerprints of earlier engines were made in another way.
+        """
         if self.engine != ENGINE or not self.meaning:
             return ""
         identity = Identity(self.meaning, self.component_code, self.content_hash, self.engine)

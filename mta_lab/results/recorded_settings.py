@@ -1,4 +1,4 @@
-"""The settings of every record of a directory, kept in one file beside them: only new and changed records are read."""
+"""The settings of a directory's records, kept in one file, so that only new records are read."""
 
 import hashlib
 import json
@@ -16,7 +16,10 @@ LATER: Mapping[tuple[str, str], Any] = {("training", "compiled"): True, ("data",
 
 
 def settings_key(config: Mapping[str, Any]) -> str:
-    """16 hex digits over a configuration in its canonical form, and nothing else; records of all versions have one."""
+    """Return 16 hex digits over a configuration in its canonical form, and nothing else.
+
+    Records of all versions have one.
+    """
     earlier = {
         name: {key: one for key, one in section.items() if (name, key) not in LATER or one != LATER[name, key]}
         if isinstance(section, Mapping)
@@ -27,9 +30,12 @@ def settings_key(config: Mapping[str, Any]) -> str:
 
 
 def recorded_settings(path: Path, files: Iterable[Path], read: Callable[[str], str]) -> dict[str, str]:
-    """Return what `read` says of each of `files`, by stem, those without a word left out; `path` keeps what was said.
+    """Return what `read` says of each of `files`, by stem; `path` keeps what it said.
 
-    A file that is not as this function wrote it is made anew: it holds nothing that the records do not say.
+    Files of which it says nothing are left out.
+
+    A file that is not as this function wrote it is made anew: it holds nothing that the records do
+    not say.
     """
     known = _known(path)
     found: dict[str, list[Any]] = {}

@@ -45,7 +45,7 @@ class Records:
     """The records below one directory."""
 
     def __init__(self, directory: Path = RESULTS, say: Callable[[str], None] = lambda line: None) -> None:
-        """`say` hears once of each file that is left out because it cannot be used, with what to do."""
+        """Begin; `say` hears once of each file that cannot be used, with what to do."""
         self.directory = directory
         self._say = say
         self._said = set[str]()
@@ -53,7 +53,10 @@ class Records:
 
     @cached_property
     def identity(self) -> str:
-        """12 hex digits that name this directory wherever it is moved; made when they are first asked for."""
+        """Return 12 hex digits that name this directory wherever it is moved.
+
+        They are made when they are first asked for.
+        """
         path = self.directory / "identity"
         try:
             found = content(path, 100).decode(errors="replace").strip()
@@ -68,11 +71,14 @@ class Records:
         return found
 
     def finished(self, fingerprint: str) -> Record | None:
-        """Return the record of a finished run, or None; a file that cannot be read is a UserError naming it."""
+        """Return the record of a finished run, or None; raise UserError if it cannot be read."""
         return self._read(Record, "runs", fingerprint)
 
     def usable(self, fingerprint: str) -> Record | None:
-        """Return the record of a finished run, or None, also where its file cannot be used; that is said."""
+        """Return the record of a finished run, or None, also if its file cannot be used.
+
+        A file that cannot be used is said.
+        """
         return self._or_said(self.finished, fingerprint)
 
     def failed(self, fingerprint: str) -> Failure | None:
@@ -86,7 +92,7 @@ class Records:
         return failure.attempts if failure else ()
 
     def check(self, file: Path) -> None:
-        """Raise UserError where a file of this directory, a finished or failed run's, cannot be used."""
+        """Raise UserError if the file of a finished or failed run cannot be used."""
         if not _is_fingerprint(file.stem):
             raise UserError(f"{file}: is not called by a fingerprint")
         if file.parent.name in RUN_FOLDERS:
@@ -108,7 +114,7 @@ class Records:
         self.forget_the_way(record.fingerprint)
 
     def add_scores(self, fingerprint: str, metric: str, scores: Scores) -> None:
-        """Keep what a further evaluation of a finished run came to; scores of that metric that are there stay."""
+        """Keep a further evaluation of a finished run; scores of its metric that are there stay."""
         record = self.finished(fingerprint)
         if record and metric not in record.evaluations:
             further = {**record.further, metric: scores}
@@ -131,7 +137,10 @@ class Records:
         return self.directory / "checkpoints" / fingerprint
 
     def weights(self, fingerprint: str) -> Path:
-        """Return the file of a finished run's model; runs that an earlier version finished have none."""
+        """Return the file of a finished run's model.
+
+        Runs that an earlier version finished have none.
+        """
         return self.directory / "weights" / f"{fingerprint}.pt"
 
     def forget_checkpoints(self, fingerprint: str) -> None:
@@ -149,19 +158,25 @@ class Records:
             self.fail(replace(failure, final=False))
 
     def all_finished(self) -> list[Record]:
-        """Every finished run of every sweep, those that another version wrote or that cannot be used left out."""
+        """Return every finished run of every sweep.
+
+        Those that another version wrote, or that cannot be used, are left out.
+        """
         return [record for path in self.files() if (record := self._counting(path.stem))]
 
     def settings(self) -> dict[str, str]:
-        """Return the settings of every record, as a key: fingerprint -> key; those that cannot be used are left out."""
+        """Return each record's settings as a key, by fingerprint.
+
+        Records that cannot be used are left out.
+        """
         return recorded_settings(self.directory / "settings.json", self.files(), self._settings_of)
 
     def conditions(self) -> dict[str, str]:
-        """Everything but rows and seeds in the settings of every record, as a key: equal where these are alike."""
+        """Return a key of each record's settings without rows and seeds."""
         return recorded_settings(self.directory / "conditions.json", self.files(), self._conditions_of)
 
     def files(self) -> list[Path]:
-        """Return the files of finished runs by fingerprint; a copy that somebody made beside them is none."""
+        """Return the files of finished runs by fingerprint, without copies that somebody made."""
         return [path for path in run_files(self.directory) if _is_fingerprint(path.stem)]
 
     def _counting(self, fingerprint: str) -> Record | None:
@@ -229,7 +244,7 @@ class Records:
 
 
 def run_files(directory: Path, start: str = "") -> list[Path]:
-    """Return the files of a results directory's finished runs whose names begin with `start`, by name, each once."""
+    """Return the files of finished runs whose names begin with `start`, by name, each once."""
     found = {path.name: path for folder in RUN_FOLDERS for path in (directory / folder).glob(f"{start}*.json")}
     return [found[name] for name in sorted(found)]
 

@@ -1,4 +1,4 @@
-"""The state of a run, read from the records: one definition for launches, tables, `status` and `why`."""
+"""The state of a run, read from the records: one definition for launches, tables and commands."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
@@ -17,7 +17,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def outdated(missing: Mapping[Key, RunConfig], records: Records) -> dict[Key, list[str]]:
-    """Of runs without a result, those that have results of the same settings; the fingerprints of these."""
+    """Return, for runs of `missing`, the fingerprints of other results of their settings."""
     if not missing:
         return {}
     recorded: dict[str, list[str]] = defaultdict(list)
@@ -28,7 +28,10 @@ def outdated(missing: Mapping[Key, RunConfig], records: Records) -> dict[Key, li
 
 
 def states_of(runs: Mapping[str, RunConfig], records: Records) -> dict[str, State]:
-    """Return the state of each run, by fingerprint; that there is a record is enough, it is not read."""
+    """Return the state of each run, by fingerprint.
+
+    A record counts by its existence; it is not read.
+    """
     states: dict[str, State] = {name: "finished" if records.has_finished(name) else "pending" for name in runs}
     states |= {name: "failed" for name, state in states.items() if state == "pending" and records.failed(name)}
     # An attempt that failed was asked for: `retry` need not be told once more to train a stale run.
@@ -47,7 +50,7 @@ def latest(fingerprints: list[str], records: Records) -> Record:
 
 
 def changed_since(record: Record, config: RunConfig, content_hash: str) -> str:
-    """Return what makes the record of these settings one of another run: each part of the identity by its own name."""
+    """Return the parts of the identity by which the record is another run's, by name."""
     then = Identity(record.meaning, record.component_code, record.content_hash, record.engine)
     found = causes(then, identity_of(config, content_hash), str(record.provenance.get("torch", "")))
     return ", ".join(found) or OTHERWISE
@@ -57,7 +60,10 @@ OTHERWISE = "the way runs are identified"
 
 
 def causes(then: Identity, now: Identity, torch_then: str) -> list[str]:
-    """Return the parts of the identity that differ, by their names; `torch_then` is the version that measured."""
+    """Return the names of the parts of the identity that differ.
+
+    `torch_then` is the version that measured the record's.
+    """
     if then.engine != now.engine:  # nothing else of an earlier engine's record need mean the same
         number = "an earlier one" if then.engine is None else then.engine
         found = [f"engine version ({number} then, {now.engine} now)"]
@@ -69,7 +75,10 @@ def causes(then: Identity, now: Identity, torch_then: str) -> list[str]:
 
 
 def _other_meaning(torch_then: str) -> list[str]:
-    """Return that a shipped component computes otherwise now, with torch's version where that may be why."""
+    """Return a line that a shipped component computes otherwise now.
+
+    It names torch's version where that may be why.
+    """
     now = version("torch")
     torch = f" (torch {torch_then} then, {now} now)" if torch_then not in ("", now) else ""
     return [f"what its components compute{torch}"]

@@ -24,7 +24,7 @@ Direction = Literal["minimize", "maximize"]
 def open_study(
     journal: Path, name: str, say: Callable[[str], None], direction: Direction = "minimize", **settings: Any
 ) -> optuna.Study:
-    """Return the study `name`, made with that direction where it is not there; the caller owns the journal."""
+    """Return the study `name`, made with that direction if missing; the caller owns the journal."""
     with journal_trouble_said(journal):
         storage = open_journal(journal, say)
         made = optuna.create_study(
@@ -34,7 +34,7 @@ def open_study(
 
 
 def study_at_hand(journal: Path, name: str) -> optuna.Study | None:
-    """Return the study `name`, to read, while another process writes perhaps; None where there is none."""
+    """Return the study `name` for reading, also while another process writes; None without."""
     with journal_trouble_said(journal):
         try:
             with opened(journal, MOST):
@@ -47,7 +47,10 @@ def study_at_hand(journal: Path, name: str) -> optuna.Study | None:
 
 
 def checked(study: optuna.Study) -> optuna.Study:
-    """Return a study whose trials are as Optuna writes them; raises FaultError, Optuna looks at little of it."""
+    """Return a study with trials as Optuna writes them; raise FaultError for others.
+
+    Optuna itself checks little of it.
+    """
     for trial in study.get_trials(deepcopy=False):
         scores = trial.values if trial.state == TrialState.COMPLETE else []
         if trial.state == TrialState.COMPLETE and (not scores or len(scores) != 1):
@@ -60,7 +63,10 @@ def checked(study: optuna.Study) -> optuna.Study:
 
 @contextmanager
 def journal_trouble_said(journal: Path) -> Iterator[None]:
-    """Make one line of what a damaged journal leads to, which may be anything; a full disk is said elsewhere."""
+    """Make one line of what a damaged journal leads to, which may be anything.
+
+    A full disk is said elsewhere.
+    """
     try:
         yield
     except (UserError, OSError):
@@ -96,7 +102,10 @@ def fail_running(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def _cut_torn_line(journal: Path) -> bool:
-    """Cut what follows the last whole line, as a crash or a full disk leaves it; whether there was any."""
+    """Cut what follows the last whole line; return whether there was any.
+
+    A crash or a full disk leaves such a rest.
+    """
     try:
         found = content(journal, MOST)
     except FileNotFoundError:

@@ -1,4 +1,7 @@
-"""The searches of another journal, taken into ours. A sweep's runs are not: their records say the same and more."""
+"""The searches of another journal, taken into ours.
+
+Its runs are not: their records say the same and more.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,9 +28,12 @@ class Taken:
 
 
 def take_searches(journal: Path, other: Path, say: Callable[[str], None], *, replace: bool) -> Taken:
-    """Copy each search that `other` has and we have not, or have less of; with `replace`, one that differs, too.
+    """Copy each search that `other` has and we have not, or have less of.
 
-    Trials of two searches are never mixed: each was proposed by what its own journal knew. The caller owns `journal`.
+    With `replace`, copy one that differs, too.
+
+    Trials of two searches are never mixed: each was proposed by what its own journal knew. The
+    caller owns `journal`.
     """
     taken = Taken()
     with journal_trouble_said(other), opened(other, MOST):
@@ -51,7 +57,10 @@ def take_searches(journal: Path, other: Path, say: Callable[[str], None], *, rep
 
 
 def _searches(storage: JournalStorage) -> Mapping[str, list[Any]]:
-    """Return the searches with a trial that ended, by name; a trial of a run has the run's fingerprint."""
+    """Return the searches with a trial that ended, by name.
+
+    A trial that is a run of a row has the run's fingerprint.
+    """
     found = {}
     for name in optuna.get_all_study_names(storage):
         study = checked(optuna.load_study(study_name=name, storage=storage))

@@ -52,9 +52,12 @@ class Trials:
         space: Space | None = None,
         direction: Direction = "minimize",
     ) -> "Trials":
-        """Return the study `name`, to go on with: the values of trials that a launch left running are asked for first.
+        """Return the study `name`, to go on with.
 
-        Where the `space` is given, trials with other values than it proposes mean that the journal is damaged.
+        The values of trials that a launch left running are asked for first.
+
+        Where the `space` is given, trials with other values than it proposes mean that the journal
+        is damaged.
         """
         study = open_study(journal, name, say, direction, pruner=MedianPruner(n_startup_trials=STARTUP))
         _refuse_others(study, space, journal)
@@ -66,7 +69,7 @@ class Trials:
 
     @classmethod
     def open_existing(cls, journal: Path, name: str, space: Space | None = None) -> "Trials | None":
-        """Return the study `name`, to read, while another process writes perhaps; None where there is none."""
+        """Return the study `name` for reading, also while another process writes; None without."""
         study = study_at_hand(journal, name)
         if study is None:
             return None
@@ -74,7 +77,7 @@ class Trials:
         return cls(study)
 
     def ended(self) -> int:
-        """Return how many trials ran to their end or were pruned; one that failed counts for nothing."""
+        """Return how many trials finished or were pruned; failed ones do not count."""
         return len(self._study.get_trials(deepcopy=False, states=ENDED))
 
     def ask(self, space: Mapping[str, Range | Choices]) -> tuple[int, dict[str, Any]]:
@@ -134,7 +137,7 @@ class Trials:
 
 
 def _refuse_others(study: optuna.Study, space: Space | None, journal: Path) -> None:
-    """Raise UserError where trials, whole or to be asked for, have other values than `space` proposes."""
+    """Raise UserError if trials, ended or waiting, have values that `space` does not propose."""
     if space is None:
         return
     with journal_trouble_said(journal):

@@ -35,10 +35,10 @@ class Noise:
 
 
 def compare_paired(scores: Scores, baseline: str, level: float) -> tuple[dict[str, Contrast], Noise | None]:
-    """Compare rows with `baseline` over seeds; nothing where too few runs exist to tell noise from effect.
+    """Compare rows with `baseline` over seeds; nothing where too few runs tell noise from effect.
 
-    Ordinary least squares with a term for each row and each seed; the residual of all rows is pooled. `level` is what
-    a single row has to reach, for the seeds that it needs.
+    Ordinary least squares with a term for each row and each seed; the residual of all rows is
+    pooled. `level` is what a single row has to reach, for the seeds that it needs.
     """
     rows = [baseline, *(row for row in scores if row != baseline and scores[row])]
     runs = [(row, seed, value) for row in rows for seed, value in scores.get(row, {}).items()]
@@ -74,12 +74,15 @@ def compare_paired(scores: Scores, baseline: str, level: float) -> tuple[dict[st
 
 
 def compare_unpaired(scores: Mapping[int, float], baseline: Mapping[int, float]) -> Contrast | None:
-    """Compare a row on a random stream of its own with the baseline: the two-sample t-test of log(perplexity).
+    """Compare a row on a random stream of its own with the baseline: the t-test of log(perplexity).
 
-    Such a row shares neither initial values nor batches with the baseline, so a seed's luck does not cancel: its
-    contrast has the variance 2 (seed + residual) / S where a paired row's has 2 residual / S. Held against the pooled
-    residual it would be a false alarm by construction, and inside it, it would inflate the noise of all other rows;
-    it does neither. Both samples come from the same configuration if it is an A/A row, hence one variance for both.
+    It is the two-sample test.
+
+    Such a row shares neither initial values nor batches with the baseline, so a seed's luck does
+    not cancel: its contrast has the variance 2 (seed + residual) / S where a paired row's has 2
+    residual / S. Held against the pooled residual it would be a false alarm by construction, and
+    inside it, it would inflate the noise of all other rows; it does neither. Both samples come from
+    the same configuration if it is an A/A row, hence one variance for both.
     """
     if len(scores) < 2 or len(baseline) < 2:
         return None

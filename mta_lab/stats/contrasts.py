@@ -14,7 +14,10 @@ MOST_SEEDS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """A difference: of perplexities relative (-0.02 is 2 % lower), of error rates absolute (-0.02: 2 points lower)."""
+    """A difference: of perplexities relative (-0.02 is 2 % lower), of error rates absolute.
+
+    Of error rates, -0.02 is 2 points lower.
+    """
 
     delta: float
     low: float
@@ -28,5 +31,8 @@ class Contrast:
 
 
 def seeds_needed(power: Callable[[int], float]) -> int:
-    """Return the smallest number of seeds (2 or more) with enough `power`, which grows with them; or MOST_SEEDS + 1."""
+    """Return the smallest number of seeds, 2 or more, with enough `power`; else MOST_SEEDS + 1.
+
+    The power grows with the seeds.
+    """
     return 2 + bisect_left(range(2, MOST_SEEDS + 1), POWER, key=power)

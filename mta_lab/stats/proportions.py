@@ -1,9 +1,10 @@
-"""Error rates over a few seeds, which differ far more from each other than their test sequences alone explain.
+"""Error rates over a few seeds, which differ far more than their test sequences alone explain.
 
-Under one row, seeds may print 78, 75 and 2 % (Multi-Token Attention's README). Each row is read as a survey in which a
-seed is a cluster: the variance between seeds gives the effective number of sequences (Korn and Graubard 1998, Survey
-Methodology 24), at most the true one, and Student's t with the clusters' degrees of freedom stands for the normal.
-Wilson's interval on that number holds at 0 % and 100 % (Franco et al. 2019, J. Survey Statistics and Methodology 7).
+Under one row, seeds may print 78, 75 and 2 % (Multi-Token Attention's README). Each row is read as
+a survey in which a seed is a cluster: the variance between seeds gives the effective number of
+sequences (Korn and Graubard 1998, Survey Methodology 24), at most the true one, and Student's t
+with the clusters' degrees of freedom stands for the normal. Wilson's interval on that number holds
+at 0 % and 100 % (Franco et al. 2019, J. Survey Statistics and Methodology 7).
 """
 
 import math
@@ -51,12 +52,15 @@ def interval(row: Rates) -> tuple[float, float] | None:
 
 
 def compare_rates(row: Rates, baseline: Rates, level: float) -> Contrast | None:
-    """Return the difference of two rows' error rates, by Newcombe's interval; None for fewer than two seeds of either.
+    """Return the difference of two rows' error rates, by Newcombe's interval.
 
-    The correlation inside a seed is pooled over both rows, so that a row whose few seeds agree by luck is not taken for
-    one without noise: alone, rows that either solve the task or do not raise a false alarm in up to 22 % of cases,
-    pooled in 3 %. The degrees of freedom are Satterthwaite's. p is the level at which the interval touches zero. Rows
-    are compared as if unpaired: seeds decide too little of an error rate to rely on it.
+    None for fewer than two seeds of either.
+
+    The correlation inside a seed is pooled over both rows, so that a row whose few seeds agree by
+    luck is not taken for one without noise: alone, rows that either solve the task or do not raise
+    a false alarm in up to 22 % of cases, pooled in 3 %. The degrees of freedom are Satterthwaite's.
+    p is the level at which the interval touches zero. Rows are compared as if unpaired: seeds
+    decide too little of an error rate to rely on it.
     """
     seeds = min(len(row.rates), len(baseline.rates))
     if seeds < 2:
@@ -89,7 +93,10 @@ def _difference(mean: float, other: float) -> float:
 
 
 def _correlation(rows: Sequence[Rates]) -> float:
-    """Return how alike two answers under one seed are, 0 to 1, over all rows; never less than chance makes them."""
+    """Return how alike two answers under one seed are, 0 to 1, over all rows.
+
+    It is never less than chance makes them.
+    """
     spread = sum(row.spread for row in rows)
     between = sum(variance(row.rates) for row in rows)
     least = 1 / max(row.sequences for row in rows)
@@ -107,9 +114,10 @@ def _degrees(*rows: Rates) -> float:
 
 
 def _normal_level(reach: float) -> float:
-    """Return the level at which statsmodels, which knows the normal distribution only, reaches `reach` standard errors.
+    """Return the level at which statsmodels' normal interval reaches `reach` standard errors.
 
-    Scaling the effective number by (z / t)^2, as Korn and Graubard do, gives the same Wilson interval.
+    Scaling the effective number by (z / t)^2, as Korn and Graubard do, gives the same Wilson
+    interval.
     """
     return float(2 * norm.sf(reach))
 
@@ -132,7 +140,10 @@ def _p_value(delta: float, degrees: float, bounds: Callable[[float], tuple[float
 
 
 def _seeds_needed(delta: float, baseline: float, answers: float, degrees: float, level: float) -> int | None:
-    """Seeds with which the difference would be seen; a seed is worth `answers` answers and `degrees` of freedom."""
+    """Return the number of seeds with which the difference would be seen.
+
+    A seed is worth `answers` answers and `degrees` of freedom.
+    """
     if abs(delta) in (0, 1):  # nothing to see, or nothing that varies
         return None
 

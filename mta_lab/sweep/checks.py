@@ -1,4 +1,4 @@
-"""Refuse rows that would make a table misleading: those that are one run, read other text, or differ unsaid."""
+"""Refuse rows that would mislead: equal runs, other text, or a difference that is not said."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from mta_lab.errors import UserError
 
 
 def refuse_reserved(layers: Sequence[Layer]) -> None:
-    """Raise UserError if a layer sets the scale or the seed, which belong to the sweep and not to a row."""
+    """Raise UserError if a layer sets the scale or the seed, which belong to the whole sweep."""
     for layer in layers:
         for key, option in (("scale", "--scale NAME"), ("seed", "--seeds N")):
             if key in layer.values:
@@ -17,12 +17,15 @@ def refuse_reserved(layers: Sequence[Layer]) -> None:
 
 
 def reads(config: RunConfig) -> tuple[Any, ...]:
-    """Return what two runs must share for their scores to be compared: task, text, vocabulary, validation tokens."""
+    """Return what two runs must share to be compared: task, text, vocabulary, validation tokens."""
     return config.task, replace(config.data, mixture={}), config.model.vocabulary, config.training.validation_tokens
 
 
 def refuse_incomparable(configs: Mapping[str, RunConfig], baselines: Mapping[str, str], source: str) -> None:
-    """Rows that are the same run would count as independent; scores over other text or tasks cannot be compared."""
+    """Raise UserError for rows that are one run, or whose scores are over other text or tasks.
+
+    Equal runs would count as independent.
+    """
     metric = next(iter(configs.values())).task.metric
     seen: dict[RunConfig, str] = {}
     for row, config in configs.items():
@@ -46,10 +49,11 @@ def refuse_undeclared(
     where: str,
     baseline: str,
 ) -> None:
-    """Raise UserError for a difference that neither row declares, by its key or by a section with it.
+    """Raise UserError for a difference that neither row declares, by its key or by a section.
 
-    Naming another component says so for the settings that the two do not share. One that both have (`attention.impl`)
-    must be named itself: the base's value is gone with the component that it was set for.
+    Naming another component says so for the settings that the two do not share. One that both have
+    (`attention.impl`) must be named itself: the base's value is gone with the component that it was
+    set for.
     """
     names: set[str] = set()  # written as one name: of a component, say
     sections: set[str] = set()

@@ -35,7 +35,7 @@ class Comparison:
     value: Any
 
     def holds(self, found: Any, where: str) -> bool:
-        """Return whether it holds where the setting is `found`; raise UserError where the two have no order."""
+        """Return whether it holds for the value `found`; raise UserError without an order."""
         numbers = all(isinstance(side, int | float) and not isinstance(side, bool) for side in (found, self.value))
         alike = numbers or type(found) is type(self.value)
         equality = self.sign in ("==", "!=")
@@ -49,7 +49,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Condition:
-    """The condition under which a row is in the table: `text` as the file writes it, at the place `where`."""
+    """The condition under which a row is in the table: `text` as in the file, at `where`."""
 
     text: str
     where: str
@@ -58,7 +58,7 @@ class Condition:
     """whether all comparisons must hold, or one"""
 
     def reads(self, written: Collection[str]) -> bool:
-        """Return whether the condition is on one of the dotted keys `written`, or on a setting within one."""
+        """Return whether the condition is on one of the `written` keys, or on a setting within."""
         keys = {comparison.key for comparison in self.comparisons}
         return any(key == one or key.startswith(f"{one}.") or one == f"{key}.name" for key in keys for one in written)
 
@@ -80,7 +80,7 @@ class Condition:
 
 
 def read_condition(text: Any, where: str) -> Condition | None:
-    """Return the condition behind `if`, None where there is none; raise UserError where it is no comparison."""
+    """Return the condition behind `if`, or None; raise UserError if it is no comparison."""
     if text is None:
         return None
     if not isinstance(text, str):

@@ -1,4 +1,4 @@
-"""Rows that come from the registry and not from a file: what each component adds, and what its absence costs."""
+"""Rows made from the registry: what each component adds, and what its absence costs."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ PRINTED = {
 
 
 def leave_one_out(full: AttentionConfig) -> dict[str, dict[str, Any]]:
-    """Return the rows: the Transformer; it and one component at a time; `full`; it without one of its own at a time.
+    """Return the Transformer, with one component at a time; `full`, and without one at a time.
 
-    `full` is the attention that the base of the sweep sets, whose `additions` and `removals` say what there is; what
-    lacks something is compared with it.
+    `full` is the attention that the base of the sweep sets, whose `additions` and `removals` say
+    what there is; what lacks something is compared with it.
     """
     rows: dict[str, dict[str, Any]] = {
         "transformer": {"attention": "softmax", "published": "table2.transformer"},

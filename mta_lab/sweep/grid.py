@@ -42,10 +42,10 @@ class Point:
 
 
 def made_rows(rows: Mapping[str, Any], ranges: Collection[str], source: str) -> dict[str, tuple[Any, str]]:
-    """Return each row's contents and its place in the file, by the row's name and in the file's order.
+    """Return each row's contents and its place in the file, by name and in the file's order.
 
-    `ranges` are the names of `search.space`, whose `$NAME` stays. Raises UserError for values that make no row, for a
-    `$NAME` that nothing gives or uses, and for a name that two rows would have.
+    `ranges` are the names of `search.space`, whose `$NAME` stays. Raises UserError for values that
+    make no row, for a `$NAME` that nothing gives or uses, and for a name that two rows would have.
     """
     found: dict[str, tuple[Any, str]] = {}
     makers: dict[str, str] = {}
@@ -93,7 +93,10 @@ def _made(written: str, values: Mapping[str, Any], ranges: Collection[str], wher
 def _names(
     written: str, own: Mapping[str, Any], axes: Sequence[Sequence[Point]], ranges: Collection[str], where: str
 ) -> set[str]:
-    """Return the names that may follow a `$`: those that are varied and those of `search`; each varied one is used."""
+    """Return the names that may follow a `$`: the varied ones and those of `search`.
+
+    Each varied one must be used.
+    """
     varied = {name for axis in axes for name in axis[0].values}
     if both := sorted(varied & set(ranges)):
         raise UserError(f"{where}: {SIGN}{both[0]}: search.space has a range of this name, too; rename one of them")
@@ -108,7 +111,10 @@ def _names(
 
 
 def _axes(kind: str, given: Any, where: str) -> list[list[Point]]:
-    """Return what is varied, each as its points: every key of a `grid` for itself, all keys of a `zip` together."""
+    """Return what is varied, each as its points.
+
+    Every key of a `grid` varies for itself; all keys of a `zip` vary together.
+    """
     if not isinstance(given, Mapping) or not given:
         raise UserError(f"{where}: got {given!r}, allowed: a mapping of settings or {SIGN}NAMEs to lists")
     axes: dict[str, list[Point]] = {}
@@ -128,7 +134,10 @@ def _axes(kind: str, given: Any, where: str) -> list[list[Point]]:
 
 
 def _columns(given: Mapping[str, Any], where: str, prefix: str = "") -> Iterator[tuple[str, list[Point]]]:
-    """Yield each key, dotted, with its points; a mapping below a setting is a section of settings."""
+    """Yield each key, dotted, with its points.
+
+    A mapping below a setting is a section of settings.
+    """
     for key, values in given.items():
         dotted = f"{prefix}{key}"
         name = dotted.removeprefix(SIGN)

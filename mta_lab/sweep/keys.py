@@ -1,4 +1,4 @@
-"""The keys of a sweep file besides the settings of a run: its reader allows these, `mta-lab settings` lists them."""
+"""The keys of a sweep file besides a run's settings, for its reader and `mta-lab settings`."""
 
 from mta_lab.config.catalogue import REQUIRED, Section, Setting
 from mta_lab.results.failures import MEANINGS, RETRY

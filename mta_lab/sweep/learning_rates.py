@@ -14,7 +14,10 @@ def at_rate(row: str, factor: str) -> str:
 
 
 def over_learning_rates(sweep: Sweep, rows: Sequence[str]) -> Sweep:
-    """Return the sweep's baseline and `rows` at each of FACTORS, compared with the baseline at the same rate."""
+    """Return the sweep's baseline and `rows` at each of FACTORS.
+
+    Each is compared with the baseline at the same rate.
+    """
     chosen = [row for row in sweep.rows if row.name in (sweep.baseline, *rows)]
     return replace(
         sweep,

@@ -1,4 +1,4 @@
-"""The paper ledger, `sweeps/paper.yaml`: every published value stands there once, and rows refer to it."""
+"""The paper ledger, `sweeps/paper.yaml`: it holds every published value once; rows refer to it."""
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -17,10 +17,10 @@ OWN_ALLOWED = "published: {value: 10.9, source: 'arXiv:...'}, with std and runs 
 
 
 def published(given: Any, metric: Metric, where: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """Return what was published for a row, by name, and where: references to the ledger, or sources.
+    """Return what was published for a row, by name, and where: ledger entries or sources.
 
-    `given` is a reference like `table5.11`, a value of the sweep's `metric` with its source, or a list of them.
-    Raises UserError for a row that the ledger lacks, and where two give the same.
+    `given` is a reference like `table5.11`, a value of the sweep's `metric` with its source, or a
+    list of them. Raises UserError for a row that the ledger lacks, and where two give the same.
     """
     several: Sequence[Any] = given if isinstance(given, list) else [given]
     values: dict[str, Any] = {}
@@ -42,7 +42,10 @@ def published_value(reference: str, name: str) -> float:
 
 
 def _own(given: Mapping[str, Any], metric: Metric, where: str) -> tuple[Mapping[str, Any], str]:
-    """Return a value that a sweep file itself gives, and its source; a share is written as one, 0.1 and not 10 %."""
+    """Return a value that a sweep file itself gives, and its source.
+
+    A share is written as one: 0.1 and not 10 %.
+    """
     for key in given:
         if key not in names(PUBLISHED):
             hint = nearest(str(key), names(PUBLISHED)) or ";"

@@ -1,4 +1,4 @@
-"""Reads a sweep file: layers of settings become rows, and what makes no sense as a comparison is refused."""
+"""Reads a sweep file: layers of settings become rows, and unfair comparisons are refused."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -29,12 +29,13 @@ def load_sweep(
     resolve_auto: Settle = lambda config, baseline: config,
     winners: Winners | None = None,
 ) -> Sweep:
-    """Read the shipped sweep `name`, or the file of that path, at `scale`, under the command line's `settings`.
+    """Read a shipped sweep, or the file of that path, at `scale`, under `settings`.
 
-    Layers, later ones first in rank: scale, `base`, row, `scales.<scale>`, command line. `resolve_auto` gets a row's
-    configuration and its baseline's and returns what the row runs with, where a setting leaves that open
-    (`training.precision: auto`). `winners` are the values that a search found, by row and best first. Every mistake in
-    the file is a UserError that names it and the key. The components that the file names are loaded first.
+    Layers, later ones first in rank: scale, `base`, row, `scales.<scale>`, command line.
+    `resolve_auto` gets a row's configuration and its baseline's and returns what the row runs with,
+    where a setting leaves that open (`training.precision: auto`). `winners` are the values that a
+    search found, by row and best first. Every mistake in the file is a UserError that names it and
+    the key. The components that the file names are loaded first.
     """
     file = read_sweep(name)
     components = file.components()
@@ -132,7 +133,7 @@ def _search(
 
 
 def _with_winners(raw: Mapping[str, RawRow], search: Search, winners: Winners, source: str) -> dict[str, RawRow]:
-    """Return the rows with the templates' at the values that won, each further winner a row of its own."""
+    """Return the rows, templates at the values that won; each further winner is another row."""
     found = {}
     for row, values in raw.items():
         if row not in search.templates:
@@ -164,7 +165,7 @@ def _on_test(config: RunConfig) -> RunConfig:
 
 
 def _row(name: str, raw: Mapping[str, RawRow], configs: Mapping[str, RunConfig], baseline: str, source: str) -> Row:
-    """Return the row of that name; a difference from its baseline that neither of them sets is refused."""
+    """Return the row; raise UserError for an undeclared difference from its baseline."""
     where, config, given = f"{source}: rows.{name}", configs[name], raw[name].published
     values, references = ({}, ()) if given is None else published(given, config.task.metric, where)
     differs = difference(config, configs[baseline])
@@ -182,7 +183,10 @@ def _row(name: str, raw: Mapping[str, RawRow], configs: Mapping[str, RunConfig],
 
 
 def _config(raw: RawRow, below: Sequence[Layer], above: Sequence[Layer]) -> RunConfig:
-    """Return the row's configuration; `times` multiplies what all layers below the command line come to."""
+    """Return the row's configuration.
+
+    `times` multiplies what all layers below the command line come to.
+    """
     where, row_layer = raw.where, Layer(raw.where, raw.settings)
     if not raw.times:
         return resolve([*below, row_layer, *above])
@@ -205,7 +209,7 @@ def _changed(
     below: Sequence[Layer],
     above: Sequence[Layer],
 ) -> dict[str, Any]:
-    """Return the flattened settings that the command line, which is the last layer, changes in a row.
+    """Return the flattened settings that the command line, the last layer, changes in a row.
 
     Where a row is none without it, every setting that it gives is a change.
     """
@@ -241,7 +245,7 @@ def _baselines(
 
 
 def _last_baseline(row: str, against: Mapping[str, str], source: str) -> str:
-    """Return the row with which `row` is compared in the end: the baseline of its baseline, and so on.
+    """Return the row with which `row` is finally compared: its baseline's baseline, and so on.
 
     Raises UserError for a circle.
     """
@@ -263,5 +267,5 @@ def _known_row(name: str, raw: Mapping[str, RawRow], left_out: Mapping[str, str]
 
 
 def _one_line(title: str) -> str:
-    """Return a title as a terminal and a heading can take it: no line breaks, nothing that steers a terminal."""
+    """Return a title that a terminal and a heading can take: no line breaks, no controls."""
     return "".join(letter for letter in " ".join(title.split()) if letter.isprintable())

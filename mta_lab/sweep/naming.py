@@ -1,4 +1,4 @@
-"""One name for all that is shown of a sweep: it differs wherever the file, the scale or the settings differ."""
+"""One name for all that is shown of a sweep: another for each file, scale and settings."""
 
 import hashlib
 import json
@@ -40,14 +40,15 @@ def is_shipped(path: Path) -> bool:
 
 
 def called_as_shipped(path: Path) -> bool:
-    """Return whether a file, which does not ship, has the name of one that does, with dashes or underscores."""
+    """Return whether a user's file has a shipped sweep's name, with dashes or underscores."""
     return not is_shipped(path) and SHIPPED.joinpath(f"{path.resolve().stem.replace('-', '_')}.yaml").is_file()
 
 
 def shown_as(name: str, scale: str, settings: Mapping[str, Any]) -> str:
-    """Return what a sweep's files, experiments and studies are called: `kernel_sizes-nano-training.steps=2000`.
+    """Return the name of a sweep's files and studies: `kernel_sizes-nano-training.steps=2000`.
 
-    `settings` are those that the command line changes: in words where these are short, else as a digest.
+    `settings` are those that the command line changes: in words where these are short, else as a
+    digest.
     """
     words = ",".join(in_settings(settings))
     changed = words if READABLE.fullmatch(words) else _digest(json.dumps(settings, sort_keys=True, default=str))

@@ -1,4 +1,4 @@
-"""`$NAME` in a row of a sweep file: which names a text uses, and the row with values in their place."""
+"""`$NAME` in a row of a sweep file: the names that a text uses, and the row with their values."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -12,7 +12,10 @@ WORD = re.compile(r"\$(\w+)")
 
 
 def label(value: Any) -> str:
-    """Return a value as a row's name shows it: `6x11` for [6, 11], `key_query 4x9` for an operation with a kernel."""
+    """Return a value as a row's name shows it.
+
+    That is `6x11` for [6, 11], `key_query 4x9` for an operation with a kernel.
+    """
     if isinstance(value, Mapping):
         return " ".join(map(label, value.values()))
     if isinstance(value, list) and value:
@@ -22,7 +25,7 @@ def label(value: Any) -> str:
 
 
 def check_names(node: Any, names: Collection[str], where: str) -> set[str]:
-    """Return which of `names` the texts in `node` use; raise UserError for a `$NAME` that is none of them."""
+    """Return which of `names` the texts in `node` use; raise UserError for any other `$NAME`."""
     used = set()
     for text in texts(node):
         for word in WORD.findall(text):
@@ -51,7 +54,7 @@ def filled(node: Any, values: Mapping[str, Any], names: Collection[str] = ()) ->
 
 
 def labelled(text: str, values: Mapping[str, Any], names: Collection[str]) -> str:
-    """Return `text` with the labels of `values` in place of their `$NAME`; the other `names` stay."""
+    """Return `text` with the labels of `values` for their `$NAME`; the other `names` stay."""
 
     def shown(match: re.Match[str]) -> str:
         name = _meant(match[1], names)
@@ -61,7 +64,10 @@ def labelled(text: str, values: Mapping[str, Any], names: Collection[str]) -> st
 
 
 def _meant(word: str, names: Collection[str]) -> str | None:
-    """Return the longest of `names` that `word` begins with: `$queriesx` is the value of `queries`, and an x."""
+    """Return the longest of `names` that `word` begins with.
+
+    `$queriesx` is the value of `queries`, and an x.
+    """
     return max((name for name in names if word.startswith(name)), key=len, default=None)
 
 

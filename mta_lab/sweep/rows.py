@@ -16,7 +16,7 @@ from mta_lab.sweep.search import Search, Winners
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row of the table: a configuration (its seed is not meant) and what the paper printed for it."""
+    """One row of the table: a configuration, whatever its seed, and the paper's values for it."""
 
     name: str
     config: RunConfig
@@ -83,7 +83,7 @@ class Sweep:
 
     @property
     def shown_as(self) -> str:
-        """Return the name of its files, experiments and studies: of its file, its scale and the changed settings."""
+        """Return the name of its files and studies: file, scale and changed settings."""
         return naming.shown_as(self.name, self.scale, self.settings)
 
     @property
@@ -102,7 +102,7 @@ class Sweep:
         return self.rows[0].config.task.metric
 
     def row(self, name: str) -> Row:
-        """Return the row of that name; a UserError says which there are, and which of them is nearest."""
+        """Return the row of that name; raise UserError with all names and the nearest."""
         rows = {row.name: row for row in self.rows}
         if name not in rows:
             given = f"no row named '{name}'{nearest(name, rows) or ';'}" if name else "row: say which;"
@@ -130,7 +130,10 @@ def _differs(key: str, rows: list[dict[str, Any]]) -> bool:
 
 
 def single_run(config: RunConfig, settings: Mapping[str, Any] = {}) -> Sweep:
-    """One run as a sweep of one row under one seed; `settings` are those in which it is not its scale's usual one."""
+    """One run as a sweep of one row under one seed.
+
+    `settings` are those that differ from its scale's.
+    """
     name = config.attention.name
     row = Row(name=name, config=config, baseline=name, difference={}, published={}, references=())
     return Sweep(

@@ -1,7 +1,8 @@
-"""`search:` in a sweep file: ranges in place of values. Its rows are templates, and `$name` stands for a range's value.
+"""`search:` in a sweep file: rows are templates, and `$name` stands for a value of a range.
 
-The table of such a sweep has the winners as rows. They are chosen by validation on a random stream of their own, and
-trained and scored anew under the sweep's seeds, on the test text or sequences that the search never saw.
+The table of such a sweep has the winners as rows. They are chosen by validation on a random stream
+of their own, and trained and scored anew under the sweep's seeds, on the test text or sequences
+that the search never saw.
 """
 
 import hashlib
@@ -95,7 +96,7 @@ class Search:
         return {name: self.space[name] for name in self.templates[row].names()}
 
     def config(self, row: str, values: Mapping[str, Any]) -> RunConfig:
-        """Return a trial of the template: on the search's own stream, and scored on the validation text."""
+        """Return a template's trial: on the search's random stream, scored on validation text."""
         return replace(self.templates[row].config(values), stream=STREAM)
 
     def first_values(self, row: str) -> dict[str, Any]:
@@ -114,7 +115,7 @@ class Search:
 
 
 def read_search(section: Any, templates: Mapping[str, Template], source: str) -> Search:
-    """Check the `search` section and its rows: every name has a range, every range is used, both ends can be built."""
+    """Return the checked `search` section: each range is used, and both its ends build."""
     where, keys = f"{source}: search", names(SEARCH)
     if not isinstance(section, Mapping):
         raise UserError(f"{where}: got {section!r}, allowed: a mapping with {', '.join(keys)}")
@@ -140,7 +141,7 @@ def read_search(section: Any, templates: Mapping[str, Template], source: str) ->
 
 
 def _check_template(search: Search, row: str, source: str) -> None:
-    """Raise UserError unless each name has a range that changes the row, and both ends can be built."""
+    """Raise UserError unless each name has a range that changes the row, and both ends build."""
     used = search.templates[row].names()
     for name in used:
         if name not in search.space:
@@ -158,7 +159,10 @@ def _check_template(search: Search, row: str, source: str) -> None:
 
 
 def _as_used(search: Search, name: str, where: str) -> Range | Choices:
-    """Return a range of real numbers, however its ends are written, unless a whole number stands where it is used."""
+    """Return a range of real numbers, unless a whole number stands where it is used.
+
+    It does not matter how its ends are written.
+    """
     found = search.space[name]
     if isinstance(found, Choices) or not found.whole:
         return found
@@ -171,7 +175,10 @@ def _as_used(search: Search, name: str, where: str) -> Range | Choices:
 
 
 def _moves_whole_numbers(search: Search, row: str, name: str) -> bool:
-    """Return whether a range changes a setting that is a whole number, with the other ranges at one of their ends."""
+    """Return whether a range changes a setting that is a whole number.
+
+    The other ranges are at one of their ends.
+    """
     space, template = search.space_of(row), search.templates[row]
     found = search.space[name]
     assert isinstance(found, Range)
@@ -191,7 +198,7 @@ def _moves_whole_numbers(search: Search, row: str, name: str) -> bool:
 
 
 def _matters(search: Search, row: str, name: str) -> bool:
-    """Return whether a row's configuration depends on a range, seen from the lower ends of the others."""
+    """Return whether a row depends on a range, seen from the lower ends of the others."""
     first = search.first_values(row)
     try:
         moved = search.config(row, {**first, name: _last(search.space[name])})

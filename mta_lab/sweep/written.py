@@ -24,7 +24,7 @@ MOST_SEEDS = 100_000  # of a row: every run of a plan is listed
 
 @dataclass(frozen=True)
 class RawRow:
-    """A row as the file has it, or as a `grid` or `zip` of the file makes it; what it says apart from its settings."""
+    """A row of the file, or made by a `grid` or `zip`, and what it says beside its settings."""
 
     where: str
     """its place in the file, for errors"""
@@ -77,7 +77,10 @@ class SweepFile:
         return count
 
     def components(self) -> tuple[Path, ...]:
-        """Load the user's components that the file names, relative to its own folder, and return their paths."""
+        """Load the user's components that the file names; return their paths.
+
+        Paths in the file are relative to its folder.
+        """
         where = f"{self.source}: components"
         named = self.values.get("components", [])
         if not isinstance(named, list) or not all(isinstance(name, str) and name for name in named):
@@ -100,7 +103,7 @@ class SweepFile:
         return {row: _raw_row(values, where) for row, (values, where) in made.items()}
 
     def _ranges(self) -> Collection[str]:
-        """Return the names of the ranges of `search`, none where it has no such section; it is checked elsewhere."""
+        """Return the names of the ranges of `search`, if any; they are checked elsewhere."""
         search = self.values.get("search")
         space = search.get("space") if isinstance(search, Mapping) else None
         return space.keys() if isinstance(space, Mapping) else ()
@@ -113,7 +116,7 @@ def shipped_sweeps() -> list[str]:
 
 
 def read_sweep(name: str) -> SweepFile:
-    """Read the shipped sweep `name`, or the file of that path; its keys are known ones, and each has a value."""
+    """Read a shipped sweep or the file of that path: known keys, each with a value."""
     name = _shipped_name(name)
     shipped = name in shipped_sweeps()
     path = SHIPPED / f"{name}.yaml" if shipped else Path(name)
@@ -135,7 +138,10 @@ def read_sweep(name: str) -> SweepFile:
 
 
 def _shipped_name(name: str) -> str:
-    """Return the shipped sweep's name where dashes stand for its underscores, else `name`; a file goes first."""
+    """Return the shipped sweep of that name with dashes for underscores, else `name`.
+
+    A file goes first.
+    """
     meant = name.replace("-", "_")
     return meant if meant in shipped_sweeps() and not os.path.isfile(name) else name
 

@@ -80,7 +80,7 @@ def state(subject: Subject, seed: int) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
 def test_shape(subject: Subject, dtype: torch.dtype) -> None:
-    """The output has the input's shape and dtype and is finite, with and without rotary embedding."""
+    """The output is finite, of the input's shape and dtype, with and without rotary embedding."""
     x_BTD = tokens(dtype)
     for rotary in (None, rotary_table(TOKENS, WIDTH // HEADS, theta=100_000.0)):
         y_BTD = subject.build().to(dtype)(x_BTD, rotary)
@@ -99,7 +99,7 @@ def test_gradients(subject: Subject) -> None:
 
 
 def test_causal(subject: Subject) -> None:
-    """Changing the tokens from t on changes no bit of the outputs before t, and changes the output at t."""
+    """Changing the tokens from t on changes the output at t, and no bit before it."""
     module, x_BTD = subject.build_random(), tokens()
     with torch.no_grad():
         before_BTD = module(x_BTD)
@@ -143,7 +143,7 @@ def test_shared_start(subject: Subject) -> None:
 
 
 def test_seed(subject: Subject) -> None:
-    """A seed decides every bit of the start, whatever torch's global stream holds; another seed moves it."""
+    """A seed decides every bit of the start, whatever torch drew before; another one moves it."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
         first = state(subject, 5)
@@ -156,7 +156,10 @@ def test_seed(subject: Subject) -> None:
 
 @pytest.mark.parametrize("impl", ["auto", *(name for name in IMPLEMENTATIONS if name != "eager")])
 def test_implementations(subject: Subject, impl: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every implementation that can compute the variant equals eager by torch's own operations, gradients too."""
+    """Every implementation that can compute the variant equals eager, gradients too.
+
+    Eager computes by torch's own operations.
+    """
     monkeypatch.setattr(streaming, "BLOCK", 4)  # three blocks
     implementations.require(impl)
     layer = subject.build_random()
@@ -199,7 +202,7 @@ def a_map() -> tuple[Tensor, Tensor]:
 
 
 def test_earlier_queries(op_subject: Subject) -> None:
-    """Changing a row changes no bit of the rows before it, nor of those more than `earlier_queries` after it."""
+    """Changing a row changes no row before it, nor any more than `earlier_queries` after it."""
     op, (scores_BMQK, visible_QK) = operation(op_subject), a_map()
     if op.earlier_queries is None:
         pytest.skip("it declares no earlier_queries: it is computed on whole maps")
@@ -229,7 +232,10 @@ def test_block_of_rows(op_subject: Subject) -> None:
 
 
 def test_places_read(op_subject: Subject) -> None:
-    """A place that a row reads is one it says it reads: `pointwise`, `reads_invisible` or else visible ones alone."""
+    """A row reads only the places that it says it reads.
+
+    Those are `pointwise`, `reads_invisible`, or else the visible ones.
+    """
     op, (scores_BMQK, visible_QK) = operation(op_subject), a_map()
     with torch.no_grad():
         before_BMQK = op(scores_BMQK, visible_QK)

@@ -11,7 +11,10 @@ IMPLEMENTATIONS = [name for name, one in choice.IMPLEMENTATIONS.items() if one.t
 
 
 def require(impl: str) -> None:
-    """Skip a test of the fused kernel where it is not built; fail it where MTA_LAB_REQUIRE_FUSED is set, as in CI."""
+    """Skip a test of the fused kernel if it is not built.
+
+    Fail it if MTA_LAB_REQUIRE_FUSED is set, as in CI.
+    """
     if impl == "fused" and (why_not := library.unavailable()):
         if os.environ.get("MTA_LAB_REQUIRE_FUSED"):
             pytest.fail(f"MTA_LAB_REQUIRE_FUSED is set, and the fused kernel is not there: {why_not}")

@@ -1,7 +1,7 @@
-"""The loops of `oracle.py` over the parameters of modules: an attention layer, and the whole decoder.
+"""The loops of `oracle.py` over the parameters of modules: an attention layer, the whole decoder.
 
-Of `components/` and `mta_lab/`, only settings and parameters are read; what is computed with them stands here.
-Shapes: B batch, T tokens, D model width, M heads, d head width, V vocabulary.
+Of `components/` and `mta_lab/`, only settings and parameters are read; what is computed with them
+stands here. Shapes: B batch, T tokens, D model width, M heads, d head width, V vocabulary.
 """
 
 import math
@@ -49,7 +49,7 @@ def decoder(config: AttentionConfig, model: nn.Module, tokens_BT: Tensor, *, hea
 def layer(
     config: AttentionConfig, module: nn.Module, x_BTD: Tensor, *, heads: int, layer: int, angles: Tensor | None
 ) -> Tensor:
-    """Layer number `layer`, counted from 1: project, rotate, attend, concatenate the heads, project."""
+    """Compute layer `layer`, counted from 1: project, rotate, attend, join the heads, project."""
     weights = {name: module.get_parameter(f"{name}.weight") for name in ("query", "key", "value", "output")}
     sequences = []
     for x_TD in x_BTD:
@@ -62,12 +62,12 @@ def layer(
 
 
 def stands(config: ScoreOpConfig, layer: int) -> bool:
-    """Return whether an operation stands on a layer; of the rules, those that the tests use are known."""
+    """Return whether an operation stands on a layer, by one of the rules that the tests use."""
     return {"all": True, "every 4": layer % 4 == 3}[str(config.layers)]
 
 
 def _ops(configs: Sequence[ScoreOpConfig], modules: nn.Module, layer: int, *, weights: bool) -> list[oracle.Op]:
-    """Return the loops for the operations that should stand in the layer, over the parameters of those that do.
+    """Return the loops for the operations that should stand in the layer, over its parameters.
 
     `weights` says that they act on attention weights, not on logits.
     """

@@ -58,9 +58,12 @@ def key_offsets(c_k: int, padding: str = "both") -> range:
 
 
 def convolve(S: Map, theta_MAB: Tensor, padding: str = "both") -> Map:
-    """Equations 5 and 6: S'[i, j] = sum over a, b of theta[a, b] S[i - a, j - b] where 0 <= j - b <= i - a.
+    """Compute equations 5 and 6.
 
-    Equations 5 (logits) and 6 (weights) differ in what stands at j > i, -inf or 0: neither is held here.
+    S'[i, j] = sum over a, b of theta[a, b] S[i - a, j - b] where 0 <= j - b <= i - a.
+
+    Equations 5 (logits) and 6 (weights) differ in what stands at j > i, -inf or 0: neither is held
+    here.
     """
     c_q, c_k = theta_MAB.shape[1:]
     offsets = key_offsets(c_k, padding)
@@ -100,7 +103,10 @@ def convolve_exact(S: Map, theta_MAB: Tensor, padding: str = "both", *, weights:
 
 
 def mix(S: Map, matrix_GOI: Tensor) -> Map:
-    """Equation 7: in group g of c_h neighbours, head o becomes the sum over n of matrix[g, o, n] S_n."""
+    """Compute equation 7: in group g, head o becomes the sum over n of matrix[g, o, n] S_n.
+
+    A group has c_h neighbours.
+    """
     groups, c_h, _ = matrix_GOI.shape
     mixed: Map = []
     for row in S:
@@ -116,7 +122,10 @@ def mix(S: Map, matrix_GOI: Tensor) -> Map:
 
 
 def joint(S: Map, theta_GOIAB: Tensor) -> Map:
-    """Section 3.3: S'[o, i, j] = sum over n, a, b of theta[o, n, a, b] S[n, i - a, j - b] where 0 <= j - b <= i - a.
+    """Compute section 3.3's joint convolution.
+
+    S'[o, i, j] = sum over n, a, b of theta[o, n, a, b] S[n, i - a, j - b] where 0 <= j - b <=
+    i - a.
 
     o and n are heads of one group g of c_h neighbours, theta[g, o, n] a kernel as in `convolve`.
     """
@@ -148,7 +157,7 @@ def attention(
     post: Sequence[Op] = (),
     norm: Norm,
 ) -> Tensor:
-    """Logits, `pre` in order, softmax, `post` in order, values, each head's `norm`; returns [M, T, d]."""
+    """Return [M, T, d]: logits, `pre`, softmax, `post`, values, each head's `norm`, in order."""
     S = logits(q_MTd, k_MTd)
     for op in pre:
         S = op(S)
@@ -231,7 +240,10 @@ def differential(
 
 
 def rotary_angles(tokens: int, width: int, theta: float) -> Tensor:
-    """Return the angles [T, d / 2] of 2104.09864: position i turns channel pair c by i theta^(-2c / d)."""
+    """Return the angles [T, d / 2]: position i turns channel pair c by i theta^(-2c / d).
+
+    Source: 2104.09864.
+    """
     turns = [[i * theta ** (-2 * c / width) for c in range(width // 2)] for i in range(tokens)]
     return torch.tensor(turns, dtype=torch.float64)
 

@@ -1,4 +1,4 @@
-"""The pytest plugin: `--mta-component FILE` runs the contracts over the components that FILE registers.
+"""The pytest plugin: `--mta-component FILE` runs the contracts over what FILE registers.
 
 Nothing is imported for it until a component is named.
 """
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the named components, and collect the suite: alone, or beside the tests that the command line names."""
+    """Register the named components, and collect the suite, alone or beside the named tests."""
     files = config.getoption(OPTION)
     if not files:
         return

@@ -37,14 +37,14 @@ class Subject:
         return f"{self.variant.family}-{self.variant.name}{self.place}"
 
     def build(self, *, seed: int | None = 0) -> nn.Module:
-        """Return the attention module, initialised from `seed`; None leaves it as its constructor made it."""
+        """Return the attention module, initialised from `seed`; None keeps the start values."""
         module = self.attention.build(width=WIDTH, heads=HEADS, layer=LAYER, layers=LAYERS)
         if seed is not None:
             initialise(module, seed)
         return module
 
     def build_random(self) -> nn.Module:
-        """Return the module after some imagined training: no parameter rests at its initial value."""
+        """Return the module after some imagined training: no parameter is at its initial value."""
         module = self.build()
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
@@ -54,7 +54,10 @@ class Subject:
 
 
 def subjects_of(config: Component, named: str = "") -> Iterator[Subject]:
-    """Every place in an attention layer where the component can stand, alone; none for other families."""
+    """Yield every place in an attention layer where the component can stand alone.
+
+    Other families have none.
+    """
     variant = type(config)
     match config:
         case AttentionConfig():

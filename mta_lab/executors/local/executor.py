@@ -119,7 +119,10 @@ class LocalExecutor(Executor):
             self._tell(handle, Started())
 
     def _kill_overdue(self) -> None:
-        """End the workers whose run has taken its time: they may hang in native code, and listen no more."""
+        """End the workers whose run has taken too long.
+
+        They may hang in native code, and read no message.
+        """
         for worker in [worker for worker, until in self._until.items() if until < time.monotonic()]:
             del self._until[worker]
             self._ending.add(worker)

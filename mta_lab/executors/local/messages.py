@@ -1,4 +1,4 @@
-"""The messages between the pool and its worker processes, beside the events of a run (see `executors.base`)."""
+"""The messages between the pool and its workers, beside the events of a run (`executors.base`)."""
 
 from dataclasses import dataclass
 from pathlib import Path

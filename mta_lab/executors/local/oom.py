@@ -1,4 +1,7 @@
-"""Was a worker taken by the kernel's OOM killer? Its log is for root; its counts are for everybody."""
+"""Find out whether the kernel's OOM killer took a worker.
+
+Its log is for root; its counts are for everybody.
+"""
 
 import re
 import time
@@ -25,7 +28,7 @@ class OomKills:
             self._past.popleft()
 
     def grew(self) -> bool:
-        """Return whether a process was killed for memory just now; False where that cannot be known."""
+        """Return whether a process was just killed for memory; False where that cannot be known."""
         return self._count() > self._past[0][1]
 
     def _count(self) -> int:

@@ -58,7 +58,7 @@ class Pool:
             process.join()
 
     def send(self, worker: int, message: RunRequest | Stop) -> None:
-        """Hand a run to a worker that is ready, or stop the one it is at; raise OSError where it is gone."""
+        """Hand a run to a ready worker, or stop its run; raise OSError if it is gone."""
         self._workers[worker][1].send(message)
 
     def kill(self, worker: int) -> None:
@@ -66,7 +66,7 @@ class Pool:
         self._workers[worker][0].kill()
 
     def poll(self, seconds: float) -> list[tuple[int, Message]]:
-        """Return what the workers say, one message of each at most; wait at most `seconds` for the first.
+        """Return at most one message of each worker; wait at most `seconds` for the first.
 
         A worker that died is replaced; its last word is Died.
         """
