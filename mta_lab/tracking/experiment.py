@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from mlflow import MlflowClient
+from mlflow import MlflowClient, get_tracking_uri
 from mlflow.entities import LifecycleStage, Metric, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
@@ -20,7 +20,7 @@ from mta_lab.config.tree import as_yaml
 from mta_lab.results.records import Failure, Record
 from mta_lab.tracking.entries import Contents, Launch, LaunchSummary, TrackedRun
 from mta_lab.tracking.keys import shortened
-from mta_lab.tracking.place import files_address, follow, name_default_store
+from mta_lab.tracking.place import files_address, follow, name_default_store, refuse_unusable
 from mta_lab.tracking.summary import metrics
 from mta_lab.tracking.view import VIEW_TAG, view
 from mta_lab.tracking.written import attempts, costs, curves, dataset, labels, note, params
@@ -51,6 +51,7 @@ class Experiment:
             logging.getLogger(library).setLevel(logging.CRITICAL)
         self.name, self._launch, self._results, self._say = name, launch, results, say
         name_default_store()
+        refuse_unusable(get_tracking_uri())
         self._client = MlflowClient()
         known = self._client.get_experiment_by_name(name) or self._renamed()
         self._id = known.experiment_id if known else ""

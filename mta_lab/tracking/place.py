@@ -17,6 +17,7 @@ from mta_lab.workspace import MLFLOW_DATABASE, MLFLOW_FILES
 
 FOLDER = MLFLOW_FILES.name
 DEFAULT_STORE = f"sqlite:///{MLFLOW_DATABASE}"
+WAIT = 10  # seconds for a database that another process has locked
 DEFAULT_EXPERIMENT = 0  # MLflow's own, in every database
 
 
@@ -36,6 +37,25 @@ def name_default_store() -> None:
         os.environ["MLFLOW_TRACKING_URI"] = DEFAULT_STORE
 
 
+class StoreError(Exception):
+    """A file that cannot be MLflow's database."""
+
+
+def refuse_unusable(store: str) -> None:
+    """Raise StoreError where the SQLite file of a store cannot be opened: MLflow tries that for a hundred seconds."""
+    file = _sqlite_file(store)
+    if not file or not file.parent.is_dir():
+        return
+    try:
+        if file.exists() and not file.is_file():
+            raise sqlite3.Error("it is no file")
+        with closing(sqlite3.connect(file, timeout=WAIT)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        said = "one that is damaged can be moved away, and `mta-lab sync` fills a new one"
+        raise StoreError(f"{file}: {error}; {said}") from None
+
+
 def files_address() -> str:
     """Return the address of this directory's files, quoted as MLflow reads it: a folder may be called `a%25b`."""
     return (Path.cwd() / FOLDER).as_uri()
@@ -49,7 +69,7 @@ def follow(store: str) -> str:
     database = _database(store)
     if not database:
         return ""
-    with closing(sqlite3.connect(database, timeout=10)) as connection, connection:
+    with closing(sqlite3.connect(database, timeout=WAIT)) as connection, connection:
         moved = _elsewhere(connection.execute("SELECT experiment_id, artifact_location FROM experiments"))
         if not moved:
             return ""
@@ -66,10 +86,15 @@ def follow(store: str) -> str:
 
 def _database(store: str) -> Path | None:
     """Return the SQLite file of a store, if it lies in this directory."""
-    if not store.startswith("sqlite:"):
-        return None
-    file = Path(unquote(urlsplit(store).path[1:])).resolve()
-    return file if file.parent == Path.cwd() and file.exists() else None
+    file = _sqlite_file(store)
+    file = file.resolve() if file else None
+    return file if file and file.parent == Path.cwd() and file.exists() else None
+
+
+def _sqlite_file(store: str) -> Path | None:
+    """Return the file of an SQLite store, there or not; None of other stores, and of one in memory."""
+    name = unquote(urlsplit(store).path[1:]) if store.startswith("sqlite:") else ""
+    return Path(name) if name else None
 
 
 def _elsewhere(rows: Iterable[tuple[int | str, str | None]]) -> list[Elsewhere]:

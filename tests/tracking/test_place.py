@@ -1,5 +1,6 @@
 """The files of MLflow's runs lie in the working directory, whatever it is called, and follow it when it is moved."""
 
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -9,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 
+from mta_lab.errors import UserError
 from mta_lab.results.records import Records
 from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.tracking.place import follow
@@ -153,3 +155,23 @@ def test_places_that_are_no_directories_of_this_machine_are_left_alone(home: Pat
         experiment = MlflowClient().get_experiment_by_name("table")
         assert experiment
         assert experiment.artifact_location == address
+
+
+@pytest.mark.parametrize("uri", [STORE, "sqlite:///{here}/mlflow.db"])
+@pytest.mark.parametrize("what", ["a folder", "a pipe", "no database"])
+def test_a_file_that_is_no_database_is_said_at_once_with_what_to_do(
+    what: str, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow alone tries to open it for a hundred seconds, or waits at the pipe for good."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(here=tmp_path))
+    file = tmp_path / "mlflow.db"
+    made = {
+        "a folder": file.mkdir,
+        "a pipe": lambda: os.mkfifo(file),
+        "no database": lambda: file.write_text("?" * 9000),
+    }
+    made[what]()
+    monkeypatch.setattr("mta_lab.tracking.experiment.MlflowClient", pytest.fail)  # it is not asked
+    with pytest.raises(UserError, match=r"mlflow\.db: .*can be moved away, and `mta-lab sync` fills a new one"):
+        sync("table", LAUNCH, [], Records(), pytest.fail)
