@@ -123,5 +123,5 @@ def test_all_rows_of_a_sweep_get_the_baselines(tmp_path: Path) -> None:
 
 
 def test_a_model_is_never_trained_in_a_precision_that_is_open() -> None:
-    with pytest.raises(ValueError, match="'auto' is settled before"):
+    with pytest.raises(ValueError, match="'auto' must be resolved before"):
         DecoderModule(auto(), ("a",))

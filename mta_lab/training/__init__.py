@@ -1,4 +1,7 @@
-"""Training one run with Lightning: `mta_lab.training.run.train`. The types of its result import nothing heavy."""
+"""Train one run with Lightning, by `mta_lab.training.run.train`.
+
+The types of its result, named here, import nothing slow.
+"""
 
 from mta_lab.training.result import InterruptedRunError, Progress, Report, TrainingResult, Validation
 

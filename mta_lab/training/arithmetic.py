@@ -1,8 +1,9 @@
-"""The arithmetic of a run: bits of a small fixed computation, through the code that computed the run.
+"""Measure the arithmetic of a run: the bits of a small fixed computation by the same code.
 
-Two kernels that agree to rounding are one computation and two arithmetics: over a training run rounding grows, so
-that their runs differ by a few per cent. Compiler, processor and torch count as much as the source, so bits are
-compared, not versions. Off the CPU only the forward pass counts: gradients there may come out otherwise every time.
+Two kernels that agree except for rounding do the same computation in two arithmetics. Over a
+training run rounding errors grow, so that the runs differ by a few per cent. The compiler, the
+processor and torch matter as much as the source, so the bits themselves are compared, not versions.
+Off the CPU only the forward pass is measured: gradients there may differ from one time to the next.
 
 Shapes: B batch, T tokens, M heads, d head width.
 """
@@ -22,16 +23,17 @@ from components.kernels.cpu import build, library
 from components.score_ops import ScoreOp, every_stage
 from mta_lab.config import Precision
 
-TOKENS = 160  # more than a block of the streaming form
+TOKENS = 160  # more than one block of the streaming implementation
 HEADS, HEAD_WIDTH, CLASSES = 4, 16, 96
 
 
 def arithmetic(
     implementations: Iterable[str], precision: Precision, device: torch.device, *, compiled: bool
 ) -> dict[str, str]:
-    """Return 8 hex digits for each part that computed a run: its attention, its row operators, its matrix products.
+    """Return 8 hex digits for each part of a run: attention, row operators, matrix products.
 
-    Measured once a process. A variant that computes attention itself is known by its code.
+    It is measured once a process. A variant that computes attention itself has no entry: it is
+    identified by its code.
     """
     found = {f"{name}, {precision}": _attention(name, precision, device) for name in sorted(implementations)}
     kind = "compiled" if compiled and pointwise.suits(torch.zeros(1, dtype=torch.float32, device=device)) else "torch"
@@ -41,7 +43,10 @@ def arithmetic(
 
 
 def kernel_library() -> str:
-    """Return the hash of the compiled kernels' sources, compiler flags and torch; empty where none can be loaded."""
+    """Return the hash of the compiled kernels' sources, compiler flags and torch.
+
+    Empty where they cannot be loaded.
+    """
     return build.library().parent.name if library.unavailable() is None else ""
 
 
@@ -49,7 +54,7 @@ def kernel_library() -> str:
 def _attention(name: str, precision: Precision, device: torch.device) -> str:
     if name not in IMPLEMENTATIONS:
         return ""
-    with torch.random.fork_rng(devices=[]):  # what operations start with is overwritten
+    with torch.random.fork_rng(devices=[]):  # initial values do not matter: they are overwritten below
         pre, post = every_stage(HEADS)
     given = MapOps(pre, post) if IMPLEMENTATIONS[name].takes_operations else MapOps()
     ops = [op.to(device, torch.float32) for op in given.all()]

@@ -1,4 +1,4 @@
-"""The data of a run, text or the sequences of its synthetic task, as batches."""
+"""Read the data of a run, a text or a synthetic task, as batches."""
 
 from components.tasks import SyntheticTask
 from mta_lab.config import RunConfig
@@ -10,7 +10,11 @@ Data = TextModule | SequencesModule
 
 
 def data_of(config: RunConfig, corpus: Corpus | None) -> Data:
-    """Return the batches of a run; raise ValueError where its task reads text and there is no corpus."""
+    """Return the batches of a run.
+
+    Raises:
+        ValueError: its task reads text, and there is no corpus.
+    """
     if isinstance(config.task, SyntheticTask):
         return SequencesModule(config, config.task)
     if corpus is None:

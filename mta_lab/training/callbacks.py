@@ -1,4 +1,4 @@
-"""Callbacks of a run's training: one reports its progress, the other keeps its checkpoints."""
+"""Watch a run's training: one callback reports progress, the other keeps checkpoints."""
 
 import math
 import time
@@ -19,12 +19,12 @@ from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule
 from mta_lab.training.result import InterruptedRunError, Progress, Report, Validation
 
-INTERVAL = 60.0  # seconds between two checkpoints,
-SHARE = 0.02  # or more, so that writing them takes no larger share of the time
+INTERVAL = 60.0  # seconds between two checkpoints
+SHARE = 0.02  # of the time goes to checkpoints, at most; slow disks get a longer interval
 
 
 class ProgressCallback(Callback):
-    """Counts steps and training time, watches the loss, and carries both to `report`."""
+    """A callback that counts steps and training time, watches the loss, and reports both."""
 
     def __init__(self, report: Report, every: int) -> None:
         self.report = report
@@ -38,36 +38,36 @@ class ProgressCallback(Callback):
 
     @property
     def losses(self) -> list[tuple[int, float]]:
-        """The training curve so far."""
+        """Return the training curve so far: (step, mean loss in nats a token)."""
         return [(progress.step, progress.loss) for progress in self.told if progress.validation is None]
 
     @property
     def validations(self) -> list[Validation]:
-        """The validations so far."""
+        """Return the validations so far."""
         return [progress.validation for progress in self.told if progress.validation]
 
     def validated(self, step: int) -> bool:
-        """Return whether the last validation is that of `step`."""
+        """Return True if the last validation is that of `step`."""
         return bool(self.validations) and self.validations[-1].step == step
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` goes on from, as plain data."""
+        """Return the state that `load_state_dict` takes, as plain data."""
         told = [asdict(progress) for progress in self.told]
         return {"told": told, "sum": self._sum, "since": self._since, "training_seconds": self.training_seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state`, and tell again what was told: whoever listens now has not heard it."""
+        """Go on from `state`, and report its progress again: today's listener has not heard it."""
         self._sum, self._since, self.training_seconds = state["sum"], state["since"], state["training_seconds"]
         for fields in state["told"]:
             validation = fields.pop("validation")
             self._tell(Progress(**fields, validation=_validation(validation) if validation else None))
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Tensor, index: int) -> None:
-        """Start the clock."""
+        """Start the clock of a step."""
         self._step_started = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Tensor, index: int) -> None:
-        """Count the step, and report where that is due."""
+        """Count the step, and report progress where that is due."""
         self._sum = self._sum + outputs["loss"].detach().cpu()  # waits for the device
         self.training_seconds += time.perf_counter() - self._step_started
         self._since += 1
@@ -93,16 +93,17 @@ class ProgressCallback(Callback):
 
 
 def _validation(fields: dict[str, Any]) -> Validation:
-    """Return a validation of its plain data; those that earlier versions kept have no further scores."""
+    """Return a validation from plain data; those of earlier versions have no further scores."""
     further = {name: Scores(**scores) for name, scores in fields.pop("further", {}).items()}
     return Validation(**fields, further=further)
 
 
 class CheckpointCallback(Callback):
-    """Keeps where a run is, at an interval and when it is asked to stop, and puts a resumed one back there.
+    """A callback that keeps checkpoints of a run, and resumes it from one.
 
-    Both before a step and before a batch of a validation; a validation that is interrupted is done anew. It goes before
-    the reporter, whose time of a step leaves out what it does.
+    It keeps one at an interval, and when the run is asked to stop: before a step or before a batch
+    of a validation. An interrupted validation starts again. List it before `ProgressCallback`, so
+    that the time of a step excludes it.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class CheckpointCallback(Callback):
         self._random: list[Tensor] = []
 
     def resume(self, trainer: lightning.Trainer, module: DecoderModule) -> int:
-        """Go on from the latest checkpoint, if there is one; the step to start at."""
+        """Go on from the latest checkpoint, if there is one; return the step to start at."""
         state = self._resumed = self.checkpoints.latest(self.say) if self.checkpoints else None
         if state is None:
             return 0
@@ -132,38 +133,38 @@ class CheckpointCallback(Callback):
         self.spent.add(state.seconds, state.peak_memory)
         self._random = state.random
         _set_random_states(self._random)
-        loop = trainer.fit_loop.epoch_loop  # counts the steps in two places: for the limit and for validations
+        loop = trainer.fit_loop.epoch_loop  # counts steps twice: for the limit and for validations
         loop.automatic_optimization.optim_progress.optimizer.step.total.completed = state.step
         loop.batch_progress.total.ready = state.step
         return state.step
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
-        """Put back what there was not before: the optimizer and its schedule."""
+        """Restore the optimizer and its schedule, which did not exist before."""
         if self._resumed:
             trainer.optimizers[0].load_state_dict(self._resumed.optimizer)
             trainer.lr_scheduler_configs[0].scheduler.load_state_dict(self._resumed.schedule)
-            _set_random_states(self._random)  # making the loader's iterator has drawn from them
-            self._resumed = None  # its memory
+            _set_random_states(self._random)  # the loader's iterator has drawn from them
+            self._resumed = None  # frees its memory
         self._random = _random_states(module.device)
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Tensor, index: int) -> None:
-        """Keep or end the run, between two steps."""
+        """Keep or end the run between two steps, if that is due."""
         self._answer(trainer, module)
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Tensor, index: int) -> None:
-        """Note the random states: those of a run that is kept inside the validation that may follow."""
+        """Store the random states, which a checkpoint inside the next validation needs."""
         self._random = _random_states(module.device)
 
     def on_validation_batch_start(self, trainer: Any, module: Any, *_: Any) -> None:
-        """Keep or end the run, inside a validation."""
+        """Keep or end the run inside a validation, if that is due."""
         self._answer(trainer, module)
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """Note the random states anew."""
+        """Store the random states again."""
         self._random = _random_states(module.device)
 
     def _answer(self, trainer: lightning.Trainer, module: DecoderModule) -> None:
-        """Keep the run if it is time to; end it if that is asked."""
+        """Keep the run if that is due, and end it if that is asked."""
         asked = self.interrupted()
         if self.checkpoints and (asked or time.monotonic() > self._due) and self._kept < trainer.global_step:
             self._keep(self.checkpoints, trainer, module)
@@ -171,7 +172,7 @@ class CheckpointCallback(Callback):
             raise InterruptedRunError(max(0, self._kept))
 
     def _keep(self, checkpoints: Checkpoints, trainer: lightning.Trainer, module: DecoderModule) -> None:
-        """Write a checkpoint; a disk that takes none is no reason to end a run."""
+        """Write a checkpoint; where the disk takes none, report that and go on."""
         started = time.monotonic()
         state = RunState(
             fingerprint=checkpoints.directory.name,
@@ -188,7 +189,9 @@ class CheckpointCallback(Callback):
             checkpoints.keep(state)
             self._kept = state.step
         except OSError as error:
-            self.say(f"cannot keep a checkpoint in {checkpoints.directory} ({described(error)}): going on without")
+            self.say(
+                f"cannot keep a checkpoint in {checkpoints.directory} ({described(error)}); the run goes on without it"
+            )
         ended = time.monotonic()
         self._due = ended + max(INTERVAL, (ended - started) / SHARE)
 

@@ -1,8 +1,9 @@
-"""Checkpoints of a run on disk: all that it needs to go on as if it had never been interrupted.
+"""Keep checkpoints of a run on disk, from which it goes on to the bit.
 
-Not Lightning's checkpoints: those keep no random states, start the loader anew in the middle of an epoch, and where a
-validation was due at the step they were saved at, resume after it (2.6, `_TrainingEpochLoop.advance`). Here batches are
-functions of the step, so a small file and a Trainer that starts at an offset resume exactly.
+Lightning's own checkpoints are not used: they keep no random states, restart the loader in the
+middle of an epoch, and skip a validation that was due at the step of the checkpoint (2.6,
+`_TrainingEpochLoop.advance`). Here a batch is a function of the step, so a small file, and a
+Trainer that starts at an offset, resume exactly.
 """
 
 from collections.abc import Callable
@@ -15,13 +16,16 @@ from torch import Tensor
 from mta_lab.errors import described
 from mta_lab.training import tensors
 
-KEPT = 2  # the last ones: if one is damaged, the run goes on from the one before
+KEPT = 2  # checkpoints a run: if one is damaged, the run goes on from the one before
 PATTERN = "*.ckpt"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunState:
-    """A run after `step` optimizer steps. Tensors and plain data: torch loads it with weights_only."""
+    """The state of a run after `step` optimizer steps.
+
+    It holds tensors and plain data only, so that torch loads it with weights_only.
+    """
 
     fingerprint: str
     step: int
@@ -30,33 +34,37 @@ class RunState:
     optimizer: dict[str, Any]
     schedule: dict[str, Any]
     random: list[Tensor]
-    """torch's random states, the CPU's and each GPU's; batches and weights have generators of their own"""
+    """torch's random states, the CPU's and each GPU's; batches and weights have their own"""
     progress_callback: dict[str, Any]
-    """what was told of the run, and what it is about to tell"""
+    """the progress that was reported, and the loss that is about to be"""
     seconds: float
     peak_memory: int | None
 
 
 class Checkpoints:
-    """The checkpoints of one run, in a directory of its own that is named after the run's fingerprint."""
+    """The checkpoints of one run, in a directory named by the run's fingerprint."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def latest(self, say: Callable[[str], None]) -> RunState | None:
-        """Return the last one that is whole and this run's, or None; those that are not are said and removed."""
+        """Return the last usable checkpoint of this run, or None; report and remove the others."""
         for unfinished in self.directory.glob("*.tmp"):
             unfinished.unlink(missing_ok=True)
         for path in self._paths()[::-1]:
             try:
                 return self._read(path)
-            except Exception as error:  # there may be anything in a file
-                say(f"cannot use checkpoint {path} ({described(error)}): trying the one before")
+            except Exception as error:  # a damaged file may raise anything
+                say(f"cannot use checkpoint {path} ({described(error)}); trying the one before")
                 path.unlink(missing_ok=True)
         return None
 
     def keep(self, state: RunState) -> None:
-        """Write `state`, whole or not at all, and remove all but the last ones; a failure is an OSError."""
+        """Write `state`, whole or not at all, and remove all but the last `KEPT` checkpoints.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         tensors.write(self.directory / f"{state.step:09d}.ckpt", vars(state))
         for old in self._paths()[:-KEPT]:
             old.unlink(missing_ok=True)
@@ -68,5 +76,5 @@ class Checkpoints:
         return state
 
     def _paths(self) -> list[Path]:
-        """All of them, the oldest first."""
+        """Return the files of all checkpoints, oldest first."""
         return sorted(self.directory.glob(PATTERN))

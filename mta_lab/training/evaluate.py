@@ -1,4 +1,4 @@
-"""Score a trained model on what its run holds out: `evaluate(model, config, corpus, evaluations) -> scores`."""
+"""Score a trained model on what its run holds out."""
 
 from collections.abc import Sequence
 
@@ -17,18 +17,22 @@ from mta_lab.training.loss import Batch, predict
 def evaluate(
     model: Decoder, config: RunConfig, corpus: Corpus | None, evaluations: Sequence[Evaluation]
 ) -> dict[str, Scores]:
-    """Return what evaluations of a model come to, by metric: on the batches, and in the precision, of a validation.
+    """Return a model's scores by each evaluation, by the name of its metric.
 
-    A synthetic task needs no `corpus`. The model keeps its mode, its device and its weights, and torch its random
-    state. Raises FloatingPointError where a logit or a score is not finite.
+    The batches and the precision are those of a validation. A synthetic task needs no `corpus`. The
+    model keeps its mode, device and weights, and torch its random state.
+
+    Raises:
+        FloatingPointError: a logit or a score is not finite.
     """
     data, was_training = data_of(config, corpus), model.training
     scoring = Scoring(evaluations, data.domains)
     device = next(model.parameters()).device
     model.eval()
     try:
-        # Not inference mode: a tensor that a module keeps from it could not be trained with afterwards.
-        with torch.random.fork_rng(devices=[]), torch.no_grad():  # a loader's iterator draws from the random state
+        # Not inference mode: modules may keep tensors made in it, which cannot be trained with.
+        # The random state is kept, because a loader's iterator draws from it.
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
             for domain, loader in enumerate(data.val_dataloader()):
                 for batch in loader:
                     scoring.add(domain, predict(model, _on(device, batch), config.training.precision))

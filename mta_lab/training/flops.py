@@ -1,7 +1,8 @@
-"""Floating-point operations of a training step, counted on the model as it runs.
+"""Count the floating-point operations of a training step, on the model as it runs.
 
-Matrix products and attention, forward and backward, a multiplication and an addition being two. The counts are those
-of what computes the attention: fused and sdpa leave out the keys that no query sees, eager does not.
+Counted are matrix products and attention, forward and backward; a multiplication and an addition
+are two operations. The count is that of the implementation: fused and sdpa leave out the keys that
+no query sees, eager does not.
 """
 
 from collections.abc import Sequence
@@ -17,9 +18,9 @@ from mta_lab.training.loss import mean_loss
 
 
 def flops_per_token(model: Decoder, tokens: Tensor, precision: Precision) -> float:
-    """Operations of a forward and backward pass over `tokens` [B, T + 1], divided by B T.
+    """Return the operations of a forward and backward pass over `tokens` [B, T + 1], over B T.
 
-    The model computes as in evaluation, without dropout, and loses its gradients.
+    The model computes as in evaluation, without dropout; its gradients are cleared.
     """
     training = model.training
     model.eval()
@@ -32,14 +33,17 @@ def flops_per_token(model: Decoder, tokens: Tensor, precision: Precision) -> flo
 
 
 def _forward(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
-    """Logits and output, for the visible half of the map."""
+    """Return the operations of logits and output, for the visible half of the map."""
     return 2 * _places(query) * (query[-1] + value[-1])
 
 
 def _backward(
     gradient: Sequence[int], query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any
 ) -> int:
-    """Logits once more, and the gradients of queries, keys, values and weights."""
+    """Return the operations of the logits again, and of all gradients.
+
+    Those are the gradients of queries, keys, values and attention weights.
+    """
     return 2 * _places(query) * (3 * query[-1] + 2 * value[-1])
 
 
@@ -48,7 +52,7 @@ def _places(query: Sequence[int]) -> int:
     return batch * heads * tokens * (tokens + 1) // 2
 
 
-CPU_ATTENTION: dict[Any, Any] = {  # torch counts its attention on GPUs, not on CPUs
+CPU_ATTENTION: dict[Any, Any] = {  # torch counts attention on GPUs only
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _forward,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _backward,
 }

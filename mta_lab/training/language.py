@@ -1,4 +1,4 @@
-"""The data of next-token prediction: a corpus as batches."""
+"""Read a corpus as batches for next-token prediction."""
 
 import lightning
 from torch import Tensor
@@ -12,7 +12,7 @@ from mta_lab.training.seeds import derive
 
 
 class TextModule(lightning.LightningDataModule):
-    """The corpus' token files as batches: training by (seed, step), validation domain by domain."""
+    """The token files of a corpus as batches: training by (seed, step), validation by domain."""
 
     def __init__(self, config: RunConfig, corpus: Corpus) -> None:
         super().__init__()
@@ -23,7 +23,10 @@ class TextModule(lightning.LightningDataModule):
         self.first_step = 0
 
     def train_dataloader(self) -> DataLoader[Tensor]:
-        """One pass is the whole run from `first_step` on; item k is the batch of step k."""
+        """Return the training batches of the whole run from `first_step` on; item k is step k's.
+
+        A batch is [batch size, context + 1] tokens, int64.
+        """
         training = self.run.training
         batches = TrainingBatches(
             {name: self.corpus.tokens(name, "train") for name in self.domains},
@@ -36,7 +39,7 @@ class TextModule(lightning.LightningDataModule):
         return DataLoader(batches, batch_size=None, sampler=range(self.first_step, training.steps))
 
     def val_dataloader(self) -> list[DataLoader[Tensor]]:
-        """One loader a domain, in the order of `domains`."""
+        """Return one loader a domain, in the order of `domains`."""
         training = self.run.training
         return [
             DataLoader(

@@ -1,4 +1,4 @@
-"""The predictions of a model and their loss, in the precision of a run.
+"""Compute a model's predictions and their loss, in the precision of a run.
 
 Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
 """
@@ -11,15 +11,15 @@ from mta_lab.config import Precision
 from mta_lab.model import Decoder
 
 Answers = tuple[Tensor, Tensor]
-"""tokens [B, T + 1], and which of their T targets are scored: [B, T] bool"""
+"""tokens [B, T + 1], and True for each of their T targets that is scored: [B, T]"""
 Batch = Tensor | Answers
 """tokens [B, T + 1] whose targets are all scored, or the answers of a synthetic task"""
 
 
 def predict(model: Decoder, batch: Batch, precision: Precision) -> Predicted:
-    """Return what the model predicts of a batch, in float32 in either precision."""
+    """Return the model's predictions for a batch; logits are float32 in either precision."""
     tokens, scored = (batch, None) if isinstance(batch, Tensor) else batch
-    # Autocast here and not by Lightning's precision, which cannot clip gradients for the fused optimizer.
+    # Lightning's own precision plugin cannot clip gradients for the fused optimizer.
     with torch.autocast(tokens.device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits: Tensor = model(tokens[:, :-1])
     return Predicted(logits.float(), tokens[:, 1:], scored, model.compiled)

@@ -1,7 +1,8 @@
-"""Time and peak memory of a run: the latter on a GPU what torch allocated, else resident memory as Linux counts it.
+"""Measure the time and the peak memory of a run.
 
-A worker trains run after run, so what counts is the growth over what the process held at a run's start, once freed
-memory is returned to the system; the system's own high-water mark is reset there.
+On a GPU, memory is what torch allocated, elsewhere resident memory as Linux counts it. A worker
+trains run after run, so a run's memory is the growth over what the process held at its start.
+There, freed memory is returned to the system and the system's high-water mark is reset.
 """
 
 import ctypes
@@ -17,7 +18,7 @@ RESET_PEAK = "5"  # proc_pid_clear_refs(5): set the peak of resident memory to i
 
 
 class PeakMemory:
-    """Counts from its creation on."""
+    """The growth of memory since this object was made."""
 
     def __init__(self) -> None:
         gc.collect()
@@ -31,13 +32,13 @@ class PeakMemory:
         self._before = _status("VmRSS") if _reset_peak() else None
 
     def bytes(self) -> int | None:
-        """Return the highest growth since; None where it cannot be told."""
+        """Return the highest growth so far in bytes, or None where it is not known."""
         peak = torch.cuda.max_memory_allocated() if self._on_gpu else _status("VmHWM")
         return None if self._before is None or peak is None else max(0, peak - self._before)
 
 
 class Spent:
-    """Wall-clock time and peak memory of a run from its creation on, and of the parts before it was interrupted."""
+    """Wall-clock time and peak memory of a run, with its parts before interruptions."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
@@ -45,21 +46,21 @@ class Spent:
         self._peak: int | None = None
 
     def add(self, seconds: float, peak_memory: int | None) -> None:
-        """Count what the parts before took."""
+        """Add the time and memory of the parts before an interruption."""
         self._started -= seconds
         self._peak = peak_memory
 
     def seconds(self) -> float:
-        """Return the time so far."""
+        """Return the time so far, in seconds."""
         return time.perf_counter() - self._started
 
     def peak_memory(self) -> int | None:
-        """Return the highest of all parts, in bytes; None where it cannot be told."""
+        """Return the highest growth of all parts in bytes, or None where it is not known."""
         return max((peak for peak in (self._peak, self._memory.bytes()) if peak is not None), default=None)
 
 
 def load_torch() -> None:
-    """Let torch start its threads and import what it imports late (the optimizer's parts): no run's cost."""
+    """Make torch start its threads and import what it imports late, so that no run pays for it."""
     layer = torch.nn.Linear(256, 256)
     optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
     loss = torch.nn.functional.cross_entropy(layer(torch.randn(256, 256)), torch.zeros(256, dtype=torch.long))
@@ -76,7 +77,7 @@ def _return_freed() -> None:
 
 
 def _reset_peak() -> bool:
-    """Reset the peak of resident memory; whether the system lets us."""
+    """Reset the peak of resident memory; return False where the system refuses."""
     try:
         CLEAR_REFS.write_text(RESET_PEAK)
     except OSError:
@@ -85,7 +86,7 @@ def _reset_peak() -> bool:
 
 
 def _status(key: str) -> int | None:
-    """Return a size from the process' status, in bytes; None where the system has none."""
+    """Return a size from the status of this process in bytes, or None where there is none."""
     try:
         found = re.search(rf"^{key}:\s+(\d+) kB$", STATUS.read_text(), re.MULTILINE)
     except OSError:

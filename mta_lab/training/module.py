@@ -1,4 +1,4 @@
-"""The Lightning module of a run: the model, its optimizer and its validations, whatever the task."""
+"""Define the Lightning module of a run: model, optimizer and validations, for any task."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +18,12 @@ from mta_lab.training.step import adamw, clip
 
 
 class DecoderModule(lightning.LightningModule):
-    """A decoder trained with AdamW, linear warm-up and the schedule's decay, and scored by its evaluations."""
+    """A decoder, trained with AdamW, linear warm-up and decay, and scored by its evaluations."""
 
     def __init__(self, config: RunConfig, domains: tuple[str, ...]) -> None:
         super().__init__()
         if config.training.precision == "auto":
-            raise ValueError("training.precision: 'auto' is settled before a run is identified (mta_lab.precision)")
+            raise ValueError("training.precision: 'auto' must be resolved before a run is trained (mta_lab.precision)")
         self.model = build_model(config, derive(config.seed, "weights", config.stream))
         self.config = config.training
         self.domains = domains
@@ -31,12 +31,12 @@ class DecoderModule(lightning.LightningModule):
         self._scoring = Scoring((config.task.evaluation, *config.evaluations), domains)
 
     def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
-        """Add what each evaluation measures on a batch of the domain."""
+        """Add a domain's batch to every evaluation."""
         with self._step_said():
             self._scoring.add(dataloader_idx, predict(self.model, batch, self.config.precision))
 
     def on_validation_epoch_end(self) -> None:
-        """Keep the scores and start anew."""
+        """Store the scores of this validation, and start new ones."""
         with self._step_said():
             (first, scores), *further = self._scoring.taken().items()
         self.validations.append(
@@ -51,7 +51,7 @@ class DecoderModule(lightning.LightningModule):
 
     @contextmanager
     def _step_said(self) -> Iterator[None]:
-        """Name the step where a validation finds no finite number."""
+        """Add the step to the error of a validation that is not finite."""
         try:
             yield
         except FloatingPointError as error:
@@ -62,18 +62,21 @@ class DecoderModule(lightning.LightningModule):
         return mean_loss(self.model, batch, self.config.precision)
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
-        """Clip the gradients as every training step does."""
+        """Clip the gradients, as every training step does."""
         clip(self.parameters(), self.config)
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW on every parameter, and the schedule that changes its rate at each step."""
+        """Return AdamW over all parameters, and the schedule that sets its rate at each step."""
         optimizer = adamw(self.parameters(), self.config)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, self.config))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def rate_factor(step: int, config: TrainingConfig) -> float:
-    """Learning rate of optimizer step `step` (from 0) over its peak: linear up, then as the schedule says."""
+    """Return the learning rate of step `step` (from 0) over its peak.
+
+    It rises linearly over the warm-up, then follows `training.schedule`.
+    """
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
     if config.schedule == "constant":

@@ -1,4 +1,4 @@
-"""The progress and the result of a training run. Plain data: it crosses process borders."""
+"""Hold the progress and the result of a run, as plain data that passes between processes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,46 +8,52 @@ from components.metrics import Scores
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """Scores on what is held out, the same for every run of a task, after `step` optimizer steps."""
+    """The scores of a run after `step` optimizer steps, on held-out data.
+
+    That data is the same for all runs of a task.
+    """
 
     step: int
     quantity: str
-    """the name of the metric that the scores are of"""
+    """name of the metric of these scores; files and MLflow call it so"""
     domains: Mapping[str, float]
-    """a score for each domain"""
+    """score of each domain"""
     scored: Mapping[str, int] = field(default_factory=dict)
-    """how many tokens or sequences each score is over"""
+    """number of tokens or sequences behind each domain's score"""
     further: Mapping[str, Scores] = field(default_factory=dict)
-    """what the run's other evaluations came to, by metric"""
+    """scores by the run's other evaluations, by metric"""
 
     @property
     def evaluations(self) -> Mapping[str, Scores]:
-        """Return what all evaluations came to, by metric; the first is the one that runs are compared by."""
+        """Return the scores by all evaluations, by metric; runs are compared by the first."""
         return {self.quantity: Scores(domains=self.domains, scored=self.scored), **self.further}
 
     @property
     def score(self) -> float:
-        """The plain mean over the domains, as the paper averages."""
+        """Return the mean over the domains, each of equal weight, as in the paper."""
         return sum(self.domains.values()) / len(self.domains)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """The progress of a run: training loss in nats a token (mean since the last report), and a validation if any."""
+    """The progress of a run: a step, its training loss, and a validation if there was one.
+
+    The loss is in nats a token, the mean since the last report.
+    """
 
     step: int
     loss: float
     validation: Validation | None = None
     implementations: Mapping[str, str] = field(default_factory=dict)
-    """what computes the attention: name -> why"""
+    """what computes attention: name of the implementation -> why it was chosen"""
 
 
 Report = Callable[[Progress], bool]
-"""called as a run goes on; true means: stop here"""
+"""called as a run goes on; returning True stops the run"""
 
 
 class InterruptedRunError(Exception):
-    """A run ended where it was, as asked; the same run goes on from `step`, 0 being its start."""
+    """A run was stopped as asked; it can go on from `step`, which is 0 for its start."""
 
     def __init__(self, step: int) -> None:
         super().__init__(f"interrupted; kept at step {step}")
@@ -56,26 +62,26 @@ class InterruptedRunError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """A finished run."""
+    """The result of a finished run."""
 
     parameters: int
     implementations: Mapping[str, str]
-    """what computed the attention: name -> why; several where layers differ"""
+    """what computed attention: name of the implementation -> why; several where layers differ"""
     losses: tuple[tuple[int, float], ...]
-    """training curve: (step, mean loss since the point before)"""
+    """training curve: (step, mean loss in nats a token since the point before)"""
     validations: tuple[Validation, ...]
     tokens_per_second: float
-    """training tokens a second of optimizer steps; validation and reading batches left out"""
+    """training tokens a second of optimizer steps, without validation and reading of batches"""
     training_seconds: float
-    """time of the optimizer steps alone"""
+    """seconds of the optimizer steps alone"""
     seconds: float
-    """wall-clock time of the whole run"""
+    """wall-clock seconds of the whole run"""
     peak_memory: int | None
-    """bytes that the run held at most beyond what the process held before; None where the system does not tell"""
+    """most bytes that the run held beyond what the process held before; None where not known"""
     flops_per_token: float
-    """floating-point operations of a training step over the tokens it reads, as its implementation computes them"""
+    """floating-point operations of a training step over its tokens, as implemented"""
     stopped_early: bool
     arithmetic: Mapping[str, str] = field(default_factory=dict)
-    """bits of what computed it, by part: see `arithmetic.py`"""
+    """bits of each part that computed it: see `arithmetic.py`"""
     kernels: str = ""
-    """a hash of the compiled kernels; empty where there were none"""
+    """hash of the compiled kernels; empty where there were none"""

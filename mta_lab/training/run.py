@@ -1,4 +1,4 @@
-"""Train one configuration with Lightning: `train(config, corpus, report) -> TrainingResult`."""
+"""Train one configuration with Lightning."""
 
 import logging
 import math
@@ -37,24 +37,30 @@ def train(
     interrupted: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda _: None,
 ) -> TrainingResult:
-    """Train `config` on `corpus`, or on the sequences of its synthetic task (no corpus), and return its curves.
+    """Train `config`, and return its curves, cost and arithmetic.
 
-    `report` hears of the training about a hundred times and of each validation; when it returns true, the run stops.
-    A loss that is no longer finite raises FloatingPointError with the step.
+    Args:
+        config: the run's configuration; its precision must not be `auto`.
+        corpus: the text; None for a synthetic task, which makes its own sequences.
+        report: called about a hundred times with the training loss, and with each validation;
+            returning True stops the run.
+        checkpoints: where the run is kept. It goes on from the latest checkpoint, and ends to the
+            bit as an uninterrupted run would, on a CPU with as many threads.
+        weights: the file that the model's weights are written to when the run ends.
+        interrupted: called before every step and validation batch; returning True keeps the run and
+            ends it.
+        say: called with a line on what is unusual, like the step that the run is resumed at.
 
-    With `checkpoints` the run goes on from the latest and ends, to the bit, as an uninterrupted one would (on a CPU
-    with as many threads); `say` hears where from. `interrupted` is asked before every step and validation batch: when
-    it returns true, the run is kept and InterruptedRunError raised with its step.
-
-    A run that comes to its end leaves its model in the file `weights`, where one is named.
+    Raises:
+        FloatingPointError: a loss or a score is not finite; the message has the step.
+        InterruptedRunError: `interrupted` returned True; it has the step that the run goes on from.
     """
     spent = Spent()
     _quiet()
     data = data_of(config, corpus)
     module = DecoderModule(config, data.domains)
-    torch.manual_seed(
-        derive(config.seed, "dropout", config.stream)
-    )  # after the model: variants draw differently while they are built
+    # after the model is built, as variants draw different amounts of random numbers for it
+    torch.manual_seed(derive(config.seed, "dropout", config.stream))
     progress_callback = ProgressCallback(report, every=max(1, config.training.steps // REPORTS))
     checkpoint_callback = CheckpointCallback(checkpoints, interrupted, say, progress_callback, spent)
     trainer = _trainer(config.training, [checkpoint_callback, progress_callback])
@@ -72,7 +78,7 @@ def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback]) -> l
         devices=1,
         max_steps=training.steps,
         val_check_interval=_steps_a_validation(training),
-        check_val_every_n_epoch=None,  # steps count from the start of the run, wherever this part of it starts
+        check_val_every_n_epoch=None,  # count steps from the run's start, also after a resume
         num_sanity_val_steps=0,
         callbacks=callbacks,
         logger=False,
@@ -97,7 +103,7 @@ def _run(
         and not progress_callback.stopped
         and not progress_callback.validated(start)
     ):
-        trainer.validate(module, datamodule=data, verbose=False)  # the interruption came before or inside it
+        trainer.validate(module, datamodule=data, verbose=False)  # interrupted before or inside this validation
     if start < training.steps and not progress_callback.stopped:
         trainer.fit(module, datamodule=data)
     if not progress_callback.stopped and not progress_callback.validated(training.steps):
@@ -112,7 +118,7 @@ def _result(
     progress_callback: ProgressCallback,
     spent: Spent,
 ) -> TrainingResult:
-    """Return what the run came to and cost; counting its operations and noting its bits are no part of that."""
+    """Return the result of a run; its cost leaves out the measurements made here."""
     ran, peak, seconds = implementations(module.model), spent.peak_memory(), spent.seconds()
     tokens = trainer.global_step * training.batch_size * data.context
     bits = arithmetic(ran, training.precision, module.device, compiled=training.compiled)
@@ -138,14 +144,14 @@ def _steps_a_validation(training: TrainingConfig) -> int:
 
 
 def _keep(weights: Path, module: DecoderModule, say: Callable[[str], None]) -> None:
-    """Write the model's state; a disk that takes none is no reason to fail a run."""
+    """Write the model's weights; where the disk takes none, report that and go on."""
     try:
         tensors.write(weights, module.model.state_dict())
     except OSError as error:
-        say(f"cannot keep the weights in {weights} ({described(error)}): there will be no pictures of this run")
+        say(f"cannot keep the weights in {weights} ({described(error)}); no pictures of this run can be drawn")
 
 
 def _quiet() -> None:
-    """Lightning's notes on hardware and loaders are not about anything a user of this project can set."""
+    """Silence Lightning's notes on hardware and loaders, which no setting here can change."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning", category=UserWarning)

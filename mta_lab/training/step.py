@@ -1,4 +1,7 @@
-"""One training step: the loss of a batch, its gradients, their clipping, AdamW. Lightning runs its parts, others it."""
+"""Define one training step: loss, gradients, clipping, AdamW.
+
+Lightning calls its parts; measurements call `TrainingStep`.
+"""
 
 from collections.abc import Iterable
 
@@ -11,7 +14,7 @@ from mta_lab.training.loss import Batch, mean_loss
 
 
 class TrainingStep:
-    """Steps of training outside a run, at the peak learning rate: what is timed computes what a run computes."""
+    """Training steps outside a run, at the peak learning rate; they compute what a run computes."""
 
     def __init__(self, model: Decoder, training: TrainingConfig) -> None:
         self._model, self._training = model, training
@@ -19,7 +22,7 @@ class TrainingStep:
         self._optimizer = adamw(self._parameters, training)
 
     def __call__(self, batch: Batch, precision: Precision | None = None) -> None:
-        """Change the model's weights as one step of a run does, in `precision` (default: the training's)."""
+        """Change the model's weights by one step, in `precision` (by default the training's)."""
         torch.autograd.backward(mean_loss(self._model, batch, precision or self._training.precision))
         clip(self._parameters, self._training)
         self._optimizer.step()
@@ -27,12 +30,15 @@ class TrainingStep:
 
 
 def clip(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> None:
-    """Scale the gradients of all parameters down together where their norm is above `training.gradient_clip`."""
+    """Scale all gradients by one factor, so that their norm is at most `training.gradient_clip`."""
     nn.utils.clip_grad_norm_(parameters, training.gradient_clip)
 
 
 def adamw(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> torch.optim.AdamW:
-    """Return AdamW on the parameters, at the peak of the learning rate (Loshchilov & Hutter 2019, 1711.05101)."""
+    """Return AdamW over the parameters, at the peak learning rate.
+
+    Source: Loshchilov and Hutter 2019 (arXiv 1711.05101).
+    """
     return torch.optim.AdamW(
         parameters,
         lr=training.learning_rate,
@@ -44,6 +50,9 @@ def adamw(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> torch
 
 
 def random_tokens(config: RunConfig) -> Tensor:
-    """Return a batch of random tokens of the sizes of `config`, the same each time: what is timed reads no text."""
+    """Return a batch of random tokens [batch, context + 1], the same each time.
+
+    Its sizes are those of `config`; measurements of time then need no text.
+    """
     shape = (config.training.batch_size, config.context + 1)
     return torch.randint(config.model.vocabulary, shape, generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""The data of a synthetic task: its sequences as batches.
+"""Make the sequences of a synthetic task, as batches.
 
 Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
 """
@@ -16,7 +16,7 @@ from mta_lab.training.seeds import derive
 
 
 class SequencesModule(lightning.LightningDataModule):
-    """A task's sequences as batches: training by (seed, step), the held-out ones the same for every run of the task."""
+    """A task's sequences as batches: training by (seed, step), held-out ones equal for all runs."""
 
     def __init__(self, config: RunConfig, task: SyntheticTask) -> None:
         super().__init__()
@@ -27,20 +27,20 @@ class SequencesModule(lightning.LightningDataModule):
         self.first_step = 0
 
     def train_dataloader(self) -> DataLoader[Answers]:
-        """One pass is the whole run from `first_step` on; item k is the batch of step k."""
+        """Return the training batches of the whole run from `first_step` on; item k is step k's."""
         training = self.run.training
         seed = derive(self.run.seed, "batches", self.run.stream)
         batches = SequenceBatches(self.task, seed=seed, steps=training.steps, batch_size=training.batch_size)
         return DataLoader(batches, batch_size=None, sampler=range(self.first_step, training.steps))
 
     def val_dataloader(self) -> list[DataLoader[tuple[Tensor, ...]]]:
-        """One loader, as a task is one domain."""
+        """Return one loader, because a task is one domain."""
         tokens, scored = held_out(self.task, self.run.data.evaluate)
         return [DataLoader(TensorDataset(tokens, scored), batch_size=self.run.training.batch_size)]
 
 
 class SequenceBatches(Dataset[Answers]):
-    """Item k is the batch of step k, and any step can be made without those before it."""
+    """A data set whose item k is the batch of step k; any step can be made on its own."""
 
     def __init__(self, task: SyntheticTask, *, seed: int, steps: int, batch_size: int) -> None:
         self.task, self.seed, self.steps, self.batch_size = task, seed, steps, batch_size
@@ -54,5 +54,5 @@ class SequenceBatches(Dataset[Answers]):
 
 
 def held_out(task: SyntheticTask, evaluate: str) -> Answers:
-    """Return the held-out sequences of 'valid' or of 'test': of no run's seed, so the same for all."""
+    """Return the held-out sequences of 'valid' or 'test', which no run's seed produces."""
     return task.sequences(task.held_out, torch.Generator().manual_seed(derive(0, f"held out: {evaluate}")))

@@ -1,4 +1,4 @@
-"""Files of tensors, whole or not at all: the checkpoints of a run that goes on, the weights of one that is done."""
+"""Read and write files of tensors: checkpoints, and weights of finished runs."""
 
 import pickletools
 import zipfile
@@ -13,23 +13,31 @@ from mta_lab.atomic import replacing
 
 
 def write(path: Path, values: dict[str, Any]) -> None:
-    """Write tensors and plain data so that `path` holds all of it or what it held before; a failure is an OSError."""
-    for left in path.parent.glob(f"{path.name}.*.tmp"):  # by a process that was killed
+    """Write tensors and plain data to `path`, which holds all of it or is unchanged.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    for left in path.parent.glob(f"{path.name}.*.tmp"):  # left by a process that was killed
         left.unlink(missing_ok=True)
     try:
         with replacing(path) as file:
             torch.save(values, file)
-    except RuntimeError as error:  # torch's, while it handles that of the disk
+    except RuntimeError as error:  # torch raises it in place of the disk's error
         cause = error.__context__
         raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what is in the file, on the CPU; one that is damaged, holds any code or unpacks to more than it is raises.
+    """Return the content of a file, with its tensors on the CPU.
 
-    Sizes are compared before anything is unpacked: a file may come from somebody else.
+    A file may come from somebody else: sizes are compared before anything is unpacked, and nothing
+    in it is executed.
+
+    Raises:
+        ValueError: it is damaged, contains code, or would unpack to more than its own size.
     """
-    with zipfile.ZipFile(path) as archive:  # torch writes checksums and does not read them
+    with zipfile.ZipFile(path) as archive:  # torch writes checksums, but does not check them
         _refuse_more_than_it_is(path, archive)
         if damaged := archive.testzip():
             raise ValueError(f"{damaged} is damaged")
@@ -43,28 +51,28 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _refuse_more_than_it_is(path: Path, archive: zipfile.ZipFile) -> None:
-    """Torch stores its tensors as they are: what is packed, or says that it is longer than the file, is not its."""
+    """Refuse a file that torch did not write: compressed, or longer than it is when unpacked."""
     size = path.stat().st_size
     declared = sum(member.file_size for member in archive.infolist())
     if declared > size:
-        raise ValueError(f"says that it unpacks to {declared:,} bytes, of {size:,}; it would fill the memory")
+        raise ValueError(f"unpacks to {declared:,} bytes, but the file has {size:,}; it would fill the memory")
     packed = [member.filename for member in archive.infolist() if member.compress_type != zipfile.ZIP_STORED]
     if packed:
-        raise ValueError(f"{packed[0]} is compressed, and torch compresses nothing")
+        raise ValueError(f"{packed[0]} is compressed, which torch never does")
 
 
 def _refuse_allocations(archive: zipfile.ZipFile) -> None:
-    """Refuse calls that make memory of a number, which torch counts among what is no code."""
+    """Refuse calls that allocate memory of a given size, which torch allows as harmless."""
     for name in archive.namelist():
         if name.rpartition("/")[2] != "data.pkl":
             continue
         for operation, argument, _ in pickletools.genops(archive.read(name)):
             if operation.name == "GLOBAL" and str(argument).endswith(("Tensor", " bytearray")):
-                raise ValueError(f"calls {argument}, which no file of this project does")
+                raise ValueError(f"calls {argument}, which no file of this project calls")
 
 
 def _tensors(values: Mapping[str, Any]) -> Iterator[Tensor]:
-    """All tensors in nested values, each value looked at once."""
+    """Yield all tensors in nested values; look at each value once."""
     waiting: list[Any] = [values]
     seen = set[int]()
     while waiting:
@@ -84,4 +92,4 @@ def _refuse_repeated(tensor: Tensor) -> None:
     """Raise ValueError for a tensor larger than its storage: copied, it would fill the memory."""
     given, stored = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
     if given > stored:
-        raise ValueError(f"a tensor of shape {list(tensor.shape)} says {given:,} bytes, and {stored:,} are stored")
+        raise ValueError(f"a tensor of shape {list(tensor.shape)} claims {given:,} bytes, but {stored:,} are stored")
