@@ -1,15 +1,14 @@
 """Compare our rows with the paper's: by sign and rank, never by value."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from scipy.stats import kendalltau, norm
+import numpy as np
 
 from mta_lab.report.measured import Measured
 from mta_lab.report.published import Published
-from mta_lab.stats.contrasts import LEVEL
+from mta_lab.stats.ranks import rank_correlation, tau_interval
 
 
 class _Row(Protocol):
@@ -53,7 +52,7 @@ def agreement_of(rows: Sequence[_Row]) -> Agreement:
         if row.measured.contrast and not row.published.undecided
     ]
     pairs = _pairs(both, "value") or _pairs(both, "delta")  # where only differences are printed, rank those
-    tau = rank_correlation(pairs)
+    tau = rank_correlation(*np.array(pairs).reshape(-1, 2).T)
     return Agreement(
         published=len(both),
         finished=sum(row.measured.complete for row in both),
@@ -70,24 +69,3 @@ def _pairs(rows: Sequence[_Row], what: str) -> list[tuple[float, float]]:
     """Return (our mean, the published value named `what`) of each row that has both."""
     pairs = [(row.measured.mean, getattr(row.published, what)) for row in rows]
     return [(ours, theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
-
-
-def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Return Kendall's tau-b, or None for fewer than two pairs or a side that does not vary."""
-    if len(pairs) < 2:
-        return None
-    tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)
-    return None if math.isnan(tau) else tau
-
-
-def tau_interval(tau: float | None, count: int) -> tuple[float, float] | None:
-    """Return the 95 % interval of Kendall's tau over `count` rows.
-
-    Fisher's z with variance 0.437 / (n - 4), from Fieller, Hartley and Pearson, "Tests for rank
-    correlation coefficients I", Biometrika 44 (1957). They find it good for |tau| < 0.8. None for 4
-    rows or fewer, and at -1 and 1, where z is infinite.
-    """
-    if tau is None or count <= 4 or abs(tau) >= 1:
-        return None
-    reach = float(norm.isf(LEVEL / 2)) * math.sqrt(0.437 / (count - 4))
-    return math.tanh(math.atanh(tau) - reach), math.tanh(math.atanh(tau) + reach)

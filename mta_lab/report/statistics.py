@@ -3,9 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from mta_lab.stats.blocks import Noise, Scores, compare_paired, compare_unpaired
-from mta_lab.stats.contrasts import LEVEL, Contrast
+import numpy as np
+
+from mta_lab.stats.blocks import Noise, compare_paired, compare_unpaired
+from mta_lab.stats.contrasts import LEVEL, Array, Contrast, adjusted
 from mta_lab.stats.proportions import Rates, compare_rates
+
+Scores = Mapping[str, Mapping[int, float]]
+"""row -> seed -> score"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,20 +41,27 @@ def compare(
     for baseline in dict.fromkeys(baselines.values()):
         group = [row for row in compared if baselines[row] == baseline]
         if sequences is not None:
-            found = {row: _compare_rates(row, baseline, scores, sequences, level) for row in group}
-            contrasts |= {row: contrast for row, contrast in found.items() if contrast}
+            rates = {row: _compare_rates(row, baseline, scores, sequences, level) for row in group}
+            contrasts |= {row: contrast for row, contrast in rates.items() if contrast}
             continue
-        paired = {row: scores.get(row, {}) for row in [baseline, *group] if row not in unshared or row == baseline}
-        among, residual = compare_paired(paired, baseline, level)
-        contrasts |= among
-        if residual:
-            noise[baseline] = residual
+        paired = [row for row in [baseline, *group] if scores.get(row) and (row not in unshared or row == baseline)]
+        found = compare_paired(_array(scores, paired), level) if baseline in paired else None
+        if found:
+            contrasts |= zip(paired[1:], found[0], strict=True)
+            noise[baseline] = found[1]
         for row in group:
-            alone = row in unshared and compare_unpaired(scores.get(row, {}), scores.get(baseline, {}))
+            ours, theirs = (np.array(list(scores.get(name, {}).values())) for name in (row, baseline))
+            alone = compare_unpaired(ours, theirs) if row in unshared else None
             if alone:
                 contrasts[row] = alone
     in_order = {row: contrasts[row] for row in compared if row in contrasts}
     return Comparison(contrasts=in_order, p_holm=_holm(in_order, compared), planned=len(compared), noise=noise)
+
+
+def _array(scores: Scores, rows: Sequence[str]) -> Array:
+    """Return the scores of `rows` by seed, NaN where a run is missing."""
+    seeds = sorted({seed for row in rows for seed in scores[row]})
+    return np.array([[scores[row].get(seed, np.nan) for seed in seeds] for row in rows])
 
 
 def _compare_rates(
@@ -68,8 +80,5 @@ def _holm(contrasts: Mapping[str, Contrast], planned: Sequence[str]) -> dict[str
     """
     if not planned:
         return {}
-    raw = {row: contrasts[row].p if row in contrasts else 1.0 for row in planned}
-    adjusted, least = dict[str, float](), 0.0
-    for rank, row in enumerate(sorted(raw, key=raw.__getitem__)):  # Holm 1979; statsmodels' collects garbage for 0.6 s
-        least = adjusted[row] = min(1.0, max(least, raw[row] * (len(raw) - rank)))
-    return {row: adjusted[row] for row in planned if row in contrasts}
+    p_values = adjusted(np.array([contrasts[row].p if row in contrasts else 1.0 for row in planned]))
+    return {row: float(p) for row, p in zip(planned, p_values, strict=True) if row in contrasts}

@@ -1,22 +1,16 @@
 """Paired comparisons of perplexities in randomised blocks: log(perplexity) ~ row + seed."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import ttest_ind
-from statsmodels.regression.linear_model import OLS
-from statsmodels.stats.power import ttest_power
+from scipy.special import nctdtr, stdtr, stdtrit
 
-from mta_lab.stats.contrasts import LEVEL, Contrast, seeds_needed
-
-Scores = Mapping[str, Mapping[int, float]]
-"""row -> seed -> perplexity"""
-
+from mta_lab.stats.contrasts import LEVEL, Array, Contrast, seeds_needed
 
 LARGEST = 700.0  # exp of more is no number any more
 ROUNDING = 1e-12  # logarithms that differ by less are equal
+APART = 1e-9  # seeds that no row connects have an eigenvalue of 0, connected ones of 1 / seeds or more
 
 
 def relative(difference: float) -> float:
@@ -34,49 +28,47 @@ class Noise:
     """residual degrees of freedom: (rows - 1) (seeds - 1) where no run is missing"""
 
 
-def compare_paired(scores: Scores, baseline: str, level: float) -> tuple[dict[str, Contrast], Noise | None]:
-    """Compare rows with `baseline` over seeds; nothing where too few runs tell noise from effect.
+def compare_paired(scores: Array, level: float) -> tuple[list[Contrast], Noise] | None:
+    """Return the contrast of each further row with the first one, and the noise of all rows.
 
-    Ordinary least squares with a term for each row and each seed; the residual of all rows is
-    pooled. `level` is what a single row has to reach, for the seeds that it needs.
+    `scores` are perplexities, rows x seeds, NaN where a run is missing. None where too few runs exist
+    to tell noise from effect. Least squares with a term for each row and each seed; the residual of
+    all rows is pooled. `level` is what a single row has to reach, for the seeds that it needs.
     """
-    rows = [baseline, *(row for row in scores if row != baseline and scores[row])]
-    runs = [(row, seed, value) for row in rows for seed, value in scores.get(row, {}).items()]
-    seeds = sorted({seed for _, seed, _ in runs})
-    if not scores.get(baseline) or len(rows) < 2 or len(seeds) < 2:
-        return {}, None
-    of_row = np.array([rows.index(row) for row, *_ in runs])
-    of_seed = np.array([seeds.index(seed) for _, seed, _ in runs])
-    terms = [np.ones((len(runs), 1)), np.eye(len(rows))[of_row, 1:], np.eye(len(seeds))[of_seed, 1:]]
-    design = np.hstack(terms)
-    if np.linalg.matrix_rank(design.T @ design) < design.shape[1] or len(runs) <= design.shape[1]:
-        return {}, None
-    fit = OLS(np.log([value for *_, value in runs]), design).fit()
-    effects = [_unrounded(effect) for effect in fit.params[1 : len(rows)]]
-    degrees = round(fit.df_resid)
-    if fit.mse_resid < ROUNDING**2:
-        return {row: _exact(effect) for row, effect in zip(rows[1:], effects, strict=True)}, Noise(
-            deviation=0.0, degrees=degrees
-        )
-    deviation = math.sqrt(fit.mse_resid)
-    ends, p_values = fit.conf_int(LEVEL)[1 : len(rows)], fit.pvalues[1 : len(rows)]
-    contrasts = {
-        row: Contrast(
-            delta=relative(effect),
-            low=relative(low),
-            high=relative(high),
-            p=float(p),
-            seeds_needed=_seeds_needed(effect, deviation, len(rows), level),
-        )
-        for row, effect, (low, high), p in zip(rows[1:], effects, ends, p_values, strict=True)
-    }
+    there = ~np.isnan(scores)
+    runs, seeds = there.sum(axis=1), int(there.any(axis=0).sum())
+    degrees = int(runs.sum()) - len(scores) - (seeds - 1)
+    if len(scores) < 2 or seeds < 2 or degrees < 1 or not runs.all():
+        return None
+    # The normal equations of the seeds, rows eliminated: as many as there are seeds, however many rows.
+    weights = there / runs[:, None]
+    equations = np.diag(there.sum(axis=0)) - there.T @ weights
+    if np.linalg.matrix_rank(equations, tol=APART, hermitian=True) < seeds - 1:
+        return None
+    logs = np.log(np.where(there, scores, 1.0))  # 0 where a run is missing
+    means = logs.sum(axis=1) / runs
+    solve = np.linalg.pinv(equations, rcond=APART, hermitian=True)
+    of_seeds = solve @ (logs.sum(axis=0) - means @ there)
+    of_rows = means - weights @ of_seeds
+    residual = np.where(there, logs - of_rows[:, None] - of_seeds, 0.0)
+    deviation = math.sqrt((residual**2).sum() / degrees)
+    effects = [_unrounded(effect) for effect in of_rows[1:] - of_rows[0]]
+    if deviation < ROUNDING:
+        return [_exact(effect) for effect in effects], Noise(deviation=0.0, degrees=degrees)
+    others = weights[1:] - weights[0]
+    errors = deviation * np.sqrt(1 / runs[1:] + 1 / runs[0] + ((others @ solve) * others).sum(axis=1))
+    contrasts = [
+        _contrast(effect, error, degrees, _seeds_needed(effect, deviation, len(scores), level))
+        for effect, error in zip(effects, errors, strict=True)
+    ]
     return contrasts, Noise(deviation=relative(deviation), degrees=degrees)
 
 
-def compare_unpaired(scores: Mapping[int, float], baseline: Mapping[int, float]) -> Contrast | None:
-    """Compare a row on a random stream of its own with the baseline: the t-test of log(perplexity).
+def compare_unpaired(scores: Array, baseline: Array) -> Contrast | None:
+    """Compare a row on a random stream of its own with the baseline, by the two-sample t-test.
 
-    It is the two-sample test.
+    `scores` and `baseline` are perplexities, one a finished run; their logarithms are tested. None for
+    fewer than two runs of either.
 
     Such a row shares neither initial values nor batches with the baseline, so a seed's luck does
     not cancel: its contrast has the variance 2 (seed + residual) / S where a paired row's has 2
@@ -86,13 +78,13 @@ def compare_unpaired(scores: Mapping[int, float], baseline: Mapping[int, float])
     """
     if len(scores) < 2 or len(baseline) < 2:
         return None
-    ours, theirs = np.log(list(scores.values())), np.log(list(baseline.values()))
-    effect = float(ours.mean() - theirs.mean())
-    if max(np.ptp(ours), np.ptp(theirs)) < ROUNDING:
+    both = np.log(scores), np.log(baseline)
+    effect = float(both[0].mean() - both[1].mean())
+    if max(map(np.ptp, both)) < ROUNDING:
         return _exact(_unrounded(effect))
-    test = ttest_ind(ours, theirs)
-    low, high = test.confidence_interval(1 - LEVEL)
-    return Contrast(delta=relative(effect), low=relative(low), high=relative(high), p=float(test.pvalue))
+    degrees = len(scores) + len(baseline) - 2
+    variance = sum(((logs - logs.mean()) ** 2).sum() for logs in both) / degrees
+    return _contrast(effect, math.sqrt(variance * (1 / len(scores) + 1 / len(baseline))), degrees)
 
 
 def _unrounded(effect: float) -> float:
@@ -106,9 +98,27 @@ def _exact(effect: float) -> Contrast:
     return Contrast(delta=delta, low=delta, high=delta, p=0.0 if effect else 1.0)
 
 
+def _contrast(effect: float, error: float, degrees: int, needed: int | None = None) -> Contrast:
+    """Return a difference of logarithms with its standard `error` as a contrast, by Student's t."""
+    reach = -float(stdtrit(degrees, LEVEL / 2)) * error
+    return Contrast(
+        delta=relative(effect),
+        low=relative(effect - reach),
+        high=relative(effect + reach),
+        p=2 * float(stdtr(degrees, -abs(effect) / error)),
+        seeds_needed=needed,
+    )
+
+
 def _seeds_needed(effect: float, deviation: float, rows: int, level: float) -> int | None:
-    """Seeds with which the paired t-test, its residual pooled over `rows`, would see `effect`."""
+    """Return the seeds with which the paired t-test, its residual pooled over `rows`, would see `effect`."""
     if not effect or not deviation:
         return None
     size = abs(effect) / (math.sqrt(2) * deviation)  # in deviations of a paired difference
-    return seeds_needed(lambda seeds: float(ttest_power(size, seeds, level, df=(rows - 1) * (seeds - 1))))
+
+    def power(seeds: int) -> float:
+        degrees = (rows - 1) * (seeds - 1)
+        reach = -stdtrit(degrees, level / 2)
+        return 1 - float(nctdtr(degrees, size * math.sqrt(seeds), reach))  # a verdict of the wrong sign sees nothing
+
+    return seeds_needed(power)

@@ -1,8 +1,13 @@
-"""A row against its baseline, and how many seeds it would take to tell."""
+"""A row against its baseline, what is left of it beside many others, and how many seeds it would take to tell."""
 
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
 
 LEVEL = 0.05
 """of intervals, and of a table's verdicts after Holm's correction"""
@@ -36,3 +41,15 @@ def seeds_needed(power: Callable[[int], float]) -> int:
     The power grows with the seeds.
     """
     return 2 + bisect_left(range(2, MOST_SEEDS + 1), POWER, key=power)
+
+
+def adjusted(p_values: Array) -> Array:
+    """Return the p-values after Holm's correction for their number, in their order.
+
+    `p_values` has one number a planned comparison; 1 for one that has no result yet. Holm 1979,
+    Scandinavian Journal of Statistics 6.
+    """
+    order, result = np.argsort(p_values, kind="stable"), np.empty(len(p_values))
+    steps = p_values[order] * np.arange(len(p_values), 0, -1)
+    result[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return result

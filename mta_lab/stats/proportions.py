@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from statistics import fmean, variance
 
 from scipy.optimize import brentq
-from scipy.stats import norm
-from scipy.stats import t as student
-from statsmodels.stats.proportion import confint_proportions_2indep, power_proportions_2indep, proportion_confint
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from mta_lab.stats.contrasts import LEVEL, Contrast, seeds_needed
 
@@ -45,10 +43,8 @@ def interval(row: Rates) -> tuple[float, float] | None:
     if seeds < 2:
         return None
     effective = seeds * min(1 / _correlation([row]), row.sequences)
-    low, high = proportion_confint(
-        row.mean * effective, effective, _normal_level(student.isf(LEVEL / 2, seeds - 1)), method="wilson"
-    )
-    return min(max(float(low), 0.0), row.mean), max(min(float(high), 1.0), row.mean)
+    low, high = _wilson(row.mean, effective, _reach(LEVEL, seeds - 1))
+    return min(low, row.mean), max(high, row.mean)
 
 
 def compare_rates(row: Rates, baseline: Rates, level: float) -> Contrast | None:
@@ -67,17 +63,13 @@ def compare_rates(row: Rates, baseline: Rates, level: float) -> Contrast | None:
         return None
     answers = min(1 / _correlation([row, baseline]), row.sequences, baseline.sequences)  # that a seed is worth
     degrees = _degrees(row, baseline)
-    counts = [part.mean * len(part.rates) * answers for part in (row, baseline)]
-    sizes = [len(part.rates) * answers for part in (row, baseline)]
     delta = _difference(row.mean, baseline.mean)
 
     def bounds(reach: float) -> tuple[float, float]:
-        low, high = confint_proportions_2indep(
-            counts[0], sizes[0], counts[1], sizes[1], method="newcomb", compare="diff", alpha=_normal_level(reach)
-        )
-        return min(float(low), delta), max(float(high), delta)
+        low, high = _newcombe([(part.mean, len(part.rates) * answers) for part in (row, baseline)], reach)
+        return min(low, delta), max(high, delta)
 
-    low, high = bounds(float(student.isf(LEVEL / 2, degrees)))
+    low, high = bounds(_reach(LEVEL, degrees))
     return Contrast(
         delta=delta,
         low=low,
@@ -113,13 +105,31 @@ def _degrees(*rows: Rates) -> float:
     return sum(parts) ** 2 / sum(v**2 / (len(row.rates) - 1) for v, row in zip(parts, rows, strict=True))
 
 
-def _normal_level(reach: float) -> float:
-    """Return the level at which statsmodels' normal interval reaches `reach` standard errors.
+def _reach(level: float, degrees: float) -> float:
+    """Return the standard errors to either side of an interval at `level`, by Student's t."""
+    return -float(stdtrit(degrees, level / 2))
 
-    Scaling the effective number by (z / t)^2, as Korn and Graubard do, gives the same Wilson
-    interval.
+
+def _wilson(rate: float, answers: float, reach: float) -> tuple[float, float]:
+    """Return Wilson's interval of a rate over `answers`, `reach` standard errors to either side.
+
+    Scaling the answers by (z / t)^2 and reaching z, as Korn and Graubard do, is the same.
     """
-    return float(2 * norm.sf(reach))
+    inverse = reach**2 / answers
+    centre = (rate + inverse / 2) / (1 + inverse)
+    half = reach * math.sqrt((rate * (1 - rate) + inverse / 4) / answers) / (1 + inverse)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def _newcombe(rates: Sequence[tuple[float, float]], reach: float) -> tuple[float, float]:
+    """Return the interval of the difference of two (rate, answers).
+
+    Newcombe 1998, Statistics in Medicine 17, method 10.
+    """
+    (ours, _), (theirs, _) = rates
+    (low, high), (their_low, their_high) = (_wilson(*rate, reach) for rate in rates)
+    delta = ours - theirs
+    return delta - math.hypot(ours - low, their_high - theirs), delta + math.hypot(high - ours, theirs - their_low)
 
 
 NEAREST, FARTHEST = 1e-9, 30.0  # standard errors: p is 1 and 0 to all purposes, and the normal's tail ends near 38
@@ -135,8 +145,8 @@ def _p_value(delta: float, degrees: float, bounds: Callable[[float], tuple[float
     if delta == 0 or near_end(NEAREST) <= 0:
         return 1.0
     if near_end(FARTHEST) > 0:
-        return float(2 * student.sf(FARTHEST, degrees))
-    return float(2 * student.sf(brentq(near_end, NEAREST, FARTHEST), degrees))
+        return float(2 * stdtr(degrees, -FARTHEST))
+    return float(2 * stdtr(degrees, -brentq(near_end, NEAREST, FARTHEST)))
 
 
 def _seeds_needed(delta: float, baseline: float, answers: float, degrees: float, level: float) -> int | None:
@@ -147,9 +157,14 @@ def _seeds_needed(delta: float, baseline: float, answers: float, degrees: float,
     if abs(delta) in (0, 1):  # nothing to see, or nothing that varies
         return None
 
+    other, pooled = baseline + delta, baseline + delta / 2
+    under_null = math.sqrt(2 * pooled * (1 - pooled))
+    under_delta = math.sqrt(other * (1 - other) + baseline * (1 - baseline))
+    reach = -float(ndtri(level / 2))
+
     def power(seeds: int) -> float:
-        shrink = norm.isf(level / 2) / student.isf(level / 2, degrees * (seeds - 1))
-        size = seeds * answers * shrink**2
-        return float(power_proportions_2indep(delta, baseline, size, alpha=level, return_results=False))
+        size = seeds * answers * (reach / _reach(level, degrees * (seeds - 1))) ** 2
+        shift = delta * math.sqrt(size)
+        return float(sum(ndtr((side * shift - reach * under_null) / under_delta) for side in (1, -1)))
 
     return seeds_needed(power)

@@ -1,39 +1,13 @@
 """Signs, ranks and coverage beside the paper's."""
 
-import math
-from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
-from scipy import stats
 
-from mta_lab.report.agreement import rank_correlation, tau_interval
 from mta_lab.report.index import entry
+from mta_lab.stats.ranks import rank_correlation
 from tests.report.examples import CLEAR, WITH_CONTROL, example_sweep, table_of, with_rows
-
-
-def test_tau_is_the_share_of_concordant_pairs() -> None:
-    ours, theirs = (3.0, 1.0, 4.0, 1.5, 5.0, 9.0), (2.0, 7.0, 1.0, 8.0, 2.8, 1.8)
-    signs = [math.copysign(1, (a - b) * (x - y)) for (a, x), (b, y) in combinations(zip(ours, theirs, strict=True), 2)]
-    assert rank_correlation(list(zip(ours, theirs, strict=True))) == pytest.approx(sum(signs) / len(signs))
-
-
-@pytest.mark.parametrize("pairs", [[], [(1.0, 2.0)], [(1.0, 2.0), (3.0, 2.0)]], ids=["none", "one", "ties only"])
-def test_no_tau_where_nothing_is_ranked(pairs: list[tuple[float, float]]) -> None:
-    assert rank_correlation(pairs) is None
-
-
-def test_interval_of_tau_is_fiellers() -> None:
-    """tau = 0.5 over 17 rows: z = 0.549, standard error sqrt(0.437 / 13) = 0.183."""
-    low, high = tau_interval(0.5, 17) or (math.nan, math.nan)
-    error = math.sqrt(0.437 / 13) * stats.norm.ppf(0.975)
-    assert (math.atanh(low), math.atanh(high)) == pytest.approx((math.atanh(0.5) - error, math.atanh(0.5) + error))
-    assert (low, high) == pytest.approx((0.188, 0.720), abs=1e-3)
-
-
-@pytest.mark.parametrize(("tau", "count"), [(0.5, 4), (0.5, 2), (1.0, 17), (-1.0, 9), (None, 9)])
-def test_no_interval_where_the_approximation_has_none(tau: float | None, count: int) -> None:
-    assert tau_interval(tau, count) is None
 
 
 def test_only_resolved_rows_can_agree_in_sign(tmp_path: Path) -> None:
@@ -42,7 +16,7 @@ def test_only_resolved_rows_can_agree_in_sign(tmp_path: Path) -> None:
     found = table_of(tmp_path, CLEAR, sweep=sweep).agreement
     assert (found.same_sign, found.resolved) == (1, 1)
     assert (found.published, found.finished, found.tau_rows) == (3, 3, 3)
-    assert found.tau == pytest.approx(rank_correlation([(30.03, 11.25), (30.02, 11.5), (28.02, 11.13)]))
+    assert found.tau == pytest.approx(rank_correlation(np.array([30.03, 30.02, 28.02]), np.array([11.25, 11.5, 11.13])))
     assert found.tau_interval is None
 
 

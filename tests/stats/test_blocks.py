@@ -9,7 +9,7 @@ from scipy import stats
 
 from mta_lab.report.statistics import Comparison, compare
 from mta_lab.stats.blocks import Noise, _seeds_needed, compare_paired, compare_unpaired
-from mta_lab.stats.contrasts import MOST_SEEDS, Contrast
+from mta_lab.stats.contrasts import MOST_SEEDS, Array, Contrast
 
 Runs = dict[str, dict[int, float]]
 
@@ -48,10 +48,17 @@ def compared(runs: Runs, baseline: str = "row 0") -> Comparison:
     return compare(runs, dict.fromkeys(runs, baseline), (), None)
 
 
-def paired(runs: Runs, baseline: str = "row 0") -> tuple[dict[str, Contrast], Noise]:
-    contrasts, noise = compare_paired(runs, baseline, 0.05)
-    assert noise is not None
-    return contrasts, noise
+def array(runs: Runs) -> Array:
+    """Rows by seeds, NaN where a run is missing."""
+    seeds = sorted({seed for row in runs.values() for seed in row})
+    return np.array([[row.get(seed, math.nan) for seed in seeds] for row in runs.values()]).reshape(len(runs), -1)
+
+
+def paired(runs: Runs) -> tuple[dict[str, Contrast], Noise]:
+    """The contrasts of all rows with the first one."""
+    found = compare_paired(array(runs), 0.05)
+    assert found is not None
+    return dict(zip(list(runs)[1:], found[0], strict=True)), found[1]
 
 
 @pytest.mark.parametrize(("rows", "seeds"), [(2, 2), (2, 5), (3, 2), (5, 3), (4, 8)])
@@ -86,7 +93,7 @@ def test_two_rows_are_a_paired_t_test() -> None:
 
 def test_worked_example() -> None:
     """Rows 100, 110 and 100, 121: differences of ln are 0 and ln 1.1, so t = 1 with one degree of freedom, p = 1/2."""
-    contrasts, noise = paired({"base": {0: 100.0, 1: 110.0}, "other": {0: 100.0, 1: 121.0}}, "base")
+    contrasts, noise = paired({"base": {0: 100.0, 1: 110.0}, "other": {0: 100.0, 1: 121.0}})
     (contrast,) = contrasts.values()
     assert noise.degrees == 1
     assert contrast.delta == pytest.approx(math.sqrt(1.1) - 1)
@@ -130,24 +137,53 @@ def test_row_without_results_changes_no_contrast_and_counts_in_holms_correction(
     assert with_empty.planned == 3
 
 
+NAN = math.nan
+
+
 @pytest.mark.parametrize(
-    "runs",
+    "scores",
     [
-        {},
-        {"base": {0: 20.0, 1: 21.0}},
-        {"base": {0: 20.0}, "other": {0: 21.0}},
-        {"base": {}, "other": {0: 21.0, 1: 20.0}, "third": {0: 20.0, 1: 20.5}},
-        {"other": {0: 21.0, 1: 20.0}, "third": {0: 20.0, 1: 20.5}},
-        {"base": {0: 20.0, 1: 21.0}, "other": {0: 20.0}},
-        pytest.param(
-            {"base": {0: 20.0, 1: 21.0}, "other": {2: 20.0, 3: 19.0}},
-            marks=pytest.mark.filterwarnings("ignore:The design matrix is rank-deficient"),
-        ),
+        np.empty((0, 0)),
+        [[20.0, 21.0]],
+        [[20.0], [21.0]],
+        [[NAN, NAN], [21.0, 20.0], [20.0, 20.5]],
+        [[20.0, 21.0], [20.0, NAN]],
+        [[20.0, 21.0, NAN, NAN], [NAN, NAN, 20.0, 19.0]],
+        [[20.0, 21.0, NAN, NAN], [20.5, 21.0, NAN, NAN], [NAN, NAN, 20.0, 19.0], [NAN, NAN, 20.0, 19.5]],
     ],
-    ids=["nothing", "one row", "one seed", "base not finished", "no base", "no residual", "no common seed"],
+    ids=["nothing", "one row", "one seed", "base not finished", "no residual", "no common seed", "two apart from two"],
 )
-def test_too_few_runs_give_no_verdict(runs: Runs) -> None:
-    assert compare_paired(runs, "base", 0.05) == ({}, None)
+def test_too_few_runs_give_no_verdict(scores: list[list[float]]) -> None:
+    assert compare_paired(np.array(scores), 0.05) is None
+
+
+def test_rows_without_a_baseline_are_compared_with_nothing() -> None:
+    runs = {"other": {0: 21.0, 1: 20.0}, "third": {0: 20.0, 1: 20.5}}
+    assert dict(compare(runs, dict.fromkeys(["base", *runs], "base"), (), None).contrasts) == {}
+
+
+def test_holes_leave_what_least_squares_with_all_terms_says() -> None:
+    """Against the regression written out: a column a row, a column a seed."""
+    generator = np.random.default_rng(13)
+    scores = array(made_up(6, 5, generator=generator, effects=[-0.02]))
+    scores[generator.random(scores.shape) < 0.3] = NAN
+    rows, seeds = np.nonzero(~np.isnan(scores))
+    design = np.hstack([np.eye(6)[rows], np.eye(5)[seeds, 1:]])
+    logs = np.log(scores[rows, seeds])
+    values, (squares,), rank, _ = np.linalg.lstsq(design, logs)
+    degrees = len(logs) - rank
+    covariance = squares / degrees * np.linalg.inv(design.T @ design)
+    found = compare_paired(scores, 0.05)
+    assert found is not None
+    assert found[1].degrees == degrees
+    for row, contrast in enumerate(found[0], start=1):
+        effect = values[row] - values[0]
+        error = math.sqrt(covariance[row, row] + covariance[0, 0] - 2 * covariance[row, 0])
+        reach = stats.t.ppf(0.975, degrees) * error
+        assert contrast.delta == pytest.approx(math.expm1(effect), rel=1e-10)
+        assert contrast.low == pytest.approx(math.expm1(effect - reach), rel=1e-10)
+        assert contrast.high == pytest.approx(math.expm1(effect + reach), rel=1e-10)
+        assert contrast.p == pytest.approx(2 * stats.t.sf(abs(effect) / error, degrees), rel=1e-10)
 
 
 def test_real_effects_are_resolved() -> None:
@@ -188,7 +224,7 @@ def test_rows_with_the_same_scores_are_no_difference_however_sums_round(rows: in
 
 
 def test_unpaired_scores_that_differ_by_rounding_are_no_difference() -> None:
-    contrast = compare_unpaired({0: 20.0, 1: 20.0}, dict.fromkeys(range(2), math.nextafter(20.0, 21.0)))
+    contrast = compare_unpaired(np.full(2, 20.0), np.full(2, math.nextafter(20.0, 21.0)))
     assert contrast is not None
     assert (contrast.delta, contrast.p) == (0.0, 1.0)
 
@@ -202,7 +238,7 @@ def test_each_baseline_has_its_own_rows_and_noise(baseline: str) -> None:
     noisy = {row: {seed: v ** (1 + seed / 50) for seed, v in runs.items()} for row, runs in noisy.items()}
     found = compare({**quiet, **noisy}, {row: row[0] for row in (*quiet, *noisy)}, (), None)
     group = quiet if baseline == "a" else noisy
-    contrasts, noise = paired(group, baseline)
+    contrasts, noise = paired(group)
     assert found.noise[baseline] == noise
     for row, contrast in contrasts.items():
         assert found.contrasts[row].p == pytest.approx(contrast.p)
@@ -227,7 +263,7 @@ def test_unshared_row_is_tested_honestly() -> None:
     """At 5 % it raises a false alarm in 5 %; held against the paired residual it would in far more."""
     tables, count = unpaired_tables(500), 500
     alarms = sum(p < 0.05 for _, p in tables) / count
-    against_residual = sum(compare_paired(runs, "row 0", 0.05)[0]["aa"].p < 0.05 for runs, _ in tables) / count
+    against_residual = sum(paired(runs)[0]["aa"].p < 0.05 for runs, _ in tables) / count
     assert abs(alarms - 0.05) < 3 * math.sqrt(0.05 * 0.95 / count)
     assert against_residual > 0.1
 
@@ -248,13 +284,13 @@ def test_unshared_row_leaves_the_others_alone() -> None:
     assert found.contrasts["aa"].low == pytest.approx(math.expm1(t * pooled - stats.t.ppf(0.975, 4) * pooled))
 
 
-@pytest.mark.parametrize(("row", "p"), [({0: 20.0, 1: 20.0}, 1.0), ({0: 21.0, 1: 21.0}, 0.0)])
-def test_unshared_row_without_noise(row: dict[int, float], p: float) -> None:
-    contrast = compare_unpaired(row, {0: 20.0, 1: 20.0})
+@pytest.mark.parametrize(("row", "p"), [([20.0, 20.0], 1.0), ([21.0, 21.0], 0.0)])
+def test_unshared_row_without_noise(row: list[float], p: float) -> None:
+    contrast = compare_unpaired(np.array(row), np.full(2, 20.0))
     assert contrast is not None
     assert contrast.p == p
     assert contrast.low == contrast.delta == contrast.high
-    assert compare_unpaired({0: 20.0}, row) is None
+    assert compare_unpaired(np.full(1, 20.0), np.array(row)) is None
 
 
 def test_seeds_needed_have_the_power_they_promise() -> None:
@@ -276,6 +312,13 @@ def test_seeds_needed_have_the_power_they_promise() -> None:
         shares.append((2 * stats.t.sf(abs(t), degrees) < level).mean())
     assert shares[0] < 0.8 - 0.01
     assert shares[1] > 0.8 - 0.02
+
+
+@pytest.mark.parametrize("size", [7.5, 31.0, 1000.0])
+def test_seeds_needed_are_known_where_an_effect_dwarfs_the_noise(size: float) -> None:
+    """Scipy has no number for the tail far on the other side; two seeds have one degree of freedom to tell with."""
+    power = stats.nct.sf(stats.t.isf(0.025, 1), 1, size)
+    assert _seeds_needed(size, 1.0, 2, 0.05) == (2 if power >= 0.8 else 3)
 
 
 def test_hopeless_deltas_need_more_seeds_than_anybody_has() -> None:
