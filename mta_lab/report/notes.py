@@ -122,7 +122,8 @@ def _deltas(table: Table) -> str:
     comparison = table.comparison
     if not comparison.contrasts:
         return "No delta yet: it takes finished runs of a row and of its baseline, under two seeds or more."
-    if table.sweep.metric.is_share:
+    metric = table.sweep.metric
+    if metric.is_share:
         method = "with Newcombe's interval; the more seeds disagree, the fewer test sequences each of them counts for"
     else:
         several = len(table.baselines) > 1
@@ -131,8 +132,9 @@ def _deltas(table: Table) -> str:
             for name, noise in comparison.noise.items()
         ]
         method = f"paired by seed; noise of one run {', '.join(floors) or 'unknown'}, on one fixed validation text"
+    better = f" A higher {metric.words} is better." if metric.higher_is_better else ""
     return (
-        f"delta: against {against}{method}. A row is resolved if its delta differs from 0 at {LEVEL:.0%} after "
+        f"delta: against {against}{method}.{better} A row is resolved if its delta differs from 0 at {LEVEL:.0%} after "
         f"Holm's correction over {counted(comparison.planned, 'row')}; else it is unresolved, with the seeds in all "
         f"that would resolve such a delta in brackets ({POWER:.0%} power at {LEVEL:.0%}/{comparison.planned})."
     )

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,19 @@ def write_sweep(
     seeds: int = 2,
     search: dict[str, Any] | None = None,
     retry: dict[str, int] | None = None,
+    components: Sequence[str] = (),
     **base: Any,
 ) -> Path:
-    """A sweep of `rows` under the small sizes; `base` is further settings of every row, by section."""
+    """A sweep of `rows` under the small sizes; `base` is further settings of every row, by section.
+
+    `components` are files beside it.
+    """
     settings: dict[str, Any] = {key: dict(value) if isinstance(value, dict) else value for key, value in SMALL.items()}
     for section, values in base.items():
         settings[section] = {**settings.get(section, {}), **values}
     content: dict[str, Any] = {"title": file.stem.capitalize(), "base": settings, "rows": rows, "seeds": seeds}
+    if components:
+        content["components"] = [*components]
     if search:
         content["search"] = search
     if retry:
