@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from components import FAMILIES
+
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 TINY = ("data.corpus=stdlib", "training.steps=20", "training.warmup_steps=2", "--seeds", "1")
+PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "-v")
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +41,16 @@ def pip(arguments: list[str]) -> None:
     subprocess.run([sys.executable, "-m", "pip", "-q", *arguments], check=True, timeout=300)
 
 
-def run(program: Path, *arguments: str, cwd: Path) -> str:
-    """Return what a program prints in a folder, without a path to this checkout."""
+def start(program: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program in a folder, without a path to this checkout."""
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MTA_LAB_COMPONENTS")}
-    done = subprocess.run(
-        [program, *arguments], cwd=cwd, env=clean, capture_output=True, text=True, timeout=600, check=False
-    )
+    command = [program, *arguments]
+    return subprocess.run(command, check=False, cwd=cwd, env=clean, capture_output=True, text=True, timeout=600)
+
+
+def run(program: Path, *arguments: str, cwd: Path) -> str:
+    """Return what a program prints that ends well."""
+    done = start(program, *arguments, cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -71,3 +78,21 @@ def test_a_project_with_a_folder_components_of_its_own_uses_ours(programs: Path,
     (tmp_path / "key_shift.py").rename(own / "key_shift.py")
     given = ("attention=key_shift", *TINY[:3], "--components", "components/key_shift.py")
     assert "perplexity" in run(programs / "mta-lab", "train", *given, cwd=tmp_path)
+
+
+def test_components_written_outside_the_checkout_pass_their_contracts(programs: Path, tmp_path: Path) -> None:
+    named = [word for family in FAMILIES for word in ("--mta-component", f"mine_{family}.py")]
+    for family in FAMILIES:
+        run(programs / "mta-lab", "new", family, f"mine_{family}", cwd=tmp_path)
+    passed = run(programs / "python", *PYTEST, *named, cwd=tmp_path)
+    for family in FAMILIES:
+        assert f"mine_{family}" in passed
+
+
+def test_a_component_that_looks_ahead_fails_its_contract_there(programs: Path, tmp_path: Path) -> None:
+    run(programs / "mta-lab", "new", "attention", "ahead", cwd=tmp_path)
+    file = tmp_path / "ahead.py"
+    file.write_text(file.read_text(encoding="utf-8").replace("is_causal=True", "is_causal=False"), encoding="utf-8")
+    failed = start(programs / "python", *PYTEST, "--mta-component", "ahead.py", cwd=tmp_path)
+    assert failed.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "test_causal[attention-ahead]" in failed.stdout
