@@ -40,7 +40,7 @@ _HOMES = {
 
 def __getattr__(name: str) -> "Any":
     """Import a public name from its module, or read the version of the installed package."""
-    from importlib import import_module, metadata
+    from importlib import import_module, metadata  # noqa: PLC0415  see above: not before Python's path is safe
 
     if name == "__version__":
         return metadata.version("mta-lab")

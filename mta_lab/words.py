@@ -1,5 +1,12 @@
 """Numbers in sentences: how many of a thing, and how long something takes."""
 
+import re
+
+from mta_lab.errors import UserError
+
+UNITS = {"h": 3600, "m": 60, "s": 1}
+DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+
 
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, given in the singular: `1 run`, `2 runs`, `1,024 runs`."""
@@ -21,3 +28,12 @@ def duration(seconds: float) -> str:
         if seconds < most:
             return f"{seconds / length:.1f} {unit}"
     return f"{seconds / 86_400:.1f} days"
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Return the seconds of `45m`, `1h30m` or `90s`, as given to `option`. Raises UserError for anything else."""
+    match = DURATION.fullmatch(text.strip())
+    seconds = sum(float(n) * unit for n, unit in zip(match.groups(), UNITS.values(), strict=True) if n) if match else 0
+    if not seconds:
+        raise UserError(f"{option}: got '{text}', allowed: a time like 45m, 1h30m or 90s")
+    return seconds

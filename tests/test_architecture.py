@@ -1,6 +1,7 @@
 """The rooms of the house and the one-way doors between them, read from the import statements."""
 
 import ast
+import graphlib
 import importlib
 import subprocess
 import sys
@@ -19,7 +20,7 @@ MAY_IMPORT = {
     "errors": {"masking"},
     "masking": set(),
     "children": set(),
-    "words": set(),
+    "words": {"errors"},
     "atomic": {"errors"},
     "strict": set(),
     "identity": set(),
@@ -127,7 +128,38 @@ def room_of(name: str) -> str:
 
 FILES = [(file, room_of(".".join(file.relative_to(ROOT).with_suffix("").parts)))
          for package in ("components", "mta_lab") for file in sorted((ROOT / package).rglob("*.py"))]  # fmt: skip
+MODULES = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file, _ in FILES}
 IMPORTS = [(file, room, name) for file, room in FILES for name in imports(file)]
+
+
+LATE = 15  # imports inside functions, at most
+
+
+def late_imports(file: Path) -> list[ast.AST]:
+    """Return the import statements inside functions of `file`."""
+    functions = [node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]  # fmt: skip
+    return [
+        node for function in functions for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+
+
+def test_few_imports_are_late() -> None:
+    """Each has its reason on its line, behind the `noqa` that Ruff asks for."""
+    late = [f"{file.relative_to(ROOT)}:{node.lineno}" for file, _ in FILES for node in late_imports(file)]
+    assert 0 < len(late) <= LATE, late
+
+
+def imported_with(file: Path) -> set[str]:
+    """Return our modules that are imported whenever `file` is: no late imports, and none for types alone."""
+    late = set(imported(late_imports(file), file))
+    names = {name if name in MODULES else name.rpartition(".")[0] for name in {*imports_when_run(file)} - late}
+    return names & MODULES.keys()
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    order = graphlib.TopologicalSorter({name: imported_with(file) for name, file in MODULES.items()})
+    order.prepare()  # raises CycleError, which names the modules of a circle
 
 
 QUESTIONS = ("How ", "What ", "When ", "Where ", "Whether ", "Which ", "Who ", "Why ")
@@ -159,21 +191,13 @@ PRINTING = {"cli", "errors", "lab", "words"}
 BESIDE_THE_LAB = {
     "__init__": {"children"},
     "app": {"workspace"},
-    "arguments": {"planning"},
-    "attend": {"pictures"},
     "bars": {"launch"},
-    "bench": {"bench"},
-    "build_kernel": {"components"},
     "completion": {"strict"},
-    "dashboard": {"children", "tracking", "workspace"},
-    "params": {"components", "config", "model", "plugins"},
-    "plan": {"components", "model", "planning"},
+    "dashboard": {"children", "workspace"},
     "printable": {"masking"},
-    "report": {"report"},
-    "results": {"plugins", "report", "results"},
+    "results": {"results"},
     "status": {"launch", "results", "workspace"},
     "sync": {"launch", "results"},
-    "terminal": {"report"},
 }
 """by a file of the command line: the rooms that it may
 import beside PRINTING; take out what is needed no more"""
@@ -290,7 +314,7 @@ def test_the_engine_knows_no_variant_by_class() -> None:
     assert not wrong
 
 
-HEAVY = ("torch", "torch._dynamo", "lightning", "mlflow", "optuna")
+HEAVY = ("torch", "torch._dynamo", "lightning", "matplotlib", "mlflow", "optuna")
 LOADED = """
 import contextlib, io, sys
 from mta_lab.cli import main

@@ -11,7 +11,6 @@ from mta_lab.planning.estimates import (
     affordable_seeds,
     estimates,
     operations,
-    parse_duration,
     recorded,
     seconds_of,
 )
@@ -30,19 +29,6 @@ def history(folder: Path, seconds: float, *settings: str) -> list[Record]:
     for number, row in enumerate(load_sweep("masking", scale="nano", settings=settings).rows):
         finish(records, f"row{number}", 30.0, row.config)
     return records.all_finished()
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("45m", 2700), ("1h30m", 5400), ("90s", 90), ("1.5h", 5400), ("1h0m5s", 3605)]
-)
-def test_durations_are_read(text: str, seconds: float) -> None:
-    assert parse_duration(text, "--budget") == seconds
-
-
-@pytest.mark.parametrize("text", ["", "45", "m", "0m", "-5m", "5m1h", "an hour"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match=r"--trial-timeout: got .*45m"):
-        parse_duration(text, "--trial-timeout")
 
 
 @pytest.mark.parametrize(("budget", "workers", "seeds"), [(30, 1, 1), (59, 1, 1), (60, 1, 2), (60, 2, 4)])

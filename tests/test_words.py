@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mta_lab.words import counted, counted_are, duration
+from mta_lab.errors import UserError
+from mta_lab.words import counted, counted_are, duration, parse_duration
 from tests.test_architecture import MAY_IMPORT
 
 PACKAGE = Path(__file__).parents[1] / "mta_lab"
@@ -57,3 +58,16 @@ def _numbers_before_words() -> Iterator[tuple[Path, str, str]]:
             for value, after in zip(text.values, text.values[1:], strict=False):
                 if isinstance(value, ast.FormattedValue) and isinstance(after, ast.Constant):
                     yield file, ast.unparse(value.value), str(after.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("45m", 2700), ("1h30m", 5400), ("90s", 90), ("1.5h", 5400), ("1h0m5s", 3605)]
+)
+def test_durations_are_read(text: str, seconds: float) -> None:
+    assert parse_duration(text, "--budget") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "45", "m", "0m", "-5m", "5m1h", "an hour"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"--trial-timeout: got .*45m"):
+        parse_duration(text, "--trial-timeout")

@@ -25,24 +25,10 @@ def _let_idle_threads_wait() -> None:
 
 def main() -> None:
     """Run the `mta-lab` command; a user's mistake is one line on stderr and exit status 2."""
-    with safe_path():
-        _main()
-
-
-def _main() -> None:
-    from mta_lab.cli.app import app
-    from mta_lab.cli.output import OutputLostError, guarded_output
-    from mta_lab.cli.printable import one_line
-    from mta_lab.errors import UserError
-
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody asked for reports to its makers
     if sys.argv[1:2] != ["bench"]:  # which measures processes as they come, or as workers are
         _let_idle_threads_wait()
-    with guarded_output():
-        try:
-            app(prog_name="mta-lab")
-        except OutputLostError:
-            raise
-        except UserError as error:
-            print(f"mta-lab: {one_line(str(error))}", file=sys.stderr)
-            sys.exit(2)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody asked for reports to its makers
+    with safe_path():
+        from mta_lab.cli.app import run  # noqa: PLC0415  what is imported before would be looked for in this folder
+
+        run()

@@ -1,5 +1,6 @@
 """The commands of `mta-lab`, in the order of `--help`; each is the file of its name."""
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +29,9 @@ from mta_lab.cli import (
     train,
     why,
 )
+from mta_lab.cli.output import OutputLostError, guarded_output
+from mta_lab.cli.printable import one_line
+from mta_lab.errors import UserError
 from mta_lab.workspace import HOME, enter
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
@@ -86,3 +90,15 @@ def common(
     """Take the options that stand before any command."""
     if directory is not None:
         enter(directory)
+
+
+def run() -> None:
+    """Run the command that was typed; a user's mistake is one line on stderr and exit status 2."""
+    with guarded_output():
+        try:
+            app(prog_name="mta-lab")
+        except OutputLostError:
+            raise
+        except UserError as error:
+            print(f"mta-lab: {one_line(str(error))}", file=sys.stderr)
+            sys.exit(2)

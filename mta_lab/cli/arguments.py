@@ -8,6 +8,7 @@ import typer
 
 from mta_lab.cli import completion
 from mta_lab.lab.conditions import Conditions
+from mta_lab.words import parse_duration
 
 SweepName = Annotated[
     str,
@@ -80,6 +81,4 @@ def row_and_settings(words: Sequence[str] | None) -> tuple[str, list[str]]:
 
 def duration(text: str | None, option: str) -> float | None:
     """Return the seconds of a duration like 45m, None of none."""
-    from mta_lab.planning.estimates import parse_duration  # imports torch
-
     return None if text is None else parse_duration(text, option)

@@ -1,6 +1,5 @@
 """`mta-lab attend`: a picture of a trained run's attention on a text."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,18 +36,9 @@ def attend(
 
     Shows the maps before and after the operations: `mta-lab attend NAME ROW`.
     """
-    file, (row, settings) = checked(output), row_and_settings(words)
+    file, (row, settings) = lab.drawing.checked(output), row_and_settings(words)
     under = conditions(settings, scale, components=components)
     found, _ = lab.trained.find_run(run, row, seed, under, Terminal())
     panels, line = lab.drawing.attention_panels(found, lab.trained.reading_for(found, text), layer, head)
     print(line)
     print(lab.drawing.write_picture(file, "attend", found, panels))
-
-
-def checked(output: Path | None) -> Path | None:
-    """Return the file to write; a UserError where its ending says no known format."""
-    from mta_lab.pictures.output import check_ending  # imports matplotlib
-
-    if output:
-        check_ending(output)
-    return output

@@ -61,8 +61,6 @@ def bench(
 
     Variants are measured in turns, and compared by ratios.
     """
-    from mta_lab.bench.render import tables  # imports torch
-
     level, settings = lab.measuring.level_of(words or [])
     if plot is not None and level != "op":
         raise UserError(f"bench {level}: --plot is for the level op only")
@@ -79,7 +77,7 @@ def bench(
     measurement, console = lab.measuring.Measurement(level, request), make_console()
     with _progress(console) as say:
         report = measurement.taken(say)
-    console.print(tables(report))
+    console.print(lab.measuring.shown(report))
     if json_file is not None:
         lab.measuring.keep(report, json_file)
     if plot is not None:

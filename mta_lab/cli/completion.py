@@ -45,15 +45,14 @@ def rows(context: typer.Context) -> list[str]:
 
     Rows that the file generates are not offered.
     """
-    from ruamel.yaml import YAML  # only here: other completions need no YAML
-    from ruamel.yaml.error import YAMLError
+    from ruamel import yaml  # noqa: PLC0415  every other command and completion is quicker without
 
     given = str(context.params.get("name") or context.params.get("run") or "")
     meant = given.replace("-", "_")
     file: Traversable = resources.files("sweeps") / f"{meant}.yaml" if meant in _shipped() else Path(given)
     try:
-        found = YAML(typ="base", pure=True).load(content(Path(str(file)), MOST).decode())
-    except (OSError, ValueError, YAMLError, RecursionError):  # a file that cannot be read has no rows to offer
+        found = yaml.YAML(typ="base", pure=True).load(content(Path(str(file)), MOST).decode())
+    except (OSError, ValueError, yaml.error.YAMLError, RecursionError):  # an unreadable file has no rows to offer
         return []
     named: Any = found.get("rows") if isinstance(found, dict) else None
     written = named if isinstance(named, dict) else {}

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from mta_lab import lab
 from mta_lab.children import python
 from mta_lab.errors import UserError
 from mta_lab.workspace import MLFLOW_DATABASE
@@ -24,12 +25,10 @@ def dashboard(
     ),
 ) -> None:
     """Open MLflow's pages over the runs, for this machine only."""
-    from mta_lab.tracking.place import DEFAULT_STORE
-
-    store = os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_STORE)
+    store = lab.store.store_address()
     if store.startswith(("http://", "https://")):
         raise UserError(f"dashboard: MLFLOW_TRACKING_URI names a server that runs already; open {store} in a browser")
-    if store == DEFAULT_STORE and not MLFLOW_DATABASE.exists():
+    if lab.store.is_default(store) and not MLFLOW_DATABASE.exists():
         raise UserError(f"dashboard: no {MLFLOW_DATABASE} here; run a sweep first")
     if host not in LOOPBACK:
         risk = "everyone who can reach this address can read, change and delete the runs; no password is asked for"
@@ -52,10 +51,8 @@ def _follow(store: str) -> None:
 
     Where the database itself is at fault, MLflow says it.
     """
-    from mta_lab.tracking.place import follow
-
     with suppress(sqlite3.Error):
-        if moved := follow(store):
+        if moved := lab.store.files_followed(store):
             print(f"mta-lab: {moved}", file=sys.stderr)
 
 
@@ -64,8 +61,6 @@ def _views(address: str, store: str) -> list[tuple[str, str]]:
 
     MLflow then says why.
     """
-    from mta_lab.tracking.view import addresses
-
     with suppress(Exception):
-        return addresses(store, address)
+        return lab.views.views(store, address)
     return []

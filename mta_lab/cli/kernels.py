@@ -12,7 +12,6 @@ from mta_lab.cli.arguments import (
     conditions,
     row_and_settings,
 )
-from mta_lab.cli.attend import checked
 from mta_lab.cli.terminal import Terminal
 
 
@@ -28,7 +27,7 @@ def kernels(
 
     For example: `mta-lab kernels NAME ROW`.
     """
-    file, (row, settings) = checked(output), row_and_settings(words)
+    file, (row, settings) = lab.drawing.checked(output), row_and_settings(words)
     under = conditions(settings, scale, components=components)
     found, records = lab.trained.find_run(run, row, seed, under, Terminal())
     print(lab.drawing.write_picture(file, "kernels", found, lab.drawing.kernel_panels(found, records)))

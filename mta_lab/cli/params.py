@@ -4,11 +4,8 @@ from typing import Annotated
 
 import typer
 
+from mta_lab import lab
 from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Settings
-from mta_lab.errors import UserError, nearest
-
-MODELS = {"transformer": "softmax", "mta": "multi_token"}
-"""names of Table 2's models that differ from their attention's"""
 
 
 def params(
@@ -18,14 +15,4 @@ def params(
     components: Components = None,
 ) -> None:
     """Print how many parameters a model has. It is not built in memory."""
-    from components import FAMILIES  # imports torch, as do the others
-    from mta_lab.config import Layer, command_line, resolve, scale_layer
-    from mta_lab.model import count_parameters
-    from mta_lab.plugins import load_components
-
-    load_components(components or [])
-    known = [*MODELS, *FAMILIES["attention"].names()]
-    if model not in known:
-        raise UserError(f"--model: no model named '{model}'{nearest(model, known) or ';'} known: {', '.join(known)}")
-    named = Layer("--model", {"attention": MODELS.get(model, model)})
-    print(count_parameters(resolve([scale_layer(scale), named, command_line(settings or [])])))
+    print(lab.parameters.parameters(model, scale, settings or [], components or []))

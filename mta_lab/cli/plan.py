@@ -1,9 +1,8 @@
 """`mta-lab plan`: the rows of a sweep, how they differ, and what they will cost."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import MISSING, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -16,7 +15,6 @@ from mta_lab.words import counted, duration
 if TYPE_CHECKING:
     from mta_lab.lab.costs import Costs
     from mta_lab.lab.plan import Plan
-    from mta_lab.sweep import Row
 
 
 def plan(
@@ -47,9 +45,6 @@ def probing(console: Console) -> Iterator[Callable[[str], None]]:
 
 def print_plan(plan: "Plan", costs: "Costs", console: Console) -> None:
     """Print the rows, how they differ from their baseline, their cost and what is left."""
-    from mta_lab.model import count_parameters  # imports torch
-    from mta_lab.planning.estimates import operations
-
     sweep = plan.sweep
     left = f"{costs.runs.total()} of {counted(len(sweep.runs()), 'run')} to train"
     table = RichTable(title=f"{sweep.heading}: {left}")
@@ -59,13 +54,13 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for row in sweep.rows:
         against = [f"against {row.baseline}"] if row.baseline not in (row.name, sweep.baseline) else []
-        estimate = costs.estimates[row.name]
+        estimate, described = costs.estimates[row.name], lab.rows.described(row)
         table.add_row(
             row.name,
             _to_train(costs.runs[row.name], costs.trials[row.name], costs.failed[row.name]),
-            "\n".join([*against, *_differences(row)]) or "-",
-            f"{count_parameters(row.config):,}",
-            f"{operations(row.config):.1e}",
+            "\n".join([*against, *described.differences]) or "-",
+            f"{described.parameters:,}",
+            f"{described.operations:.1e}",
             duration(estimate.seconds) if estimate.seconds else "unknown",
         )
     console.print(table)
@@ -89,33 +84,3 @@ def _origins(costs: "Costs") -> str:
 def _to_train(runs: int, trials: int, failed_for_good: int) -> str:
     some = [counted(count, what) for count, what in ((trials, "trial"), (runs, "run")) if count]
     return ", ".join([*some, *([f"{failed_for_good} failed"] if failed_for_good else [])]) or "finished"
-
-
-def _differences(row: "Row") -> list[str]:
-    """Return how the row differs from its baseline, a component in short."""
-    components = {"attention": row.config.attention, "task": row.config.task}
-    named = [name for name in components if any(key.startswith(f"{name}.") for key in row.difference)]
-    rest = [f"{key}: {value}" for key, value in row.difference.items() if key.partition(".")[0] not in components]
-    return [*(f"{name}: {_brief(components[name], _set_inside(name, row))}" for name in named), *rest]
-
-
-def _set_inside(section: str, row: "Row") -> set[str]:
-    """Return the settings of a component that the row's own lines name."""
-    return {key.split(".")[1] for key in row.sets if key.startswith(f"{section}.")}
-
-
-def _brief(value: Any, named: Collection[str] = ()) -> str:
-    """Return a component as its name and its settings that are not defaults, or are `named`."""
-    from components.registry import Component  # imports torch
-
-    if isinstance(value, tuple) and any(isinstance(item, Component) for item in value):
-        return f"[{', '.join(map(_brief, value))}]"
-    if not isinstance(value, Component):
-        return "[]" if value == () else str(list(value)) if isinstance(value, tuple) else str(value)
-    given = {field.name: getattr(value, field.name) for field in fields(value)}
-    own = [
-        f"{name} {_brief(found)}"
-        for name, found in given.items()
-        if name in named or found != getattr(type(value), name, MISSING)
-    ]
-    return f"{value.name}({', '.join(own)})" if own else value.name

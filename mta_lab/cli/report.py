@@ -51,11 +51,9 @@ def report(
 
     Shows what is finished and trains nothing.
     """
-    from mta_lab.report import FORMATS, render, render_index  # imports torch
-
     if html and form not in ("rich", "html"):
         raise UserError(f"--html: means --format html, but --format {form} is given, too; give one of them")
-    form, allowed = "html" if html else form, (*FORMATS, *FILES)
+    form, allowed = "html" if html else form, completion.FORMATS
     if form not in allowed:
         raise UserError(f"--format: got '{form}'{nearest(form, allowed) or ';'} allowed: {', '.join(allowed)}")
     display, under = Terminal(), conditions(settings, scale, seeds, components)
@@ -65,9 +63,9 @@ def report(
     elif form == "html":
         _write_pages(plans, tables, display.console, index=name == "all")
     elif name == "all":
-        render_index(tables, form, display.console)
+        lab.printing.print_index(tables, form, display.console)
     else:
-        render(tables[0], form, display.console)
+        lab.printing.print_table(tables[0], form, display.console)
 
 
 def _all(under: Conditions, display: Terminal) -> "tuple[list[Plan], list[Table]]":
@@ -91,21 +89,16 @@ def _one(name: str, under: Conditions, display: Terminal) -> "tuple[list[Plan], 
 
 
 def _write_pages(plans: "Sequence[Plan]", tables: "Sequence[Table]", console: Console, *, index: bool) -> None:
-    from mta_lab.report.files import write_index, write_page  # imports matplotlib
-
-    over = write_index(tables) if index else None  # first: pages link to it where it is there
-    for plan, table in zip(plans, tables, strict=True):
-        file = write_page(table, plan.command, lab.tables.dashboard_address(), over)
+    over = lab.files.write_index(tables) if index else None  # first: pages link to it where it is there
+    for file in lab.files.write_pages(plans, tables, over):
         console.print(f"{file} is written", soft_wrap=True)
     if over:
         console.print(f"{over} is written; open it in a browser", soft_wrap=True)
 
 
 def _write_figures(tables: "Sequence[Table]", form: str, console: Console) -> None:
-    from mta_lab.report.files import write_figures  # imports matplotlib
-
     for table in tables:
-        files = write_figures(table, form)
+        files = lab.files.write_figures(table, form)
         for file in files:
             console.print(f"{file} is written", soft_wrap=True)
         if not files:

@@ -12,6 +12,7 @@ from rich.table import Table as RichTable
 from mta_lab import lab
 from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Seeds, Settings, SweepName, conditions
 from mta_lab.cli.terminal import Terminal, make_console
+from mta_lab.results import exchange
 from mta_lab.words import counted
 
 app = typer.Typer(help="Results that were measured here, or elsewhere.", no_args_is_help=True)
@@ -23,12 +24,8 @@ def show(components: Components = None) -> None:
 
     The lists are by scale, text and engine, and by sweep.
     """
-    from mta_lab.plugins import load_components
-    from mta_lab.results import exchange  # imports torch
-
-    load_components(components or [])
     display = Terminal()
-    records, console = lab.plan.open_records(display), display.console
+    records, console = lab.finished.records_here(components or [], display), display.console
     found = exchange.finished_groups(records)
     table = RichTable(title=f"finished runs in {records.directory}", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("scale", "task", "text"):
@@ -62,20 +59,18 @@ def merge(
 
     Takes searches, too. A result that differs here is kept and listed.
     """
-    from mta_lab.results import exchange  # imports torch
-
     display = Terminal()
     records, console = lab.plan.open_records(display), display.console
     done = exchange.merge(records, other, replace=replace, failures=failures, weights=weights)
     replaced = f", {len(done.replaced)} replaced" if done.replaced else ""
     console.print(f"{records.directory}: {counted(len(done.added), 'file')} added{replaced}, {len(done.same)} the same")
     if done.unreadable:
-        console.print(f"left out, as they cannot be read: {_listed(done.unreadable)}", soft_wrap=True)
+        console.print(f"left out, as they cannot be read: {exchange.listed(done.unreadable)}", soft_wrap=True)
     kept = _kept("the same run with another result in both", done.conflicts, console)
     if taken := lab.packing.merge_searches(records, other, display.say, replace=replace):
         for what, names in (("added", taken.added), ("replaced", taken.replaced)):
             if names:
-                console.print(f"searches {what}: {_listed(names)}", soft_wrap=True)
+                console.print(f"searches {what}: {exchange.listed(names)}", soft_wrap=True)
         kept |= _kept("the same search with other trials in both", taken.conflicts, console)
     raise typer.Exit(kept)
 
@@ -83,15 +78,9 @@ def merge(
 def _kept(same: str, conflicts: Sequence[str], console: Console) -> bool:
     """Say what stands in both with other content and is kept, if anything does; return whether."""
     if conflicts:
-        said = f"{same}, and kept as it is here: {_listed(conflicts)}; --replace takes the other's"
+        said = f"{same}, and kept as it is here: {exchange.listed(conflicts)}; --replace takes the other's"
         console.print(said, soft_wrap=True)
     return bool(conflicts)
-
-
-def _listed(names: Sequence[str]) -> str:
-    from mta_lab.results.exchange import listed  # imports torch
-
-    return listed(names)
 
 
 @app.command()
@@ -139,7 +128,5 @@ def fill(
 
     A block begins with <!-- results: TABLE.json -->.
     """
-    from mta_lab.report.fill import fill as filled
-
     for page in pages:
-        make_console().print(f"{page}: {'filled anew' if filled(page) else 'as it was'}", soft_wrap=True)
+        make_console().print(f"{page}: {'filled anew' if lab.marking.filled(page) else 'as it was'}", soft_wrap=True)

@@ -18,6 +18,8 @@ from mta_lab import lab
 from mta_lab.cli import completion
 from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Seeds, Settings, conditions
 from mta_lab.cli.terminal import Terminal, note
+from mta_lab.launch.guards import is_held, launch_runs
+from mta_lab.results.records import run_files
 from mta_lab.words import counted
 from mta_lab.workspace import CORPORA, RESULTS
 
@@ -47,8 +49,6 @@ def status(
 
     Use it in another terminal while a sweep is trained.
     """
-    from mta_lab.launch.guards import launch_runs
-
     directory, display, said = RESULTS, Terminal(), set[str]()
 
     def tell() -> "LaunchStatus | None":
@@ -116,8 +116,6 @@ def _page(directory: Path, asked: "Standing | None", status: "LaunchStatus | Non
 def _headline(
     directory: Path, runs: bool, status: "LaunchStatus | None", asked: "Standing | None", rows: "Rows"
 ) -> str:
-    from mta_lab.launch.guards import is_held
-
     if runs and status:
         return f"{_progress(status)}; process {status.process}, since {_clock(status.since)}"
     if prepared := [lock.parent for lock in sorted(CORPORA.glob("*/.lock")) if is_held(lock)]:
@@ -131,8 +129,6 @@ def _headline(
 
 
 def _kept(directory: Path) -> str:
-    from mta_lab.results.records import run_files
-
     finished, failed = len(run_files(directory)), len(list((directory / "failed").glob("*.json")))
     runs = f"{finished} finished and {counted(failed, 'failed run')} in {directory}"
     return f"{runs}. One sweep: mta-lab status NAME. To train: mta-lab sweep NAME"

@@ -10,6 +10,8 @@ from mta_lab.cli import completion
 from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Seeds, Settings, conditions, row_and_settings
 from mta_lab.cli.terminal import Terminal
 from mta_lab.errors import UserError
+from mta_lab.launch.guards import only_launch
+from mta_lab.results.records import Records
 from mta_lab.words import counted
 
 if TYPE_CHECKING:
@@ -36,9 +38,6 @@ def sync(
 
     Enters finished and failed runs, and trains nothing.
     """
-    from mta_lab.launch.guards import only_launch
-    from mta_lab.results.records import Records  # imports torch
-
     display = Terminal()
     with only_launch(Records().directory):  # a launch does it by itself, and closes its runs itself
         for plan in _plans(name, conditions(settings, scale, seeds, components), display):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from mta_lab import lab
+from mta_lab.cli.bars import listener_for
 from mta_lab.cli.printable import SafeConsole, one_line
 from mta_lab.lab.display import Display
 
@@ -40,13 +42,9 @@ class Terminal(Display):
     @contextmanager
     def launch(self) -> Iterator["Listener"]:
         """Show bars in a terminal, plain lines in a log."""
-        from mta_lab.cli.bars import listener_for  # imports the launch
-
         with listener_for(self.console) as listener:
             yield listener
 
     def show(self, table: "Table") -> None:
         """Print a launch's table."""
-        from mta_lab.report import render  # slow to import, and workers should start before it
-
-        render(table, "rich", self.console)
+        lab.printing.print_table(table, "rich", self.console)

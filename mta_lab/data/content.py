@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from mta_lab.data import cache, mixture
 from mta_lab.errors import UserError, described
 
@@ -62,8 +64,6 @@ def trust(directories: Mapping[Path, Stamps]) -> None:
 
 
 def _vocabulary(file: Path) -> dict[str, int]:
-    from tokenizers import Tokenizer  # imports slowly
-
     try:
         return dict(Tokenizer.from_file(str(file)).get_vocab())
     except Exception as error:  # the library's own, which has no class

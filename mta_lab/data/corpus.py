@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from tokenizers import Tokenizer
 
-from mta_lab.data import cache, content, own
+from mta_lab.data import build, cache, content, own
 from mta_lab.data.sources import OWN_TEXT, RECIPES, Source, fingerprint
 from mta_lab.errors import UserError, nearest
 
-if TYPE_CHECKING:  # both imports are heavy
-    from tokenizers import Tokenizer
-
+if TYPE_CHECKING:  # imports torch
     from mta_lab.config import DataConfig
 
 FORMAT = 1  # raise it when reading, cleaning, splitting or tokenizing changes what is written
@@ -59,10 +58,8 @@ class Corpus:
         """All token ids of a domain's split in document order, memory-mapped and read-only."""
         return np.memmap(self.directory / f"{domain}.{split}.bin", _dtype(self.vocabulary), mode="r")
 
-    def tokenizer(self) -> "Tokenizer":
+    def tokenizer(self) -> Tokenizer:
         """Return the tokenizer that the ids come from; refuses one that was changed since."""
-        from tokenizers import Tokenizer
-
         self.check()
         return Tokenizer.from_file(str(self.directory / content.TOKENIZER))
 
@@ -116,8 +113,6 @@ def prepare(data: "DataConfig", vocabulary: int, root: Path, say: Say = lambda l
     if found := find(data, vocabulary, root):
         found.check()
         return found
-    from mta_lab.data import build  # the tokenizer library is not needed to open a corpus
-
     tokens = tokens_directory(data, vocabulary, root)
     home, text = tokens.parent, tokens.with_name(TEXT)
     if data.path is not None and root.resolve().is_relative_to(_own_path(data.path)):

@@ -18,7 +18,7 @@ PIECE = 8_000  # characters after which a long plain-text file is cut at the nex
 
 def unpack_zstandard(data: bytes) -> bytes:
     """Decompress all frames; an empty file is empty text."""
-    import pyarrow  # MLflow's: Python itself reads .zst from 3.14 on only
+    import pyarrow  # noqa: PLC0415  slow, and few texts are .zst files; Python itself reads them from 3.14 on
 
     with pyarrow.CompressedInputStream(pyarrow.BufferReader(data), "zstd") as stream:
         return bytes(stream.read())

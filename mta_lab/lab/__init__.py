@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mta_lab.lab import (
         catalogue,
+        compiling,
         conditions,
         corpora,
         costs,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         drawing,
         elsewhere,
         evaluating,
+        files,
         finished,
         frames,
         launches,
@@ -31,17 +33,22 @@ if TYPE_CHECKING:
         opened,
         own_sweeps,
         packing,
+        parameters,
         picture,
         plan,
         plans,
+        printing,
         registry,
         retries,
+        rows,
         searches,
         standing,
+        store,
         syncing,
         tables,
         texts,
         trained,
+        views,
         why,
     )
 

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mta_lab.lab.lines import Lines
+from mta_lab.launch.events import Listener
+
 if TYPE_CHECKING:  # slow to import
-    from mta_lab.launch.events import Listener
     from mta_lab.report import Table
 
 Say = Callable[[str], None]
@@ -26,10 +28,8 @@ class Display:
         self._note(message)
 
     @contextmanager
-    def launch(self) -> Iterator["Listener"]:
+    def launch(self) -> Iterator[Listener]:
         """Yield a listener that shows a launch while the context is open."""
-        from mta_lab.lab.lines import Lines
-
         yield Lines(self.say)
 
     def show(self, table: "Table") -> None:

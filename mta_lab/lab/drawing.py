@@ -9,7 +9,7 @@ from mta_lab.pictures.kernel_panels import curve_panel, kernel_panel, matrix_pan
 from mta_lab.pictures.kernels import head_matrices, kernels
 from mta_lab.pictures.map_panels import choose, head_panel, map_panel
 from mta_lab.pictures.maps import attention_maps
-from mta_lab.pictures.output import Panel, save
+from mta_lab.pictures.output import Panel, check_ending, save
 from mta_lab.pictures.reading import Reading
 from mta_lab.pictures.trained import Trained, norm_of, other_norms
 from mta_lab.results.records import Records
@@ -35,6 +35,13 @@ def attention_panels(run: Trained, reading: Reading, layer: int | None, head: in
     chosen = choose(maps, reading, layer, head)
     line = f"layer {chosen.layer}, head {chosen.head} of {reading.text!r}{_answered(reading, logits_TV)}"
     return [map_panel(maps[chosen.layer - 1], chosen.head, reading), head_panel(maps, chosen, reading)], line
+
+
+def checked(file: Path | None) -> Path | None:
+    """Return the file to write. Raises UserError where its ending names no known format."""
+    if file:
+        check_ending(file)
+    return file
 
 
 def write_picture(file: Path | None, what: str, run: Trained, panels: Sequence[Panel]) -> Path:

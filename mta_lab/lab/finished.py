@@ -2,14 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from mta_lab.config import Precision, RunConfig, plain
 from mta_lab.errors import UserError
 from mta_lab.lab.display import Display
 from mta_lab.lab.own_sweeps import remembered
+from mta_lab.lab.plan import open_records
+from mta_lab.plugins import load_components
 from mta_lab.results.records import Records, settings_key
 from mta_lab.sweep import load_sweep, shipped_sweeps
 from mta_lab.words import counted
+
+
+def records_here(components: Sequence[Path], display: Display) -> Records:
+    """Return the records of this directory; runs with a component of the user's can be read once it is loaded."""
+    load_components(components)
+    return open_records(display)
 
 
 def by_sweep(records: Records, scales: Sequence[str], display: Display) -> list[str]:

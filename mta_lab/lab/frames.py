@@ -1,20 +1,16 @@
 """Convert plans and curves to pandas DataFrames."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from pandas import DataFrame
 
 from mta_lab.lab.costs import Costs
 from mta_lab.results.records import Record
 from mta_lab.sweep import Sweep
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
-
-def plan_frame(sweep: Sweep, costs: Costs) -> "DataFrame":
+def plan_frame(sweep: Sweep, costs: Costs) -> DataFrame:
     """Return one line a row: what is left, its difference from its baseline, seconds a run."""
-    from pandas import DataFrame  # slow to import
-
     lines = [
         {
             "row": row.name,
@@ -30,13 +26,11 @@ def plan_frame(sweep: Sweep, costs: Costs) -> "DataFrame":
     return DataFrame(lines).set_index("row")
 
 
-def curves_of(runs: Sequence[tuple[str, Record]]) -> "DataFrame":
+def curves_of(runs: Sequence[tuple[str, Record]]) -> DataFrame:
     """Return one line for each loss and validation: row, seed, step, measure, value.
 
     `measure` is 'loss', in nats a token, or the name of the run's metric.
     """
-    from pandas import DataFrame  # slow to import
-
     lines = [
         (row, record.config["seed"], int(step), measure, value)
         for row, record in runs

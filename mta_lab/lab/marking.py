@@ -1,4 +1,4 @@
-"""Mark written tables whose sweeps would run something else today."""
+"""Mark written tables whose sweeps would run something else today; fill tables into pages."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -8,6 +8,7 @@ from mta_lab.config import DataConfig, RunConfig
 from mta_lab.data import find
 from mta_lab.errors import UserError
 from mta_lab.report import stale
+from mta_lab.report.fill import fill
 from mta_lab.workspace import CORPORA
 
 
@@ -21,6 +22,11 @@ def mark(files: Sequence[Path]) -> dict[Path, list[str]]:
     for file, found in changed.items():
         stale.mark(file, found)
     return changed
+
+
+def filled(page: Path) -> bool:
+    """Fill the page's blocks of results with written tables; return whether that changed it."""
+    return fill(page)
 
 
 def _text_here(config: RunConfig) -> str:

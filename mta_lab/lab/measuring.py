@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import RenderableType
+
 from mta_lab.bench import engine, op, plot, step
 from mta_lab.bench.process import Laboratory
+from mta_lab.bench.render import tables
 from mta_lab.bench.results import Comparison, Report, Say, as_tree
 from mta_lab.errors import UserError, nearest
 from mta_lab.executors.local.pool import ENVIRONMENT
@@ -98,6 +101,11 @@ class Measurement:
     def against_kernels(self, say: Say) -> list[Comparison]:
         """Measure cost against the size of the kernel, for the first shape."""
         return op.against_kernels(self.laboratory, self.shapes[0], self.request.rounds, say)
+
+
+def shown(report: Report) -> RenderableType:
+    """Return all that was measured as tables for a terminal, with how and where it was measured."""
+    return tables(report)
 
 
 def keep(report: Report, file: Path) -> None:

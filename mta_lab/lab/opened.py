@@ -128,7 +128,7 @@ class FinishedRun:
         Raises:
             UserError: MLflow lacks it; the message has the command that enters it.
         """
-        from mta_lab.tracking.opened import open_run  # imports MLflow
+        from mta_lab.tracking.opened import open_run  # noqa: PLC0415  imports MLflow: slow, and only needed here
 
         if not self.record.run_id:
             raise UserError(f"mlflow: this run is not in MLflow yet; `mta-lab sync {self._plan.given}` enters it")

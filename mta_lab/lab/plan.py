@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mta_lab.config import RunConfig
 from mta_lab.lab.display import Display
+from mta_lab.precision import resolve_auto
 from mta_lab.results.records import Records
 from mta_lab.sweep import Sweep
 from mta_lab.sweep.search import Winners
@@ -44,8 +45,4 @@ def open_records(display: Display, directory: Path = RESULTS) -> Records:
 
 def resolved_auto(config: RunConfig, like: RunConfig, display: Display) -> RunConfig:
     """Return `config` with its precision `auto` replaced by what this machine computes faster."""
-    if config.training.precision != "auto":
-        return config
-    from mta_lab.precision import resolve_auto  # imports torch's compiler
-
     return resolve_auto(config, like, display.note)

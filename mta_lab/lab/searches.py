@@ -133,7 +133,7 @@ def _runs(plan: Plan, search: Search, trials: Sequence[tuple[str, str, Mapping[s
 
 def _studies(plan: Plan, search: Search) -> dict[str, "Trials"]:
     """Return the studies that exist, by row."""
-    from mta_lab.scheduling import Trials  # imports Optuna, which plans of sweeps without a search do without
+    from mta_lab.scheduling import Trials  # noqa: PLC0415  imports Optuna; sweeps without a search do without
 
     journal = plan.records.directory / JOURNAL
     found = {

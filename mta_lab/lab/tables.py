@@ -10,6 +10,7 @@ from mta_lab.lab.plan import Plan
 from mta_lab.lab.texts import absent_texts, known_runs
 from mta_lab.planning.runs import Run
 from mta_lab.report import Table, build_table, markdown
+from mta_lab.report.data import summary
 from mta_lab.tracking.entries import LaunchSummary
 
 DASHBOARD = "http://127.0.0.1:5000"  # where `mta-lab dashboard` listens by default
@@ -41,8 +42,7 @@ def table_of(plan: Plan, runs: Sequence[Run]) -> Table:
 
 def launch_summary(plan: Plan, table: Table) -> LaunchSummary:
     """Return what MLflow shows of a plan's table."""
-    from mta_lab.report.data import summary
-    from mta_lab.report.files import artifacts  # imports matplotlib
+    from mta_lab.report.files import artifacts  # noqa: PLC0415  imports matplotlib, and tables are quick without
 
     return LaunchSummary(markdown(table), summary(table), lambda: artifacts(table, plan.command, dashboard_address()))
 

@@ -12,6 +12,7 @@ Its listeners hear each event in this order:
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mta_lab.data.corpus import corpus_name
 from mta_lab.executors.base import Executor
@@ -31,6 +32,9 @@ from mta_lab.planning.runs import Run, states, to_train
 from mta_lab.results.records import Records
 from mta_lab.sweep import PlannedRun, Sweep
 from mta_lab.tracking.entries import LaunchSummary
+
+if TYPE_CHECKING:
+    from mta_lab.tracking.tracker import Tracker
 
 JOURNAL = "optuna.journal"
 
@@ -80,14 +84,11 @@ def launch(
             _executor(sweep, options, len(pending), records) as executor,
         ):
             announcer.listeners += _first(records, status, display)
-            from mta_lab.scheduling import Study
-            from mta_lab.tracking.tracker import Tracker
+            from mta_lab.scheduling import Study  # noqa: PLC0415  imports Optuna while the workers start
 
             study = Study(records.directory / JOURNAL, sweep.shown_as, announcer.say, sweep.metric.direction)
-            queue, tracker = SweepQueue(pending, study), Tracker(sweep.shown_as, records, announcer.say)
-            recorder = Recorder(records, options.corpus_root, options.trial_timeout, tracker.run_id)
-            loop = LaunchLoop(queue, executor, announcer, recorder, Retries(sweep.retry))
-            announcer.listeners += _followers(loop, queue, TrackerListener(sweep, tracker, shown))
+            queue = SweepQueue(pending, study)
+            loop, tracker = _loop(sweep, queue, records, options, executor, announcer, shown)
             with loop.announced(_started(sweep, options, executor)):
                 queue.import_finished(runs, records)
                 tracker.enter_later(entry_of(sweep, run) for run in runs)
@@ -115,8 +116,7 @@ def launch_search(
         _executor(sweep, options, missing, records) as executor,
     ):
         announcer.listeners += _first(records, status, display)
-        from mta_lab.scheduling import Trials
-        from mta_lab.tracking.tracker import Tracker
+        from mta_lab.scheduling import Trials  # noqa: PLC0415  imports Optuna while the workers start
 
         studies = {
             row: Trials.opened(
@@ -131,10 +131,7 @@ def launch_search(
 
         queue = SearchQueue(search, studies, run_of, records)
         queue.ask_again()
-        tracker = Tracker(sweep.shown_as, records, announcer.say)
-        recorder = Recorder(records, options.corpus_root, options.trial_timeout, tracker.run_id)
-        loop = LaunchLoop(queue, executor, announcer, recorder, Retries(sweep.retry))
-        announcer.listeners += _followers(loop, queue, TrackerListener(sweep, tracker, shown))
+        loop, _ = _loop(sweep, queue, records, options, executor, announcer, shown)
         with loop.announced(_started(sweep, options, executor)):
             loop.until_done()
 
@@ -156,9 +153,24 @@ def _first(records: Records, status: StatusFile, display: Listener) -> list[List
     return [RecordsListener(records), EventLog(records.directory), status, display]
 
 
-def _followers(loop: LaunchLoop, queue: Queue, tracker: TrackerListener) -> list[Listener]:
-    """Return the listeners that follow: the next run, and the copies of what came out."""
-    return [NextRun(loop.submit), QueueListener(queue, loop.prune), tracker]
+def _loop(
+    sweep: Sweep,
+    queue: Queue,
+    records: Records,
+    options: LaunchOptions,
+    executor: Executor,
+    announcer: Announcer,
+    shown: Callable[[], LaunchSummary],
+) -> "tuple[LaunchLoop, Tracker]":
+    """Return the loop, with the listeners that follow: the next run, and the copies of what came out."""
+    from mta_lab.tracking.tracker import Tracker  # noqa: PLC0415  imports MLflow while the workers start
+
+    tracker = Tracker(sweep.shown_as, records, announcer.say)
+    recorder = Recorder(records, options.corpus_root, options.trial_timeout, tracker.run_id)
+    loop = LaunchLoop(queue, executor, announcer, recorder, Retries(sweep.retry))
+    copies = QueueListener(queue, loop.prune), TrackerListener(sweep, tracker, shown)
+    announcer.listeners += [NextRun(loop.submit), *copies]
+    return loop, tracker
 
 
 def _started(sweep: Sweep, options: LaunchOptions, executor: Executor) -> LaunchStarted:

@@ -1,6 +1,5 @@
 """Estimates of a sweep's time, from recorded runs or a short probe, and what fits a budget."""
 
-import re
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +20,6 @@ from mta_lab.words import counted, duration
 
 WARM_UP, STEPS = 2, 4  # of a probe
 LARGEST_STEP = 1e12  # operations; a step of more takes seconds on a CPU, and a probe of it minutes
-UNITS = {"h": 3600, "m": 60, "s": 1}
-DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
 @dataclass(frozen=True)
@@ -128,15 +125,6 @@ def affordable_seeds(
         needs = f"one seed of every row takes about {duration(takes(1))} on {counted(workers, 'worker')}"
         raise UserError(f"--budget: got {duration(budget)}, but {needs}")
     return seeds
-
-
-def parse_duration(text: str, option: str) -> float:
-    """Seconds of `45m`, `1h30m`, `90s`, as they were given to `option`."""
-    match = DURATION.fullmatch(text.strip())
-    seconds = sum(float(n) * unit for n, unit in zip(match.groups(), UNITS.values(), strict=True) if n) if match else 0
-    if not seconds:
-        raise UserError(f"{option}: got '{text}', allowed: a time like 45m, 1h30m or 90s")
-    return seconds
 
 
 def _step_operations(config: RunConfig) -> float:

@@ -1,13 +1,10 @@
 """Convert a table to a pandas DataFrame."""
 
-from typing import TYPE_CHECKING
+from pandas import DataFrame
 
 from mta_lab.report.cost import COSTS
 from mta_lab.report.data import row_document
 from mta_lab.report.table import Table
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 COLUMNS = (
     "role",
@@ -23,15 +20,13 @@ COLUMNS = (
 )
 
 
-def frame(table: Table) -> "DataFrame":
+def frame(table: Table) -> DataFrame:
     """Return the rows of a table, indexed by name, at full precision.
 
     `delta` and its 95 % interval (`low`, `high`) are against the row's baseline: relative for
     perplexity (-0.02 is 2 % lower), absolute for error rates. `finished` counts the runs with a
     result. Unknown values are missing.
     """
-    from pandas import DataFrame  # slow to import
-
     lines = []
     for row in table.rows:
         found = row_document(row)

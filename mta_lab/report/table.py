@@ -62,7 +62,7 @@ class Table:
 
     def to_frame(self) -> "DataFrame":
         """Return the rows as a pandas DataFrame at full precision; `report.frame` describes it."""
-        from mta_lab.report.frame import frame  # imports pandas
+        from mta_lab.report.frame import frame  # noqa: PLC0415  it is made of this table
 
         return frame(self)
 

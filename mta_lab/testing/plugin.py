@@ -1,11 +1,13 @@
 """The pytest plugin: `--mta-component FILE` runs the contracts over what FILE registers.
 
-Nothing is imported for it until a component is named.
+Nothing slow is imported for it until a component is named.
 """
 
 from pathlib import Path
 
 import pytest
+
+from mta_lab.errors import UserError
 
 OPTION = "--mta-component"
 FOLDER = Path(__file__).parent
@@ -28,8 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     files = config.getoption(OPTION)
     if not files:
         return
-    from mta_lab.errors import UserError
-    from mta_lab.testing.subjects import register_own
+    from mta_lab.testing.subjects import register_own  # noqa: PLC0415  imports torch
 
     invoked_in = config.invocation_params.dir
     try:

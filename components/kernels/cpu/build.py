@@ -176,7 +176,7 @@ def _child(*arguments: str) -> None:
 
 
 def _compile(folder: str, sources: list[str]) -> None:
-    from torch.utils import cpp_extension  # slow to import, and only needed here
+    from torch.utils import cpp_extension  # noqa: PLC0415  slow, and only the child process that compiles needs it
 
     os.environ.pop("LD_PRELOAD", None)  # a sanitizer's library is for this process; it slows the compiler
     cpp_extension.load(  # and load it here

@@ -1,0 +1,86 @@
+"""Train the runs that a worker process is sent. Imports torch and Lightning, so only the worker process imports it."""
+
+import signal
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+
+from mta_lab.config import fingerprint
+from mta_lab.data import prepare
+from mta_lab.errors import UserError, described, place
+from mta_lab.executors.base import Cancelled, Failed, Finished, Note, Progressed, RunEvent, RunRequest
+from mta_lab.executors.local.messages import Message, Stop
+from mta_lab.plugins import load_components, load_plugins
+from mta_lab.results.failures import kind_of
+from mta_lab.training import InterruptedRunError, Progress
+from mta_lab.training.checkpoints import Checkpoints
+from mta_lab.training.memory import load_torch
+from mta_lab.training.run import train
+
+
+def set_up(components: Sequence[Path], plugins: bool, threads: int) -> None:
+    """Load all that runs may need, before the first one is timed: components, plugins if asked, parts of torch."""
+    torch.set_num_threads(threads)
+    load_components(components)
+    if plugins:  # before a run comes: it holds what they register
+        load_plugins()
+    load_torch()
+
+
+def train_run(request: RunRequest, connection: "Connection[Message, RunRequest | Stop]") -> RunEvent:
+    """Train the run of a request, tell its progress on `connection`, and return its end."""
+    orders = _Orders(connection)
+
+    def tell(message: Message) -> None:
+        with suppress(OSError):  # the launch is gone, and the orders say what follows from that
+            connection.send(message)
+
+    def report(progress: Progress) -> bool:
+        tell(Progressed(progress=progress))
+        return orders.now() == Stop()
+
+    try:
+        config = request.config
+        corpus = prepare(config.data, config.model.vocabulary, request.corpus_root) if config.reads_text else None
+        if fingerprint(config, corpus.content_hash if corpus else "") != request.checkpoints.name:
+            raise UserError("the text or a component's code has changed since this launch began; launch it again")
+        result = train(
+            config,
+            corpus,
+            report,
+            checkpoints=Checkpoints(request.checkpoints),
+            weights=request.weights,
+            interrupted=lambda: orders.now() == Stop(keep=True),
+            say=lambda text: tell(Note(text=text)),
+        )
+        return Finished(result=result)
+    except InterruptedRunError as error:
+        return Cancelled(step=error.step, kept=True)
+    except Exception as error:
+        reason = f"{described(error)} ({place(error)})"
+        return Failed(kind=kind_of(error), reason=reason, traceback=traceback.format_exc())
+
+
+class _Orders:
+    """The orders to the current run: by the launch, by SIGTERM, or by the launch being gone.
+
+    SIGTERM is blocked and looked for, as Lightning sets a handler of its own; once the run is kept and that is said,
+    it ends the process.
+    """
+
+    def __init__(self, connection: "Connection[Message, RunRequest | Stop]") -> None:
+        self._connection = connection
+        self._last: RunRequest | Stop | None = None
+
+    def now(self) -> RunRequest | Stop | None:
+        """Return the last one, if there is any."""
+        try:
+            while self._connection.poll():
+                self._last = self._connection.recv()
+        except (EOFError, OSError):
+            return Stop(keep=True)
+        return Stop(keep=True) if signal.SIGTERM in signal.sigpending() else self._last
