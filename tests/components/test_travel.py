@@ -33,6 +33,8 @@ EVERYWHERE = [
     for device in ("cpu", "meta")
 ]
 ATTENTIONS = ("softmax", "multi_token", "talking_heads", "differential")
+TRACED = [pytest.param(name, marks=() if name == "multi_token" else pytest.mark.slow) for name in ATTENTIONS]
+"""whole decoders, which take long to trace: every day the one with all operations; each layer is traced alone above"""
 SMALL = ("model.width=16", "model.heads=2", "model.layers=3", "model.vocabulary=300", "model.feed_forward_multiple=8")
 
 
@@ -90,7 +92,7 @@ def gradients(loss: Tensor, model: nn.Module) -> list[Tensor]:
     return [loss.detach(), *torch.autograd.grad(loss, list(model.parameters()))]
 
 
-@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("attention", TRACED)
 def test_a_decoder_and_its_loss_compile_without_a_break(attention: str) -> None:
     model = decoder(attention)
 
@@ -117,7 +119,7 @@ LOAD = (
 )
 
 
-@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("attention", TRACED)
 def test_an_exported_decoder_runs_without_this_package(attention: str, tmp_path: Path) -> None:
     """Of any number of tokens up to the context; the other process imports torch alone."""
     model, length = decoder(attention), torch.export.Dim("length", min=2, max=32)
