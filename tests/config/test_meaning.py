@@ -34,7 +34,7 @@ operation and task that an edit below touches is among them"""
 
 MEASURE = f"""
 import json, os, shutil, sys
-import torch  # once, before the children; it is slow
+import ruamel.yaml, torch  # once, before the children; they are slow
 sources, folder, edits = json.loads(sys.stdin.read())
 
 def measured(here):
