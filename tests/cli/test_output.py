@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -67,8 +68,25 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("variables", [NARROW, C_LOCALE, {"PYTHONIOENCODING": "latin-1"}])
-@pytest.mark.parametrize("form", ["rich", "csv"])
+LATIN = {"PYTHONIOENCODING": "latin-1"}
+
+
+def slow(*values: object) -> Any:
+    """Mark a case for `make test-slow`: every day one case of its kind is enough, each starts a process."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("form", "variables"),
+    [
+        ("rich", C_LOCALE),
+        ("csv", LATIN),
+        slow("rich", NARROW),
+        slow("rich", LATIN),
+        slow("csv", NARROW),
+        slow("csv", C_LOCALE),
+    ],
+)
 def test_what_the_encoding_lacks_is_printed_as_a_number(form: str, variables: dict[str, str], swept: Path) -> None:
     status, printed = shell(f"lab report odd.yaml --format {form} | iconv -f latin1", swept, **variables)
     assert status == 0, printed
@@ -83,7 +101,7 @@ def test_an_argument_that_is_no_utf_8_is_a_mistake_in_one_line(swept: Path) -> N
     assert printed.startswith(r"mta-lab: no sweep or file named 'no\udcffne'")
 
 
-@pytest.mark.parametrize("line", ["report odd.yaml", "--help", "status", "components"])
+@pytest.mark.parametrize("line", ["report odd.yaml", "--help", slow("status"), slow("components")])
 def test_a_full_disk_behind_stdout_is_one_line(line: str, swept: Path) -> None:
     status, printed = shell(f"lab {line} > /dev/full", swept)
     assert (status, printed) == (2, "mta-lab: stdout: cannot be written: No space left on device\n")
@@ -127,7 +145,9 @@ def test_a_launch_without_any_open_file_runs(tmp_path: Path) -> None:
     assert len(Records(tmp_path / "results").all_finished()) == 2
 
 
-@pytest.mark.parametrize("line", ["status", "status odd.yaml", "why odd.yaml plain", "report odd.yaml"])
+@pytest.mark.parametrize(
+    "line", [slow("status"), slow("status odd.yaml"), slow("why odd.yaml plain"), "report odd.yaml"]
+)
 def test_looking_needs_no_right_to_write(line: str, swept: Path) -> None:
     if subprocess.run([*NAMESPACE, "mount -t tmpfs none /mnt"], capture_output=True, check=False).returncode:
         pytest.skip("this system grants no mount namespaces")
@@ -138,6 +158,7 @@ def test_looking_needs_no_right_to_write(line: str, swept: Path) -> None:
     assert not (swept / "results" / "settings.json").exists()
 
 
+@pytest.mark.slow
 def test_a_user_without_a_home_whom_the_system_does_not_know_trains(tmp_path: Path) -> None:
     stranger = ("unshare", "--user", "--map-user=12345", "--map-group=12345", "bash", "-c")
     if subprocess.run([*stranger, "true"], capture_output=True, check=False).returncode:
