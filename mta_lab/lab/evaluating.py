@@ -16,7 +16,7 @@ from mta_lab.results.records import Records
 from mta_lab.training.evaluate import evaluate
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class EvaluationResult:
     """The scores of a finished model, as `FinishedRun.evaluate` returns them."""
 
@@ -48,6 +48,9 @@ class EvaluationResult:
     def __str__(self) -> str:
         unit = self.unit and f" {self.unit}"
         return f"{self.metric.words} {self.metric.written(self.score)}{unit} (n={self.n:,})"
+
+    def __repr__(self) -> str:
+        return f"EvaluationResult({self})"
 
 
 def evaluation_named(name: str, settings: Mapping[str, Any]) -> Evaluation:

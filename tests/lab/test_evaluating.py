@@ -76,6 +76,7 @@ def test_a_result_says_its_metric_its_unit_and_what_it_is_over(trained: mta_lab.
     assert found.metric is METRICS["token_accuracy"]
     assert (found.n, found.unit) == (36, "%")
     assert str(found) == f"token accuracy {100 * found.score:.1f} % (n=36)"
+    assert repr(found) == f"EvaluationResult({found})"
 
 
 def test_the_record_gains_the_scores_and_is_the_same_runs(trained: mta_lab.FinishedRun) -> None:

@@ -38,10 +38,11 @@ def test_the_notebook_runs_from_the_sweep_to_the_attention_of_its_model(tmp_path
     command = [sys.executable, "run.py", *CELLS, "run.mlflow().info.status"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
-    table, frame, forest, model, attention, status = done.stdout.split("shown:")[1:]
+    table, frame, forest, model, attention, accuracy, status = done.stdout.split("shown:")[1:]
     assert "<table" in table
     assert "<table" in frame
     assert "<svg" in forest
     assert "Decoder(" in model
     assert "<svg" in attention
+    assert "EvaluationResult(token accuracy" in accuracy
     assert "FINISHED" in status
