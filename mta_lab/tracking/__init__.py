@@ -1,7 +1,8 @@
-"""MLflow: a sweep is an experiment, a launch a run in it, with its runs below. The only importer of mlflow.
+"""Track sweeps in MLflow: a sweep is an experiment, a launch a run in it, with its runs below.
 
-The store is MLflow's default, `./mlflow.db`, or what MLFLOW_TRACKING_URI names. It holds copies: results come from the
-records, and what MLflow missed is entered from them later.
+No other room imports mlflow. The store is MLflow's default, `./mlflow.db`, or the one that
+MLFLOW_TRACKING_URI names. It holds copies: results come from the records, and what MLflow missed is
+entered from them later.
 """
 
 import os

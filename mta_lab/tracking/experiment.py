@@ -1,4 +1,4 @@
-"""One MLflow experiment: what it holds, and how runs are written. Every call raises whatever MLflow raises."""
+"""Read and write one MLflow experiment. Every call raises whatever MLflow raises."""
 
 import logging
 import os
@@ -28,26 +28,27 @@ from mta_lab.tracking.written import attempts, costs, curves, dataset, labels, n
 T = TypeVar("T")
 
 EXPERIMENT_TAGS = {
-    "mlflow.experimentKind": "custom_model_development",  # opens on the training runs, not on traces
+    "mlflow.experimentKind": "custom_model_development",  # MLflow's page opens on training runs, not on traces
     "mlflow.experiment.primaryMetric.greaterIsBetter": "false",
 }
-PAGE = 1000  # runs a question; a server sends all that it knows of each
-METRICS, PARAMS = 1000, 100  # and tags as params: MLflow takes no more at once
-NAME = 250  # characters of a run's name that every database takes
-SECONDS = 10  # that a server has for an answer; one more try follows
+PAGE = 1000  # runs a query; a server sends all that it has on each
+METRICS, PARAMS = 1000, 100  # MLflow takes no more in one call; of tags as of params
+NAME = 250  # characters of a run's name, which every database takes
+SECONDS = 10  # that a server has to answer, at each of two tries
 
 
 class Experiment:
-    """The runs of one experiment, written for the results directory that is called `results`.
+    """The runs of one experiment, written for the results directory `results`.
 
-    One that was deleted on MLflow's pages is restored, one of an earlier version's renamed, and that is said.
+    An experiment that was deleted on MLflow's pages is restored, one of an earlier version is
+    renamed; `say` reports both.
     """
 
     def __init__(self, name: str, launch: Launch, results: str, say: Callable[[str], None]) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(SECONDS))
-        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # two lines a run, with the store's password
-        for library in ("alembic", "mlflow", "urllib3"):  # what goes wrong is raised too, and said once by who calls
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # else two lines a run, with the store's password
+        for library in ("alembic", "mlflow", "urllib3"):  # errors are raised, and the caller reports them once
             logging.getLogger(library).setLevel(logging.CRITICAL)
         self.name, self._launch, self._results, self._say = name, launch, results, say
         name_default_store()
@@ -63,11 +64,11 @@ class Experiment:
 
     @property
     def exists(self) -> bool:
-        """Return whether MLflow has it; else the start of a launch creates it."""
+        """Return True if MLflow has the experiment; otherwise the start of a launch creates it."""
         return bool(self._id)
 
     def has(self, run_id: str) -> bool:
-        """Return whether a run is there, restored if it had been deleted; one that was deleted for good is not."""
+        """Return True if a run exists; restore it if it was deleted, unless it is gone for good."""
         try:
             run = self._client.get_run(run_id)
         except MlflowException as error:
@@ -80,16 +81,17 @@ class Experiment:
         return True
 
     def contents(self) -> Contents:
-        """Return what it holds, asked for all runs together."""
+        """Return the runs of the experiment, by one query for all."""
         found = Contents()
         for run in self._runs(self._id, "attributes.status != 'KILLED'") if self._id else ():
             self._sort(run, found)
         return found
 
     def mark(self, contents: Contents, runs: Mapping[tuple[str, str], str]) -> None:
-        """Mark as stale the finished runs in whose place another counts; `runs` are the fingerprints by row and seed.
+        """Mark finished runs as stale where another run counts in their place.
 
-        Those that count are marked with the settings of the launch, which earlier versions did not write.
+        `runs` has the fingerprints that count, by (row, seed). Runs that count are tagged with the
+        settings of the launch, which earlier versions did not write.
         """
         settings = self._launch.tags.get("settings")
         for run_id, tags in contents.ended.items():
@@ -103,13 +105,13 @@ class Experiment:
                 self._client.set_tag(run_id, "stale", "yes")
 
     def show(self) -> None:
-        """Give the experiment, if it is there, its view."""
+        """Give the experiment its view, if it exists."""
         if self._id:
             shown = view(self.name, self._launch.metric, self._launch.params)
             self._client.set_experiment_tag(self._id, VIEW_TAG, shown)
 
     def start_launch(self) -> str:
-        """Open the parent run of the launch, in an experiment that is created unless it is there."""
+        """Open the launch's parent run and return its id; create a missing experiment first."""
         launch = self._launch
         if not self._id:
             tags = {**EXPERIMENT_TAGS, "mlflow.experiment.primaryMetric.name": f"val/{launch.metric.name}"}
@@ -119,7 +121,7 @@ class Experiment:
         return self._create_run(launch.name, {**launch.tags, "results": self._results})
 
     def end_launch(self, run_id: str, status: str, shown: LaunchSummary, files: Mapping[str, str]) -> None:
-        """Close the parent run of a launch; `files` are what `shown.files` made."""
+        """Close the parent run of a launch; `files` is what `shown.files` returned."""
         self._client.set_tag(run_id, MLFLOW_RUN_NOTE, note(shown.note))
         self.log(run_id, metrics(shown.summary, now()))
         for path, text in files.items():
@@ -127,7 +129,7 @@ class Experiment:
         self._client.set_terminated(run_id, status)
 
     def start(self, entry: TrackedRun, parent: str, milliseconds: int | None = None) -> str:
-        """Open a run's MLflow run; its flattened configuration becomes the params."""
+        """Open a run's MLflow run, with its flattened configuration as params; return its id."""
         launch = {key: value for key, value in self._launch.tags.items() if key in ("launch", "settings")}
         tags = {**entry.tags, **launch, "fingerprint": entry.fingerprint, "results": self._results}
         if parent:
@@ -146,7 +148,7 @@ class Experiment:
             self._client.log_batch(run_id, metrics=some)
 
     def finish(self, run_id: str, record: Record, points: Sequence[Metric] = (), at: int | None = None) -> None:
-        """Close a finished run's MLflow run with what its record says of its cost and origin."""
+        """Close a finished run's MLflow run, with the costs and the origin in its record."""
         at = at or now()
         self.log(run_id, [*points, *costs(record, at)])
         origin = {"implementation": record.implementation, **record.provenance}
@@ -154,18 +156,18 @@ class Experiment:
         self._client.set_terminated(run_id, "FINISHED", at)
 
     def fail(self, run_id: str, failure: Failure) -> None:
-        """Close a failed run's MLflow run, its traceback as an artifact."""
+        """Close a failed run's MLflow run, with its traceback as an artifact."""
         self._client.log_text(run_id, failure.traceback, "traceback.txt")
         self._tag(run_id, {"failure": failure.kind, "reason": failure.reason, **attempts(failure)})
         self._client.set_terminated(run_id, "FAILED")
 
     def kill(self, run_id: str, tags: Mapping[str, str] | None = None) -> None:
-        """Close a run that came to no end; MLflow has one state for all of these, so that tags say which."""
+        """Close a run without a result; MLflow has one state for all of these, so tags say why."""
         self._tag(run_id, tags or {})
         self._client.set_terminated(run_id, "KILLED")
 
     def enter(self, entry: TrackedRun, result: Record | Failure, parent: str = "") -> None:
-        """Enter a run that has ended, whole, with the times and the code of then."""
+        """Enter a run that has ended, as a whole, with the times and the code of its record."""
         if isinstance(result, Failure):
             self.fail(self.start(entry, parent), result)
             return
@@ -175,12 +177,12 @@ class Experiment:
         self.finish(run_id, result, curves(result, end), end)
 
     def put_below(self, parent: str, children: Iterable[str]) -> None:
-        """Put MLflow runs below that of a launch."""
+        """Put MLflow runs below the run of a launch."""
         for run_id in children:
             self._client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, parent)
 
     def _renamed(self) -> Any:
-        """Rename and return what earlier versions wrote; None where it holds what is not this launch's."""
+        """Rename and return an earlier version's experiment, or None if others have runs in it."""
         former = self._client.get_experiment_by_name(self._launch.formerly) if self._launch.formerly else None
         if not former or former.lifecycle_stage == LifecycleStage.DELETED:
             return None
@@ -189,7 +191,7 @@ class Experiment:
             if "settings" in run.data.tags or any(run.data.tags.get(key) != value for key, value in ours.items()):
                 return None
         self._client.rename_experiment(former.experiment_id, self.name)
-        self._say(f"MLflow: experiment '{former.name}' is called '{self.name}' now, as each scale has its own")
+        self._say(f"MLflow: experiment '{former.name}' is renamed to '{self.name}', because each scale has its own now")
         return former
 
     def _runs(self, experiment: str, query: str = "") -> Iterator[Run]:
@@ -227,7 +229,7 @@ class Experiment:
 
 
 def now() -> int:
-    """Return the time as MLflow counts it: in milliseconds."""
+    """Return the present time in milliseconds, as MLflow counts it."""
     return time.time_ns() // 1_000_000
 
 
@@ -236,11 +238,11 @@ def _slices(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
 
 
 def _milliseconds(finished: Any) -> int:
-    """Return the time in a record's provenance; now where it has none."""
+    """Return the time in a record's provenance in milliseconds, or the present without one."""
     return round(1000 * datetime.fromisoformat(finished).timestamp()) if finished else now()
 
 
 def _left_open(run: Run) -> TrackedRun:
-    """Return the run whose MLflow run nobody writes to any more."""
+    """Return the run that an open MLflow run is about."""
     tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
     return TrackedRun(fingerprint=tags["fingerprint"], name=run.info.run_name, config=None, tags=tags)

@@ -1,4 +1,4 @@
-"""Names and texts in the form that MLflow takes: any name as a key, any text as a value."""
+"""Turn any name into a key that MLflow takes, and any text into a value."""
 
 import re
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 LONGEST = 250  # characters of a key
-KEPT = 200  # of those, where a key is cut
+KEPT = 200  # characters kept of a key that is cut
 REFUSED = re.compile(
     r"""
     [^\w/.\-\ :]             # what MLflow allows in no key
@@ -20,11 +20,12 @@ ESCAPE_OR_LETTER = re.compile(r":[0-9A-F]{2}|.", re.DOTALL)
 
 
 def keys(names: Iterable[str], prefix: str = "") -> dict[str, str]:
-    """Return the key of each name, which is `prefix` and the name.
+    """Return the key of each name: `prefix` and the name.
 
-    A name that MLflow takes stays as it is. In another, each character that it refuses stands as its UTF-8 bytes:
-    `c++` is `c:2B:2B`; the empty name is `:00`. Where names differ in nothing but capitals, which some stores do not
-    tell apart, their capitals stand so as well. A key that is too long is cut, says so, and ends in a hash of it.
+    A name that MLflow takes is kept. In any other, each character that MLflow refuses is written as
+    its UTF-8 bytes: `c++` becomes `c:2B:2B`, the empty name `:00`. Where names differ in capitals
+    only, which some stores do not tell apart, capitals are written so, too. A key that is too long
+    is cut, and ends in its length and a hash of it.
     """
     names = [*names]
     alike = Counter(name.lower() for name in names)
@@ -32,8 +33,8 @@ def keys(names: Iterable[str], prefix: str = "") -> dict[str, str]:
 
 
 def shortened(text: str, limit: int, complete: str) -> str:
-    """Return a text of at most `limit` characters; one that is cut says so at its end, and that `complete` has all."""
-    text = text.encode(errors="backslashreplace").decode()  # a path may hold what is no UTF-8
+    """Return a text of at most `limit` characters; a cut one ends in where it is `complete`."""
+    text = text.encode(errors="backslashreplace").decode()  # a path may not be valid UTF-8
     if len(text) <= limit:
         return text
     end = f"... ({len(text)} characters; {complete} has all)"

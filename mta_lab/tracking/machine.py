@@ -1,6 +1,7 @@
-"""The load of the machine while a launch runs, as MLflow's own monitor samples it.
+"""Sample the load of the machine during a launch, by MLflow's own monitor.
 
-That is the whole machine: a launch trains in worker processes, and its own process only waits and writes.
+It is the load of the whole machine: a launch trains in worker processes, and its own process only
+waits and writes.
 """
 
 from contextlib import suppress
@@ -9,11 +10,12 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 
 def watched(run_id: str) -> SystemMetricsMonitor | None:
-    """Return a monitor that writes processor, memory, disk and network use to the run until it is told to `finish`.
+    """Return a monitor that writes the load of processor, memory, disk and network to a run.
 
-    It has a thread of its own, which ends by itself where MLflow fails. None on a machine that tells nothing.
+    It works in its own thread until its `finish` is called or MLflow fails. None on a machine that
+    cannot be sampled.
     """
-    with suppress(Exception):  # whatever a system lacks, the launch's run is there without it
+    with suppress(Exception):  # no lack of the system may end the launch
         monitor = SystemMetricsMonitor(run_id)
         monitor.start()
         return monitor

@@ -1,4 +1,4 @@
-"""A run in MLflow's store, read."""
+"""Read a run in MLflow's store."""
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -11,7 +11,11 @@ __all__ = ["Run", "open_run"]
 
 
 def open_run(run_id: str) -> Run:
-    """Return the run of that ID. Raises UserError where MLflow has none or does not answer."""
+    """Return the MLflow run with this id.
+
+    Raises:
+        UserError: MLflow has no such run, or does not answer.
+    """
     name_default_store()
     try:
         return MlflowClient().get_run(run_id)

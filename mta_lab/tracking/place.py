@@ -1,4 +1,4 @@
-"""Keeps the files of MLflow's runs in the working directory, below `mlruns`, also after it was moved or copied.
+"""Keep the files of MLflow's runs in `mlruns` here, also after this directory was moved or copied.
 
 MLflow keeps absolute addresses in its database, and has no call that changes them.
 """
@@ -22,49 +22,60 @@ DEFAULT_EXPERIMENT = 0  # MLflow's own, in every database
 
 
 class Elsewhere(NamedTuple):
-    """An address that is in another directory than this one."""
+    """An address in another directory than this one."""
 
     key: int | str
-    """of the run or the experiment"""
+    """id of the run or the experiment"""
     directory: Path
     here: Path
-    """the same file or folder in this directory"""
+    """the same file or folder, in this directory"""
 
 
 def name_default_store() -> None:
-    """Name MLflow's default store, from here, where it would otherwise make a folder called `a%20b` beside `a b`."""
+    """Name MLflow's default store where this directory's path has characters that URLs quote.
+
+    MLflow would make a folder named `a%20b` beside `a b` otherwise.
+    """
     if not os.environ.get("MLFLOW_TRACKING_URI") and quote(str(Path.cwd())) != str(Path.cwd()):
         os.environ["MLFLOW_TRACKING_URI"] = DEFAULT_STORE
 
 
 class StoreError(Exception):
-    """A file that cannot be MLflow's database."""
+    """An SQLite file that cannot be MLflow's database."""
 
 
 def refuse_unusable(store: str) -> None:
-    """Raise StoreError where the SQLite file of a store cannot be opened: MLflow tries that for a hundred seconds."""
+    """Refuse a store whose SQLite file cannot be opened, which MLflow tries for a hundred seconds.
+
+    Raises:
+        StoreError: the file cannot be opened, or is not a database.
+    """
     file = _sqlite_file(store)
     if not file or not file.parent.is_dir():
         return
     try:
         if file.exists() and not file.is_file():
-            raise sqlite3.Error("it is no file")
+            raise sqlite3.Error("it is not a file")
         with closing(sqlite3.connect(file, timeout=WAIT)) as connection:
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
-        said = "one that is damaged can be moved away, and `mta-lab sync` fills a new one"
+        said = "if it is damaged, move it away, and `mta-lab sync` fills a new one"
         raise StoreError(f"{file}: {error}; {said}") from None
 
 
 def files_address() -> str:
-    """Return the address of this directory's files, quoted as MLflow reads it: a folder may be called `a%25b`."""
+    """Return the address of this directory's files, quoted as MLflow reads it.
+
+    A folder may be named `a%25b`.
+    """
     return (Path.cwd() / FOLDER).as_uri()
 
 
 def follow(store: str) -> str:
-    """Make the addresses in this directory's own database point into it; return what was done, in a line, or nothing.
+    """Make the addresses in this directory's own database point here; return a line on it.
 
-    A run whose files are not here keeps its address. A database that lies elsewhere is left alone.
+    The line is empty if nothing had to be changed. A run whose files are not here keeps its
+    address. A database in another directory is not changed.
     """
     database = _database(store)
     if not database:
@@ -80,25 +91,25 @@ def follow(store: str) -> str:
     before = sorted({str(one.directory) for one in moved if one.key != DEFAULT_EXPERIMENT})
     if not before:
         return ""
-    files = f"the files of its {counted(len(runs), 'run')} are looked for, and new ones written, here"
+    files = f"the files of its {counted(len(runs), 'run')} are read and written here from now on"
     return f"MLflow: {database.name} comes from {', '.join(before)}; {files}"
 
 
 def _database(store: str) -> Path | None:
-    """Return the SQLite file of a store, if it lies in this directory."""
+    """Return the SQLite file of a store, if it is in this directory."""
     file = _sqlite_file(store)
     file = file.resolve() if file else None
     return file if file and file.parent == Path.cwd() and file.exists() else None
 
 
 def _sqlite_file(store: str) -> Path | None:
-    """Return the file of an SQLite store, there or not; None of other stores, and of one in memory."""
+    """Return the file of an SQLite store, whether it exists or not; None for any other store."""
     name = unquote(urlsplit(store).path[1:]) if store.startswith("sqlite:") else ""
     return Path(name) if name else None
 
 
 def _elsewhere(rows: Iterable[tuple[int | str, str | None]]) -> list[Elsewhere]:
-    """Return the addresses that are below an `mlruns` of another directory."""
+    """Return the addresses that are in `mlruns` of another directory."""
     found = []
     for key, address in rows:
         parts = _path(address or "").parts
@@ -112,7 +123,7 @@ def _elsewhere(rows: Iterable[tuple[int | str, str | None]]) -> list[Elsewhere]:
 
 
 def _path(address: str) -> Path:
-    """Return a local address as MLflow reads it, quoted with or without `file:`; an empty path for any other."""
+    """Return the path of a local address, quoted with or without `file:`; empty for any other."""
     parts = urlsplit(address) if address.startswith("file:") else None
     if address.startswith("/") or (parts and not parts.netloc):
         return Path(url2pathname(parts.path if parts else address))

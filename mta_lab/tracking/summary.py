@@ -1,4 +1,4 @@
-"""A sweep's table as metrics of its launch's run: `mean/ROW`, `delta/ROW` and so on."""
+"""Write a sweep's table as metrics of its launch's run: `mean/ROW`, `delta/ROW` and so on."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from mta_lab.tracking.keys import keys
 
 
 def metrics(summary: Mapping[str, Mapping[str, float]], at: int) -> list[Metric]:
-    """Return numbers (row -> what -> number) as metrics, named by what they are first: rows stand side by side."""
+    """Return numbers (row -> name -> number) as metrics NAME/ROW: rows stand side by side."""
     kinds = dict.fromkeys(what for values in summary.values() for what in values)
     return [
         Metric(key, summary[row][what], at, 0)

@@ -1,4 +1,4 @@
-"""Brings an experiment up to the records, while no launch is writing to either."""
+"""Bring an experiment up to the records, while no launch writes to either."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ from mta_lab.words import counted
 
 @dataclass
 class Synced:
-    """The number of runs that were entered and closed."""
+    """The numbers of runs that were entered and closed."""
 
     finished: int = 0
-    """runs entered"""
+    """finished runs entered"""
     failed: int = 0
-    """runs entered"""
+    """failed runs entered"""
     closed: int = 0
-    """MLflow runs that some launch had left open"""
+    """MLflow runs closed that a launch had left open"""
 
 
 def sync(
@@ -31,12 +31,15 @@ def sync(
     say: Callable[[str], None],
     shown: Callable[[], LaunchSummary] = LaunchSummary,
 ) -> Synced:
-    """Enter what the experiment `name` lacks of `entries`, and close what launches of these records left open.
+    """Enter the `entries` that the experiment lacks, and close the runs that launches left open.
 
-    A run whose MLflow run is closed so is entered, too, where it has finished, whatever settings it was launched with.
-    The caller holds the launch's lock. What is entered lies below a run like that of `launch`, which shows `shown()`.
-    What was deleted or moved meanwhile is mended, and `say` told of it. Raises UserError where MLflow fails; what is
-    entered by then stays, and the next call goes on.
+    The caller holds the lock of launches. New entries are put below a run like that of `launch`,
+    which shows `shown()`. A run that is closed is also entered if it has finished, whatever
+    settings it was launched with. What was deleted or moved meanwhile is mended, and `say` reports
+    it.
+
+    Raises:
+        UserError: MLflow failed. What is entered by then stays, and the next call goes on.
     """
     done, parent = Synced(), ""
     with _failures_said(name):
@@ -61,7 +64,7 @@ def sync(
                 parent = parent or experiment.start_launch()
                 experiment.put_below(parent, children)
                 had = counted(len(children), "run")
-                say(f"MLflow: run '{launch.name}' was deleted for good; a new one has the {had} below it")
+                say(f"MLflow: run '{launch.name}' was deleted for good; a new one has its {had} below it")
         experiment.mark(contents, runs_of(entries))
         if not parent:
             experiment.show()
@@ -75,12 +78,12 @@ def sync(
 
 @contextmanager
 def _failures_said(name: str) -> Iterator[None]:
-    """Turn whatever a store or a server comes up with into a UserError."""
+    """Turn whatever a store or a server raises into a UserError."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
         raise UserError(
-            f"{name}: MLflow failed ({described(error)}); the records keep it all, sync again later"
+            f"{name}: MLflow failed ({described(error)}); the records keep all results, type `mta-lab sync` again later"
         ) from None

@@ -1,7 +1,8 @@
-"""Tell MLflow of a launch. A thread writes it: however slow or dead MLflow is, no training waits for it.
+"""Write a launch to MLflow from a thread, so that no training waits for a slow or dead server.
 
-What fails is said once. Runs that are then incomplete are closed and entered anew from the records, as soon as MLflow
-answers again: while nothing else is to write, at the end of the launch, at the next launch, or by `mta-lab sync`.
+A failure is reported once. Runs that are incomplete after it are closed, and entered again from the
+records as soon as MLflow answers: while nothing else is to be written, at the end of the launch, at
+the next launch, or by `mta-lab sync`.
 """
 
 import time
@@ -23,39 +24,39 @@ from mta_lab.tracking.machine import watched
 from mta_lab.tracking.written import score_metrics
 from mta_lab.training.result import Progress
 
-QUEUE = 10_000  # calls that wait to be written, at most
-PAUSE = 10.0  # seconds without a try after a failure
-PATIENCE = 30.0  # seconds that a launch waits at its end for what is still to write
-HURRY = 5.0  # the same, of a launch that was interrupted
+QUEUE = 10_000  # most requests that may wait
+PAUSE = 10.0  # seconds between a failure and the next try
+PATIENCE = 30.0  # seconds that a launch waits at its end for the thread
+HURRY = 5.0  # the same for a launch that was interrupted
 
 
 @dataclass(frozen=True)
 class Request:
-    """Something to write, about a run or (no fingerprint) about the launch."""
+    """A call that writes something about a run or, without a fingerprint, about the launch."""
 
     write: Callable[[], None]
     fingerprint: str = ""
     starts: bool = False
-    """whether it opens the run's MLflow run"""
+    """True if it opens the run's MLflow run"""
     ended: TrackedRun | None = None
-    """the run that it is the last word on"""
+    """the run whose end it writes, if it does"""
 
 
 class Tracker:
-    """The MLflow runs of one launch of a sweep."""
+    """The MLflow runs of one launch."""
 
     def __init__(self, experiment: str, records: Records, say: Callable[[str], None]) -> None:
         self._name, self._records, self._say = experiment, records, say
         self._said = self._complete = False
         self._requests: Queue[Request | None] = Queue(QUEUE)
         self._thread = Thread(target=self._serve, name="mlflow", daemon=True)
-        self._live: dict[str, TrackedRun] = {}  # runs from their start until their end is written, or given up
-        self._dropped: set[str] = set()  # runs of which something did not fit the queue
+        self._live: dict[str, TrackedRun] = {}  # runs from their start until their end is written or dropped
+        self._dropped: set[str] = set()  # runs with a request that did not fit into the queue
         self._backlog: deque[TrackedRun] = deque()  # to be entered from the records
-        self._counted: dict[tuple[str, str], str] = {}  # the fingerprints that count, by row and seed
-        # The rest is the thread's own.
+        self._counted: dict[tuple[str, str], str] = {}  # fingerprints that count, by row and seed
+        # Only the thread uses the rest.
         self._experiment: Experiment | None = None
-        self._contents: Contents | None = None  # None: to be asked for
+        self._contents: Contents | None = None  # None: to be queried
         self._run_ids: dict[str, str] = {}
         self._points: dict[str, list[Metric]] = {}
         self._parent = ""
@@ -63,7 +64,7 @@ class Tracker:
         self._away_until = 0.0
 
     def run_id(self, fingerprint: str) -> str:
-        """Return the id of a run's MLflow run, or an empty string where it has none (yet)."""
+        """Return the id of a run's MLflow run, or an empty text while it has none."""
         return self._run_ids.get(fingerprint, "")
 
     def start(self, launch: Launch) -> None:
@@ -73,14 +74,14 @@ class Tracker:
         self._put(Request(lambda: None))
 
     def enter_later(self, entries: Iterable[TrackedRun]) -> None:
-        """Enter those that have ended and that the experiment lacks, when nothing else is to write."""
+        """Enter the ended runs that the experiment lacks, once nothing else is to be written."""
         entries = [*entries]
         self._counted.update(runs_of(entries))
         self._backlog.extend(entries)
         self._put(Request(lambda: None))  # wakes the thread
 
     def start_run(self, entry: TrackedRun) -> None:
-        """Open a run's MLflow run below the launch's."""
+        """Open a run's MLflow run, below the launch's."""
         self._live[entry.fingerprint] = entry
         self._dropped.discard(entry.fingerprint)
 
@@ -91,7 +92,7 @@ class Tracker:
         self._put(Request(write, entry.fingerprint, starts=True))
 
     def progress(self, fingerprint: str, progress: Progress) -> None:
-        """Note a point of the curves; points are written in batches, with each validation."""
+        """Add a point to a run's curves; points are written together, with each validation."""
         values = {"train/loss": progress.loss}
         if validation := progress.validation:
             values = {}
@@ -108,7 +109,7 @@ class Tracker:
         self._put(Request(write, fingerprint))
 
     def finish_run(self, record: Record) -> None:
-        """Close a finished run's MLflow run with what its record says of its cost."""
+        """Close a finished run's MLflow run, with the costs in its record."""
 
         def write() -> None:
             self._store.finish(self._run_ids[record.fingerprint], record, self._taken(record.fingerprint))
@@ -117,7 +118,7 @@ class Tracker:
         self._put_last(write, record.fingerprint)
 
     def fail_run(self, failure: Failure) -> None:
-        """Close a failed run's MLflow run, its traceback as an artifact."""
+        """Close a failed run's MLflow run, with its traceback as an artifact."""
 
         def write() -> None:
             self._store.log(self._run_ids[failure.fingerprint], self._taken(failure.fingerprint))
@@ -127,7 +128,7 @@ class Tracker:
         self._put_last(write, failure.fingerprint)
 
     def kill_run(self, fingerprint: str, **tags: str) -> None:
-        """Close the MLflow run of what was interrupted or is tried again, or of a trial that was ended early."""
+        """Close the MLflow run of an attempt without a result: interrupted, requeued or pruned."""
 
         def write() -> None:
             self._store.log(self._run_ids[fingerprint], self._taken(fingerprint))
@@ -136,7 +137,7 @@ class Tracker:
         self._put_last(write, fingerprint)
 
     def end(self, status: str, shown: LaunchSummary) -> None:
-        """Close the launch's MLflow run, without its files where these cannot be made; wait for what is to write."""
+        """Close the launch's MLflow run, without files where these fail; wait for the thread."""
         files: Mapping[str, str] = {}
         try:
             files = shown.files()
@@ -150,7 +151,7 @@ class Tracker:
             self._requests.put(None, timeout=until - time.monotonic())
         self._thread.join(max(0.0, until - time.monotonic()))
         if not self._complete:
-            self._say("MLflow lacks something of this sweep; `mta-lab sync` with its name and options enters it")
+            self._say("MLflow is incomplete for this sweep; `mta-lab sync` with its name and options completes it")
 
     @property
     def _store(self) -> Experiment:
@@ -168,7 +169,7 @@ class Tracker:
         self._put(Request(write, fingerprint, ended=self._live.get(fingerprint)))
 
     def _serve(self) -> None:
-        """Write, as the thread: first what the launch says, then what is to be entered from the records."""
+        """Serve the thread: write what the launch requests, then enter runs from the records."""
         while True:
             wait = max(0.0, self._away_until - time.monotonic()) if self._backlog else None
             try:
@@ -186,12 +187,12 @@ class Tracker:
         done = whole and self._tried(request.write)
         if not done and run in self._run_ids:
             del self._run_ids[run]
-            self._contents = None  # its run is left half written
+            self._contents = None  # its run may be incomplete
         self._end(request, done)
 
     def _finish(self, status: str, shown: LaunchSummary, files: Mapping[str, str]) -> None:
-        self._away_until, self._experiment = 0.0, None  # one more try, which looks for what was deleted meanwhile
-        if status != "KILLED":  # the next launch does it otherwise
+        self._away_until, self._experiment = 0.0, None  # a last try, which finds what was deleted meanwhile
+        if status != "KILLED":  # else the next launch does it
             while (self._contents is None or self._backlog) and self._catch_up():
                 pass
         closed = self._tried(lambda: self._store.end_launch(self._parent, status, shown, files))
@@ -200,15 +201,15 @@ class Tracker:
             self._monitor.finish()
 
     def _tried(self, write: Callable[[], None]) -> bool:
-        """Write, unless MLflow failed a moment ago; return whether it is done."""
+        """Write, unless MLflow failed a moment ago; return True if it is written."""
         if time.monotonic() < self._away_until:
             return False
         try:
             self._opened()
             write()
-        except Exception as error:  # a missing driver, a server away, a full disk: none may end the training
+        except Exception as error:  # a missing driver, an unreachable server, a full disk: none may end the training
             self._away_until = time.monotonic() + PAUSE
-            self._contents = self._experiment = None  # something may be half written, or deleted
+            self._contents = self._experiment = None  # something may be incomplete or deleted
             if not self._said:
                 self._said = True
                 self._say(f"MLflow failed; the training goes on, the records keep its runs ({described(error)})")
@@ -217,13 +218,13 @@ class Tracker:
         return True
 
     def _opened(self) -> Experiment:
-        """Return the experiment, with this launch's run in it; both made anew where they were deleted for good."""
+        """Return the experiment with this launch's run, both made again if deleted for good."""
         if not self._experiment:
             found = Experiment(self._name, self._launch, self._records.identity, self._say)
             if self._parent and not found.has(self._parent):
                 self._parent = ""
                 what = f"run '{self._launch.name}'" if found.exists else f"experiment '{self._name}'"
-                self._say(f"MLflow: {what} was deleted for good; it is made anew, `mta-lab sync` enters what was in it")
+                self._say(f"MLflow: {what} was deleted for good and is made again; `mta-lab sync` enters its runs")
             self._experiment = found
         if not self._parent:
             self._parent = self._experiment.start_launch()
@@ -233,13 +234,13 @@ class Tracker:
         return self._experiment
 
     def _catch_up(self) -> bool:
-        """Enter the next run of the backlog; first close what launches left open. Return whether MLflow answers."""
+        """Enter the next run of the backlog, or first close open runs; return True if it worked."""
         if self._contents is None:
             return self._tried(self._take_stock)
         entry = self._backlog[0]
         result = None
         if entry.fingerprint not in self._live:
-            with suppress(UserError):  # a record that cannot be read: the report says so
+            with suppress(UserError):  # a record cannot be read; reports say so
                 result = self._contents.lacks(entry, self._records)
         if result and not self._tried(lambda: self._enter(entry, result)):
             return False
@@ -265,13 +266,13 @@ class Tracker:
             self._contents.add(result)
 
     def _end(self, request: Request, done: bool) -> None:
-        """Forget that a run is live, unless it started anew; the records tell the last word where it is not written."""
+        """Mark a run as ended unless it started again; enter its end later if it is not written."""
         if request.ended and self._live.get(request.fingerprint) is request.ended:
             del self._live[request.fingerprint]
         if request.ended and not done:
             self._backlog.append(request.ended)
 
     def _taken(self, fingerprint: str) -> list[Metric]:
-        """Return the points that are not written yet, once."""
+        """Return the points of a run that are not written yet, and forget them."""
         points, self._points[fingerprint] = self._points[fingerprint], []
         return points

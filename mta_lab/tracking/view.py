@@ -1,7 +1,7 @@
-"""A ready-made view of an experiment on MLflow's pages: its charts, its columns, its runs by row.
+"""Make a view of an experiment on MLflow's pages: its charts, its columns, its runs by row.
 
-MLflow (3.16 and newer) keeps a named view as a tag of the experiment, in the form that its page writes, and opens it by
-the key in the tag's name. A version that does not know it shows its plain page.
+MLflow (3.16 and newer) keeps a named view as a tag of the experiment, in the form that its page
+writes, and opens it by the key in the tag's name. An older version shows its plain page.
 """
 
 import base64
@@ -20,12 +20,12 @@ VIEW_TAG = f"mlflow.sharedViewState.{KEY}"
 LONGEST = 20_000  # characters that MLflow's page takes
 CURVE = {"xAxisKey": "step", "xAxisScaleType": "linear", "lineSmoothness": 0, "yAxisKey": "metric", "range": {}}
 FILTER = "tags.row LIKE '%' AND attributes.status = 'FINISHED' AND tags.settings LIKE '%' AND tags.stale IS NULL"
-"""the runs that the table counts; what earlier versions wrote under other settings into one experiment lacks the tag"""
-COLUMNS = 12  # of params; more are found in the page's own list
+"""the runs that the table counts; `settings` is missing in what earlier versions wrote"""
+COLUMNS = 12  # of params; the page's own list has all
 
 
 def view(name: str, metric: Metric, params: Collection[str]) -> str:
-    """Return the tag's value for the experiment `name`, whose runs are scored by `metric` and differ in `params`."""
+    """Return the value of the tag for the experiment `name`, with runs that differ in `params`."""
     packed = base64.b64encode(zlib.compress(json.dumps(_state(metric, params)).encode(), 9)).decode()
     title = f"{name}: {metric.words} by row"
     text = json.dumps({"name": title, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"})
@@ -34,7 +34,7 @@ def view(name: str, metric: Metric, params: Collection[str]) -> str:
 
 
 def addresses(store: str, server: str) -> list[tuple[str, str]]:
-    """Return the experiments of `store` that have a view, with its address on the MLflow pages at `server`."""
+    """Return (name, address on the MLflow pages at `server`) of each experiment that has a view."""
     known = MlflowClient(tracking_uri=store).search_experiments(order_by=["name ASC"])
     query = f"compareRunsMode=CHART&viewStateShareKey={KEY}"
     return [

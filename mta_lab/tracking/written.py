@@ -1,4 +1,4 @@
-"""Settings, records and failures in the form that MLflow takes: params, tags, metrics, data sets."""
+"""Convert settings, records and failures to what MLflow takes: params, tags, metrics, data sets."""
 
 import json
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def note(text: str) -> str:
 
 
 def curves(record: Record, at: int) -> list[Metric]:
-    """Return the training and validation curves of a record, and its last score by domain."""
+    """Return a record's training and validation curves, and its last score by domain."""
     score, last = f"val/{record.quantity}", int(record.validations[-1][0])
     at_the_end = {key: value for name, one in record.further.items() for key, value in score_metrics(name, one).items()}
     return [
@@ -44,13 +44,13 @@ def curves(record: Record, at: int) -> list[Metric]:
 
 
 def score_metrics(metric: str, scores: Scores) -> dict[str, float]:
-    """Return what an evaluation came to as MLflow's metrics: each domain's score, and their mean."""
+    """Return the scores of an evaluation as metrics: each domain's, and their mean."""
     names = keys(scores.domains, f"val/{metric}/")
     return {**{names[domain]: score for domain, score in scores.domains.items()}, f"val/{metric}": scores.mean}
 
 
 def costs(record: Record, at: int) -> list[Metric]:
-    """Return what a record says of its cost, and of how much its scores are over."""
+    """Return a record's costs as metrics, and how much its scores are over."""
     facts = {key: getattr(record, key) for key in COST}
     facts |= {key: record.scored[domain] for domain, key in keys(record.scored, "scored/").items()}
     return [Metric(key, float(value), at, 0) for key, value in facts.items() if value is not None]
@@ -62,7 +62,7 @@ def attempts(result: Record | Failure) -> dict[str, str]:
 
 
 def dataset(config: Any, content_hash: str) -> DatasetInput:
-    """Return the text that a run reads, as MLflow shows it."""
+    """Return the text that a run reads, as MLflow's data set."""
     data = plain(config)["data"]
     name = shortened(data["path"] or data["corpus"], DATASET, "config.yaml")
     source = json.dumps({"corpus": data["corpus"], "path": data["path"]})

@@ -75,7 +75,7 @@ def test_an_experiment_of_an_earlier_version_goes_on_under_its_new_name_and_its_
     launch("table", BEFORE, planned("a"), planned("b", seed=1), of_other_settings)
     runs = [planned("a"), planned("b", seed=1), planned("c", seed=2)]
     assert launch("table-nano", NOW, runs[2]) == [
-        "MLflow: experiment 'table' is called 'table-nano' now, as each scale has its own"
+        "MLflow: experiment 'table' is renamed to 'table-nano', because each scale has its own now"
     ]
     assert sync("table-nano", NOW, runs, Records(), pytest.fail) == Synced()
     assert experiments() == {"table-nano"}

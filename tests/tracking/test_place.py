@@ -99,7 +99,7 @@ def test_files_follow_a_directory_that_was_moved_or_copied(
     (shutil.move if how == "moved" else shutil.copytree)(first, second)
     before = files(first)
     work_in(second, monkeypatch)
-    files_of_two = "the files of its 2 runs are looked for, and new ones written, here"
+    files_of_two = "the files of its 2 runs are read and written here from now on"
     assert launch("b") == [f"MLflow: mlflow.db comes from {first}; {files_of_two}"]
     assert reports() == {"of a", "of b"}
     assert files(first) == before, "nothing is written into the old place"
@@ -130,7 +130,7 @@ def test_sync_and_the_dashboard_follow_a_directory_too(who: str, home: Path, mon
         assert sync("table", LAUNCH, [entry("a")], Records(), said.append) == Synced()
     else:
         said.append(follow(STORE))
-    files_of_two = "the files of its 2 runs are looked for, and new ones written, here"
+    files_of_two = "the files of its 2 runs are read and written here from now on"
     assert said == [f"MLflow: mlflow.db comes from {home / 'first'}; {files_of_two}"]
     assert reports() == {"of a"}
 
@@ -173,5 +173,5 @@ def test_a_file_that_is_no_database_is_said_at_once_with_what_to_do(
     }
     made[what]()
     monkeypatch.setattr("mta_lab.tracking.experiment.MlflowClient", pytest.fail)  # it is not asked
-    with pytest.raises(UserError, match=r"mlflow\.db: .*can be moved away, and `mta-lab sync` fills a new one"):
+    with pytest.raises(UserError, match=r"mlflow\.db: .*move it away, and `mta-lab sync` fills a new one"):
         sync("table", LAUNCH, [], Records(), pytest.fail)
