@@ -122,7 +122,9 @@ def _place(tree: Tree, key: str, value: Any, prefix: str) -> None:
     if rest:
         value = {rest: value}
     before = tree.get(head, _ABSENT)
-    if isinstance(value, Mapping):
+    if before == {}:
+        raise InvalidError(path, "is set twice; keep one")
+    if isinstance(value, Mapping) and (value or before is _ABSENT):
         section = {} if before is _ABSENT else {"name": before} if isinstance(before, str) else before
         if not isinstance(section, dict):
             raise InvalidError(path, "is set twice; keep one")

@@ -73,6 +73,9 @@ def _assign(
     """
     path = f"{prefix}.{head}" if prefix else head
     before = tree.get(head)
+    if value == {} and before:
+        said = f"got {{}}, which takes nothing away from what {_origin(path, origins)} sets"
+        raise UserError(f"{source}: {path}: {said}; set its keys one by one, or leave this out")
     if isinstance(value, str) and isinstance(before, dict):
         value = {"name": value}
     if not isinstance(value, Mapping):
@@ -233,7 +236,7 @@ def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
 def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the leaves of a mapping with free keys, which may have dots in their names."""
     for key, value in tree.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:  # an empty one is no value, and refused as such
             yield from _dotted(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -97,11 +97,45 @@ def test_command_line_values_are_yaml() -> None:
         ("model={heads: 8}", "model.heads=2"),
         ("attention.name=softmax", "attention=softmax"),
         ("attention.norm=gate", "attention={name: multi_token, norm: gate}"),
+        ("data.mixture={}", "data.mixture.code=1"),
+        ("data.mixture.code=1", "data.mixture={}"),
     ],
 )
 def test_a_setting_given_twice_is_refused(twice: tuple[str, ...]) -> None:
     with pytest.raises(UserError, match=r"^command line: [a-z.]+: is set twice; keep one$"):
         config(*twice)
+
+
+@pytest.mark.parametrize(
+    ("key", "below"),
+    [
+        ("data.mixture", {"code": 1.0}),
+        ("data", {"corpus": "stdlib"}),
+        ("attention", "multi_token"),
+        ("attention.norm", {"name": "gate"}),
+        ("model", {"heads": 2}),
+    ],
+)
+def test_an_empty_mapping_does_not_pass_over_what_is_set_below_it(key: str, below: Any) -> None:
+    base = {"attention": "multi_token", key: below}
+    with pytest.raises(UserError, match=rf"^layer 1: {key}: got {{}}, which takes nothing away from what layer 0 sets"):
+        layered(base, {key: {}})
+
+
+def test_an_empty_mapping_over_nothing_is_the_empty_default() -> None:
+    assert config("data.mixture={}").data.mixture == {}
+
+
+def test_an_empty_mapping_is_no_share_of_a_domain() -> None:
+    with pytest.raises(UserError, match=r"^command line: data.mixture: got .*allowed: "):
+        config("data.mixture={code: {}}")
+
+
+@pytest.mark.parametrize("key", ["evaluations", "attention.pre_softmax", "attention.post_softmax"])
+def test_an_empty_list_takes_the_place_of_the_one_below(key: str) -> None:
+    full = {"evaluations": ["token_accuracy"], "attention": "multi_token"}
+    assert flatten(layered(full))[key]
+    assert not flatten(layered(full, {key: []})).get(key)
 
 
 def test_frozen_at_every_depth() -> None:
