@@ -1,7 +1,8 @@
-"""The parts of the package's metadata that depend on where it is built: the README's links, and the addresses.
+"""The package's metadata that depend on the place of the build: the README's links, addresses.
 
-An index shows the README without the files beside it. A build by GitHub Actions knows its repository and commit, so the
-links lead there. Any other build leaves pictures out and keeps only the text of a link to a file: no link is dead.
+An index shows the README without the files beside it. A build by GitHub Actions knows its
+repository and commit, so the links lead there. Any other build leaves pictures out and keeps only
+the text of a link to a file: no link is dead.
 """
 
 import os
@@ -44,7 +45,7 @@ def addresses(repository: str) -> dict[str, str]:
 
 
 def resolved(text: str, repository: str, commit: str) -> str:
-    """Return Markdown whose links to files lead to the repository at a commit; without one, only their text is left."""
+    """Return Markdown whose links lead to files at a commit; without one, only their text."""
 
     def one(link: re.Match[str]) -> str:
         picture, words, target = link.groups()

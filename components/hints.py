@@ -49,7 +49,7 @@ def writable(hint: Any) -> bool:
 
 
 def changeable(hint: Any) -> bool:
-    """Return whether values of the type are, or hold, lists and mappings: those cannot be looked up."""
+    """Return whether values of the type are, or hold, lists or mappings, which have no hash."""
     origin, inner = get_origin(hint), get_args(hint)
     return (origin or hint) in (list, dict, Mapping) or any(map(changeable, inner if origin is not Literal else ()))
 

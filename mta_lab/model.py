@@ -26,12 +26,12 @@ class Decoder(Switched, nn.Module):
 
     def __init__(self, model: ModelConfig, attention: AttentionConfig) -> None:
         super().__init__()
-        # Empty: `initialise` draws the values, and drawing them on meta would load torch's compiler.
+        # Empty: `initialise` draws the values; drawing them on meta would load torch's compiler.
         weight = torch.empty(model.vocabulary, model.width)
         self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
         self.blocks = nn.ModuleList(Block(model, attention, layer) for layer in range(1, model.layers + 1))
         self.norm = RMSNorm(model.width)
-        # On the CPU even in a model built on meta: small, and sums on meta would load the compiler too.
+        # On the CPU even in a model on meta: it is small, and sums there would load the compiler.
         head_width, cpu = model.width // model.heads, torch.device("cpu")
         self._table = partial(rotary_table, model.context, head_width, model.rope_theta, cpu)
         self.register_buffer("rotary", self._table(), persistent=False)

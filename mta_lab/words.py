@@ -31,7 +31,7 @@ def duration(seconds: float) -> str:
 
 
 def parse_duration(text: str, option: str) -> float:
-    """Return the seconds of `45m`, `1h30m` or `90s`, as given to `option`. Raises UserError for anything else."""
+    """Return the seconds of `45m`, `1h30m` or `90s`; raise UserError, with `option`, for others."""
     match = DURATION.fullmatch(text.strip())
     seconds = sum(float(n) * unit for n, unit in zip(match.groups(), UNITS.values(), strict=True) if n) if match else 0
     if not seconds:

@@ -1,1 +1,1 @@
-"""The shipped sweeps, one YAML file a table or question, and `paper.yaml`, the ledger of published values."""
+"""The shipped sweeps, one YAML file a table or question, and `paper.yaml`, the published values."""

@@ -21,7 +21,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Keep modules and tests out of every garbage collection: each training starts with a full one."""
+    """Keep modules and tests out of garbage collections: each training starts with a full one."""
     gc.disable()
     try:
         return (yield)

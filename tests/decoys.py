@@ -1,4 +1,4 @@
-"""A folder full of files that somebody else left there: whatever imports one of them is found out."""
+"""A folder full of files that somebody else left there: an import of one of them is found out."""
 
 import sys
 from importlib import metadata
@@ -15,7 +15,7 @@ def names() -> set[str]:
 
 
 def leave_decoys(folder: Path, names: set[str]) -> Path:
-    """Write a module of each name into `folder`; return the file in which each says that it was imported."""
+    """Write a module of each name into `folder`; return the file that will list imported ones."""
     told = folder / "ran.txt"
     code = f"open({str(told)!r}, 'a').write(__name__ + '\\n')\nraise ImportError('a decoy ran')\n"
     for name in names:

@@ -1,4 +1,4 @@
-"""A component of the user's is refused before it is trained with, in one line that says what it does wrong."""
+"""A user's component is refused before it is trained with, in one line with what it does wrong."""
 
 from collections.abc import Iterator
 from pathlib import Path

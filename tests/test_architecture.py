@@ -151,7 +151,10 @@ def test_few_imports_are_late() -> None:
 
 
 def imported_with(file: Path) -> set[str]:
-    """Return our modules that are imported whenever `file` is: no late imports, and none for types alone."""
+    """Return our modules that are imported whenever `file` is.
+
+    Late imports do not count, nor those for types alone.
+    """
     late = set(imported(late_imports(file), file))
     names = {name if name in MODULES else name.rpartition(".")[0] for name in {*imports_when_run(file)} - late}
     return names & MODULES.keys()
@@ -166,7 +169,7 @@ QUESTIONS = ("How ", "What ", "When ", "Where ", "Whether ", "Which ", "Who ", "
 
 
 def test_docstrings_begin_with_no_question_word() -> None:
-    """A docstring says what a function does or what a thing is: "Return whether ..." and not "Whether ..."."""
+    """A docstring says what is done or is there: "Return whether ...", not "Whether ..."."""
     folders = ("components", "mta_lab", "sweeps", "tests")
     files = [file for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))]
     texts = [(file, ast.get_docstring(node) or "") for file in files
@@ -204,7 +207,7 @@ import beside PRINTING; take out what is needed no more"""
 
 
 def test_each_file_of_the_command_line_is_one_command_or_shared_by_several() -> None:
-    """A file is named as its command, which is a function of that name, or the `app` of its subcommands."""
+    """A file is named as its command: a function of that name, or the `app` of its subcommands."""
     files = {file.stem for file, room in FILES if room == "cli"}
     strays = files - SHARED_BY_COMMANDS - {name.replace("-", "_") for name in commands()}
     assert not strays, f"name each of these as its command, or list it in SHARED_BY_COMMANDS: {strays}"
@@ -221,7 +224,7 @@ def commands() -> set[str]:
 
 
 def test_the_command_line_leaves_the_work_to_the_lab() -> None:
-    """It imports the lab, and what it prints with; types that only the type checker reads are free."""
+    """It imports the lab and what it prints with; types for the type checker alone are free."""
     wrong = [
         f"cli/{file.name} imports {name}"
         for file, room in FILES
@@ -247,7 +250,7 @@ def test_no_public_function_has_many_parameters() -> None:
 
 
 def parameters(function: ast.FunctionDef) -> list[str]:
-    """Return the names of a function's parameters, without `self`, `cls`, `*args` and `**options`."""
+    """Return the names of a function's parameters, without `self`, `cls` and starred ones."""
     named = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
     return [parameter.arg for parameter in named if parameter.arg not in ("self", "cls")]
 
@@ -283,7 +286,10 @@ def test_what_shows_results_knows_only_the_metrics_of_components(room: str) -> N
 
 
 def test_nothing_asks_for_a_metric_by_its_name() -> None:
-    """Its direction, scale and format are those of the `Metric`; a name in quotes outside its home asks for one."""
+    """Its direction, scale and format are those of the `Metric`.
+
+    A name in quotes outside its home asks for one.
+    """
     homes = [ROOT / "components" / "metrics.py", *(ROOT / "components" / "evaluations").glob("*.py")]
     named = [f"{file.relative_to(ROOT)}:{node.lineno} {node.value}" for file, _ in FILES if file not in homes
              for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
@@ -297,9 +303,10 @@ def test_measuring_the_precision_does_not_wait_for_lightning() -> None:
 
 
 def test_the_engine_knows_no_variant_by_class() -> None:
-    """All that it needs of a variant is a method of the family's contract, which a user's variant has, too.
+    """All that it needs of a variant is a method of the family's contract, which a user's has, too.
 
-    `testing` is the oracle of each shipped variant, and places components of every family in shipped ones.
+    `testing` is the oracle of each shipped variant, and places components of every family in
+    shipped ones.
     """
     variants = [cls for family in FAMILIES.values() for cls in family.registered() if cls.__module__.startswith("comp")]
     homes = {cls.__module__ for cls in variants}
@@ -329,7 +336,7 @@ print(*sorted(names), "mta_lab.report" in sys.modules)
 
 
 def loaded_by(*commands: str, cwd: Path) -> list[str]:
-    """Return how much each command printed, the packages that are loaded then, and whether the report is."""
+    """Return how much each command printed, the packages then loaded, and if the report is."""
     arguments = [sys.executable, "-c", LOADED, *commands]
     done = subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout.split()

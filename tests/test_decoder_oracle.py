@@ -1,4 +1,4 @@
-"""The whole decoder against loops over the published equations: logits, and the gradient of every parameter.
+"""The whole decoder against loops over the published equations: logits and all gradients.
 
 In float64 by torch's own operations, and in float32 by whatever compiled operators there are.
 """

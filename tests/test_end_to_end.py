@@ -64,7 +64,7 @@ def call(folder: Path, *arguments: str) -> Done:
 
 
 def interrupt_after_first_run(folder: Path, *arguments: str) -> tuple[Done, bool]:
-    """Press Ctrl-C, which reaches the whole process group, as soon as one run is finished and the next has begun."""
+    """Press Ctrl-C for the whole process group, once one run is finished and another begun."""
     with (folder / "errors.txt").open("w+") as errors:
         process = subprocess.Popen(
             [*COMMAND, *arguments], cwd=folder, env=environment(folder), text=True, start_new_session=True,

@@ -1,4 +1,4 @@
-"""Components of installed distributions: loaded where a name asks for them, named where they are broken."""
+"""Components of installed distributions: loaded where a name asks for them, named where broken."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +20,10 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """`install("ours", code)` leaves what pip would leave of the distribution ours 1.0, whose module ours is `code`."""
+    """Return `install(name, code)`, which leaves what pip would leave of a distribution.
+
+    After `install("ours", code)`, it is ours 1.0 with the module `ours`.
+    """
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)
 

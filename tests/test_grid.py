@@ -1,4 +1,4 @@
-"""`grid:` and `zip:` in a row: the rows that they make, under which names, and what is said about a bad one."""
+"""`grid:` and `zip:` in a row: the rows that they make, their names, and mistakes in them."""
 
 from itertools import product
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Links that somebody put where a file is to be written: no file that one points to is changed or truncated."""
+"""Links where a file is to be written: no file that one points to is changed or truncated."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""The locked releases: what pyproject.toml asks for, each by hash, the same for users and developers."""
+"""The locked releases: what pyproject.toml asks for, by hash, for users and developers alike."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ LOCKS = ("user", "developer")
 
 
 def locked(name: str) -> dict[str, list[Requirement]]:
-    """Return the requirements of a lock by package; a package has several where Python versions differ."""
+    """Return a lock's requirements by package; several where Python versions differ."""
     text = re.sub(r" \\\n\s+--hash=\S+", "", (ROOT / "lock" / f"{name}.txt").read_text(encoding="utf-8"))
     found: dict[str, list[Requirement]] = {}
     for line in text.splitlines():

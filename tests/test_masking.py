@@ -1,4 +1,4 @@
-"""Secrets in whatever is printed, recorded or tracked: in every form that a library or a person writes them."""
+"""Secrets in what is printed, recorded or tracked: in every form in which they are written."""
 
 import io
 from base64 import b64encode

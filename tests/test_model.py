@@ -26,7 +26,10 @@ def tokens(run: RunConfig, count: int = 12) -> torch.Tensor:
 
 
 def expected_softmax_parameters(run: RunConfig) -> int:
-    """By hand: tied embedding, four projections, three feed-forward matrices, two norms a block and one at the end."""
+    """Count by hand: tied embedding, four projections, three feed-forward matrices, the norms.
+
+    There are two norms a block and one at the end.
+    """
     width, multiple = run.model.width, run.model.feed_forward_multiple
     hidden = multiple * math.ceil(8 * width / 3 / multiple)
     block = 4 * width**2 + 3 * width * hidden + 2 * width

@@ -1,4 +1,4 @@
-"""A sweep that is shown has one name, which differs wherever the file, the scale or the settings differ."""
+"""A sweep that is shown has one name: another for each file, scale and settings."""
 
 from itertools import combinations
 from pathlib import Path

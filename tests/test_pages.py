@@ -1,4 +1,7 @@
-"""The pages of docs/ say what the code says. `python -m tests.test_pages` writes the table of allowed imports anew."""
+"""The pages of docs/ say what the code says.
+
+`python -m tests.test_pages` writes the table of allowed imports anew.
+"""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Random sweeps: planned alike every time and everywhere, each run identified by what it sets and nothing else."""
+"""Random sweeps are planned alike everywhere; what a run sets identifies it, and no more."""
 
 import json
 import os

@@ -80,7 +80,7 @@ def test_two_workers_take_half_of_what_one_takes() -> None:
 
 
 def test_times_of_contended_runs_count_only_where_there_are_no_others(tmp_path: Path) -> None:
-    """Known to be quiet comes first, then unknown, as in earlier versions' records; the rest is said to be busy."""
+    """Quiet runs come first, then unknown ones, then those that are said to be busy."""
     row = load_sweep("masking", scale="nano").rows[0]
     records = Records(tmp_path)
     origin = {"machine": "a made-up machine", "threads": 1, "torch": "0", "commit": "none"}

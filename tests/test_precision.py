@@ -1,4 +1,4 @@
-"""`training.precision: auto`: measured, remembered, said, and settled before a run is identified."""
+"""`training.precision: auto`: measured, remembered, said, and chosen before a run is identified."""
 
 import json
 from collections.abc import Iterator

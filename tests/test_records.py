@@ -72,7 +72,7 @@ def test_record_names_what_computed_its_attention() -> None:
 
 
 def test_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
-    """It has no implementations and little of its cost; its time still helps to estimate a sweep."""
+    """It has no implementations and few costs; its time still helps to estimate a sweep."""
     Records(tmp_path).finish(record())
     path = tmp_path / "runs" / f"{NAME}.json"
     fields = json.loads(path.read_text())

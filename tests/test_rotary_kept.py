@@ -1,4 +1,4 @@
-"""The rotary table stays as it was computed, in float32, whatever a model is converted to and wherever it goes."""
+"""The rotary table stays as computed, in float32, whatever a model is converted to."""
 
 import copy
 import io

@@ -1,4 +1,4 @@
-"""`search:` in a sweep file: what it opens, what its rows become, and what is said about a bad one."""
+"""`search:` in a sweep file: what it opens, what its rows become, and mistakes in it."""
 
 from pathlib import Path
 from typing import Any

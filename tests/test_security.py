@@ -34,7 +34,10 @@ def calls(tree: ast.AST) -> "list[tuple[str, ast.Call]]":
 
 
 def test_no_code_is_loaded_from_data() -> None:
-    """No pickle, no unsafe YAML, no eval; torch.load only as weights, numpy.load without objects."""
+    """No pickle, no unsafe YAML, no eval.
+
+    torch.load reads only weights, and numpy.load no objects.
+    """
     never = {"eval", "exec", "pickle.load", "pickle.loads", "Unpickler", "pickle.Unpickler", "joblib.load"}
     never |= {"yaml.load", "yaml.unsafe_load", "yaml.full_load", "dill.load", "shelve.open", "marshal.loads"}
     for file in [*(ROOT / "mta_lab").rglob("*.py"), *(ROOT / "components").rglob("*.py")]:

@@ -1,4 +1,4 @@
-"""Files of records that are not as they were written: one line, or the right result; never another run's score."""
+"""Damaged files of records: one line or the right result, never another run's score."""
 
 import json
 import os

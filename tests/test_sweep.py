@@ -117,7 +117,10 @@ def test_rows_of_two_baselines(tmp_path: Path) -> None:
 
 
 def test_a_row_that_others_name_keeps_the_sweeps_baseline_unless_it_says_otherwise(tmp_path: Path) -> None:
-    """`b` and `d` serve as baselines; only what cannot be compared (another task) or says so itself stands alone."""
+    """`b` and `d` serve as baselines.
+
+    Only what cannot be compared (another task) or says so itself stands alone.
+    """
     toy = {"task": {"name": "find_block", "blocks": 6}, "model.vocabulary": 28}
     other = {**toy, "task": {"name": "find_block", "blocks": 5}}
     rows = {

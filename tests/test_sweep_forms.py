@@ -1,4 +1,4 @@
-"""One sweep, written in any order of keys, dotted or nested, its names quoted or bare, is one plan."""
+"""One sweep in any order of keys, dotted or nested, with quoted or bare names, is one plan."""
 
 import json
 from collections.abc import Mapping

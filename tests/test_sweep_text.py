@@ -1,4 +1,4 @@
-"""A sweep file's text: names stay as written, values mean one thing, the order of keys none; or it is refused."""
+"""A sweep file's text: names stay as written, values mean one thing, the order of keys none."""
 
 from pathlib import Path
 

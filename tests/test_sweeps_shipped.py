@@ -1,4 +1,4 @@
-"""Every sweep that ships: it loads at every scale, and its references say what the paper's ledger says."""
+"""Every sweep that ships loads at every scale; its references say what the paper's ledger says."""
 
 import re
 from pathlib import Path
@@ -61,7 +61,10 @@ def test_every_published_value_is_referred_to_by_a_row() -> None:
 
 
 def test_rows_of_a_printed_configuration_have_its_published_value() -> None:
-    """A row that is, at the paper's size, a row of Table 2 or 5 says so; a search's rows have settings of their own."""
+    """A row that is, at the paper's size, one of Table 2 or 5 says so.
+
+    A search's rows have settings of their own.
+    """
     printed = {
         row.config: row.references
         for name in ("components", "language_modeling")
@@ -75,7 +78,7 @@ def test_rows_of_a_printed_configuration_have_its_published_value() -> None:
 
 
 def test_base_of_figure_5_lies_on_its_axis() -> None:
-    """Six of 24 layers are the paper's every fourth, so that row is one of Table 5, and must be on the ticks' range."""
+    """Six of 24 layers are the paper's every fourth: that row is in Table 5, and on the ticks."""
     row = shipped("kq_layers", "paper-880m").row("6 layers")
     same = [
         one

@@ -1,4 +1,4 @@
-"""Every sweep that ships, end to end in small: each row trains for two steps, each format shows its table."""
+"""Every sweep that ships, in small: each row trains for two steps, each format shows its table."""
 
 import csv
 import json
@@ -48,7 +48,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tabulate(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Tabulate:
-    """The table of a shipped sweep; each distinct run is trained once, whichever sweeps share it."""
+    """The table of a shipped sweep; each run is trained once, whichever sweeps share it."""
     corpora = tmp_path_factory.mktemp("corpora")
     records = Records(tmp_path_factory.mktemp("results"))
 

@@ -1,4 +1,4 @@
-"""The wheel, installed into an environment of its own, works in a folder that has no checkout around it."""
+"""The wheel, in an environment of its own, works in a folder that has no checkout around it."""
 
 import os
 import subprocess
@@ -26,7 +26,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of programs of an environment with the wheel; what that needs is found in this environment."""
+    """Return the folder of programs of an environment with the wheel.
+
+    What the wheel needs is found in this environment.
+    """
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True, timeout=120)
     bin = environment / "bin"

@@ -31,7 +31,7 @@ def test_a_time_has_the_unit_that_suits_its_length(seconds: float) -> None:
 
 
 def test_no_other_place_formats_a_duration() -> None:
-    """A measured time is written by `duration`; limits that stand in capitals in the code are as they are."""
+    """A measured time is written by `duration`; limits in capitals stay as they are."""
     found = {(file.name, value) for file, value, after in _numbers_before_words() if re.match(r" (s|min|h)\b", after)}
     assert {(name, value) for name, value in found if not value.isupper() and name != "words.py"} == set()
 
@@ -41,7 +41,7 @@ ROOMS = {"cli", *(room for room, allowed in MAY_IMPORT.items() if "words" in all
 
 
 def test_no_other_place_writes_a_plural_behind_a_number() -> None:
-    """`counted` does, so that one of a thing is singular; constants and lists of numbers stay as they are."""
+    """`counted` counts things, so that one is singular; constants and lists of numbers are free."""
     plural = re.compile(rf" (?:[a-z]+ )?(?:{NOUNS})s\b(?!:)")
     found = {
         (file.name, value, after)

@@ -1,4 +1,4 @@
-"""The parts of every attention variant: its config's contract, projections and the rotary embedding.
+"""The parts of every attention variant: config contract, projections and rotary embedding.
 
 Shapes: B batch, T tokens, D model width, M heads, d head width (D / M), Q query position, K key
 position.

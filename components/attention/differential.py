@@ -90,7 +90,7 @@ class PairDifference(ScoreOp):
 
         It is computed in the parameters' own precision.
         """
-        # Not get_parameter, which refuses the tensors that torch.func.functional_call puts in their places.
+        # Not by get_parameter, which refuses tensors that torch.func.functional_call puts there.
         query_1, key_1, query_2, key_2 = (getattr(self, name) for name in self.vectors)
         # Not by `@`, which autocast would take to bfloat16.
         weight: Tensor = (query_1 * key_1).sum().exp() - (query_2 * key_2).sum().exp() + self.lambda_init

@@ -3,7 +3,7 @@
 - `base.py` is the contract of an implementation, and says how to add one;
 - `choice.py` lists them and chooses the one that runs, with its reason;
 - `eager.py` is the readable reference; `streaming.py`, `sdpa.py` and `cpu/fused.py` are faster;
-- `pointwise.py` has what a decoder does outside attention: norms, SwiGLU, rotary embedding, cross-entropy;
+- `pointwise.py` has a decoder's other parts: norms, SwiGLU, rotary embedding, cross-entropy;
 - `substitute.py` decides whether compiled code may stand for torch's own operations;
 - `cpu/` holds the compiled code for CPUs: its C++ sources, their build and their binding.
 """

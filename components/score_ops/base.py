@@ -78,11 +78,11 @@ class ScoreOp(nn.Module):
     are the keys from 0 to K - 1. `visible_QK` is true where a row's query may see the key. Three
     rules:
 
-    - Row i reads no row after i, and no key that is invisible to query i. At places invisible to their own row the
-      result may hold anything: the caller masks them.
-    - The rows may be a block of all rows. What the operation reads above the block is then missing and read as zero,
-      which is right for the block that starts with query 0; of a later block the first `earlier_queries` rows come
-      out wrong, and the caller has put that many rows too many on top.
+    - Row i reads no row after i, and no key that is invisible to query i. At places invisible to
+      their own row the result may hold anything: the caller masks them.
+    - The rows may be a block of all rows. What the operation reads above the block is then missing
+      and read as zero. That is right for the block that starts with query 0. Of a later block, the
+      first `earlier_queries` rows are wrong, so the caller puts that many more rows on top.
     - The same input gives the same result: the backward pass may compute it anew.
 
     What an operation says of its `forward` counts where the class that has the `forward` says it,

@@ -126,9 +126,10 @@ class ExactConvolution(KeyQueryConvolution):
 
 
 def convolve(scores_BMQK: Tensor, kernel_MNAB: Tensor, *, above: int, after: int) -> Tensor:
-    """Convolve groups of N heads' maps, `after` keys beyond each place, under `above` rows of zeros.
+    """Convolve groups of N heads' maps, `after` keys beyond each place, below `above` zero rows.
 
-    Kernel [m, n] is what head m reads of its group's head n. Returns Q + above - (A - 1) rows, as many keys.
+    Kernel [m, n] is what head m reads of its group's head n. Returns Q + above - (A - 1) rows, and
+    as many keys as it is given.
     """
     if scores_BMQK.shape[-1] == 0:  # which conv2d refuses; still part of the computation, with a gradient of zero
         return scores_BMQK * kernel_MNAB.sum()

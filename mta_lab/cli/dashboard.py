@@ -39,7 +39,7 @@ def dashboard(
     for name, view in _views(address, store):
         print(f"{name}: {view}", flush=True)
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store  # not among the arguments, which every user of the machine can list
-    # Both the server and MLflow's runner of runs, which has none to run here, look for modules in the current folder.
+    # The server and MLflow's runner of runs both look for modules in the current folder.
     options = f"--app-dir {shlex.quote(sysconfig.get_path('stdlib'))}"
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = python("-m", "mlflow", "ui", "--host", host, "--port", str(port), "--uvicorn-opts", options)

@@ -167,7 +167,7 @@ def _imported_by(module: str) -> set[str]:
 
     Packages only hold other modules, and are left out.
     """
-    # torch.compile leaves modules and functions of its own in a module that it has compiled, under such names.
+    # torch.compile leaves modules and functions of its own in a compiled module, under `__` names.
     values = [value for name, value in vars(sys.modules[module]).items() if not name.startswith("__")]
     homes = {value.__module__ for value in values if inspect.isfunction(value)}
     homes |= {value.__name__ for value in values if inspect.ismodule(value) and not hasattr(value, "__path__")}

@@ -203,7 +203,7 @@ class RunConfig:
         return not isinstance(self.task, SyntheticTask)
 
     def unread_text(self) -> str:
-        """Return the key of a setting that says which text to read where the task reads none; else nothing."""
+        """Return the key of a setting about text where the task reads none; else nothing."""
         said = {"corpus": self.data.corpus != DataConfig.corpus, "path": self.data.path, "mixture": self.data.mixture}
         return next((f"data.{name}" for name, one in said.items() if one and not self.reads_text), "")
 

@@ -16,7 +16,10 @@ from mta_lab.words import counted
 
 
 def records_here(components: Sequence[Path], display: Display) -> Records:
-    """Return the records of this directory; runs with a component of the user's can be read once it is loaded."""
+    """Return the records of this directory.
+
+    Loads `components` first: records of runs with them can then be read.
+    """
     load_components(components)
     return open_records(display)
 

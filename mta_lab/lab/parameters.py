@@ -14,7 +14,9 @@ MODELS = {"transformer": "softmax", "mta": "multi_token"}
 
 
 def parameters(model: str, scale: str, settings: Sequence[str], components: Sequence[Path]) -> int:
-    """Return how many parameters the model has at a scale, under KEY=VALUE settings. It is not built in memory.
+    """Return how many parameters the model has at a scale, under KEY=VALUE settings.
+
+    The model is not built in memory.
 
     Raises UserError where no model has that name.
     """

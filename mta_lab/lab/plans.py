@@ -106,7 +106,7 @@ def every_plan(files: Sequence[str], conditions: Conditions, display: Display) -
 
 
 def _refuse_unread_text(plan: Plan) -> None:
-    """Raise UserError where settings name a text and no run reads one: they would be taken without effect."""
+    """Raise UserError where settings name a text and no run reads one: they have no effect."""
     configs = [row.config for row in plan.sweep.rows]
     unread = [config for config in configs if config.unread_text()]
     if unread and not any(config.reads_text for config in configs):

@@ -41,7 +41,7 @@ def _set_inside(section: str, row: Row) -> set[str]:
 
 
 def _brief(value: Any, named: Collection[str] = ()) -> str:
-    """Return a component as its name and the settings that are not its defaults, or that are `named`."""
+    """Return a component as its name and its settings that are not defaults, or are `named`."""
     if isinstance(value, tuple) and any(isinstance(item, Component) for item in value):
         return f"[{', '.join(map(_brief, value))}]"
     if not isinstance(value, Component):

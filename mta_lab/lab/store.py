@@ -1,4 +1,4 @@
-"""MLflow's store as its pages need it: its address, and the addresses of files in a directory that was moved."""
+"""MLflow's store as its pages need it: its address, and those of files that were moved."""
 
 import os
 
@@ -16,7 +16,7 @@ def is_default(store: str) -> bool:
 
 
 def files_followed(store: str) -> str:
-    """Let the addresses of files follow a directory that was moved; return what was done in a line, or nothing.
+    """Let addresses of files follow a directory that was moved; return a line, or nothing.
 
     Raises sqlite3.Error where the database is damaged.
     """

@@ -162,7 +162,7 @@ def _loop(
     announcer: Announcer,
     shown: Callable[[], LaunchSummary],
 ) -> "tuple[LaunchLoop, Tracker]":
-    """Return the loop, with the listeners that follow: the next run, and the copies of what came out."""
+    """Return the loop with the later listeners: the next run, and the copies of results."""
     from mta_lab.tracking.tracker import Tracker  # noqa: PLC0415  imports MLflow while the workers start
 
     tracker = Tracker(sweep.shown_as, records, announcer.say)

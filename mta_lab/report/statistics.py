@@ -19,7 +19,8 @@ class Comparison:
 
     contrasts: Mapping[str, Contrast]
     p_holm: Mapping[str, float]
-    """Holm-adjusted over all rows that the table plans to compare, whether they have results yet or not"""
+    """Holm-adjusted over all rows that the table plans to
+    compare, whether they have results yet or not"""
     planned: int
     """how many those are"""
     noise: Mapping[str, Noise]
@@ -31,8 +32,8 @@ def compare(
 ) -> Comparison:
     """Compare each row of `baselines` (row -> its baseline) over seeds.
 
-    `unshared` are the rows on a random stream of their own. `sequences`, by row, is what an error rate is over; without
-    it, the scores are perplexities.
+    `unshared` are the rows on a random stream of their own. `sequences`, by row, is what an error
+    rate is over; without it, the scores are perplexities.
     """
     compared = [row for row, baseline in baselines.items() if row != baseline]
     level = LEVEL / max(len(compared), 1)
@@ -76,7 +77,8 @@ def _compare_rates(
 def _holm(contrasts: Mapping[str, Contrast], planned: Sequence[str]) -> dict[str, float]:
     """Return adjusted p-values.
 
-    A planned row without results counts as p = 1, so that an early table is no laxer than a full one.
+    A planned row without results counts as p = 1, so that an early table is no laxer than a full
+    one.
     """
     if not planned:
         return {}

@@ -145,7 +145,10 @@ class Record:
         yield from _faults_of_config(self.config)
 
     def _faults_of_cost(self) -> Iterator[str]:
-        """Yield the costs that no run has: one takes time and has parameters, and nothing is endless."""
+        """Yield the costs that no run has.
+
+        A run takes time and has parameters, and none of its costs is infinite.
+        """
         cost = {
             name: getattr(self, name) for name in ("parameters", "tokens_per_second", "seconds", "training_seconds")
         }

@@ -31,16 +31,17 @@ class Noise:
 def compare_paired(scores: Array, level: float) -> tuple[list[Contrast], Noise] | None:
     """Return the contrast of each further row with the first one, and the noise of all rows.
 
-    `scores` are perplexities, rows x seeds, NaN where a run is missing. None where too few runs exist
-    to tell noise from effect. Least squares with a term for each row and each seed; the residual of
-    all rows is pooled. `level` is what a single row has to reach, for the seeds that it needs.
+    `scores` are perplexities, rows x seeds, NaN where a run is missing. None where too few runs
+    exist to tell noise from effect. Least squares with a term for each row and each seed; the
+    residual of all rows is pooled. `level` is what a single row has to reach, for the seeds that it
+    needs.
     """
     there = ~np.isnan(scores)
     runs, seeds = there.sum(axis=1), int(there.any(axis=0).sum())
     degrees = int(runs.sum()) - len(scores) - (seeds - 1)
     if len(scores) < 2 or seeds < 2 or degrees < 1 or not runs.all():
         return None
-    # The normal equations of the seeds, rows eliminated: as many as there are seeds, however many rows.
+    # The normal equations of the seeds, rows eliminated: one a seed, however many rows there are.
     weights = there / runs[:, None]
     equations = np.diag(there.sum(axis=0)) - there.T @ weights
     if np.linalg.matrix_rank(equations, tol=APART, hermitian=True) < seeds - 1:
@@ -67,8 +68,8 @@ def compare_paired(scores: Array, level: float) -> tuple[list[Contrast], Noise] 
 def compare_unpaired(scores: Array, baseline: Array) -> Contrast | None:
     """Compare a row on a random stream of its own with the baseline, by the two-sample t-test.
 
-    `scores` and `baseline` are perplexities, one a finished run; their logarithms are tested. None for
-    fewer than two runs of either.
+    `scores` and `baseline` are perplexities, one a finished run; their logarithms are tested. None
+    for fewer than two runs of either.
 
     Such a row shares neither initial values nor batches with the baseline, so a seed's luck does
     not cancel: its contrast has the variance 2 (seed + residual) / S where a paired row's has 2
@@ -111,7 +112,10 @@ def _contrast(effect: float, error: float, degrees: int, needed: int | None = No
 
 
 def _seeds_needed(effect: float, deviation: float, rows: int, level: float) -> int | None:
-    """Return the seeds with which the paired t-test, its residual pooled over `rows`, would see `effect`."""
+    """Return the seeds with which the paired t-test would see `effect`.
+
+    Its residual is pooled over `rows`.
+    """
     if not effect or not deviation:
         return None
     size = abs(effect) / (math.sqrt(2) * deviation)  # in deviations of a paired difference

@@ -1,4 +1,4 @@
-"""A row against its baseline, what is left of it beside many others, and how many seeds it would take to tell."""
+"""A row against its baseline: the difference, its p-value among many, the seeds it needs."""
 
 from bisect import bisect_left
 from collections.abc import Callable

@@ -9,7 +9,7 @@ from mta_lab.stats.contrasts import LEVEL, Array
 
 
 def rank_correlation(ours: Array, theirs: Array) -> float | None:
-    """Return Kendall's tau-b of two values each of the same things; None where one side does not vary."""
+    """Return Kendall's tau-b of paired values; None where one side does not vary."""
     signs = [np.sign(np.subtract.outer(values, values)) for values in (ours, theirs)]
     untied = math.sqrt(np.count_nonzero(signs[0]) * np.count_nonzero(signs[1]))
     return float((signs[0] * signs[1]).sum()) / untied if untied else None

@@ -28,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def batch(count: int = BATCH, *, masked: bool = True, seed: int = 0) -> Predicted:
-    """Return random predictions of `count` sequences; with `masked` some targets of each count, or else all."""
+    """Return random predictions of `count` sequences; with `masked`, only some targets count."""
     generator = torch.Generator().manual_seed(seed)
     logits_BTV = torch.randn(count, TOKENS, CLASSES, generator=generator)
     targets_BT = torch.randint(CLASSES, (count, TOKENS), generator=generator)
@@ -43,7 +43,7 @@ def saying(said_BT: Tensor, predicted: Predicted) -> Predicted:
 
 
 def right_and_wrong(predicted: Predicted) -> tuple[Predicted, Predicted]:
-    """Return the batch as a model predicts it that knows every target, and as one that knows none."""
+    """Return the batch as predicted by a model that knows all targets, and one that knows none."""
     return saying(predicted.targets, predicted), saying((predicted.targets + 1) % CLASSES, predicted)
 
 
@@ -66,7 +66,7 @@ def test_its_metric_is_known_by_its_name(evaluation: Evaluation) -> None:
 
 
 def test_a_batch_has_a_finite_value_for_each_thing_that_is_scored(evaluation: Evaluation) -> None:
-    """Values are a list of numbers, or of true and false, at least one and no more than the targets that count."""
+    """Values are numbers or truth values, at least one and no more than the targets that count."""
     for predicted in (batch(), batch(masked=False), batch(1)):
         values_N = evaluation.values(predicted)
         targets = predicted.targets.numel() if predicted.scored is None else int(predicted.scored.sum())
@@ -97,7 +97,7 @@ def test_the_same_batch_has_the_same_values(evaluation: Evaluation) -> None:
 
 
 def test_the_size_of_a_batch_makes_no_difference(evaluation: Evaluation) -> None:
-    """Values of a batch are those of its parts, so that how many sequences are read at once decides nothing."""
+    """Values of a batch are those of its parts, however many sequences are read at once."""
     for whole in (batch(), batch(masked=False)):
         whole_N = evaluation.values(whole).double()
         for sizes in ((1,) * BATCH, (4, 2)):

@@ -58,7 +58,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 @pytest.fixture
 def corpus(tmp_path: Path, lab: Command) -> Corpus:
-    """A prepared text of the user's own, as `data.path=mine` names it, for the vocabulary of the nano scale."""
+    """A prepared text of the user's own (`data.path=mine`), for the nano scale's vocabulary."""
     generator = random.Random(0)
     (tmp_path / "mine").mkdir()
     words = ["the", "cat", "sees", "a", "river", "and", "old", "trees"]

@@ -140,7 +140,10 @@ def test_a_folder_that_the_user_puts_on_the_path_stays(monkeypatch: pytest.Monke
 def test_the_package_is_found_where_it_lies_in_the_current_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As in a checkout that nobody installed, or beside another one that is: behind all others that it may be."""
+    """Return an environment in which this package comes last, behind all others.
+
+    So it is in a checkout that nobody installed, or beside another that is.
+    """
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("PYTHONPATH", raising=False)
     (tmp_path / "other" / "mta_lab").mkdir(parents=True)
@@ -185,7 +188,10 @@ def test_make_runs_no_file_of_the_current_folder(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_no_command_runs_a_file_of_the_current_folder(tmp_path: Path) -> None:
-    """With a file of every name of the standard library and of what is installed; the workers' are started, too."""
+    """The folder has a file of every name of the standard library and of what is installed.
+
+    The workers are started in it, too.
+    """
     script = tmp_path / "bin" / "every_command.py"
     script.parent.mkdir()
     script.write_text(EVERY_COMMAND)

@@ -1,4 +1,4 @@
-"""A user's components reach every command and every worker, however often and in whichever way they are named."""
+"""A user's components reach every command and every worker, in whichever way they are named."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Results that an earlier version wrote, which kept finished runs in `results/cells`, open and count as they are."""
+"""Results of an earlier version, which kept them in `results/cells`, open and count as they are."""
 
 import shutil
 import sqlite3

@@ -1,4 +1,4 @@
-"""`report` and `status` say when a sweep has results under other conditions, and the command shows them."""
+"""`report` and `status` say when a sweep has results under other conditions, and which."""
 
 import re
 import shlex

@@ -1,7 +1,10 @@
-"""Files of every kind, spoiled in any way: one line or the right result; never a traceback or another run's score.
+"""Files of every kind, spoiled in any way, give one line or the right result.
 
-Each example spoils one file of a small results directory that is right, and asks all that reads it. It draws changes of
-structure (types, keys, nesting, another file's content) and of bytes (cut, flipped, doubled, letters that steer).
+Never do they give a traceback or another run's score.
+
+Each example spoils one file of a small results directory that is right, and asks all that reads it.
+It draws changes of structure (types, keys, nesting, another file's content) and of bytes (cut,
+flipped, doubled, letters that steer).
 """
 
 import json
@@ -264,14 +267,14 @@ ASKED: dict[str, Callable[[Place], None]] = {
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Return the places in a value, as paths of keys."""
+    """Yield the places in a value, as paths of keys."""
     yield path
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         yield from places(inner, (*path, key))
 
 
 def changed_value(data: st.DataObject, value: Any) -> Any:
-    """The value with another thing in one place of it, or without it, or deeper, or beside itself."""
+    """Return the value with one place in it replaced, left out, deeper, or beside itself."""
     path = data.draw(st.sampled_from(list(places(value))))
     if not path:
         return deepcopy(data.draw(st.sampled_from(JUNK)))

@@ -77,7 +77,7 @@ LEAST = {"attention": 14, "evaluations": 12, "kernel_init": 20, "norms": 10, "sc
 
 
 def conformance(folder: Path, *files: str) -> subprocess.CompletedProcess[str]:
-    """`pytest --mta-component FILE` in a folder that has nothing to do with this one; each test has a line."""
+    """Run `pytest --mta-component FILE` in another folder, with a line for each test."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "mta_lab.testing.plugin", "-q", "-rA"]
     return subprocess.run(
         [*command, *(f"--mta-component={file}" for file in files)],
@@ -97,7 +97,7 @@ def test_every_family_has_a_skeleton() -> None:
 def test_skeletons_pass_the_conformance_tests_and_what_breaks_the_contract_is_found(
     lab: Command, tmp_path: Path
 ) -> None:
-    """In one process, which takes seconds to start: a skeleton of each family, and an attention that looks ahead."""
+    """In one process: a skeleton of each family, and an attention that looks ahead."""
     for family in LEAST:
         assert f"pytest --mta-component {family}_shift.py" in lab("new", family, f"{family}_shift").out
     lab("new", "attention", "ahead")
@@ -143,7 +143,10 @@ def test_what_a_new_component_is_tried_with_makes_a_run(family: str, lab: Comman
 
 @pytest.mark.parametrize("family", LEAST)
 def test_skeleton_is_clean(family: str, lab: Command, tmp_path: Path) -> None:
-    """A file that we hand a newcomer to edit passes our own linter; the import order depends on where the file lies."""
+    """A file that we hand a newcomer to edit passes our own linter.
+
+    The import order depends on where the file lies.
+    """
     lab("new", family, "key_shift")
     command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--config", str(ROOT / "pyproject.toml")]
     command += ["--ignore", "D102,I001", str(tmp_path / "key_shift.py")]

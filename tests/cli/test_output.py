@@ -72,7 +72,7 @@ LATIN = {"PYTHONIOENCODING": "latin-1"}
 
 
 def slow(*values: object) -> Any:
-    """Mark a case for `make test-slow`: every day one case of its kind is enough, each starts a process."""
+    """Mark a case for `make test-slow`: one of its kind a day will do, each starts a process."""
     return pytest.param(*values, marks=pytest.mark.slow)
 
 

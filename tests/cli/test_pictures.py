@@ -1,4 +1,4 @@
-"""`mta-lab kernels` and `mta-lab attend`: which run is meant, what is read, what is written, and every mistake."""
+"""`mta-lab kernels` and `mta-lab attend`: which run is meant, what is written, mistakes."""
 
 from pathlib import Path
 

@@ -43,7 +43,10 @@ def sizes(seeds: int | None = None) -> Sweep:
 
 
 def names_shown(out: str) -> list[str]:
-    """The first column of a plan; a name that is too long goes on in the lines below, where no count stands."""
+    """Return the first column of a plan.
+
+    A name that is too long goes on in the lines below, where no count stands.
+    """
     names: list[str] = []
     for line in out.splitlines():
         if line.startswith("│"):
@@ -107,7 +110,10 @@ def test_budget_that_is_no_time_is_answered_in_one_line(lab: Command) -> None:
 
 
 def test_learning_rates_are_checked_over_finished_rows(lab: Command, keep: Keep, tmp_path: Path) -> None:
-    """Everything is finished, so nothing trains: the baseline and the best two rows at each rate."""
+    """Everything is finished, so nothing trains.
+
+    Shown are the baseline and the best two rows at each rate.
+    """
     sweep = sizes()
     best = sorted((row.name for row in sweep.rows if row.name != sweep.baseline), key=len)[:3]
     assert len(best) == 3

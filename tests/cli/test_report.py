@@ -23,7 +23,7 @@ MEASURED = {"transformer": (31.0, 31.5, 30.8), "1x1": (31.1, 31.4, 30.9), "4x9":
 
 @pytest.fixture
 def results(corpus: Corpus) -> dict[tuple[str, int], str]:
-    """Records of made-up results for some runs of kernel_sizes, and one failure; the runs' fingerprints."""
+    """Write made-up results for some runs of kernel_sizes, and one failure; return fingerprints."""
     runs = load_sweep("kernel_sizes", scale="nano", settings=[OWN]).runs()
     names = {(run.row, run.seed): fingerprint(run.config, corpus.content_hash) for run in runs}
     for run in runs:

@@ -115,7 +115,7 @@ def test_listing_nothing_says_so(lab: Command) -> None:
 
 @pytest.fixture
 def other(lab: Command) -> Records:
-    """Another directory's results: one run that is the same here, one that is not here, one of another result."""
+    """Another directory's results: one run as here, one that is new, one with another result."""
     ours, theirs = Records(), Records(Path("other", "results"))
     names = train(ours, "text", "transformer", "1x1")
     train(theirs, "text")

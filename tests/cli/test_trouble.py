@@ -1,4 +1,4 @@
-"""Damage on disk, met by a command: one line with the file and what to do, status 2, nothing else touched."""
+"""Damage on disk, met by a command: one line with the file and the remedy, no other change."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`--directory` and MTA_LAB_HOME: every command works in another folder as if it had been started there."""
+"""`--directory` and MTA_LAB_HOME: every command works in another folder as if started there."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Every shipped variant against the loops of `oracle.py`: outputs, gradients of the input and of each parameter.
+"""Every shipped variant against the loops of `oracle.py`: outputs and all gradients.
 
 All in float64 with random kernels, matrices and weights, on shapes that divide nothing.
 Shapes: B batch, T tokens, D model width, M heads, d head width.

@@ -1,7 +1,7 @@
-"""Every setting that a component takes is right, or refused in one line: what was given, what is allowed.
+"""Every setting that a component takes is right, or refused in one line with what is allowed.
 
-The tests enumerate the registry: each setting of each component under values of other types. What it is built for:
-`test_sizes.py`; what a layer is called with: `test_inputs.py`.
+The tests enumerate the registry: each setting of each component under values of other types. What
+it is built for: `test_sizes.py`; what a layer is called with: `test_inputs.py`.
 """
 
 import dataclasses

@@ -6,6 +6,6 @@ from mta_lab.testing.subjects import SUBJECTS
 
 
 def test_every_family_is_placed() -> None:
-    """A new family must say where in an attention layer its variants stand, or that they stand in none."""
+    """A new family must say where its variants stand in an attention layer, or that they do not."""
     placed = {subject.variant.family for subject in SUBJECTS}
     assert placed == set(FAMILIES) - {"tasks", "evaluations"}  # which have contracts of their own, beside this

@@ -1,4 +1,7 @@
-"""A gate built outside of a model starts as in one: std by the model's width (official code), bias at 0 (paper)."""
+"""A gate built outside of a model starts as in one.
+
+Its std is by the model's width (official code), its bias 0 (paper).
+"""
 
 import pytest
 import torch

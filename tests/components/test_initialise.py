@@ -1,4 +1,4 @@
-"""Every parameter of a model starts by a rule or by its module's own `initialise`, whatever the process drew before."""
+"""Every parameter starts by a rule or its module's `initialise`, whatever was drawn before."""
 
 import math
 import re
@@ -36,7 +36,7 @@ class OwnLinear(nn.Linear):
 
 
 def started(build: Callable[[], nn.Module], seed: int = 0) -> dict[str, Tensor]:
-    """Return the content of a module after `initialise`: the same to the bit, whatever the process drew before."""
+    """Return a module's content after `initialise`: equal to the bit, whatever was drawn before."""
     states = []
     with torch.random.fork_rng():
         for drawn_before in (1, 2):

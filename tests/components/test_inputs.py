@@ -1,4 +1,4 @@
-"""A layer takes tokens and a rotary table that fit it, and refuses others in one line that names the argument.
+"""A layer takes tokens and a rotary table that fit it, and refuses others in one line.
 
 Shapes: B batch, T tokens, D model width, d head width.
 """

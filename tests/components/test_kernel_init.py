@@ -47,7 +47,10 @@ def test_fixed_values(init: KernelInitConfig, size: tuple[int, int], padding: Pa
 
 
 def test_the_diagonal_ends_where_the_kernel_does() -> None:
-    """b = a for a up to min(c_q - 1, floor(c_k / 2)); an even kernel's last b is one less than c_k / 2."""
+    """b = a for a up to min(c_q - 1, floor(c_k / 2)).
+
+    An even kernel's last b is one less than c_k / 2.
+    """
     for (queries, keys), last in {(6, 11): 5, (8, 11): 5, (3, 11): 2, (8, 4): 1, (1, 6): 0}.items():
         kernel_MAB = started(KeyQuery(kernel=(queries, keys), init=Diagonal()).build(heads=1))
         assert kernel_MAB.nonzero().tolist() == [[0, a, keys // 2 + a] for a in range(last + 1)]
@@ -84,7 +87,7 @@ def test_heads_are_drawn_apart_and_from_the_given_stream_alone(init: KernelInitC
 @pytest.mark.parametrize("init", [*FIXED, *RANDOM], ids=str)
 @pytest.mark.parametrize("group", [1, 2, 4])
 def test_a_joint_kernel_starts_as_the_kernels_of_its_heads(init: KernelInitConfig, group: int) -> None:
-    """Under one seed, what each head reads of its own map is the key-query kernel; it reads nothing of others."""
+    """Under one seed, each head reads only its own map, by the key-query kernel."""
     joint_GONAB = started(Joint(kernel=(3, 4), group=group, init=init).build(heads=4), 5)
     kernel_MAB = started(KeyQuery(kernel=(3, 4), init=init).build(heads=4), 5)
     assert joint_GONAB.shape == (4 // group, group, group, 3, 4)

@@ -1,4 +1,4 @@
-"""The parameters that each variant adds to plain attention: section 4's counting, and Table 8's totals."""
+"""The parameters that each variant adds: section 4's counting, and Table 8's totals."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def count(config: AttentionConfig, layer: int) -> int:
 
 
 def added(config: AttentionConfig, layer: int = 3) -> int:
-    """Return what the variant adds to a layer of plain attention, whose four projections make 4 D^2."""
+    """Return what a variant adds to a layer of plain attention, whose projections make 4 D^2."""
     return count(config, layer) - 4 * WIDTH**2
 
 
@@ -70,6 +70,6 @@ def test_norm(norm: NormConfig, expected: int) -> None:
     ids=lambda value: value.name if isinstance(value, AttentionConfig) else str(value),
 )
 def test_published_totals(config: AttentionConfig, published: int) -> None:
-    """Table 8: the variants differ in their attention only, so their totals differ by what it adds."""
+    """In Table 8, variants differ in attention only: totals differ by what it adds."""
     transformer = 876_553_728
     assert transformer + sum(added(config, layer) for layer in range(1, LAYERS + 1)) == published

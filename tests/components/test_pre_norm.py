@@ -1,4 +1,4 @@
-"""Layer-norm scaling on the block: the pre-norms of a model that asks for it are scaled, of others they are not.
+"""Layer-norm scaling on the block: a model's pre-norms are scaled only where it asks for that.
 
 Shapes: B batch, T tokens, D model width.
 """

@@ -260,7 +260,7 @@ def test_unknown_kind_of_gate_is_refused() -> None:
 
 @pytest.mark.parametrize("place", ["pre_softmax", "post_softmax"])
 def test_exact_masking_after_a_convolution_is_refused(place: str) -> None:
-    """Equation 4 reads logits at keys after the earlier query, where a convolution leaves nothing to read."""
+    """Equation 4 reads logits at keys after the earlier query; a convolution keeps none there."""
     plain, exact = KeyQuery(layers="all"), KeyQuery(layers="all", mask="exact")
     lists: dict[str, tuple[ScoreOpConfig, ...]] = {"pre_softmax": (), "post_softmax": ()}
     for before in (plain, exact):

@@ -54,7 +54,7 @@ def test_the_module_is_a_norm_of_torchs() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("norm", [Plain(), Gate()])
 def test_heads_may_lie_in_memory_in_either_order(norm: Plain | Gate, dtype: torch.dtype) -> None:
-    """[B, M, T, d] may be a view of [B, T, M, d]: the same values and gradients, in the same order."""
+    """[B, M, T, d] may be a view of [B, T, M, d]: equal values and gradients, in one order."""
     module, y_BMTd = norm.build(width=8, model_width=32, layer=2).to(dtype), draw(2, 3, 5, 8, dtype=dtype)
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)

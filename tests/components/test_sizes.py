@@ -1,4 +1,4 @@
-"""Sizes that no model has are refused by every `build`, a user's too, and wherever else they are given, in one line."""
+"""Sizes that no model has are refused in one line, by every `build` and elsewhere."""
 
 import inspect
 from collections.abc import Callable

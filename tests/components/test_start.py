@@ -78,7 +78,7 @@ KERNELS: dict[str, Spread | Values] = {  # "Where things go"; section 4.6; the c
 
 @dataclass(frozen=True)
 class Line:
-    """The start of the parameters whose whole name is `pattern`: one number, a spread, or as said of maps."""
+    """Return the start of the parameters that match `pattern`: a number, a spread, or of maps."""
 
     pattern: str
     start: float | Spread | str

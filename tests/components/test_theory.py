@@ -1,9 +1,9 @@
-"""Statements of arXiv 2504.00927: mixing and projections (appendix B), joint and separate (section 3.3).
+"""Statements of 2504.00927: mixing and projections (appendix B), joint and separate (section 3.3).
 
 Appendix B: mixing heads in pairs is plain attention with projections of twice the rank.
 
-Shapes: M heads, T tokens, D model width, d head width; G groups of heads, O, I the heads of a group that a matrix or
-kernel writes and reads; A, B query and key offsets.
+Shapes: M heads, T tokens, D model width, d head width; G groups of heads, O, I the heads of a group
+that a matrix or kernel writes and reads; A, B query and key offsets.
 """
 
 import pytest
@@ -48,7 +48,10 @@ def causal_weights(query_Te: Tensor, key_Te: Tensor) -> Tensor:
 
 
 def test_mixing_weights_doubles_the_rank_of_values_and_outputs() -> None:
-    """sum_m (sum_n w[m, n] A_n) V_m O_m = sum_n A_n [w[0, n] V_0, w[1, n] V_1] [O_0; O_1], in each pair."""
+    """In each pair, sum_m (sum_n w[m, n] A_n) V_m O_m = sum_n A_n [w[0, n] V_0, w[1, n] V_1] O.
+
+    O is [O_0; O_1].
+    """
     module, x_TD = mixing_layer(post=(HeadMixing(group=2),)), torch.randn(TOKENS, WIDTH, dtype=torch.float64)
     matrix_MM = torch.block_diag(*module.get_parameter("post_softmax.0.matrix"))
     queries, keys, values = (heads_of(module, name, x_TD) for name in ("query", "key", "value"))

@@ -1,4 +1,4 @@
-"""Layers and decoders under torch.compile and torch.export, copied, pickled, and in another process.
+"""Layers and decoders under torch.compile and torch.export, copied, pickled, in other processes.
 
 Shapes: B batch, T tokens, D model width.
 """
@@ -34,7 +34,8 @@ EVERYWHERE = [
 ]
 ATTENTIONS = ("softmax", "multi_token", "talking_heads", "differential")
 TRACED = [pytest.param(name, marks=() if name == "multi_token" else pytest.mark.slow) for name in ATTENTIONS]
-"""whole decoders, which take long to trace: every day the one with all operations; each layer is traced alone above"""
+"""whole decoders, which take long to trace: every day the
+one with all operations; each layer is traced alone above"""
 SMALL = ("model.width=16", "model.heads=2", "model.layers=3", "model.vocabulary=300", "model.feed_forward_multiple=8")
 
 

@@ -1,4 +1,4 @@
-"""No setting is ignored: each field of each settings class changes the identity of a run, and what it computes."""
+"""No setting is ignored: each one changes a run's identity, and what it computes."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -84,7 +84,7 @@ def others(owner: type, field: Field[Any]) -> Iterator[tuple[RunConfig, RunConfi
 
 
 def computed(run: RunConfig) -> list[Any]:
-    """Return the parts of a run of a configuration: start weights, outputs under other ones, sequences of its task."""
+    """Return a run's parts: start weights, outputs under other ones, sequences of its task."""
     model = build_model(run, seed=0).train()
     start = {name: value.tolist() for name, value in model.named_parameters()}
     for number, (_, weight) in enumerate(sorted(model.named_parameters())):

@@ -1,4 +1,4 @@
-"""The merging of layers: rank, dotted and nested keys, components by name, and the canonical form."""
+"""The merging of layers: rank, dotted and nested keys, components by name, the canonical form."""
 
 import dataclasses
 from typing import Any

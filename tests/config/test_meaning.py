@@ -1,4 +1,4 @@
-"""A component's computation is measured: a change of meaning moves the signature, a change of names does not.
+"""A component's computation is measured: a change of meaning moves the signature, new names do not.
 
 Each edit is made in a copy of the shipped components, which a child process imports in their place.
 """

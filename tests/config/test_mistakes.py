@@ -1,4 +1,4 @@
-"""Every mistake is one line: which layer, which key, what was given, what is allowed, the nearest name."""
+"""Every mistake is one line: layer, key, what was given and is allowed, the nearest name."""
 
 import pytest
 from torch import nn

@@ -14,7 +14,8 @@ from mta_lab.data.corpus import corpus_name
 from mta_lab.errors import UserError
 
 STDLIB = DataConfig(corpus="stdlib")
-# For another process: argv is the text and the root; a stand-in for the configuration, whose import is slow.
+# For another process: argv is the text and the root. A stand-in takes the place of the
+# configuration, whose import is slow.
 PREPARE = """
 import sys
 from pathlib import Path
@@ -35,7 +36,7 @@ def texts(corpus: Corpus, split: str) -> list[str]:
 
 
 def test_the_text_of_the_packages_keeps_its_folder() -> None:
-    """The readers' names are in its name: under another one, everybody would fetch and prepare the text again."""
+    """The text's name holds the readers' names: new ones would make everybody prepare it again."""
     assert corpus_name(DataConfig()) == "packages-1-5fa09c1d"
 
 

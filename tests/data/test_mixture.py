@@ -1,4 +1,4 @@
-"""The share of each domain in training: the paper's shares for our text, equal ones for a user's, or what is set."""
+"""The share of each domain in training: the paper's, equal ones for a user's text, or as set."""
 
 from collections import Counter
 from dataclasses import replace
@@ -61,7 +61,7 @@ def test_a_domain_with_a_dot_in_its_name_has_a_share_too() -> None:
 def test_own_text_in_domains_called_like_the_built_in_ones_is_another_text(
     tmp_path: Path, names: tuple[str, str], same: bool
 ) -> None:
-    """The same tokens are trained on in the paper's shares in a built-in corpus, as they once were in any."""
+    """The same tokens are trained on in the paper's shares, in a built-in corpus, as before."""
     hashes = set()
     for package in (build.OWN_TEXT, "django"):
         source = Source(package=package, version="", rights="", what="")

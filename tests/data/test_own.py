@@ -1,4 +1,4 @@
-"""A user's own text: which files are read, what is said of the others, and of documents that are dropped."""
+"""A user's own text: the files that are read, and what is said of all others."""
 
 import bz2
 import gzip

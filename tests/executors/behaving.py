@@ -1,4 +1,4 @@
-"""A user's component whose runs do as they are told: train, raise, kill their process, or hang in native code."""
+"""A user's component whose runs train, raise, kill their process or hang, as they are told."""
 
 import ctypes
 import os

@@ -1,4 +1,6 @@
-"""The conformance suite of executors: inherit from it, in a module with a fixture `subject` of the module's scope.
+"""The conformance suite of executors: inherit from it in a module with a fixture `subject`.
+
+The fixture has the module's scope.
 
 ```
 @pytest.fixture(scope="module")
@@ -84,7 +86,10 @@ class Polling:
 
 
 class ExecutorConformance(Polling):
-    """The promises of `executors.base`, test by test. No test of its subject may follow: the last one closes it."""
+    """The promises of `executors.base`, test by test.
+
+    No test of its subject may follow: the last one closes it.
+    """
 
     def test_a_run_starts_tells_of_its_steps_and_finishes(self, subject: Subject, told: Told) -> None:
         handle = subject.executor.submit(subject.request("quick"))

@@ -1,4 +1,4 @@
-"""An executor that pretends: its runs are scripts that are played in this process, a step at each poll."""
+"""An executor that pretends: its runs are scripts, played in this process a step at each poll."""
 
 import math
 import time

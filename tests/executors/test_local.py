@@ -57,7 +57,10 @@ def subject(
 
 
 def blocked(process: int | None) -> bool:
-    """Return whether no thread of a process takes SIGTERM: Lightning's handler would have the run dropped, not kept."""
+    """Return whether no thread of a process takes SIGTERM.
+
+    Lightning's handler would have the run dropped, not kept.
+    """
     masks = [
         re.search(r"^SigBlk:\s*(\w+)", file.read_text(), re.M)
         for file in Path(f"/proc/{process}/task").glob("*/status")

@@ -1,4 +1,4 @@
-"""The executor that stands in for others in tests, and the suite itself where no process is slow."""
+"""The executor that stands in for others in tests, and the suite where no process is slow."""
 
 from collections.abc import Iterator
 from itertools import count

@@ -1,4 +1,4 @@
-"""A finished run is scored by evaluations that it was not trained with; its record gains them and stays its own."""
+"""A finished run is scored by further evaluations; its record gains them and stays its own."""
 
 from collections.abc import Iterator
 from dataclasses import replace

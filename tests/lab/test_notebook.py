@@ -1,4 +1,4 @@
-"""The notebook of the documentation, its cells run in order by one Python process, without a kernel or a browser."""
+"""The documentation's notebook, its cells run in order by one process without a kernel."""
 
 import json
 import subprocess

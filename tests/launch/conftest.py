@@ -1,4 +1,7 @@
-"""One launch of good and bad runs on two real workers, for all tests of this folder; it takes half a minute."""
+"""One launch of good and bad runs on two real workers, for all tests of this folder.
+
+It takes half a minute.
+"""
 
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -85,7 +88,7 @@ class Recorder:
 
 
 class Log(Display):
-    """Keeps the lines of a launch and its table as a log has them, and records what its listener hears."""
+    """Keeps the lines of a launch and its table, as a log has them, and what its listener hears."""
 
     def __init__(self, launched: Launched) -> None:
         self.text, self.launched = io.StringIO(), launched
@@ -128,7 +131,7 @@ def run(
 
 @pytest.fixture(scope="package")
 def moody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file with a user's component, known to this process as long as the tests run, in the current directory."""
+    """A file with a user's component in the current directory, known as long as the tests run."""
     folder = tmp_path_factory.mktemp("launch")
     file = folder / "moody.py"
     file.write_text((Path(__file__).parent / "moody.py").read_text())
@@ -157,7 +160,7 @@ def first(moody: Path, words: Path) -> Launched:
 
 @pytest.fixture(scope="package")
 def second(first: Launched, moody: Path, words: Path) -> Launched:
-    """Another sweep that shares a finished row with the first, and one that failed there and is mended."""
+    """Another sweep, with a finished row of the first, and one that failed and is mended."""
     (moody.parent / "broken").unlink()
     rows = {"same": ROWS["plain"], "mended": ROWS["raising"]}
     file = write_sweep(moody.parent / "second.yaml", rows, data={"path": str(words)})

@@ -1,4 +1,4 @@
-"""A user's task that is scored by token accuracy, of which more is better; a model learns it in a few steps."""
+"""A user's task, scored by token accuracy (more is better), that a model learns in a few steps."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""A user's component that trains well, raises, or kills its process, as it is told; only once it is admitted."""
+"""A user's component that trains, raises or kills its process as told, only once it is admitted."""
 
 import ctypes
 import os

@@ -9,7 +9,7 @@ import pytest
 
 
 def workers_of(launch: int) -> list[int]:
-    """The worker processes of the launch with this process id, those that are still starting too."""
+    """Return the worker processes of the launch with this process id, starting ones included."""
     found = []
     with suppress(OSError):  # it has ended
         for child in Path(f"/proc/{launch}/task/{launch}/children").read_text().split():
@@ -20,7 +20,10 @@ def workers_of(launch: int) -> list[int]:
 
 
 def wait_for_workers(group: int) -> None:
-    """None of a launch's process group outlives it by more than a moment: those of a killed one keep what they run."""
+    """Wait until the process group of a launch has ended; fail after half a minute.
+
+    Workers of a killed launch first keep what they run.
+    """
     for _ in range(300):
         try:
             os.killpg(group, 0)

@@ -23,9 +23,9 @@ def write_sweep(
     components: Sequence[str] = (),
     **base: Any,
 ) -> Path:
-    """A sweep of `rows` under the small sizes; `base` is further settings of every row, by section.
+    """Write a sweep of `rows` at the small sizes.
 
-    `components` are files beside it.
+    `base` holds further settings of every row, by section; `components` are files beside it.
     """
     settings: dict[str, Any] = {key: dict(value) if isinstance(value, dict) else value for key, value in SMALL.items()}
     for section, values in base.items():

@@ -1,4 +1,4 @@
-"""A run is scored by any number of evaluations, of which its task's is the one that rows are compared by."""
+"""A run is scored by any number of evaluations; rows are compared by its task's own."""
 
 from dataclasses import replace
 from pathlib import Path

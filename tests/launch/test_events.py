@@ -1,4 +1,4 @@
-"""The events of a launch: their order, their log, and how far the launch is with each; no process is started."""
+"""A launch's events: their order, their log, and its progress at each; no process is started."""
 
 import json
 from collections.abc import Iterator

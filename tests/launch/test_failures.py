@@ -1,4 +1,4 @@
-"""One launch of runs that fail in every way, some of which are well later; then a retry by hand of one that hangs."""
+"""One launch of runs that fail in every way; then a retry by hand of one that hangs."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A sweep with a search whose scores are better the higher they are, launched for real: everything points that way."""
+"""A sweep with a search, launched for real, whose metric is better the higher it is."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""One run whose launch is killed; whose worker is killed and launch interrupted; whose worker is terminated.
+"""A run ends as an undisturbed one, though its launch and its workers were killed or interrupted.
 
 It ends as one that nothing happened to.
 """
@@ -35,7 +35,7 @@ class Launch:
 
 
 def launch(folder: Path, *disturbances: Callable[[int], None]) -> Launch:
-    """Run the sweep to its end; each time the run is heard of, the next disturbance is handed the launch's process."""
+    """Run the sweep to its end; each time its run is heard of, disturb the launch anew."""
     command = [sys.executable, "-m", "mta_lab", "sweep", "heads.yaml", "--workers", "1"]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "COLUMNS": "200"}
     process = subprocess.Popen(
@@ -108,7 +108,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 
 def test_a_killed_launch_is_gone_on_with(story: Story) -> None:
-    """Its worker noticed, and kept the run; so does the one in the place of a worker that was killed."""
+    """Its worker noticed, and kept the run; so does the one that replaces a killed worker."""
     first, again = story.interrupted.steps("resumed")
     assert first == again > 0
 

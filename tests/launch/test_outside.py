@@ -1,4 +1,4 @@
-"""A sweep as another process sees it: `status` and `why` while it runs, after it was killed, and when it is stale."""
+"""A sweep as another process sees it: while it runs, after it was killed, and when it is stale."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ ROWS = {"own": {"attention": "moody"}, "long": {"attention": "softmax", "trainin
 
 
 class Terminal:
-    """A directory with a sweep of one short row and one that does not end, and a user's component."""
+    """A directory with a sweep of a short row and an endless one, and a user's component."""
 
     def __init__(self, folder: Path, text: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Runs and the trials of a search as schedules, without processes: what runs next, what becomes of what ended."""
+"""Runs and a search's trials as schedules: the next to run, and what becomes of those that end."""
 
 from collections import Counter
 from collections.abc import Callable

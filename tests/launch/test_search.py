@@ -1,4 +1,4 @@
-"""A search, run for real: trials on worker processes, the winners as rows, scored on text that no trial read."""
+"""A search, run for real: trials on workers, the winners as rows, scored on unread text."""
 
 import io
 from dataclasses import dataclass
@@ -163,7 +163,7 @@ def test_more_trials_are_only_the_difference(story: Story) -> None:
 
 
 def test_what_falls_behind_is_stopped_and_recorded_as_pruned(moody: Path, words: Path) -> None:
-    """No perplexity is below 1: behind trials that had it from the start, every other is pruned for certain."""
+    """No perplexity is below 1: after trials with 1 from the start, every other is pruned."""
     rows = {"plain": ROWS["plain"]}
     search = {"trials": STARTUP + 2, "space": {"rate": RATE}}
     steps, every = 400, 20

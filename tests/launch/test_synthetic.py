@@ -1,4 +1,4 @@
-"""A launch whose runs learn a synthetic task: no text is prepared, and the scores are error rates."""
+"""A launch whose runs learn a synthetic task: no text is prepared; scores are error rates."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A launch over what trouble left: a torn journal, a damaged checkpoint, a row that diverges, a name that climbs."""
+"""A launch amid trouble: a torn journal, a damaged checkpoint, a diverging row, a climbing name."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,10 @@ ROWS = {CLIMBING: {"attention": "softmax"}, DIVERGING: {"attention": "softmax", 
 
 @dataclass(frozen=True)
 class Story:
-    """A sweep of two rows and a seed; then of two seeds, after the journal was torn and a checkpoint damaged."""
+    """A sweep of two rows and a seed, then of two seeds after the journal was torn.
+
+    A checkpoint was damaged, too.
+    """
 
     folder: Path
     first: Launched

@@ -29,7 +29,10 @@ def image(ax: Axes) -> Any:
 
 
 def test_each_kernel_is_drawn_as_it_lies_on_the_map() -> None:
-    """Entry [a, k] of a kernel of c_k keys acts on the query a before and the key k - c_k // 2 before the place."""
+    """Entry [a, k] of c_k keys acts on the query a before the place and the key k - c_k // 2.
+
+    Both are counted back from it.
+    """
     run = trained(MTA)
     state = run.model.state_dict()
     panels = drawn(kernel_panel(kernels(run)))

@@ -28,7 +28,10 @@ TASK = FindBlock(letters=3, blocks=3)
 
 
 def values_and_outputs(run: Trained, tokens: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Each layer's values [M, T, d] and what its attention is before the norm [M, T, d], from a plain forward pass."""
+    """Return each layer's values [M, T, d] and its attention before the norm.
+
+    Both are from a plain forward pass.
+    """
     seen: list[Tensor] = []
     hooks = []
     for _, attention in run.layers():

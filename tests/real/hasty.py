@@ -1,4 +1,4 @@
-"""A component file that registers nothing: the workers that load it keep their run several times a second."""
+"""A component file that registers nothing: workers that load it keep their run very often."""
 
 import multiprocessing
 

@@ -1,4 +1,4 @@
-"""Workers are killed every few seconds and the launch once; each run ends once, with the result it has in peace.
+"""Workers are killed every few seconds, the launch once; each run still ends once, as in peace.
 
 Twenty passes, each with other victims: `MTA_LAB_CHAOS=20 make test-real ARGS='-k chaos -s'`.
 """

@@ -1,6 +1,7 @@
-"""The disk of the results fills, and takes nothing: one line each, and nothing that was finished is lost.
+"""A full disk below the results: one line each, and nothing that was finished is lost.
 
-The disk is a small tmpfs in a mount namespace of the test's own, which Linux grants a user without rights.
+The disk is a small tmpfs in a mount namespace of the test's own, which Linux grants a user without
+rights.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""MLflow's own server is killed in the middle of a sweep and comes back; the sweep takes no notice."""
+"""MLflow's own server is killed amid a sweep and comes back; the sweep takes no notice."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A small sweep, and records of results that were never measured: numbers to test the arithmetic with."""
+"""A small sweep, and records of results that were never measured, to test the arithmetic."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -11,7 +11,7 @@ from tests.report.examples import CLEAR, WITH_CONTROL, example_sweep, table_of, 
 
 
 def test_only_resolved_rows_can_agree_in_sign(tmp_path: Path) -> None:
-    """`narrow` is above the baseline as in this ledger, but not resolved; `wide` is below, as printed."""
+    """`narrow` is above the baseline, as in this ledger, but unresolved; `wide` is below."""
     sweep = with_rows(example_sweep(tmp_path), narrow={"published": {"perplexity": 11.5}})
     found = table_of(tmp_path, CLEAR, sweep=sweep).agreement
     assert (found.same_sign, found.resolved) == (1, 1)
@@ -34,7 +34,7 @@ def test_a_published_difference_within_the_papers_noise_is_left_out_of_signs(tmp
 
 
 def test_a_control_never_counts_as_agreement(tmp_path: Path) -> None:
-    """The baseline once more, far off by bad luck, and with the published value that a copied row would carry."""
+    """The baseline once more, far off by bad luck, with a published value that was copied."""
     sweep = with_rows(example_sweep(tmp_path, WITH_CONTROL), again={"published": {"perplexity": 10.0}})
     scores = {**CLEAR, "again": {0: 20.0, 1: 20.2, 2: 20.1}}
     table = table_of(tmp_path, scores, sweep=sweep)

@@ -51,7 +51,7 @@ def test_one_arithmetic_is_not_marked_whatever_implementations_and_precisions_th
 
 
 def test_runs_of_before_it_was_recorded_count_as_another(tmp_path: Path) -> None:
-    """`wide` ran eager and sdpa, as `softmax` ran sdpa; all of them unrecorded, nothing is known to be mixed."""
+    """`wide` ran eager and sdpa, `softmax` sdpa; unrecorded, nothing is known to be mixed."""
     assert said(table(tmp_path)) == ""
     found = said(table(tmp_path, softmax={"sdpa, fp32": "11111111"}))
     assert "sdpa, fp32 did not" in found

@@ -1,4 +1,4 @@
-"""A metric of which more is better: colours, the front, rankings, searches and MLflow's view turn around."""
+"""A metric of which more is better: colours, front, rankings, searches and MLflow turn around."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The pages: the table's numbers, nothing from elsewhere, and nothing of a user's that would be read as markup."""
+"""The pages show the table's numbers, nothing from elsewhere, and no user's text as markup."""
 
 import re
 from dataclasses import replace
@@ -21,7 +21,7 @@ VOID = {"meta", "link", "br"}
 
 
 class Read(HTMLParser):
-    """The tables of a page as lists of rows of cells, its tags with their attributes, and whether all are closed."""
+    """A page's tables as rows of cells, its tags with attributes, and whether all are closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ def test_what_the_paper_shows_names_shipped_sweeps() -> None:
 
 
 def test_all_of_the_papers_tables_and_figures_of_results_count() -> None:
-    """Ten tables, one of two halves; eight figures or halves of figures, those of kernels as one; section 4.6."""
+    """Ten tables, one of two halves; eight figures or halves, kernels as one; section 4.6."""
     items = list(contents())
     assert len(items) == 20
     assert {item.partition(",")[0] for item in items if item.startswith("Table")} == {

@@ -1,4 +1,4 @@
-"""Every mark of every figure: its place, its colour, and what it says under a pointer are its row's."""
+"""Every mark of every figure: its place, colour and text under a pointer are its row's."""
 
 import re
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def in_style() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
-    """Sixteen rows, each with a difference, speed and domains of its own: some better, some worse, some unresolved."""
+    """Sixteen rows, each with its own difference, speed and domains, some of them unresolved."""
     folder = tmp_path_factory.mktemp("grid")
     sweep = example_sweep(folder, GRID)
     means = {row.name: 30.0 + (place * 7 % 16 - 6) / 9 for place, row in enumerate(sweep.rows)}

@@ -149,7 +149,7 @@ MARKED = 777.25
 
 @pytest.mark.parametrize("finished", [True, False])
 def test_published_values_are_in_no_measured_column_or_key(finished: bool, tmp_path: Path) -> None:
-    """With every published number replaced by one that stands out, it shows under the paper's headings only."""
+    """Each published number, replaced by a striking one, shows under the paper's headings only."""
     printed = {
         "perplexity": MARKED, "domains": {"github": MARKED, "book": MARKED}, "parameters": MARKED, "memory_gb": MARKED,
     }  # fmt: skip

@@ -205,7 +205,7 @@ def test_markdown_tables_have_equal_rows(tmp_path: Path) -> None:
 
 
 def test_only_tested_differences_stand_out(tmp_path: Path) -> None:
-    """Costs and deltas at equal time have no interval: no line of theirs is bold, whatever the row's verdict is."""
+    """Costs and deltas at equal time have no interval: no line of theirs is ever bold."""
     first, *others = page_of(table_of(tmp_path, CLEAR)).sections
     assert [line.tone for line in first.lines] == ["plain", "unresolved", "resolved"]
     assert any("equal time" in name for section in others for name in section.header)

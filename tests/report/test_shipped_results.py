@@ -1,4 +1,4 @@
-"""Tables that ship with the project are what their sweeps would come to today, or say that they are not."""
+"""The tables that ship are what their sweeps would come to today, or say that they are not."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every form of a table says what it shows: the sweep, the scale, the changed settings, the rows, seeds and runs."""
+"""Every form of a table says what it shows: sweep, scale, changed settings, rows, seeds, runs."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""A written table says whether it is what its sweep would come to today; each cause of the contrary is named alone."""
+"""A written table says whether its sweep would come to it today; each cause is named alone."""
 
 import json
 from collections.abc import Callable, Mapping

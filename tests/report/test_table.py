@@ -162,7 +162,7 @@ def test_rows_are_compared_with_their_own_baseline(tmp_path: Path) -> None:
 
 
 def test_a_row_that_serves_as_baseline_is_compared_itself_too(tmp_path: Path) -> None:
-    """Both of its roles count: its own difference stands in the family of all, and `wide` is held against it."""
+    """Both of its roles count: its difference is in the family, and `wide` is held against it."""
     sweep = with_rows(example_sweep(tmp_path), wide={"baseline": "narrow"})
     table = table_of(tmp_path, {**CLEAR, "narrow": {0: 34.0, 1: 34.2, 2: 33.9}}, sweep=sweep)
     softmax, narrow, wide = (row.measured for row in table.rows)

@@ -1,4 +1,4 @@
-"""Searches of another journal: taken in whole, gone on with, never mixed; runs are no matter of them."""
+"""Searches of another journal: taken in whole, continued, never mixed; runs play no part."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A search's trials: proposed within the ranges, pruned, ranked, and read while another process writes."""
+"""A search's trials: proposed within ranges, pruned, ranked, read while another process writes."""
 
 import subprocess
 import sys

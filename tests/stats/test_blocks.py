@@ -1,4 +1,4 @@
-"""Paired comparisons against textbook formulas, written out here independently of any regression."""
+"""Paired comparisons against textbook formulas, written out here without a regression."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ Runs = dict[str, dict[int, float]]
 
 
 def made_up(rows: int, seeds: int, *, generator: np.random.Generator, effects: Sequence[float] = ()) -> Runs:
-    """Perplexities around 20: a seed effect of 2 %, noise of 1 %, and the effects of the first rows after the base."""
+    """Return perplexities around 20: seed effects of 2 %, noise of 1 %, and the rows' effects."""
     seed_effects = generator.normal(0, 0.02, seeds)
     row_effects = [0.0, *effects, *[0.0] * (rows - 1 - len(effects))]
     logs = math.log(20) + np.add.outer(row_effects, seed_effects) + generator.normal(0, 0.01, (rows, seeds))
@@ -23,7 +23,7 @@ def made_up(rows: int, seeds: int, *, generator: np.random.Generator, effects: S
 
 
 def two_way(runs: Runs) -> tuple[dict[str, float], float, int]:
-    """Row means, residual mean square and its degrees of freedom of a complete table, by sums of squares."""
+    """Return row means, residual mean square and its degrees of freedom, by sums of squares."""
     logs = np.log([[row[seed] for seed in sorted(row)] for row in runs.values()])
     rows, seeds = logs.shape
     total = ((logs - logs.mean()) ** 2).sum()
@@ -92,7 +92,10 @@ def test_two_rows_are_a_paired_t_test() -> None:
 
 
 def test_worked_example() -> None:
-    """Rows 100, 110 and 100, 121: differences of ln are 0 and ln 1.1, so t = 1 with one degree of freedom, p = 1/2."""
+    """Rows 100, 110 and 100, 121: differences of ln are 0 and ln 1.1.
+
+    So t = 1 with one degree of freedom, and p = 1/2.
+    """
     contrasts, noise = paired({"base": {0: 100.0, 1: 110.0}, "other": {0: 100.0, 1: 121.0}})
     (contrast,) = contrasts.values()
     assert noise.degrees == 1
@@ -195,7 +198,7 @@ def test_real_effects_are_resolved() -> None:
 
 @pytest.mark.parametrize(("rows", "seeds"), [(2, 3), (6, 3)])
 def test_false_alarms_are_as_rare_as_promised(rows: int, seeds: int) -> None:
-    """Under noise alone a table shows any resolved row in at most 5 % of cases, and in not far fewer."""
+    """Under noise alone, at most 5 % of tables show a resolved row, and not far fewer."""
     generator, tables = np.random.default_rng(7), 500
     alarms = sum(
         any(p < 0.05 for p in compared(made_up(rows, seeds, generator=generator)).p_holm.values())
@@ -213,7 +216,7 @@ def test_equal_results_are_no_difference() -> None:
 
 @pytest.mark.parametrize("rows", [2, 3, 7])
 def test_rows_with_the_same_scores_are_no_difference_however_sums_round(rows: int) -> None:
-    """Seeds differ, rows do not: what is left of effect and residual is rounding, and no verdict follows from it."""
+    """Seeds differ, rows do not: only rounding is left, and no verdict follows from it."""
     same = {f"row {i}": {0: 20.0, 1: 21.3, 2: 22.7} for i in range(rows)}
     found = compared(same)
     for contrast in found.contrasts.values():
@@ -248,7 +251,7 @@ def test_each_baseline_has_its_own_rows_and_noise(baseline: str) -> None:
 
 
 def unpaired_tables(tables: int, seeds: int = 3) -> list[tuple[Runs, float]]:
-    """Tables whose seeds differ ten times more than the residual, and whose A/A row is one more sample of seeds."""
+    """Tables with seeds ten times as far apart as the residual; the A/A row is one more sample."""
     generator = np.random.default_rng(9)
     found = []
     for _ in range(tables):
@@ -260,7 +263,7 @@ def unpaired_tables(tables: int, seeds: int = 3) -> list[tuple[Runs, float]]:
 
 
 def test_unshared_row_is_tested_honestly() -> None:
-    """At 5 % it raises a false alarm in 5 %; held against the paired residual it would in far more."""
+    """At 5 % it raises a false alarm in 5 %; by the paired residual it would in far more."""
     tables, count = unpaired_tables(500), 500
     alarms = sum(p < 0.05 for _, p in tables) / count
     against_residual = sum(paired(runs)[0]["aa"].p < 0.05 for runs, _ in tables) / count
@@ -294,7 +297,7 @@ def test_unshared_row_without_noise(row: list[float], p: float) -> None:
 
 
 def test_seeds_needed_have_the_power_they_promise() -> None:
-    """With that many seeds, tables with this effect and noise resolve it in 80 % of cases; with fewer, in less."""
+    """With so many seeds, 80 % of tables resolve this effect under this noise; with fewer, less."""
     generator, rows, effect, deviation = np.random.default_rng(11), 4, -0.01, 0.01
     level = 0.05 / (rows - 1)
     needed = _seeds_needed(effect, deviation, rows, level)
@@ -316,7 +319,7 @@ def test_seeds_needed_have_the_power_they_promise() -> None:
 
 @pytest.mark.parametrize("size", [7.5, 31.0, 1000.0])
 def test_seeds_needed_are_known_where_an_effect_dwarfs_the_noise(size: float) -> None:
-    """Scipy has no number for the tail far on the other side; two seeds have one degree of freedom to tell with."""
+    """Scipy has no number for the far tail; two seeds have one degree of freedom."""
     power = stats.nct.sf(stats.t.isf(0.025, 1), 1, size)
     assert _seeds_needed(size, 1.0, 2, 0.05) == (2 if power >= 0.8 else 3)
 

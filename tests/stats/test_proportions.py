@@ -1,4 +1,4 @@
-"""Error rates over few seeds: Wilson's and Newcombe's formulas written out here, and how often intervals hold."""
+"""Error rates over few seeds: Wilson's and Newcombe's formulas, and how often intervals hold."""
 
 import math
 from collections.abc import Callable
@@ -124,7 +124,10 @@ def test_means_that_are_equal_up_to_rounding_are_no_difference(
 
 
 def wrong_answers(sequences: int) -> some.SearchStrategy[Rates]:
-    """A row of one to six seeds, each with any number of its sequences wrong; seeds may agree, at 0 and 1 too."""
+    """A row of one to six seeds, each with any number of its sequences wrong.
+
+    Seeds may agree, at 0 and 1 too.
+    """
     counts = some.one_of(some.integers(0, sequences), some.sampled_from((0, sequences)))
     seeds = some.one_of(
         some.lists(counts, min_size=1, max_size=6), some.builds(lambda n, k: [n] * k, counts, some.integers(1, 6))
@@ -185,7 +188,10 @@ def drawn(draw: Draw, generator: np.random.Generator) -> Rates:
 
 @pytest.mark.parametrize("world", [name for name in WORLDS if name != "all or nothing"])
 def test_intervals_hold_the_truth(world: str) -> None:
-    """In 93 % of cases or more; three seeds of all or nothing are all the same in a quarter, which nothing can mend."""
+    """Intervals hold in 93 % of cases or more.
+
+    Three seeds of all or nothing are all equal in a quarter, which nothing can mend.
+    """
     (draw, truth), generator, tables = WORLDS[world], np.random.default_rng(1), 600
     ends = [interval(drawn(draw, generator)) or (1.0, 0.0) for _ in range(tables)]
     assert sum(low <= truth <= high for low, high in ends) / tables > 0.93 - 3 * math.sqrt(0.93 * 0.07 / tables)

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 @pytest.fixture(scope="package", autouse=True)
 def patient() -> Iterator[None]:
-    """A launch's end waits for a store that is only slow: on a busy machine its creation takes a while."""
+    """Let a launch's end wait for a slow store: on a busy machine its creation takes a while."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mta_lab.tracking.tracker.PATIENCE", 500.0)
         yield

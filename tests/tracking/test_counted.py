@@ -1,4 +1,4 @@
-"""MLflow's ready-made view holds the runs that the table counts: of one file, scale and settings, and no stale ones."""
+"""MLflow's ready-made view holds the runs that the table counts, and no stale ones."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Somebody deletes on MLflow's pages: it is restored or made anew, which is said, and `sync` mends the rest."""
+"""Anything deleted on MLflow's pages is restored or made anew; `sync` mends the rest."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +37,10 @@ def delete_run(query: str, *, for_good: bool = False) -> None:
 
 
 def launch(records: Records, names: str, meanwhile: Callable[[], None] = lambda: None) -> list[str]:
-    """A launch of names; `meanwhile` happens after the end of the first, while all others run. Returns what it says."""
+    """Launch `names`; `meanwhile` happens after the end of the first.
+
+    All others run then. Returns what the launch says.
+    """
     said: list[str] = []
     tracker = Tracker("table", records, said.append)
     tracker.start(LAUNCH)
@@ -63,7 +66,7 @@ def synced(records: Records, names: str) -> tuple[Synced, list[str]]:
 
 
 def assert_whole(records: Records, names: str) -> None:
-    """Each run is one finished run, below a run of a launch that is there, and nothing is left to mend."""
+    """Check that each run is one finished run, below a launch's that is there, and all is whole."""
     assert synced(records, names) == (Synced(), [])
     parents = {run.info.run_id: run.data.tags["mlflow.note.content"] for run in runs(MlflowClient(), PARENTS)}
     assert set(parents.values()) == {"| row |"}

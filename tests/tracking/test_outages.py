@@ -1,4 +1,4 @@
-"""MLflow is broken, away or slow: it is said once, the launch goes on, and what was missed is entered later."""
+"""MLflow is broken, away or slow: that is said once, and the rest is entered later."""
 
 import socket
 import sqlite3
@@ -161,7 +161,7 @@ def test_the_next_launch_closes_what_a_dead_one_left_open(store: Path) -> None:
 def test_a_run_that_is_tried_again_while_mlflow_is_away_is_entered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The end of its first attempt is given up after its second has begun: the run is live, and not forgotten."""
+    """The end of its first attempt is given up after its second began: the run stays live."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///away/mlflow.db")
     monkeypatch.setattr("mta_lab.tracking.tracker.PAUSE", 0.5)

@@ -1,4 +1,4 @@
-"""The files of MLflow's runs lie in the working directory, whatever it is called, and follow it when it is moved."""
+"""The files of MLflow's runs lie in the working directory, and follow it when it is moved."""
 
 import os
 import shutil

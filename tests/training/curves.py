@@ -1,7 +1,8 @@
-"""The loss curves that a number of ENGINE stands for; `python -m tests.training.curves` records them anew.
+"""The loss curves of a number of ENGINE; `python -m tests.training.curves` records them anew.
 
-Two tiny runs in float64 by torch's own operations, so that no processor and no kernel shows: one on text, one on a
-synthetic task. Neither drops weights, which torch does at other places on other processors.
+Two tiny runs in float64 by torch's own operations, so that no processor and no kernel shows: one on
+text, one on a synthetic task. Neither drops weights, which torch does at other places on other
+processors.
 """
 
 import json

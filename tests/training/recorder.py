@@ -1,4 +1,4 @@
-"""Watches a run from outside: what the model is built with, what it reads, how the optimizer steps."""
+"""Watches a run from outside: how its model is built, what it reads, how the optimizer steps."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The arithmetic of a run is told by bits: equal for equal code wherever it runs, and another for other rounding."""
+"""The arithmetic of a run is told by bits: equal for equal code, another for other rounding."""
 
 import os
 import subprocess
@@ -63,7 +63,7 @@ for threads in (2, 1):
 
 
 def test_another_process_and_processor_are_told_apart_by_the_processor_alone() -> None:
-    """The other processor is this one without its vector instructions, which sum in another order."""
+    """The other processor is this one without vector instructions: it sums in another order."""
 
     def printed(**variables: str) -> list[str]:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}

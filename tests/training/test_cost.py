@@ -32,7 +32,10 @@ def weights(width: int, layers: int, hidden: int, vocabulary: int) -> int:
 
 @pytest.mark.parametrize("impl", ["sdpa", "fused", "eager"])
 def test_operations_are_those_of_the_matrices_and_the_map(configure: Configure, impl: str) -> None:
-    """Forward 2 a weight, backward 4; each map 4 d forward and, by implementation, 8 or 10 d backward."""
+    """Forward costs 2 a weight, backward 4; each map 4 d forward, and 8 or 10 d backward.
+
+    That depends on the implementation.
+    """
     try:
         found = flops(configure, attention={"name": "softmax", "impl": impl})
     except ValueError as error:

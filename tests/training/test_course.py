@@ -17,7 +17,7 @@ from tests.training.recorder import recording
 
 
 class Poisoned(Attention):
-    """Attention whose output turns into NaN in the fourth training step, or whenever it is validated."""
+    """Attention whose output becomes NaN in the fourth training step, or in each validation."""
 
     def __init__(self, *, width: int, heads: int, when: str) -> None:
         super().__init__(width=width, heads=heads)
@@ -141,7 +141,7 @@ def test_a_validation_loss_beyond_floating_point_fails_with_the_step(configure: 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_run_tells_what_computed_its_attention(configure: Configure, corpus: Corpus, precision: str) -> None:
-    """The recorded implementation is the one that is set, in every layer, with operations or without."""
+    """The recorded implementation is the one that is set, whatever a layer's operations."""
     op = {"name": "key_query", "kernel": [2, 3]}
     attention = {"name": "multi_token", "pre_softmax": [op], "post_softmax": [], "impl": "eager"}
     heard: list[Progress] = []

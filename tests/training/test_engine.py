@@ -1,4 +1,4 @@
-"""ENGINE stands for what training computes: where a curve moves and the number does not, old results pass as new."""
+"""ENGINE stands for what training computes: a curve that moves needs another number."""
 
 import json
 

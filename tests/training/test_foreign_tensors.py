@@ -1,4 +1,4 @@
-"""Files of tensors from somebody else: what unpacks to more than the file holds is refused before it is unpacked."""
+"""Files of tensors from elsewhere: what unpacks to more than the file holds is refused first."""
 
 import io
 import pickle

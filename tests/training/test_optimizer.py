@@ -1,4 +1,4 @@
-"""A run's steps are those of AdamW as its authors wrote it (Loshchilov & Hutter, 1711.05101), by hand in float64."""
+"""A run's steps are those of AdamW as its authors wrote it (1711.05101), by hand in float64."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -120,7 +120,7 @@ def test_every_setting_of_training_is_here_or_said_to_be_elsewhere() -> None:
 def test_the_steps_are_those_of_adamw_by_hand(
     config_of: Callable[[str], RunConfig], corpus: Corpus, reference: Weights, field: str
 ) -> None:
-    """With the base's settings, and with each of them changed, which moves the weights much further than rounding."""
+    """With the base's settings, and with each changed, which moves weights far beyond rounding."""
     with recording() as seen:
         train(config_of(field), corpus)
     assert seen.model is not None

@@ -1,4 +1,4 @@
-"""A run that is interrupted and goes on ends as one that is not, to the bit; damaged checkpoints are said."""
+"""A run that is interrupted and goes on ends as any other, to the bit; damage is said."""
 
 import random
 import shutil
@@ -39,7 +39,10 @@ class Whole:
 
 
 def stopping_at(moment: int) -> Callable[[], bool]:
-    """Asks for the interruption when it is consulted for the `moment`-th time, from 0: before a step or a batch."""
+    """Asks for the interruption when it is consulted for the `moment`-th time, from 0.
+
+    It is consulted before each step or batch.
+    """
     consulted = iter(range(1 << 20))
     return lambda: next(consulted) == moment
 
@@ -145,7 +148,7 @@ def test_the_same_moment_again_and_again(configure: Configure, corpus: Corpus, t
 def test_steps_that_validations_do_not_divide(
     configure: Configure, corpus: Corpus, tmp_path: Path, moment: int
 ) -> None:
-    """The validation at the end comes after the training, and can be interrupted like the others."""
+    """The validation at the end comes after the training, and can be interrupted, too."""
     config = dropping(configure, **{"training.steps": 7, "training.validations": 2})
     same(run(config, corpus, tmp_path / "parts", (moment,)), run(config, corpus, tmp_path / "whole"))
 

@@ -1,4 +1,4 @@
-"""The training step that is timed (bench, `precision: auto`, estimates) is the one that a run takes."""
+"""The training step that is timed (bench, precision, estimates) is the one that a run takes."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Each random part of a run has a stream of its own for each seed and stream: weights, batches and dropout."""
+"""Each random part of a run has its own stream by seed: weights, batches and dropout."""
 
 from typing import Any, get_args
 
@@ -55,7 +55,7 @@ def test_the_held_out_text_is_the_same_for_all(runs: list[Recording]) -> None:
 
 
 def drops(configure: Configure) -> dict[str, RunConfig]:
-    """Every variant that drops weights, and one without operations under every implementation that can run here."""
+    """Every variant that drops weights, and plain attention by each implementation."""
     found = {name: {"name": name} for name in FAMILIES["attention"].names()}
     found |= {f"softmax by {impl}": {"name": "softmax", "impl": impl} for impl in get_args(Impl)}
     return {name: configure({"attention": {**settings, "dropout": 0.5}}) for name, settings in found.items()}

@@ -1,4 +1,4 @@
-"""The weights that a run leaves: its model's at the end, whole or not at all; what rounds them rounds nothing else."""
+"""The weights that a run leaves: whole or not at all; what rounds them rounds nothing else."""
 
 from pathlib import Path
 

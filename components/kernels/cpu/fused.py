@@ -78,8 +78,8 @@ class _Attend(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient_BMTd: Tensor) -> tuple[Tensor | None, ...]:
-        # Not torch's once_differentiable: its error hangs on one path back to the input, and where there is another,
-        # like a residual connection, nobody meets it.
+        # Not torch's once_differentiable: its error hangs on one path back to the input, and where
+        # there is another, like a residual connection, nobody meets it.
         if torch.is_grad_enabled() and not torch.compiler.is_compiling():
             raise RuntimeError(NO_SECOND)
         seed, query, key, value, *weights = ctx.saved_tensors

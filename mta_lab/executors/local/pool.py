@@ -20,11 +20,13 @@ from mta_lab.plugins import plugins_loaded
 from mta_lab.results.failures import Kind
 
 ENVIRONMENT = {
-    # glibc otherwise returns freed activations to the system and faults them in again: 10-40 % of a small model's step.
+    # glibc otherwise returns freed activations to the system and faults them in again, which is
+    # 10-40 % of a small model's step.
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
     "MALLOC_TOP_PAD_": str(64 << 20),
-    # Torch's idle threads otherwise spin; where another program wants the cores, a run with two was 30 times slower.
+    # Torch's idle threads otherwise spin. Beside a program that wants the cores, a run with two
+    # threads was 30 times slower.
     "OMP_WAIT_POLICY": "passive",
 }
 """what a worker starts with, unless the user has set it"""
@@ -96,8 +98,8 @@ class Pool:
             os.environ.setdefault(name, value)
         with safe_path():
             resource_tracker.ensure_running()  # or else the first start of a process does it, and unblocks SIGTERM
-            # Blocked in all of its threads: from one that takes SIGTERM Lightning would hear of it, and drop the run.
-            # And Ctrl-C, which is the launch's to answer, would end it while it starts.
+            # Blocked in all of its threads: by one that takes SIGTERM, Lightning would hear of it
+            # and drop the run. And Ctrl-C, which the launch answers, would end it while it starts.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {*TERMINATION, signal.SIGINT})
             process.start()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)

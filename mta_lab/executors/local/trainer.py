@@ -1,4 +1,7 @@
-"""Train the runs that a worker process is sent. Imports torch and Lightning, so only the worker process imports it."""
+"""Train the runs that a worker process is sent.
+
+Imports torch and Lightning, so only the worker process imports it.
+"""
 
 import signal
 import traceback
@@ -23,7 +26,7 @@ from mta_lab.training.run import train
 
 
 def set_up(components: Sequence[Path], plugins: bool, threads: int) -> None:
-    """Load all that runs may need, before the first one is timed: components, plugins if asked, parts of torch."""
+    """Load what runs need before one is timed: components, plugins if asked, parts of torch."""
     torch.set_num_threads(threads)
     load_components(components)
     if plugins:  # before a run comes: it holds what they register
@@ -68,8 +71,8 @@ def train_run(request: RunRequest, connection: "Connection[Message, RunRequest |
 class _Orders:
     """The orders to the current run: by the launch, by SIGTERM, or by the launch being gone.
 
-    SIGTERM is blocked and looked for, as Lightning sets a handler of its own; once the run is kept and that is said,
-    it ends the process.
+    SIGTERM is blocked and looked for, as Lightning sets a handler of its own; once the run is kept
+    and that is said, it ends the process.
     """
 
     def __init__(self, connection: "Connection[Message, RunRequest | Stop]") -> None:

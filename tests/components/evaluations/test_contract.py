@@ -1,4 +1,4 @@
-"""The shipped evaluations keep the contract that `mta_lab.testing` checks, and each of its checks can fail."""
+"""The shipped evaluations keep the contract of `mta_lab.testing`; each check of it can fail."""
 
 import math
 from collections.abc import Callable

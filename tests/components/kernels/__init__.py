@@ -1,1 +1,1 @@
-"""Tests of the attention core: every implementation against the oracle, and the choice between them."""
+"""Tests of the attention core: implementations against the oracle, and the choice among them."""

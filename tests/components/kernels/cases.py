@@ -1,4 +1,4 @@
-"""Cases to compare implementations on: lists of operations by name, random inputs, outputs with all gradients.
+"""Cases on which implementations are compared: operations by name, random inputs, all outputs.
 
 Shapes: B batch, M heads, T tokens, d head width.
 """
@@ -93,7 +93,7 @@ class Case:
         return config.build(heads=self.heads)
 
     def inputs(self, dtype: torch.dtype) -> dict[str, Tensor]:
-        """Queries, keys, values and the gradient that comes from above [B, M, T, d]: the same numbers in any dtype."""
+        """Return queries, keys, values and a gradient [B, M, T, d]: equal numbers in any dtype."""
         generator = torch.Generator().manual_seed(6)
         shape = (self.batch, self.heads, self.tokens, self.width)
         return {

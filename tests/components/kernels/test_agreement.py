@@ -1,4 +1,4 @@
-"""Every implementation against the loops of the oracle and the eager form in float64: outputs and all gradients.
+"""Every implementation against the oracle's loops and eager in float64: outputs and gradients.
 
 Shapes: B batch, M heads, T tokens, d head width.
 """
@@ -56,7 +56,7 @@ def with_even_heads(order: str) -> Case:
 
 
 def loops(query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, pre: list[ScoreOp], post: list[ScoreOp]) -> Tensor:
-    """The oracle with the signature of an implementation; each operation as its `stage` says, if it has one."""
+    """Run the oracle as an implementation; each operation as its `stage` says, if it has one."""
 
     def loop(op: ScoreOp, weights: bool) -> oracle.Op:
         if isinstance(op, JointConvolution):
@@ -76,7 +76,7 @@ def loops(query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, pre: list[Sc
 
 @every_order
 def test_loops(attend: Attend, impl: str, order: str) -> None:
-    """Eleven tokens: two blocks of the streaming form, the kernel wider than what is left of the second."""
+    """Eleven tokens make two blocks of streaming; the kernel is wider than what the second has."""
     case = Case(order, heads=2, tokens=11, width=4, kernel=(3, 4), batch=1)
     expected = run(lambda query, key, value, ops, dropout: loops(query, key, value, *ops), case, torch.float64)
     assert_close(run(attend, case, finest(impl)), expected, ROUNDING[finest(impl)])
@@ -123,7 +123,7 @@ def test_bfloat16(attend: Attend, impl: str, order: str) -> None:
 
 @every_impl
 def test_autocast(attend: Attend, impl: str) -> None:
-    """Training in bf16: queries, keys and values come in bfloat16, the operations' parameters stay float32."""
+    """In bf16 training, queries, keys and values are bfloat16; the operations stay float32."""
 
     def cast(query: Tensor, key: Tensor, value: Tensor, ops: MapOps, dropout: float) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
@@ -189,7 +189,7 @@ def test_no_gradient_is_asked_for(attend: Attend, impl: str) -> None:
 
 @every_impl
 def test_inputs_of_any_layout(attend: Attend, impl: str) -> None:
-    """As projections leave them: heads inside a token, transposed; and a gradient that is one number, expanded."""
+    """Make tensors as projections leave them, transposed, and a gradient of one number."""
 
     def turned(query: Tensor, key: Tensor, value: Tensor, ops: MapOps, dropout: float) -> Tensor:
         inputs = (tensor.transpose(1, 2).contiguous().transpose(1, 2) for tensor in (query, key, value))

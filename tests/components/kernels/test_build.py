@@ -1,4 +1,4 @@
-"""The compiled library: where it is kept, what its name depends on, and that only a whole one of ours is loaded."""
+"""The compiled library: its place, its name, and that only a whole one of ours is loaded."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ def runs_without(cwd: Path, say: str = "", **environment: str) -> str:
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The place of the library in a cache of its own, with a whole one there, which would not load."""
+    """The library's place in a cache of its own, where a whole one is that would not load."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = build.library()
     path.parent.mkdir(mode=0o700, parents=True)
@@ -146,7 +146,7 @@ def test_with_a_damaged_library_attention_runs_and_says_why_not_compiled(kept: P
 
 
 def test_without_a_home_attention_runs_and_says_why_not_compiled(tmp_path: Path) -> None:
-    """An unknown user without HOME, as in a container, imports the components; torch's forms run."""
+    """An unknown user without HOME, as in a container, can import; torch's forms run."""
     printed = runs_without(tmp_path, say="import pwd; pwd.getpwuid = {}.__getitem__")  # the system knows no user
     assert printed.startswith("sdpa ")
     assert "there is no home directory; set HOME or XDG_CACHE_HOME" in printed
@@ -169,7 +169,7 @@ def test_folders_and_other_files_beside_the_sources_change_nothing(
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A source that is compiled in no time, in the place of the kernels', and a cache of its own."""
+    """A source in the kernels' place that is compiled in no time, and a cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(build, "SOURCES", tmp_path / "sources")
     build.SOURCES.mkdir()

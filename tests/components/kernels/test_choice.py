@@ -1,4 +1,4 @@
-"""The choice of an implementation: every rule of `auto`, and what an explicit setting says where it cannot."""
+"""The choice of an implementation: every rule of `auto`, and the answer to an explicit setting."""
 
 import re
 from typing import get_args
@@ -198,7 +198,7 @@ def test_unknown_implementation_is_refused(variant: type[CoreConfig], impl: str)
 
 @pytest.mark.usefixtures("built")
 def test_torchs_own_attention_takes_no_operation() -> None:
-    """'every 4' stands on layer 3 alone: the other layers can, and what is set holds for all of them."""
+    """'every 4' stands on layer 3 alone: the other layers can, and a setting holds for all."""
     variant = MultiToken(impl="sdpa", pre_softmax=(KeyQuery(),), post_softmax=(), norm=NoNorm())
     module = variant.build(width=8, heads=2, layer=2, layers=4)
     assert isinstance(module, Attention)

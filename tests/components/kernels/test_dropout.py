@@ -1,4 +1,4 @@
-"""Dropout on the attention weights: the right share, unbiased, the same in both passes, one map for a pair of heads.
+"""Dropout on the attention weights: the right share, unbiased, the same in both passes.
 
 Shapes: B batch, M heads, T tokens, Q query position, K key position, d head width.
 """
@@ -84,7 +84,7 @@ def test_a_pair_of_heads_shares_what_is_dropped() -> None:
 
 @pytest.mark.parametrize("impl", ["eager", "streaming"])
 def test_differential_drops_once(impl: str) -> None:
-    """Half of the weights, each exactly once: the mean over many draws is the output in evaluation."""
+    """Half of the weights are kept: over many draws, the mean is the output in evaluation."""
     torch.manual_seed(1)
     module = Differential(impl=impl, dropout=0.5).build(width=8, heads=2, layer=1, layers=1)
     module.norm = torch.nn.Identity()  # so that the output is linear in the weights

@@ -1,4 +1,4 @@
-"""Operators after a fork: in a child, in the parent, and in a child's child; threads had run before."""
+"""Operators after a fork: in a child, the parent, and a child's child; threads had run before."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ PATIENCE = 60  # seconds until a child that hangs is ended
 
 
 def attend(name: str) -> list[Tensor]:
-    """Output and gradients of a map with both operations, at a size that is shared among threads."""
+    """Return output and gradients under both operations, at a size that threads share."""
     torch.manual_seed(0)
     operands = [torch.randn(2, 4, 96, 16, requires_grad=True) for _ in range(3)]
     ops = [KeyQuery(kernel=(3, 5)).build(heads=4), HeadMixing().build(heads=4)]

@@ -1,4 +1,4 @@
-"""Promises of the compiled kernel alone: the same bits on any number of threads, its contract as a torch operator.
+"""Promises of the compiled kernel alone: equal bits on any number of threads, and its contract.
 
 Shapes: B batch, M heads, T tokens, Q query position, K key position, d head width.
 """
@@ -99,7 +99,10 @@ def test_dropped_weights_have_the_gradients_of_the_kept(order: str) -> None:
 
 
 def kept(case: Case, share: float) -> Tensor:
-    """Return the weights that the kernel keeps after the same seed: [B, M, Q, K], read with the identity as values."""
+    """Return the weights [B, M, Q, K] that the kernel keeps after the same seed.
+
+    They are read with the identity as values.
+    """
     inputs = case.inputs(torch.float32)
     torch.manual_seed(4)
     identity = torch.eye(case.tokens).expand(case.batch, case.heads, -1, -1)
@@ -116,7 +119,10 @@ def with_mask(
     dropout: float,
     mask_BMQK: Tensor,
 ) -> Tensor:
-    """The eager form with a mask on its final weights, which come out with the identity as values."""
+    """Run the eager form with a mask on its final weights.
+
+    The weights come out with the identity as values.
+    """
     identity = torch.eye(query.shape[-2], dtype=query.dtype).expand(*query.shape[:-1], -1)
     return Eager().attend(query, key, identity, ops, dropout=0.0) * mask_BMQK @ value
 
@@ -158,7 +164,10 @@ def test_compiles_without_a_break() -> None:
 
 
 def test_operations_are_counted() -> None:
-    """Two products of the visible places and each tap once; backward, five products and each tap three times."""
+    """Count two products of the visible places, and each tap once.
+
+    Backward, there are five products, and each tap counts three times.
+    """
     case = Case("kq mix", heads=3, tokens=10, width=8, kernel=(2, 9), batch=2)
     places, taps = 2 * 3 * 55, 2 * 9 + 3
     with FlopCounterMode(display=False) as counter:

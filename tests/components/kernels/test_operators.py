@@ -1,4 +1,4 @@
-"""Every compiled operator, called directly, takes operands that fit and refuses others: no crash, and no guess."""
+"""Every compiled operator, called directly, takes operands that fit and refuses others."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -105,7 +105,10 @@ def test_weights_that_are_not_the_stages_are_refused(operator: str, weights: lis
 
 @every_operand
 def test_operands_may_lie_anyhow_in_memory(operator: str, place: int) -> None:
-    """Reversed dimensions, gaps, and one value seen many times; weights of a norm must be dense, and that is said."""
+    """Try reversed dimensions, gaps, and one value seen many times.
+
+    Weights of a norm must be dense, and that is said.
+    """
     operands, right = list(RIGHT[operator]), RIGHT[operator][place]
     if right.dim() == 0:
         return

@@ -1,4 +1,4 @@
-"""An operation that is not what its declarations are about is computed as it is written, under every implementation.
+"""An operation that overrides its declarations is computed as written, by every implementation.
 
 Shapes: B batch, M heads, Q query position, K key position.
 """
@@ -131,7 +131,10 @@ def assert_computed_as_written(make: Callable[[], ScoreOp], place: str) -> dict[
 
 
 def derived(parent: str, overrides: list[str]) -> Callable[[], ScoreOp]:
-    """Makes an operation of a class below the parent's, a level for each of OVERRIDES; its parameters random."""
+    """Return a maker of random operations, of a class below `parent`.
+
+    Each of `overrides` is one level.
+    """
 
     def make() -> ScoreOp:
         op = PARENTS[parent]()

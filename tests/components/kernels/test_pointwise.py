@@ -1,4 +1,4 @@
-"""The compiled operations on rows against torch's own in float64: values, gradients, and what they refuse."""
+"""The compiled operations on rows against torch's in float64: values, gradients, refusals."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ for_each = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation
 
 
 def leaves(operation: Operation, operands: Sequence[Tensor]) -> list[Tensor]:
-    """The operands, those that have a gradient asking for it: neither targets nor the table of turns."""
+    """Return the operands that can have a gradient: neither targets nor the table of turns."""
     found = [x.detach() for x in operands]
     for x in found[:1] if operation.name == "rotate" else found:
         x.requires_grad_(x.is_floating_point())
@@ -74,7 +74,7 @@ def outcome(operation: Operation, operands: Sequence[Tensor]) -> list[Tensor]:
 
 
 def compare(operation: Operation, operands: Sequence[Tensor]) -> None:
-    """float32, compiled, with float64 by torch: within what torch's own float32 comes to in rows of 300 (2e-5)."""
+    """Compiled float32 is as near to float64 as torch's float32 in rows of 300 (2e-5)."""
     exact = [x.double() if x.is_floating_point() else x for x in operands]
     assert pointwise.suits(operands[0])
     assert not pointwise.suits(exact[0])
@@ -131,7 +131,7 @@ def test_torch_compile_sees_one_operator(operation: Operation) -> None:
 
 
 def test_torch_compile_sees_the_order_of_rows() -> None:
-    """A norm of heads that lie in memory as [B, T, M, d] leaves them so, with values and without."""
+    """A norm of heads in memory as [B, T, M, d] leaves them so, with values and without."""
     x_BMTd = normal(2, 5, 3, 8).transpose(1, 2).requires_grad_()
     torch.library.opcheck(torch.ops.mta_lab.rms_norm.default, (x_BMTd, normal(8), None, None, NORM_EPS))
 

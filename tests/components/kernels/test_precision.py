@@ -1,7 +1,7 @@
-"""The compiled forms lose no more digits than torch's own in float32: rows of very different size, large offsets.
+"""The compiled forms lose no more digits than torch's float32: very different rows, large offsets.
 
-Errors are taken row by row against float64, so that a small row is not excused by a large one beside it.
-Shapes: B batch, M heads, T tokens, d head width; N predictions, V classes.
+Errors are taken row by row against float64, so that a small row is not excused by a large one
+beside it. Shapes: B batch, M heads, T tokens, d head width; N predictions, V classes.
 """
 
 from collections.abc import Callable
@@ -42,10 +42,10 @@ def relative_errors(found: Tensor, exact: Tensor) -> Tensor:
 
 
 def assert_rows_as_precise(actual: Tensor, torchs: Tensor, exact: Tensor, what: str) -> None:
-    """Of the rows' errors the median, the 90th and the 99th of 100 are at most four times torch's in float32.
+    """The median, 90th and 99th of 100 rows' errors are at most four times torch's in float32.
 
-    In single rows terms cancel until no digit is left, where one or the other is right by chance: the worst row of
-    one may have ten times the error of the other's.
+    In single rows terms cancel until no digit is left, where one or the other is right by chance:
+    the worst row of one may have ten times the error of the other's.
     """
     error, torchs_error = (relative_errors(found, exact) for found in (actual, torchs))
     for share, times in ((0.5, 4), (0.9, 4), (0.99, 4), (1.0, 10)):
@@ -54,7 +54,7 @@ def assert_rows_as_precise(actual: Tensor, torchs: Tensor, exact: Tensor, what: 
 
 
 def assert_as_precise(actual: Tensor, torchs: Tensor, exact: Tensor, what: str, *, ulps: int, times: int = 4) -> None:
-    """Each row's error is at most so many times torch's, and a few units in the last place of its largest value."""
+    """Each row's error is at most so many times torch's, plus a few units in the last place."""
     error, torchs_error = (relative_errors(found, exact) for found in (actual, torchs))
     excess, row = (error - times * torchs_error).max(0)
     assert excess <= ulps * EPS, f"{what}, row {row}: {error[row]:.1e}, torch {torchs_error[row]:.1e}"

@@ -1,4 +1,4 @@
-"""Promises of streaming besides the result: no map of all queries and keys at any time, forward or backward."""
+"""Promises of streaming besides the result: it never holds a map of all queries and keys."""
 
 from typing import Any
 
@@ -38,7 +38,10 @@ def largest(attend: Attend) -> int:
 
 
 def test_no_map_is_ever_stored() -> None:
-    """A block's rows, with twice 5 rows that the kernels need above and 10 keys of padding, are the largest."""
+    """The largest tensor is a block's rows, with the rows and keys that its kernels need.
+
+    That is 5 rows above for each of two kernels, and 10 keys of padding.
+    """
     assert largest(Eager().attend) >= MAP
     assert largest(Streaming().attend) <= CASE.heads * (streaming.BLOCK + 10 + 5) * (CASE.tokens + 10)
 

@@ -1,4 +1,4 @@
-"""Derivatives of every kind through compiled code are right or refused, and one switch turns it off."""
+"""Derivatives of every kind through compiled code are right or refused; one switch turns it off."""
 
 from collections.abc import Callable
 from typing import Any
@@ -101,7 +101,7 @@ def module(compiled: bool, variant: CoreConfig) -> nn.Module:
 
 
 def residual(variant: CoreConfig) -> tuple[Callable[[bool], Callable[[Tensor], Tensor]], Tensor]:
-    """A layer with a path around it, float32 with compiled code or float64 without, and tokens for it."""
+    """Return a layer with a path around it, and tokens: float32 compiled, or float64 without."""
 
     def make(compiled: bool) -> Callable[[Tensor], Tensor]:
         layer = module(compiled, variant) if compiled else module(compiled, variant).double()
@@ -192,7 +192,7 @@ def decoder(*settings: str) -> Any:
 
 @pytest.mark.parametrize("attention", ["softmax", "multi_token", "talking_heads", "differential"])
 def test_the_setting_turns_all_compiled_operators_off(attention: str) -> None:
-    """Double backward, gradients by sample and Jacobian-vector products of a whole decoder with its loss."""
+    """Check double backward, gradients by sample and Jacobian-vector products of a decoder."""
     model = decoder(f"attention={attention}", "training.compiled=false")
     tokens = torch.randint(300, (3, 8), generator=torch.Generator().manual_seed(3))
     exact = decoder(f"attention={attention}", "training.compiled=false").double()

@@ -69,7 +69,7 @@ def test_a_sequence_reads_as_the_paper_prints_it() -> None:
 
 
 def test_the_default_has_the_papers_length() -> None:
-    """52 blocks of 5 letters, question and answer: about the 319 characters of the official generator."""
+    """52 blocks of 5 letters, question and answer: near the official generator's 319 characters."""
     assert (FindBlock().context, FindBlock().vocabulary) == (318, 28)
 
 
@@ -82,7 +82,7 @@ def frequencies(found: Counter[Any], places: int) -> float:
 
 
 def test_places_and_letters_are_even() -> None:
-    """The target stands anywhere; question letters stand anywhere in it; every letter is asked for."""
+    """The target stands anywhere; its question letters, too; every letter is asked for."""
     task = FindBlock(blocks=6)
     drawn = draw(task, 12_000)
     targets = [next(b for b in blocks if set(question) <= set(b)) for blocks, question, _ in drawn]
@@ -96,7 +96,7 @@ def test_places_and_letters_are_even() -> None:
 
 
 def test_other_blocks_are_random_ones_without_the_whole_question() -> None:
-    """They hold one question letter as often as random blocks do that do not hold both: no give-away."""
+    """Other blocks hold one question letter as often as random ones do: no give-away."""
     drawn = draw(FindBlock(blocks=6), 6000)
     held = Counter(
         len(set(question) & set(block))
