@@ -1,4 +1,4 @@
-"""Text: prepared corpora, their domains and token files. Opening one does not import torch."""
+"""Prepare and open text: corpora, their domains and token files. Opening imports nothing slow."""
 
 from mta_lab.data.corpus import Corpus, Domain, find, prepare
 from mta_lab.data.sources import Source

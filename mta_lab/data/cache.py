@@ -1,6 +1,7 @@
-"""Directories that are either complete or absent, and say when somebody has damaged them.
+"""Keep directories that are complete or absent, and detect damaged ones.
 
-A directory is built beside its place, closed with a manifest of its files' sizes and hashes, and renamed into place.
+A directory is built beside its place, closed with a manifest of its files' sizes and hashes, and
+then renamed.
 """
 
 import errno
@@ -25,14 +26,14 @@ LOCK = ".lock"
 
 @contextmanager
 def building(directory: Path) -> Iterator[Path]:
-    """Yield a scratch directory that becomes `directory` when the block ends well and vanishes when it does not.
+    """Yield a scratch directory, which becomes `directory` if the block succeeds, else vanishes.
 
-    The caller holds the lock, so what a killed process left behind may be removed.
+    The caller holds the lock, so that what a killed process left behind may be removed.
     """
     scratch = directory.with_name(f".building-{directory.name}")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        scratch.mkdir(parents=True)  # a link that stands there is neither removed nor followed
+        scratch.mkdir(parents=True)  # neither removes nor follows a link of that name
         yield scratch
         scratch.replace(directory)
     except OSError as error:
@@ -43,47 +44,57 @@ def building(directory: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Sealed:
-    """A file as the manifest keeps it."""
+    """A file as recorded in the manifest."""
 
     size: int
     sha256: str
-    """empty where an earlier version wrote the manifest"""
+    """empty in the manifests of an earlier version"""
 
 
 def seal(directory: Path, facts: dict[str, Any]) -> None:
-    """Write the manifest: the facts, and the size and the hash of every file."""
+    """Write the manifest: the facts, and the size and hash of every file."""
     files = {path.name: asdict(Sealed(path.stat().st_size, _digest(path))) for path in sorted(directory.iterdir())}
     (directory / MANIFEST).write_text(json.dumps({**facts, "files": files}, indent=1))
 
 
 def facts(directory: Path) -> dict[str, Any]:
-    """Return what the manifest holds. Raises UserError if a file is missing or has another size."""
+    """Return the content of the manifest.
+
+    Raises:
+        UserError: a file is missing, or has another size.
+    """
     manifest, files = _manifest(directory)
     _refuse(directory, {name: _wrong_size(directory / name, file) for name, file in files.items()})
     return manifest
 
 
 def inspected(directory: Path) -> dict[str, str]:
-    """Read every file that the manifest names; return what is wrong with each, an empty text where nothing is."""
+    """Read every file of the manifest; return the fault of each, or an empty text."""
     _, files = _manifest(directory)
     return {name: _wrong_size(directory / name, file) or _wrong_content(directory / name, file)
             for name, file in files.items()}  # fmt: skip
 
 
 def refuse_damaged(directory: Path) -> None:
-    """Raise a UserError that names the first file, if any, that is not as it was sealed."""
+    """Refuse a directory in which a file differs from the manifest.
+
+    Raises:
+        UserError: it names the first such file.
+    """
     _refuse(directory, inspected(directory))
 
 
 def stamps(directory: Path) -> dict[str, tuple[int, ...]]:
-    """Return what changes whenever somebody writes to a file: its size, inode and times."""
+    """Return facts of each file that change whenever it is written: size, inode and times."""
     found = {path.name: path.stat() for path in sorted(directory.iterdir())}
     return {name: (stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in found.items()}
 
 
 def remedy(directory: Path) -> str:
-    """Return what to type where a directory is damaged."""
-    return f"`rm -r {shlex.quote(str(directory))}`, then `mta-lab data prepare` with the same settings makes it anew"
+    """Return what to type about a damaged directory."""
+    return (
+        f"`rm -r {shlex.quote(str(directory))}`, then `mta-lab data prepare` with the same settings prepares it again"
+    )
 
 
 def _refuse(directory: Path, wrong: Mapping[str, str]) -> None:
@@ -109,7 +120,7 @@ def _wrong_size(path: Path, sealed: Sealed) -> str:
 
 def _wrong_content(path: Path, sealed: Sealed) -> str:
     same = not sealed.sha256 or _digest(path) == sealed.sha256
-    return "" if same else "holds something else than when it was prepared"
+    return "" if same else "has another content than when it was prepared"
 
 
 def _digest(path: Path) -> str:
@@ -119,7 +130,7 @@ def _digest(path: Path) -> str:
 
 @contextmanager
 def lock(directory: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold `directory` for this process, waiting for any other; the lock ends with the process."""
+    """Lock `directory` for this process, waiting for others; the lock ends with the process."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         held = FileLock(directory / LOCK)

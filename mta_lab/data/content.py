@@ -1,7 +1,8 @@
-"""The hash that identifies a prepared corpus, and the check that its files have not changed since.
+"""Compute the hash that identifies a prepared corpus, and check that its files are unchanged.
 
-The files are read whole once a launch. The process that has read them knows them by their stamps, and hands these to
-its workers; whoever finds another stamp reads again.
+The files are read once a launch. The process that has read them recognises them by size, inode and
+times (their stamps), which it hands to its workers; a worker that finds another stamp reads the
+file again.
 """
 
 import hashlib
@@ -24,12 +25,12 @@ _read: dict[Path, Stamps] = {}
 
 
 def content_hash(directory: Path, domains: Sequence[str], own: Collection[str], width: int) -> str:
-    """Return a SHA-256 over the tokens of `directory`, `width` bytes each, its tokenizer's vocabulary and its splits.
+    """Return the SHA-256 of a corpus: its tokens, its tokenizer's vocabulary and its splits.
 
-    `own` are those of the domains that are the user's own text.
+    `own` are the domains of the user's own text; `width` is the number of bytes of a token.
     """
     content = hashlib.sha256(json.dumps(sorted(_vocabulary(directory / TOKENIZER).items())).encode())
-    if len(own) > 1 and set(own) & mixture.PAPER.keys():  # not the shares of a built-in corpus of the same tokens
+    if len(own) > 1 and set(own) & mixture.PAPER.keys():  # a built-in corpus of the same tokens has other shares
         content.update(b"own text: every domain has the same share\n")
     for domain in domains:
         for split in SPLITS:
@@ -39,9 +40,12 @@ def content_hash(directory: Path, domains: Sequence[str], own: Collection[str], 
 
 
 def check(directory: Path, expected: str, content: Callable[[], str]) -> None:
-    """Refuse files that are not those that were prepared; read them unless this process knows their stamps.
+    """Refuse files that have changed since they were prepared; skip those with known stamps.
 
-    `expected` is the content hash that the manifest says, `content` the one that the files have.
+    `expected` is the content hash in the manifest, `content` computes that of the files.
+
+    Raises:
+        UserError: a file has changed.
     """
     stamps = cache.stamps(directory)
     if _read.get(directory) == stamps:
@@ -54,24 +58,24 @@ def check(directory: Path, expected: str, content: Callable[[], str]) -> None:
 
 
 def known() -> Mapping[Path, Stamps]:
-    """Return the directories that this process has read whole, for a worker that is to trust them."""
+    """Return the stamps of the directories that this process has read, to hand to a worker."""
     return dict(_read)
 
 
 def trust(directories: Mapping[Path, Stamps]) -> None:
-    """Take for read what another process of this launch has read, as long as its files have the same stamps."""
+    """Accept what another process of this launch has read, while files keep their stamps."""
     _read.update(directories)
 
 
 def _vocabulary(file: Path) -> dict[str, int]:
     try:
         return dict(Tokenizer.from_file(str(file)).get_vocab())
-    except Exception as error:  # the library's own, which has no class
-        raise UserError(f"data: {file} is no tokenizer ({described(error)}); {cache.remedy(file.parent)}") from None
+    except Exception as error:  # the library raises plain Exception
+        raise UserError(f"data: {file} is not a tokenizer ({described(error)}); {cache.remedy(file.parent)}") from None
 
 
 def _feed(path: Path, update: Callable[[bytes], object]) -> int:
-    """Give the file's bytes to `update`, and return how many there are."""
+    """Give a file's bytes to `update`, and return their number."""
     size = 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):

@@ -1,7 +1,7 @@
-"""Prepared corpora: documents, split and without duplicates, as files of token ids beside their tokenizer.
+"""Open and prepare corpora: files of token ids, with their tokenizer and documents.
 
-On disk: `<root>/<corpus name>/text/` holds the documents, shared by all vocabulary sizes, and
-`tokens-<vocabulary>/` the tokens. The corpus name changes with whatever would change the text.
+On disk, `<root>/<corpus name>/text/` holds the documents, shared by all vocabulary sizes, and
+`tokens-<vocabulary>/` the tokens. The corpus name changes whenever the text would.
 """
 
 import hashlib
@@ -30,17 +30,17 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """One kind of text: where it comes from and how much there is. Bytes are UTF-8 without ends of text."""
+    """A domain: the origin of its text, and its amount. Bytes are UTF-8, without ends of text."""
 
     name: str
-    proxy: str  # what it is a stand-in for, or empty
+    proxy: str  # how it differs from what its name says, or empty
     sources: tuple[Source, ...]
     documents: int  # training and validation together
     train_tokens: int
     valid_tokens: int
     train_bytes: int
     valid_bytes: int
-    dropped: Mapping[str, int] = field(default_factory=dict)  # documents that are not kept: why -> count
+    dropped: Mapping[str, int] = field(default_factory=dict)  # documents that were dropped: reason -> count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,34 +50,44 @@ class Corpus:
     directory: Path  # of the token files
     name: str
     content_hash: str  # SHA-256 over tokens, tokenizer and split: what a model sees
-    vocabulary: int  # ids are below it; the tokenizer may have learned fewer
+    vocabulary: int  # token ids are below it; the tokenizer may have learned fewer
     end_of_text: int  # follows every document
     domains: tuple[Domain, ...]
 
     def tokens(self, domain: str, split: Literal["train", "valid"]) -> np.ndarray:
-        """All token ids of a domain's split in document order, memory-mapped and read-only."""
+        """Return all token ids of a domain's split in document order: memory-mapped, read-only."""
         return np.memmap(self.directory / f"{domain}.{split}.bin", _dtype(self.vocabulary), mode="r")
 
     def tokenizer(self) -> Tokenizer:
-        """Return the tokenizer that the ids come from; refuses one that was changed since."""
+        """Return the tokenizer of the token ids.
+
+        Raises:
+            UserError: it has changed since the text was prepared.
+        """
         self.check()
         return Tokenizer.from_file(str(self.directory / content.TOKENIZER))
 
     def check(self) -> None:
-        """Refuse files that no longer hold what was prepared; each is read once in a launch."""
+        """Check that all files hold what was prepared; each is read once a launch.
+
+        Raises:
+            UserError: a file has changed.
+        """
         content.check(self.directory, self.content_hash, self._content)
 
     def _content(self) -> str:
-        """Return the content hash that the files have now."""
+        """Return the content hash of the files as they are now."""
         names = [domain.name for domain in self.domains]
         owned = [domain.name for domain in self.domains if any(source.package == OWN_TEXT for source in domain.sources)]
         return content.content_hash(self.directory, names, owned, _dtype(self.vocabulary).itemsize)
 
 
 def find(data: "DataConfig", vocabulary: int, root: Path) -> Corpus | None:
-    """Return the prepared corpus, or None if it is not there. Fast, and never reaches the network.
+    """Return the prepared corpus, or None if it is not there. Fast; never uses the network.
 
-    Raises UserError if its files have other sizes than they had, or if `data` names no text; see `Corpus.check`.
+    Raises:
+        UserError: a file has another size than when it was prepared, or `data` names no text.
+            `Corpus.check` finds other changes.
     """
     directory = tokens_directory(data, vocabulary, root)
     if not directory.exists():
@@ -98,18 +108,28 @@ def find(data: "DataConfig", vocabulary: int, root: Path) -> Corpus | None:
 
 
 def tokens_directory(data: "DataConfig", vocabulary: int, root: Path) -> Path:
-    """Return where the token files of a text and a vocabulary size are, or would be; the text is beside them."""
+    """Return the directory of the token files of a text; its documents are beside it."""
     return root / corpus_name(data) / f"tokens-{vocabulary}"
 
 
 def prepare(data: "DataConfig", vocabulary: int, root: Path, say: Say = lambda line: None) -> Corpus:
-    """Build the token files for this text and vocabulary size, or open them when they are there and are whole.
+    """Prepare a text, or open it where it is prepared and unchanged.
 
-    Files are read whole once a launch: those that hold something else than was prepared are refused. Safe to interrupt
-    and to run in several processes at once. Raises UserError for what the user can mend.
+    It may be interrupted, and run in several processes at once.
+
+    Args:
+        data: which text, and which split is scored.
+        vocabulary: the number of token ids.
+        root: the directory of all prepared text.
+        say: is called with a line on each step.
+
+    Raises:
+        UserError: the text cannot be found, downloaded or read, or a prepared file has changed.
     """
     if vocabulary < SMALLEST_VOCABULARY:
-        raise UserError(f"vocabulary: {vocabulary} given, at least {SMALLEST_VOCABULARY} needed (bytes, end of text)")
+        raise UserError(
+            f"vocabulary: got {vocabulary}, allowed: {SMALLEST_VOCABULARY} or more (256 bytes and the end of text)"
+        )
     if found := find(data, vocabulary, root):
         found.check()
         return found
@@ -130,13 +150,13 @@ def prepare(data: "DataConfig", vocabulary: int, root: Path, say: Say = lambda l
             build.build_tokens(text, tokens, vocabulary, _dtype(vocabulary), say)
     found = find(data, vocabulary, root)
     if found is None:
-        raise UserError(f"data.path: {data.path} changed while it was prepared; prepare again")
+        raise UserError(f"data.path: {data.path} changed while it was prepared; type the command again")
     found.check()
     return found
 
 
 def corpus_name(data: "DataConfig") -> str:
-    """Return a folder name that changes with what would change the text: recipes, Python version, own files."""
+    """Return a folder name that changes whenever the text would: recipes, Python, own files."""
     if data.path is not None:
         path = _own_path(data.path)
         try:
@@ -147,7 +167,7 @@ def corpus_name(data: "DataConfig") -> str:
         return f"own-{path.stem}-{hashlib.sha256(repr((OWN_FORMAT, facts)).encode()).hexdigest()[:8]}"
     if data.corpus not in RECIPES:
         allowed = " or ".join(RECIPES)
-        raise UserError(f"data.corpus: '{data.corpus}' given, {allowed} expected{nearest(data.corpus, RECIPES)}")
+        raise UserError(f"data.corpus: got '{data.corpus}', allowed: {allowed}{nearest(data.corpus, RECIPES)}")
     version = f"-{platform.python_version()}" if data.corpus == "stdlib" else ""
     return f"{data.corpus}{version}-{FORMAT}-{fingerprint(RECIPES[data.corpus])}"
 
@@ -155,10 +175,10 @@ def corpus_name(data: "DataConfig") -> str:
 def _own_path(given: str) -> Path:
     try:
         return Path(given).expanduser().resolve()
-    except (RuntimeError, OSError) as error:  # a home that nobody has, links in a circle
-        raise UserError(f"data.path: {given} is no path that can be followed ({error})") from None
+    except (RuntimeError, OSError) as error:  # an unknown home, or links in a circle
+        raise UserError(f"data.path: {given} is not a path that can be followed ({error})") from None
 
 
 def _dtype(vocabulary: int) -> np.dtype[Any]:
-    """Little-endian everywhere, so that the files are the same everywhere."""
+    """Return the type of stored token ids: little-endian, so that files are the same everywhere."""
     return np.dtype("<u2" if vocabulary <= 65536 else "<u4")

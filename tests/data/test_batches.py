@@ -113,7 +113,9 @@ def test_test_windows_are_as_many_at_the_end_and_share_no_token_with_valid_ones(
 @pytest.mark.parametrize("tokens", [CONTEXT + 1, 80, 81])
 def test_a_text_too_short_for_both_splits_is_refused_with_what_it_needs(tokens: int) -> None:
     assert validation(ids(tokens), limit=40)
-    with pytest.raises(UserError, match=f"^data.evaluate: 'test' needs .* 82 tokens for .*=40, there are {tokens}$"):
+    with pytest.raises(
+        UserError, match=f"^data.evaluate: 'test' needs .* 82 tokens for .*=40, but there are {tokens}$"
+    ):
         validation(ids(tokens), limit=40, evaluate="test")
 
 

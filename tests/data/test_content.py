@@ -137,14 +137,14 @@ def test_what_an_earlier_version_prepared_is_known_by_the_content_hash_alone(
 
 def test_a_tokenizer_is_checked_where_it_is_used(corpus: Corpus) -> None:
     zeroed(corpus.directory / "tokenizer.json")
-    with pytest.raises(UserError, match=r"tokenizer\.json holds something else"):
+    with pytest.raises(UserError, match=r"tokenizer\.json has another content"):
         corpus.tokenizer()
 
 
 def test_changed_text_makes_no_tokens(prepared: tuple[DataConfig, Path], corpus: Corpus, root: Path) -> None:
     text = corpus.directory.with_name("text")
     a_bit_flipped(text / "news.train.jsonl")
-    with pytest.raises(UserError, match=r"text/news\.train\.jsonl holds something else.*rm -r \S+/text`"):
+    with pytest.raises(UserError, match=r"text/news\.train\.jsonl has another content.*rm -r \S+/text`"):
         prepare(prepared[0], 271, root)
 
 
@@ -156,5 +156,5 @@ def test_files_are_read_once_and_again_when_somebody_wrote_to_them(corpus: Corpu
     tokens.write_bytes(tokens.read_bytes())
     corpus.check()
     zeroed(tokens)
-    with pytest.raises(UserError, match=r"news\.train\.bin holds something else"):
+    with pytest.raises(UserError, match=r"news\.train\.bin has another content"):
         corpus.check()

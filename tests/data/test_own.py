@@ -101,7 +101,7 @@ def test_what_is_not_read_is_named_with_the_reason(tmp_path: Path) -> None:
         "left out: .git: hidden",
         "left out: README.md: it describes the folder; to train on it, give it another name",
         "left out: all.tar.gz: its format is not read",
-        "left out: gone.txt: no file, or a link to none",
+        "left out: gone.txt: not a file, or a link to a missing file",
         "left out: news/.DS_Store: hidden",
         "left out: news/deep/x.bin: its format is not read",
         "left out: news/elsewhere: a link to a folder",
@@ -142,10 +142,10 @@ def test_a_summary_says_what_came_in_and_what_was_dropped_and_why(tmp_path: Path
         (b'{"text": "fine"}\n' + b"[" * 100_000, "web.jsonl:2: not JSON (too many brackets within brackets)"),
         (b'{"text": "fine", "id": ' + b"7" * 5000 + b"}", "web.jsonl:1: not JSON (a number with too many digits)"),
         (b'{"text": "caf\xe9"}', "web.jsonl is not UTF-8 (byte 13)"),
-        (b'{"text": "alone"}', "documents read: 1, kept for training: 1, for validation: 0; both need one"),
+        (b'{"text": "alone"}', "documents read: 1, kept for training: 1, for validation: 0; each needs one"),
         (b'{"text": "a"}\n{"text": "a "}', "kept for training: 1, for validation: 0; dropped: 1 repeating another;"),
         (b'{"text": ""}\n{"text": "\\n"}', "domain 'web': documents read: 2, kept for training: 0, for validation: 0; "
-            "dropped: 2 empty; both need one: add text"),
+            "dropped: 2 empty; each needs one: add text"),
         (b"", "domain 'web': documents read: 0,"),
     ],
 )  # fmt: skip
@@ -224,7 +224,7 @@ def test_a_name_that_is_not_utf8_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("path", "said"),
-    [("~nobody-of-this-name/x", "is no path that can be followed"), ("loop/x", "is no path|does not exist"),
+    [("~nobody-of-this-name/x", "is not a path that can be followed"), ("loop/x", "is not a path|does not exist"),
      (".", "holds the folder .*data, where text is prepared; put your text into a folder of its own"),
      ("..", "holds the folder|cannot be read")],
 )  # fmt: skip
