@@ -12,7 +12,7 @@ from components import FAMILIES
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
-TINY = ("data.corpus=stdlib", "training.steps=20", "training.warmup_steps=2", "--seeds", "1")
+TINY = ("data.corpus=stdlib", "training.steps=20", "--seeds", "1")
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "-v")
 
 
@@ -79,7 +79,7 @@ def test_a_project_with_a_folder_components_of_its_own_uses_ours(programs: Path,
     own.mkdir()
     (own / "__init__.py").write_text("raise RuntimeError('this one is not meant')\n", encoding="utf-8")
     (tmp_path / "key_shift.py").rename(own / "key_shift.py")
-    given = ("attention=key_shift", *TINY[:3], "--components", "components/key_shift.py")
+    given = ("attention=key_shift", *TINY[:2], "--components", "components/key_shift.py")
     assert "perplexity" in run(programs / "mta-lab", "train", *given, cwd=tmp_path)
 
 

@@ -35,12 +35,28 @@ def resolve(layers: Sequence[Layer]) -> RunConfig:
             raise UserError(f"{layer.source}: {error.key}: {error}") from None
         for key, value in values.items():
             _assign(merged, key, value, layer.source, origins, RunConfig)
+    _shorten_warmup(merged, origins)
     try:
         config: RunConfig = _build(RunConfig, merged, "")
     except InvalidError as error:
         source = _latest(error.among, layers, origins) if error.among else _origin(error.key, origins)
         raise UserError(f"{source}: {error.key}: {error}{_set_before(error.key, source, origins)}") from None
     return config
+
+
+def shortened_warmup(steps: int) -> int:
+    """Return the warm-up in place of a scale's that would fill all `steps`: a tenth of them."""
+    return steps // 10
+
+
+def _shorten_warmup(tree: Tree, origins: Mapping[str, str]) -> None:
+    """Shorten the scale's warm-up where later layers leave no step after it; any other stays."""
+    training, scale = tree.get("training"), f"scale {tree.get('scale')}"
+    if not isinstance(training, dict) or origins.get("training.warmup_steps") != scale:
+        return
+    steps = training.get("steps")
+    if type(steps) is int and 1 <= steps <= training["warmup_steps"]:
+        training["warmup_steps"] = shortened_warmup(steps)
 
 
 def scales() -> list[str]:

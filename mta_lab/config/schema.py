@@ -109,7 +109,7 @@ class TrainingConfig:
     learning_rate: float
     """peak learning rate"""
     warmup_steps: int
-    """steps of linear warm-up, fewer than `steps`"""
+    """steps of linear warm-up, fewer than `steps`; of a scale that has more, a tenth of `steps`"""
     schedule: Literal["linear", "constant"] = "linear"
     """the learning rate after warm-up: 'linear' decay to zero, or 'constant'"""
     validation_tokens: int

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 
 from mta_lab.admission import admit
+from mta_lab.config import scale_layer, shortened_warmup
 from mta_lab.lab.own_sweeps import remember
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.searches import search
@@ -21,6 +22,8 @@ from mta_lab.results.states import State
 from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.words import counted, counted_are
 from mta_lab.workspace import CORPORA
+
+WARMUP = "training.warmup_steps"
 
 
 @dataclass
@@ -103,6 +106,8 @@ def launch_plan(
     launched = Launched(plan, runs, states(runs, plan.records), rows)
     refuse_damaged(runs, launched.states, plan.records)
     to_do = to_train(launched.launched, launched.states, rerun_stale=plan.rerun_stale)
+    for line in shortened_warmups(plan):
+        plan.display.say(line)
     plan.display.say(f"{plan.sweep.title}: {_to_do(launched, len(to_do), options.workers)}")
     if to_do:
         try:
@@ -119,6 +124,20 @@ def launch_plan(
     for line in launched.left():
         plan.display.say(line)
     return launched
+
+
+def shortened_warmups(plan: Plan) -> list[str]:
+    """Return a line for each number of steps for which the scale's warm-up was shortened."""
+    scale: int = scale_layer(plan.sweep.scale).values["training"]["warmup_steps"]
+    if WARMUP in plan.command:
+        return []
+    trainings = [row.config.training for row in plan.sweep.rows if WARMUP not in row.sets]
+    steps = {one.steps for one in trainings if one.steps <= scale and one.warmup_steps == shortened_warmup(one.steps)}
+    return [
+        f"warm-up: {shortened_warmup(one)} of {one} steps, as the {scale} of scale {plan.sweep.scale} leave none after "
+        f"it; {WARMUP}=NUMBER sets another"
+        for one in sorted(steps)
+    ]
 
 
 def usual_workers() -> int:
