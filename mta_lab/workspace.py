@@ -40,9 +40,11 @@ def enter(directory: Path) -> None:
 def user_cache() -> Path | None:
     """Return the folder of measurements that hold for this user: below XDG_CACHE_HOME, or ~/.cache.
 
-    None where there is no home.
+    None where there is no home. A relative XDG_CACHE_HOME counts as none, as its specification says: what is kept
+    there would be whatever lies in the current folder.
     """
+    given = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mta-lab"
+        return Path(given if os.path.isabs(given) else Path.home() / ".cache") / "mta-lab"
     except RuntimeError:
         return None

@@ -53,13 +53,15 @@ def flags() -> tuple[str, ...]:
 def library() -> Path:
     """Return where the compiled library of these sources for this processor belongs, there or not.
 
-    Raise BuildError where there is no home directory to keep it in.
+    Raise BuildError where there is no home directory to keep it in. A relative XDG_CACHE_HOME counts as none: a library
+    that lies in the current folder may be anybody's.
     """
     digest = hashlib.sha256("\0".join((torch.__version__, platform.machine(), *flags())).encode())
     for source in sorted(path for path in SOURCES.iterdir() if path.suffix in (".cpp", ".h") and path.is_file()):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    given = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        cache = Path(given if os.path.isabs(given) else Path.home() / ".cache")
     except RuntimeError:  # no HOME, and a user whom the system does not know
         raise BuildError("there is no home directory; set HOME or XDG_CACHE_HOME") from None
     return cache / "mta-lab" / digest.hexdigest()[:16] / f"{NAME}.so"

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from components.kernels.cpu import build
+from mta_lab.workspace import user_cache
 
 TINY = 'extern "C" int answer() { return 42; }\n'
 DIES = "#include <csignal>\nstruct Dies { Dies() { raise(SIGBUS); } } dies;\n"
@@ -150,6 +151,18 @@ def test_without_a_home_attention_runs_and_says_why_not_compiled(tmp_path: Path)
     printed = runs_without(tmp_path, say="import pwd; pwd.getpwuid = {}.__getitem__")  # the system knows no user
     assert printed.startswith("sdpa ")
     assert "there is no home directory; set HOME or XDG_CACHE_HOME" in printed
+
+
+@pytest.mark.parametrize("cache", [".", "cache", "../cache", "~/cache"])
+def test_a_cache_that_is_relative_counts_as_none(
+    cache: str, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the current folder lies whatever somebody left there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    usual = tmp_path / ".cache" / "mta-lab"
+    assert build.library() == usual / kept.parent.name / kept.name
+    assert user_cache() == usual
 
 
 def test_folders_and_other_files_beside_the_sources_change_nothing(
