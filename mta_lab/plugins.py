@@ -38,6 +38,11 @@ def load_components(paths: Iterable[Path], source: str = "--components") -> None
     _load([Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name], VARIABLE)
 
 
+def component_files(path: Path) -> Sequence[Path]:
+    """Return the files that `path` names as components: a directory stands for the *.py files in it, not below."""
+    return sorted(path.glob("*.py")) if path.is_dir() else [path]
+
+
 def load_plugins() -> None:
     """Load the entry points now, for names that come in another way; warn of broken ones."""
     _plugins.load()
@@ -154,7 +159,7 @@ def _load(paths: Iterable[Path], source: str) -> None:
     for path in paths:
         if not path.exists():
             raise UserError(f"{source}: no such file or directory: {path}")
-        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+        for file in component_files(path):
             _load_file(file.resolve(), source)
 
 

@@ -102,3 +102,8 @@ def run() -> None:
         except UserError as error:
             print(f"mta-lab: {one_line(str(error))}", file=sys.stderr)
             sys.exit(2)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            print(f"mta-lab: {one_line(f'{error.filename}: {error.strerror}')}", file=sys.stderr)
+            sys.exit(2)

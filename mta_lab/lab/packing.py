@@ -9,6 +9,7 @@ from mta_lab.lab.plan import Plan
 from mta_lab.lab.tables import dashboard_address, finished_table
 from mta_lab.launch.guards import only_launch
 from mta_lab.launch.launch import JOURNAL
+from mta_lab.plugins import component_files
 from mta_lab.report import markdown
 from mta_lab.report.files import artifacts
 from mta_lab.results import exchange
@@ -56,7 +57,7 @@ def _sources(plan: Plan) -> dict[str, Path | str]:
     """Return the user's own sweep file and components, under the paths by which they were given."""
     own = [Path(plan.given)] if Path(plan.given).is_file() else []
     given = [*own, *plan.components, *plan.sweep.components]
-    files = [file for path in given for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
+    files = [file for path in given for file in component_files(path)]
     here = Path.cwd()
     outside = [file for file in files if not file.resolve().is_relative_to(here)]
     if outside:

@@ -5,6 +5,7 @@ import io
 import json
 import shlex
 import shutil
+import stat
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,9 +75,19 @@ def sizes(records: Records) -> Mapping[str, tuple[int, int]]:
     """Return how many files of each kind there are, and how many bytes they take."""
     found = {}
     for kind, folders in FOLDERS.items():
-        files = [path for name in folders for path in (records.directory / name).rglob("*") if path.is_file()]
-        found[kind] = (len(files), sum(path.stat().st_size for path in files))
+        files = [path for name in folders for path in (records.directory / name).rglob("*")]
+        bytes_of = [size for path in files if (size := _size(path)) is not None]
+        found[kind] = (len(bytes_of), sum(bytes_of))
     return found
+
+
+def _size(path: Path) -> int | None:
+    """Return the bytes of a file; None of what is none, or went away: a launch may be running."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def merge(records: Records, other: Path, *, replace: bool, failures: bool, weights: bool) -> Merged:

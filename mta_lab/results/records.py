@@ -236,7 +236,8 @@ class Records:
         except FileNotFoundError:
             return None
         except NotADirectoryError:
-            raise UserError(f"{self.directory}: is not a directory; move it away or start elsewhere") from None
+            place = path.parent if self.directory.is_dir() else self.directory
+            raise UserError(f"{place}: is not a directory; move it away or start elsewhere") from None
         except FaultError as error:
             failure = OtherVersionError if isinstance(error, OtherFieldsError) else DamagedError
             remedy = f"delete it to run the run again: rm {shlex.quote(str(path))}"

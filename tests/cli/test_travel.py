@@ -225,6 +225,23 @@ def test_what_cannot_be_merged_is_a_mistake(directory: str, said: str, lab: Comm
     assert said in lab("results", "merge", directory).complaint
 
 
+@pytest.mark.parametrize("in_the_way", ["a file", "a link to itself", "a link to nothing"])
+def test_a_disk_that_refuses_is_one_line_with_the_file(in_the_way: str, lab: Command, elsewhere: Path) -> None:
+    shutil.copytree(elsewhere, "other/results")
+    weights = Path("other/results/weights")
+    weights.mkdir(exist_ok=True)
+    for record in Path("other/results/runs").iterdir():
+        (weights / f"{record.stem}.pt").write_bytes(b"weights")
+    shutil.rmtree("results/weights", ignore_errors=True)
+    if in_the_way == "a file":
+        Path("results/weights").write_text("")
+    else:
+        Path("results/weights").symlink_to("weights" if in_the_way == "a link to itself" else "/dev/null/nowhere")
+    done = lab("results", "merge", "other/results", "--weights")
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith("mta-lab: results/weights")
+
+
 def test_an_archive_is_reported_elsewhere_and_merged(
     lab: Command, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,10 +275,16 @@ def test_an_archive_takes_a_sweep_file_of_ones_own_with_it(
     assert lab("results", "archive", "mine.yaml", OWN).status == 0
     with tarfile.open("mine-nano-data.path=mine.tar.gz") as packed:
         assert "mine-nano-data.path=mine/mine.yaml" in packed.getnames()
+    for file in ("parts/norm.py", "parts/.venv/lib/other.py", "parts/private.txt"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text("")
+    assert lab("results", "archive", "mine.yaml", OWN, "--components", "parts").status == 0
+    with tarfile.open("mine-nano-data.path=mine.tar.gz") as packed:
+        assert [name.partition("/")[2] for name in packed.getnames() if "parts" in name] == ["parts/norm.py"]
     Path("below").mkdir()
     monkeypatch.chdir("below")
     assert "lies outside this directory" in lab("results", "archive", "../mine.yaml", OWN).complaint
 
 
 def test_an_archive_of_nothing_is_a_mistake(lab: Command, corpus: Corpus) -> None:
-    assert "no run of it is finished" in lab("results", "archive", "kernel_sizes", OWN).complaint
+    assert "no run is finished" in lab("results", "archive", "kernel_sizes", OWN).complaint
