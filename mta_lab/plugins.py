@@ -39,7 +39,7 @@ def load_components(paths: Iterable[Path], source: str = "--components") -> None
 
 
 def component_files(path: Path) -> Sequence[Path]:
-    """Return the files that `path` names as components: a directory stands for the *.py files in it, not below."""
+    """Return the files that `path` names as components; a directory stands for its *.py files."""
     return sorted(path.glob("*.py")) if path.is_dir() else [path]
 
 

@@ -40,8 +40,8 @@ def enter(directory: Path) -> None:
 def user_cache() -> Path | None:
     """Return the folder of measurements that hold for this user: below XDG_CACHE_HOME, or ~/.cache.
 
-    None where there is no home. A relative XDG_CACHE_HOME counts as none, as its specification says: what is kept
-    there would be whatever lies in the current folder.
+    None where there is no home. A relative XDG_CACHE_HOME counts as none, as its specification
+    says: what is kept there would be whatever lies in the current folder.
     """
     given = os.environ.get("XDG_CACHE_HOME", "")
     try:

@@ -53,8 +53,8 @@ def flags() -> tuple[str, ...]:
 def library() -> Path:
     """Return where the compiled library of these sources for this processor belongs, there or not.
 
-    Raise BuildError where there is no home directory to keep it in. A relative XDG_CACHE_HOME counts as none: a library
-    that lies in the current folder may be anybody's.
+    Raise BuildError where there is no home directory to keep it in. A relative XDG_CACHE_HOME
+    counts as none: a library that lies in the current folder may be anybody's.
     """
     digest = hashlib.sha256("\0".join((torch.__version__, platform.machine(), *flags())).encode())
     for source in sorted(path for path in SOURCES.iterdir() if path.suffix in (".cpp", ".h") and path.is_file()):
