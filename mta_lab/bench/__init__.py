@@ -1,1 +1,1 @@
-"""The cost of attention on this machine: contestants measured side by side, in turns, and compared as ratios."""
+"""Measure the cost of attention on this machine: contestants in turns, compared as ratios."""

@@ -1,4 +1,4 @@
-"""Level `engine`: what the engine itself costs: planning, launching and answering; and what finished runs took."""
+"""Measure level `engine`: planning, launching and answering; and list times of finished runs."""
 
 import statistics
 import tempfile
@@ -22,7 +22,7 @@ PLAN, RUN = "plan", "training"
 def compare(
     laboratory: Laboratory, scale: str, records: Records, runs: Sequence[int], rounds: int | None, say: Say
 ) -> list[Comparison]:
-    """Time of planning sweeps of growing size, of launches, and of the runs in `records`, if there are any."""
+    """Return times of plans of growing size, of launches, and of the finished runs in `records`."""
     say(f"plans of {', '.join(map(str, runs))} runs", 0, 3)
     times = laboratory.call(_times, scale, tuple(runs), rounds)
     plans = Comparison(
@@ -46,13 +46,13 @@ def _times(scale: str, runs: Sequence[int], rounds: int | None) -> dict[str, Mea
 
 
 def _plan(directory: Path, scale: str, size: int) -> Work:
-    """Planning of `size` runs: rows that differ in the learning rate, under SEEDS seeds each."""
+    """Return a call that plans `size` runs: rows with other learning rates, SEEDS seeds each."""
     file = str(launches.write(directory / f"{size}.yaml", "{attention: multi_token}", rows=size // SEEDS, seeds=SEEDS))
     return lambda: [fingerprint(run.config, "text") for run in load_sweep(file, scale=scale).runs()]
 
 
 def _finished(records: Sequence[Record], directory: Path) -> list[Comparison]:
-    """Return what finished runs took, by scale: one comparison each, its variants the contestants."""
+    """Return the times of finished runs: one comparison a scale, one contestant a variant."""
     found: dict[str, dict[str, list[Record]]] = {}
     for record in records:
         variants = found.setdefault(record.config["scale"], {})
@@ -62,7 +62,7 @@ def _finished(records: Sequence[Record], directory: Path) -> list[Comparison]:
             title=f"finished runs in {directory} ({scale})",
             settings={"scale": scale},
             contestants=tuple(_runs(name, variants[name]) for name in sorted(variants, key=lambda n: n != "softmax")),
-            notes=("as recorded: whole runs, not side by side, perhaps of several machines",),
+            notes=("as recorded: whole runs, not measured in turns, perhaps on several machines",),
         )
         for scale, variants in found.items()
     ]

@@ -1,6 +1,7 @@
-"""The cost of a launch beyond training, and the time until a finished sweep answers.
+"""Measure what a launch costs beyond training, and how soon a finished sweep answers.
 
-Both are those of the command itself, in a directory of its own, on runs of one training step of a small synthetic task.
+Both times are those of the command itself, in a directory of its own, on runs of one training step
+of a small synthetic task.
 """
 
 import os
@@ -33,7 +34,7 @@ ONE_STEP = """
 
 
 def compare(rounds: int | None, say: Say) -> list[Comparison]:
-    """Return a launch's time by how many runs it trains, and a finished sweep's by how many it has."""
+    """Return times of launches by their number of runs, and of finished sweeps likewise."""
     with tempfile.TemporaryDirectory() as directory:
         here = Path(directory)
         say(f"launches of {FEW} and {MANY} runs of one step, and of {RUNS} of {STEPS}", 1, 3)
@@ -43,9 +44,12 @@ def compare(rounds: int | None, say: Say) -> list[Comparison]:
 
 
 def _launches(here: Path) -> Comparison:
-    """One worker, so that runs follow each other; each launch trains what those before have not."""
+    """Return times of launches on one worker, so that one run follows another.
+
+    Each launch trains runs that none before it has trained.
+    """
     file = str(write(here / "sweep.yaml", ONE_STEP, rows=1, seeds=1))
-    _mta_lab(here, "sweep", file, "--workers", "1")  # makes MLflow's tables
+    _mta_lab(here, "sweep", file, "--workers", "1")  # creates MLflow's tables
     seconds, before = {}, 1
     for runs in (FEW, MANY):
         started = time.perf_counter()
@@ -53,7 +57,7 @@ def _launches(here: Path) -> Comparison:
         seconds[runs], before = time.perf_counter() - started, before + runs
     steps = fmean(record.training_seconds or 0.0 for record in Records(here / "results").all_finished())
     run = (seconds[MANY] - seconds[FEW]) / (MANY - FEW)
-    note = f"a run more takes {1e3 * run:.0f} ms, {1e3 * steps:.0f} of them its step; the rest is engine and test"
+    note = f"each further run takes {1e3 * run:.0f} ms, {1e3 * steps:.0f} of them for its step, the rest for the engine"
     return Comparison(
         title="launches of runs of one step, on one worker",
         settings={"runs": [FEW, MANY]},
@@ -66,7 +70,7 @@ def _launches(here: Path) -> Comparison:
 
 
 def _shared(here: Path) -> Comparison:
-    """Return a launch on as many workers as there are cores, and what part of their time went to runs."""
+    """Return the time of a launch on one worker a core, and how busy the workers were."""
     file = str(write(here / "shared.yaml", ONE_STEP, rows=1, seeds=RUNS))
     started = time.perf_counter()
     said = _mta_lab(here, "sweep", file, f"training.steps={STEPS}")
@@ -81,7 +85,7 @@ def _shared(here: Path) -> Comparison:
 
 
 def _answers(here: Path, rounds: int | None) -> Comparison:
-    """Sweeps whose records stand in for trained runs: each is a copy of a measured one under the run's name."""
+    """Return times of finished sweeps, whose records are copies of one measured record."""
     measured = Records(here / "results").all_finished()[0]
     places = {}
     for size in FINISHED:
@@ -99,19 +103,22 @@ def _answers(here: Path, rounds: int | None) -> Comparison:
         contestants=tuple(
             Contestant(name=counted(size**2, "run"), measures={ANSWER: times[str(size)]}) for size in FINISHED
         ),
-        notes=("the time of one run is that of starting the command",),
+        notes=("the time for one run is about that of starting the command",),
     )
 
 
 def write(file: Path, base: str, *, rows: int, seeds: int) -> Path:
-    """Write a sweep over `base`, a YAML mapping, whose rows differ in the learning rate, and return `file`."""
+    """Write a sweep with `base`, a YAML mapping, and rows that differ in the learning rate.
+
+    Return `file`.
+    """
     lines = [f"  row {row}: {{training.learning_rate: {1e-3 + 1e-6 * row:.6f}}}" for row in range(rows)]
     file.write_text("\n".join([f"seeds: {seeds}", f"base: {base}", "rows:", *lines]))
     return file
 
 
 def _mta_lab(directory: Path, *arguments: str) -> str:
-    """Run the command and return what it prints."""
+    """Run `mta-lab` and return what it prints."""
     store = {"MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db"}
     command = python("-m", "mta_lab", *arguments)
     done = subprocess.run(command, cwd=directory, env=os.environ | store, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Measure time and memory: contestants in turns, and a process' peak before and after."""
+"""Measure time in turns, and memory as the growth of a process's peak."""
 
 import gc
 import resource
@@ -8,15 +8,16 @@ from collections.abc import Callable, Mapping
 from mta_lab.bench.results import Measure
 
 Work = Callable[[], object]
-SECONDS = 8.0  # of turns, after which no further round begins
+SECONDS = 8.0  # after which no further round begins
 LEAST, MOST = 3, 25  # rounds
 
 
 def take_turns(contestants: Mapping[str, Work], rounds: int | None) -> dict[str, Measure]:
-    """Seconds of every contestant: each round runs each of them once, so that a slow moment of the machine slows all.
+    """Return the seconds of every contestant, which run in turns.
 
-    A round before the first is not counted: it allocates and warms up. Without `rounds` there are as many as SECONDS
-    hold, within LEAST and MOST.
+    Each round runs every contestant once, so that a slow moment of the machine slows all. One round
+    before the first is not counted: it allocates and warms up. Without `rounds`, there are as many
+    as fit into SECONDS, from LEAST to MOST.
     """
     for work in contestants.values():
         work()
@@ -33,9 +34,9 @@ def take_turns(contestants: Mapping[str, Work], rounds: int | None) -> dict[str,
 
 
 def peak_growth(work: Work) -> Measure:
-    """Bytes by which the resident memory of this process, a fresh one, peaks higher for `work` than it ever did.
+    """Return the bytes by which `work` raises the peak of this fresh process's resident memory.
 
-    What is there before (the libraries, the threads, the inputs) is not counted.
+    What is there before is not counted: libraries, threads and inputs.
     """
     gc.collect()
     before = _peak()

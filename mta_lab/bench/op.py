@@ -1,6 +1,6 @@
-"""Level `op`: the attention core alone, every implementation of it, with the operations of the paper's models.
+"""Measure level `op`: the attention core alone, in every implementation.
 
-Shapes: B batch, M heads, T tokens, d head width.
+Its operations are those of the paper's models. Shapes: B batch, M heads, T tokens, d head width.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,19 +23,19 @@ FORWARD, BOTH, MEMORY = "forward", "forward + backward", "memory"
 DTYPE = torch.float32
 HERE = Conditions(torch.device("cpu"), DTYPE)
 BASELINE = "sdpa"
-"""softmax attention without operations, torch's own kernel"""
+"""softmax attention without operations, by torch's own kernel"""
 REFERENCE = "eager"
-"""the same operations in plain torch, stored maps and all"""
+"""the readable implementation: the same operations in plain torch, with stored maps"""
 
 
 class Shape(NamedTuple):
-    """Sizes of queries, keys and values."""
+    """The sizes of queries, keys and values."""
 
     batch: int
     heads: int
     tokens: int
     width: int
-    """of a head"""
+    """width of a head"""
 
     def __str__(self) -> str:
         return f"B{self.batch} M{self.heads} T{self.tokens} d{self.width}"
@@ -50,15 +50,15 @@ OPERATIONS = {
     "talking heads": "talking_heads",
     "differential": "differential",
 }
-"""by name, the attention whose operations are measured, as a sweep file sets it"""
+"""name -> the attention whose operations are measured, as a sweep file sets it"""
 TOKENS = (128, 256, 512, 1024, 2048, 4096)
 KERNELS = ((1, 1), (4, 9), (6, 11), (8, 13), (12, 17))
-"""c_q, c_k; three of them are those of the paper's Table 5"""
-PATIENCE = 4.0  # seconds that one forward and backward of a plotted contestant may take
+"""(c_q, c_k); three of them are in the paper's Table 5"""
+PATIENCE = 4.0  # seconds, most that one forward and backward in a plot may take
 
 
 def compare(laboratory: Laboratory, shapes: Sequence[Shape], rounds: int | None, say: Say) -> list[Comparison]:
-    """Time and memory of every implementation, for all shapes and operations."""
+    """Return time and memory of every implementation, for all shapes and operations."""
     cases = [(shape, name) for shape in shapes for name in OPERATIONS]
     comparisons = []
     for done, (shape, name) in enumerate(cases):
@@ -74,13 +74,19 @@ def compare(laboratory: Laboratory, shapes: Sequence[Shape], rounds: int | None,
 def against_tokens(
     laboratory: Laboratory, base: Shape, tokens: Sequence[int], rounds: int | None, say: Say
 ) -> list[Comparison]:
-    """Forward and backward with MTA's operations at growing T; who grows too slow for PATIENCE drops out."""
+    """Return times of forward and backward with MTA's operations, at growing T.
+
+    An implementation that would take longer than PATIENCE drops out.
+    """
     growing = [base._replace(tokens=size) for size in tokens]
     return _course(laboratory, [("mta", _attention(OPERATIONS["mta"]), shape) for shape in growing], rounds, say)
 
 
 def against_kernels(laboratory: Laboratory, shape: Shape, rounds: int | None, say: Say) -> list[Comparison]:
-    """Forward and backward with a key-query convolution before the softmax, of growing size."""
+    """Return times of forward and backward with a key-query convolution of growing size.
+
+    It is before the softmax.
+    """
     cases = []
     for kernel in KERNELS:
         config = _attention({**ALONE, "pre_softmax": [{**CONVOLUTION, "kernel": kernel}]})
@@ -89,7 +95,10 @@ def against_kernels(laboratory: Laboratory, shape: Shape, rounds: int | None, sa
 
 
 def contestants(config: AttentionConfig, shape: Shape) -> tuple[list[str], tuple[str, ...]]:
-    """Return the implementations that can compute these operations, the baseline first, and why others cannot."""
+    """Return the implementations that can compute these operations, and why others cannot.
+
+    The baseline comes first.
+    """
     ops = _ops(config, shape)
     notes, able = [], [BASELINE]
     for impl in IMPLEMENTATIONS:
@@ -120,7 +129,7 @@ def _course(
         comparisons.append(_comparison(name, config, shape, times, (*notes, *late.values())))
         if done + 1 < len(cases):
             growth = (cases[done + 1][2].tokens / shape.tokens) ** 2
-            for impl in able[1:]:  # the baseline stays
+            for impl in able[1:]:  # the baseline never drops out
                 if times[impl][BOTH].median * growth > PATIENCE:
                     late[impl] = f"{impl} stops at {shape}: more would take over {PATIENCE:.0f} s a pass"
     return comparisons
@@ -144,7 +153,7 @@ def _comparison(
 
 
 def _beside_reference(found: Mapping[str, Measure], reference: Mapping[str, Measure]) -> dict[str, str]:
-    """Return what the readable form costs of what an implementation does, where both were measured."""
+    """Return the reference's time and memory over an implementation's, where both were measured."""
     return {
         f"{REFERENCE} {verb}": f"{reference[quantity].median / found[quantity].median:.1f} x"
         for quantity, verb in ((BOTH, "takes"), (MEMORY, "needs"))
@@ -159,7 +168,7 @@ def _times(
     rounds: int | None,
     quantities: Sequence[str] = (FORWARD, BOTH),
 ) -> dict[str, dict[str, Measure]]:
-    """Seconds by implementation and quantity, all of them taking turns in this process."""
+    """Return seconds by implementation and measure, all taking turns in this process."""
     load_torch()
     works = {(impl, quantity): _work(config, shape, impl, quantity) for impl in impls for quantity in quantities}
     taken = take_turns({"\n".join(key): work for key, work in works.items()}, rounds)
@@ -167,14 +176,17 @@ def _times(
 
 
 def _memory(config: AttentionConfig, shape: Shape, impl: str) -> Measure:
-    """Return what one forward and backward adds to this process."""
+    """Return the memory that one forward and backward adds to this process."""
     load_torch()
-    _work(config, shape._replace(batch=1, tokens=8), impl, BOTH)()  # loads what it needs
+    _work(config, shape._replace(batch=1, tokens=8), impl, BOTH)()  # loads libraries and kernels
     return peak_growth(_work(config, shape, impl, BOTH))
 
 
 def _work(config: AttentionConfig, shape: Shape, impl: str, quantity: str) -> Work:
-    """One call of the implementation, on random inputs in the layout [B, T, M, d] that projections give."""
+    """Return a call of the implementation on random inputs.
+
+    They have the layout [B, T, M, d] that projections give.
+    """
     ops = MapOps() if impl == BASELINE else _ops(config, shape)
     assert IMPLEMENTATIONS[impl].obstacle(ops.all(), HERE) is None
     query, key, value, upstream = (_random(shape) for _ in range(4))

@@ -1,4 +1,4 @@
-"""Cost as curves, in SVG files."""
+"""Draw cost as curves, in SVG files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ TOKENS = "tokens T"
 
 
 class Point(NamedTuple):
-    """One contestant's place on a curve."""
+    """A contestant's point on a curve."""
 
     x: int
     milliseconds: float
@@ -27,7 +27,7 @@ class Point(NamedTuple):
 
 
 def against_tokens(file: Path, course: Sequence[Comparison], foot: str) -> None:
-    """Draw cost against T."""
+    """Draw cost against the number of tokens T."""
     marks = {one.settings["tokens"]: str(one.settings["tokens"]) for one in course}
     places = [one.settings["tokens"] for one in course]
     sizes = "B{batch} M{heads} d{width}".format(**course[0].settings)
@@ -35,7 +35,7 @@ def against_tokens(file: Path, course: Sequence[Comparison], foot: str) -> None:
 
 
 def against_kernels(file: Path, course: Sequence[Comparison], foot: str) -> None:
-    """Draw cost against the places of the kernel, c_q x c_k."""
+    """Draw cost against the size c_q x c_k of the kernel."""
     places = [one.settings["kernel"][0] * one.settings["kernel"][1] for one in course]
     kernels = ("{}x{}".format(*one.settings["kernel"]) for one in course)
     sizes = "B{batch} M{heads} T{tokens} d{width}".format(**course[0].settings)
@@ -47,7 +47,7 @@ def against_kernels(file: Path, course: Sequence[Comparison], foot: str) -> None
 def _draw(
     file: Path, course: Sequence[Comparison], places: Sequence[int], marks: dict[int, str], texts: tuple[str, str, str]
 ) -> None:
-    """Time on the left, its ratio to the baseline on the right; bands are quartiles."""
+    """Draw time on the left and its ratio to the baseline on the right; bands are quartiles."""
     title, label, foot = texts
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -73,7 +73,7 @@ def _draw(
 
 
 def _points(course: Sequence[Comparison], places: Sequence[int], name: str) -> list[Point]:
-    """Return the contestant's points, as far as it took part."""
+    """Return a contestant's points, where it took part."""
     points = []
     for comparison, x in zip(course, places, strict=True):
         for one in comparison.contestants:

@@ -1,6 +1,7 @@
-"""Fresh processes to measure in: forked from a small server that has imported torch and computed nothing.
+"""Run functions in fresh processes, forked from a small server that has imported torch.
 
-So a process starts in milliseconds, and its peak of memory is its own.
+The server has computed nothing, so that a process starts in milliseconds and has its own peak of
+memory.
 """
 
 import multiprocessing
@@ -18,22 +19,29 @@ from mta_lab.errors import UserError
 
 P = ParamSpec("P")
 R = TypeVar("R")
-PRELOAD = ["mta_lab.bench.op", "mta_lab.bench.step", "torch._dynamo"]  # an optimizer's first step imports the last
+PRELOAD = [
+    "mta_lab.bench.op",
+    "mta_lab.bench.step",
+    "torch._dynamo",
+]  # the last is imported by an optimizer's first step
 
 
 class Laboratory:
-    """Calls functions in fresh processes, under `environment` from their first line on (the allocator's settings)."""
+    """Fresh processes, with `environment` (the allocator's settings) from their start."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        for name, value in environment.items():  # the server inherits them; a user's own come first
+        for name, value in environment.items():  # the server inherits them; the user's own values win
             os.environ.setdefault(name, value)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOAD)
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """`function(*args, **kwargs)` in a process of its own; function, arguments and result must pickle.
+        """Return `function(*args, **kwargs)`, computed in a fresh process.
 
-        A UserError there is one here; a process that dies, for lack of memory perhaps, is one too.
+        Function, arguments and result must pickle.
+
+        Raises:
+            UserError: the function raised one, or the process died, perhaps for lack of memory.
         """
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_serve, args=(theirs, function, args, kwargs), daemon=True)
@@ -46,7 +54,9 @@ class Laboratory:
             process.join()
             code = process.exitcode or 0
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            raise UserError(f"bench: a measuring process died ({how})") from None
+            raise UserError(
+                f"bench: a measuring process died ({how}); if memory was short, choose smaller sizes"
+            ) from None
         finally:
             ours.close()
         process.join()
@@ -55,12 +65,12 @@ class Laboratory:
         return result  # type: ignore[no-any-return]
 
     def threads(self) -> int:
-        """Return how many threads torch takes in its processes."""
+        """Return the number of threads that torch uses in these processes."""
         return self.call(torch.get_num_threads)
 
 
 def _serve(connection: "Connection[Any, Any]", function: Callable[..., Any], args: Any, kwargs: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt ends it at once and quietly
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once, without a traceback
     try:
         connection.send((function(*args, **kwargs), None))
     except (UserError, ComponentError) as error:

@@ -1,4 +1,4 @@
-"""Comparisons as tables for a terminal."""
+"""Draw comparisons as tables for a terminal."""
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -10,7 +10,7 @@ from mta_lab.words import counted
 
 
 def tables(report: Report) -> RenderableType:
-    """Every comparison as a table, its notes below; then how and where all of it was measured."""
+    """Return every comparison as a table with its notes, then how and where all was measured."""
     place = report.provenance
     where = (
         f"Measured on {place['machine']}, {counted(place['threads'], 'thread')}; torch {place['torch']}, Python "

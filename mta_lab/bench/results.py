@@ -1,4 +1,4 @@
-"""The results of a bench: comparisons of contestants, as data. A ratio is a quotient of medians."""
+"""Hold the results of a bench: comparisons of contestants. A ratio is one of medians."""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -6,26 +6,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Say = Callable[[str, int, int], None]
-"""`say(what, done, total)`: what is measured now, and how many of the bench's parts are behind it"""
+"""`say(what, done, total)`: what is measured now, and how many of the parts are done"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """One quantity of one contestant, as often as it was measured."""
+    """One measurement of one contestant, repeated in rounds."""
 
     unit: str
     """'s' or 'bytes'"""
     values: tuple[float, ...]
-    """one for each round"""
+    """one value a round"""
 
     @property
     def median(self) -> float:
-        """The middle of the rounds."""
+        """Return the median over the rounds."""
         return statistics.median(self.values)
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """A quarter of the rounds lies below the first, a quarter above the second."""
+        """Return the first and the third quartile over the rounds."""
         if len(self.values) == 1:
             return self.values[0], self.values[0]
         low, _, high = statistics.quantiles(self.values, n=4, method="inclusive")
@@ -34,14 +34,14 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """The measurements of one contestant, by the quantity's name."""
+    """The measurements of one contestant, by name."""
 
     name: str
     measures: Mapping[str, Measure]
     facts: Mapping[str, str] = field(default_factory=dict)
-    """what else a reader wants to know of it, ready to print"""
+    """further facts about it, as text"""
     published: Mapping[str, float] = field(default_factory=dict)
-    """the paper's ratios to the baseline, by quantity, where it printed both"""
+    """the paper's ratios to the baseline, by measurement, where both are printed"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +50,15 @@ class Comparison:
 
     title: str
     settings: Mapping[str, Any]
-    """what they all worked on"""
+    """the sizes that all worked on"""
     contestants: tuple[Contestant, ...]
-    """the first one is what the others are compared with"""
+    """all contestants; the first is the baseline"""
     notes: tuple[str, ...] = ()
-    """who did not take part and why, and what else to know"""
+    """notes on who did not take part and why, and more"""
 
     @property
     def baseline(self) -> Contestant:
-        """Return what the others are compared with."""
+        """Return the contestant that the others are compared with."""
         return self.contestants[0]
 
     def ratio(self, contestant: Contestant, quantity: str) -> float | None:
@@ -72,18 +72,18 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """One run of the bench."""
+    """The results of one bench."""
 
     level: str
     provenance: Mapping[str, Any]
     """machine, threads, versions, commit and dtype"""
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
-    """how it was measured"""
+    """notes on how it was measured"""
 
 
 def as_tree(report: Report) -> dict[str, Any]:
-    """Return the report for programs, at full precision; seconds and bytes."""
+    """Return the report for programs, at full precision, in seconds and bytes."""
     return {
         "level": report.level,
         "provenance": dict(report.provenance),

@@ -1,4 +1,4 @@
-"""Level `step`: a whole training step of every attention variant, beside what the paper's Table 9 printed."""
+"""Measure level `step`: a training step of every variant, beside the paper's Table 9."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -20,7 +20,7 @@ from mta_lab.training.memory import load_torch
 from mta_lab.training.step import TrainingStep, random_tokens
 
 STEP, MEMORY = "step", "memory"
-BASELINE = "softmax by sdpa"  # the Transformer as torch computes it: what others compare with
+BASELINE = "softmax by sdpa"  # the Transformer as torch computes it: the baseline
 TABLE_9 = {
     BASELINE: "table9.transformer",
     "softmax": "table9.transformer",
@@ -28,12 +28,12 @@ TABLE_9 = {
     "talking_heads": "table9.talking_heads",
     "multi_token": "table9.multi_token",
 }
-"""the paper's four models, by the name they have here"""
-STEPS = 2  # before memory has its shape: the optimizer's state comes with the first
+"""name here -> entry of the paper's four models in the ledger"""
+STEPS = 2  # after which memory stays: the first creates the optimizer's state
 
 
 class Entries:
-    """The variants that take part and the settings of each; picklable, and resolved anew in every process."""
+    """The variants that take part, with their settings; picklable, resolved in every process."""
 
     def __init__(self, settings: Sequence[str], scale: str, components: Sequence[Path]) -> None:
         self._given = list(settings), scale, list(components)
@@ -47,10 +47,10 @@ class Entries:
             raise UserError("bench step: training.precision: got 'auto', allowed: fp32, bf16")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Entries, self._given  # its configs' classes may be in a file that must be loaded first
+        return Entries, self._given  # a config's class may be in a file that must be loaded first
 
     def _names(self) -> list[str]:
-        """Return the paper's models and the user's own; of these only `attention=NAME` where it is given."""
+        """Return the paper's models, then the user's own; only NAME with `attention=NAME`."""
         known, only = FAMILIES["attention"].names(), self._special.get("attention")
         if only is not None and only not in known:
             hint = nearest(str(only), known) or ";"
@@ -64,7 +64,11 @@ class Entries:
         return resolve([*layers, Layer("bench", fixed)])
 
     def _explain(self) -> list[str]:
-        """Return notes on which variants have each setting of attention; one that none has is a UserError."""
+        """Return notes on which variants have each setting of attention.
+
+        Raises:
+            UserError: no variant has one of the settings.
+        """
         notes, names = [], self._names()
         for key in self._special:
             if key == "attention":
@@ -80,7 +84,7 @@ class Entries:
 
 
 def compare(laboratory: Laboratory, entries: Entries, rounds: int | None, say: Say) -> Comparison:
-    """Time and memory of a training step of every variant."""
+    """Return time and memory of a training step of every variant."""
     configs = entries.configs
     say("steps, in turns", 0, len(configs) + 1)
     times, ran = laboratory.call(_times, entries, rounds)
@@ -107,7 +111,10 @@ def compare(laboratory: Laboratory, entries: Entries, rounds: int | None, say: S
 
 
 def published(name: str) -> dict[str, float]:
-    """Return the paper's ratios to the Transformer: time for the same tokens, and memory; none for other variants."""
+    """Return the paper's ratios to the Transformer in time and memory; none for other variants.
+
+    Time is for the same number of tokens.
+    """
     if name not in TABLE_9:
         return {}
 
@@ -122,13 +129,13 @@ def published(name: str) -> dict[str, float]:
 
 
 def _divided(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return settings for all, and those of attention, which not every variant has."""
+    """Return the settings of all variants, and those of attention, which some variants lack."""
     special = {key: value for key, value in values.items() if key.partition(".")[0] == "attention"}
     return {key: value for key, value in values.items() if key not in special}, special
 
 
 def _has(name: str, key: str) -> bool:
-    """Return whether the variant has the setting `key`, like `attention.impl`."""
+    """Return True if the variant has the setting `key`, like `attention.impl`."""
     return key.split(".")[1:2] != [] and key.split(".")[1] in _fields(name)
 
 
@@ -139,7 +146,7 @@ def _fields(name: str) -> list[str]:
 
 
 def _times(entries: Entries, rounds: int | None) -> tuple[dict[str, Measure], dict[str, str]]:
-    """Seconds a step of each variant, in turns, and what computed its attention."""
+    """Return seconds a step of each variant, in turns, and what computed its attention."""
     models = {name: build_model(config, seed=0) for name, config in entries.configs.items()}
     steps = {name: _step(model, entries.configs[name]) for name, model in models.items()}
     times = take_turns(steps, rounds)
@@ -147,7 +154,7 @@ def _times(entries: Entries, rounds: int | None) -> tuple[dict[str, Measure], di
 
 
 def _memory(entries: Entries, name: str) -> Measure:
-    """Return what a model and its training add to this process."""
+    """Return the memory that a model and its training add to this process."""
     config = entries.configs[name]
     load_torch()
 
@@ -160,5 +167,5 @@ def _memory(entries: Entries, name: str) -> Measure:
 
 
 def _step(model: Decoder, config: RunConfig) -> Work:
-    """Return a call of a training step on one batch of random tokens."""
+    """Return a call of one training step on a batch of random tokens."""
     return partial(TrainingStep(model, config.training), random_tokens(config))

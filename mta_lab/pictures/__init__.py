@@ -1,1 +1,1 @@
-"""Pictures of trained runs: their kernels and head-mixing matrices, and the attention maps of a text."""
+"""Draw pictures of trained runs: kernels, head-mixing matrices, and attention maps of a text."""

@@ -1,4 +1,4 @@
-"""Kernels and head matrices as heat maps, and what sums the matrices up as curves over the layers."""
+"""Draw kernels and head matrices as heat maps, and sums over matrices as curves by layer."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -15,12 +15,12 @@ from mta_lab.pictures.kernels import HeadMatrix, Kernel, largest
 from mta_lab.pictures.output import DIVERGING, LINES, MARK, MISSING, Panel
 from mta_lab.theme.style import MUTED
 
-FEW_HEADS = 8  # up to so many, a matrix has its numbers written in it
+FEW_HEADS = 8  # with no more heads than these, a matrix shows its numbers
 DASHES = {"before": "-", "after": "--"}
 
 
 def kernel_panel(kernels: Sequence[Kernel]) -> Panel:
-    """All kernels on one scale: a row for each layer and operation, a column for each head."""
+    """Return a panel of all kernels on one scale: layers and operations by heads."""
     rows: dict[str, list[Kernel]] = {}
     for kernel in kernels:
         rows.setdefault(_row(kernel, kernels), []).append(kernel)
@@ -43,9 +43,9 @@ def kernel_panel(kernels: Sequence[Kernel]) -> Panel:
         figure.colorbar(image, ax=axes, shrink=0.8, label="theta")
 
     about = (
-        "theta, before or after the softmax, as it lies on the map; keys and queries are counted from the place it "
-        "computes (framed). The last row is that query's own, rows above it are of earlier queries; keys left of the "
-        "frame are earlier, right of it later. One scale for all, zero is white."
+        "The kernel theta of each head, before or after the softmax, as it is placed on the map. Queries and keys are "
+        "counted from the entry that it computes (framed): rows above the frame are earlier queries, columns to its "
+        "left earlier keys, to its right later keys. All have one scale; zero is white."
     )
     return Panel(
         title="Key-query kernels",
@@ -56,7 +56,7 @@ def kernel_panel(kernels: Sequence[Kernel]) -> Panel:
 
 
 def matrix_panel(matrices: Sequence[HeadMatrix]) -> Panel:
-    """All head matrices on one scale: a row for each operation at the softmax, a column for each layer."""
+    """Return a panel of all head matrices on one scale: a row an operation, a column a layer."""
     places = list(dict.fromkeys((matrix.place, matrix.number) for matrix in matrices))
     layers = sorted({matrix.layer for matrix in matrices})
     end = largest(matrix.values for matrix in matrices)
@@ -75,15 +75,18 @@ def matrix_panel(matrices: Sequence[HeadMatrix]) -> Panel:
 
     return Panel(
         title="Head-mixing matrices",
-        about="What each head (row) takes of each head's map (column) at the same place. Identity at the start. Grey: "
-        "heads of different groups, which are not mixed.",
+        about="The weight of each head's map (column) in each head's new map (row), at the same query and key. "
+        "Training starts from the identity. Grey: heads of different groups, which are not mixed.",
         size=(len(layers) * 2.1 + 1.4, len(places) * 2.2),
         draw=draw,
     )
 
 
 def curve_panel(runs: Mapping[str, Sequence[HeadMatrix]]) -> Panel:
-    """Mean of the diagonal, and off-diagonal over diagonal, by layer; a colour for each of `runs`."""
+    """Return a panel by layer of the diagonal's mean, and of off-diagonal over diagonal.
+
+    Each of `runs` has a colour of its own.
+    """
 
     def draw(figure: Figure | SubFigure) -> None:
         left, right = figure.subplots(1, 2)
@@ -106,8 +109,8 @@ def curve_panel(runs: Mapping[str, Sequence[HeadMatrix]]) -> Panel:
     return Panel(
         title="Head-mixing matrices by layer",
         about="Left: the mean of a matrix's diagonal. Right: the mean magnitude of its entries off the diagonal over "
-        "that of the diagonal's (our reading of the paper's Figures 16 and 17). Grey: identity, the start. Other "
-        "lines than this run's are finished runs that differ from it in the norm alone.",
+        "that of the entries on it (our reading of the paper's Figures 16 and 17). Grey: the identity, from which "
+        "training starts. The other lines are finished runs that differ from this one in the norm alone.",
         size=(9.5, 3.0),
         draw=draw,
     )
@@ -120,7 +123,7 @@ def _row(kernel: Kernel, among: Sequence[Kernel]) -> str:
 
 
 def _where(part: Kernel | HeadMatrix, among: Sequence[Kernel | HeadMatrix]) -> str:
-    """Before or after the softmax, and as which one there if several are `among` them."""
+    """Return an operation's place at the softmax, with its number where several are there."""
     several = any(other.place == part.place and other.number > 1 for other in among)
     return f"{part.place} the softmax" + (f" ({part.number})" if several else "")
 

@@ -1,6 +1,7 @@
-"""The operations of a trained model on its attention maps, as numbers: kernels, head matrices and what sums them up.
+"""Read the score operations of a trained model as numbers: kernels and head matrices.
 
-Shapes: M heads, A queries and B keys a kernel spans, G groups of heads, O and I heads of a group: out and in.
+Shapes: M heads; A queries and B keys that a kernel spans; G groups of heads; O and I heads of a
+group, out and in.
 """
 
 from collections import Counter
@@ -17,57 +18,60 @@ from mta_lab.pictures.trained import Place, Trained, operations
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """theta of a head: S'[i, j] is the sum over a, b of theta[a, b] S[i - a, j - b]."""
+    """A head's kernel theta: S'[i, j] is the sum over a, b of theta[a, b] S[i - a, j - b]."""
 
     layer: int
     place: Place
     head: int
-    """whose map becomes the sum, counted from 1"""
+    """the head whose map becomes the sum, counted from 1"""
     reads: int
-    """whose map it is a sum over: the same head's but in a joint kernel"""
+    """the head whose map is summed: the same head, except in a joint kernel"""
     values: Tensor
     """[A, B]; entry [a, after + b] is theta[a, b]"""
     after: int
-    """how many keys after the place itself it spans"""
+    """number of keys that it spans after the entry that it computes"""
     number: int = 1
-    """which operation with kernels at its place it belongs to"""
+    """number of the operation among those with kernels at its place"""
 
     def overlay(self) -> Tensor:
-        """As it lies on the map: the earliest query's row first, the place's own last; keys in reading order."""
+        """Return the kernel as placed on the map: earliest query first, keys in reading order."""
         return self.values.flip(0, 1)
 
     @property
     def offsets(self) -> tuple[list[int], list[int]]:
-        """Queries and keys of `overlay`'s rows and columns, counted from the place itself."""
+        """Return the queries and keys of `overlay`'s rows and columns, from the computed entry."""
         queries, keys = self.values.shape
         return list(range(1 - queries, 1)), list(range(self.after + 1 - keys, self.after + 1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadMatrix:
-    """The share that each head takes of each head of its group at the same place."""
+    """The weights of each head's map in each head's new map, in groups."""
 
     layer: int
     place: Place
     values: Tensor
     """[G, O, I]"""
     number: int = 1
-    """which matrix at its place it is"""
+    """number of the matrix among those at its place"""
 
     @property
     def diagonal(self) -> float:
-        """The mean of the diagonal's values: what a head keeps of its own map (Figure 16)."""
+        """Return the diagonal's mean: what heads keep of their own maps (the paper's Figure 16)."""
         return self._own().mean().item()
 
     @property
     def ratio(self) -> float:
-        """Mean magnitude off the diagonal over that on it (Figure 17): 0 mixes nothing; NaN for groups of one."""
+        """Return the mean magnitude off the diagonal over that on it (the paper's Figure 17).
+
+        0 mixes nothing; NaN for groups of one head.
+        """
         own = self._own().abs()
         off = self.values.abs().sum() - own.sum()
         return (off / (self.values.numel() - own.numel()) / own.mean()).item()
 
     def whole(self) -> Tensor:
-        """[M, M], the groups along the diagonal and NaN between heads that are not mixed."""
+        """Return the matrix [M, M] with groups along the diagonal, NaN between heads not mixed."""
         groups, group, _ = self.values.shape
         whole = torch.full((groups * group, groups * group), torch.nan)
         for index, block in enumerate(self.values):
@@ -90,7 +94,11 @@ def head_matrices(run: Trained) -> list[HeadMatrix]:
 
 
 def parts(run: Trained) -> list[Kernel | HeadMatrix]:
-    """All there is to draw; a model without any is a UserError."""
+    """Return all kernels and matrices of a run.
+
+    Raises:
+        UserError: its attention has none.
+    """
     found: list[Kernel | HeadMatrix] = []
     for layer, attention in run.layers():
         numbers = Counter[tuple[Place, type]]()
@@ -99,9 +107,7 @@ def parts(run: Trained) -> list[Kernel | HeadMatrix]:
             numbers.update({(place, type(part)) for part in of_op})
             found += [replace(part, number=numbers[place, type(part)]) for part in of_op]
     if not found:
-        raise UserError(
-            f"run {run.record.fingerprint}: '{run.config.attention.name}' as it is set has no kernel to draw"
-        )
+        raise UserError(f"run {run.record.fingerprint}: '{run.config.attention.name}' has no kernel and no head matrix")
     return found
 
 
@@ -113,5 +119,5 @@ def _parts(layer: int, place: Place, op: ScoreOp) -> Iterator[Kernel | HeadMatri
 
 
 def largest(values: Iterable[Tensor]) -> float:
-    """Return the end of a scale centred at zero: the largest magnitude in `values`, or 1 for zeros."""
+    """Return the end of a scale centred at zero: the largest magnitude, or 1 if all are zero."""
     return max(tensor[~tensor.isnan()].abs().max().item() for tensor in values) or 1.0

@@ -1,4 +1,4 @@
-"""Attention maps as heat maps with the tokens on their axes, and which head is the most telling."""
+"""Draw attention maps as heat maps with tokens on their axes, and choose the head to show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,37 +17,41 @@ from mta_lab.pictures.output import DIVERGING, MARK, Panel
 from mta_lab.pictures.reading import Reading
 from mta_lab.theme.style import INK, MUTED
 
-TOKEN = 0.15  # inches of a token on an axis
+TOKEN = 0.15  # inches a token takes on an axis
 SMALLEST, LARGEST = 3.5, 24.0  # inches of a map
 
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """A head of a layer, both counted from 1."""
+    """A head of a layer; both count from 1."""
 
     layer: int
     head: int
 
 
 def telling(maps: Sequence[LayerMaps], reading: Reading) -> dict[str, Tensor]:
-    """Return how telling each head of each layer is: numbers [L, M] by what they are; the last ones choose.
+    """Return measures [layers, heads] of how clearly each head attends; the last one chooses.
 
-    Where a block is asked for, it is the attention on it at the first query of the answer: there it has to be found,
-    and the rest of the answer could be copied letter after letter.
+    Where a question asks for a block, the measure is the attention on the block at the first query
+    of the answer. The block has to be found there; the rest of the answer could be copied letter by
+    letter.
     """
     if not reading.target:
         return {"distance of the maps before and after": torch.stack([layer.moved() for layer in maps])}
     first = range(reading.queries.start, reading.queries.start + 1)
     return {
         "before the operations": torch.stack([on_range(layer.before, first, reading.target) for layer in maps]),
-        "after them": torch.stack([on_range(layer.after, first, reading.target) for layer in maps]),
+        "after the operations": torch.stack([on_range(layer.after, first, reading.target) for layer in maps]),
     }
 
 
 def choose(maps: Sequence[LayerMaps], reading: Reading, layer: int | None, head: int | None) -> Head:
-    """Return the most telling head among those that `layer` and `head` leave open.
+    """Return the head with the highest measure among those that `layer` and `head` leave open.
 
-    Layers with operations come first, if there are any.
+    Layers with score operations are preferred.
+
+    Raises:
+        UserError: the model has no such layer or head.
     """
     values_LM = [*telling(maps, reading).values()][-1]
     for name, given, count in (("--layer", layer, values_LM.shape[0]), ("--head", head, values_LM.shape[1])):
@@ -62,10 +66,10 @@ def choose(maps: Sequence[LayerMaps], reading: Reading, layer: int | None, head:
 
 
 def map_panel(maps: LayerMaps, head: int, reading: Reading) -> Panel:
-    """Return the head's map before and after the operations of its layer; without any there is one map."""
+    """Return a panel of a head's map before and after its layer's operations, or of its one map."""
     drawn = {"the attention map": maps.before[head - 1]}
     if maps.operations:
-        titles = "before the operations: softmax(QK / √d)", "after them: what weighs the values"
+        titles = "before the operations: softmax(QK / √d)", "after the operations: the weights of the values"
         drawn = dict(zip(titles, (maps.before[head - 1], maps.after[head - 1]), strict=True))
     side = min(LARGEST, max(SMALLEST, TOKEN * len(reading.labels)))
     end = largest(drawn.values())
@@ -79,9 +83,9 @@ def map_panel(maps: LayerMaps, head: int, reading: Reading) -> Panel:
             _frame(ax, reading)
         figure.colorbar(image, ax=axes, shrink=0.6, label="attention")
 
-    acting = f"Acting on the map: {', '.join(maps.operations) or 'no operation'}."
+    acting = f"Score operations: {', '.join(maps.operations) or 'none'}."
     frame = " Framed: the block that the question asks for, at the queries that predict the answer."
-    about = f"Text: {reading.text!r}. {acting} One scale, zero is white.{frame if reading.target else ''}"
+    about = f"Text: {reading.text!r}. {acting} Both have one scale; zero is white.{frame if reading.target else ''}"
     return Panel(
         title=f"Layer {maps.layer}, head {head}",
         about=about,
@@ -91,7 +95,7 @@ def map_panel(maps: LayerMaps, head: int, reading: Reading) -> Panel:
 
 
 def head_panel(maps: Sequence[LayerMaps], chosen: Head, reading: Reading) -> Panel:
-    """Return a panel of how telling each head of each layer is, the chosen one framed."""
+    """Return a panel of the measures of all heads, with the chosen one framed."""
     numbers = telling(maps, reading)
     layers, heads = len(maps), len(maps[0].after)
     end = largest(numbers.values())
@@ -110,8 +114,8 @@ def head_panel(maps: Sequence[LayerMaps], chosen: Head, reading: Reading) -> Pan
             ax.set(title=name, xlabel="head", ylabel="layer")
             ax.set(xticks=range(1, heads + 1), yticks=range(1, layers + 1))
 
-    asked = "Attention on the block that is asked for, at the query that predicts the answer's first letter."
-    far = "How far the operations move a row of the map: half the sum of the absolute differences, mean over the rows."
+    asked = "Attention on the block that the question asks for, at the query that predicts the answer's first letter."
+    far = "Change of the map by the operations: half the sum of absolute differences in a row, mean over the rows."
     return Panel(
         title="Every head",
         about=f"{asked if reading.target else far} Framed: the head above.",
@@ -121,7 +125,7 @@ def head_panel(maps: Sequence[LayerMaps], chosen: Head, reading: Reading) -> Pan
 
 
 def _tokens(ax: Axes, reading: Reading) -> None:
-    """Write the tokens along both axes, the block and the answer's queries in bold."""
+    """Write the tokens along both axes, with the block and the answer's queries in bold."""
     places = range(len(reading.labels))
     upright = all(len(label) == 1 for label in reading.labels)
     ax.set_xticks(places, reading.labels, rotation=0 if upright else 90, fontsize=7, family="monospace")
@@ -134,7 +138,7 @@ def _tokens(ax: Axes, reading: Reading) -> None:
 
 
 def _frame(ax: Axes, reading: Reading) -> None:
-    """Frame the places where the queries of the answer meet the block."""
+    """Frame the entries where the answer's queries meet the block."""
     if reading.target:
         corner = reading.target.start - 0.5, reading.queries.start - 0.5
         frame = Rectangle(corner, len(reading.target), len(reading.queries), fill=False, edgecolor=MARK, linewidth=1.5)

@@ -1,6 +1,7 @@
-"""The attention maps of a trained model on a sequence, before and after its operations, from the readable reference.
+"""Compute a trained model's attention maps, before and after its score operations.
 
-Shapes: T tokens, M heads, Q query position, K key position, V vocabulary.
+They come from the readable reference. Shapes: T tokens, M heads, Q query position, K key position,
+V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,32 +25,36 @@ class LayerMaps:
 
     layer: int
     before: Tensor
-    """[M, Q, K], the softmax of the logits as they are: its rows sum to one"""
+    """[M, Q, K], the softmax of the logits without operations: its rows sum to one"""
     after: Tensor
-    """[M, Q, K], what weighs the values; its rows sum to one where no operation stands after the softmax"""
+    """[M, Q, K], the weights of the values; rows sum to one unless operations follow the softmax"""
     operations: tuple[str, ...]
-    """where they stand and what they are, in order"""
+    """names and places of the operations, in order"""
 
     def moved(self) -> Tensor:
-        """Return how far the operations move a row, by head [M]: half the sum of absolute changes, mean over rows."""
+        """Return how far the operations change a row, by head [M].
+
+        It is half the sum of absolute changes, the mean over rows.
+        """
         return (self.after - self.before).abs().sum(-1).mean(-1) / 2
 
 
 def on_range(maps_MQK: Tensor, queries: range, keys: range) -> Tensor:
-    """Return the attention of `queries` on `keys`, mean over the queries, by head: [M]."""
+    """Return the attention of `queries` on `keys`, mean over the queries, by head [M]."""
     return maps_MQK[:, queries.start : queries.stop, keys.start : keys.stop].sum(-1).mean(-1)
 
 
 @torch.no_grad()
 def attention_maps(run: Trained, tokens_T: Tensor) -> tuple[list[LayerMaps], Tensor]:
-    """Return the maps of every layer on `tokens_T`, and the logits [T, V] of each position's next token.
+    """Return the maps of all layers on `tokens_T`, and the logits [T, V] of the next tokens.
 
-    A variant that computes attention itself is a UserError.
+    Raises:
+        UserError: the run's variant computes attention itself, and so has no map.
     """
     layers = dict(run.layers())
     if len(layers) < len(run.model.blocks):
         name = run.config.attention.name
-        raise UserError(f"run {run.record.fingerprint}: '{name}' computes attention itself and shows no map")
+        raise UserError(f"run {run.record.fingerprint}: '{name}' computes attention itself, so its map cannot be drawn")
     with ExitStack() as stack:
         heard = {layer: stack.enter_context(_listening(attention)) for layer, attention in layers.items()}
         logits_BTV: Tensor = run.model(tokens_T[None])
@@ -70,7 +75,7 @@ def _maps(layer: int, attention: Attention, query_BMTd: Tensor, key_BMTd: Tensor
 def _weights(query_BMTd: Tensor, key_BMTd: Tensor, pre: Sequence[ScoreOp], post: Sequence[ScoreOp]) -> Tensor:
     """Return the map [M, Q, K] of the one sequence.
 
-    It is what attention returns where the value of token k is the unit vector k.
+    It is the output of attention where the value of token k is the unit vector k.
     """
     tokens = query_BMTd.shape[-2]
     unit = torch.eye(tokens, dtype=query_BMTd.dtype).expand(*query_BMTd.shape[:2], tokens, tokens)
@@ -79,7 +84,7 @@ def _weights(query_BMTd: Tensor, key_BMTd: Tensor, pre: Sequence[ScoreOp], post:
 
 @contextmanager
 def _listening(attention: Attention) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Hears the queries and keys of each forward pass, which goes on as it does without."""
+    """Yield a list that collects the queries and keys of each forward pass."""
     heard: list[tuple[Tensor, Tensor]] = []
     attend = attention.attend
 

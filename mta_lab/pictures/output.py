@@ -1,4 +1,4 @@
-"""Panels as one picture (PNG, PDF, SVG) or as one self-contained page, by the file's ending; and their style."""
+"""Write panels as one picture (PNG, PDF, SVG) or one self-contained page."""
 
 import textwrap
 import warnings
@@ -17,10 +17,10 @@ from mta_lab.theme.style import INK, MUTED, styled
 
 FORMATS = (".html", ".png", ".pdf", ".svg")
 DIVERGING = "RdBu_r"  # colour-blind safe; white is zero, red above it
-MISSING = "#dddddd"  # a place without a value
-MARK = "black"  # on a map, which is light on a dark page too
+MISSING = "#dddddd"  # an entry without a value
+MARK = "black"  # on a map, which is light on dark pages, too
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK)  # Okabe and Ito's, colour-blind safe
-DPI = 130  # of a PNG: attention maps are large
+DPI = 130  # dots an inch of a PNG: attention maps are large
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,22 +29,28 @@ class Panel:
 
     title: str
     about: str
-    """what is drawn, in a sentence or two"""
+    """a sentence or two on what is drawn"""
     size: tuple[float, float]
-    """inches"""
+    """width and height in inches"""
     draw: Callable[[Figure | SubFigure], None]
 
 
 def check_ending(file: Path) -> None:
-    """Refuse a file that says no known format, before anything is computed."""
+    """Refuse a file whose ending is no known format, before anything is computed.
+
+    Raises:
+        UserError: it names the endings that are allowed.
+    """
     if file.suffix not in FORMATS:
         raise UserError(f"--output: got '{file}', allowed: a file that ends in {', '.join(FORMATS)}")
 
 
 def save(file: Path, title: str, panels: Sequence[Panel]) -> None:
-    """Write the panels, one below the other, in the format that the file's ending names."""
+    """Write the panels, one below the other, in the format that the file's ending says."""
     with styled(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a sign that the font lacks is drawn as a box
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing"
+        )  # a character that the font lacks is drawn as a box
         if file.suffix == ".html":
             write_whole(file, _page(title, panels))
         else:
@@ -52,7 +58,7 @@ def save(file: Path, title: str, panels: Sequence[Panel]) -> None:
 
 
 def joined(title: str, panels: Sequence[Panel]) -> Figure:
-    """Return the panels as one figure, one below the other; to be drawn inside `style.styled`."""
+    """Return the panels as one figure, one below the other. Call it inside `style.styled`."""
     width, heights = max(panel.size[0] for panel in panels), [panel.size[1] + 0.7 for panel in panels]
     figure = Figure(figsize=(width, sum(heights) + 0.4), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, weight="bold", wrap=True)
@@ -76,4 +82,4 @@ def _page(title: str, panels: Sequence[Panel]) -> str:
 def _picture(panel: Panel, name: str) -> Markup:
     figure = Figure(figsize=panel.size, layout="constrained")
     panel.draw(figure)
-    return Markup(style.inline(figure, name))  # made by matplotlib, which escapes the texts in it
+    return Markup(style.inline(figure, name))  # safe: matplotlib escapes the texts in it

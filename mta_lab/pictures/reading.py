@@ -1,4 +1,4 @@
-"""The tokens that a model reads for its attention maps: a text of the user's, or a sequence of its synthetic task."""
+"""Make the tokens that a model reads for its maps: a user's text, or a task's sequence."""
 
 from dataclasses import dataclass
 
@@ -17,25 +17,29 @@ SHOWN = str.maketrans({" ": "␣", "\n": "⏎", "\t": "⇥"})
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """A sequence, and what is worth a mark in it."""
+    """A sequence, with the places that are marked in it."""
 
     tokens: Tensor
-    """[T], what the model reads"""
+    """[T] int64, what the model reads"""
     labels: tuple[str, ...]
-    """each token as people read it"""
+    """each token, as shown to people"""
     text: str
     target: range = range(0)
-    """places of the block that a question asks for; empty where there is none"""
+    """positions of the block that the question asks for; empty without a question"""
     queries: range = range(0)
-    """places at which the answer is predicted, token after token"""
+    """positions at which the answer is predicted, token after token"""
     scored: Tensor | None = None
-    """those of them that count, where the right answer is known"""
+    """positions that are scored, where the right answer is known"""
     answer: Tensor | None = None
-    """what is right at the scored places"""
+    """right tokens at the scored positions"""
 
 
 def read_text(text: str, config: RunConfig, corpus: Corpus | None) -> Reading:
-    """Return the user's text as tokens; one that is empty, too long or of letters that a task lacks is a UserError."""
+    """Return the user's text as tokens.
+
+    Raises:
+        UserError: it is empty, longer than the model's context, or has letters that the task lacks.
+    """
     if not text:
         raise UserError("--text: got an empty text, allowed: at least one token")
     reading = _in_corpus(text, corpus) if corpus is not None else _in_task(text, config)
@@ -46,7 +50,7 @@ def read_text(text: str, config: RunConfig, corpus: Corpus | None) -> Reading:
 
 
 def drawn(task: SyntheticTask, seed: int) -> Reading:
-    """Return a sequence of the task's that no run trains on; another for each seed."""
+    """Return a sequence of the task that no run trains on, another for each seed."""
     generator = torch.Generator().manual_seed(derive(seed, "picture"))
     (sequence,), (scored,) = task.sequences(1, generator)
     places = scored.nonzero().flatten()

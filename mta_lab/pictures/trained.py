@@ -1,4 +1,4 @@
-"""A finished run as a model again: its record's settings with the weights that were kept."""
+"""Load a finished run as a model: the settings of its record with the weights that were kept."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,20 +17,20 @@ from mta_lab.results.records import Record, Records
 from mta_lab.training import tensors
 
 Place = Literal["before", "after"]
-"""where an operation stands: before or after the softmax"""
+"""place of an operation: before or after the softmax"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A finished run."""
+    """A finished run with its model."""
 
     record: Record
     config: RunConfig
     model: Decoder
-    """on the CPU, in evaluation mode"""
+    """the model, on the CPU in evaluation mode"""
 
     def layers(self) -> Iterator[tuple[int, Attention]]:
-        """Yield the layers whose attention is operations on a map, counted from 1."""
+        """Yield (layer, attention) of the layers with operations on a map; layers count from 1."""
         for layer, block in enumerate(self.model.blocks, start=1):
             attention = block.get_submodule("attention")
             if isinstance(attention, Attention) and attention.map_ops() is not None:
@@ -38,7 +38,7 @@ class Trained:
 
     @property
     def name(self) -> str:
-        """Return the title of its pictures."""
+        """Return the title of the run's pictures."""
         task = "" if self.config.reads_text else f", {self.config.task.name}"
         score = self.record.score
         metric = self.record.metric
@@ -48,38 +48,42 @@ class Trained:
 
     @property
     def current(self) -> bool:
-        """Return whether its components' code is still what it was trained with."""
+        """Return True if the code of its components is what it was trained with."""
         return fingerprint(self.config, self.record.content_hash) == self.record.fingerprint
 
 
 def load(record: Record, records: Records) -> Trained:
-    """Return the run of `record`; a UserError says what to do where no weights were kept or they cannot be read."""
+    """Return the run of `record` with its model.
+
+    Raises:
+        UserError: no weights were kept, or they cannot be read; the message says what to type.
+    """
     path, run = records.weights(record.fingerprint), records.file(record.fingerprint)
-    remedy = f"`rm {shlex.quote(str(run))}`, and the command that trained it trains it again and keeps them"
+    remedy = f"type `rm {shlex.quote(str(run))}`; the command that trained the run then trains it again and keeps them"
     if not path.exists():
         raise UserError(
-            f"{path}: no weights of this run: an earlier version finished it, or they were deleted; {remedy}"
+            f"{path}: is missing: an earlier version finished this run, or its weights were deleted; {remedy}"
         )
     config = resolve([Layer(str(run), record.config)])
     model = set_compiled(Decoder(config.model, config.attention), config.training.compiled)
     try:
         model.load_state_dict(tensors.read(path))
-    except Exception as error:  # there may be anything in a file
+    except Exception as error:  # a damaged file may raise anything
         raise UserError(f"{path}: cannot be read ({described(error)}); {remedy}") from None
     return Trained(record=record, config=config, model=model.eval())
 
 
 def operations(attention: Attention) -> list[tuple[Place, ScoreOp]]:
-    """Return what acts on a layer's map, in order; nothing where the variant computes attention itself."""
+    """Return the operations on a layer's map in order; none if the variant has no map."""
     ops = attention.map_ops() or MapOps()
     places: list[tuple[Place, Sequence[ScoreOp]]] = [("before", ops.pre), ("after", ops.post)]
     return [(place, op) for place, acting in places for op in acting]
 
 
 def other_norms(run: Trained, records: Records) -> list[Trained]:
-    """Return the runs of today's code that differ from `run` only in the norm, in the norms' order.
+    """Return the runs of today's code that differ from `run` only in the norm, by name of the norm.
 
-    A run whose weights are gone or damaged, or whose component is not loaded now, is left out.
+    A run whose weights are gone or damaged, or whose component is not loaded, is left out.
     """
     ours, same = run.record, _without_norm(run.record.config)
     found = []
@@ -92,7 +96,7 @@ def other_norms(run: Trained, records: Records) -> list[Trained]:
 
 
 def norm_of(run: Trained) -> str:
-    """Return the name of its norm, or its variant's where that has none to set."""
+    """Return the name of a run's norm, or of its variant where that has no setting for one."""
     norm = run.record.config["attention"].get("norm")
     return "norm " + ", ".join(map(str, norm.values())) if norm else run.config.attention.name
 

@@ -1,1 +1,1 @@
-"""One look for all figures and pages."""
+"""Give all figures and pages one look."""

@@ -1,4 +1,4 @@
-"""Pages for a browser: one file each, with all that it shows in it; no script, no request to anywhere."""
+"""Fill templates of pages: one file each, without scripts or requests to anywhere."""
 
 from pathlib import Path
 from typing import Any
@@ -15,5 +15,5 @@ _TEMPLATES = Environment(
 
 
 def filled(template: str, **values: Any) -> str:
-    """Return the template, named by its path in the package, with these values; text in them is escaped."""
+    """Return a filled template, named by its path in the package; texts in it are escaped."""
     return _TEMPLATES.get_template(template).render(values)

@@ -1,4 +1,4 @@
-"""The style of every figure: colours that colour-blind readers tell apart, small type, embedded fonts."""
+"""Define the style of figures: colours for colour-blind readers, small type, embedded fonts."""
 
 import re
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ from mta_lab.errors import UserError
 
 INK, MUTED, GRID, BAND = "#1b1f24", "#6b7480", "#d5dae0", "#e9edf1"
 BETTER, WORSE, PAPER = "#0072b2", "#d55e00", "#aa4499"
-"""Okabe and Ito's blue and vermilion, and Tol's purple for what the paper printed"""
+"""Okabe and Ito's blue and vermilion, and Tol's purple for published values"""
 VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", BAND: "band", BETTER: "better", WORSE: "worse", PAPER: "paper"}
-"""a colour in a file -> the variable of a page's style sheet, which knows light and dark"""
+"""colour in a file -> variable of a page's style sheet, which has light and dark values"""
 STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so figures are the same everywhere
     "font.size": 8,
@@ -40,24 +40,24 @@ STYLE: Any = {
     "ytick.labelsize": 7,
     "legend.frameon": False,
     "lines.linewidth": 1.3,
-    "pdf.fonttype": 42,  # TrueType, whole: what publishers ask for
+    "pdf.fonttype": 42,  # whole TrueType fonts, as publishers require
     "svg.fonttype": "path",
     "svg.hashsalt": "mta-lab",  # the same figure is the same file
 }
 
 
 _HOVER = "hover: "
-"""how the identifier of an artist begins whose rest is shown while a pointer rests on it"""
+"""beginning of an artist's identifier; the rest of it is shown under a pointer"""
 
 
 def hover(text: str) -> str:
-    """Return the `gid` of an artist that says `text` under a pointer, in SVG; no script is needed for it."""
+    """Return the `gid` of an artist that shows `text` under a pointer, in SVG without scripts."""
     return _HOVER + text
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw and write figures in the common style, whatever a `matplotlibrc` in the current folder says."""
+    """Draw and write figures in the common style, whatever a user's `matplotlibrc` says."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
@@ -65,7 +65,11 @@ def styled() -> Iterator[None]:
 
 
 def save(figure: Figure, file: Path, dpi: int = 300, title: str = "") -> None:
-    """Write a figure as the pdf, png or svg that the file's name says; one that cannot be written is a UserError."""
+    """Write a figure to `file`, as pdf, png or svg by its ending.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     try:
         with replacing(file) as out:
             write(figure, out, file.suffix[1:], dpi, title)
@@ -74,7 +78,10 @@ def save(figure: Figure, file: Path, dpi: int = 300, title: str = "") -> None:
 
 
 def write(figure: Figure, file: BinaryIO | StringIO, form: str, dpi: int = 300, title: str = "") -> None:
-    """Write a figure as pdf, png or svg, with its title as data of the file; the same figure is the same file."""
+    """Write a figure as pdf, png or svg; the same figure gives the same file.
+
+    `title` becomes metadata of the file.
+    """
     said: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(form, {})
     said |= {"Title": title} if title else {}
     options: dict[str, Any] = {"format": form, "dpi": dpi, "facecolor": "white", "metadata": said}
@@ -91,12 +98,14 @@ def write(figure: Figure, file: BinaryIO | StringIO, form: str, dpi: int = 300, 
 
 
 def inline(figure: Figure, name: str) -> str:
-    """Return a figure as an element of a page.
+    """Return a figure as an SVG element of a page.
 
     It has no background, the page's font, and colours that are variables of its style sheet.
     """
     file = StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):  # identifiers are its own
+    with matplotlib.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": name}
+    ):  # its identifiers differ from other figures'
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     text = file.getvalue()
     text = text[text.index("<svg") :]

@@ -97,7 +97,7 @@ def test_runs_that_differ_in_the_norm_alone_stand_beside_it(lab: Command, toy: s
 def test_a_run_without_weights_says_what_to_type(lab: Command) -> None:
     name = keep(config_of(MTA), weights=False)
     complaint = lab("kernels", name).complaint
-    assert f"results/weights/{name}.pt: no weights of this run" in complaint
+    assert f"results/weights/{name}.pt: is missing" in complaint
     assert f"`rm results/runs/{name}.json`" in complaint
 
 
@@ -132,7 +132,7 @@ def test_a_run_of_older_code_is_said(lab: Command) -> None:
         (["attend", "toy", "--layer", "3"], "--layer: got 3, allowed: 1 to 2"),
         (["attend", "toy", "--head", "5"], "--head: got 5, allowed: 1 to 4"),
         (["attend", "toy", "--output", "file/a.png"], "file/a.png: cannot be written"),
-        (["kernels", "plain"], "'softmax' as it is set has no kernel to draw"),
+        (["kernels", "plain"], "'softmax' has no kernel and no head matrix"),
     ],
 )
 def test_a_mistake_is_one_line(arguments: list[str], says: str, lab: Command, toy: str) -> None:

@@ -129,7 +129,7 @@ def test_batches_of_another_size_make_the_same_scores(trained: mta_lab.FinishedR
 
 def test_a_run_whose_weights_are_gone_is_refused_with_what_to_type(trained: mta_lab.FinishedRun) -> None:
     Records().weights(trained.record.fingerprint).unlink()
-    with pytest.raises(mta_lab.UserError, match=r"no weights of this run.*`rm results/runs/\w+\.json`"):
+    with pytest.raises(mta_lab.UserError, match=r"is missing.*`rm results/runs/\w+\.json`"):
         trained.evaluate("token_accuracy")
 
 

@@ -126,7 +126,7 @@ def test_differential_attention_is_a_matrix_for_each_pair() -> None:
 
 @pytest.mark.parametrize("attention", ["softmax", {"name": "multi_token", "pre_softmax": [], "post_softmax": []}])
 def test_a_model_without_operations_is_told(attention: Any) -> None:
-    with pytest.raises(UserError, match="has no kernel to draw"):
+    with pytest.raises(UserError, match="has no kernel and no head matrix"):
         kernels(trained(attention))
 
 

@@ -116,7 +116,11 @@ def test_the_most_telling_head_looks_at_the_block_where_it_has_to_be_found() -> 
     maps = [maps_of(1, plain, "x"), maps_of(2, looking, "x"), maps_of(3, looking)]
     numbers = telling(maps, reading)
     assert numbers["before the operations"].tolist() == [[0.0, 0.0]] * 3
-    assert numbers["after them"].tolist() == [[0.0, 0.0], [0.0, pytest.approx(0.8)], [0.0, pytest.approx(0.8)]]
+    assert numbers["after the operations"].tolist() == [
+        [0.0, 0.0],
+        [0.0, pytest.approx(0.8)],
+        [0.0, pytest.approx(0.8)],
+    ]
     assert vars(choose(maps, reading, None, None)) == {"layer": 2, "head": 2}
     assert vars(choose(maps, reading, 3, 1)) == {"layer": 3, "head": 1}
     assert vars(choose(maps, reading, 3, None)) == {"layer": 3, "head": 2}
