@@ -12,8 +12,8 @@ from typing import Literal
 from components.registry import TABLES, ComponentError
 
 Estimator = Literal["log_ratio", "proportions"]
-"""how rows are compared over seeds: paired differences of
-logarithms in randomised blocks, or clustered proportions"""
+"""how rows are compared over seeds:
+paired differences of logarithms in randomised blocks, or clustered proportions"""
 Scale = Literal["relative", "points", "absolute"]
 """of a difference: relative (-0.02 is 2 % lower), percentage
 points (-0.02 is 2 points lower), or the metric's own"""

@@ -21,8 +21,8 @@ C = TypeVar("C", bound="Component")
 SIZES = ("width", "model_width", "heads", "layers", "layer")
 """arguments of `build` that are whole numbers from 1; of `layers` layers, `layer` is one"""
 NAME, RESERVED = re.compile(r"[^\W\d][\w.-]*"), ("null", "true", "false")
-"""a variant's name is a text wherever it is written: YAML
-reads others as numbers, or as no value"""
+"""a variant's name is a text wherever it is written:
+YAML reads others as numbers, or as no value"""
 OURS = ("name", "family", "exempt")
 """what a variant has that is no setting"""
 UNHASHED = "write a tuple instead of a list, and for a mapping: field(default_factory=dict, hash=False)"

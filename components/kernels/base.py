@@ -53,8 +53,8 @@ class Implementation(ABC):
     compiled: ClassVar[bool] = False
     """whether it is one compiled operator, which `compiled: false` turns off"""
     takes_operations: ClassVar[bool] = True
-    """whether it can compute any operation on the map; `auto`
-    says nothing of one that takes none and is given some"""
+    """whether it can compute any operation on the map;
+    `auto` says nothing of one that takes none and is given some"""
 
     @abstractmethod
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: float) -> Tensor:

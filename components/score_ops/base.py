@@ -27,8 +27,7 @@ class ScoreOpConfig(Component, family="score_ops"):
     """Base of all score operations."""
 
     layers: LayerRule = "all"
-    """layers that carry it: 'all', 'none', 'every 4' (3, 7, 11,
-    ...), 'spread 6' (6, evenly) or a list like [3, 7]"""
+    """layers that carry it: 'all', 'none', 'every 4' (3, 7, ...), 'spread 6' (evenly) or [3, 7]"""
 
     @abstractmethod
     def build(self, *, heads: int) -> "ScoreOp":
@@ -54,8 +53,8 @@ class Stage:
     """key-query convolution with `double` or `exact` masking,
     or a matrix over groups of neighbouring heads"""
     weight: Tensor
-    """[M, c_q, c_k] of a convolution; [G, out, in] of a mix,
-    out = in = M / G; gradients flow through it"""
+    """[M, c_q, c_k] of a convolution;
+    [G, out, in] of a mix, out = in = M / G; gradients flow through it"""
 
 
 class MapKernel(NamedTuple):
@@ -96,8 +95,8 @@ class ScoreOp(nn.Module):
     written: ClassVar[Mapping[str, Any]] = {}
     """its attributes as they were when it was defined, to tell whether somebody has replaced one"""
     earlier_queries: int | None = None
-    """how many earlier queries' rows a row reads; None is
-    unknown, and the operation needs the whole map"""
+    """how many earlier queries' rows a row reads;
+    None is unknown, and the operation needs the whole map"""
     pointwise: bool = False
     """whether each place depends on the heads' values at this place alone, invisible places too"""
     reads_invisible: bool = False

@@ -25,15 +25,14 @@ class Joint(ScoreOpConfig):
     """
 
     layers: LayerRule = "every 4"
-    """layers that carry it: 'all', 'none', 'every 4' (3, 7, 11,
-    ...), 'spread 6' (6, evenly) or a list like [3, 7]"""
+    """layers that carry it: 'all', 'none', 'every 4' (3, 7, ...), 'spread 6' (evenly) or [3, 7]"""
     kernel: tuple[int, int] = (6, 11)
     """c_q, c_k: how many queries and keys the kernel spans"""
     group: Group = "all"
     """c_h: heads a group, a divisor of the number of heads, or 'all'"""
     init: KernelInitConfig = Identity()
-    """the initial values of what each head reads of its own
-    map; what it reads of others starts at 0"""
+    """the initial values of what each head reads of its own map;
+    what it reads of others starts at 0"""
 
     def __post_init__(self) -> None:
         check_kernel(self.kernel)

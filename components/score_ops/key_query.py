@@ -27,16 +27,15 @@ class KeyQuery(ScoreOpConfig):
     """
 
     layers: LayerRule = "every 4"
-    """layers that carry it: 'all', 'none', 'every 4' (3, 7, 11,
-    ...), 'spread 6' (6, evenly) or a list like [3, 7]"""
+    """layers that carry it: 'all', 'none', 'every 4' (3, 7, ...), 'spread 6' (evenly) or [3, 7]"""
     kernel: tuple[int, int] = (6, 11)
     """c_q, c_k: how many queries and keys the kernel spans"""
     mask: Mask = "double"
     """'double' reads an earlier query's keys up to that query
     (equation 5), 'exact' up to the row's own (equation 4)"""
     padding: Padding = "both"
-    """keys it spans: 'both' sides of its place; 'left', its key
-    and those before; 'right', its key and those after"""
+    """keys it spans: 'both' sides of its place;
+    'left', its key and those before; 'right', its key and those after"""
     init: KernelInitConfig = Identity()
     """the kernel's initial values"""
 

@@ -27,8 +27,8 @@ LARGEST = {
     "context": 1 << 20,
     "feed_forward_multiple": 1 << 20,
 }
-"""sizes beyond any model; a slip of the finger would be
-minutes of planning, or more bytes than can be counted"""
+"""sizes beyond any model;
+a slip of the finger would be minutes of planning, or more bytes than can be counted"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +42,11 @@ class ModelConfig:
     heads: int
     """M, attention heads; a divisor of the width, with an even head width (rotary pairs)"""
     vocabulary: int
-    """tokens in the vocabulary; the tokenizer is trained to
-    this size, a synthetic task says its own"""
+    """tokens in the vocabulary;
+    the tokenizer is trained to this size, a synthetic task says its own"""
     context: int
-    """T, tokens a sequence; the longest that the model can read
-    where a synthetic task says how long they are"""
+    """T, tokens a sequence;
+    the longest that the model can read where a synthetic task says how long they are"""
     rope_theta: float = 100_000.0
     """base of the rotary frequencies"""
     feed_forward_multiple: int = 256
@@ -113,8 +113,8 @@ class TrainingConfig:
     schedule: Literal["linear", "constant"] = "linear"
     """the learning rate after warm-up: 'linear' decay to zero, or 'constant'"""
     validation_tokens: int
-    """tokens of each domain's held-out text that are scored; a
-    synthetic task says its `held_out` sequences"""
+    """tokens of each domain's held-out text that are scored;
+    a synthetic task says its `held_out` sequences"""
     validations: int = 4
     """how often at most what is held out is scored, at equal
     intervals and at the end; at most `steps`"""
@@ -169,11 +169,11 @@ class RunConfig:
     """what the model is scored on besides the task's own
     evaluation, at each validation: [token_accuracy]"""
     seed: int = 0
-    """initial weights, order of the batches and dropout each
-    have a stream derived from it; a sweep says `seeds`"""
+    """initial weights, order of the batches and dropout each have a stream derived from it;
+    a sweep says `seeds`"""
     stream: str = ""
-    """runs of another stream share nothing under a seed: for a
-    row that is to be as independent as a stranger's"""
+    """runs of another stream share nothing under a seed:
+    for a row that is to be as independent as a stranger's"""
 
     def __post_init__(self) -> None:
         if self.seed < 0:

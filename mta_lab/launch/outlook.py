@@ -16,15 +16,15 @@ class Outlook:
     ended: int
     """of these"""
     steps: int
-    """optimizer steps of all that is to train; those that
-    failed and pruned runs leave out are not counted"""
+    """optimizer steps of all that is to train;
+    those that failed and pruned runs leave out are not counted"""
     done: int
     """of these"""
     seconds_left: float | None
     """that the rest may take; None as long as that is a guess"""
     busy: float | None
-    """share of the slots' time since the first start that went
-    to ended attempts; None where none was made"""
+    """share of the slots' time since the first start that went to ended attempts;
+    None where none was made"""
 
     @property
     def left(self) -> str:

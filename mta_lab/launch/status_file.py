@@ -66,8 +66,8 @@ class LaunchStatus:
     left: str
     """how long it may still take, in words; empty as long as that is a guess"""
     rows: Mapping[str, Mapping[str, int]]
-    """how many runs of each row are in each state; empty for a
-    search, whose runs are not known in advance"""
+    """how many runs of each row are in each state;
+    empty for a search, whose runs are not known in advance"""
     ended: Mapping[str, int]
     """how many runs of this launch have finished, failed or been pruned"""
     workers: Sequence[Busy]

@@ -43,31 +43,31 @@ class Record:
     provenance: Mapping[str, Any]
     """when, where and with what it was measured"""
     implementations: Mapping[str, str] = field(default_factory=dict)
-    """what computed the attention: name -> why; empty in
-    records of earlier versions, as what follows"""
+    """what computed the attention: name -> why;
+    empty in records of earlier versions, as what follows"""
     scored: Mapping[str, int] = field(default_factory=dict)
     """how many tokens or sequences each domain's score is over"""
     training_seconds: float | None = None
     """time of the optimizer steps alone"""
     peak_memory: int | None = None
-    """bytes that the run held at most beyond what its process
-    held before; None where the system does not tell"""
+    """bytes that the run held at most beyond what its process held before;
+    None where the system does not tell"""
     flops_per_token: float | None = None
     """floating-point operations of a training step over the
     tokens it reads, as its implementation computes them"""
     attempts: Sequence[Attempt] = ()
     """those that failed before the one that finished"""
     meaning: str = ""
-    """what its components compute, measured; 'code:' and a hash
-    of the code where a user's is among them"""
+    """what its components compute, measured;
+    'code:' and a hash of the code where a user's is among them"""
     component_code: str = ""
-    """a hash over the code of the user's components that it
-    ran; in records of earlier versions, of all components"""
+    """a hash over the code of the user's components that it ran;
+    in records of earlier versions, of all components"""
     engine: int | None = None
     """the engine's version"""
     arithmetic: Mapping[str, str] = field(default_factory=dict)
-    """bits of a small fixed computation by what computed the
-    run, by part ('fused, fp32'): equal where rounding is"""
+    """bits of a small fixed computation by what computed the run, by part ('fused, fp32'):
+    equal where rounding is"""
     kernels: str = ""
     """a hash of the compiled kernels' sources, flags and torch; empty where there were none"""
 

@@ -27,8 +27,8 @@ from mta_lab.workspace import RESULTS
 __all__ = ["DamagedError", "Failure", "OtherVersionError", "Record", "Records", "settings_key", "write_whole"]
 
 RUN_FOLDERS = ("cells", "runs")
-"""where finished runs are: earlier versions called the
-folder otherwise, and what lies in theirs stays there"""
+"""where finished runs are:
+earlier versions called the folder otherwise, and what lies in theirs stays there"""
 MOST = 1 << 26  # bytes of a file
 R = TypeVar("R", "Record", "Failure")
 

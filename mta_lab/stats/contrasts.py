@@ -31,8 +31,8 @@ class Contrast:
     p: float
     """of this one contrast, not corrected for the others"""
     seeds_needed: int | None = None
-    """in all, to resolve the observed delta; MOST_SEEDS + 1
-    stands for more; None where there is nothing to resolve"""
+    """in all, to resolve the observed delta;
+    MOST_SEEDS + 1 stands for more; None where there is nothing to resolve"""
 
 
 def seeds_needed(power: Callable[[int], float]) -> int:

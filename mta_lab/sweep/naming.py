@@ -13,8 +13,8 @@ from mta_lab.sweep.files import SHIPPED
 
 PLAIN = re.compile(r"[\w.-]+")
 TAKEN = re.compile(r"all|index|train|.*-lr")
-"""names of what is no file: every sweep, the page over
-them, a single run, a sweep's check of its learning rates"""
+"""names of what is no file:
+every sweep, the page over them, a single run, a sweep's check of its learning rates"""
 READABLE = re.compile(r"[\w.,=+-]{1,48}")
 DIGITS = 6  # of a digest: a project has some dozens of sweeps and settings
 

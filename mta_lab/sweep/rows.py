@@ -25,8 +25,8 @@ class Row:
     difference: Mapping[str, Any]
     """flattened settings that its baseline lacks or sets otherwise"""
     published: Mapping[str, Any]
-    """what was published for it, by name (`sweeps/paper.yaml`,
-    or the sweep's own file); empty where nothing was"""
+    """what was published for it, by name (`sweeps/paper.yaml`, or the sweep's own file);
+    empty where nothing was"""
     references: tuple[str, ...]
     """where it was published: `table5.11` of the paper, or another source"""
     sets: frozenset[str] = frozenset()
@@ -64,11 +64,11 @@ class Sweep:
     search: Search | None = None
     """ranges to search first"""
     winners: Winners = field(default_factory=dict)
-    """the values that won, where the search has run; before it
-    its rows stand at the lower ends of the ranges"""
+    """the values that won, where the search has run;
+    before it its rows stand at the lower ends of the ranges"""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """why each row of the file that is not in the table is left
-    out: its condition, or a search's finding"""
+    """why each row of the file that is not in the table is left out:
+    its condition, or a search's finding"""
     components: tuple[Path, ...] = ()
     """files with the user's components that the sweep file names"""
     settings: Mapping[str, Any] = field(default_factory=dict)

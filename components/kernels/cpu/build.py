@@ -33,8 +33,8 @@ CPU_FLAGS = {
     "AVX512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma"),
     "AVX2": ("-mavx2", "-mfma"),
 }
-"""by torch's name of what the processor can (ATEN_CPU_CAPABILITY
-sets it lower); others get the compiler's default"""
+"""by torch's name of what the processor can (ATEN_CPU_CAPABILITY sets it lower);
+others get the compiler's default"""
 
 
 class BuildError(RuntimeError):
