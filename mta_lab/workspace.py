@@ -1,6 +1,7 @@
 """The places that commands read and write: below one directory, and in the user's cache."""
 
 import os
+import shlex
 from pathlib import Path
 
 from mta_lab.errors import UserError
@@ -23,6 +24,25 @@ MLFLOW_DATABASE = Path("mlflow.db")
 """the file of MLflow's default store"""
 MLFLOW_FILES = Path("mlruns")
 """the folder of the files that MLflow's runs hold"""
+
+
+_typed: list[Path] = []
+"""the directory that the user typed before this command, if any"""
+
+
+def note_typed(directory: Path | None) -> None:
+    """Keep the directory that the user typed for this command; None where none was typed."""
+    _typed[:] = [directory] if directory is not None else []
+
+
+def again(command: str) -> str:
+    """Return a command of `mta-lab` for a message: typed in the same shell, it comes here again.
+
+    It repeats the `--directory` that the user typed; one that the environment names needs no word.
+    Commands that are kept in files, or travel with results, stay without.
+    """
+    directory = f" --directory {shlex.quote(str(_typed[0]))}" if _typed else ""
+    return f"mta-lab{directory}{command.removeprefix('mta-lab')}"
 
 
 def enter(directory: Path) -> None:

@@ -197,6 +197,8 @@ BESIDE_THE_LAB = {
     "bars": {"launch"},
     "completion": {"strict"},
     "dashboard": {"children", "workspace"},
+    "data": {"workspace"},
+    "new": {"workspace"},
     "printable": {"masking"},
     "results": {"results"},
     "status": {"launch", "results", "workspace"},

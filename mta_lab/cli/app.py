@@ -32,7 +32,7 @@ from mta_lab.cli import (
 from mta_lab.cli.output import OutputLostError, guarded_output
 from mta_lab.cli.printable import one_line
 from mta_lab.errors import UserError
-from mta_lab.workspace import HOME, enter
+from mta_lab.workspace import HOME, enter, note_typed
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "sweep": sweep.sweep,
@@ -75,6 +75,7 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def common(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -88,6 +89,8 @@ def common(
     ] = None,
 ) -> None:
     """Take the options that stand before any command."""
+    source = context.get_parameter_source("directory")
+    note_typed(directory if source and source.name == "COMMANDLINE" else None)
     if directory is not None:
         enter(directory)
 

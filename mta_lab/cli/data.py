@@ -10,6 +10,7 @@ from mta_lab import lab
 from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Settings, conditions
 from mta_lab.cli.terminal import Terminal, make_console
 from mta_lab.lab.conditions import Conditions
+from mta_lab.workspace import again
 
 if TYPE_CHECKING:
     from mta_lab.data import Corpus, Source
@@ -57,7 +58,7 @@ def _prepared(corpus: "Corpus", share_of: Mapping[str, float]) -> RichTable:
 
 def _recipes(under: Conditions) -> RichTable:
     corpus, recipes = lab.corpora.recipes(under)
-    table = _sources(f"{corpus}: not prepared yet; `mta-lab data prepare` does it")
+    table = _sources(f"{corpus}: not prepared yet; `{again('mta-lab data prepare')}` does it")
     for recipe in recipes:
         table.add_row(*_origin(recipe.name, [part.source for part in recipe.parts], recipe.proxy))
     return table

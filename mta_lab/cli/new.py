@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from mta_lab import lab
+from mta_lab.workspace import again
 
 
 def new(
@@ -15,5 +16,6 @@ def new(
 ) -> None:
     """Write a skeleton of a component, with comments. It works as it stands."""
     file = lab.registry.write_skeleton(family, name)
-    print(f"{file}: written. Try it:  mta-lab train {lab.registry.USES[family].format(name=name)} --components {file}")
+    use = lab.registry.USES[family].format(name=name)
+    print(f"{file}: written. Try it:  {again('mta-lab train')} {use} --components {file}")
     print(f"Test it:  pytest --mta-component {file}")

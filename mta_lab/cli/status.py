@@ -21,7 +21,7 @@ from mta_lab.cli.terminal import Terminal, note
 from mta_lab.launch.guards import is_held, launch_runs
 from mta_lab.results.records import run_files
 from mta_lab.words import counted
-from mta_lab.workspace import CORPORA, RESULTS
+from mta_lab.workspace import CORPORA, RESULTS, again
 
 if TYPE_CHECKING:
     from mta_lab.lab.standing import Rows, Standing
@@ -124,14 +124,14 @@ def _headline(
         return f"{directory}: a launch is starting or ending"
     if status:
         told = f"the launch of {status.sweep} ({status.scale}, process {status.process}) is gone: it was killed"
-        return f"{told}. The same command goes on from what is kept: {status.command}"
+        return f"{told}. The same command goes on from what is kept: {again(status.command)}"
     return f"nothing runs here; {asked.outcome(rows) if asked else _kept(directory)}"
 
 
 def _kept(directory: Path) -> str:
     finished, failed = len(run_files(directory)), len(list((directory / "failed").glob("*.json")))
     runs = f"{finished} finished and {counted(failed, 'failed run')} in {directory}"
-    return f"{runs}. One sweep: mta-lab status NAME. To train: mta-lab sweep NAME"
+    return f"{runs}. One sweep: {again('mta-lab status NAME')}. To train: {again('mta-lab sweep NAME')}"
 
 
 def _workers(status: "LaunchStatus") -> RichTable:

@@ -11,7 +11,7 @@ from mta_lab.errors import UserError
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
 from mta_lab.plugins import load_components
-from mta_lab.workspace import CORPORA
+from mta_lab.workspace import CORPORA, again
 
 
 def prepared(conditions: Conditions, display: Display) -> Corpus:
@@ -31,7 +31,9 @@ def corpus_here(conditions: Conditions) -> Corpus | None:
     config = _config(conditions)
     corpus = find(config.data, config.model.vocabulary, CORPORA)
     if corpus is None and config.data.path is not None:
-        raise UserError(f"data.path: {config.data.path} is not prepared yet; run `mta-lab data prepare` with it")
+        raise UserError(
+            f"data.path: {config.data.path} is not prepared yet; run `{again('mta-lab data prepare')}` with it"
+        )
     return corpus
 
 
@@ -55,7 +57,9 @@ def verified(conditions: Conditions) -> Iterator[str]:
     data, vocabulary = (config := _config(conditions)).data, config.model.vocabulary
     tokens = tokens_directory(data, vocabulary, CORPORA)
     if not tokens.exists():
-        raise UserError(f"{tokens}: is not prepared yet; `mta-lab data prepare` with the same settings prepares it")
+        raise UserError(
+            f"{tokens}: is not prepared yet; `{again('mta-lab data prepare')}` with the same settings prepares it"
+        )
     damaged = None
     for directory in (tokens.with_name(TEXT), tokens):
         for name, wrong in cache.inspected(directory).items():

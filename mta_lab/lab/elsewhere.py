@@ -11,6 +11,7 @@ from mta_lab.results.records import settings_key
 from mta_lab.sweep import Sweep
 from mta_lab.sweep.naming import in_settings
 from mta_lab.words import counted
+from mta_lab.workspace import again
 
 MOST = 3  # conditions that are listed
 ROWS = ("attention", "seed", "stream")  # settings in which rows and seeds differ; all others are conditions
@@ -33,7 +34,7 @@ def elsewhere(found: Plan) -> list[str]:
             count = len(_keys(sweep) & set(recorded.values()))
             if count and sweep.shown_as != found.sweep.shown_as:
                 of = f"{count} of {counted(len(sweep.runs()), 'run')}"
-                there[sweep.shown_as] = count, f"{of} {_are(count)} finished under {sweep.conditions}: {command}"
+                there[sweep.shown_as] = count, f"{of} {_are(count)} finished under {sweep.conditions}: {again(command)}"
     lines = [line for _, line in sorted(there.values(), reverse=True)]
     more = len(lines) - MOST
     return [*lines[:MOST], *([f"and some under {counted(more, 'further set')} of settings"] if more > 0 else [])]

@@ -21,7 +21,7 @@ from mta_lab.report import Table
 from mta_lab.results.states import State
 from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.words import counted, counted_are
-from mta_lab.workspace import CORPORA
+from mta_lab.workspace import CORPORA, again
 
 WARMUP = "training.warmup_steps"
 
@@ -73,7 +73,7 @@ class Launched:
             lines.append(f"{are} stale ({changed} changed since); --rerun-stale trains {them} again")
         if failures := in_state(self.launched, self.states, "failed"):
             them = "it" if len(failures) == 1 else "them"
-            lines.append(f"{counted(len(failures), 'run')} failed; `{self.plan.retry}` tries {them} again")
+            lines.append(f"{counted(len(failures), 'run')} failed; `{again(self.plan.retry)}` tries {them} again")
         return lines
 
 
@@ -116,8 +116,8 @@ def launch_plan(
             remember(plan.given, plan.records, plan.display)
             launched.show()
             left = len(to_train(launched.launched, states(runs, plan.records), rerun_stale=plan.rerun_stale))
-            again = f"the same command goes on with them: {plan.command}"
-            raise KeyboardInterrupt(f"interrupted; {counted(left, 'run')} left, {again}") from None
+            goes_on = f"the same command goes on with them: {again(plan.command)}"
+            raise KeyboardInterrupt(f"interrupted; {counted(left, 'run')} left, {goes_on}") from None
         launched.states = states(runs, plan.records)
     remember(plan.given, plan.records, plan.display)
     launched.show()
@@ -150,8 +150,8 @@ def _searched(plan: Plan, options: LaunchOptions) -> Plan:
     try:
         return search(plan, options)
     except KeyboardInterrupt:
-        again = f"the same command goes on with the search: {plan.command}"
-        raise KeyboardInterrupt(f"interrupted; {again}") from None
+        goes_on = f"the same command goes on with the search: {again(plan.command)}"
+        raise KeyboardInterrupt(f"interrupted; {goes_on}") from None
 
 
 def _to_do(launched: Launched, to_do: int, workers: int) -> str:

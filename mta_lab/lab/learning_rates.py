@@ -9,6 +9,7 @@ from mta_lab.lab.retries import clear_failures
 from mta_lab.lab.tables import finished_table
 from mta_lab.report.learning_rates import verdict
 from mta_lab.sweep.learning_rates import over_learning_rates
+from mta_lab.workspace import again
 
 BEST_ROWS = 2  # checked beside the baseline
 
@@ -31,7 +32,9 @@ def check_learning_rates(
         if (mean := row.measured.mean) is not None
     }
     if not alike:
-        raise UserError(f"--check-lr: no row is finished, so there is nothing to check; run `{plan.command}` first")
+        raise UserError(
+            f"--check-lr: no row is finished, so there is nothing to check; run `{again(plan.command)}` first"
+        )
     names = sorted(alike, key=lambda row: table.sweep.metric.loss(alike[row]))[:BEST_ROWS]
     command = f"{plan.command} --check-lr"
     checked = replace(plan, sweep=over_learning_rates(plan.sweep, names), command=command, retry=command)

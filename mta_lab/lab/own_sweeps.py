@@ -8,6 +8,7 @@ from mta_lab.lab.display import Display
 from mta_lab.results.records import Records, write_whole
 from mta_lab.strict import FaultError, as_json, content
 from mta_lab.sweep import shipped_sweeps
+from mta_lab.workspace import again
 
 FILE = "sweeps.json"
 
@@ -35,7 +36,7 @@ def remembered(records: Records, display: Display) -> list[str]:
     except FaultError as error:
         display.note(
             f"{path}: cannot be read ({error}); your own sweeps are left out until "
-            "`mta-lab report FILE` names them again"
+            f"`{again('mta-lab report FILE')}` names them again"
         )
         return []
     return [name for name in found if os.path.isfile(name)]  # os.path's raises nothing for odd names, Path's does

@@ -16,6 +16,7 @@ from mta_lab.results import exchange
 from mta_lab.results.records import Records
 from mta_lab.scheduling import take_searches
 from mta_lab.scheduling.merge import Taken
+from mta_lab.workspace import again
 
 
 def merge_searches(records: Records, other: Path, say: Callable[[str], None], *, replace: bool) -> Taken | None:
@@ -40,7 +41,9 @@ def pack(plan: Plan, target: Path | None, *, weights: bool) -> tuple[Path, int, 
     table = finished_table(plan)
     runs = [record.fingerprint for row in table.rows for record in row.measured.records.values()]
     if not runs:
-        nothing = f"{plan.given}: no run is finished, so there is nothing to pack; `{plan.command}` trains the sweep"
+        nothing = (
+            f"{plan.given}: no run is finished, so there is nothing to pack; `{again(plan.command)}` trains the sweep"
+        )
         raise UserError(f"{nothing}{hint(plan)}")
     files = exchange.files_to_pack(plan.records, runs, weights=weights)
     files |= artifacts(table, plan.command, dashboard_address())

@@ -10,6 +10,7 @@ from mta_lab.lab.texts import known_runs
 from mta_lab.launch.status_file import LaunchStatus
 from mta_lab.planning.runs import states
 from mta_lab.words import counted
+from mta_lab.workspace import again
 
 Rows = Mapping[str, Mapping[str, int]]
 
@@ -44,11 +45,11 @@ class Standing:
         name, runs = f"{sweep.name} ({sweep.conditions})", counted(totals.total(), "run")
         trials = trials_left(self._plan).total()
         if totals["finished"] == totals.total() and not trials:
-            return f"{name}: finished, {runs}. To see its table: {self._plan.report}"
+            return f"{name}: finished, {runs}. To see its table: {again(self._plan.report)}"
         kinds = {
-            f"To train what is missing: {self._plan.command}": trials + totals["pending"],
-            f"To try again what failed: {self._plan.retry}": totals["failed"],
-            f"To train again what is stale: {self._plan.command} --rerun-stale": totals["stale"],
+            f"To train what is missing: {again(self._plan.command)}": trials + totals["pending"],
+            f"To try again what failed: {again(self._plan.retry)}": totals["failed"],
+            f"To train again what is stale: {again(self._plan.command)} --rerun-stale": totals["stale"],
         }
         said = ". ".join(line for line, needed in kinds.items() if needed)
         search = f", {counted(trials, 'trial')} of its search left" if trials else ""

@@ -10,6 +10,7 @@ from mta_lab.lab.texts import known_runs
 from mta_lab.launch.tracked import entry_of, launch_of
 from mta_lab.planning.runs import Run
 from mta_lab.tracking.sync import Synced, sync
+from mta_lab.workspace import again
 
 
 def runs_to_sync(plan: Plan) -> list[Run]:
@@ -22,7 +23,7 @@ def runs_to_sync(plan: Plan) -> list[Run]:
     if runs is None:
         raise UserError(
             f"{plan.given}: its text is not prepared here, so the finished runs are not known; "
-            "`mta-lab data prepare` with the same settings prepares it"
+            f"`{again('mta-lab data prepare')}` with the same settings prepares it"
         )
     return runs
 

@@ -12,6 +12,7 @@ from mta_lab.planning.runs import Run
 from mta_lab.report import Table, build_table, markdown
 from mta_lab.report.data import summary
 from mta_lab.tracking.entries import LaunchSummary
+from mta_lab.workspace import again
 
 DASHBOARD = "http://127.0.0.1:5000"  # where `mta-lab dashboard` listens by default
 
@@ -26,7 +27,7 @@ def finished_table(plan: Plan) -> Table:
     if runs is None:
         raise UserError(
             f"{plan.given}: its text is not prepared here, and no run of it is finished in {plan.records.directory}; "
-            f"`{plan.command}` prepares it and trains what is missing"
+            f"`{again(plan.command)}` prepares it and trains what is missing"
         )
     table = table_of(plan, runs)
     for remark in table.remarks:

@@ -19,7 +19,7 @@ from mta_lab.planning.runs import run_of
 from mta_lab.plugins import load_components
 from mta_lab.results.records import Record, Records, run_files
 from mta_lab.sweep import PlannedRun
-from mta_lab.workspace import CORPORA
+from mta_lab.workspace import CORPORA, again
 
 
 def find_run(
@@ -72,7 +72,9 @@ def record_of_row(found: Plan, name: str, seed: int | None) -> Record:
     run = PlannedRun(row=row.name, seed=seed, config=replace(row.config, seed=seed))
     record = found.records.finished(run_of(run, lambda run: _corpus(run.config)).fingerprint)
     if record is None:
-        raise UserError(f"{found.given}: {run.label} is not finished here; `{found.command}` trains it{hint(found)}")
+        raise UserError(
+            f"{found.given}: {run.label} is not finished here; `{again(found.command)}` trains it{hint(found)}"
+        )
     return record
 
 
@@ -116,6 +118,7 @@ def _corpus(config: RunConfig) -> Corpus:
     corpus = find(config.data, config.model.vocabulary, CORPORA)
     if corpus is None:
         raise UserError(
-            "the text of this run is not prepared here; `mta-lab data prepare` with the same settings prepares it"
+            "the text of this run is not prepared here; "
+            f"`{again('mta-lab data prepare')}` with the same settings prepares it"
         )
     return corpus

@@ -13,6 +13,7 @@ from mta_lab.launch.status_file import Busy
 from mta_lab.planning.runs import Run, last_result, states, why_stale
 from mta_lab.results.records import Record
 from mta_lab.words import duration
+from mta_lab.workspace import again
 
 TRACEBACK = 12  # lines, the last ones, that are shown
 
@@ -29,7 +30,8 @@ def explain(plan: Plan, row: str, seed: int | None = None) -> list[str]:
     runs = known_runs(plan)
     if runs is None:
         raise UserError(
-            f"{plan.given}: its text is not prepared here, so every run is pending; type: {plan.command}{hint(plan)}"
+            f"{plan.given}: its text is not prepared here, so every run is pending; "
+            f"type: {again(plan.command)}{hint(plan)}"
         )
     running = _running(plan)
     chosen = [run for run in runs if run.row == row and seed in (None, run.seed)]
@@ -51,14 +53,14 @@ def _lines(run: Run, plan: Plan, busy: Busy | None) -> list[str]:
         loss = "" if busy.loss is None else f", loss {busy.loss:.3f}"
         since = datetime.fromtimestamp(busy.since).strftime("%H:%M:%S")
         at = f"on worker {busy.worker} since {since}, step {busy.step} of {busy.steps}{loss}"
-        return [f"{run.label}: running {at}", "  next: mta-lab status --watch"]
+        return [f"{run.label}: running {at}", f"  next: {again('mta-lab status --watch')}"]
     if state == "failed":
         return _failed(run, plan)
     if state == "stale":
         return _stale(run, plan)
     kept = sorted(plan.records.checkpoints(run.fingerprint).glob("*.ckpt"))
     came = f", with a checkpoint at step {int(kept[-1].stem)}" if kept else ""
-    return [f"{run.label}: pending{came}", f"  next: {plan.command}"]
+    return [f"{run.label}: pending{came}", f"  next: {again(plan.command)}"]
 
 
 def _finished(run: Run, plan: Plan) -> list[str]:
@@ -66,7 +68,7 @@ def _finished(run: Run, plan: Plan) -> list[str]:
     if record is None:
         return [f"{run.label}: finished, but its record cannot be used"]
     measured = record.provenance
-    later = f"entered later, by the launch or by mta-lab sync {shlex.quote(plan.given)}"
+    later = f"entered later, by the launch or by {again('mta-lab sync')} {shlex.quote(plan.given)}"
     when = f"{measured.get('finished', 'an unknown day')}, commit {measured['commit']}"
     return [
         f"{run.label}: finished {when}, in {duration(record.seconds)}: {record.quantity} {record.score:.3f}",
@@ -96,7 +98,7 @@ def _failed(run: Run, plan: Plan) -> list[str]:
         f"{run.label}: failed ({failure.kind}, attempts: {max(1, len(failure.attempts))}): {failure.reason}",
         *(f"    {line}" for line in failure.traceback.splitlines()[-TRACEBACK:]),
         f"  full traceback: {file}; logs of the workers: {plan.records.directory}/worker-*.log",
-        f"  next: {plan.retry} {shlex.quote(run.row)}",
+        f"  next: {again(plan.retry)} {shlex.quote(run.row)}",
     ]
 
 
@@ -106,5 +108,5 @@ def _stale(run: Run, plan: Plan) -> list[str]:
     return [
         f"{run.label}: stale: {changed} changed since its result of {when}, commit {commit}",
         f"  that result: {record.quantity} {record.score:.3f}, {plan.records.file(record.fingerprint)}",
-        f"  next: {plan.command} --rerun-stale",
+        f"  next: {again(plan.command)} --rerun-stale",
     ]

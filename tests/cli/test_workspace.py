@@ -1,5 +1,7 @@
 """`--directory` and MTA_LAB_HOME: every command works in another folder as if started there."""
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mta_lab.cli import main
+from tests.cli.conftest import Command
 
 
 def run(directory: Path, *arguments: str, home: str = "") -> subprocess.CompletedProcess[str]:
@@ -43,3 +46,42 @@ def test_the_option_stands_in_the_help(monkeypatch: pytest.MonkeyPatch, capsys: 
     with pytest.raises(SystemExit):
         main()
     assert "MTA_LAB_HOME" in capsys.readouterr().out
+
+
+SWEEP = """
+title: Two
+rows: {plain: {attention: softmax}, more: {attention: talking_heads}}
+base: {data.corpus: stdlib}
+"""
+COMMANDS = (
+    ("status",),
+    ("status", "two.yaml"),
+    ("report", "two.yaml"),
+    ("why", "two.yaml", "plain"),
+    ("results", "archive", "two.yaml"),
+    ("kernels", "two.yaml", "plain"),
+    ("sync", "two.yaml"),
+    ("new", "norms", "third_norm"),
+    ("data", "show", "data.corpus=stdlib"),
+    ("data", "verify", "data.corpus=stdlib"),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("given", ["typed", "by the environment", "here"])
+def test_a_suggested_command_reaches_the_same_directory(
+    given: str, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: Command
+) -> None:
+    """It repeats a typed `--directory`, quoted, and no directory that need not be typed."""
+    place = tmp_path / "my results"
+    place.mkdir()
+    (place / "two.yaml").write_text(SWEEP)
+    monkeypatch.chdir(place if given == "here" else tmp_path)
+    if given == "by the environment":
+        monkeypatch.setenv("MTA_LAB_HOME", "my results")
+    typed = ["--directory", "my results"] if given == "typed" else []
+    done = lab(*typed, *command)
+    suggested = re.findall(r"mta-lab(?!:)(?: --directory (?:'[^']*'|\S+))? [a-z]+", done.out + done.err)
+    assert suggested, f"it suggests nothing: {done.out}{done.err}"
+    for words in map(shlex.split, suggested):
+        assert words[1:-1] == typed, f"{words} does not reach the directory"
