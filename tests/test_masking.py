@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from mta_lab.errors import described
-from mta_lab.masking import MaskedStream, masked
+from mta_lab.masking import SHORTEST, MaskedStream, masked
 
 ROOT = Path(__file__).parents[1]
 FORMS = r"""
@@ -194,3 +194,10 @@ def test_what_a_worker_prints_is_masked() -> None:
     behind = io.StringIO()
     print("password=s3cret", file=MaskedStream(behind))  # type: ignore[arg-type, call-overload]
     assert behind.getvalue() == "password=***\n"
+
+
+def test_the_shortest_secret_of_the_environment_is_masked_where_it_is_all_of_a_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "s" * SHORTEST)
+    assert masked("s" * SHORTEST) == "***"
