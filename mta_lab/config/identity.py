@@ -27,6 +27,8 @@ def plain(value: Any) -> Any:
 
     A number that may have a fraction has one, so that 1 and 1.0 are the same setting.
     """
+    if isinstance(value, str | int | float):  # most of them; asking for fields takes longer
+        return value
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if not is_dataclass(value):

@@ -67,7 +67,10 @@ def _candidates(found: Plan, config: Mapping[str, Any], recorded: set[str]) -> I
     for row in sweep.rows:
         usual = _conditions(flatten(row.config))
         changed = {key: value for key, value in theirs.items() if usual.get(key) != value}
-        if changed not in tried and any(_with(row.config, changed, seed) in recorded for seed in sweep.seeds):
+        if changed in tried:
+            continue
+        tree = _with(row.config, changed)
+        if any(settings_key({**tree, "seed": seed}) in recorded for seed in sweep.seeds):
             tried.append(changed)
             yield scale, changed
 
@@ -76,13 +79,13 @@ def _conditions(flat: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in flat.items() if key.partition(".")[0] not in ROWS}
 
 
-def _with(config: Any, changed: Mapping[str, Any], seed: int) -> str:
-    """Return the key of a row's configuration with the changed settings."""
-    tree = {**deepcopy(plain(config)), "seed": seed}
+def _with(config: Any, changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row's configuration, in its canonical form, with the changed settings."""
+    tree: dict[str, Any] = deepcopy(plain(config))
     for key, value in changed.items():
         section, *path = key.split(".")
         node = tree if not path else tree.setdefault(section, {})
         for part in path[:-1]:
             node = node.setdefault(part, {})
         node[path[-1] if path else section] = value
-    return settings_key(tree)
+    return tree
