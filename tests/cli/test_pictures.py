@@ -75,7 +75,7 @@ def test_a_row_of_a_sweep_and_a_text_in_words(lab: Command, corpus: Corpus) -> N
     text = "--text: got "
     assert f"{text}an empty text" in lab("attend", "kernel_sizes", "4x9", OWN, "--text", "").complaint
     assert "up to the 128" in lab("attend", "kernel_sizes", "4x9", OWN, "--text", "!" * 129).complaint
-    assert "--text: must be given" in lab("attend", "kernel_sizes", "4x9", OWN).complaint
+    assert "--text: is missing" in lab("attend", "kernel_sizes", "4x9", OWN).complaint
     assert "4x9 seed 1 is not finished here" in lab("kernels", "kernel_sizes", "4x9", OWN, "--seed", "1").complaint
     again = f"`mta-lab sweep kernel_sizes {OWN} --scale nano` trains it"
     assert again in lab("kernels", "kernel_sizes", "8x13", OWN).complaint
