@@ -8,9 +8,10 @@ from mta_lab.errors import UserError
 
 
 def compiled(say: Callable[[str], None]) -> Path:
-    """Compile the fused kernels, and return their library; `say` hears what is done.
+    """Compile the fused kernels, and return their library; `say` is told of each step.
 
-    Raises UserError where the compiler refuses.
+    Raises:
+        UserError: the compiler fails.
     """
     try:
         return build.build(say)

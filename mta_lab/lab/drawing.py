@@ -38,7 +38,11 @@ def attention_panels(run: Trained, reading: Reading, layer: int | None, head: in
 
 
 def checked(file: Path | None) -> Path | None:
-    """Return the file to write. Raises UserError where its ending names no known format."""
+    """Return the file to write.
+
+    Raises:
+        UserError: its ending is not one of a known format.
+    """
     if file:
         check_ending(file)
     return file

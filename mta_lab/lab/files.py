@@ -9,9 +9,9 @@ from mta_lab.report import Table, files
 
 
 def write_pages(plans: Sequence[Plan], tables: Sequence[Table], over: Path | None) -> list[Path]:
-    """Write the page of each table; return the files.
+    """Write the page of each table, and return the files.
 
-    Each links to `over`, the page above them all, if there is one.
+    Each page links to `over`, the page over all of them, if there is one.
     """
     return [
         files.write_page(table, plan.command, dashboard_address(), over)

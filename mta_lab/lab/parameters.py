@@ -1,4 +1,4 @@
-"""Count the parameters of a model that is named by its attention."""
+"""Count the parameters of a model, which is named by its attention."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +10,16 @@ from mta_lab.model import count_parameters
 from mta_lab.plugins import load_components
 
 MODELS = {"transformer": "softmax", "mta": "multi_token"}
-"""names of Table 2's models that differ from their attention's"""
+"""name of a model in the paper's Table 2 -> its attention here, where they differ"""
 
 
 def parameters(model: str, scale: str, settings: Sequence[str], components: Sequence[Path]) -> int:
-    """Return how many parameters the model has at a scale, under KEY=VALUE settings.
+    """Return the number of parameters of a model at a scale, under KEY=VALUE settings.
 
     The model is not built in memory.
 
-    Raises UserError where no model has that name.
+    Raises:
+        UserError: there is no model of that name, or a setting is wrong.
     """
     load_components(components)
     known = [*MODELS, *FAMILIES["attention"].names()]

@@ -12,13 +12,13 @@ from mta_lab.sweep import Row
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
-    """A row in figures and words."""
+    """A row in numbers and words."""
 
     parameters: int
     operations: float
-    """of a whole run"""
+    """floating-point operations of a whole run"""
     differences: list[str]
-    """what differs from its baseline, a line for each setting or component"""
+    """differences from its baseline, a line for each setting or component"""
 
 
 def described(row: Row) -> Described:
@@ -28,7 +28,7 @@ def described(row: Row) -> Described:
 
 
 def _differences(row: Row) -> list[str]:
-    """Return how the row differs from its baseline, a component in short."""
+    """Return the row's differences from its baseline, with components in short form."""
     components = {"attention": row.config.attention, "task": row.config.task}
     named = [name for name in components if any(key.startswith(f"{name}.") for key in row.difference)]
     rest = [f"{key}: {value}" for key, value in row.difference.items() if key.partition(".")[0] not in components]
@@ -36,12 +36,12 @@ def _differences(row: Row) -> list[str]:
 
 
 def _set_inside(section: str, row: Row) -> set[str]:
-    """Return the settings of a component that the row's own lines name."""
+    """Return the settings of a component that the row itself sets."""
     return {key.split(".")[1] for key in row.sets if key.startswith(f"{section}.")}
 
 
 def _brief(value: Any, named: Collection[str] = ()) -> str:
-    """Return a component as its name and its settings that are not defaults, or are `named`."""
+    """Return a component as its name, with settings that are not defaults or are in `named`."""
     if isinstance(value, tuple) and any(isinstance(item, Component) for item in value):
         return f"[{', '.join(map(_brief, value))}]"
     if not isinstance(value, Component):

@@ -1,4 +1,4 @@
-"""MLflow's store as its pages need it: its address, and those of files that were moved."""
+"""Find MLflow's store, and correct the addresses of files that were moved."""
 
 import os
 
@@ -11,13 +11,14 @@ def store_address() -> str:
 
 
 def is_default(store: str) -> bool:
-    """Return whether a store is the default one, which lies in this directory."""
+    """Return True if a store is the default one, in this directory."""
     return store == DEFAULT_STORE
 
 
 def files_followed(store: str) -> str:
-    """Let addresses of files follow a directory that was moved; return a line, or nothing.
+    """Correct the addresses of files after this directory was moved; return a line on it, or "".
 
-    Raises sqlite3.Error where the database is damaged.
+    Raises:
+        sqlite3.Error: the database is damaged.
     """
     return follow(store)

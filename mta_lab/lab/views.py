@@ -1,4 +1,4 @@
-"""The views of sweeps on MLflow's pages."""
+"""List the views of sweeps on MLflow's pages."""
 
 from mta_lab.tracking.view import addresses
 

@@ -36,7 +36,7 @@ class Panel:
 
 
 def check_ending(file: Path) -> None:
-    """Refuse a file whose ending is no known format, before anything is computed.
+    """Refuse a file whose ending is not a known format, before anything is computed.
 
     Raises:
         UserError: it names the endings that are allowed.

@@ -60,7 +60,7 @@ def mark(file: Path, found: list[str]) -> None:
     """Write into a table's JSON and Markdown why it is stale, or remove the mark if it is not.
 
     Raises:
-        UserError: a file cannot be read or written, or is no table.
+        UserError: a file cannot be read or written, or is not a table.
     """
     why = "; ".join(found)
     table = {key: value for key, value in read(file).items() if key != SHOWN}
@@ -90,7 +90,7 @@ def read(file: Path) -> dict[str, Any]:
     """Return the table that `report --format json` wrote into a file.
 
     Raises:
-        UserError: the file cannot be read, or is no table.
+        UserError: the file cannot be read, or is not a table.
     """
     allowed = "allowed: what `mta-lab report NAME --format json` prints"
     try:

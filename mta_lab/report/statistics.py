@@ -1,4 +1,4 @@
-"""All rows of a table against their baselines, and the verdict over all of them."""
+"""Compare all rows of a table with their baselines, and adjust over all of them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,25 +15,24 @@ Scores = Mapping[str, Mapping[int, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The rows' differences, each against its own baseline."""
+    """The differences of rows from their baselines."""
 
     contrasts: Mapping[str, Contrast]
     p_holm: Mapping[str, float]
-    """Holm-adjusted over all rows that the table plans to
-    compare, whether they have results yet or not"""
+    """p-values after Holm's correction, over all rows that the table plans to compare"""
     planned: int
-    """how many those are"""
+    """number of rows that the table plans to compare, finished or not"""
     noise: Mapping[str, Noise]
-    """by baseline; empty for error rates, whose rows differ in noise"""
+    """noise by baseline; empty for error rates, whose rows differ in noise"""
 
 
 def compare(
     scores: Scores, baselines: Mapping[str, str], unshared: Collection[str], sequences: Mapping[str, int] | None
 ) -> Comparison:
-    """Compare each row of `baselines` (row -> its baseline) over seeds.
+    """Return the comparison of each row of `baselines` (row -> its baseline) over seeds.
 
-    `unshared` are the rows on a random stream of their own. `sequences`, by row, is what an error
-    rate is over; without it, the scores are perplexities.
+    `unshared` has the rows on a random stream of their own. `sequences` has, by row, the number of
+    sequences behind an error rate; None means that scores are perplexities.
     """
     compared = [row for row, baseline in baselines.items() if row != baseline]
     level = LEVEL / max(len(compared), 1)
@@ -75,9 +74,9 @@ def _compare_rates(
 
 
 def _holm(contrasts: Mapping[str, Contrast], planned: Sequence[str]) -> dict[str, float]:
-    """Return adjusted p-values.
+    """Return p-values after Holm's correction (Holm 1979).
 
-    A planned row without results counts as p = 1, so that an early table is no laxer than a full
+    A planned row without results counts as p = 1, so that an early table is as strict as a full
     one.
     """
     if not planned:
