@@ -59,7 +59,8 @@ def refuse_unusable(store: str) -> None:
         with closing(sqlite3.connect(file, timeout=WAIT)) as connection:
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
-        said = "if it is damaged, move it away, and `mta-lab sync` fills a new one"
+        damaged = "if it is damaged, move it away, and `mta-lab sync` fills a new one"
+        said = "another process holds it" if error.args == ("database is locked",) else damaged
         raise StoreError(f"{file}: {error}; {said}") from None
 
 

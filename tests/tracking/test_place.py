@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,15 @@ def test_a_file_that_is_no_database_is_said_at_once_with_what_to_do(
     monkeypatch.setattr("mta_lab.tracking.experiment.MlflowClient", pytest.fail)  # it is not asked
     with pytest.raises(UserError, match=r"mlflow\.db: .*move it away, and `mta-lab sync` fills a new one"):
         sync("table", LAUNCH, [], Records(), pytest.fail)
+
+
+def test_a_database_that_another_process_holds_is_not_called_damaged(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mta_lab.tracking.place.WAIT", 0)
+    with closing(sqlite3.connect("mlflow.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(UserError, match="database is locked; another process holds it") as caught:
+            sync("table", LAUNCH, [], Records(), pytest.fail)
+    assert "damaged" not in str(caught.value)
+    assert sync("table", LAUNCH, [], Records(), pytest.fail) == Synced()
