@@ -71,7 +71,7 @@ MAY_IMPORT = {
     "executors": {"atomic", "children", "config", "errors", "masking", "plugins", "results", "strict", "training"}
     | {"data", "words"},
     "launch": {"atomic", "config", "data", "errors", "executors", "masking", "planning", "provenance", "results"}
-    | {"scheduling", "strict", "sweep", "tracking", "training", "words"},
+    | {"scheduling", "strict", "sweep", "tracking", "training", "words", "workspace"},
     "bench": {"children", "components", "config", "errors", "model", "plugins", "results", "sweep", "theme", "training"}
     | {"words"},
     "theme": {"atomic", "errors"},
@@ -344,7 +344,18 @@ def loaded_by(*commands: str, cwd: Path) -> list[str]:
     return done.stdout.split()
 
 
-PATHS = {"mlflow.db", "mlruns", "sqlite:///mlflow.db", ".cache", "XDG_CACHE_HOME"}
+PATHS = {
+    "launch.lock",
+    "launch.json",
+    "events.jsonl",
+    "sweeps.json",
+    "optuna.journal",
+    "mlflow.db",
+    "mlruns",
+    "sqlite:///mlflow.db",
+    ".cache",
+    "XDG_CACHE_HOME",
+}
 
 
 def test_the_workspace_alone_says_where_things_are() -> None:

@@ -8,9 +8,7 @@ from mta_lab.lab.display import Display
 from mta_lab.results.records import Records, write_whole
 from mta_lab.strict import FaultError, as_json, content
 from mta_lab.sweep import shipped_sweeps
-from mta_lab.workspace import again
-
-FILE = "sweeps.json"
+from mta_lab.workspace import OWN_SWEEPS, again
 
 
 def remember(name: str, records: Records, display: Display) -> None:
@@ -19,14 +17,14 @@ def remember(name: str, records: Records, display: Display) -> None:
     if name in known or name in shipped_sweeps() or not os.path.isfile(name) or not records.directory.is_dir():
         return
     try:
-        write_whole(records.directory / FILE, json.dumps([*known, name]))
+        write_whole(records.directory / OWN_SWEEPS, json.dumps([*known, name]))
     except UserError:
         return
 
 
 def remembered(records: Records, display: Display) -> list[str]:
     """Return the sweep files that were kept and still exist, in the order of their first use."""
-    path = records.directory / FILE
+    path = records.directory / OWN_SWEEPS
     try:
         found = as_json(content(path))
         if not isinstance(found, list) or not all(isinstance(name, str) for name in found):

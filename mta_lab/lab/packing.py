@@ -8,7 +8,6 @@ from mta_lab.lab.elsewhere import hint
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.tables import dashboard_address, finished_table
 from mta_lab.launch.guards import only_launch
-from mta_lab.launch.launch import JOURNAL
 from mta_lab.plugins import component_files
 from mta_lab.report import markdown
 from mta_lab.report.files import artifacts
@@ -16,7 +15,7 @@ from mta_lab.results import exchange
 from mta_lab.results.records import Records
 from mta_lab.scheduling import take_searches
 from mta_lab.scheduling.merge import Taken
-from mta_lab.workspace import again
+from mta_lab.workspace import JOURNAL, again
 
 
 def merge_searches(records: Records, other: Path, say: Callable[[str], None], *, replace: bool) -> Taken | None:

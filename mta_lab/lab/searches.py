@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from mta_lab.errors import UserError
 from mta_lab.lab.plan import Plan, resolved_auto
 from mta_lab.lab.texts import preparing
-from mta_lab.launch.launch import JOURNAL, LaunchOptions, launch_search, study_name
+from mta_lab.launch.launch import LaunchOptions, launch_search, study_name
 from mta_lab.planning.runs import Run, run_of, runs_of
 from mta_lab.sweep import PlannedRun
 from mta_lab.sweep.search import Found, Search
 from mta_lab.words import counted
+from mta_lab.workspace import JOURNAL
 
 if TYPE_CHECKING:
     from mta_lab.scheduling import Trials

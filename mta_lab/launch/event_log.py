@@ -29,8 +29,8 @@ from mta_lab.launch.events import (
 )
 from mta_lab.launch.outlook import Outlook
 from mta_lab.masking import masked
+from mta_lab.workspace import LAUNCH_EVENTS
 
-FILE = "events.jsonl"
 MOST = 16 << 20  # bytes of the file
 INTERVAL = 10.0  # seconds between two lines on the progress of one run
 NAMES = {
@@ -54,7 +54,7 @@ class EventLog:
     """
 
     def __init__(self, directory: Path) -> None:
-        self.path = directory / FILE
+        self.path = directory / LAUNCH_EVENTS
         self._begun = False
         self._written: dict[str, float] = {}  # when the progress of a run was written last
 
@@ -75,7 +75,7 @@ class EventLog:
             self._begun = True
             file.write(f"{chr(10) * torn}{line}\n".encode())
         if size > MOST:
-            os.replace(self.path, self.path.with_name(f"{FILE}.1"))
+            os.replace(self.path, self.path.with_name(f"{LAUNCH_EVENTS}.1"))
 
 
 def _ends_a_line(path: Path) -> bool:

@@ -13,8 +13,7 @@ from filelock import FileLock, Timeout
 
 from mta_lab.atomic import link_refused
 from mta_lab.errors import UserError
-
-LOCK = "launch.lock"
+from mta_lab.workspace import LAUNCH_LOCK
 
 
 @contextmanager
@@ -25,8 +24,8 @@ def only_launch(directory: Path) -> Iterator[None]:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(directory / LOCK)
-        with link_refused(directory / LOCK):
+        lock = FileLock(directory / LAUNCH_LOCK)
+        with link_refused(directory / LAUNCH_LOCK):
             lock.acquire(timeout=0.5)  # `launch_runs` may hold it for a moment
     except Timeout:
         where = "wait for it, or start in another directory"
@@ -44,7 +43,7 @@ def launch_runs(directory: Path) -> bool:
 
     The system takes the lock from a launch that died.
     """
-    return is_held(directory / LOCK)
+    return is_held(directory / LAUNCH_LOCK)
 
 
 def is_held(lock: Path) -> bool:

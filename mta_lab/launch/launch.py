@@ -32,11 +32,10 @@ from mta_lab.planning.runs import Run, states, to_train
 from mta_lab.results.records import Records
 from mta_lab.sweep import PlannedRun, Sweep
 from mta_lab.tracking.entries import LaunchSummary
+from mta_lab.workspace import JOURNAL
 
 if TYPE_CHECKING:
     from mta_lab.tracking.tracker import Tracker
-
-JOURNAL = "optuna.journal"
 
 
 @dataclass(frozen=True, kw_only=True)

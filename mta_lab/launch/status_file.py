@@ -24,13 +24,13 @@ from mta_lab.launch.events import (
 )
 from mta_lab.launch.outlook import Outlook
 from mta_lab.strict import FaultError, OtherFieldsError, as_json, built, content
+from mta_lab.workspace import LAUNCH_STATUS
 
 if TYPE_CHECKING:
     from mta_lab.planning.runs import Run
     from mta_lab.results.states import State
     from mta_lab.sweep import Sweep
 
-FILE = "launch.json"
 LATEST = 1e11  # seconds since 1970, and more steps than a run has
 INTERVAL = 1.0  # seconds between two writings, at least
 
@@ -80,7 +80,7 @@ def launch_status(directory: Path) -> LaunchStatus | None:
 
     Raises UserError where its file, not another version's, is not as a launch writes it.
     """
-    path = directory / FILE
+    path = directory / LAUNCH_STATUS
     try:
         found = built(LaunchStatus, as_json(content(path)))
         numbers = [found.since, *(number for busy in found.workers for number in (busy.since, busy.step, busy.steps))]
@@ -102,7 +102,7 @@ def status_file(
 
     `found` are the states of `runs` at the start, `command` is what a user typed.
     """
-    file = StatusFile(sweep, runs, dict(found), directory / FILE, command)
+    file = StatusFile(sweep, runs, dict(found), directory / LAUNCH_STATUS, command)
     file.write("")
     try:
         yield file
