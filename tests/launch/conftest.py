@@ -115,16 +115,17 @@ def run(
     components: Sequence[Path],
     *,
     compete: bool = False,
+    workers: int = 2,
     before: Callable[[Plan], object] = lambda _: None,
     trial_timeout: float | None = None,
 ) -> Launched:
-    """Launch the sweep in `file` on two workers, in the current directory."""
+    """Launch the sweep in `file` in the current directory; a worker takes three seconds of CPU time to start."""
     launched = Launched(folder=file.parent, status=-1, output="")
     log = Log(launched)
     found = planned(file, log)
     before(found)
     log.again = found if compete else None
-    launched.status = 0 if launch_plan(replace(found, components=components), 2, trial_timeout).complete else 1
+    launched.status = 0 if launch_plan(replace(found, components=components), workers, trial_timeout).complete else 1
     launched.output = log.text.getvalue()
     return launched
 

@@ -83,14 +83,15 @@ def best(trials: list[FrozenTrial]) -> FrozenTrial:
 def story(moody: Path, words: Path) -> Story:
     folder = moody.parent
 
-    def launched(trials: int) -> Launched:
+    def launched(trials: int, workers: int = 2) -> Launched:
         search = {"trials": trials, "space": {"rate": RATE, "keys": {"from": 1, "to": 5}}}
-        return run(write_sweep(folder / "kernels.yaml", ROWS, seeds=1, search=search, data={"path": str(words)}), [])
+        file = write_sweep(folder / "kernels.yaml", ROWS, seeds=1, search=search, data={"path": str(words)})
+        return run(file, [], workers=workers)
 
     first = launched(TRIALS)
     trials = trials_of(folder, "kernels", ROWS)
     again = launched(TRIALS)
-    more = launched(TRIALS + 1)
+    more = launched(TRIALS + 1, workers=1)
     return Story(first, trials, again, more, trials_of(folder, "kernels", ROWS))
 
 
@@ -204,10 +205,10 @@ def test_a_search_whose_trials_all_fail_makes_no_table_and_can_be_mended(moody: 
     flag = moody.parent / "broken"
     flag.touch()
     with pytest.raises(UserError, match=r"broken\.yaml: no trial of row 'own' finished; the files in results/failed"):
-        run(file, [moody])
+        run(file, [moody], workers=1)
     assert [trial.state for trial in trials_of(moody.parent, "broken", rows)["own"]] == [FAIL] * 2
     flag.unlink()
-    mended = run(file, [moody])
+    mended = run(file, [moody], workers=1)
     assert mended.status == 0
     assert "2 of 2 trials to run" in mended.output
     assert started(mended) == ["own", "own trial 2", "own trial 3"]

@@ -26,7 +26,7 @@ def toy(moody: Path) -> Launched:
     rows = {"plain": {"attention": "softmax"}, "talking": {"attention": "talking_heads"}}
     base = {"task": TOY, "model": {"vocabulary": 28}, "training": {"schedule": "constant"}}
     before = set(moody.parent.glob("data/*"))
-    launched = run(write_sweep(moody.parent / "toy.yaml", rows, seeds=1, **base), [])
+    launched = run(write_sweep(moody.parent / "toy.yaml", rows, seeds=1, **base), [], workers=1)
     assert set(moody.parent.glob("data/*")) == before
     return launched
 

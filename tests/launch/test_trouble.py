@@ -52,7 +52,7 @@ def story(words: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sto
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        first = run(write_sweep(folder / "names.yaml", ROWS, seeds=1, data={"path": str(words)}), [])
+        first = run(write_sweep(folder / "names.yaml", ROWS, seeds=1, data={"path": str(words)}), [], workers=1)
         kept = {path: path.read_bytes() for path in (folder / "results" / "runs").iterdir()}
         with (folder / "results" / "optuna.journal").open("ab") as journal:
             journal.write(b'{"op_code":4,"worker_id":"half a l')
@@ -60,7 +60,7 @@ def story(words: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sto
         plan = planned(file)
         left = damaged_checkpoint(plan, seed=0)  # of the finished one: its launch was killed before it was removed
         damaged = damaged_checkpoint(plan, seed=1)
-        yield Story(folder, first, kept, run(file, []), damaged, left)
+        yield Story(folder, first, kept, run(file, [], workers=1), damaged, left)
 
 
 def test_a_row_that_diverges_fails_with_the_step_and_the_others_finish(story: Story) -> None:
