@@ -1,6 +1,7 @@
 """A run ends as an undisturbed one, though its launch and its workers were killed or interrupted.
 
-It ends as one that nothing happened to.
+It ends as one that nothing happened to. The fast tests hold each part alone: `tests/executors` what a worker keeps,
+`tests/training/test_resume.py` that a run goes on to the same bits, `tests/test_end_to_end.py` Ctrl-C.
 """
 
 import os
@@ -18,6 +19,7 @@ from mta_lab.results.records import Record, Records
 from tests.launch.processes import wait_for_workers, workers_of
 from tests.launch.sweeps import write_sweep
 
+pytestmark = pytest.mark.slow
 ROWS = {"plain": {"attention": {"name": "softmax", "dropout": 0.1}}}
 TRAINING = {"steps": 400, "warmup_steps": 50, "validations": 4}
 FIRST_NEWS = "attention computed by"  # a launch says so when it first hears from a run
