@@ -119,7 +119,7 @@ def run(
     before: Callable[[Plan], object] = lambda _: None,
     trial_timeout: float | None = None,
 ) -> Launched:
-    """Launch the sweep in `file` in the current directory; a worker takes three seconds of CPU time to start."""
+    """Launch the sweep in `file`, in the current directory; a worker takes seconds to start."""
     launched = Launched(folder=file.parent, status=-1, output="")
     log = Log(launched)
     found = planned(file, log)

@@ -1,7 +1,8 @@
 """A run ends as an undisturbed one, though its launch and its workers were killed or interrupted.
 
-It ends as one that nothing happened to. The fast tests hold each part alone: `tests/executors` what a worker keeps,
-`tests/training/test_resume.py` that a run goes on to the same bits, `tests/test_end_to_end.py` Ctrl-C.
+The fast tests hold the parts alone: `tests/executors` what a worker keeps,
+`tests/training/test_resume.py` that a run goes on to the same bits,
+`tests/test_end_to_end.py` Ctrl-C.
 """
 
 import os

@@ -129,7 +129,7 @@ def test_a_finished_sweep_is_called_finished_and_what_shows_it_is_named(story: d
 def test_a_stale_run_is_trained_again_only_when_asked(story: dict[str, tuple[int, str]], terminal: Terminal) -> None:
     assert "own seed 0: stale: component code changed since its result of 20" in story["why stale"][1]
     assert story["stale"][0] == 1
-    assert "1 run is stale (component code changed since): --rerun-stale trains it again" in story["stale"][1]
+    assert "1 run is stale (component code changed since); --rerun-stale trains it again" in story["stale"][1]
     assert "worker 0" not in story["stale"][1]
     assert story["rerun"][0] == story["again"][0] == 0
     assert "own seed 0: perplexity" in story["rerun"][1]
