@@ -224,7 +224,7 @@ class Tracker:
             if self._parent and not found.has(self._parent):
                 self._parent = ""
                 what = f"run '{self._launch.name}'" if found.exists else f"experiment '{self._name}'"
-                self._say(f"MLflow: {what} was deleted for good and is made again; `mta-lab sync` enters its runs")
+                self._say(f"MLflow: {what} was deleted for good; it is made again, `mta-lab sync` enters its runs")
             self._experiment = found
         if not self._parent:
             self._parent = self._experiment.start_launch()
