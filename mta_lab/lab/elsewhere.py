@@ -1,7 +1,9 @@
 """Find results of a sweep at another scale or with other settings, and the command for them."""
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from functools import cache, partial
 from typing import Any
 
 from mta_lab.config import flatten, plain
@@ -14,6 +16,7 @@ from mta_lab.words import counted
 from mta_lab.workspace import again
 
 MOST = 3  # conditions that are listed
+LOOKED_AT = 8  # conditions that are looked at: a search leaves hundreds, each of a few runs
 ROWS = ("attention", "seed", "stream")  # settings in which rows and seeds differ; all others are conditions
 
 
@@ -22,11 +25,16 @@ def elsewhere(found: Plan) -> list[str]:
     assert found.under
     recorded = found.records.settings()
     here = _keys(found.sweep)
-    one_of_each = {alike: name for name, alike in found.records.conditions().items() if recorded.get(name) not in here}
+    groups = defaultdict[str, list[str]](list)
+    for name, alike in found.records.conditions().items():
+        if recorded.get(name) not in here:
+            groups[alike].append(name)
+    largest = sorted(groups.values(), key=len, reverse=True)[:LOOKED_AT]
+    at_scale = cache(partial(_at_scale, found))
     there: dict[str, tuple[int, str]] = {}
-    for name in one_of_each.values():
-        record = found.records.usable(name)
-        for scale, settings in _candidates(found, record.config, set(recorded.values())) if record else ():
+    for names in largest:
+        record = found.records.usable(names[0])
+        for scale, settings in _candidates(at_scale, record.config, set(recorded.values())) if record else ():
             try:
                 sweep, command = found.under(scale, in_settings(settings))
             except UserError:  # a setting of another version, or one that contradicts the rest by now
@@ -36,8 +44,12 @@ def elsewhere(found: Plan) -> list[str]:
                 of = f"{count} of {counted(len(sweep.runs()), 'run')}"
                 there[sweep.shown_as] = count, f"{of} {_are(count)} finished under {sweep.conditions}: {again(command)}"
     lines = [line for _, line in sorted(there.values(), reverse=True)]
-    more = len(lines) - MOST
-    return [*lines[:MOST], *([f"and some under {counted(more, 'further set')} of settings"] if more > 0 else [])]
+    more, unseen = len(lines) - MOST, len(groups) - len(largest)
+    if more > 0:
+        lines[MOST:] = [f"and some under {counted(more, 'further set')} of settings"]
+    if lines and unseen > 0:
+        lines.append(f"{counted(unseen, 'further set')} of settings with fewer runs were not looked at")
+    return lines
 
 
 def hint(found: Plan) -> str:
@@ -54,13 +66,22 @@ def _keys(sweep: Sweep) -> set[str]:
     return {settings_key(plain(run.config)) for run in sweep.runs()}
 
 
-def _candidates(found: Plan, config: Mapping[str, Any], recorded: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield scales and settings under which a row of the sweep may be the run of `config`."""
-    scale = str(config["scale"])
+def _at_scale(found: Plan, scale: str) -> Sweep | None:
+    """Return the sweep at a scale, without settings; None where it cannot be."""
     assert found.under
     try:
-        sweep, _ = found.under(scale, [])
+        return found.under(scale, [])[0]
     except UserError:
+        return None
+
+
+def _candidates(
+    at_scale: Callable[[str], Sweep | None], config: Mapping[str, Any], recorded: set[str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield scales and settings under which a row of the sweep may be the run of `config`."""
+    scale = str(config["scale"])
+    sweep = at_scale(scale)
+    if sweep is None:
         return
     theirs = _conditions(flatten(config))
     tried: list[Mapping[str, Any]] = []

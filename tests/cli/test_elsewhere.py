@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from mta_lab.data import Corpus, cache
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
-from mta_lab.lab.elsewhere import elsewhere
+from mta_lab.lab.elsewhere import LOOKED_AT, MOST, elsewhere
 from mta_lab.lab.plans import plan
 from mta_lab.results.records import Records
 from mta_lab.sweep import load_sweep
@@ -111,6 +112,17 @@ def test_the_most_come_first_and_the_rest_are_counted(lab: Command) -> None:
     lines = elsewhere(plan("masking", Conditions(), Display()))
     assert [re.findall(r"training.steps=(\d+):", line) for line in lines[:2]] == [["501"], ["502"]]
     assert lines[3:] == ["and some under 2 further sets of settings"]
+
+
+def test_hundreds_of_conditions_load_the_sweep_a_few_times(lab: Command) -> None:
+    for steps in range(500, 530):  # as the trials of a search
+        measured("masking", f"training.steps={steps}", rows=1)
+    found, loads = plan("masking", Conditions(), Display()), count()
+    assert found.under
+    lines = elsewhere(replace(found, under=lambda *of: (next(loads), found.under(*of))[1]))
+    assert next(loads) <= LOOKED_AT + 1
+    assert len(lines) == MOST + 2
+    assert lines[-1] == f"{30 - LOOKED_AT} further sets of settings with fewer runs were not looked at"
 
 
 def test_a_users_file_of_a_shipped_name_has_its_own(lab: Command) -> None:
