@@ -56,11 +56,11 @@ rows: st.SearchStrategy[Settings] = st.fixed_dictionaries(
         "attention": attentions,
         "model": st.fixed_dictionaries(
             {}, optional={"width": st.sampled_from([16, 32, 64]), "heads": st.sampled_from([2, 4])}
-        ),
+        ).filter(bool),
         "training": st.fixed_dictionaries(
             {},
             optional={"learning_rate": st.floats(1e-5, 1), "steps": st.integers(30, 90), "beta1": st.floats(0, 0.99)},
-        ),
+        ).filter(bool),
     },
 )
 sweeps = st.dictionaries(st.text("abc./ ", min_size=1, max_size=6), rows, min_size=1, max_size=4)
