@@ -11,10 +11,12 @@ from typing import Any, Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from components.attention import Attention, AttentionConfig, Rotary, rotary_table
 from components.initialise import initialise
 from components.kernels.choice import OWN
+from components.kernels.linear_cross_entropy import linear_cross_entropy
 from components.kernels.pointwise import swiglu
 from components.kernels.substitute import Switched, set_compiled
 from components.norms.rms import RMSNorm
@@ -26,6 +28,8 @@ class Decoder(Switched, nn.Module):
 
     def __init__(self, model: ModelConfig, attention: AttentionConfig) -> None:
         super().__init__()
+        self.recompute = False
+        """whether the backward pass computes each block anew, to store the activations of one"""
         # Empty: `initialise` draws the values; drawing them on meta would load torch's compiler.
         weight = torch.empty(model.vocabulary, model.width)
         self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
@@ -48,13 +52,30 @@ class Decoder(Switched, nn.Module):
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Return the logits [B, T, V] of each position's next token."""
+        return F.linear(self.features(tokens_BT), self.embedding.weight)
+
+    def loss(self, tokens_BT: Tensor, targets_BT: Tensor, scored_BT: Tensor | None, divisor: int) -> Tensor:
+        """Return the sum of the scored predictions' losses, in nats, over `divisor`.
+
+        `scored_BT` None scores all. Logits are made of scored positions alone, and not kept.
+        """
+        x_BTD = self.features(tokens_BT)
+        picked = slice(None) if scored_BT is None else scored_BT.flatten()
+        x_ND, targets_N = x_BTD.flatten(0, 1)[picked], targets_BT.flatten()[picked]
+        return linear_cross_entropy(x_ND, self.embedding.weight, targets_N, divisor, compiled=self.compiled)
+
+    def features(self, tokens_BT: Tensor) -> Tensor:
+        """Return the last layer's normed output [B, T, D], which the embedding makes logits of."""
         turns, tokens = self.get_buffer("rotary"), tokens_BT.shape[-1]
         if tokens > len(turns):
             raise ValueError(f"tokens: got {tokens} in a sequence, allowed: up to the model's context ({len(turns)})")
         x_BTD, rotary = self.embedding(tokens_BT), turns[:tokens]
+        recompute = self.recompute and self.training and torch.is_grad_enabled()
         for block in self.blocks:
-            x_BTD = block(x_BTD, rotary)
-        return F.linear(self.norm(x_BTD), self.embedding.weight)
+            # Random states are kept and put back: what a component draws is drawn again.
+            x_BTD = checkpoint(block, x_BTD, rotary, use_reentrant=False) if recompute else block(x_BTD, rotary)
+        normed_BTD: Tensor = self.norm(x_BTD)
+        return normed_BTD
 
 
 class Block(nn.Module):
@@ -103,6 +124,7 @@ def build_model(config: RunConfig, seed: int) -> Decoder:
         torch.default_generator.manual_seed(seed)  # a constructor may draw what is no parameter
         model = Decoder(config.model, config.attention)
     initialise(model, seed)
+    model.recompute = config.training.recompute == "blocks"
     return set_compiled(model, config.training.compiled)
 
 

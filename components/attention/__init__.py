@@ -1,6 +1,6 @@
 """Attention variants, one file each."""
 
-from components.attention.base import Attention, AttentionConfig, Rotary, rotary_table
+from components.attention.base import Attention, AttentionConfig, Rotary, rotary_table, set_dropout_seeds
 from components.attention.core import CoreAttention, CoreConfig
 from components.attention.differential import Differential
 from components.attention.multi_token import MultiToken
@@ -22,4 +22,5 @@ __all__ = [
     "Softmax",
     "TalkingHeads",
     "rotary_table",
+    "set_dropout_seeds",
 ]

@@ -23,6 +23,8 @@ from components.registry import Component, ComponentError, check_sizes
 Rotary = Tensor
 """cosine and sine of the angles by which each position's channel pairs are turned: [T, 2, d / 2]"""
 
+LAYER_STRIDE = 0x5851F42D4C957F2D
+"""between the dropout seeds of two layers: odd, so that no two of them meet"""
 CAST = (torch.float32, torch.bfloat16, torch.float16)
 """dtypes that autocast turns into its own"""
 
@@ -77,6 +79,8 @@ class Attention(Switched, nn.Module):
         self.width = width
         self.heads = heads
         self.dropout = dropout
+        self.dropout_seeds: Tensor | None = None
+        """a seed for each sequence of the next batch, see `set_dropout_seeds`"""
         self.ran: Choice | None = None
         """what computed the last forward"""
         self.query = nn.Linear(width, width, bias=False)
@@ -139,6 +143,17 @@ class Attention(Switched, nn.Module):
 
         In the result, heads may be fewer and wider; their order stays.
         """
+
+
+def set_dropout_seeds(model: nn.Module, seeds_B: Tensor | None) -> None:
+    """Let each attention in `model` drop weights by the seeds [B] int64 of a batch's sequences.
+
+    A sequence then loses the same weights in any batch, implementation and process; each layer
+    drops its own. None: by torch's global stream, as when nothing is set.
+    """
+    layers = [part for part in model.modules() if isinstance(part, Attention)]
+    for place, layer in enumerate(layers):
+        layer.dropout_seeds = None if seeds_B is None else seeds_B + place * LAYER_STRIDE % 2**63
 
 
 def head_width(width: int, heads: int) -> int:

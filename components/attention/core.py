@@ -8,11 +8,13 @@ to last.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from components.attention.base import Attention, AttentionConfig
 from components.kernels.base import Conditions, MapOps
 from components.kernels.choice import IMPLEMENTATIONS, Choice, Impl, choose, refuse
+from components.kernels.dropout import Dropout
 from components.registry import ComponentError
 from components.score_ops import ScoreOp
 
@@ -32,6 +34,9 @@ class CoreAttention(Attention):
     In this order: logits, operations, softmax, operations, dropout, values, norm.
     """
 
+    heads_a_mask = 1
+    """neighbouring heads whose weights are dropped at the same places"""
+
     def __init__(
         self,
         *,
@@ -50,21 +55,32 @@ class CoreAttention(Attention):
         self.norm = norm
         for place, ops in (("pre_softmax", pre_softmax), ("post_softmax", post_softmax)):
             _check_order(place, ops)
-        refuse(impl, [*pre_softmax, *post_softmax], Conditions())
+        refuse(impl, [*pre_softmax, *post_softmax], Conditions(drops=dropout > 0))
 
     def map_ops(self) -> MapOps:
         return MapOps(self.pre_softmax, self.post_softmax)  # type: ignore[arg-type]  # lists of modules, all ScoreOps
 
     def implementation(self, query_BMTd: Tensor) -> Choice:
         ops: list[ScoreOp] = [*self.pre_softmax, *self.post_softmax]
-        here = Conditions(query_BMTd.device, query_BMTd.dtype, type(query_BMTd), self.compiled)
+        drops = self.training and self.dropout > 0
+        here = Conditions(query_BMTd.device, query_BMTd.dtype, type(query_BMTd), self.compiled, drops)
         return choose(self.impl, ops, here)
 
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
         assert self.ran is not None  # `forward` has chosen
-        core, dropout = IMPLEMENTATIONS[self.ran.name], self.dropout if self.training else 0.0
-        y_BMTd = core.attend(query_BMTd, key_BMTd, value_BMTd, self.map_ops(), dropout)
+        dropout = self._dropped(query_BMTd) if self.training and self.dropout else None
+        y_BMTd = IMPLEMENTATIONS[self.ran.name].attend(query_BMTd, key_BMTd, value_BMTd, self.map_ops(), dropout)
         return self.norm(y_BMTd)  # type: ignore[no-any-return]
+
+    def _dropped(self, query_BMTd: Tensor) -> Dropout:
+        """Return what is dropped: by the seeds that were set, else by torch's global stream."""
+        seeds_B = self.dropout_seeds
+        if seeds_B is None:
+            seeds_B = torch.randint(2**62, query_BMTd.shape[:1], device=query_BMTd.device)
+        elif seeds_B.shape != query_BMTd.shape[:1]:
+            allowed = f"as many as sequences ({len(query_BMTd)})"
+            raise ComponentError(f"dropout seeds: got {len(seeds_B)}, allowed: {allowed}")
+        return Dropout(self.dropout, seeds_B, self.heads_a_mask)
 
 
 def _check_order(place: str, ops: Sequence[ScoreOp]) -> None:

@@ -6,7 +6,6 @@ Shapes: B batch, M heads, T tokens, Q query position, K key position, d head wid
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.attention.base import head_width
@@ -29,16 +28,22 @@ class Differential(CoreConfig):
     def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
         if heads % 2:
             raise ComponentError(f"heads: got {heads}, allowed: an even number (differential pairs them)")
-        difference = PairDifference(heads=heads, width=head_width(width, heads), layer=layer, dropout=self.dropout)
-        return CoreAttention(
+        difference = PairDifference(heads=heads, width=head_width(width, heads), layer=layer)
+        return PairAttention(
             width=width,
             heads=heads,
-            dropout=0.0,  # the operation drops weights: the two heads of a pair share one map
+            dropout=self.dropout,
             impl=self.impl,
             pre_softmax=(),
             post_softmax=(difference,),
             norm=PairNorm(width=head_width(width, heads), layer=layer),
         )
+
+
+class PairAttention(CoreAttention):
+    """Attention whose two heads of a pair have one map, and so drop the same weights."""
+
+    heads_a_mask = 2
 
 
 class PairDifference(ScoreOp):
@@ -52,11 +57,10 @@ class PairDifference(ScoreOp):
     pointwise = True
     vectors = ("lambda_query_1", "lambda_key_1", "lambda_query_2", "lambda_key_2")
 
-    def __init__(self, *, heads: int, width: int, layer: int, dropout: float) -> None:
+    def __init__(self, *, heads: int, width: int, layer: int) -> None:
         super().__init__()
         self.pairs = heads // 2
         self.lambda_init = lambda_init(layer)
-        self.dropout = dropout
         for name in self.vectors:
             self.register_parameter(name, nn.Parameter(torch.empty(width)))
         self.initialise(default_stream)
@@ -69,18 +73,12 @@ class PairDifference(ScoreOp):
                 nn.init.normal_(vector, std=0.1, generator=draw(name))
 
     def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
-        """Subtract in pairs, drop weights of the difference, give it to both heads of a pair."""
+        """Subtract in pairs, and give the difference to both heads of the pair."""
         difference_BMQK = scores_BMQK[:, 0::2] - self.difference_weight() * scores_BMQK[:, 1::2]
-        difference_BMQK = F.dropout(difference_BMQK, self.dropout, self.training)
         return difference_BMQK.repeat_interleave(2, dim=1)
 
-    def stage(self) -> Stage | None:
-        """Return the matrix [[1, -lambda], [1, -lambda]] of each pair.
-
-        None where dropout is on: a fused kernel cannot drop weights of a pair.
-        """
-        if self.dropout:
-            return None
+    def stage(self) -> Stage:
+        """Return the matrix [[1, -lambda], [1, -lambda]] of each pair."""
         weight = self.difference_weight()
         row = torch.stack((torch.ones_like(weight), -weight))
         return Stage("mix", row.expand(self.pairs, 2, 2))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from components.kernels import substitute
+from components.kernels.dropout import Dropout
 from components.score_ops.base import ScoreOp
 
 
@@ -38,6 +39,8 @@ class Conditions(NamedTuple):
     """the class of the queries"""
     compiled: bool = True
     """whether compiled operators are on, see `substitute.Switched`"""
+    drops: bool = False
+    """whether weights of the map are dropped"""
 
 
 class Implementation(ABC):
@@ -57,10 +60,12 @@ class Implementation(ABC):
     `auto` says nothing of one that takes none and is given some"""
 
     @abstractmethod
-    def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: float) -> Tensor:
+    def attend(
+        self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: Dropout | None
+    ) -> Tensor:
         """Return [B, M, T, d]: causal softmax with `ops` and dropout, times the values.
 
-        `obstacle` must have returned None for the same operations and tensors; `dropout` is 0
+        `obstacle` must have returned None for the same operations and tensors; `dropout` is None
         outside training.
         """
 

@@ -6,10 +6,10 @@ Shapes: B batch, M heads, T tokens, Q query position, K key position, d head wid
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from components.kernels.base import Conditions, Implementation, MapOps
+from components.kernels.dropout import Dropout
 from components.score_ops.base import ScoreOp
 
 
@@ -18,7 +18,9 @@ class Eager(Implementation):
 
     name = "eager"
 
-    def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: float) -> Tensor:
+    def attend(
+        self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: Dropout | None
+    ) -> Tensor:
         return attend_rows(query_BMTd, key_BMTd, value_BMTd, ops, halos=(0, 0), dropout=dropout)
 
     def obstacle(self, ops: Sequence[ScoreOp], here: Conditions) -> str | None:
@@ -35,7 +37,7 @@ def attend_rows(
     ops: MapOps,
     *,
     halos: tuple[int, int],
-    dropout: float,
+    dropout: Dropout | None,
 ) -> Tensor:
     """Return the attention [B, M, Q, d] of the last Q of K queries, over the keys up to the last.
 
@@ -56,7 +58,7 @@ def attend_rows(
     if ops.post:
         weights_BMQK = weights_BMQK.masked_fill(~visible_QK, 0.0)
     if dropout:
-        weights_BMQK = F.dropout(weights_BMQK, dropout)
+        weights_BMQK = dropout(weights_BMQK)
     y_BMQd: Tensor = weights_BMQK @ value_BMKd
     return y_BMQd
 

@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from components.kernels import eager, substitute
 from components.kernels.base import Conditions, Implementation, MapOps, undeclared
+from components.kernels.dropout import Dropout
 from components.score_ops.base import ScoreOp
 
 BLOCK = 128  # queries
@@ -31,7 +32,9 @@ class Streaming(Implementation):
 
     name = "streaming"
 
-    def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: float) -> Tensor:
+    def attend(
+        self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: Dropout | None
+    ) -> Tensor:
         tokens, reach_pre, reach_post = query_BMTd.shape[-2], reach(ops.pre), reach(ops.post)
         if tokens <= BLOCK:
             return eager.attend_rows(query_BMTd, key_BMTd, value_BMTd, ops, halos=(0, 0), dropout=dropout)

@@ -26,6 +26,11 @@ M = TypeVar("M", bound=nn.Module)
 F = TypeVar("F", bound=Callable[..., Any])
 PLAIN = (Tensor, nn.Parameter, FakeTensor, FunctionalTensor)
 """tensors, and what stands for them while torch.compile traces"""
+NO_SECOND = (
+    "compiled operators have no second derivative (create_graph=True); torch's own operations have: "
+    "components.set_compiled(model, False), or training.compiled=false"
+)
+"""the words of `csrc/gradients.cpp`, too"""
 SWITCHED_OFF = "compiled operators are off (compiled: false)"
 """why nothing compiled runs, where the switch below says so"""
 

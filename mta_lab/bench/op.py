@@ -190,7 +190,7 @@ def _work(config: AttentionConfig, shape: Shape, impl: str, quantity: str) -> Wo
     ops = MapOps() if impl == BASELINE else _ops(config, shape)
     assert IMPLEMENTATIONS[impl].obstacle(ops.all(), HERE) is None
     query, key, value, upstream = (_random(shape) for _ in range(4))
-    attend = partial(IMPLEMENTATIONS[impl].attend, query, key, value, ops, dropout=0.0)
+    attend = partial(IMPLEMENTATIONS[impl].attend, query, key, value, ops, dropout=None)
     learned = [parameter for op in ops.all() for parameter in op.parameters()]
     leaves = [tensor.requires_grad_() for tensor in (query, key, value, *learned)]
 

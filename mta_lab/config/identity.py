@@ -16,7 +16,7 @@ from components.tasks import TaskConfig
 from mta_lab.config.layers import type_hints
 from mta_lab.config.meaning import attention_meaning, evaluation_meaning, task_meaning
 from mta_lab.config.remembered import remembered
-from mta_lab.config.schema import OMITTED_IF_EMPTY, RunConfig
+from mta_lab.config.schema import NO_PART, OMITTED_IF_EMPTY, RunConfig
 from mta_lab.identity import Identity, fingerprint_of
 
 
@@ -45,7 +45,8 @@ def plain(value: Any) -> Any:
 def _settings(cls: type) -> list[tuple[str, bool, bool]]:
     """Return a class's settings: whether each may have a fraction, and is omitted while empty."""
     types = type_hints(cls)
-    return [(field.name, types[field.name] is float, OMITTED_IF_EMPTY in field.metadata) for field in fields(cls)]
+    counted = [field for field in fields(cls) if NO_PART not in field.metadata]
+    return [(field.name, types[field.name] is float, OMITTED_IF_EMPTY in field.metadata) for field in counted]
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:

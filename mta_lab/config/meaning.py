@@ -12,12 +12,9 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from components.attention import AttentionConfig, rotary_table
 from components.evaluations import Evaluation, Predicted
@@ -67,7 +64,7 @@ def evaluation_meaning(evaluation: Evaluation) -> str:
 def _measured(attention: AttentionConfig, heads: int, layer: int, layers: int) -> Iterator[Tensor]:
     """Yield what a layer starts with; then outputs and gradients after some imagined training."""
     width = heads * HEAD_WIDTH
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.enable_grad(), _EvenDropout():
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.enable_grad():
         module = attention.build(width=width, heads=heads, layer=layer, layers=layers).to(torch.float64)
         initialise(module, seed=0)
         yield torch.tensor([attention.pre_norm_scale(layer)], dtype=torch.float64)
@@ -82,6 +79,7 @@ def _measured(attention: AttentionConfig, heads: int, layer: int, layers: int) -
         # The table is float32, whose last digits depend on the machine.
         rotary = rotary_table(tokens, HEAD_WIDTH, 10_000.0).double().round(decimals=3)
         for training in (False, True):
+            torch.default_generator.manual_seed(0)  # what dropout draws from
             y_BTD = module.train(training)(x_BTD, rotary)
             given = [x_BTD, *module.parameters()]
             gradients = torch.autograd.grad((y_BTD * weights_BTD).sum(), given, allow_unused=True)
@@ -107,23 +105,6 @@ def _reach(module: nn.Module) -> int:
 def _draw(generator: torch.Generator, *shape: int) -> Tensor:
     """Uniform values from -1 to 1; normal ones are not the same to the bit on all processors."""
     return 2.0 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1.0
-
-
-class _EvenDropout(TorchFunctionMode):
-    """Dropout at places that do not depend on the processor, as torch's do."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is not F.dropout and func is not torch.dropout:
-            return func(*args, **(kwargs or {}))
-        return _dropped(*args, **{name: value for name, value in (kwargs or {}).items() if name != "inplace"})
-
-
-def _dropped(input: Tensor, p: float = 0.5, training: bool = True, train: bool = True, inplace: bool = False) -> Tensor:
-    """`input` as torch's dropout would leave it, under the names of its arguments."""
-    if not (training and train):
-        return input
-    kept = torch.rand(input.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) >= p
-    return input * kept / (1.0 - p)
 
 
 def _numbers(tensor: Tensor) -> Sequence[str]:

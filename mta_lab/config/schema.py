@@ -18,6 +18,9 @@ from mta_lab.errors import described, place
 OMITTED_IF_EMPTY = "omitted if empty"
 """marks a setting that stands in no canonical form while it
 is empty, as in those of versions that did not have it"""
+NO_PART = "no part of the identity"
+"""marks a setting of how a run is computed: it changes what
+comes out by rounding alone"""
 Precision = Literal["auto", "fp32", "bf16"]
 Split = Literal["valid", "test"]
 LARGEST = {
@@ -134,6 +137,17 @@ class TrainingConfig:
     compiled: bool = True
     """false computes without compiled operators, by torch's own operations:
     slower, equal up to rounding, and with derivatives of every kind"""
+    micro_batch: int | Literal["auto"] = field(default="auto", metadata={NO_PART: True})
+    """sequences read at a time, a divisor of `batch_size`, for less memory: gradients add up to
+    the batch's; 'auto' is all of them, or as many as the memory holds"""
+    recompute: Literal["none", "blocks"] = field(default="none", metadata={NO_PART: True})
+    """'blocks' stores no activations inside a decoder block and computes them anew for its
+    gradient: less memory, a third more work"""
+
+    @property
+    def sequences_a_pass(self) -> int:
+        """Return how many sequences are read at a time; while `micro_batch` is 'auto', all."""
+        return self.batch_size if self.micro_batch == "auto" else self.micro_batch
 
     def __post_init__(self) -> None:
         positive = ("steps", "batch_size", "learning_rate", "validation_tokens", "validations")
@@ -144,6 +158,10 @@ class TrainingConfig:
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, allowed: 0 <= {name} < 1")
+        if self.micro_batch != "auto" and (self.micro_batch < 1 or self.batch_size % self.micro_batch):
+            divisors = [n for n in range(1, self.batch_size + 1) if self.batch_size % n == 0]
+            allowed = f"'auto', or a divisor of batch_size ({self.batch_size}): {divisors}"
+            raise ValueError(f"micro_batch: got {self.micro_batch}, allowed: {allowed}")
         if self.warmup_steps >= self.steps:
             fewer = f"fewer than steps ({self.steps}); for example training.warmup_steps={self.steps // 10}"
             raise ValueError(f"warmup_steps: got {self.warmup_steps}, allowed: {fewer}")

@@ -22,6 +22,7 @@ def record_of(
     It was computed with `threads` torch threads, after failed `attempts`.
     """
     last, identity = result.validations[-1], identity_of(run.config, run.content_hash)
+    passes = {"micro_batches": list(result.micro_batches), "recompute": run.config.training.recompute}
     return Record(
         fingerprint=run.fingerprint,
         config=plain(run.config),
@@ -40,7 +41,7 @@ def record_of(
         losses=[[step, loss] for step, loss in result.losses],
         validations=[[validation.step, validation.score] for validation in result.validations],
         run_id=run_id,
-        provenance=provenance(threads),
+        provenance=provenance(threads) | passes,
         implementations=result.implementations,
         attempts=attempts,
         meaning=identity.meaning,

@@ -79,7 +79,7 @@ def _weights(query_BMTd: Tensor, key_BMTd: Tensor, pre: Sequence[ScoreOp], post:
     """
     tokens = query_BMTd.shape[-2]
     unit = torch.eye(tokens, dtype=query_BMTd.dtype).expand(*query_BMTd.shape[:2], tokens, tokens)
-    return Eager().attend(query_BMTd, key_BMTd, unit, MapOps(pre, post), dropout=0.0)[0]
+    return Eager().attend(query_BMTd, key_BMTd, unit, MapOps(pre, post), dropout=None)[0]
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def _attention(name: str, precision: Precision, device: torch.device) -> str:
 
 
 def _attend(name: str, ops: MapOps, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    return IMPLEMENTATIONS[name].attend(query, key, value, ops, dropout=0.0)
+    return IMPLEMENTATIONS[name].attend(query, key, value, ops, dropout=None)
 
 
 @cache

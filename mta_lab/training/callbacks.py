@@ -120,10 +120,13 @@ class CheckpointCallback(Callback):
         self._kept = -1  # the step of the last checkpoint
         self._due = time.monotonic() + INTERVAL
         self._random: list[Tensor] = []
+        self.micro_batches: tuple[int, ...] = ()
+        """the sequences read at a time so far, the last of them now"""
 
     def resume(self, trainer: lightning.Trainer, module: DecoderModule) -> int:
         """Go on from the latest checkpoint, if there is one; return the step to start at."""
         state = self._resumed = self.checkpoints.latest(self.say) if self.checkpoints else None
+        self._settle_micro_batch(module, state)
         if state is None:
             return 0
         self.say(f"resumed at step {state.step}")
@@ -137,6 +140,16 @@ class CheckpointCallback(Callback):
         loop.automatic_optimization.optim_progress.optimizer.step.total.completed = state.step
         loop.batch_progress.total.ready = state.step
         return state.step
+
+    def _settle_micro_batch(self, module: DecoderModule, state: RunState | None) -> None:
+        """Go on with the micro-batch that a run was kept with; say so where another one is set."""
+        before = state.micro_batches if state else ()
+        if before and module.config.micro_batch == "auto":
+            module.micro_batch = before[-1]
+        elif before and module.micro_batch != before[-1]:
+            change = f"{module.micro_batch} sequences at a time where the run was kept with {before[-1]}"
+            self.say(f"training.micro_batch: {change}: equal to about 1e-6, not to the bit")
+        self.micro_batches = (*before[:-1], *dict.fromkeys((*before[-1:], module.micro_batch)))
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Restore the optimizer and its schedule, which did not exist before."""
@@ -184,6 +197,7 @@ class CheckpointCallback(Callback):
             progress_callback=self.progress_callback.state_dict(),
             seconds=self.spent.seconds(),
             peak_memory=self.spent.peak_memory(),
+            micro_batches=self.micro_batches,
         )
         try:
             checkpoints.keep(state)

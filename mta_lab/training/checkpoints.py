@@ -39,6 +39,9 @@ class RunState:
     """the progress that was reported, and the loss that is about to be"""
     seconds: float
     peak_memory: int | None
+    micro_batches: tuple[int, ...] = ()
+    """the sequences read at a time, of each part of the run; none
+    in checkpoints of earlier versions"""
 
 
 class Checkpoints:

@@ -21,6 +21,8 @@ class TextModule(lightning.LightningDataModule):
         self.domains = tuple(sorted(domain.name for domain in corpus.domains))
         self.context = config.model.context
         self.first_step = 0
+        self.micro_batch = config.training.sequences_a_pass
+        """sequences that a validation reads at a time"""
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """Return the training batches of the whole run from `first_step` on; item k is step k's.
@@ -46,7 +48,7 @@ class TextModule(lightning.LightningDataModule):
                 ValidationBatches(
                     self.corpus.tokens(name, "valid"),
                     limit=training.validation_tokens,
-                    batch_size=training.batch_size,
+                    batch_size=self.micro_batch,
                     context=self.context,
                     evaluate=self.run.data.evaluate,
                 ),

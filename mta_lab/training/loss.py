@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from components.evaluations import Predicted
+from components.kernels.substitute import calls_only
 from mta_lab.config import Precision
 from mta_lab.model import Decoder
 
@@ -25,6 +26,27 @@ def predict(model: Decoder, batch: Batch, precision: Precision) -> Predicted:
     return Predicted(logits.float(), tokens[:, 1:], scored, model.compiled)
 
 
-def mean_loss(model: Decoder, batch: Batch, precision: Precision) -> Tensor:
-    """Return the mean loss of the scored predictions, in nats."""
-    return predict(model, batch, precision).losses().mean()
+def tokens_of(batch: Batch) -> Tensor:
+    """Return the tokens of a batch: [B, T + 1]."""
+    return batch if isinstance(batch, Tensor) else batch[0]
+
+
+def scored_predictions(batch: Batch) -> int:
+    """Return how many predictions of a batch are scored."""
+    if isinstance(batch, Tensor):
+        return len(batch) * (batch.shape[1] - 1)
+    return int(batch[1].sum())
+
+
+def mean_loss(model: Decoder, batch: Batch, precision: Precision, divisor: int | None = None) -> Tensor:
+    """Return the mean loss of the scored predictions, in nats.
+
+    With a `divisor`, return their sum over it: a micro-batch is divided by what its whole batch
+    scores.
+    """
+    divisor = divisor or scored_predictions(batch)
+    if not calls_only(model, Decoder):  # hooks of the model, or code in its place, see its logits
+        return predict(model, batch, precision).losses().sum() / divisor
+    tokens, scored = (batch, None) if isinstance(batch, Tensor) else batch
+    with torch.autocast(tokens.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        return model.loss(tokens[:, :-1], tokens[:, 1:], scored, divisor)

@@ -5,16 +5,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor
 
 from components.evaluations import Scoring
 from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.model import build_model
-from mta_lab.training.loss import Batch, mean_loss, predict
+from mta_lab.training.loss import Batch, predict, tokens_of
 from mta_lab.training.result import Validation
 from mta_lab.training.seeds import derive
-from mta_lab.training.step import adamw, clip
+from mta_lab.training.step import accumulated_loss, adamw, clip
 
 
 class DecoderModule(lightning.LightningModule):
@@ -26,6 +27,10 @@ class DecoderModule(lightning.LightningModule):
             raise ValueError("training.precision: 'auto' must be resolved before a run is trained (mta_lab.precision)")
         self.model = build_model(config, derive(config.seed, "weights", config.stream))
         self.config = config.training
+        self.micro_batch = config.training.sequences_a_pass
+        """sequences that a step reads at a time"""
+        self._drops = config.attention.dropout > 0
+        self._dropout_seed = derive(config.seed, "dropout", config.stream)
         self.domains = domains
         self.validations: list[Validation] = []
         self._scoring = Scoring((config.task.evaluation, *config.evaluations), domains)
@@ -59,7 +64,19 @@ class DecoderModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the mean loss of the batch's scored predictions, in nats."""
-        return mean_loss(self.model, batch, self.config.precision)
+        self.zero_grad()
+        seeds = self._dropout_seeds(len(tokens_of(batch)))
+        return accumulated_loss(self.model, batch, self.config.precision, self.micro_batch, seeds)
+
+    def optimizer_zero_grad(self, *_: Any, **__: Any) -> None:
+        """Do nothing: Lightning would take the gradients of the first micro-batches away."""
+
+    def _dropout_seeds(self, sequences: int) -> Tensor | None:
+        """Return a seed for the dropout of each sequence of this step; None where none drops."""
+        if not self._drops:
+            return None
+        drawn = np.random.SeedSequence((self._dropout_seed, self.global_step)).generate_state(sequences, np.uint64)
+        return torch.from_numpy((drawn >> 1).astype(np.int64)).to(self.device)
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
         """Clip the gradients, as every training step does."""

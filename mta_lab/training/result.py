@@ -83,5 +83,7 @@ class TrainingResult:
     stopped_early: bool
     arithmetic: Mapping[str, str] = field(default_factory=dict)
     """bits of each part that computed it: see `arithmetic.py`"""
+    micro_batches: tuple[int, ...] = ()
+    """sequences read at a time; several where the run was resumed with another number"""
     kernels: str = ""
     """hash of the compiled kernels; empty where there were none"""

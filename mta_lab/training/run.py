@@ -4,6 +4,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import lightning
@@ -23,6 +24,7 @@ from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule
 from mta_lab.training.result import Report, TrainingResult
 from mta_lab.training.seeds import derive
+from mta_lab.training.sizes import free_memory, micro_batch_of
 
 REPORTS = 100  # how often a run reports its training loss
 
@@ -59,14 +61,17 @@ def train(
     _quiet()
     data = data_of(config, corpus)
     module = DecoderModule(config, data.domains)
+    module.micro_batch = micro_batch_of(config, free_memory())
     # after the model is built, as variants draw different amounts of random numbers for it
     torch.manual_seed(derive(config.seed, "dropout", config.stream))
     progress_callback = ProgressCallback(report, every=max(1, config.training.steps // REPORTS))
     checkpoint_callback = CheckpointCallback(checkpoints, interrupted, say, progress_callback, spent)
     trainer = _trainer(config.training, [checkpoint_callback, progress_callback])
     data.first_step = checkpoint_callback.resume(trainer, module)
+    data.micro_batch = module.micro_batch
     _run(trainer, module, data, config.training, progress_callback)
     result = _result(trainer, module, data, config.training, progress_callback, spent)
+    result = replace(result, micro_batches=checkpoint_callback.micro_batches)
     if weights and not result.stopped_early:
         _keep(weights, module, say)
     return result

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from components.attention import set_dropout_seeds
 from mta_lab.config import Precision, RunConfig, TrainingConfig
 from mta_lab.model import Decoder
-from mta_lab.training.loss import Batch, mean_loss
+from mta_lab.training.loss import Batch, mean_loss, scored_predictions, tokens_of
 
 
 class TrainingStep:
@@ -23,10 +24,33 @@ class TrainingStep:
 
     def __call__(self, batch: Batch, precision: Precision | None = None) -> None:
         """Change the model's weights by one step, in `precision` (by default the training's)."""
-        torch.autograd.backward(mean_loss(self._model, batch, precision or self._training.precision))
+        precision = precision or self._training.precision
+        torch.autograd.backward(accumulated_loss(self._model, batch, precision, self._training.sequences_a_pass))
         clip(self._parameters, self._training)
         self._optimizer.step()
         self._optimizer.zero_grad()
+
+
+def accumulated_loss(
+    model: Decoder, batch: Batch, precision: Precision, micro_batch: int, seeds: Tensor | None = None
+) -> Tensor:
+    """Return the mean loss of a batch, read `micro_batch` sequences at a time.
+
+    The gradients of all micro-batches but the last are added to the parameters' already; those of
+    the last follow from the loss. Together they are the gradients of the mean over the batch.
+    `seeds` [B] int64 are those of the dropout of each sequence.
+    """
+    divisor, total = scored_predictions(batch), torch.zeros(())
+    for start in range(0, len(tokens_of(batch)), micro_batch):
+        if total.requires_grad:
+            torch.autograd.backward(total)
+        total = total.detach()
+        rows = slice(start, start + micro_batch)
+        if seeds is not None:
+            set_dropout_seeds(model, seeds[rows])
+        part = batch[rows] if isinstance(batch, Tensor) else (batch[0][rows], batch[1][rows])
+        total = mean_loss(model, part, precision, divisor) + total
+    return total
 
 
 def clip(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> None:

@@ -25,6 +25,8 @@ class SequencesModule(lightning.LightningDataModule):
         self.domains = (task.name,)
         self.context = task.context
         self.first_step = 0
+        self.micro_batch = config.training.sequences_a_pass
+        """sequences that a validation reads at a time"""
 
     def train_dataloader(self) -> DataLoader[Answers]:
         """Return the training batches of the whole run from `first_step` on; item k is step k's."""
@@ -36,7 +38,7 @@ class SequencesModule(lightning.LightningDataModule):
     def val_dataloader(self) -> list[DataLoader[tuple[Tensor, ...]]]:
         """Return one loader, because a task is one domain."""
         tokens, scored = held_out(self.task, self.run.data.evaluate)
-        return [DataLoader(TensorDataset(tokens, scored), batch_size=self.run.training.batch_size)]
+        return [DataLoader(TensorDataset(tokens, scored), batch_size=self.micro_batch)]
 
 
 class SequenceBatches(Dataset[Answers]):

@@ -200,7 +200,7 @@ def test_every_shipped_variant_has_a_case() -> None:
 
 def test_lambda_is_as_precise_under_autocast() -> None:
     """In bfloat16 it would move in steps of 0.004, and every gradient of its vectors with it."""
-    difference = PairDifference(heads=2, width=64, layer=1, dropout=0.0)
+    difference = PairDifference(heads=2, width=64, layer=1)
     with torch.autocast("cpu", torch.bfloat16):
         under = difference.difference_weight()
     assert torch.equal(under, difference.difference_weight())

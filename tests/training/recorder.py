@@ -23,7 +23,7 @@ class Recording:
     batches: list[Tensor] = field(default_factory=list)
     """the inputs of each training step"""
     random: list[Tensor] = field(default_factory=list)
-    """the state that dropout draws from, before each training step"""
+    """the seeds of the sequences' dropout in the first layer, before each training step"""
     validated: list[Tensor] = field(default_factory=list)
     """the inputs of each validation batch"""
     rates: list[float] = field(default_factory=list)
@@ -42,7 +42,8 @@ def recording() -> Iterator[Recording]:
                 seen.start = {name: value.detach().clone() for name, value in module.named_parameters()}
             if module.training or not torch.is_grad_enabled():  # else its operations are counted
                 if module.training:
-                    seen.random.append(torch.get_rng_state())
+                    seeds = module.blocks[0].attention.dropout_seeds
+                    seen.random.extend([] if seeds is None else [seeds.clone()])
                 (seen.batches if module.training else seen.validated).append(arguments[0].detach().clone())
 
     def before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:

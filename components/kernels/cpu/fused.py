@@ -18,14 +18,12 @@ from torch.utils.flop_counter import register_flop_formula
 from components.kernels import substitute
 from components.kernels.base import Conditions, Implementation, MapOps, undeclared
 from components.kernels.cpu import library
+from components.kernels.dropout import Dropout
 from components.score_ops.base import ScoreOp
 
+KEPT = (0.0, None, 1)
+"""the fields of a Dropout that drops nothing"""
 DTYPES = (torch.float32, torch.bfloat16)
-NO_SECOND = (
-    "compiled operators have no second derivative (create_graph=True); torch's own operations have: "
-    "components.set_compiled(model, False), or training.compiled=false"
-)
-"""the words of `csrc/gradients.cpp`, too"""
 
 
 class Fused(Implementation):
@@ -34,15 +32,16 @@ class Fused(Implementation):
     name = "fused"
     compiled = True
 
-    def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: float) -> Tensor:
+    def attend(
+        self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: Dropout | None
+    ) -> Tensor:
         found = [op.stage() for op in ops.all()]
         stages = [stage for stage in found if stage]
         assert len(stages) == len(found), "every operation needs a fused form"
         kinds: list[str] = [stage.kind for stage in stages]
         kinds.insert(len(ops.pre), "softmax")
-        seed = torch.randint(2**62, ()) if dropout else None  # from torch's global stream, as F.dropout's
         operands = (query_BMTd, key_BMTd, value_BMTd, *(stage.weight for stage in stages))
-        y_BMTd: Tensor = _Attend.apply(" ".join(kinds), dropout, seed, *operands)  # type: ignore[no-untyped-call]
+        y_BMTd: Tensor = _Attend.apply(" ".join(kinds), *(dropout or KEPT), *operands)  # type: ignore[no-untyped-call]
         return y_BMTd
 
     def obstacle(self, ops: Sequence[ScoreOp], here: Conditions) -> str | None:
@@ -69,11 +68,13 @@ class _Attend(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, stages: str, dropout: float, seed: Tensor | None, *operands: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, stages: str, share: float, seeds_B: Tensor | None, heads_a_mask: int, *operands: Tensor
+    ) -> Tensor:
         query, key, value, *weights = operands
-        ctx.save_for_backward(seed, *operands)
-        ctx.settings = stages, dropout
-        y_BMTd: Tensor = torch.ops.mta_lab.attend(query, key, value, weights, stages, dropout, seed)
+        ctx.save_for_backward(seeds_B, *operands)
+        ctx.settings = stages, share, heads_a_mask
+        y_BMTd: Tensor = torch.ops.mta_lab.attend(query, key, value, weights, stages, share, seeds_B, heads_a_mask)
         return y_BMTd
 
     @staticmethod
@@ -81,11 +82,12 @@ class _Attend(torch.autograd.Function):
         # Not torch's once_differentiable: its error hangs on one path back to the input, and where
         # there is another, like a residual connection, nobody meets it.
         if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            raise RuntimeError(NO_SECOND)
-        seed, query, key, value, *weights = ctx.saved_tensors
-        stages, dropout = ctx.settings
-        found = torch.ops.mta_lab.attend_backward(gradient_BMTd, query, key, value, weights, stages, dropout, seed)
-        return None, None, None, *found
+            raise RuntimeError(substitute.NO_SECOND)
+        seeds_B, query, key, value, *weights = ctx.saved_tensors
+        stages, share, heads_a_mask = ctx.settings
+        given = (query, key, value, weights, stages, share, seeds_B, heads_a_mask)
+        found = torch.ops.mta_lab.attend_backward(gradient_BMTd, *given)
+        return None, None, None, None, *found
 
 
 def _like(x_BMTd: Tensor) -> Tensor:

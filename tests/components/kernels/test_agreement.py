@@ -125,7 +125,7 @@ def test_bfloat16(attend: Attend, impl: str, order: str) -> None:
 def test_autocast(attend: Attend, impl: str) -> None:
     """In bf16 training, queries, keys and values are bfloat16; the operations stay float32."""
 
-    def cast(query: Tensor, key: Tensor, value: Tensor, ops: MapOps, dropout: float) -> Tensor:
+    def cast(query: Tensor, key: Tensor, value: Tensor, ops: MapOps, dropout: None) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
             y_BMTd = attend(query.bfloat16(), key.bfloat16(), value.bfloat16(), ops, dropout=dropout)
         assert y_BMTd.dtype == torch.bfloat16
@@ -146,7 +146,7 @@ def test_gradients_are_those_of_finite_differences(attend: Attend, order: str) -
     weights = list(nn.ModuleList(ops.all()).parameters())  # perturbed in place
 
     def outputs(*tensors: Tensor) -> Tensor:
-        return attend(*tensors[:3], ops, dropout=0.0)
+        return attend(*tensors[:3], ops, dropout=None)
 
     assert torch.autograd.gradcheck(outputs, (*inputs, *weights))
 
@@ -180,9 +180,9 @@ def test_no_gradient_is_asked_for(attend: Attend, impl: str) -> None:
     ops = case.ops(dtype)
     query, key, value, upstream = case.inputs(dtype).values()
     with torch.no_grad():
-        y_BMTd = attend(query, key, value, ops, dropout=0.0)
+        y_BMTd = attend(query, key, value, ops, dropout=None)
     assert_close({"y": y_BMTd}, {"y": reference(case)["y"]}, ROUNDING[dtype])
-    y_BMTd = attend(query, key.requires_grad_(), value, ops, dropout=0.0)
+    y_BMTd = attend(query, key.requires_grad_(), value, ops, dropout=None)
     (gradient,) = torch.autograd.grad(y_BMTd, [key], upstream)
     assert_close({"key": gradient}, {"key": reference(case)["key"]}, ROUNDING[dtype])
 
@@ -191,7 +191,7 @@ def test_no_gradient_is_asked_for(attend: Attend, impl: str) -> None:
 def test_inputs_of_any_layout(attend: Attend, impl: str) -> None:
     """Make tensors as projections leave them, transposed, and a gradient of one number."""
 
-    def turned(query: Tensor, key: Tensor, value: Tensor, ops: MapOps, dropout: float) -> Tensor:
+    def turned(query: Tensor, key: Tensor, value: Tensor, ops: MapOps, dropout: None) -> Tensor:
         inputs = (tensor.transpose(1, 2).contiguous().transpose(1, 2) for tensor in (query, key, value))
         return attend(*inputs, ops, dropout=dropout)
 
@@ -199,6 +199,6 @@ def test_inputs_of_any_layout(attend: Attend, impl: str) -> None:
     gradients = []
     for core, dtype in ((attend, finest(impl)), (Eager().attend, torch.float64)):
         query, key, value, _ = (tensor.requires_grad_() for tensor in Case().inputs(dtype).values())
-        y_BMTd = core(query, key, value, Case().ops(dtype), dropout=0.0)
+        y_BMTd = core(query, key, value, Case().ops(dtype), dropout=None)
         gradients.append(dict(zip(("q", "k"), torch.autograd.grad(y_BMTd.sum(), [query, key]), strict=True)))
     assert_close(*gradients, ROUNDING[finest(impl)])

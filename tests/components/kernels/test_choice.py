@@ -160,15 +160,6 @@ def test_operations_decide_what_can_run() -> None:
 
 
 @pytest.mark.usefixtures("built")
-def test_differential_with_dropout_has_no_fused_form() -> None:
-    """Its two heads share one dropped map, which the kernel cannot do; said, not ignored."""
-    choice = build(Differential(dropout=0.1)).implementation(QUERY)
-    assert choice == Choice("streaming", "PairDifference has no fused form")
-    with pytest.raises(ComponentError, match="PairDifference has no fused form"):
-        build(Differential(dropout=0.1, impl="fused"))
-
-
-@pytest.mark.usefixtures("built")
 def test_a_joint_kernel_has_no_fused_form() -> None:
     lists = {"pre_softmax": (Joint(),), "post_softmax": (HeadMixing(),)}
     choice = build(MultiToken(**lists)).implementation(QUERY)

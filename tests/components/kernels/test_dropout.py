@@ -1,23 +1,30 @@
-"""Dropout on the attention weights: the right share, unbiased, the same in both passes.
+"""Dropout of attention weights: the right share, the same weights in every form and batch.
 
-Shapes: B batch, M heads, T tokens, Q query position, K key position, d head width.
+Shapes: B batch, M heads, T tokens, D model width, d head width, Q query position, K key position.
 """
+
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
-from components.attention import Differential, MultiToken
-from components.attention.differential import PairDifference
+from components.attention import CoreAttention, Differential, MultiToken, Softmax, TalkingHeads, set_dropout_seeds
 from components.kernels import streaming
 from components.kernels.base import MapOps
 from components.kernels.choice import IMPLEMENTATIONS
+from components.kernels.dropout import Dropout
+from components.kernels.eager import Eager
 from components.norms import NoNorm
-from components.score_ops import HeadMixing
+from components.registry import ComponentError
 from mta_lab.testing import implementations
+from tests.components.kernels.cases import Case, assert_close, run
 
 SHARE, HEADS, TOKENS = 0.3, 2, 200
-every_impl = pytest.mark.parametrize("impl", implementations.IMPLEMENTATIONS)
+DROPPING = [name for name in implementations.IMPLEMENTATIONS if name != "sdpa"]
+VARIANTS = [Softmax, TalkingHeads, MultiToken, Differential]
+every_impl = pytest.mark.parametrize("impl", DROPPING)
+VISIBLE_QK = torch.ones(TOKENS, TOKENS).tril().bool()
 
 
 @pytest.fixture(autouse=True)
@@ -25,39 +32,103 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "BLOCK", 16)
 
 
-def dropped(impl: str, value_BMTd: Tensor) -> Tensor:
-    """Equal weights on all visible keys, some of them dropped, times `value_BMTd`."""
+def kept(share: float = SHARE, seed: int = 1) -> Tensor:
+    """Return which weights of a sequence are kept: [M, Q, K]."""
+    return Dropout(share, torch.tensor([seed])).kept(HEADS, TOKENS, TOKENS)[0]
+
+
+def test_the_share_is_dropped_in_each_head_at_places_of_its_own() -> None:
+    kept_MQK = kept()
+    for head in kept_MQK:
+        assert head[VISIBLE_QK].float().mean().item() == pytest.approx(1 - SHARE, abs=0.02)  # 20,100 draws
+    both = (kept_MQK[0] & kept_MQK[1])[VISIBLE_QK].float().mean().item()
+    assert both == pytest.approx((1 - SHARE) ** 2, abs=0.02)  # heads are independent,
+    for shift in ((1, 0), (2, 0), (0, 1), (0, 3), (1, 1)):  # and so are neighbouring queries and keys
+        both = (kept_MQK & kept_MQK.roll(shift, dims=(1, 2))).float().mean().item()
+        assert both == pytest.approx((1 - SHARE) ** 2, abs=0.02)
+
+
+def test_other_seeds_drop_other_places() -> None:
+    agree = (kept(seed=1) == kept(seed=2)).float().mean().item()
+    assert agree == pytest.approx((1 - SHARE) ** 2 + SHARE**2, abs=0.02)
+
+
+def test_a_later_block_of_rows_drops_what_the_whole_map_drops_there() -> None:
+    whole_MQK = kept()
+    block_MQK = Dropout(SHARE, torch.tensor([1])).kept(HEADS, 30, 120)[0]
+    assert torch.equal(block_MQK, whole_MQK[:, 90:120, :120])
+
+
+def test_neighbouring_heads_may_share_what_is_dropped() -> None:
+    kept_BMQK = Dropout(SHARE, torch.tensor([1, 2]), heads_a_mask=2).kept(4, 50, 50)
+    assert torch.equal(kept_BMQK[:, 0::2], kept_BMQK[:, 1::2])
+    assert not torch.equal(kept_BMQK[:, 0], kept_BMQK[:, 2])
+
+
+@every_impl
+@pytest.mark.parametrize("order", ["softmax", "kq", "softmax kq mix", "kq mix softmax kq mix"])
+@pytest.mark.parametrize("heads_a_mask", [1, 2])
+def test_every_implementation_drops_the_same_weights(impl: str, order: str, heads_a_mask: int) -> None:
+    """Outputs and all gradients are those of the eager form times the mask that is written out."""
     implementations.require(impl)
+    case = Case(order, heads=2, tokens=40, width=8, batch=2)
+    dropout = Dropout(SHARE, torch.tensor([3, -(2**62)]), heads_a_mask)
+    found = run(partial(dropped, impl=impl, given=dropout), case, torch.float32)
+    mask_BMQK = dropout.kept(2, 40, 40) / (1 - SHARE)
+    assert_close(found, run(partial(masked, mask_BMQK=mask_BMQK), case, torch.float64), 3e-5)
+
+
+def dropped(query: Tensor, key: Tensor, value: Tensor, ops: MapOps, dropout: None, impl: str, given: Dropout) -> Tensor:
+    """The implementation with dropout, whatever is asked for."""
+    return IMPLEMENTATIONS[impl].attend(query, key, value, ops, given)
+
+
+def masked(query: Tensor, key: Tensor, value: Tensor, ops: MapOps, dropout: None, mask_BMQK: Tensor) -> Tensor:
+    """Return the eager form's result with a mask on its final weights.
+
+    These come out with the identity as values.
+    """
+    identity = torch.eye(query.shape[-2], dtype=query.dtype).expand(*query.shape[:-1], -1)
+    return Eager().attend(query, key, identity, ops, None) * mask_BMQK @ value
+
+
+def built(variant: type, **settings: object) -> CoreAttention:
+    """Return a layer that drops half of its weights, and starts the same each time."""
     torch.manual_seed(1)
-    nothing = torch.zeros_like(value_BMTd)
-    op = HeadMixing(group=1).build(heads=HEADS)
-    return IMPLEMENTATIONS[impl].attend(nothing, nothing, value_BMTd, MapOps([op]), dropout=SHARE)
+    module = variant(dropout=0.5, **settings).build(width=12, heads=2, layer=3, layers=4)
+    assert isinstance(module, CoreAttention)
+    return module
 
 
-def identity() -> Tensor:
-    """Values whose weighted sums are the weights themselves."""
-    return torch.eye(TOKENS).expand(1, HEADS, TOKENS, TOKENS)
-
-
+@pytest.mark.parametrize("variant", VARIANTS)
 @every_impl
-def test_the_share_is_dropped_and_the_rest_scaled(impl: str) -> None:
-    queries = torch.arange(1.0, TOKENS + 1)[:, None]
-    weights_MQK = dropped(impl, identity())[0] * queries  # 1 where nothing is dropped
-    visible_MQK = weights_MQK[:, torch.ones(TOKENS, TOKENS).tril().bool()]
-    kept = visible_MQK[visible_MQK != 0]
-    torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - SHARE)), rtol=1e-4, atol=0)
-    assert visible_MQK.mean().item() == pytest.approx(1, abs=0.02)  # 40,200 draws: 6 standard deviations
-    assert not torch.equal(*(visible_MQK != 0))  # each head drops its own
-    assert not weights_MQK.triu(1).any()
+def test_a_sequence_loses_the_same_weights_in_any_batch(variant: type, impl: str) -> None:
+    implementations.require(impl)
+    module, x_BTD, seeds = built(variant, impl=impl), torch.randn(4, 40, 12), torch.tensor([5, 6, 7, 8])
+    set_dropout_seeds(module, seeds)
+    whole_BTD = module(x_BTD)
+    parts = []
+    for sequences in (slice(0, 1), slice(1, 4)):
+        set_dropout_seeds(module, seeds[sequences])
+        parts.append(module(x_BTD[sequences]))
+    torch.testing.assert_close(torch.cat(parts), whole_BTD, rtol=1e-5, atol=1e-6)
+    set_dropout_seeds(module, None)
+    assert not torch.allclose(module(x_BTD), whole_BTD, atol=1e-3)
 
 
-@every_impl
-def test_the_backward_pass_drops_the_same_weights(impl: str) -> None:
-    weights_MQK = dropped(impl, identity())[0]
-    value_BMTd = torch.ones(1, HEADS, TOKENS, 8, requires_grad=True)
-    dropped(impl, value_BMTd)[..., 0].sum().backward()
-    assert value_BMTd.grad is not None
-    torch.testing.assert_close(value_BMTd.grad[0, ..., 0], weights_MQK.sum(1))
+def test_layers_drop_weights_of_their_own() -> None:
+    layers = torch.nn.ModuleList(built(Softmax) for _ in range(2))
+    set_dropout_seeds(layers, torch.tensor([5]))
+    x_BTD = torch.randn(1, 40, 12)
+    first_BTD, second_BTD = (layer(x_BTD) for layer in layers)
+    assert not torch.allclose(first_BTD, second_BTD, atol=1e-3)
+
+
+def test_seeds_for_another_number_of_sequences_are_refused() -> None:
+    module = built(Softmax)
+    set_dropout_seeds(module, torch.tensor([5, 6, 7]))
+    with pytest.raises(ComponentError, match=r"dropout seeds: got 3, allowed: as many as sequences \(2\)"):
+        module(torch.randn(2, 8, 12))
 
 
 @every_impl
@@ -71,26 +142,20 @@ def test_nothing_is_dropped_in_evaluation(impl: str) -> None:
     assert not torch.allclose(dropping.train()(x_BTD), plain.train()(x_BTD))
 
 
-def test_a_pair_of_heads_shares_what_is_dropped() -> None:
-    """DIFF has one map a pair: both halves of its wide value see the same weights."""
-    op = PairDifference(heads=6, width=4, layer=1, dropout=SHARE)
-    maps_BMQK = op(torch.rand(1, 6, 100, 100), torch.ones(100, 100).tril().bool())
-    first_BMQK, second_BMQK = maps_BMQK[:, 0::2], maps_BMQK[:, 1::2]
-    assert torch.equal(first_BMQK, second_BMQK)
-    assert (first_BMQK == 0).float().mean().item() == pytest.approx(SHARE, abs=0.02)
-    assert not torch.equal(first_BMQK[:, 0] == 0, first_BMQK[:, 1] == 0)
-    assert not (op.eval()(torch.rand(1, 6, 9, 9), torch.ones(9, 9).tril().bool()) == 0).any()
-
-
-@pytest.mark.parametrize("impl", ["eager", "streaming"])
-def test_differential_drops_once(impl: str) -> None:
-    """Half of the weights are kept: over many draws, the mean is the output in evaluation."""
-    torch.manual_seed(1)
-    module = Differential(impl=impl, dropout=0.5).build(width=8, heads=2, layer=1, layers=1)
+@every_impl
+@pytest.mark.parametrize("variant", [Softmax, Differential])
+def test_the_mean_over_many_draws_is_the_output_in_evaluation(variant: type, impl: str) -> None:
+    implementations.require(impl)
+    module = built(variant, impl=impl)
     module.norm = torch.nn.Identity()  # so that the output is linear in the weights
-    x_BTD = torch.randn(1, 20, 8)
+    x_BTD = torch.randn(1, 20, 12)
     with torch.no_grad():
         expected_BTD = module.eval()(x_BTD)
         drawn_BTD = module.train()(x_BTD.expand(4000, -1, -1))
     error = (drawn_BTD.mean(0) - expected_BTD[0]).abs()
     assert (error < 6 * drawn_BTD.std(0) / 4000**0.5 + 1e-6).all()
+
+
+def test_torchs_own_attention_is_refused_where_weights_are_dropped() -> None:
+    with pytest.raises(ComponentError, match="impl: got 'sdpa', but torch's attention drops weights by the batch"):
+        Softmax(dropout=0.1, impl="sdpa").build(width=12, heads=2, layer=1, layers=1)

@@ -23,11 +23,11 @@ def x(*shape: int) -> Tensor:
 
 
 MAPS, ROWS, TABLE = x(2, 4, 6, 8), x(3, 8), rotary_table(3, 4, 100.0)
-KERNEL, MATRIX, TARGETS, SEED = x(4, 2, 3), x(2, 2, 2), torch.tensor([0, 7, 3]), torch.tensor(5)
+KERNEL, MATRIX, TARGETS, SEEDS = x(4, 2, 3), x(2, 2, 2), torch.tensor([0, 7, 3]), torch.tensor([5, 6])
 STAGES = "convolve softmax mix"
 RIGHT: dict[str, list[Any]] = {
-    "attend": [MAPS, x(2, 4, 6, 8), x(2, 4, 6, 8), [KERNEL, MATRIX], STAGES, 0.5, SEED],
-    "attend_backward": [x(2, 4, 6, 8), MAPS, MAPS, MAPS, [KERNEL, MATRIX], STAGES, 0.5, SEED],
+    "attend": [MAPS, x(2, 4, 6, 8), x(2, 4, 6, 8), [KERNEL, MATRIX], STAGES, 0.5, SEEDS, 1],
+    "attend_backward": [x(2, 4, 6, 8), MAPS, MAPS, MAPS, [KERNEL, MATRIX], STAGES, 0.5, SEEDS, 1],
     "rms_norm": [ROWS, x(8), x(1, 8), x(1), EPS],
     "rms_norm_backward": [x(3, 8), ROWS, x(8), x(1, 8), x(1), EPS],
     "swiglu": [ROWS, x(3, 8)],

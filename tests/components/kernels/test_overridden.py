@@ -33,7 +33,7 @@ PARENTS: dict[str, Callable[[], ScoreOp]] = {
     "exact": lambda: KeyQuery(kernel=(2, 3), mask="exact").build(heads=HEADS),
     "left": lambda: KeyQuery(kernel=(2, 3), padding="left").build(heads=HEADS),
     "joint": lambda: Joint(kernel=(2, 3)).build(heads=HEADS),
-    "difference": lambda: PairDifference(heads=HEADS, width=WIDTH // HEADS, layer=2, dropout=0.0),
+    "difference": lambda: PairDifference(heads=HEADS, width=WIDTH // HEADS, layer=2),
 }
 
 

@@ -92,7 +92,7 @@ def test_a_row_beside_a_much_larger_one_keeps_its_digits(
         op.load_state_dict({"kernel": kernel(start)})
         query, key, value, upstream = (x.to(dtype).requires_grad_() for x in drawn.values())
         ops = MapOps(pre=[op]) if before_softmax else MapOps(post=[op])
-        y = attend(query, key, value, ops, dropout=0.0)
+        y = attend(query, key, value, ops, dropout=None)
         gradients = torch.autograd.grad(y, (query, key, value, *op.parameters()), upstream)
         return dict(zip(("y", "query", "key", "value", "kernel"), (y.detach(), *gradients), strict=True))
 

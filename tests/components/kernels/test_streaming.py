@@ -59,7 +59,7 @@ def test_nothing_of_a_block_is_kept_for_the_backward_pass() -> None:
         ops = CASE.ops(torch.float32)
         query, key, value, _ = (tensor.requires_grad_() for tensor in CASE.inputs(torch.float32).values())
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            y_BMTd = attend(query, key, value, ops, dropout=0.0)
+            y_BMTd = attend(query, key, value, ops, dropout=None)
         kept[name] = sum(saved.values())
         y_BMTd.sum().backward()
     assert kept["eager"] > MAP

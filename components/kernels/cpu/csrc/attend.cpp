@@ -73,8 +73,8 @@ Tensor without_tokens(const Tensor& like) {
 
 Tensor attend(
     const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights, std::string stages,
-    double dropout, const std::optional<Tensor>& seed) {
-  const Plan plan = make_plan(query, key, value, weights, stages, dropout, seed);
+    double dropout, const std::optional<Tensor>& seeds, int64_t heads_a_mask) {
+  const Plan plan = make_plan(query, key, value, weights, stages, dropout, seeds, heads_a_mask);
   if (plan.empty()) return without_tokens(query);
   const auto [queries, query_owner] = readable(query);
   const auto [keys, key_owner] = readable(key);
@@ -129,8 +129,8 @@ Tensor weight_gradient(
 
 std::vector<Tensor> attend_backward(
     const Tensor& output_gradient, const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights,
-    std::string stages, double dropout, const std::optional<Tensor>& seed) {
-  const Plan plan = make_plan(query, key, value, weights, stages, dropout, seed);
+    std::string stages, double dropout, const std::optional<Tensor>& seeds, int64_t heads_a_mask) {
+  const Plan plan = make_plan(query, key, value, weights, stages, dropout, seeds, heads_a_mask);
   check_dtype("gradient", output_gradient);
   TORCH_CHECK(
       output_gradient.sizes() == query.sizes(), "attend: gradient ", output_gradient.sizes(), " and query ",
@@ -204,10 +204,10 @@ std::vector<Tensor> attend_backward(
 TORCH_LIBRARY(mta_lab, library) {
   library.def(
       "attend(Tensor query, Tensor key, Tensor value, Tensor[] weights, str stages, float dropout, "
-      "Tensor? seed) -> Tensor");
+      "Tensor? seeds, int heads_a_mask) -> Tensor");
   library.def(
       "attend_backward(Tensor output_gradient, Tensor query, Tensor key, Tensor value, Tensor[] weights, str stages, "
-      "float dropout, Tensor? seed) -> Tensor[]");
+      "float dropout, Tensor? seeds, int heads_a_mask) -> Tensor[]");
 }
 
 TORCH_LIBRARY_IMPL(mta_lab, CPU, library) {

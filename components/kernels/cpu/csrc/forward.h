@@ -147,7 +147,7 @@ class Forward {
 
   void drop(const Map& in, const Map& out, int64_t h, int64_t r) const {
     for (int64_t k = r; k < r + row_tile; ++k) {
-      const uint32_t stream = row_stream(plan_.seed, batch_ * plan_.heads + head_ + h, first_ + k);
+      const uint32_t stream = row_stream(plan_.seeds[batch_], (head_ + h) / plan_.heads_a_mask, first_ + k);
       drop_row(in.row(h, k), out.row(h, k), first_ + k + 1, stream, plan_.dropout);
     }
   }

@@ -83,7 +83,8 @@ struct Plan {
   int64_t softmax;
   std::vector<Stage> stages;
   double dropout = 0.0;
-  uint64_t seed = 0;
+  std::vector<uint64_t> seeds;  // of the sequences, for dropout
+  int64_t heads_a_mask = 1;  // neighbouring heads that drop the same places
 
   int64_t head_group = 1;          // heads that are computed together
   int64_t rows = row_tile;         // queries a block

@@ -24,7 +24,7 @@ inline void check_dtype(const char* name, const Tensor& x) {
 // The plan for tensors [batch, heads, tokens, width], weights of the stages but the softmax, and the stages by name.
 inline Plan make_plan(
     const Tensor& query, const Tensor& key, const Tensor& value, at::TensorList weights, const std::string& stages,
-    double dropout, const std::optional<Tensor>& seed) {
+    double dropout, const std::optional<Tensor>& seeds, int64_t heads_a_mask) {
   TORCH_CHECK(query.dim() == 4, "attend: query must be [batch, heads, tokens, width], got ", query.sizes());
   TORCH_CHECK(query.size(1) > 0 && query.size(3) > 0, "attend: query without heads or channels: ", query.sizes());
   TORCH_CHECK(
@@ -36,8 +36,12 @@ inline Plan make_plan(
       query.scalar_type(), ", key ", key.scalar_type(), " and value ", value.scalar_type(), " must have one dtype");
   TORCH_CHECK(0.0 <= dropout && dropout < 1.0, "attend: dropout ", dropout, " is not in [0, 1)");
   TORCH_CHECK(
-      dropout == 0.0 || (seed.has_value() && seed->numel() == 1 && seed->scalar_type() == at::kLong),
-      "attend: dropout needs a seed, one int64");
+      dropout == 0.0 || (seeds.has_value() && seeds->dim() == 1 && seeds->numel() == query.size(0) &&
+                         seeds->scalar_type() == at::kLong && seeds->device().is_cpu()),
+      "attend: dropout needs a seed for each sequence, [", query.size(0), "] int64");
+  TORCH_CHECK(
+      heads_a_mask > 0 && query.size(1) % heads_a_mask == 0, "attend: ", query.size(1),
+      " heads cannot have a mask for each ", heads_a_mask);
   Plan plan{query.size(0), query.size(1), query.size(2), query.size(3), -1};
   std::istringstream names(stages);
   for (std::string name; names >> name;) {
@@ -75,7 +79,9 @@ inline Plan make_plan(
   if (dropout > 0.0) {
     plan.stages.push_back(Stage{Stage::Kind::drop});
     plan.dropout = dropout;
-    plan.seed = static_cast<uint64_t>(seed->item<int64_t>());
+    const Tensor given = seeds->contiguous();
+    plan.seeds.assign(given.const_data_ptr<int64_t>(), given.const_data_ptr<int64_t>() + given.numel());
+    plan.heads_a_mask = heads_a_mask;
   }
   plan.lay_out();
   return plan;

@@ -38,19 +38,29 @@ MTA_KERNEL void softmax_row(float* x, int64_t visible) {
   for (int64_t j = 0; j <= last; j += lanes) (Vec::loadu(x + j) * share).store(x + j);
 }
 
-// Turns the gradient of the weights into that of the logits, in place: weights * (gradient - <gradient, weights>).
-MTA_KERNEL void softmax_gradient_row(const float* weights, float* gradient, int64_t visible) {
+// The mean of a row's gradient, each value less `from`, by the row's weights.
+inline float weighted_mean(const float* weights, const float* gradient, int64_t visible, float from) {
+  const Vec shift(from);
   Vec total;
   for (int64_t j = 0; j < visible; j += lanes) {
-    total = at::vec::fmadd(Vec::loadu(gradient + j), Vec::loadu(weights + j), total);
+    total = at::vec::fmadd(Vec::loadu(gradient + j) - shift, Vec::loadu(weights + j), total);
   }
-  const Vec mean(sum_of_lanes(total));
+  return sum_of_lanes(total);
+}
+
+// Turns the gradient of the weights into that of the logits, in place: weights * (gradient - <gradient, weights>).
+//
+// Where one weight is nearly 1, its gradient and the mean cancel but for their last digits: so the mean is taken twice,
+// the second time of what the first left over.
+MTA_KERNEL void softmax_gradient_row(const float* weights, float* gradient, int64_t visible) {
+  const float first = weighted_mean(weights, gradient, visible, 0.0f);
+  const Vec mean(first), rest(weighted_mean(weights, gradient, visible, first));
   for (int64_t j = 0; j < visible; j += lanes) {
-    (Vec::loadu(weights + j) * (Vec::loadu(gradient + j) - mean)).store(gradient + j);
+    (Vec::loadu(weights + j) * (Vec::loadu(gradient + j) - mean - rest)).store(gradient + j);
   }
 }
 
-// A well-mixed 32-bit number for each key of the map's row that `stream` names.
+// A well-mixed 32-bit number for each key of the map's row that `stream` names; `dropout.py` has the same in torch.
 inline uint32_t random_bits(uint32_t stream, uint32_t key) {
   uint32_t x = stream ^ (key * 0x9e3779b9u);
   x = (x ^ (x >> 16)) * 0x85ebca6bu;
@@ -58,9 +68,9 @@ inline uint32_t random_bits(uint32_t stream, uint32_t key) {
   return x ^ (x >> 16);
 }
 
-// The stream of one row: of head `head` of the whole batch, query `query`.
-inline uint32_t row_stream(uint64_t seed, uint64_t head, uint64_t query) {
-  uint64_t x = seed + (head << 32 | query) * 0x9e3779b97f4a7c15u;
+// The stream of one row of a sequence: of map `map`, query `query`.
+inline uint32_t row_stream(uint64_t seed, uint64_t map, uint64_t query) {
+  uint64_t x = seed + (map << 32 | query) * 0x9e3779b97f4a7c15u;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
   return static_cast<uint32_t>(x ^ (x >> 31));

@@ -1,0 +1,88 @@
+"""Cross-entropy of a linear layer's outputs, without keeping these.
+
+The logits of a batch are its largest tensor by far: 134 GB for 128 sequences of 2048 tokens and a
+vocabulary of 128,256. Here a chunk of their rows is multiplied, scored and differentiated at once,
+and then forgotten. The matrix products are those of the plain form, none of them made twice.
+
+Shapes: N predictions, D width, V vocabulary.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from components.kernels import substitute
+from components.kernels.pointwise import cross_entropy, suits
+
+CHUNK = 1024  # rows: enough for a matrix product to be efficient
+
+
+def linear_cross_entropy(
+    x_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, divisor: int, *, compiled: bool = True
+) -> Tensor:
+    """Return the sum of the losses of the predictions x weight^T, in nats, over `divisor`.
+
+    Under autocast the products are in its dtype, the losses in float32. The chunked form has no
+    second derivative, and says so where one is asked for; `compiled=False` has it.
+    """
+    if compiled and torch.is_grad_enabled() and not _obstacle(x_ND, weight_VD):
+        loss: Tensor = _Chunked.apply(x_ND, weight_VD, targets_N, divisor)  # type: ignore[no-untyped-call]
+        return loss
+    logits_NV = F.linear(x_ND, weight_VD).float()
+    return cross_entropy(logits_NV, targets_N, compiled=compiled).sum() / divisor
+
+
+def _obstacle(*operands: Tensor) -> str | None:
+    """Return why the chunked form may not stand for the plain one, or None where it may."""
+    if torch.compiler.is_compiling():
+        return "torch.compile plans its own memory"
+    if any(x.dtype == torch.float64 for x in operands):
+        return "float64 is for references"
+    return substitute.obstacle(*(type(x) for x in operands))
+
+
+class _Chunked(torch.autograd.Function):
+    """The gradients are made along with the losses, for an upstream gradient of 1."""
+
+    @staticmethod
+    def forward(ctx: Any, x_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, divisor: int) -> Tensor:
+        device = x_ND.device.type
+        autocast = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if autocast else x_ND.dtype
+        weight = weight_VD.to(dtype)
+        x_gradient = torch.empty_like(x_ND)
+        weight_gradient = torch.zeros_like(weight_VD)
+        total = x_ND.new_zeros((), dtype=torch.float32)
+        with torch.autocast(device, enabled=False):
+            for start in range(0, len(targets_N), CHUNK):
+                rows = slice(start, start + CHUNK)
+                x = x_ND[rows].to(dtype)
+                losses, gradient = _scored((x @ weight.T).float(), targets_N[rows], 1.0 / divisor)
+                gradient = gradient.to(dtype)
+                total += losses.sum()
+                x_gradient[rows] = gradient @ weight
+                weight_gradient += gradient.T @ x
+        ctx.save_for_backward(x_gradient, weight_gradient)
+        return total / divisor
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(substitute.NO_SECOND)
+        x_gradient, weight_gradient = ctx.saved_tensors
+        return x_gradient * upstream, weight_gradient * upstream, None, None
+
+
+def _scored(logits: Tensor, targets: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Return the loss of each row of logits, and the gradient of their sum times `scale`."""
+    if suits(logits):
+        losses = torch.ops.mta_lab.cross_entropy(logits, targets)
+        scales = torch.full_like(losses, scale)
+        return losses, torch.ops.mta_lab.cross_entropy_backward(scales, logits, targets)
+    log_shares = logits.log_softmax(-1)
+    losses = -log_shares.gather(-1, targets[:, None]).squeeze(-1)
+    gradient = log_shares.exp()
+    gradient.scatter_add_(-1, targets[:, None], gradient.new_full((len(targets), 1), -1.0))
+    return losses, gradient * scale

@@ -1,0 +1,79 @@
+"""The memory of a training step, by arithmetic, and the micro-batch that fits.
+
+Counted on the tensors that shipped variants save: a layer keeps 10 rows of the model's width and
+3 of the feed-forward's for each token, and a map of the attention only where `eager` computes it.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import torch
+
+from components.kernels.linear_cross_entropy import CHUNK
+from mta_lab.config import RunConfig
+from mta_lab.model import count_parameters
+
+FLOAT = 4  # bytes: weights, optimizer and, outside autocast, activations
+LITTLE = 1 << 30  # bytes that any machine has: up to this nothing is asked of it
+SHARE = 0.5  # of the memory that is free: other workers, and what is not counted here, need some
+MAPS = 4  # of the attention that `eager` keeps for each layer, at most among the shipped variants
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepMemory:
+    """Bytes that one training step takes at most, by what they hold."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    """AdamW's two means"""
+    activations: int
+    """kept for the backward pass"""
+    logits: int
+    """of a chunk of positions, with their gradient"""
+
+    @property
+    def total(self) -> int:
+        """Return their sum."""
+        return self.weights + self.gradients + self.optimizer + self.activations + self.logits
+
+
+def step_memory(config: RunConfig, sequences: int) -> StepMemory:
+    """Return the memory of a step of `config` that reads `sequences` at a time."""
+    model, tokens = config.model, sequences * config.context
+    hidden = model.feed_forward_multiple * math.ceil(8 * model.width / 3 / model.feed_forward_multiple)
+    block = tokens * (10 * model.width + 3 * hidden)
+    if getattr(config.attention, "impl", "eager") == "eager":  # what has no choice may do the same
+        block += MAPS * model.heads * tokens * config.context
+    kept = block * model.layers if config.training.recompute == "none" else tokens * model.width * model.layers + block
+    parameters = FLOAT * count_parameters(config)
+    return StepMemory(
+        weights=parameters,
+        gradients=parameters,
+        optimizer=2 * parameters,
+        activations=FLOAT * kept,
+        logits=2 * FLOAT * min(tokens, CHUNK) * model.vocabulary,
+    )
+
+
+def micro_batch_of(config: RunConfig, free: int) -> int:
+    """Return how many sequences to read at a time: as set, or as many as `free` bytes hold.
+
+    The number divides the batch. A step that needs little reads all of it, whatever is free.
+    """
+    training = config.training
+    if training.micro_batch != "auto":
+        return training.micro_batch
+    allowed = max(LITTLE, SHARE * free)
+    divisors = (n for n in range(training.batch_size, 0, -1) if training.batch_size % n == 0)
+    return next((n for n in divisors if step_memory(config, n).total <= allowed), 1)
+
+
+def free_memory() -> int:
+    """Return the bytes that are free where a run trains."""
+    if torch.cuda.is_available():
+        return torch.cuda.mem_get_info()[0]
+    found: Any = psutil.virtual_memory()
+    return int(found.available)
