@@ -38,11 +38,14 @@ MLFLOW_FILES = Path("mlruns")
 
 _typed: list[Path] = []
 """the directory that the user typed before this command, if any"""
+_entered: list[Path] = []
+"""the directory that was entered, as seen from the shell's, if any"""
 
 
 def note_typed(directory: Path | None) -> None:
     """Keep the directory that the user typed for this command; None where none was typed."""
     _typed[:] = [directory] if directory is not None else []
+    _entered.clear()
 
 
 def again(command: str) -> str:
@@ -55,6 +58,11 @@ def again(command: str) -> str:
     return f"mta-lab{directory}{command.removeprefix('mta-lab')}"
 
 
+def in_shell(path: Path) -> str:
+    """Return a path for a command in a message, as the shell finds it in which the user typed."""
+    return shlex.quote(str(Path(*_entered, path)))  # an absolute path stays as it is
+
+
 def enter(directory: Path) -> None:
     """Make `directory` the current folder, as if the command had been started there.
 
@@ -62,6 +70,7 @@ def enter(directory: Path) -> None:
     """
     try:
         os.chdir(directory)
+        _entered[:] = [directory]
     except OSError as error:
         given = f"--directory (or {HOME}): got '{directory}'"
         raise UserError(f"{given}, which cannot be entered: {error.strerror}; make it with mkdir first") from None

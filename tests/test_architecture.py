@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "provenance": set(),
     "sweep": {"components", "config", "errors", "plugins", "results", "words"},
     "model": {"components", "config", "errors"},
-    "data": {"atomic", "children", "config", "errors"},
+    "data": {"atomic", "children", "config", "errors", "workspace"},
     "training": {"atomic", "components", "config", "data", "errors", "model"},
     "precision": {
         "components",
@@ -45,7 +45,7 @@ MAY_IMPORT = {
         "training",
         "workspace",
     },
-    "scheduling": {"config", "errors", "strict", "sweep"},
+    "scheduling": {"config", "errors", "strict", "sweep", "workspace"},
     "tracking": {
         "components",
         "config",
@@ -90,7 +90,7 @@ MAY_IMPORT = {
     }
     | {"words"},
     "testing": {"components", "errors", "plugins"},
-    "pictures": {"components", "config", "data", "errors", "model", "results", "theme", "training"},
+    "pictures": {"components", "config", "data", "errors", "model", "results", "theme", "training", "workspace"},
 }
 MAY_IMPORT["lab"] = set(MAY_IMPORT)
 ORACLES = {"components", "testing"}  # rooms that may know the shipped variants

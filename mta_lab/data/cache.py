@@ -7,7 +7,6 @@ then renamed.
 import errno
 import hashlib
 import json
-import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from mta_lab.atomic import link_refused
 from mta_lab.errors import UserError
+from mta_lab.workspace import in_shell
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
@@ -92,9 +92,7 @@ def stamps(directory: Path) -> dict[str, tuple[int, ...]]:
 
 def remedy(directory: Path) -> str:
     """Return what to type about a damaged directory."""
-    return (
-        f"`rm -r {shlex.quote(str(directory))}`, then `mta-lab data prepare` with the same settings prepares it again"
-    )
+    return f"`rm -r {in_shell(directory)}`, then `mta-lab data prepare` with the same settings prepares it again"
 
 
 def _refuse(directory: Path, wrong: Mapping[str, str]) -> None:

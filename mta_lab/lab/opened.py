@@ -16,6 +16,7 @@ from mta_lab.pictures.output import joined
 from mta_lab.pictures.trained import Trained
 from mta_lab.results.records import Record
 from mta_lab.theme.style import styled
+from mta_lab.workspace import again
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -131,5 +132,7 @@ class FinishedRun:
         from mta_lab.tracking.opened import open_run  # noqa: PLC0415  imports MLflow: slow, and only needed here
 
         if not self.record.run_id:
-            raise UserError(f"mlflow: this run is not in MLflow yet; `mta-lab sync {self._plan.given}` enters it")
+            raise UserError(
+                f"mlflow: this run is not in MLflow yet; `{again('mta-lab sync')} {self._plan.given}` enters it"
+            )
         return open_run(self.record.run_id)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from mta_lab.launch.events import (
 )
 from mta_lab.launch.outlook import Outlook
 from mta_lab.strict import FaultError, OtherFieldsError, as_json, built, content
-from mta_lab.workspace import LAUNCH_STATUS
+from mta_lab.workspace import LAUNCH_STATUS, in_shell
 
 if TYPE_CHECKING:
     from mta_lab.planning.runs import Run
@@ -90,7 +89,7 @@ def launch_status(directory: Path) -> LaunchStatus | None:
     except (OSError, OtherFieldsError):  # there is none, or it is another version's
         return None
     except FaultError as error:
-        remedy = f"a launch that runs writes it anew, else: rm {shlex.quote(str(path))}"
+        remedy = f"a launch that runs writes it anew, else: rm {in_shell(path)}"
         raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
 
 

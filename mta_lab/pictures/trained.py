@@ -1,6 +1,5 @@
 """Load a finished run as a model: the settings of its record with the weights that were kept."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from mta_lab.errors import UserError, described
 from mta_lab.model import Decoder
 from mta_lab.results.records import Record, Records
 from mta_lab.training import tensors
+from mta_lab.workspace import in_shell
 
 Place = Literal["before", "after"]
 """place of an operation: before or after the softmax"""
@@ -59,7 +59,7 @@ def load(record: Record, records: Records) -> Trained:
         UserError: no weights were kept, or they cannot be read; the message says what to type.
     """
     path, run = records.weights(record.fingerprint), records.file(record.fingerprint)
-    remedy = f"type `rm {shlex.quote(str(run))}`; the command that trained the run then trains it again and keeps them"
+    remedy = f"type `rm {in_shell(run)}`; the command that trained the run then trains it again and keeps them"
     if not path.exists():
         raise UserError(
             f"{path}: is missing: an earlier version finished this run, or its weights were deleted; {remedy}"

@@ -6,7 +6,6 @@ written whole.
 
 import json
 import re
-import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -22,7 +21,7 @@ from mta_lab.results.failures import Attempt
 from mta_lab.results.record import Failure, Record
 from mta_lab.results.recorded_settings import recorded_settings, settings_key
 from mta_lab.strict import FaultError, OtherFieldsError, as_json, built, content
-from mta_lab.workspace import RESULTS
+from mta_lab.workspace import RESULTS, in_shell
 
 __all__ = ["DamagedError", "Failure", "OtherVersionError", "Record", "Records", "settings_key", "write_whole"]
 
@@ -67,7 +66,7 @@ class Records:
         except FaultError as error:
             fault = str(error)
         if fault:
-            raise UserError(f"{path}: cannot be read ({fault}); delete it to make it anew: rm {shlex.quote(str(path))}")
+            raise UserError(f"{path}: cannot be read ({fault}); delete it to make it anew: rm {in_shell(path)}")
         return found
 
     def finished(self, fingerprint: str) -> Record | None:
@@ -240,7 +239,7 @@ class Records:
             raise UserError(f"{place}: is not a directory; move it away or start elsewhere") from None
         except FaultError as error:
             failure = OtherVersionError if isinstance(error, OtherFieldsError) else DamagedError
-            remedy = f"delete it to run the run again: rm {shlex.quote(str(path))}"
+            remedy = f"delete it to run the run again: rm {in_shell(path)}"
             raise failure(f"{path}: cannot be read ({error}); {remedy}") from None
 
 

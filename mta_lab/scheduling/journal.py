@@ -2,7 +2,6 @@
 
 import math
 import os
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mta_lab.errors import UserError, described
 from mta_lab.strict import FaultError, content, opened, shortened
+from mta_lab.workspace import in_shell
 
 MOST = 1 << 32  # bytes of a journal
 Direction = Literal["minimize", "maximize"]
@@ -72,10 +72,11 @@ def journal_trouble_said(journal: Path) -> Iterator[None]:
     except (UserError, OSError):
         raise
     except Exception as error:
-        place = shlex.quote(str(journal))
+        place = in_shell(journal)
+        aside = journal.with_name(f"{journal.name}.damaged")
         kept = "finished runs are kept without it, trials of a search are not"
         fault = str(error) if isinstance(error, FaultError) else described(error)
-        raise UserError(f"{journal}: cannot be read ({fault}); {kept}; type: mv {place} {place}.damaged") from None
+        raise UserError(f"{journal}: cannot be read ({fault}); {kept}; type: mv {place} {in_shell(aside)}") from None
 
 
 def open_journal(journal: Path, say: Callable[[str], None]) -> JournalStorage:

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 from mta_lab.words import counted
-from mta_lab.workspace import MLFLOW_DATABASE, MLFLOW_FILES
+from mta_lab.workspace import MLFLOW_DATABASE, MLFLOW_FILES, again
 
 FOLDER = MLFLOW_FILES.name
 DEFAULT_STORE = f"sqlite:///{MLFLOW_DATABASE}"
@@ -59,7 +59,7 @@ def refuse_unusable(store: str) -> None:
         with closing(sqlite3.connect(file, timeout=WAIT)) as connection:
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
-        damaged = "if it is damaged, move it away, and `mta-lab sync` fills a new one"
+        damaged = f"if it is damaged, move it away, and `{again('mta-lab sync')}` fills a new one"
         said = "another process holds it" if error.args == ("database is locked",) else damaged
         raise StoreError(f"{file}: {error}; {said}") from None
 

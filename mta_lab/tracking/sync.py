@@ -9,6 +9,7 @@ from mta_lab.results.records import Failure, Records
 from mta_lab.tracking.entries import Launch, LaunchSummary, TrackedRun, runs_of
 from mta_lab.tracking.experiment import Experiment
 from mta_lab.words import counted
+from mta_lab.workspace import again
 
 
 @dataclass
@@ -84,6 +85,5 @@ def _failures_said(name: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(
-            f"{name}: MLflow failed ({described(error)}); the records keep all results, type `mta-lab sync` again later"
-        ) from None
+        later = f"the records keep all results, type `{again('mta-lab sync')}` again later"
+        raise UserError(f"{name}: MLflow failed ({described(error)}); {later}") from None

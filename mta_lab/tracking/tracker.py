@@ -23,6 +23,7 @@ from mta_lab.tracking.experiment import Experiment, now
 from mta_lab.tracking.machine import watched
 from mta_lab.tracking.written import score_metrics
 from mta_lab.training.result import Progress
+from mta_lab.workspace import again
 
 QUEUE = 10_000  # most requests that may wait
 PAUSE = 10.0  # seconds between a failure and the next try
@@ -151,7 +152,8 @@ class Tracker:
             self._requests.put(None, timeout=until - time.monotonic())
         self._thread.join(max(0.0, until - time.monotonic()))
         if not self._complete:
-            self._say("MLflow is incomplete for this sweep; `mta-lab sync` with its name and options completes it")
+            command = again("mta-lab sync")
+            self._say(f"MLflow is incomplete for this sweep; `{command}` with its name and options completes it")
 
     @property
     def _store(self) -> Experiment:
@@ -224,7 +226,9 @@ class Tracker:
             if self._parent and not found.has(self._parent):
                 self._parent = ""
                 what = f"run '{self._launch.name}'" if found.exists else f"experiment '{self._name}'"
-                self._say(f"MLflow: {what} was deleted for good; it is made again, `mta-lab sync` enters its runs")
+                self._say(
+                    f"MLflow: {what} was deleted for good; it is made again, `{again('mta-lab sync')}` enters its runs"
+                )
             self._experiment = found
         if not self._parent:
             self._parent = self._experiment.start_launch()

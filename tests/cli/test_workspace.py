@@ -85,3 +85,21 @@ def test_a_suggested_command_reaches_the_same_directory(
     assert suggested, f"it suggests nothing: {done.out}{done.err}"
     for words in map(shlex.split, suggested):
         assert words[1:-1] == typed, f"{words} does not reach the directory"
+
+
+@pytest.mark.parametrize("given", ["typed", "by the environment", "here"])
+def test_a_suggested_removal_names_the_file_from_where_the_user_is(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: Command
+) -> None:
+    place = tmp_path / "my results"
+    damaged = place / "results" / "launch.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{")
+    monkeypatch.chdir(place if given == "here" else tmp_path)
+    start = Path.cwd()
+    if given == "by the environment":
+        monkeypatch.setenv("MTA_LAB_HOME", "my results")
+    typed = ["--directory", "my results"] if given == "typed" else []
+    done = lab(*typed, "status")
+    (line,) = re.findall(r"rm (.*)", done.out + done.err)
+    assert (start / shlex.split(line)[0]).samefile(damaged)
