@@ -1,7 +1,9 @@
 """The estimated time of a sweep: from records, from a probe, and how many seeds fit a budget."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from mta_lab.planning.estimates import (
 )
 from mta_lab.provenance import contended, provenance
 from mta_lab.results.records import Record, Records
-from mta_lab.sweep import load_sweep
+from mta_lab.sweep import Row, load_sweep
 from tests.report.examples import finish
 
 UNKNOWN = Estimate(None, "unknown")
@@ -29,6 +31,10 @@ def history(folder: Path, seconds: float, *settings: str) -> list[Record]:
     for number, row in enumerate(load_sweep("masking", scale="nano", settings=settings).rows):
         finish(records, f"row{number}", 30.0, row.config)
     return records.all_finished()
+
+
+def of_row(row: Row, runs: list[Record]) -> Estimate:
+    return recorded([row], runs)[row.name]
 
 
 @pytest.mark.parametrize(("budget", "workers", "seeds"), [(30, 1, 1), (59, 1, 1), (60, 1, 2), (60, 2, 4)])
@@ -58,19 +64,43 @@ def test_recorded_time_is_scaled_by_steps_and_kept_to_the_same_model(tmp_path: P
     runs = history(tmp_path, 30.0)
     half = load_sweep("masking", scale="nano", settings=["training.steps=512"]).rows[0]
     wider = load_sweep("masking", scale="nano", settings=["model.width=128"]).rows[0]
-    whole = recorded(load_sweep("masking", scale="nano").rows[0], runs)
+    whole = of_row(load_sweep("masking", scale="nano").rows[0], runs)
     assert whole.source == "recorded"
     assert whole.seconds
-    assert recorded(half, runs).seconds == pytest.approx(whole.seconds / 2)
-    assert recorded(wider, runs) == Estimate(None, "unknown")
+    assert of_row(half, runs).seconds == pytest.approx(whole.seconds / 2)
+    assert of_row(wider, runs) == Estimate(None, "unknown")
+
+
+class Counted(dict[str, Any]):
+    """A recorded configuration that counts how often something is read from it."""
+
+    reads = 0
+
+    def __getitem__(self, key: str) -> Any:
+        self.reads += 1
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.reads += 1
+        return super().get(key, default)
+
+
+def test_more_rows_read_no_record_again(tmp_path: Path) -> None:
+    def reads(rows: int) -> int:
+        runs = [replace(run, config=Counted(run.config)) for run in history(tmp_path, 30.0)]
+        found = recorded(load_sweep("masking", scale="nano").rows[:1] * rows, runs)
+        assert all(estimate.source == "recorded" for estimate in found.values())
+        return sum(run.config.reads for run in runs if isinstance(run.config, Counted))
+
+    assert reads(rows=50) == reads(rows=1) > 0
 
 
 @pytest.mark.parametrize("setting", ["training.batch_size=4", "training.precision=bf16", "model.context=64"])
 def test_a_run_of_another_batch_length_or_precision_says_nothing(setting: str, tmp_path: Path) -> None:
     (row, *_) = load_sweep("masking", scale="nano", settings=[setting]).rows
-    assert recorded(row, history(tmp_path, 30.0)) == Estimate(None, "unknown")
+    assert of_row(row, history(tmp_path, 30.0)) == Estimate(None, "unknown")
     same = history(tmp_path / "same", 30.0, setting)
-    assert recorded(row, same) == Estimate(pytest.approx(same[0].seconds), "recorded")
+    assert of_row(row, same) == Estimate(pytest.approx(same[0].seconds), "recorded")
 
 
 def test_two_workers_take_half_of_what_one_takes() -> None:
@@ -87,7 +117,7 @@ def test_times_of_contended_runs_count_only_where_there_are_no_others(tmp_path: 
 
     def estimate_with(name: str, seconds: float, contended: bool | None) -> Estimate:
         finish(records, name, 30.0, row.config, seconds=seconds, provenance={**origin, "contended": contended})
-        return recorded(row, records.all_finished())
+        return of_row(row, records.all_finished())
 
     busy = estimate_with("busy", 90.0, True)
     assert busy == Estimate(90.0, "recorded", contended=True)

@@ -97,6 +97,6 @@ def _left_and_failed(plan: Plan) -> tuple[Counter[str], Counter[str]]:
 def _estimates(plan: Plan, workers: int, probe: Say | None) -> Mapping[str, Estimate]:
     history = plan.records.all_finished()
     if probe is None:
-        return {row.name: recorded(row, history) for row in plan.sweep.rows}
+        return recorded(plan.sweep.rows, history)
     threads = max(1, len(os.sched_getaffinity(0)) // workers)
     return estimates(plan.sweep, history, threads, probe)

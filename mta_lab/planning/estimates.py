@@ -1,10 +1,12 @@
 """Estimates of a sweep's time, from recorded runs or a short probe, and what fits a budget."""
 
+import json
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any, Literal
 
 import torch
 
@@ -37,24 +39,39 @@ class Estimate:
         return f"{self.source}, on a busy machine" if self.contended else self.source
 
 
-def recorded(row: Row, history: Sequence[Record]) -> Estimate:
-    """Return the estimate from runs of the same model, attention, batch and precision.
+def recorded(rows: Sequence[Row], history: Sequence[Record]) -> dict[str, Estimate]:
+    """Return each row's estimate from runs of the same model, attention, task, batch and precision.
 
-    Contended runs count only if there are no others.
+    Contended runs count only if there are no others. A row without such runs is unknown.
     """
-    config = plain(row.config)
-    alike = [
-        record
-        for record in history
-        if all(record.config.get(part) == config[part] for part in ("model", "attention", "task"))
-        and all(record.config["training"].get(key) == config["training"][key] for key in ("batch_size", "precision"))
-    ]
-    if not alike:
+    timed = _timed(history)
+    return {row.name: _scaled(timed.get(_step_of(plain(row.config))), row.config.training.steps) for row in rows}
+
+
+def _timed(history: Sequence[Record]) -> dict[str, Estimate]:
+    """Return the mean seconds of one step, by what decides the time of a step."""
+    seconds: dict[str, dict[bool | None, list[float]]] = {}
+    for record in history:
+        known = seconds.setdefault(_step_of(record.config), {})
+        known.setdefault(record.contended, []).append(record.seconds / record.config["training"]["steps"])
+    found = {}
+    for step, known in seconds.items():
+        contended = next(one for one in (False, None, True) if one in known)
+        found[step] = Estimate(fmean(known[contended]), "recorded", contended=contended is True)
+    return found
+
+
+def _step_of(config: Mapping[str, Any]) -> str:
+    """Return what decides the time of a step, as a text, of a configuration in canonical form."""
+    training = [config["training"].get(key) for key in ("batch_size", "precision")]
+    return json.dumps([*(config.get(part) for part in ("model", "attention", "task")), *training], sort_keys=True)
+
+
+def _scaled(step: Estimate | None, steps: int) -> Estimate:
+    """Return the estimate of `steps` steps; unknown if that of one step is."""
+    if step is None or step.seconds is None:
         return Estimate(None, "unknown")
-    groups = ([record for record in alike if record.contended is known] for known in (False, None, True))
-    chosen = next(group for group in groups if group)
-    seconds = [record.seconds * row.config.training.steps / record.config["training"]["steps"] for record in chosen]
-    return Estimate(sum(seconds) / len(seconds), "recorded", contended=chosen[0].contended is True)
+    return replace(step, seconds=step.seconds * steps)
 
 
 def estimates(
@@ -66,7 +83,7 @@ def estimates(
 
     Rows whose step is too large for a probe on this machine's CPU stay unknown.
     """
-    found = {row.name: recorded(row, history) for row in sweep.rows}
+    found = recorded(sweep.rows, history)
     to_probe = [
         row for row in sweep.rows if found[row.name].seconds is None and _step_operations(row.config) < LARGEST_STEP
     ]

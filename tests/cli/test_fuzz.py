@@ -184,8 +184,7 @@ def ask_records(place: Place) -> None:
         refused(lambda names=names: latest(names, records))  # type: ignore[misc]
     travel.finished_groups(records)
     refused(lambda: recorded_texts(place.sweep, records))
-    for row in place.sweep.rows:
-        recorded(row, everything)
+    recorded(place.sweep.rows, everything)
     assert all(one_line(line).isprintable() for line in said)
     assert len(said) <= 1
 
