@@ -2,7 +2,9 @@
 
 from mta_lab.config.identity import (
     difference,
+    differing,
     fingerprint,
+    fingerprints,
     flatten,
     identity_of,
     plain,
@@ -24,7 +26,9 @@ __all__ = [
     "TrainingConfig",
     "command_line",
     "difference",
+    "differing",
     "fingerprint",
+    "fingerprints",
     "flatten",
     "identity_of",
     "in_words",

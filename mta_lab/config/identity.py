@@ -4,7 +4,7 @@ import ast
 import hashlib
 import inspect
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from typing import Any
@@ -71,7 +71,11 @@ def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 def difference(config: RunConfig, base: RunConfig) -> dict[str, Any]:
     """Return the flattened settings of `config` that `base` lacks or sets otherwise, seed aside."""
-    ours, theirs = flatten(config), flatten(base)
+    return differing(flatten(config), flatten(base))
+
+
+def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flattened settings of `ours` that `theirs` lacks or sets otherwise, seed aside."""
     return {key: value for key, value in ours.items() if key != "seed" and theirs.get(key, _ABSENT) != value}
 
 
@@ -99,7 +103,13 @@ def fingerprint(config: RunConfig, content_hash: str) -> str:
     do not count, what they compute does; a user's own components count by their code, without
     comments and docstrings, besides.
     """
-    return fingerprint_of(plain(config), identity_of(config, content_hash))
+    return fingerprints(config, content_hash, [config.seed])[config.seed]
+
+
+def fingerprints(config: RunConfig, content_hash: str, seeds: Iterable[int]) -> dict[int, str]:
+    """Return the fingerprint of a configuration under each of `seeds`, whatever its own seed."""
+    settings, identity = plain(config), identity_of(config, content_hash)
+    return {seed: fingerprint_of({**settings, "seed": seed}, identity) for seed in seeds}
 
 
 def meaning_of(config: RunConfig) -> str:

@@ -63,7 +63,8 @@ def _are(count: int) -> str:
 
 
 def _keys(sweep: Sweep) -> set[str]:
-    return {settings_key(plain(run.config)) for run in sweep.runs()}
+    rows = [plain(row.config) for row in sweep.rows]
+    return {settings_key({**row, "seed": seed}) for row in rows for seed in sweep.seeds}
 
 
 def _at_scale(found: Plan, scale: str) -> Sweep | None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mta_lab.config import fingerprint
+from mta_lab.config import fingerprint, fingerprints
 from mta_lab.data import Corpus
 from mta_lab.data.batches import window_starts
 from mta_lab.data.mixture import shares
@@ -39,18 +39,39 @@ def runs_of(sweep: Sweep, open_corpus: Callable[[PlannedRun], Corpus]) -> list[R
 
     `open_corpus` is called for those that read text.
     """
-    return [run_of(run, open_corpus) for run in sweep.runs()]
+    return identified(sweep, lambda run: _text_of(run, open_corpus))
+
+
+def identified(sweep: Sweep, text_of: Callable[[PlannedRun], str]) -> list[Run]:
+    """Return the sweep's runs with their fingerprints.
+
+    `text_of` returns the content hash of a run's text. It is called once a row, whose runs differ
+    in the seed alone.
+    """
+    rows: dict[str, tuple[str, Mapping[int, str]]] = {}
+    found = []
+    for run in sweep.runs():
+        if run.row not in rows:
+            text = text_of(run)
+            rows[run.row] = text, fingerprints(run.config, text, sweep.seeds)
+        text, names = rows[run.row]
+        found.append(Run(row=run.row, seed=run.seed, config=run.config, content_hash=text, fingerprint=names[run.seed]))
+    return found
 
 
 def run_of(run: PlannedRun, open_corpus: Callable[[PlannedRun], Corpus]) -> Run:
     """One run with its fingerprint."""
-    content_hash = ""
-    if run.config.reads_text:
-        corpus = open_corpus(run)
-        _check_length(run, corpus)
-        _check_mixture(run, corpus)
-        content_hash = corpus.content_hash
-    return Run.of(run, content_hash)
+    return Run.of(run, _text_of(run, open_corpus))
+
+
+def _text_of(run: PlannedRun, open_corpus: Callable[[PlannedRun], Corpus]) -> str:
+    """Return the content hash of the text that a run reads; refuse a text that is too short."""
+    if not run.config.reads_text:
+        return ""
+    corpus = open_corpus(run)
+    _check_length(run, corpus)
+    _check_mixture(run, corpus)
+    return corpus.content_hash
 
 
 def _check_length(run: PlannedRun, corpus: Corpus) -> None:

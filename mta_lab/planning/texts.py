@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mta_lab.config import fingerprint, plain
 from mta_lab.errors import UserError
-from mta_lab.planning.runs import Run
+from mta_lab.planning.runs import Run, identified
 from mta_lab.results.records import Record, Records, settings_key
 from mta_lab.sweep import PlannedRun, Sweep
 from mta_lab.words import counted
@@ -36,11 +36,7 @@ def recorded_runs(sweep: Sweep, records: Records) -> list[Run] | None:
     texts = recorded_texts(sweep, records)
     if not texts:
         return None
-    runs = []
-    for run in sweep.runs():
-        text = texts.get(text_key(run), "") if run.config.reads_text else ""
-        runs.append(Run.of(run, text))
-    return runs
+    return identified(sweep, lambda run: texts.get(text_key(run), "") if run.config.reads_text else "")
 
 
 def _finished(sweep: Sweep, records: Records) -> list[tuple[PlannedRun, Record]]:

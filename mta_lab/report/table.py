@@ -90,7 +90,8 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
             found[row][seed] = record
         elif failure := records.failed(identity):
             failed[row][seed] = failure
-    comparison, stale = _compare(sweep, found), _stale(sweep, fingerprints, records)
+    missing = {(row, seed): identity for (row, seed), identity in fingerprints.items() if seed not in found[row]}
+    comparison, stale = _compare(sweep, found), _stale(sweep, missing, records)
     rows = tuple(_row(row, sweep, found, failed[row.name], stale[row.name], comparison) for row in sweep.rows)
     return Table(
         sweep=sweep,
@@ -113,12 +114,13 @@ def _compare(sweep: Sweep, found: Runs) -> Comparison:
     )
 
 
-def _stale(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records) -> dict[str, frozenset[int]]:
-    """Return the seeds of each row whose only results are stale."""
-    configs = {(run.row, run.seed): run.config for run in sweep.runs()}
-    states = states_of({identity: configs[run] for run, identity in fingerprints.items()}, records)
+def _stale(sweep: Sweep, missing: Mapping[tuple[str, int], str], records: Records) -> dict[str, frozenset[int]]:
+    """Return the seeds of each row whose only results are stale, of the runs that have no other."""
+    configs = {row.name: row.config for row in sweep.rows}
+    runs = {identity: replace(configs[row], seed=seed) for (row, seed), identity in missing.items()}
+    states = states_of(runs, records)
     seeds: dict[str, set[int]] = {row.name: set() for row in sweep.rows}
-    for (row, seed), identity in fingerprints.items():
+    for (row, seed), identity in missing.items():
         if states[identity] == "stale":
             seeds[row].add(seed)
     return {row: frozenset(stale) for row, stale in seeds.items()}

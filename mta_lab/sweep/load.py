@@ -4,7 +4,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mta_lab.config import Layer, RunConfig, command_line, difference, flatten, nested, resolve, scale_layer
+from mta_lab.config import (
+    Layer,
+    RunConfig,
+    command_line,
+    difference,
+    differing,
+    flatten,
+    nested,
+    resolve,
+    scale_layer,
+)
 from mta_lab.errors import UserError, nearest
 from mta_lab.results.failures import read_retry
 from mta_lab.sweep.checks import reads, refuse_incomparable, refuse_reserved, refuse_undeclared, settings_of
@@ -59,13 +69,14 @@ def load_sweep(
         row: resolve_auto(config, configs[_last_baseline(row, against, file.source)]) for row, config in configs.items()
     }
     refuse_incomparable(configs, against, file.source)
+    settled = {row: flatten(config) for row, config in configs.items()}
     return Sweep(
         name=sweep_name(file.path),
         title=_one_line(file.text("title", file.path.stem)),
         about=file.text("about", "").strip(),
         scale=scale,
         baseline=baseline,
-        rows=tuple(_row(row, raw, configs, against[row], file.source) for row in configs),
+        rows=tuple(_row(row, raw, configs[row], settled, against[row], file.source) for row in configs),
         seeds=tuple(range(file.seeds(seeds))),
         retry=read_retry(file.values.get("retry"), f"{file.source}: retry"),
         search=search,
@@ -164,13 +175,23 @@ def _on_test(config: RunConfig) -> RunConfig:
     return replace(config, data=replace(config.data, evaluate="test"))
 
 
-def _row(name: str, raw: Mapping[str, RawRow], configs: Mapping[str, RunConfig], baseline: str, source: str) -> Row:
-    """Return the row; raise UserError for an undeclared difference from its baseline."""
-    where, config, given = f"{source}: rows.{name}", configs[name], raw[name].published
+def _row(
+    name: str,
+    raw: Mapping[str, RawRow],
+    config: RunConfig,
+    settled: Mapping[str, Mapping[str, Any]],
+    baseline: str,
+    source: str,
+) -> Row:
+    """Return the row; raise UserError for an undeclared difference from its baseline.
+
+    `settled` has the flattened settings of each row.
+    """
+    where, given = f"{source}: rows.{name}", raw[name].published
     values, references = ({}, ()) if given is None else published(given, config.task.metric, where)
-    differs = difference(config, configs[baseline])
+    differs = differing(settled[name], settled[baseline])
     declared = [raw[name].settings, raw[name].times, raw[baseline].settings, raw[baseline].times]
-    refuse_undeclared(differs, flatten(configs[baseline]), declared, where, baseline)
+    refuse_undeclared(differs, settled[baseline], declared, where, baseline)
     return Row(
         name=name,
         config=config,

@@ -13,7 +13,7 @@ import pytest
 from components import FAMILIES, register
 from components.attention import MultiToken
 from components.tasks import FindBlock, Language
-from mta_lab.config import Layer, RunConfig, difference, fingerprint, plain, resolve
+from mta_lab.config import Layer, RunConfig, difference, fingerprint, fingerprints, plain, resolve
 from mta_lab.config.identity import modules_of
 from mta_lab.errors import UserError
 from mta_lab.plugins import load_components
@@ -115,6 +115,12 @@ def test_equal_configurations_have_one_fingerprint() -> None:
     assert fingerprint(again, TEXT) == fingerprint(BASE, TEXT)
     assert len(fingerprint(BASE, TEXT)) == 16
     assert int(fingerprint(BASE, TEXT), 16) >= 0
+
+
+def test_the_seeds_of_a_row_have_the_fingerprints_of_their_runs() -> None:
+    row = config("attention=multi_token")
+    runs = [dataclasses.replace(row, seed=seed) for seed in (0, 3, 7)]
+    assert fingerprints(row, "text", [0, 3, 7]) == {run.seed: fingerprint(run, "text") for run in runs}
 
 
 def test_a_whole_number_for_a_number_is_the_same_setting() -> None:
