@@ -8,7 +8,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
@@ -19,8 +19,8 @@ from typing import Any, BinaryIO, Literal, TypeVar, Union, get_args, get_origin,
 MOST = 1 << 28  # bytes of a file
 DEEPEST = 50  # brackets within brackets
 LARGEST = 1 << 63  # what a whole number stays below
-PLAIN = (str, int, float, bool, NoneType)
 NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
+PLAIN = frozenset(NAMES)
 T = TypeVar("T")
 
 
@@ -77,21 +77,20 @@ def as_json(data: bytes) -> Any:
         raise FaultError("too many brackets within brackets") from None
     except json.JSONDecodeError as error:
         raise FaultError(f"line {error.lineno}: {error.msg}" if text.strip() else "it is empty") from None
-    if not _is_flat(found, DEEPEST):
+    if not _is_flat(found):
         raise FaultError("too many brackets within brackets")
     return found
 
 
-def _is_flat(value: Any, most: int) -> bool:
-    """Return whether at most `most` - 1 values stand around any other.
-
-    A number or a text needs no closer look.
-    """
-    if type(value) is dict:
-        value = value.values()
-    elif type(value) is not list:
-        return most > 0
-    return most > 0 and all((type(inner) in PLAIN and most > 1) or _is_flat(inner, most - 1) for inner in value)
+def _is_flat(value: Any) -> bool:
+    """Return whether fewer than DEEPEST values stand around any other."""
+    level = [value]
+    for _ in range(DEEPEST):
+        outer = [one for one in level if type(one) not in PLAIN]
+        level = [inner for one in outer for inner in (one.values() if type(one) is dict else one)]
+        if not level:
+            return True
+    return False
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -132,7 +131,13 @@ def built(cls: type[T], value: Any, where: str = "") -> T:
     for name in _needed(cls):  # type: ignore[arg-type]
         if name not in value:
             raise OtherFieldsError(f"{where}{name}: is missing")
-    return cls(**{name: _built(hints[name], found, f"{where}{name}") for name, found in value.items()})
+    tests = _tests(cls)  # type: ignore[arg-type]
+    return cls(
+        **{
+            name: found if tests[name](found) else _built(hints[name], found, f"{where}{name}")
+            for name, found in value.items()
+        }
+    )
 
 
 @cache
@@ -143,6 +148,12 @@ def _needed(cls: Any) -> list[str]:
 @cache
 def _hints(cls: Any) -> dict[str, Any]:
     return get_type_hints(cls)
+
+
+@cache
+def _tests(cls: Any) -> dict[str, Callable[[Any], bool]]:
+    """Return the test of each field for a value that is right, and in which nothing is built."""
+    return {name: (lambda value: False) if _section(hint) else _test(hint) for name, hint in _hints(cls).items()}
 
 
 def _built(hint: Any, value: Any, where: str) -> Any:
@@ -172,19 +183,36 @@ def _test(hint: Any) -> Callable[[Any], bool]:
     kind, inner = get_origin(hint), get_args(hint)
     if hint is Any:
         return lambda value: True
+    if kinds := _kinds(hint):
+        return lambda value: type(value) in kinds
     if kind in (Union, UnionType):
         tests = [_test(one) for one in inner]
         return lambda value: any(test(value) for test in tests)
     if kind is Literal:
         return lambda value: any(type(value) is type(one) and value == one for one in inner)
     if kind is Sequence:
-        test = _test(inner[0])
-        return lambda value: isinstance(value, list) and all(map(test, value))
+        all_are = _all_are(inner[0])
+        return lambda value: isinstance(value, list) and all_are(value)
     if kind is Mapping:
-        test = _test(inner[1])
-        return lambda value: isinstance(value, dict) and all(map(test, value.values()))
-    kinds = (int, float) if hint is float else (hint,)
-    return lambda value: type(value) in kinds
+        all_are = _all_are(inner[1])
+        return lambda value: isinstance(value, dict) and all_are(value.values())
+    return lambda value: type(value) is hint
+
+
+def _all_are(hint: Any) -> Callable[[Iterable[Any]], bool]:
+    """Return the test of whether all values are of a type."""
+    if kinds := _kinds(hint):
+        return lambda values: kinds.issuperset(map(type, values))
+    test = _test(hint)
+    return lambda values: all(map(test, values))
+
+
+def _kinds(hint: Any) -> frozenset[type]:
+    """Return the classes that values of a plain type, or a union of them, have; none for others."""
+    if get_origin(hint) in (Union, UnionType):
+        kinds = list(map(_kinds, get_args(hint)))
+        return frozenset().union(*kinds) if all(kinds) else frozenset()
+    return frozenset({int, float} if hint is float else {hint}) & PLAIN
 
 
 def _in_words(hint: Any) -> str:
