@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, get_type_hints
 
 from components import FAMILIES
@@ -21,6 +21,11 @@ class Layer:
 
     source: str
     values: Mapping[str, Any]
+
+    @cached_property
+    def tree(self) -> Tree:
+        """Return the settings nested, as `nested` does; a layer is below many rows."""
+        return nested(self.values.items())
 
 
 class InvalidError(Exception):

@@ -15,7 +15,7 @@ from typing import Any, Union, get_args, get_origin
 from components import FAMILIES
 from components.hints import finite, fits, readable
 from components.registry import Component, ComponentError
-from mta_lab.config.layers import InvalidError, Layer, Tree, nested, type_hints, variants
+from mta_lab.config.layers import InvalidError, Layer, Tree, type_hints, variants
 from mta_lab.config.reader import NOTHING, read_yaml
 from mta_lab.config.schema import RunConfig
 from mta_lab.errors import UserError, nearest
@@ -30,7 +30,7 @@ def resolve(layers: Sequence[Layer]) -> RunConfig:
     origins: dict[str, str] = {}
     for layer in layers:
         try:
-            values = nested(layer.values.items())
+            values = layer.tree
         except InvalidError as error:
             raise UserError(f"{layer.source}: {error.key}: {error}") from None
         for key, value in values.items():
@@ -185,6 +185,8 @@ def _setting(hint: Any, given: Any, default: Any, path: str) -> Any:
     if given is NOTHING:
         raise InvalidError(path, "got nothing; leave the setting out for the default")
     value = _value(hint, given, default, path)
+    if type(value) is hint:  # most are; what follows takes longer
+        return value
     if not _is_section(hint) and not fits(hint, value):
         allowed = f"{readable(hint, in_file=True)}{_spelling(hint, value)}"
         raise InvalidError(path, f"got {given!r}, allowed: {allowed}")
