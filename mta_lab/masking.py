@@ -7,6 +7,9 @@ this process's environment holds it: then it is masked wherever it stands.
 import os
 import re
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, lru_cache
 from typing import Any, TextIO
 from urllib.parse import quote, unquote, urlsplit
@@ -71,12 +74,36 @@ _DIRECTORIES = ("PWD", "OLDPWD")  # the shell's, not passwords
 _SECRET_NAME = re.compile(rf"{_CLEAR}|{_UNCLEAR}", re.IGNORECASE)
 
 
+_HELD: ContextVar[tuple[str, ...] | None] = ContextVar("held", default=None)
+"""the environment's secrets within `one_environment`"""
+
+
+@contextmanager
+def one_environment() -> Iterator[None]:
+    """Read the environment once for all texts that are masked in this context, and not for each.
+
+    For what is printed at once: a table has ten thousand texts, and the environment is slow to
+    read.
+    """
+    before = _HELD.set(_secrets())
+    try:
+        yield
+    finally:
+        _HELD.reset(before)
+
+
 def masked(text: str) -> str:
     """Return the text with `***` in place of secrets."""
-    if len(text) >= SHORTEST and not text.isspace():  # most of what a table prints: the environment is slow to read
-        for secret in _known(tuple(os.environ.items())):
+    if len(text) >= SHORTEST and not text.isspace():  # no other text holds a secret of the environment
+        held = _HELD.get()
+        for secret in _secrets() if held is None else held:
             text = text.replace(secret, "***")
     return _masked_by_form(text)
+
+
+def _secrets() -> tuple[str, ...]:
+    """Return the secrets that the environment holds now, in each form."""
+    return _known(tuple(os.environ.items()))
 
 
 @lru_cache(maxsize=4096)  # a table repeats its borders, blanks and values

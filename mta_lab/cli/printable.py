@@ -15,7 +15,7 @@ from rich.segment import Segment
 from rich.status import Status
 from rich.text import Text
 
-from mta_lab.masking import masked
+from mta_lab.masking import masked, one_environment
 
 
 class _Shown(dict[int, int | str]):
@@ -96,6 +96,11 @@ class SafeConsole(Console):
         while behind := getattr(file, "rich_proxied_file", None):
             file = behind
         super().__init__(file=file, width=width, highlight=False, markup=False, emoji=False)
+
+    def print(self, *objects: Any, **settings: Any) -> None:
+        """Print as Rich does, with the secrets that the environment holds now masked."""
+        with one_environment():
+            super().print(*objects, **settings)
 
     def render_str(self, text: str, **settings: Any) -> Text:
         """Return a text before it is measured and laid out."""

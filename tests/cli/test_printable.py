@@ -1,8 +1,10 @@
 """Printed text shows all that it holds, in its order, and steers no terminal."""
 
 import io
+import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -81,6 +83,38 @@ def in_a_table(console: SafeConsole, text: str) -> None:
     table.add_column(text, footer=text)
     table.add_row(text)
     console.print(table)
+
+
+class Counted(dict[str, str]):
+    """An environment that counts how often it is read as a whole."""
+
+    reads = 0
+
+    def items(self) -> Any:
+        self.reads += 1
+        return super().items()
+
+
+def test_the_environment_is_read_once_however_much_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_terminal(monkeypatch)
+    console, table = SafeConsole(width=100), Table()
+    for number in range(50):
+        table.add_row(f"a row of the number {number}")
+    monkeypatch.setattr(os, "environ", environment := Counted(os.environ))
+    console.print(table)
+    assert environment.reads == 1
+
+
+def test_a_secret_that_was_set_since_the_last_print_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = in_terminal(monkeypatch)
+    console = SafeConsole(width=100)
+    in_a_table(console, "cheese")
+    monkeypatch.setenv("DB_PASSWORD", "cheese")
+    assert "cheese" in terminal.getvalue()
+    terminal.seek(0)
+    terminal.truncate()
+    in_a_table(console, "cheese")
+    assert "cheese" not in terminal.getvalue()
 
 
 def beside_a_spinner(console: SafeConsole, text: str) -> None:
