@@ -34,7 +34,7 @@ class Launch:
     output: str
 
     def steps(self, what: str) -> list[int]:
-        return [int(step) for step in re.findall(rf"^worker 0: plain seed 0 {what} at step (\d+)", self.output, re.M)]
+        return [int(step) for step in re.findall(rf"^worker 0: plain seed 0:? {what} at step (\d+)", self.output, re.M)]
 
 
 def launch(folder: Path, *disturbances: Callable[[int], None]) -> Launch:
