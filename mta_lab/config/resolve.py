@@ -8,6 +8,7 @@ that says which layer it is in.
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from importlib import resources
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -148,7 +149,7 @@ def _latest(sections: Sequence[str], layers: Sequence[Layer], origins: Mapping[s
 
 def _build(schema: type, node: Any, path: str) -> Any:
     """Turn a tree into an instance of the dataclass `schema`, with values of the declared types."""
-    hints = {field.name: type_hints(schema)[field.name] for field in fields(schema)}
+    hints = _hints(schema)
     if not isinstance(node, Mapping):
         raise InvalidError(path, f"got {node!r}, allowed: a mapping of {', '.join(hints)}")
     settings = {}
@@ -159,9 +160,9 @@ def _build(schema: type, node: Any, path: str) -> Any:
             said = f"no such key{_suggestion(key, path, hints)} allowed: {allowed}; `{more}` explains them"
             raise InvalidError(_inside(path, key), said)
         settings[key] = _setting(hints[key], value, getattr(schema, key, None), _inside(path, key))
-    for one in fields(schema):
-        if one.default is MISSING is one.default_factory and one.name not in node:
-            raise InvalidError(_inside(path, one.name), "is not set and has no default; set it, or use a scale")
+    for name in _required(schema):
+        if name not in node:
+            raise InvalidError(_inside(path, name), "is not set and has no default; set it, or use a scale")
     try:
         built = schema(**settings)
     except ValueError as error:
@@ -173,6 +174,18 @@ def _build(schema: type, node: Any, path: str) -> Any:
         if not finite(value := getattr(built, key)):
             raise InvalidError(_inside(path, key), f"got {value}, allowed: a finite number")
     return built
+
+
+@cache
+def _hints(schema: Any) -> dict[str, Any]:
+    """Return the type of each setting of a dataclass."""
+    return {field.name: type_hints(schema)[field.name] for field in fields(schema)}
+
+
+@cache
+def _required(schema: Any) -> list[str]:
+    """Return the settings of a dataclass that have no default."""
+    return [field.name for field in fields(schema) if field.default is MISSING is field.default_factory]
 
 
 def _inside(path: str, key: str) -> str:
@@ -241,12 +254,13 @@ def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
         return _component(hint, value, default, path)
     if isinstance(hint, type) and is_dataclass(hint):
         return _build(hint, value, path)
-    element = get_args(hint)[0] if get_origin(hint) is tuple else None
+    origin = get_origin(hint)
+    element = get_args(hint)[0] if origin is tuple else None
     if isinstance(element, type) and issubclass(element, Component):
         if not isinstance(value, list | tuple):
             raise InvalidError(path, f"got {value!r}, allowed: a list of {element.family}")
         return tuple(_component(element, item, None, f"{path}[{index}]") for index, item in enumerate(value))
-    if get_origin(hint) is dict and isinstance(value, Mapping):
+    if origin is dict and isinstance(value, Mapping):
         return dict(_dotted(value))
     return tuple(value) if isinstance(value, list) else value
 
