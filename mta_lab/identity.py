@@ -6,7 +6,7 @@ Needs no torch, so that records are read, compared and identified at once.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 ENGINE = 4
@@ -44,5 +44,5 @@ def fingerprint_of(config: Mapping[str, Any], identity: Identity) -> str:
     canonical["data"] = {"evaluate": data.get("evaluate")}  # the content hash says what is read,
     if data.get("mixture"):  # and the domains' shares where they are not set
         canonical["data"]["mixture"] = data["mixture"]
-    whole = {"config": canonical, **asdict(identity)}
+    whole = {"config": canonical, **vars(identity)}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]

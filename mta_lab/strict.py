@@ -61,7 +61,7 @@ def opened(path: Path, most: int) -> Iterator[BinaryIO]:
 def content(path: Path, most: int = MOST) -> bytes:
     """Return the bytes of a regular file of at most `most`; raise as `opened` does."""
     with opened(path, most) as file:
-        return file.read(most)
+        return file.read(os.fstat(file.fileno()).st_size)  # for `most` bytes, Python would first make room
 
 
 def as_json(data: bytes) -> Any:

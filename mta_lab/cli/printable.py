@@ -109,7 +109,8 @@ class SafeConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield the segments of anything that Rich renders, their text printable."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=printable(segment.text))
+            ready = segment.control or isinstance(segment.text, _Printable)
+            yield segment if ready else segment._replace(text=printable(segment.text))
 
     def status(self, status: RenderableType, **settings: Any) -> Status:
         """Return a spinner beside a text, which Rich alone would read as markup."""
