@@ -7,9 +7,11 @@ whatever its workers, comes to the same precision.
 """
 
 import json
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,10 +19,11 @@ from pathlib import Path
 import torch
 
 from components.attention import PLAIN
+from mta_lab.children import safe_path
 from mta_lab.config import Precision, RunConfig
+from mta_lab.devices import own, visible
 from mta_lab.errors import UserError
 from mta_lab.model import build_model
-from mta_lab.provenance import machine
 from mta_lab.results.records import write_whole
 from mta_lab.strict import FaultError, as_json, content
 from mta_lab.training.step import TrainingStep, random_tokens
@@ -62,10 +65,12 @@ def _remembered(probe: RunConfig, say: Callable[[str], None]) -> float:
     """
     file, known = cache_file(), _read(cache_file())
     capability = torch.backends.cpu.get_cpu_capability()
-    key = f"{machine()} {capability}, torch {torch.__version__}, {probe.model}, batch {probe.training.batch_size}"
+    gpus = visible.gpus()
+    machine = gpus[0].name if gpus else own.processor()
+    key = f"{machine} {capability}, torch {torch.__version__}, {probe.model}, batch {probe.training.batch_size}"
     how = f"measured before, see {file}"
     if key not in known:
-        known[key] = measure(probe)
+        known[key] = _in_child(probe) if gpus else measure(probe)
         how = f"measured just now, kept in {file}"
         try:
             write_whole(file, json.dumps(known, indent=1))
@@ -94,20 +99,25 @@ def _read(file: Path) -> dict[str, float]:
     return known if right else {}
 
 
+def _in_child(probe: RunConfig) -> float:
+    """Measure in a process of its own, whose GPU memory is free again when it ends."""
+    with safe_path(), ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
+        return child.submit(measure, probe).result()
+
+
 def measure(config: RunConfig) -> float:
     """Return the time of an fp32 step over that of a bf16 one.
 
     They are medians of steps that take turns, under one thread.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = own.device()
     model = build_model(config, seed=0).to(device)
     step, tokens = TrainingStep(model, config.training), random_tokens(config).to(device)
 
     def timed(precision: Precision) -> float:
         started = time.perf_counter()
         step(tokens, precision)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        own.synchronize(device)
         return time.perf_counter() - started
 
     threads = torch.get_num_threads()

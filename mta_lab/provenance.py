@@ -9,13 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
+from mta_lab.devices import own
 
 CROWDED = 1.25  # times the cores: a launch with a worker a core comes a little above 1 by itself
 
 
 def provenance(threads: int) -> dict[str, Any]:
-    """Time, commit, machine and versions, for a result computed with `threads` torch threads."""
+    """Return time, commit, processor and versions, for a result by `threads` torch threads."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {"finished": now, "threads": threads, "contended": contended(), **_machine()}
 
@@ -44,29 +44,14 @@ def commit() -> str:
         return f"mta-lab {version('mta-lab')}"
 
 
-def machine() -> str:
-    """Return what computes here: the GPU, or the processor and how many cores of it."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
-
-
 @cache
 def _machine() -> dict[str, Any]:
     return {
         "commit": commit(),
-        "machine": machine(),
+        "machine": own.processor(),
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "lightning")},
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _git(directory: Path, *arguments: str) -> str:

@@ -29,17 +29,19 @@ MAY_IMPORT = {
     "plugins": {"components", "errors"},
     "admission": {"components", "config", "errors"},
     "results": {"atomic", "components", "config", "errors", "identity", "strict", "workspace"},
-    "provenance": set(),
+    "devices": set(),
+    "provenance": {"devices"},
     "sweep": {"components", "config", "errors", "plugins", "results", "words"},
     "model": {"components", "config", "errors"},
     "data": {"atomic", "children", "config", "errors", "workspace"},
-    "training": {"atomic", "components", "config", "data", "errors", "model"},
+    "training": {"atomic", "components", "config", "data", "devices", "errors", "model"},
     "precision": {
+        "children",
         "components",
         "config",
+        "devices",
         "errors",
         "model",
-        "provenance",
         "results",
         "strict",
         "training",
@@ -68,12 +70,12 @@ MAY_IMPORT = {
         "training",
         "words",
     },
-    "executors": {"atomic", "children", "config", "errors", "masking", "plugins", "results", "strict", "training"}
-    | {"data", "words"},
-    "launch": {"atomic", "config", "data", "errors", "executors", "masking", "planning", "provenance", "results"}
-    | {"scheduling", "strict", "sweep", "tracking", "training", "words", "workspace"},
-    "bench": {"children", "components", "config", "errors", "model", "plugins", "results", "sweep", "theme", "training"}
-    | {"words"},
+    "executors": {"atomic", "children", "config", "devices", "errors", "masking", "plugins", "results", "strict"}
+    | {"data", "training", "words"},
+    "launch": {"atomic", "config", "data", "devices", "errors", "executors", "masking", "planning", "provenance"}
+    | {"results", "scheduling", "strict", "sweep", "tracking", "training", "words", "workspace"},
+    "bench": {"children", "components", "config", "devices", "errors", "model", "plugins", "results", "sweep"}
+    | {"theme", "training", "words"},
     "theme": {"atomic", "errors"},
     "report": {
         "components",
@@ -285,6 +287,14 @@ def test_tracking_knows_only_the_types_of_training() -> None:
 def test_what_shows_results_knows_only_the_metrics_of_components(room: str) -> None:
     names = {name.rpartition(".")[0] for _, here, name in IMPORTS if here == room and room_of(name) == "components"}
     assert names == {"components.metrics"}
+
+
+def test_one_room_knows_devices() -> None:
+    """Everything else asks `mta_lab.devices`, which a machine without a GPU can pretend."""
+    wrong = [f"{file.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}" for file, room in FILES if room != "devices"
+             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+             if isinstance(node, ast.Attribute) and ast.unparse(node) in ("torch.cuda", "torch.mps")]  # fmt: skip
+    assert not wrong
 
 
 def test_nothing_asks_for_a_metric_by_its_name() -> None:

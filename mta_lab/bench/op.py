@@ -17,7 +17,7 @@ from mta_lab.bench.measure import Work, peak_growth, take_turns
 from mta_lab.bench.process import Laboratory
 from mta_lab.bench.results import Comparison, Contestant, Measure, Say
 from mta_lab.config import Layer, plain, resolve, scale_layer
-from mta_lab.training.memory import load_torch
+from mta_lab.devices import own
 
 FORWARD, BOTH, MEMORY = "forward", "forward + backward", "memory"
 DTYPE = torch.float32
@@ -169,7 +169,7 @@ def _times(
     quantities: Sequence[str] = (FORWARD, BOTH),
 ) -> dict[str, dict[str, Measure]]:
     """Return seconds by implementation and measure, all taking turns in this process."""
-    load_torch()
+    own.warm_up(own.CPU)
     works = {(impl, quantity): _work(config, shape, impl, quantity) for impl in impls for quantity in quantities}
     taken = take_turns({"\n".join(key): work for key, work in works.items()}, rounds)
     return {impl: {quantity: taken[f"{impl}\n{quantity}"] for quantity in quantities} for impl in impls}
@@ -177,7 +177,7 @@ def _times(
 
 def _memory(config: AttentionConfig, shape: Shape, impl: str) -> Measure:
     """Return the memory that one forward and backward adds to this process."""
-    load_torch()
+    own.warm_up(own.CPU)
     _work(config, shape._replace(batch=1, tokens=8), impl, BOTH)()  # loads libraries and kernels
     return peak_growth(_work(config, shape, impl, BOTH))
 

@@ -12,11 +12,11 @@ from mta_lab.bench.measure import Work, peak_growth, take_turns
 from mta_lab.bench.process import Laboratory
 from mta_lab.bench.results import Comparison, Contestant, Measure, Say
 from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
+from mta_lab.devices import own
 from mta_lab.errors import UserError, nearest
 from mta_lab.model import Decoder, build_model, count_parameters, implementations
 from mta_lab.plugins import load_components
 from mta_lab.sweep.ledger import published_value
-from mta_lab.training.memory import load_torch
 from mta_lab.training.step import TrainingStep, random_tokens
 
 STEP, MEMORY = "step", "memory"
@@ -156,7 +156,7 @@ def _times(entries: Entries, rounds: int | None) -> tuple[dict[str, Measure], di
 def _memory(entries: Entries, name: str) -> Measure:
     """Return the memory that a model and its training add to this process."""
     config = entries.configs[name]
-    load_torch()
+    own.warm_up(own.CPU)
 
     def train() -> None:
         step = _step(build_model(config, seed=0), config)

@@ -35,8 +35,13 @@ Components = Annotated[
     list[Path] | None, typer.Option("--components", help="a file or directory with components of your own; repeatable")
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="worker processes; default: one for each core, or 1 with a GPU")
+    int | None, typer.Option(min=1, help="worker processes; default: one for each GPU, or else for each core")
 ]
+Devices = Annotated[
+    str | None,
+    typer.Option(metavar="LIST", help="the GPUs to train on, like 0,1; default: all that are visible"),
+]
+WorkersPerDevice = Annotated[int | None, typer.Option(min=1, help="worker processes that share a GPU; default: 1")]
 TrialTimeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="end an attempt at a run that takes longer than this, like 30m")
 ]

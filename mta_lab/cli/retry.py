@@ -9,11 +9,13 @@ from mta_lab.cli import completion
 from mta_lab.cli.arguments import (
     DEFAULT_SCALE,
     Components,
+    Devices,
     Scale,
     Seeds,
     SweepName,
     TrialTimeout,
     Workers,
+    WorkersPerDevice,
     conditions,
     duration,
     row_and_settings,
@@ -36,6 +38,8 @@ def retry(
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
     workers: Workers = None,
+    devices: Devices = None,
+    workers_per_device: WorkersPerDevice = None,
     trial_timeout: TrialTimeout = None,
     components: Components = None,
 ) -> None:
@@ -44,8 +48,10 @@ def retry(
     Then go on as `sweep` does, which leaves failed runs alone.
     """
     seconds, display = duration(trial_timeout, "--trial-timeout"), Terminal()
+    gpus = lab.placing.chosen(devices)
+    workers = lab.placing.workers_of(workers, gpus, workers_per_device)
     row, settings = row_and_settings(words)
     plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
     cleared = lab.retries.clear_failures(plan, plan.sweep.row(row).name if row else None)
     display.console.print(f"{plan.sweep.title}: {counted_are(cleared, 'failed run')} tried again")
-    raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, workers, seconds)))
+    raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, workers, seconds, devices=gpus)))

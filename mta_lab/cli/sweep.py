@@ -11,12 +11,14 @@ from mta_lab import lab
 from mta_lab.cli.arguments import (
     DEFAULT_SCALE,
     Components,
+    Devices,
     Scale,
     Seeds,
     Settings,
     SweepName,
     TrialTimeout,
     Workers,
+    WorkersPerDevice,
     conditions,
     duration,
 )
@@ -37,6 +39,8 @@ def sweep(
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
     workers: Workers = None,
+    devices: Devices = None,
+    workers_per_device: WorkersPerDevice = None,
     budget: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="train as many seeds of every row as fit into this time, like 45m or 1h30m"),
@@ -59,6 +63,8 @@ def sweep(
 ) -> None:
     """Train what is missing of a sweep and print its table."""
     seconds, display = duration(trial_timeout, "--trial-timeout"), Terminal()
+    gpus = lab.placing.chosen(devices)
+    workers = lab.placing.workers_of(workers, gpus, workers_per_device)
     found = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
     if rerun_stale:
         found = replace(found, rerun_stale=True, command=f"{found.command} --rerun-stale")
@@ -73,12 +79,14 @@ def sweep(
     if dry_run:
         print_plan(found, lab.costs.costs_of(found, workers, None), display.console)
     elif check_lr:
-        launched, verdict = interruptible(lambda: lab.learning_rates.check_learning_rates(found, workers, seconds))
+        launched, verdict = interruptible(
+            lambda: lab.learning_rates.check_learning_rates(found, workers, seconds, gpus)
+        )
         for line in verdict:
             display.console.print(line)
         raise typer.Exit(not launched.complete)
     else:
-        raise typer.Exit(status_of(lambda: lab.launches.launch_plan(found, workers, seconds)))
+        raise typer.Exit(status_of(lambda: lab.launches.launch_plan(found, workers, seconds, devices=gpus)))
 
 
 def status_of(launch: Callable[[], "Launched"]) -> int:

@@ -3,13 +3,19 @@
 import typer
 
 from mta_lab import lab
-from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Settings, conditions
+from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Devices, Scale, Settings, conditions
 from mta_lab.cli.sweep import status_of
 from mta_lab.cli.terminal import Terminal
 
 
-def train(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: Components = None) -> None:
+def train(
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    devices: Devices = None,
+    components: Components = None,
+) -> None:
     """Train one model and print its scores. For example: `mta-lab train attention=multi_token`."""
+    gpus = lab.placing.chosen(devices)
     plan = lab.plans.plan_of_one(conditions(settings, scale, components=components), Terminal())
     lab.retries.clear_failures(plan)
-    raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, workers=1)))
+    raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, workers=1, devices=gpus)))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         packing,
         parameters,
         picture,
+        placing,
         plan,
         plans,
         printing,

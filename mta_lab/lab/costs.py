@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mta_lab.lab.display import Say
-from mta_lab.lab.launches import usual_workers
+from mta_lab.lab.placing import usual_workers
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.searches import trials_left
 from mta_lab.lab.texts import known_runs

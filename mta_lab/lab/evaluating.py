@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-import torch
-
 from components import FAMILIES, ComponentError
 from components.evaluations import Evaluation
 from components.metrics import Metric, Scores
+from mta_lab.devices import own
 from mta_lab.errors import UserError, nearest
 from mta_lab.lab.trained import corpus_of
 from mta_lab.pictures.trained import Trained
@@ -98,8 +97,7 @@ def evaluate_run(run: Trained, evaluation: Evaluation, records: Records) -> Eval
 
 def _scores(run: Trained, evaluation: Evaluation) -> list[Scores]:
     """Compute the scores, on a GPU if there is one; leave the model on the CPU."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return [*evaluate(run.model.to(device), run.config, corpus_of(run), [evaluation]).values()]
+        return [*evaluate(run.model.to(own.device()), run.config, corpus_of(run), [evaluation]).values()]
     finally:
         run.model.to("cpu")

@@ -1,16 +1,15 @@
 """Launch a plan: run its search, train what is missing, show the table, say what is left."""
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import torch
-
 from mta_lab.admission import admit
 from mta_lab.config import scale_layer, shortened_warmup
+from mta_lab.devices.visible import Gpu, gpus, trouble
 from mta_lab.lab.own_sweeps import remember
+from mta_lab.lab.placing import usual_workers
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.searches import search
 from mta_lab.lab.tables import launch_summary, table_of
@@ -78,7 +77,11 @@ class Launched:
 
 
 def launch_plan(
-    plan: Plan, workers: int | None = None, trial_timeout: float | None = None, rows: Sequence[str] | None = None
+    plan: Plan,
+    workers: int | None = None,
+    trial_timeout: float | None = None,
+    rows: Sequence[str] | None = None,
+    devices: Sequence[Gpu] | None = None,
 ) -> Launched:
     """Train what is missing of a plan, or of its `rows`; show the table, and say what is left.
 
@@ -87,14 +90,19 @@ def launch_plan(
         workers: number of processes; None for `usual_workers()`.
         trial_timeout: seconds after which an attempt is ended; None for no limit.
         rows: names of the rows to train; None for all.
+        devices: the GPUs that workers have in turn; None for all that are visible.
 
     Raises:
         KeyboardInterrupt: the launch was interrupted. The table is shown first, and the message
             says what is left; the same launch goes on from there.
     """
     admit(row.config for row in plan.sweep.rows)
+    devices = gpus() if devices is None else devices
+    if line := trouble():
+        plan.display.say(line)
     options = LaunchOptions(
-        workers=workers or usual_workers(),
+        workers=workers or usual_workers(devices),
+        devices=devices,
         components=plan.components,
         corpus_root=CORPORA,
         command=plan.command,
@@ -108,7 +116,7 @@ def launch_plan(
     to_do = to_train(launched.launched, launched.states, rerun_stale=plan.rerun_stale)
     for line in shortened_warmups(plan):
         plan.display.say(line)
-    plan.display.say(f"{plan.sweep.title}: {_to_do(launched, len(to_do), options.workers)}")
+    plan.display.say(f"{plan.sweep.title}: {_to_do(launched, len(to_do), options)}")
     if to_do:
         try:
             _train(launched, options)
@@ -140,11 +148,6 @@ def shortened_warmups(plan: Plan) -> list[str]:
     ]
 
 
-def usual_workers() -> int:
-    """Return the number of workers by default: 1 with a GPU, else one a core."""
-    return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
-
-
 def _searched(plan: Plan, options: LaunchOptions) -> Plan:
     """Return the plan with the winners of its search, whose missing trials are run first."""
     try:
@@ -154,11 +157,11 @@ def _searched(plan: Plan, options: LaunchOptions) -> Plan:
         raise KeyboardInterrupt(f"interrupted; {goes_on}") from None
 
 
-def _to_do(launched: Launched, to_do: int, workers: int) -> str:
+def _to_do(launched: Launched, to_do: int, options: LaunchOptions) -> str:
     """Return in words how many runs are to be trained, or that none is."""
     runs = len(launched.launched)
     if to_do:
-        return f"{to_do} of {counted(runs, 'run')} to train on {counted(workers, 'worker')}"
+        return f"{to_do} of {counted(runs, 'run')} to train on {options.place}"
     finished = sum(launched.states[run.fingerprint] == "finished" for run in launched.launched)
     part = f"{finished} of " if finished < runs else "all " if finished > 1 else ""
     return f"{part}{counted_are(runs, 'run')} finished, nothing to train"

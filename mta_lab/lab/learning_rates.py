@@ -1,7 +1,9 @@
 """Check a sweep's learning rate: do its best rows rank alike at half of it and at twice?"""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from mta_lab.devices.visible import Gpu
 from mta_lab.errors import UserError
 from mta_lab.lab.launches import Launched, launch_plan
 from mta_lab.lab.plan import Plan
@@ -15,7 +17,10 @@ BEST_ROWS = 2  # checked beside the baseline
 
 
 def check_learning_rates(
-    plan: Plan, workers: int | None, trial_timeout: float | None = None
+    plan: Plan,
+    workers: int | None,
+    trial_timeout: float | None = None,
+    devices: Sequence[Gpu] | None = None,
 ) -> tuple[Launched, list[str]]:
     """Train the baseline and the best rows at other learning rates; return it and a verdict.
 
@@ -39,5 +44,5 @@ def check_learning_rates(
     command = f"{plan.command} --check-lr"
     checked = replace(plan, sweep=over_learning_rates(plan.sweep, names), command=command, retry=command)
     clear_failures(checked)
-    launched = launch_plan(checked, workers, trial_timeout)
+    launched = launch_plan(checked, workers, trial_timeout, devices=devices)
     return launched, verdict(finished_table(checked), [plan.sweep.baseline, *names])

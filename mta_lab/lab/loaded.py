@@ -128,7 +128,7 @@ class LoadedSweep:
 
         Args:
             rows: names of the rows to train; None for all.
-            workers: number of processes; None for one a core, or 1 with a GPU.
+            workers: number of processes; None for one for each GPU, or else for each core.
             trial_timeout: seconds after which an attempt is ended; None for no limit.
             retry: True to try failed runs again.
             rerun_stale: True to train stale runs again: those whose only results are of other code

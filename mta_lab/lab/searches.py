@@ -48,9 +48,7 @@ def search(plan: Plan, options: LaunchOptions) -> Plan:
     missing = trials_left(plan).total()
     if missing:
         total = found.trials * len(found.templates)
-        plan.display.say(
-            f"{plan.sweep.title}: {missing} of {counted(total, 'trial')} to run on {counted(options.workers, 'worker')}"
-        )
+        plan.display.say(f"{plan.sweep.title}: {missing} of {counted(total, 'trial')} to run on {options.place}")
         open_corpus = preparing(plan.display)
         runs_of(plan.sweep, open_corpus)  # refuses text that is too short for the rows before the trials run
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mta_lab.data.corpus import corpus_name
+from mta_lab.devices.visible import Gpu, counted_gpus
 from mta_lab.executors.base import Executor
 from mta_lab.executors.local.executor import LocalExecutor
 from mta_lab.executors.local.pool import threads
@@ -32,6 +33,7 @@ from mta_lab.planning.runs import Run, states, to_train
 from mta_lab.results.records import Records
 from mta_lab.sweep import PlannedRun, Sweep
 from mta_lab.tracking.entries import LaunchSummary
+from mta_lab.words import counted
 from mta_lab.workspace import JOURNAL
 
 if TYPE_CHECKING:
@@ -54,6 +56,14 @@ class LaunchOptions:
     """seconds after which an attempt is ended; None for any time"""
     rerun_stale: bool = False
     """whether runs are trained anew whose only results are of other code, text or engine"""
+    devices: Sequence[Gpu] = ()
+    """the GPUs that workers have in turn; none where they train on the CPU"""
+
+    @property
+    def place(self) -> str:
+        """Return in words what trains: '8 workers on 8 x NVIDIA H100'."""
+        devices = counted_gpus(self.devices[: self.workers])
+        return counted(self.workers, "worker") + (f" on {devices}" if devices else "")
 
 
 def launch(
@@ -141,7 +151,9 @@ def _executor(sweep: Sweep, options: LaunchOptions, runs: int, records: Records)
     Torch has as many threads as if all workers were needed: see `threads`.
     """
     components = [*options.components, *sweep.components]
-    return LocalExecutor(min(options.workers, runs), components, records.directory, threads(options.workers))
+    devices = [gpu.key for gpu in options.devices]
+    workers = min(options.workers, runs)
+    return LocalExecutor(workers, components, records.directory, threads(options.workers), devices)
 
 
 def _first(records: Records, status: StatusFile, display: Listener) -> list[Listener]:

@@ -41,7 +41,7 @@ def record_of(
         losses=[[step, loss] for step, loss in result.losses],
         validations=[[validation.step, validation.score] for validation in result.validations],
         run_id=run_id,
-        provenance=provenance(threads) | passes,
+        provenance={**provenance(threads), **result.place, **passes},
         implementations=result.implementations,
         attempts=attempts,
         meaning=identity.meaning,

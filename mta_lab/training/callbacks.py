@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from components.metrics import Scores
+from mta_lab.devices import own
 from mta_lab.errors import described
 from mta_lab.model import implementations
 from mta_lab.training.checkpoints import Checkpoints, RunState
@@ -135,7 +136,7 @@ class CheckpointCallback(Callback):
         self.progress_callback.load_state_dict(state.progress_callback)
         self.spent.add(state.seconds, state.peak_memory)
         self._random = state.random
-        _set_random_states(self._random)
+        own.set_random_states(self._random)
         loop = trainer.fit_loop.epoch_loop  # counts steps twice: for the limit and for validations
         loop.automatic_optimization.optim_progress.optimizer.step.total.completed = state.step
         loop.batch_progress.total.ready = state.step
@@ -156,9 +157,9 @@ class CheckpointCallback(Callback):
         if self._resumed:
             trainer.optimizers[0].load_state_dict(self._resumed.optimizer)
             trainer.lr_scheduler_configs[0].scheduler.load_state_dict(self._resumed.schedule)
-            _set_random_states(self._random)  # the loader's iterator has drawn from them
+            own.set_random_states(self._random)  # the loader's iterator has drawn from them
             self._resumed = None  # frees its memory
-        self._random = _random_states(module.device)
+        self._random = own.random_states(module.device)
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Tensor, index: int) -> None:
         """Keep or end the run between two steps, if that is due."""
@@ -166,7 +167,7 @@ class CheckpointCallback(Callback):
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Tensor, index: int) -> None:
         """Store the random states, which a checkpoint inside the next validation needs."""
-        self._random = _random_states(module.device)
+        self._random = own.random_states(module.device)
 
     def on_validation_batch_start(self, trainer: Any, module: Any, *_: Any) -> None:
         """Keep or end the run inside a validation, if that is due."""
@@ -174,7 +175,7 @@ class CheckpointCallback(Callback):
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         """Store the random states again."""
-        self._random = _random_states(module.device)
+        self._random = own.random_states(module.device)
 
     def _answer(self, trainer: lightning.Trainer, module: DecoderModule) -> None:
         """Keep the run if that is due, and end it if that is asked."""
@@ -208,13 +209,3 @@ class CheckpointCallback(Callback):
             )
         ended = time.monotonic()
         self._due = ended + max(INTERVAL, (ended - started) / SHARE)
-
-
-def _random_states(device: torch.device) -> list[Tensor]:
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if device.type == "cuda" else [])]
-
-
-def _set_random_states(states: list[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    for state in states[1:]:
-        torch.cuda.set_rng_state(state)

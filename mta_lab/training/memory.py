@@ -11,7 +11,7 @@ import re
 import time
 from pathlib import Path
 
-import torch
+from mta_lab.devices import own
 
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 RESET_PEAK = "5"  # proc_pid_clear_refs(5): set the peak of resident memory to its present value
@@ -22,18 +22,16 @@ class PeakMemory:
 
     def __init__(self) -> None:
         gc.collect()
-        self._on_gpu = torch.cuda.is_available()
+        self._on_gpu = own.device().type == "cuda"
         if self._on_gpu:
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-            self._before: int | None = torch.cuda.memory_allocated()
+            self._before: int | None = own.start_peak()
             return
         _return_freed()
         self._before = _status("VmRSS") if _reset_peak() else None
 
     def bytes(self) -> int | None:
         """Return the highest growth so far in bytes, or None where it is not known."""
-        peak = torch.cuda.max_memory_allocated() if self._on_gpu else _status("VmHWM")
+        peak = own.peak() if self._on_gpu else _status("VmHWM")
         return None if self._before is None or peak is None else max(0, peak - self._before)
 
 
@@ -57,16 +55,6 @@ class Spent:
     def peak_memory(self) -> int | None:
         """Return the highest growth of all parts in bytes, or None where it is not known."""
         return max((peak for peak in (self._peak, self._memory.bytes()) if peak is not None), default=None)
-
-
-def load_torch() -> None:
-    """Make torch start its threads and import what it imports late, so that no run pays for it."""
-    layer = torch.nn.Linear(256, 256)
-    optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
-    loss = torch.nn.functional.cross_entropy(layer(torch.randn(256, 256)), torch.zeros(256, dtype=torch.long))
-    torch.autograd.backward(loss)
-    torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
-    optimizer.step()
 
 
 def _return_freed() -> None:

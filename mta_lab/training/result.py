@@ -87,3 +87,5 @@ class TrainingResult:
     """sequences read at a time; several where the run was resumed with another number"""
     kernels: str = ""
     """hash of the compiled kernels; empty where there were none"""
+    place: Mapping[str, str] = field(default_factory=dict)
+    """the machine that trained it; of a GPU also its device, driver and CUDA"""

@@ -12,6 +12,7 @@ import torch
 
 from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.data import Corpus
+from mta_lab.devices import own
 from mta_lab.errors import described
 from mta_lab.model import implementations
 from mta_lab.training import tensors
@@ -24,7 +25,7 @@ from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule
 from mta_lab.training.result import Report, TrainingResult
 from mta_lab.training.seeds import derive
-from mta_lab.training.sizes import free_memory, micro_batch_of
+from mta_lab.training.sizes import micro_batch_of
 
 REPORTS = 100  # how often a run reports its training loss
 
@@ -61,7 +62,7 @@ def train(
     _quiet()
     data = data_of(config, corpus)
     module = DecoderModule(config, data.domains)
-    module.micro_batch = micro_batch_of(config, free_memory())
+    module.micro_batch = micro_batch_of(config, own.free_memory())
     # after the model is built, as variants draw different amounts of random numbers for it
     torch.manual_seed(derive(config.seed, "dropout", config.stream))
     progress_callback = ProgressCallback(report, every=max(1, config.training.steps // REPORTS))
@@ -79,7 +80,7 @@ def train(
 
 def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback]) -> lightning.Trainer:
     return lightning.Trainer(
-        accelerator="auto",
+        accelerator=own.device().type,  # "auto" would take other accelerators, which nothing here is tested on
         devices=1,
         max_steps=training.steps,
         val_check_interval=_steps_a_validation(training),
@@ -141,6 +142,7 @@ def _result(
         stopped_early=progress_callback.stopped,
         arithmetic=bits,
         kernels=kernel_library() if training.compiled else "",
+        place=own.place(),
     )
 
 

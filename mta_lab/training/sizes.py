@@ -6,10 +6,6 @@ Counted on the tensors that shipped variants save: a layer keeps 10 rows of the 
 
 import math
 from dataclasses import dataclass
-from typing import Any
-
-import psutil
-import torch
 
 from components.kernels.linear_cross_entropy import CHUNK
 from mta_lab.config import RunConfig
@@ -69,11 +65,3 @@ def micro_batch_of(config: RunConfig, free: int) -> int:
     allowed = max(LITTLE, SHARE * free)
     divisors = (n for n in range(training.batch_size, 0, -1) if training.batch_size % n == 0)
     return next((n for n in divisors if step_memory(config, n).total <= allowed), 1)
-
-
-def free_memory() -> int:
-    """Return the bytes that are free where a run trains."""
-    if torch.cuda.is_available():
-        return torch.cuda.mem_get_info()[0]
-    found: Any = psutil.virtual_memory()
-    return int(found.available)

@@ -14,7 +14,7 @@ class Behaving(AttentionConfig):
     """Every position keeps its own value, until the run misbehaves."""
 
     how: str = "training"
-    """training, raising, dying or hanging"""
+    """training, raising, dying, hanging or reporting"""
 
     def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
         return BehavingAttention(width=width, heads=heads, how=self.how)
@@ -28,6 +28,8 @@ class BehavingAttention(Attention):
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
         if self.training and self.how == "raising":
             raise RuntimeError("told to raise")
+        if self.training and self.how == "reporting":
+            raise RuntimeError(f"told to report {os.environ.get('CUDA_VISIBLE_DEVICES')}")
         if self.training and self.how == "dying":
             os._exit(7)
         if self.training and self.how == "hanging":

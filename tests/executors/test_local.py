@@ -1,9 +1,10 @@
 """Worker processes of this machine as an executor; one pool of two for the whole suite."""
 
+import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from multiprocessing import active_children
@@ -124,6 +125,35 @@ class TestWorkers(Polling):
         assert isinstance(end, Cancelled)
         assert end.kept
         assert end.step > 0
+
+
+@pytest.mark.parametrize(
+    ("workers", "devices"),
+    [
+        (3, ["6", "MIG-0f"]),
+        pytest.param(8, [str(number) for number in range(8)], marks=pytest.mark.slow),
+    ],
+)
+def test_each_worker_has_its_device_alone(
+    workers: int,
+    devices: Sequence[str],
+    component: Path,
+    request_of: Callable[[Behaviour], RunRequest],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "pretended")
+    with LocalExecutor(workers, [component], tmp_path, threads=1, devices=devices) as executor:
+        told = Told(executor)
+        told.until(lambda: len(executor._ready) == workers)
+        handles = [executor.submit(request_of("reporting")) for _ in range(workers)]
+        ends = {handle.slot.number: told.end_of(handle) for handle in handles if handle.slot}
+    reasons = [end.reason for _, end in sorted(ends.items()) if isinstance(end, Failed)]
+    assert len(reasons) == workers
+    for worker, reason in enumerate(reasons):
+        assert reason.startswith(f"RuntimeError: told to report {devices[worker % len(devices)]} (")
+    assert executor.slots[0].resources.gpus == min(1.0, len(devices) / workers)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "pretended"
 
 
 class TestLocalExecutor(ExecutorConformance):

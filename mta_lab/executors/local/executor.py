@@ -29,10 +29,17 @@ PRINTED = 4000  # characters of what a dead worker printed last
 
 
 class LocalExecutor(Executor):
-    """So many worker processes of so many torch threads each, which keep their logs in `logs`."""
+    """So many worker processes of so many torch threads each, which keep their logs in `logs`.
 
-    def __init__(self, workers: int, components: Sequence[Path], logs: Path, threads: int) -> None:
-        self.slots = [Slot(number=number, resources=Resources(cores=threads)) for number in range(workers)]
+    Worker k has the k-th of `devices` alone; several share one in turn where they are more.
+    `devices` holds names as in CUDA_VISIBLE_DEVICES; none where runs train on the CPU.
+    """
+
+    def __init__(
+        self, workers: int, components: Sequence[Path], logs: Path, threads: int, devices: Sequence[str] = ()
+    ) -> None:
+        resources = Resources(cores=threads, gpus=min(1.0, len(devices) / workers))
+        self.slots = [Slot(number=number, resources=resources) for number in range(workers)]
         self._queued = deque[Handle]()
         self._running: dict[int, Handle] = {}
         self._until: dict[int, float] = {}  # when the time of what a worker runs is over
@@ -42,7 +49,7 @@ class LocalExecutor(Executor):
         self._overdue = set[int]()  # those of them that were killed because their run's time was over
         self._failed_starts = Counter[int]()
         self._events: list[tuple[Handle, RunEvent]] = []
-        self._pool = Pool(workers, components, logs, threads)
+        self._pool = Pool(workers, components, logs, threads, devices)
 
     def submit(self, request: RunRequest) -> Handle:
         """Hand a run to an idle worker, or queue it."""

@@ -3,7 +3,8 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -12,6 +13,7 @@ from pathlib import Path
 from mta_lab.atomic import open_log
 from mta_lab.children import safe_path
 from mta_lab.data import content
+from mta_lab.devices.visible import environment_of
 from mta_lab.executors.base import RunRequest
 from mta_lab.executors.local.messages import Died, Message, Stop
 from mta_lab.executors.local.oom import OomKills, oom_counter
@@ -42,9 +44,15 @@ def threads(workers: int) -> int:
 
 
 class Pool:
-    """`workers` processes of so many torch threads each, until they are closed."""
+    """`workers` processes of so many torch threads each, until they are closed.
 
-    def __init__(self, workers: int, components: Sequence[Path], logs: Path, threads: int) -> None:
+    Each has one of `devices`, in turn.
+    """
+
+    def __init__(
+        self, workers: int, components: Sequence[Path], logs: Path, threads: int, devices: Sequence[str] = ()
+    ) -> None:
+        self._devices = tuple(devices)
         self._components, self._logs, self.threads = tuple(components), logs, threads
         self._printed: dict[int, int] = {}  # bytes of a worker's log that are those of workers before it
         self._context = multiprocessing.get_context("spawn")
@@ -96,7 +104,7 @@ class Pool:
         self._printed[index] = log.stat().st_size
         for name, value in ENVIRONMENT.items():  # read by the child's C libraries before its first line of Python
             os.environ.setdefault(name, value)
-        with safe_path():
+        with safe_path(), _set(environment_of(index, self._devices)):
             resource_tracker.ensure_running()  # or else the first start of a process does it, and unblocks SIGTERM
             # Blocked in all of its threads: by one that takes SIGTERM, Lightning would hear of it
             # and drop the run. And Ctrl-C, which the launch answers, would end it while it starts.
@@ -120,6 +128,21 @@ class Pool:
         by_itself = process.exitcode not in (-signal.SIGKILL, -signal.SIGTERM)
         reason = f"the worker process died ({how})"
         return Died(kind=kind, by_itself=by_itself, reason=reason, log=log, printed=printed)
+
+
+@contextmanager
+def _set(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for the processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _how(code: int) -> str:

@@ -14,6 +14,7 @@ import torch
 
 from mta_lab.config import fingerprint
 from mta_lab.data import prepare
+from mta_lab.devices import own
 from mta_lab.errors import UserError, described, place
 from mta_lab.executors.base import Cancelled, Failed, Finished, Note, Progressed, RunEvent, RunRequest
 from mta_lab.executors.local.messages import Message, Stop
@@ -21,7 +22,6 @@ from mta_lab.plugins import load_components, load_plugins
 from mta_lab.results.failures import kind_of
 from mta_lab.training import InterruptedRunError, Progress
 from mta_lab.training.checkpoints import Checkpoints
-from mta_lab.training.memory import load_torch
 from mta_lab.training.run import train
 
 
@@ -31,7 +31,7 @@ def set_up(components: Sequence[Path], plugins: bool, threads: int) -> None:
     load_components(components)
     if plugins:  # before a run comes: it holds what they register
         load_plugins()
-    load_torch()
+    own.warm_up(own.device())
 
 
 def train_run(request: RunRequest, connection: "Connection[Message, RunRequest | Stop]") -> RunEvent:

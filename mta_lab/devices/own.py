@@ -1,0 +1,110 @@
+"""The device that this process trains and scores on: a worker's GPU, or the CPU.
+
+A process uses one GPU, the first that CUDA_VISIBLE_DEVICES leaves it; other accelerators are not
+used. Apart from `device`, a function asks nothing of a GPU where the device is the CPU.
+"""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mta_lab.devices.visible import driver
+
+CPU = torch.device("cpu")
+
+
+def device() -> torch.device:
+    """Return the GPU of this process if torch can use one, else the CPU."""
+    return torch.device("cuda") if torch.cuda.is_available() else CPU
+
+
+def machine() -> str:
+    """Return the name of what computes here: the GPU, or the processor and how many cores of it."""
+    return torch.cuda.get_device_name() if device().type == "cuda" else processor()
+
+
+def processor() -> str:
+    """Return the processor's name, and how many cores of it this process may use."""
+    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
+
+
+def place() -> Mapping[str, str]:
+    """Return the machine, for the record.
+
+    Of a GPU also its name in CUDA_VISIBLE_DEVICES, the driver and the CUDA of torch.
+    """
+    if device().type == "cpu":
+        return {"machine": processor()}
+    return {
+        "machine": machine(),
+        "device": os.environ.get("CUDA_VISIBLE_DEVICES", "0"),
+        "driver": driver(),
+        "cuda": str(torch.version.cuda),
+    }
+
+
+def free_memory() -> int:
+    """Return the bytes that are free where this process computes."""
+    if device().type == "cuda":
+        return torch.cuda.mem_get_info()[0]
+    return int(psutil.virtual_memory().available)
+
+
+def start_peak() -> int:
+    """Return freed memory of the GPU, start its peak anew, and return the bytes allocated now."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    return torch.cuda.memory_allocated()
+
+
+def peak() -> int:
+    """Return the most bytes of the GPU that this process had allocated since `start_peak`."""
+    return torch.cuda.max_memory_allocated()
+
+
+def synchronize(where: torch.device) -> None:
+    """Wait until `where` has computed all that it was told to."""
+    if where.type == "cuda":
+        torch.cuda.synchronize(where)
+
+
+def random_states(where: torch.device) -> list[Tensor]:
+    """Return torch's random states: the CPU's and, if `where` is a GPU, its own."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(where)] if where.type == "cuda" else [])]
+
+
+def set_random_states(states: Sequence[Tensor]) -> None:
+    """Set torch's random states to those that `random_states` returned."""
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state)
+
+
+def warm_up(where: torch.device) -> None:
+    """Make torch start its threads, libraries and device, so that no run pays for it."""
+    layer = torch.nn.Linear(256, 256, device=where)
+    optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
+    rows, targets = torch.randn(256, 256, device=where), torch.zeros(256, dtype=torch.long, device=where)
+    torch.autograd.backward(F.cross_entropy(layer(rows), targets))
+    torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
+    optimizer.step()
+    if where.type == "cuda":
+        heads = torch.randn(1, 4, 64, 64, device=where, dtype=torch.bfloat16, requires_grad=True)
+        torch.autograd.backward(F.scaled_dot_product_attention(heads, heads, heads, is_causal=True).sum())
+        optimizer.zero_grad()
+        torch.cuda.synchronize(where)
+        torch.cuda.empty_cache()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,138 @@
+"""GPUs are found and handed to workers, on a machine that pretends to have some.
+
+Their driver is a script `nvidia-smi` in the search path; torch here may see no CUDA.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mta_lab.devices import own, visible
+from mta_lab.devices.visible import Gpu, counted_gpus, environment_of, keys_of, listed, trouble
+from mta_lab.errors import UserError
+from mta_lab.lab import placing
+from mta_lab.lab.placing import chosen, usual_workers, workers_of
+
+H100 = "NVIDIA H100 80GB HBM3"
+EIGHT = tuple(Gpu(str(number), H100) for number in range(8))
+WHOLE = "\n".join(f"GPU {number}: {H100} (UUID: GPU-{number}0a1)" for number in range(8))
+DIVIDED = """\
+GPU 0: NVIDIA A100 (UUID: GPU-aa)
+  MIG 3g.20gb     Device  0: (UUID: MIG-bb)
+  MIG 3g.20gb     Device  1: (UUID: MIG-cc)
+GPU 1: NVIDIA A100 (UUID: GPU-dd)"""
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Pretend a driver that lists the given GPUs, and no variable that hides any."""
+
+    def pretend(said: str) -> None:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        program = folder / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\nif [ $1 = -L ]; then cat <<'END'\n{said}\nEND\nelse echo 535.54; fi\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+        monkeypatch.delenv(visible.VISIBLE, raising=False)
+
+    return pretend
+
+
+def test_the_driver_lists_the_gpus(driver: Callable[[str], None]) -> None:
+    driver(WHOLE)
+    assert listed() == EIGHT
+    driver("No devices found.")
+    assert listed() == ()
+
+
+def test_a_divided_gpu_is_its_parts(driver: Callable[[str], None]) -> None:
+    driver(DIVIDED)
+    part = "NVIDIA A100 MIG 3g.20gb"
+    assert listed() == (Gpu("MIG-bb", part), Gpu("MIG-cc", part), Gpu("GPU-dd", "NVIDIA A100"))
+
+
+def test_the_list_of_the_environment_stays_as_it_is(
+    driver: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver(WHOLE)
+    monkeypatch.setenv(visible.VISIBLE, "6, GPU-20a1,MIG-ee")
+    assert listed() == (Gpu("6", H100), Gpu("GPU-20a1", H100), Gpu("MIG-ee", "GPU"))
+
+
+@pytest.mark.parametrize(
+    ("given", "keys"), [("", []), ("-1", []), ("NoDevFiles", []), ("1,0", ["1", "0"]), ("2,-1,3", ["2"])]
+)
+def test_cuda_sees_what_comes_before_the_first_that_is_no_device(given: str, keys: list[str]) -> None:
+    assert keys_of(given) == keys
+
+
+def test_gpus_are_counted_by_name() -> None:
+    assert counted_gpus(EIGHT) == f"8 x {H100}"
+    assert counted_gpus([*EIGHT[:2], Gpu("8", "NVIDIA A100")]) == f"2 x {H100}, 1 x NVIDIA A100"
+
+
+def test_workers_have_the_devices_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(visible.VISIBLE, "4,GPU-ff")
+    given = [environment_of(worker, ["4", "GPU-ff"]) for worker in range(3)]
+    assert given == [{visible.VISIBLE: key} for key in ("4", "GPU-ff", "4")]
+    assert environment_of(0, []) == {}
+    monkeypatch.delenv(visible.VISIBLE)
+    assert environment_of(1, ["0", "1"]) == {visible.VISIBLE: "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
+def test_a_worker_a_gpu_unless_several_share_one() -> None:
+    assert usual_workers(EIGHT) == 8
+    assert usual_workers(EIGHT[:2], per_device=3) == 6
+    assert usual_workers(()) > 0
+    assert workers_of(None, EIGHT, 2) == 16
+    assert workers_of(5, EIGHT, None) == 5
+
+
+@pytest.mark.parametrize(
+    ("devices", "line"),
+    [
+        ("9", "--devices: got '9', allowed: 0, 1, 2, 3, 4, 5, 6, 7, joined by commas"),
+        ("0,", "--devices: got '', allowed: 0, 1, 2, 3, 4, 5, 6, 7, joined by commas"),
+        ("1,1", "--devices: '1' is named twice; --workers-per-device has several workers share a GPU"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(devices: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "gpus", lambda: EIGHT)
+    with pytest.raises(UserError) as refused:
+        chosen(devices)
+    assert str(refused.value) == line
+    assert [gpu.key for gpu in chosen("5, 2")] == ["5", "2"]
+    assert chosen(None) == EIGHT
+
+
+def test_options_that_contradict_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing, "gpus", tuple)
+    with pytest.raises(UserError, match="--devices: got '0', but there is no GPU here that torch can use"):
+        chosen("0")
+    with pytest.raises(UserError, match="--workers-per-device: there is no GPU here"):
+        workers_of(None, (), 2)
+    with pytest.raises(UserError, match="sets the number of workers, and so does --workers"):
+        workers_of(4, EIGHT, 2)
+
+
+@pytest.mark.skipif(own.device().type == "cuda", reason="torch can use the GPU here")
+def test_a_gpu_that_torch_cannot_use_is_said_unless_it_is_hidden(
+    driver: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver(WHOLE)
+    line = trouble()
+    assert line.startswith(f"8 x {H100} cannot be used: torch ")
+    assert "the driver is 535.54; runs train on the CPU." in line
+    with pytest.raises(UserError, match="--devices: got '0', but 8 x "):
+        chosen("0")
+    monkeypatch.setenv(visible.VISIBLE, "")
+    assert trouble() == ""
+
+
+@pytest.mark.skipif(own.device().type == "cuda", reason="there is a GPU")
+def test_a_machine_without_a_gpu_has_no_trouble(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert (trouble(), listed()) == ("", ())
+    assert own.place() == {"machine": own.processor()}
