@@ -74,6 +74,17 @@ def synchronize(where: torch.device) -> None:
         torch.cuda.synchronize(where)
 
 
+def answers() -> bool:
+    """Return whether this process's device still computes.
+
+    After some errors a GPU refuses everything to the process that made them, and nothing to others.
+    """
+    try:
+        return not torch.zeros(1, device=device()).item()
+    except RuntimeError:
+        return False
+
+
 def random_states(where: torch.device) -> list[Tensor]:
     """Return torch's random states: the CPU's and, if `where` is a GPU, its own."""
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state(where)] if where.type == "cuda" else [])]

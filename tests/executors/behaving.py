@@ -3,6 +3,7 @@
 import ctypes
 import os
 
+import torch
 from torch import Tensor, nn
 
 from components.attention import Attention, AttentionConfig
@@ -14,7 +15,7 @@ class Behaving(AttentionConfig):
     """Every position keeps its own value, until the run misbehaves."""
 
     how: str = "training"
-    """training, raising, dying, hanging or reporting"""
+    """training, raising, dying, hanging, reporting or breaking"""
 
     def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
         return BehavingAttention(width=width, heads=heads, how=self.how)
@@ -29,7 +30,9 @@ class BehavingAttention(Attention):
         if self.training and self.how == "raising":
             raise RuntimeError("told to raise")
         if self.training and self.how == "reporting":
-            raise RuntimeError(f"told to report {os.environ.get('CUDA_VISIBLE_DEVICES')}")
+            raise RuntimeError(f"told to report {os.environ.get('CUDA_VISIBLE_DEVICES')} in {os.getpid()}")
+        if self.training and self.how == "breaking":
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
         if self.training and self.how == "dying":
             os._exit(7)
         if self.training and self.how == "hanging":

@@ -30,7 +30,7 @@ from mta_lab.executors.base import (
     Started,
 )
 
-Behaviour = Literal["quick", "long", "raising", "dying", "hanging", "reporting"]
+Behaviour = Literal["quick", "long", "raising", "dying", "hanging", "reporting", "breaking"]
 """of a run: 4 steps, or as many as take minutes; an error,
 the death of its process, or no news for ever"""
 ENOUGH = 120.0  # seconds in which anything asked for here is long over

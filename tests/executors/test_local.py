@@ -92,6 +92,27 @@ class TestWorkers(Polling):
         assert second.result.losses == first.result.losses
         assert second.result.validations == first.result.validations
 
+    def test_after_an_error_of_the_device_another_process_is_in_the_place(self, subject: Subject, told: Told) -> None:
+        assert isinstance(subject.executor, LocalExecutor)
+        before = self._processes(subject, told)
+        broken = subject.executor.submit(subject.request("breaking"))
+        end = told.end_of(broken)
+        assert isinstance(end, Failed)
+        assert (end.kind, broken.slot and broken.slot.number) == ("device", 0)
+        assert end.reason.startswith("AcceleratorError: CUDA error: an illegal memory access was encountered (")
+        after = self._processes(subject, told)
+        assert after[0] != before[0]
+        assert after[1] == before[1]
+
+    def _processes(self, subject: Subject, told: Told) -> dict[int, str]:
+        """Return the process that trains in each slot, as a run reports it."""
+        assert isinstance(subject.executor, LocalExecutor)
+        executor = subject.executor
+        told.until(lambda: executor._ready - executor._ending == {0, 1})
+        handles = [executor.submit(subject.request("reporting")) for _ in executor.slots]
+        ends = {handle.slot.number: told.end_of(handle) for handle in handles if handle.slot}
+        return {slot: re.findall(r"in (\d+) ", end.reason)[0] for slot, end in ends.items() if isinstance(end, Failed)}
+
     def test_what_has_changed_since_the_launch_began_is_not_trained_under_its_old_name(
         self, subject: Subject, told: Told, tmp_path: Path
     ) -> None:
@@ -151,7 +172,7 @@ def test_each_worker_has_its_device_alone(
     reasons = [end.reason for _, end in sorted(ends.items()) if isinstance(end, Failed)]
     assert len(reasons) == workers
     for worker, reason in enumerate(reasons):
-        assert reason.startswith(f"RuntimeError: told to report {devices[worker % len(devices)]} (")
+        assert reason.startswith(f"RuntimeError: told to report {devices[worker % len(devices)]} in ")
     assert executor.slots[0].resources.gpus == min(1.0, len(devices) / workers)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "pretended"
 

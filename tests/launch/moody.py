@@ -66,11 +66,16 @@ def raising() -> None:
     raise RuntimeError("not today")
 
 
+def faulty() -> None:
+    raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+
 MOODS: dict[str, list[Callable[[], object]]] = {
     "dying": [lambda: ctypes.string_at(0), lambda: os._exit(3)],
     "taken": [taken],
     "greedy": [lambda: greedy(torch.ByteTensor), lambda: greedy(bytearray)],
     "stuck": [raising, lambda: ctypes.CDLL(None).sleep(1000)],
+    "faulty": [faulty],
     "nan": [],
 }
 """what happens at a run's first attempts; each mood is one row's, under one seed"""

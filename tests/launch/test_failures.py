@@ -14,7 +14,7 @@ from mta_lab.results.records import Failure, Record, Records
 from tests.launch.conftest import Launched, run
 from tests.launch.sweeps import write_sweep
 
-MOODS = ("dying", "taken", "greedy", "stuck", "nan")
+MOODS = ("dying", "taken", "greedy", "faulty", "stuck", "nan")
 ROWS = {"plain": {"attention": "softmax"}} | {mood: {"attention": {"name": "moody", "mood": mood}} for mood in MOODS}
 
 
@@ -64,7 +64,7 @@ def story(moody: Path, words: Path) -> Story:
 
 def test_what_is_well_at_a_later_attempt_finishes(story: Story) -> None:
     attempts = {row: kinds(record) for row, record in story.finished.items()}
-    assert attempts == {"plain": [], "taken": ["out_of_memory"], "greedy": ["out_of_memory"] * 2}
+    assert attempts == {"plain": [], "taken": ["out_of_memory"], "greedy": ["out_of_memory"] * 2, "faulty": ["device"]}
     (taken,) = story.finished["taken"].attempts
     assert "SIGKILL, by the kernel: no memory was left" in taken.reason
     refused, raised = story.finished["greedy"].attempts
@@ -96,7 +96,7 @@ def test_the_page_tells_of_attempts_and_of_how_to_go_on(story: Story) -> None:
 
 def test_the_same_command_leaves_alone_what_failed(story: Story) -> None:
     assert (story.again.status, story.again.events) == (1, [])
-    assert "3 of 6 runs are finished, nothing to train" in story.again.output
+    assert "4 of 7 runs are finished, nothing to train" in story.again.output
     assert "3 runs failed; `mta-lab retry" in story.again.output
 
 

@@ -150,6 +150,8 @@ class LocalExecutor(Executor):
         self._until.pop(worker, None)
         if isinstance(end, Cancelled) and end.kept and worker not in self._kept:
             self._ending.add(worker)  # it was terminated from outside: it says so and ends
+        if isinstance(end, Failed) and end.kind == "device":
+            self._ending.add(worker)  # it exits, and another comes in its place
         self._kept.discard(worker)
 
 

@@ -12,7 +12,7 @@ from typing import TextIO, cast
 
 from mta_lab.atomic import open_log
 from mta_lab.data import content
-from mta_lab.executors.base import RunRequest
+from mta_lab.executors.base import Failed, RunRequest
 from mta_lab.executors.local.messages import Message, Ready, Stop
 from mta_lab.masking import MaskedStream
 
@@ -48,8 +48,11 @@ def work(
             return
         signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION)
         if isinstance(request, RunRequest):  # a Stop here came too late for its run
+            end = trainer.train_run(request, connection)
             with suppress(OSError):
-                connection.send(trainer.train_run(request, connection))
+                connection.send(end)
+            if isinstance(end, Failed) and end.kind == "device":
+                os._exit(1)  # the device refuses this process from now on, and its libraries may hang at an exit
 
 
 def _print_to(log: Path) -> None:

@@ -64,8 +64,10 @@ def train_run(request: RunRequest, connection: "Connection[Message, RunRequest |
     except InterruptedRunError as error:
         return Cancelled(step=error.step, kept=True)
     except Exception as error:
-        reason = f"{described(error)} ({place(error)})"
-        return Failed(kind=kind_of(error), reason=reason, traceback=traceback.format_exc())
+        kind, reason = kind_of(error), f"{described(error)} ({place(error)})"
+        if kind == "exception" and not own.answers():
+            kind = "device"
+        return Failed(kind=kind, reason=reason, traceback=traceback.format_exc())
 
 
 class _Orders:
