@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Literal, TypeVar, Union, get_args, get_origin,
 MOST = 1 << 28  # bytes of a file
 DEEPEST = 50  # brackets within brackets
 LARGEST = 1 << 63  # what a whole number stays below
+DIGITS = len(str(-LARGEST))
 NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}
 PLAIN = frozenset(NAMES)
 T = TypeVar("T")
@@ -113,7 +114,7 @@ def _finite(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if len(text) > len(str(LARGEST)) + 1 or not -LARGEST < (number := int(text)) < LARGEST:
+    if len(text) > DIGITS or not -LARGEST < (number := int(text)) < LARGEST:
         raise FaultError(f"{text[:20]}... is too large a number")
     return number
 
