@@ -68,6 +68,14 @@ def peak() -> int:
     return torch.cuda.max_memory_allocated()
 
 
+def peak_of_all() -> str:
+    """Return in words a GPU's peak beside its size; an empty string on the CPU."""
+    if device().type == "cpu":
+        return ""
+    size = torch.cuda.get_device_properties(0).total_memory
+    return f"; at most {peak() / 1e9:.1f} of the {size / 1e9:.1f} GB of {machine()} were allocated"
+
+
 def synchronize(where: torch.device) -> None:
     """Wait until `where` has computed all that it was told to."""
     if where.type == "cuda":

@@ -103,6 +103,8 @@ class Failed:
     """one line"""
     traceback: str
     """of the exception, or what the process printed last"""
+    micro_batch: int | None = None
+    """sequences that it read at a time; None where that is not known"""
 
 
 @dataclass(frozen=True, kw_only=True)

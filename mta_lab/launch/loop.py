@@ -26,6 +26,7 @@ from mta_lab.launch.queue import Queue
 from mta_lab.launch.recording import Recorder
 from mta_lab.launch.retries import Retries
 from mta_lab.planning.runs import Run
+from mta_lab.words import counted
 
 if TYPE_CHECKING:  # imports slowly
     from mta_lab.training.result import Progress, Validation
@@ -104,7 +105,7 @@ class LaunchLoop:
         if self._interrupt.asked:
             return
         while len(self._submitted) < len(self._executor.slots) and (run := self._queue.next()):
-            handle = self._executor.submit(self._recorder.request(run))
+            handle = self._executor.submit(self._recorder.request(run, self._retries.micro_batch(run)))
             self._submitted[handle] = Submitted(run, handle)
 
     def prune(self, run: Run) -> None:
@@ -151,9 +152,12 @@ class LaunchLoop:
         self._announce(RunRequeued(run=told.run, slot=slot, reason=reason, step=event.step))
 
     def _ended_badly(self, told: Submitted, event: base.Failed) -> None:
-        again = self._retries.again(told.run.fingerprint, event.kind)
+        again = self._retries.again(told.run, event)
         failure = self._recorder.failure(told.run, event, told.step, final=not again)
         if again:
+            if event.kind == "out_of_memory" and (fewer := self._retries.micro_batch(told.run)):
+                reads = f"the next attempt reads {counted(fewer, 'sequence')} at a time"
+                self._say(f"{told.run.label}: out of memory; {reads}")
             self._announce(RunRequeued(run=told.run, slot=told.slot, reason=failure.reason, failure=failure))
             return
         self._failed = True

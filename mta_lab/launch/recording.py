@@ -1,6 +1,7 @@
 """A run as it is submitted, and its end as the records hold it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,10 +62,13 @@ class Recorder:
         """Begin; `timeout` is in seconds for each attempt, `run_id` finds a run's MLflow run."""
         self._records, self._corpus_root, self._timeout, self._run_id = records, corpus_root, timeout, run_id
 
-    def request(self, run: Run) -> RunRequest:
-        """Return what an executor is handed of a run."""
+    def request(self, run: Run, micro_batch: int | None = None) -> RunRequest:
+        """Return what an executor is handed of a run; `micro_batch` is in place of its own."""
+        training = run.config.training
+        if micro_batch:
+            training = replace(training, micro_batch=micro_batch)
         return RunRequest(
-            config=run.config,
+            config=replace(run.config, training=training),
             corpus_root=self._corpus_root,
             checkpoints=self._records.checkpoints(run.fingerprint),
             weights=self._records.weights(run.fingerprint),

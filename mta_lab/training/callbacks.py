@@ -151,6 +151,8 @@ class CheckpointCallback(Callback):
             change = f"{module.micro_batch} sequences at a time where the run was kept with {before[-1]}"
             self.say(f"training.micro_batch: {change}: equal to about 1e-6, not to the bit")
         self.micro_batches = (*before[:-1], *dict.fromkeys((*before[-1:], module.micro_batch)))
+        if self.checkpoints:
+            self.checkpoints.micro_batch = module.micro_batch
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Restore the optimizer and its schedule, which did not exist before."""

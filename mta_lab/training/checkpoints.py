@@ -49,6 +49,8 @@ class Checkpoints:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.micro_batch: int | None = None
+        """sequences that the present attempt reads at a time; None before it has settled on it"""
 
     def latest(self, say: Callable[[str], None]) -> RunState | None:
         """Return the last usable checkpoint of this run, or None; report and remove the others."""

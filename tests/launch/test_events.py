@@ -97,13 +97,27 @@ def failing(request: base.RunRequest, start: int) -> Iterator[base.RunEvent | No
     yield base.Failed(kind="killed", reason="gone; password=hunter22", traceback="")
 
 
+def starving(request: base.RunRequest, start: int) -> Iterator[base.RunEvent | None]:
+    """An attempt that is out of memory until it reads one sequence at a time, and once then."""
+    number = request.config.training.sequences_a_pass
+    READ.append(number)
+    if READ.count(1) == 2:
+        yield from well(request, start)
+    else:
+        yield base.Failed(kind="out_of_memory", reason="none left", traceback="", micro_batch=number)
+
+
+READ: list[int] = []
+"""how many sequences each attempt of `starving` reads at a time"""
+
+
 def launched(folder: Path, queue: Runs, script: Script, *more: Listener) -> Heard:
     """Launch the queue's runs on one slot, with real records."""
     records, heard = Records(folder), Heard()
     announcer = Announcer([STEPS] * queue.left())
     with PretendingExecutor(1, script) as executor:
         recorder = Recorder(records, folder, None, lambda fingerprint: "")
-        loop = LaunchLoop(queue, executor, announcer, recorder, Retries({"killed": 1}))
+        loop = LaunchLoop(queue, executor, announcer, recorder, Retries({"killed": 1, "out_of_memory": 1}))
         announcer.listeners += [RecordsListener(records), *more, heard]
         announcer.listeners += [NextRun(loop.submit), QueueListener(queue, loop.prune)]
         with loop.announced(LaunchStarted(sweep="two", scale="nano", command="mta-lab sweep two", slots=1)):
@@ -121,6 +135,19 @@ def test_a_run_that_is_well_is_announced_from_its_start_to_its_end(tmp_path: Pat
     record = Records(tmp_path).finished(queue.first)
     assert record
     assert record.score == 7.0
+
+
+def test_a_run_that_is_out_of_memory_reads_half_as_much_until_it_reads_one(tmp_path: Path) -> None:
+    READ.clear()
+    queue = Runs("plain")
+    batch_size = queue.waiting[0].config.training.batch_size
+    heard = launched(tmp_path, queue, starving)
+    assert batch_size > 2
+    assert [*(batch_size >> halvings for halvings in range(batch_size.bit_length())), 1] == READ
+    assert heard.names("RunProgressed")[-2:] == ["RunFinished", "LaunchEnded"]
+    record = Records(tmp_path).finished(queue.first)
+    assert record
+    assert [attempt.kind for attempt in record.attempts] == ["out_of_memory"] * (len(READ) - 1)
 
 
 def test_the_record_is_written_before_others_hear_of_the_end(tmp_path: Path) -> None:

@@ -68,6 +68,10 @@ def test_what_is_well_at_a_later_attempt_finishes(story: Story) -> None:
     (taken,) = story.finished["taken"].attempts
     assert "SIGKILL, by the kernel: no memory was left" in taken.reason
     refused, raised = story.finished["greedy"].attempts
+    assert "reading 4 sequences at a time" in refused.reason
+    assert "reading 2 sequences at a time" in raised.reason
+    assert story.finished["greedy"].provenance["micro_batches"] == [1]
+    assert "greedy seed 0: out of memory; the next attempt reads 2 sequences at a time" in story.launch.output
     assert "DefaultCPUAllocator" in refused.reason
     assert "MemoryError" in raised.reason
 

@@ -23,6 +23,7 @@ from mta_lab.results.failures import kind_of
 from mta_lab.training import InterruptedRunError, Progress
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.run import train
+from mta_lab.words import counted
 
 
 def set_up(components: Sequence[Path], plugins: bool, threads: int) -> None:
@@ -36,7 +37,7 @@ def set_up(components: Sequence[Path], plugins: bool, threads: int) -> None:
 
 def train_run(request: RunRequest, connection: "Connection[Message, RunRequest | Stop]") -> RunEvent:
     """Train the run of a request, tell its progress on `connection`, and return its end."""
-    orders = _Orders(connection)
+    orders, checkpoints = _Orders(connection), Checkpoints(request.checkpoints)
 
     def tell(message: Message) -> None:
         with suppress(OSError):  # the launch is gone, and the orders say what follows from that
@@ -55,7 +56,7 @@ def train_run(request: RunRequest, connection: "Connection[Message, RunRequest |
             config,
             corpus,
             report,
-            checkpoints=Checkpoints(request.checkpoints),
+            checkpoints=checkpoints,
             weights=request.weights,
             interrupted=lambda: orders.now() == Stop(keep=True),
             say=lambda text: tell(Note(text=text)),
@@ -67,7 +68,10 @@ def train_run(request: RunRequest, connection: "Connection[Message, RunRequest |
         kind, reason = kind_of(error), f"{described(error)} ({place(error)})"
         if kind == "exception" and not own.answers():
             kind = "device"
-        return Failed(kind=kind, reason=reason, traceback=traceback.format_exc())
+        micro_batch = checkpoints.micro_batch
+        if kind == "out_of_memory" and micro_batch:
+            reason += f", reading {counted(micro_batch, 'sequence')} at a time{own.peak_of_all()}"
+        return Failed(kind=kind, reason=reason, traceback=traceback.format_exc(), micro_batch=micro_batch)
 
 
 class _Orders:
