@@ -111,6 +111,7 @@ def measure(config: RunConfig) -> float:
     They are medians of steps that take turns, under one thread.
     """
     device = own.device()
+    own.set_precision("fp32")
     model = build_model(config, seed=0).to(device)
     step, tokens = TrainingStep(model, config.training), random_tokens(config).to(device)
 

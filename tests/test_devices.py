@@ -12,7 +12,11 @@ from mta_lab.devices import own, visible
 from mta_lab.devices.visible import Gpu, counted_gpus, environment_of, keys_of, listed, trouble
 from mta_lab.errors import UserError
 from mta_lab.lab import placing
+from mta_lab.lab.conditions import Conditions
+from mta_lab.lab.display import Display
+from mta_lab.lab.launches import launch_plan
 from mta_lab.lab.placing import chosen, usual_workers, workers_of
+from mta_lab.lab.plans import plan
 
 H100 = "NVIDIA H100 80GB HBM3"
 EIGHT = tuple(Gpu(str(number), H100) for number in range(8))
@@ -129,6 +133,13 @@ def test_a_gpu_that_torch_cannot_use_is_said_unless_it_is_hidden(
         chosen("0")
     monkeypatch.setenv(visible.VISIBLE, "")
     assert trouble() == ""
+
+
+@pytest.mark.skipif(own.device().type == "cuda", reason="there is a GPU")
+def test_tf32_is_refused_where_runs_train_on_the_cpu() -> None:
+    found = plan("toy_task", Conditions(settings=("training.precision=tf32",)), Display())
+    with pytest.raises(UserError, match="got 'tf32', but runs train on the CPU here"):
+        launch_plan(found, 1)
 
 
 @pytest.mark.skipif(own.device().type == "cuda", reason="there is a GPU")

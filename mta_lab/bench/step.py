@@ -43,8 +43,8 @@ class Entries:
         self.notes = tuple(self._explain())
         self.configs = {BASELINE: self._resolved("softmax", {"attention.impl": "sdpa"})}
         self.configs |= {name: self._resolved(name, {}) for name in self._names()}
-        if self.configs[BASELINE].training.precision == "auto":
-            raise UserError("bench step: training.precision: got 'auto', allowed: fp32, bf16")
+        if (precision := self.configs[BASELINE].training.precision) not in ("fp32", "bf16"):
+            raise UserError(f"bench step: training.precision: got '{precision}', allowed: fp32, bf16")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Entries, self._given  # a config's class may be in a file that must be loaded first

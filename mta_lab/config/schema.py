@@ -21,7 +21,7 @@ is empty, as in those of versions that did not have it"""
 NO_PART = "no part of the identity"
 """marks a setting of how a run is computed: it changes what
 comes out by rounding alone"""
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "tf32", "bf16"]
 Split = Literal["valid", "test"]
 LARGEST = {
     "width": 1 << 20,
@@ -132,8 +132,8 @@ class TrainingConfig:
     gradient_clip: float = 1.0
     """largest norm of the whole gradient"""
     precision: Precision = "fp32"
-    """'bf16' is autocast; weights and optimizer stay float32;
-    'auto' is the faster one, measured once a machine"""
+    """'bf16' is autocast; weights and optimizer stay float32; 'tf32' is float32 whose products a
+    GPU rounds to 10 bits; 'auto' is the faster of fp32 and bf16, measured once a machine"""
     compiled: bool = True
     """false computes without compiled operators, by torch's own operations:
     slower, equal up to rounding, and with derivatives of every kind"""

@@ -34,10 +34,24 @@ def processor() -> str:
     return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
 
 
+def has_tf32() -> bool:
+    """Return whether the device multiplies in TF32: NVIDIA's GPUs from Ampere on."""
+    return device().type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability() >= (8, 0)
+
+
+def set_precision(precision: str) -> None:
+    """Set how a GPU computes float32 products and convolutions: in TF32 for `tf32`, else exactly.
+
+    By default torch rounds to TF32 in convolutions and not in products.
+    """
+    if device().type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
 def place() -> Mapping[str, str]:
     """Return the machine, for the record.
 
-    Of a GPU also its name in CUDA_VISIBLE_DEVICES, the driver and the CUDA of torch.
+    Of a GPU also its name in CUDA_VISIBLE_DEVICES, the driver, the CUDA of torch, and TF32.
     """
     if device().type == "cpu":
         return {"machine": processor()}
@@ -46,6 +60,7 @@ def place() -> Mapping[str, str]:
         "device": os.environ.get("CUDA_VISIBLE_DEVICES", "0"),
         "driver": driver(),
         "cuda": str(torch.version.cuda),
+        "tf32": "on" if torch.backends.cuda.matmul.allow_tf32 else "off",
     }
 
 

@@ -97,6 +97,7 @@ def evaluate_run(run: Trained, evaluation: Evaluation, records: Records) -> Eval
 
 def _scores(run: Trained, evaluation: Evaluation) -> list[Scores]:
     """Compute the scores, on a GPU if there is one; leave the model on the CPU."""
+    own.set_precision(run.config.training.precision)
     try:
         return [*evaluate(run.model.to(own.device()), run.config, corpus_of(run), [evaluation]).values()]
     finally:

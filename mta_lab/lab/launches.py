@@ -8,6 +8,7 @@ from functools import cached_property
 from mta_lab.admission import admit
 from mta_lab.config import scale_layer, shortened_warmup
 from mta_lab.devices.visible import Gpu, gpus, trouble
+from mta_lab.errors import UserError
 from mta_lab.lab.own_sweeps import remember
 from mta_lab.lab.placing import usual_workers
 from mta_lab.lab.plan import Plan
@@ -93,11 +94,17 @@ def launch_plan(
         devices: the GPUs that workers have in turn; None for all that are visible.
 
     Raises:
+        UserError: a row's precision is tf32, and there is no GPU.
         KeyboardInterrupt: the launch was interrupted. The table is shown first, and the message
             says what is left; the same launch goes on from there.
     """
-    admit(row.config for row in plan.sweep.rows)
     devices = gpus() if devices is None else devices
+    if not devices and any(row.config.training.precision == "tf32" for row in plan.sweep.rows):
+        raise UserError(
+            "training.precision: got 'tf32', but runs train on the CPU here, where it would be fp32 by another name; "
+            "allowed: fp32, bf16, auto"
+        )
+    admit(row.config for row in plan.sweep.rows)
     if line := trouble():
         plan.display.say(line)
     options = LaunchOptions(

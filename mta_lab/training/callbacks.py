@@ -25,7 +25,12 @@ SHARE = 0.02  # of the time goes to checkpoints, at most; slow disks get a longe
 
 
 class ProgressCallback(Callback):
-    """A callback that counts steps and training time, watches the loss, and reports both."""
+    """A callback that counts steps and training time, watches the loss, and reports both.
+
+    A GPU works on while the next step is prepared, so the loss stays there until a report is due,
+    and the time is that of all steps since the last report, with the reading between them. On a CPU
+    it is that of each step alone.
+    """
 
     def __init__(self, report: Report, every: int) -> None:
         self.report = report
@@ -35,7 +40,7 @@ class ProgressCallback(Callback):
         self.stopped = False
         self._sum = torch.zeros(())
         self._since = 0
-        self._step_started = 0.0
+        self._started: float | None = None  # the clock, while it runs
 
     @property
     def losses(self) -> list[tuple[int, float]]:
@@ -53,8 +58,9 @@ class ProgressCallback(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state that `load_state_dict` takes, as plain data."""
+        self._stop_clock()
         told = [asdict(progress) for progress in self.told]
-        return {"told": told, "sum": self._sum, "since": self._since, "training_seconds": self.training_seconds}
+        return {"told": told, "sum": self._sum.cpu(), "since": self._since, "training_seconds": self.training_seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`, and report its progress again: today's listener has not heard it."""
@@ -64,15 +70,18 @@ class ProgressCallback(Callback):
             self._tell(Progress(**fields, validation=_validation(validation) if validation else None))
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Tensor, index: int) -> None:
-        """Start the clock of a step."""
-        self._step_started = time.perf_counter()
+        """Start the clock, unless it runs still."""
+        if self._started is None:
+            self._started = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Tensor, index: int) -> None:
         """Count the step, and report progress where that is due."""
-        self._sum = self._sum + outputs["loss"].detach().cpu()  # waits for the device
-        self.training_seconds += time.perf_counter() - self._step_started
+        self._sum = self._sum + outputs["loss"].detach()
         self._since += 1
-        if self._since < self.every and trainer.global_step < trainer.max_steps:
+        due = self._since >= self.every or trainer.global_step >= trainer.max_steps
+        if due or self._sum.device.type == "cpu":
+            self._stop_clock()
+        if not due:
             return
         loss = self._sum.item() / self._since
         if not math.isfinite(loss):
@@ -81,12 +90,23 @@ class ProgressCallback(Callback):
         self._tell(Progress(step=trainer.global_step, loss=loss, implementations=implementations(module.model)))
         trainer.should_stop = self.stopped
 
+    def on_validation_start(self, trainer: Any, module: Any) -> None:
+        """Stop the clock: a validation is no training."""
+        self._stop_clock()
+
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         """Report the validation."""
         ran, validation = implementations(module.model), module.validations[-1]
         loss = self.told[-1].loss if self.told else math.nan
         self._tell(Progress(step=validation.step, loss=loss, validation=validation, implementations=ran))
         trainer.should_stop = self.stopped
+
+    def _stop_clock(self) -> None:
+        """Add the time since the clock was started, once the device has done its work."""
+        if self._started is not None:
+            own.synchronize(self._sum.device)
+            self.training_seconds += time.perf_counter() - self._started
+            self._started = None
 
     def _tell(self, progress: Progress) -> None:
         self.told.append(progress)

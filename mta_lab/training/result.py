@@ -71,9 +71,10 @@ class TrainingResult:
     """training curve: (step, mean loss in nats a token since the point before)"""
     validations: tuple[Validation, ...]
     tokens_per_second: float
-    """training tokens a second of optimizer steps, without validation and reading of batches"""
+    """training tokens a second of optimizer steps, without validation; on a CPU without reading of
+    batches, which a GPU does not wait for"""
     training_seconds: float
-    """seconds of the optimizer steps alone"""
+    """seconds of the optimizer steps, counted alike"""
     seconds: float
     """wall-clock seconds of the whole run"""
     peak_memory: int | None

@@ -13,7 +13,7 @@ import torch
 from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.data import Corpus
 from mta_lab.devices import own
-from mta_lab.errors import described
+from mta_lab.errors import UserError, described
 from mta_lab.model import implementations
 from mta_lab.training import tensors
 from mta_lab.training.arithmetic import arithmetic, kernel_library
@@ -57,9 +57,13 @@ def train(
     Raises:
         FloatingPointError: a loss or a score is not finite; the message has the step.
         InterruptedRunError: `interrupted` returned True; it has the step that the run goes on from.
+        UserError: the precision is tf32, and the device has none.
     """
     spent = Spent()
     _quiet()
+    if config.training.precision == "tf32" and not own.has_tf32():
+        raise UserError(f"training.precision: got 'tf32', which {own.machine()} does not have; allowed: fp32, bf16")
+    own.set_precision(config.training.precision)
     data = data_of(config, corpus)
     module = DecoderModule(config, data.domains)
     module.micro_batch = micro_batch_of(config, own.free_memory())

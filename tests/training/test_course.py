@@ -1,6 +1,7 @@
 """The course of a run: learning rate, validations, stopping, failing."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,10 @@ from torch import Tensor, nn
 from components.attention import Attention, AttentionConfig
 from components.registry import FAMILIES, register
 from mta_lab.data import Corpus
+from mta_lab.devices import own
+from mta_lab.errors import UserError
 from mta_lab.training import Progress
+from mta_lab.training.callbacks import ProgressCallback
 from mta_lab.training.module import rate_factor
 from mta_lab.training.run import train
 from tests.training.conftest import Configure
@@ -149,6 +153,26 @@ def test_a_run_tells_what_computed_its_attention(configure: Configure, corpus: C
     result = train(config, corpus, lambda progress: bool(heard.append(progress)))
     assert result.implementations == {"eager": "set by impl: eager"}
     assert {tuple(progress.implementations) for progress in heard} == {("eager",)}
+
+
+@pytest.mark.skipif(own.has_tf32(), reason="the GPU here has TF32")
+def test_a_precision_that_the_device_does_not_have_is_refused(configure: Configure, corpus: Corpus) -> None:
+    with pytest.raises(UserError, match=r"got 'tf32', which .* does not have; allowed: fp32, bf16"):
+        train(configure({"training.precision": "tf32"}), corpus)
+
+
+def test_on_a_device_that_works_by_itself_the_clock_runs_until_a_report_or_a_validation() -> None:
+    """`meta` pretends one: torch computes nothing there, and none of its values can be read."""
+    callback = ProgressCallback(lambda _: False, every=3)
+    trainer = SimpleNamespace(global_step=1, max_steps=10)
+    for _ in range(2):
+        callback.on_train_batch_start(trainer, None, torch.zeros(()), 0)
+        callback.on_train_batch_end(trainer, None, {"loss": torch.ones((), device="meta")}, torch.zeros(()), 0)
+        assert callback.training_seconds == 0
+    callback.on_validation_start(trainer, None)
+    assert (spent := callback.training_seconds) > 0
+    callback.on_validation_start(trainer, None)
+    assert callback.training_seconds == spent
 
 
 def test_training_leaves_no_gradient_mode_or_hooks_behind(configure: Configure, corpus: Corpus) -> None:
