@@ -67,6 +67,7 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console) -> None:
     for line in sweep.left_out_notes:
         console.print(line, markup=False, highlight=False)
     console.print(f"{_origins(costs)}Operations: about 6 a parameter and token.")
+    console.print(f"Memory of a step: {lab.costs.memory_of(plan)}.")
     console.print(f"In all: {costs.total}.")
 
 

@@ -12,6 +12,8 @@ from mta_lab.lab.searches import trials_left
 from mta_lab.lab.texts import known_runs
 from mta_lab.planning.estimates import Estimate, affordable_seeds, estimates, recorded, seconds_of
 from mta_lab.planning.runs import in_state, states, to_train
+from mta_lab.report import numbers
+from mta_lab.training.sizes import step_memory
 from mta_lab.words import counted, duration
 
 
@@ -52,6 +54,18 @@ def costs_of(plan: Plan, workers: int | None, probe: Say | None) -> Costs:
     (left, failed), trials = _left_and_failed(plan), trials_left(plan)
     workers = workers or usual_workers()
     return Costs(runs=left, trials=trials, failed=failed, estimates=_estimates(plan, workers, probe), workers=workers)
+
+
+def memory_of(plan: Plan) -> str:
+    """Return in words the memory of a training step of the row that needs most, by arithmetic."""
+    steps = {row.name: step_memory(row.config, 1) for row in plan.sweep.rows}
+    row = max(plan.sweep.rows, key=lambda row: steps[row.name].total)
+    step, batch = steps[row.name], row.config.training.batch_size
+    fixed = numbers.size(step.weights + step.gradients + step.optimizer)
+    return (
+        f"{fixed} for weights, gradients and optimizer, {numbers.size(step.logits)} for logits, and "
+        f"{numbers.size(step.activations)} for each sequence of a micro-batch (of {batch} in the batch)"
+    )
 
 
 def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple[Plan, str]:
