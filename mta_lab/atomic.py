@@ -37,13 +37,17 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
         unfinished.unlink(missing_ok=True)
 
 
+class UnwritableError(UserError):
+    """Raised where a disk or its permissions refuse a file."""
+
+
 def write_whole(path: Path, text: str, *, private: bool = False) -> None:
     """Write `text` so that `path` holds either its old content or all of the new, come what may."""
     try:
         with replacing(path, private=private) as file:
             file.write(text.encode())
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+        raise UnwritableError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def open_log(path: Path) -> BinaryIO:

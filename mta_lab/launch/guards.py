@@ -11,7 +11,7 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from mta_lab.atomic import link_refused
+from mta_lab.atomic import UnwritableError, link_refused
 from mta_lab.errors import UserError
 from mta_lab.workspace import LAUNCH_LOCK
 
@@ -70,13 +70,15 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errn
 @contextmanager
 def disk_full_reported(usual: Path) -> Iterator[None]:
     """Raise a UserError that names the file, or `usual`, when a disk takes no more."""
+    goes_on = "what is finished is kept, the same command goes on from there"
     try:
         yield
+    except UnwritableError as error:
+        raise UserError(f"{error}; {goes_on}") from None
     except OSError as error:
         if error.errno not in DISK:
             raise
-        where = f"{error.filename or usual}: cannot be written: {error.strerror}"
-        raise UserError(f"{where}; what is finished is kept, the same command goes on from there") from None
+        raise UserError(f"{error.filename or usual}: cannot be written: {error.strerror}; {goes_on}") from None
 
 
 class Interrupt:
