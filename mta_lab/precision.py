@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -65,12 +66,10 @@ def _remembered(probe: RunConfig, say: Callable[[str], None]) -> float:
     """
     file, known = cache_file(), _read(cache_file())
     capability = torch.backends.cpu.get_cpu_capability()
-    gpus = visible.gpus()
-    machine = gpus[0].name if gpus else own.processor()
-    key = f"{machine} {capability}, torch {torch.__version__}, {probe.model}, batch {probe.training.batch_size}"
+    key = f"{own.trains_on()} {capability}, torch {torch.__version__}, {probe.model}, batch {probe.training.batch_size}"
     how = f"measured before, see {file}"
     if key not in known:
-        known[key] = _in_child(probe) if gpus else measure(probe)
+        known[key] = _in_child(probe) if visible.gpus() else measure(probe)
         how = f"measured just now, kept in {file}"
         try:
             write_whole(file, json.dumps(known, indent=1))
@@ -102,7 +101,10 @@ def _read(file: Path) -> dict[str, float]:
 def _in_child(probe: RunConfig) -> float:
     """Measure in a process of its own, whose GPU memory is free again when it ends."""
     with safe_path(), ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
-        return child.submit(measure, probe).result()
+        try:
+            return child.submit(measure, probe).result()
+        except BrokenProcessPool:  # it could not read the model, or died of it
+            raise UserError("training.precision: auto cannot be measured with this model; set fp32 or bf16") from None
 
 
 def measure(config: RunConfig) -> float:

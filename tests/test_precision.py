@@ -92,6 +92,11 @@ def test_a_memory_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     assert "not kept" in line
 
 
+def test_another_process_can_measure_it() -> None:
+    """So it is done where there is a GPU: its memory is free again when that process ends."""
+    assert precision._in_child(config(*TINY, "training.batch_size=1")) > 0
+
+
 def test_a_precision_that_is_set_is_left_alone() -> None:
     for name in ("fp32", "bf16"):
         assert resolved_auto(config(*TINY, f"training.precision={name}")) == (name, [])

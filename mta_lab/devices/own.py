@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mta_lab.devices.visible import driver
+from mta_lab.devices.visible import driver, gpus
 
 CPU = torch.device("cpu")
 
@@ -27,6 +27,12 @@ def device() -> torch.device:
 def machine() -> str:
     """Return the name of what computes here: the GPU, or the processor and how many cores of it."""
     return torch.cuda.get_device_name() if device().type == "cuda" else processor()
+
+
+def trains_on() -> str:
+    """Return the machine that a launch here trains on, without a CUDA context in this process."""
+    found = gpus()
+    return found[0].name if found else processor()
 
 
 def processor() -> str:

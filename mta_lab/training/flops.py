@@ -24,7 +24,7 @@ def flops_per_token(model: Decoder, tokens: Tensor, precision: Precision) -> flo
     """
     training = model.training
     model.eval()
-    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
+    with FlopCounterMode(display=False, custom_mapping=ATTENTION) as counter:
         mean_loss(model, tokens, precision).backward()  # type: ignore[no-untyped-call]
     model.zero_grad()
     model.train(training)
@@ -52,7 +52,13 @@ def _places(query: Sequence[int]) -> int:
     return batch * heads * tokens * (tokens + 1) // 2
 
 
-CPU_ATTENTION: dict[Any, Any] = {  # torch counts attention on GPUs only
+ATTENTION: dict[Any, Any] = {  # torch counts attention on GPUs alone, and there the whole map
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _forward,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _backward,
+    torch.ops.aten._scaled_dot_product_flash_attention: _forward,
+    torch.ops.aten._scaled_dot_product_flash_attention_backward: _backward,
+    torch.ops.aten._scaled_dot_product_efficient_attention: _forward,
+    torch.ops.aten._scaled_dot_product_efficient_attention_backward: _backward,
+    torch.ops.aten._scaled_dot_product_cudnn_attention: _forward,
+    torch.ops.aten._scaled_dot_product_cudnn_attention_backward: _backward,
 }

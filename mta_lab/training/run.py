@@ -131,6 +131,7 @@ def _result(
     """Return the result of a run; its cost leaves out the measurements made here."""
     ran, peak, seconds = implementations(module.model), spent.peak_memory(), spent.seconds()
     tokens = trainer.global_step * training.batch_size * data.context
+    module.to(own.device())  # Lightning leaves it on the CPU, which did not train it
     bits = arithmetic(ran, training.precision, module.device, compiled=training.compiled)
     one_sequence = torch.zeros(1, data.context + 1, dtype=torch.int64, device=module.device)
     return TrainingResult(
@@ -157,7 +158,7 @@ def _steps_a_validation(training: TrainingConfig) -> int:
 def _keep(weights: Path, module: DecoderModule, say: Callable[[str], None]) -> None:
     """Write the model's weights; where the disk takes none, report that and go on."""
     try:
-        tensors.write(weights, module.model.state_dict())
+        tensors.write(weights, module.cpu().model.state_dict())
     except OSError as error:
         say(f"cannot keep the weights in {weights} ({described(error)}); no pictures of this run can be drawn")
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from mta_lab.data import Corpus
 from mta_lab.model import build_model
 from mta_lab.training import memory
-from mta_lab.training.flops import flops_per_token
+from mta_lab.training.flops import ATTENTION, flops_per_token
 from mta_lab.training.memory import PeakMemory
 from mta_lab.training.run import train
 from tests.training.conftest import Configure
@@ -87,6 +88,20 @@ def touched(size: int) -> mmap.mmap:
     for place in range(0, size, mmap.PAGESIZE):
         block[place] = 1
     return block
+
+
+@pytest.mark.parametrize(
+    ("attend", "more"),
+    [
+        (torch.ops.aten._scaled_dot_product_flash_attention, (0.0, True)),
+        (torch.ops.aten._scaled_dot_product_efficient_attention, (None, False, 0.0, True)),
+    ],
+)
+def test_attention_of_a_gpu_counts_the_visible_half_of_the_map(attend: Any, more: tuple[Any, ...]) -> None:
+    query, key, value = (torch.empty(2, 3, 8, 4, device="meta", dtype=torch.float16) for _ in range(3))
+    with FlopCounterMode(display=False, custom_mapping=ATTENTION) as counter:
+        attend(query, key, value, *more)
+    assert counter.get_total_flops() == 2 * 2 * 3 * (8 * 9 // 2) * (4 + 4)
 
 
 @linux
