@@ -62,6 +62,7 @@ MAY_IMPORT = {
         "admission",
         "config",
         "data",
+        "devices",
         "errors",
         "model",
         "provenance",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mta_lab.devices import own
 from mta_lab.errors import UserError
 from mta_lab.planning.estimates import (
     Estimate,
@@ -107,6 +108,21 @@ def test_two_workers_take_half_of_what_one_takes() -> None:
     one, two = (seconds_of({"a": 3, "b": 1, "c": 0}, {**COSTS, "c": UNKNOWN}, workers) for workers in (1, 2))
     assert (one, two) == (50.0, 25.0)
     assert seconds_of({"a": 3, "c": 1}, {**COSTS, "c": UNKNOWN}, 1) is None
+
+
+def test_times_of_another_machine_count_only_where_there_are_none_of_this(tmp_path: Path) -> None:
+    row = load_sweep("masking", scale="nano").rows[0]
+    records = Records(tmp_path)
+
+    def estimate_with(name: str, seconds: float, machine: str) -> float | None:
+        origin = {"machine": machine, "threads": 1, "torch": "0", "commit": "none", "contended": False}
+        finish(records, name, 30.0, row.config, seconds=seconds, provenance=origin)
+        return of_row(row, records.all_finished()).seconds
+
+    assert estimate_with("a", 90.0, "another machine") == 90.0
+    assert estimate_with("b", 30.0, own.trains_on()) == 30.0
+    assert estimate_with("c", 50.0, own.trains_on()) == 40.0
+    assert estimate_with("d", 10.0, "a third machine") == 40.0
 
 
 def test_times_of_contended_runs_count_only_where_there_are_no_others(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from mta_lab.admission import admit
 from mta_lab.config import RunConfig, plain
+from mta_lab.devices import own
 from mta_lab.errors import UserError
 from mta_lab.model import build_model, count_parameters
 from mta_lab.provenance import contended
@@ -49,13 +50,18 @@ def recorded(rows: Sequence[Row], history: Sequence[Record]) -> dict[str, Estima
 
 
 def _timed(history: Sequence[Record]) -> dict[str, Estimate]:
-    """Return the mean seconds of one step, by what decides the time of a step."""
-    seconds: dict[str, dict[bool | None, list[float]]] = {}
+    """Return the mean seconds of one step, by what decides the time of a step.
+
+    They are those of this machine or else of one other, never of several.
+    """
+    seconds: dict[str, dict[str, dict[bool | None, list[float]]]] = {}
     for record in history:
-        known = seconds.setdefault(_step_of(record.config), {})
+        machines = seconds.setdefault(_step_of(record.config), {})
+        known = machines.setdefault(str(record.provenance.get("machine")), {})
         known.setdefault(record.contended, []).append(record.seconds / record.config["training"]["steps"])
-    found = {}
-    for step, known in seconds.items():
+    found, here = {}, own.trains_on()
+    for step, machines in seconds.items():
+        known = machines[here if here in machines else next(reversed(machines))]
         contended = next(one for one in (False, None, True) if one in known)
         found[step] = Estimate(fmean(known[contended]), "recorded", contended=contended is True)
     return found
