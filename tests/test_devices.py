@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mta_lab import load
 from mta_lab.devices import own, visible
 from mta_lab.devices.visible import Gpu, counted_gpus, environment_of, keys_of, listed, trouble
 from mta_lab.errors import UserError
@@ -15,7 +16,7 @@ from mta_lab.lab import placing
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
 from mta_lab.lab.launches import launch_plan
-from mta_lab.lab.placing import chosen, usual_workers, workers_of
+from mta_lab.lab.placing import gpus_of, usual_workers, workers_of
 from mta_lab.lab.plans import plan
 
 H100 = "NVIDIA H100 80GB HBM3"
@@ -105,16 +106,17 @@ def test_a_worker_a_gpu_unless_several_share_one() -> None:
 def test_a_device_that_is_not_there_is_refused(devices: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placing, "gpus", lambda: EIGHT)
     with pytest.raises(UserError) as refused:
-        chosen(devices)
+        gpus_of(devices)
     assert str(refused.value) == line
-    assert [gpu.key for gpu in chosen("5, 2")] == ["5", "2"]
-    assert chosen(None) == EIGHT
+    assert [gpu.key for gpu in gpus_of("5, 2")] == ["5", "2"]
+    assert gpus_of(None) == EIGHT
 
 
 def test_options_that_contradict_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placing, "gpus", tuple)
-    with pytest.raises(UserError, match="--devices: got '0', but there is no GPU here that torch can use"):
-        chosen("0")
+    for use in (gpus_of, lambda devices: load("toy_task").run(devices=devices)):
+        with pytest.raises(UserError, match="--devices: got '0', but there is no GPU here that torch can use"):
+            use("0")
     with pytest.raises(UserError, match="--workers-per-device: there is no GPU here"):
         workers_of(None, (), 2)
     with pytest.raises(UserError, match="sets the number of workers, and so does --workers"):
@@ -130,7 +132,7 @@ def test_a_gpu_that_torch_cannot_use_is_said_unless_it_is_hidden(
     assert line.startswith(f"8 x {H100} cannot be used: torch ")
     assert "the driver is 535.54; runs train on the CPU." in line
     with pytest.raises(UserError, match="--devices: got '0', but 8 x "):
-        chosen("0")
+        gpus_of("0")
     monkeypatch.setenv(visible.VISIBLE, "")
     assert trouble() == ""
 

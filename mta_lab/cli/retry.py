@@ -48,7 +48,7 @@ def retry(
     Then go on as `sweep` does, which leaves failed runs alone.
     """
     seconds, display = duration(trial_timeout, "--trial-timeout"), Terminal()
-    gpus = lab.placing.chosen(devices)
+    gpus = lab.placing.gpus_of(devices)
     workers = lab.placing.workers_of(workers, gpus, workers_per_device)
     row, settings = row_and_settings(words)
     plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)

@@ -63,7 +63,7 @@ def sweep(
 ) -> None:
     """Train what is missing of a sweep and print its table."""
     seconds, display = duration(trial_timeout, "--trial-timeout"), Terminal()
-    gpus = lab.placing.chosen(devices)
+    gpus = lab.placing.gpus_of(devices)
     workers = lab.placing.workers_of(workers, gpus, workers_per_device)
     found = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
     if rerun_stale:

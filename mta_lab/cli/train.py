@@ -15,7 +15,7 @@ def train(
     components: Components = None,
 ) -> None:
     """Train one model and print its scores. For example: `mta-lab train attention=multi_token`."""
-    gpus = lab.placing.chosen(devices)
+    gpus = lab.placing.gpus_of(devices)
     plan = lab.plans.plan_of_one(conditions(settings, scale, components=components), Terminal())
     lab.retries.clear_failures(plan)
     raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, workers=1, devices=gpus)))

@@ -86,8 +86,7 @@ def trouble() -> str:
 def driver() -> str:
     """Return the version of NVIDIA's driver, or 'unknown'."""
     program = shutil.which("nvidia-smi")
-    said = _answer(program, "--query-gpu=driver_version", "--format=csv,noheader") if program else ""
-    return said.partition("\n")[0].strip() or "unknown"
+    return (_version(program) if program else "") or "unknown"
 
 
 def counted_gpus(found: Sequence[Gpu]) -> str:
@@ -102,6 +101,12 @@ def environment_of(worker: int, keys: Sequence[str]) -> Mapping[str, str]:
         return {}
     order = {} if VISIBLE in os.environ else {ORDER: "PCI_BUS_ID"}  # numbers are those of nvidia-smi
     return {VISIBLE: keys[worker % len(keys)], **order}
+
+
+@cache
+def _version(program: str) -> str:
+    """Return the driver's version, as nvidia-smi says it of the first GPU."""
+    return _answer(program, "--query-gpu=driver_version", "--format=csv,noheader").partition("\n")[0].strip()
 
 
 @cache

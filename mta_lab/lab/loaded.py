@@ -17,6 +17,7 @@ from mta_lab.lab.frames import curves_of, plan_frame
 from mta_lab.lab.launches import launch_plan
 from mta_lab.lab.opened import FinishedRun
 from mta_lab.lab.picture import Picture
+from mta_lab.lab.placing import gpus_of
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.plans import plan
 from mta_lab.lab.retries import clear_failures
@@ -117,6 +118,7 @@ class LoadedSweep:
         rows: Sequence[str] | None = None,
         *,
         workers: int | None = None,
+        devices: str | None = None,
         trial_timeout: float | None = None,
         retry: bool = False,
         rerun_stale: bool = False,
@@ -129,21 +131,25 @@ class LoadedSweep:
         Args:
             rows: names of the rows to train; None for all.
             workers: number of processes; None for one for each GPU, or else for each core.
+            devices: the GPUs that workers have in turn, like "0,1"; None for all that are visible.
             trial_timeout: seconds after which an attempt is ended; None for no limit.
             retry: True to try failed runs again.
             rerun_stale: True to train stale runs again: those whose only results are of other code
                 or text.
 
         Raises:
-            UserError: the sweep has no such row, or something it needs is missing.
+            UserError: the sweep has no such row, there is no such GPU, or something it needs is
+                missing.
         """
+        found = gpus_of(devices)
         for row in rows or ():
             self._plan.sweep.row(row)
         if retry:
             chosen: Sequence[str | None] = rows or [None]
             for name in chosen:
                 clear_failures(self._plan, name)
-        launched = launch_plan(replace(self._plan, rerun_stale=rerun_stale), workers, trial_timeout, rows)
+        given = replace(self._plan, rerun_stale=rerun_stale)
+        launched = launch_plan(given, workers, trial_timeout, rows, found)
         self._plan = replace(launched.plan, rerun_stale=False)
         return launched.table
 

@@ -33,7 +33,7 @@ def workers_of(workers: int | None, devices: Sequence[Gpu], per_device: int | No
     return workers or usual_workers(devices, per_device or 1)
 
 
-def chosen(devices: str | None) -> tuple[Gpu, ...]:
+def gpus_of(devices: str | None) -> tuple[Gpu, ...]:
     """Return the GPUs of `--devices`, like '0,1'; all that are visible where it is not given.
 
     Raises:
