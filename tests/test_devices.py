@@ -3,10 +3,11 @@
 Their driver is a script `nvidia-smi` in the search path; torch here may see no CUDA.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from mta_lab import load
 from mta_lab.devices import own, visible
@@ -18,6 +19,7 @@ from mta_lab.lab.display import Display
 from mta_lab.lab.launches import launch_plan
 from mta_lab.lab.placing import gpus_of, usual_workers, workers_of
 from mta_lab.lab.plans import plan
+from mta_lab.launch.launch import LaunchOptions
 
 H100 = "NVIDIA H100 80GB HBM3"
 EIGHT = tuple(Gpu(str(number), H100) for number in range(8))
@@ -112,6 +114,17 @@ def test_a_device_that_is_not_there_is_refused(devices: str, line: str, monkeypa
     assert gpus_of(None) == EIGHT
 
 
+def test_a_launch_says_what_it_trains_on(tmp_path: Path) -> None:
+    def said(workers: int, devices: Sequence[Gpu]) -> str:
+        options = LaunchOptions(workers=workers, components=(), corpus_root=tmp_path, command="", devices=devices)
+        return options.place
+
+    assert said(8, EIGHT) == f"8 workers on 8 x {H100}"
+    assert said(1, EIGHT) == f"1 worker on 1 x {H100}"
+    assert said(6, EIGHT[:2]) == f"6 workers on 2 x {H100}"
+    assert said(2, ()) == "2 workers"
+
+
 def test_options_that_contradict_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placing, "gpus", tuple)
     for use in (gpus_of, lambda devices: load("toy_task").run(devices=devices)):
@@ -142,6 +155,11 @@ def test_tf32_is_refused_where_runs_train_on_the_cpu() -> None:
     found = plan("toy_task", Conditions(settings=("training.precision=tf32",)), Display())
     with pytest.raises(UserError, match="got 'tf32', but runs train on the CPU here"):
         launch_plan(found, 1)
+
+
+def test_an_accelerator_that_nothing_is_tested_on_is_not_used_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device("mps"))
+    assert trouble().startswith("the accelerator 'mps' is not used: ")
 
 
 @pytest.mark.skipif(own.device().type == "cuda", reason="there is a GPU")

@@ -68,7 +68,13 @@ def usable() -> bool:
 
 
 def trouble() -> str:
-    """Return a line if there is an NVIDIA GPU that torch cannot use, else an empty string."""
+    """Return a line if there is a GPU that runs do not use, else an empty string.
+
+    It is NVIDIA's and torch cannot use it, or an accelerator that nothing here is tested on.
+    """
+    other = torch.accelerator.current_accelerator(check_available=True)
+    if other and other.type != "cuda":
+        return f"the accelerator '{other.type}' is not used: runs train on GPUs of CUDA or on the CPU, here on the CPU"
     found, given = listed(), os.environ.get(VISIBLE)
     hidden = given is not None and not keys_of(given)
     if hidden or not (_present(shutil.which("nvidia-smi")) or CARDS[0].exists()) or usable():
