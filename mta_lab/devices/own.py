@@ -24,9 +24,14 @@ def device() -> torch.device:
     return torch.device("cuda") if torch.cuda.is_available() else CPU
 
 
+def on_gpu() -> bool:
+    """Return whether this process computes on a GPU."""
+    return device().type == "cuda"
+
+
 def machine() -> str:
     """Return the name of what computes here: the GPU, or the processor and how many cores of it."""
-    return torch.cuda.get_device_name() if device().type == "cuda" else processor()
+    return torch.cuda.get_device_name() if on_gpu() else processor()
 
 
 def trains_on() -> str:
@@ -42,7 +47,7 @@ def processor() -> str:
 
 def has_tf32() -> bool:
     """Return whether the device multiplies in TF32: NVIDIA's GPUs from Ampere on."""
-    return device().type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability() >= (8, 0)
+    return on_gpu() and torch.version.hip is None and torch.cuda.get_device_capability() >= (8, 0)
 
 
 def set_precision(precision: str) -> None:
@@ -50,7 +55,7 @@ def set_precision(precision: str) -> None:
 
     By default torch rounds to TF32 in convolutions and not in products.
     """
-    if device().type == "cuda":
+    if on_gpu():
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
@@ -59,7 +64,7 @@ def place() -> Mapping[str, str]:
 
     Of a GPU also its name in CUDA_VISIBLE_DEVICES, the driver, the CUDA of torch, and TF32.
     """
-    if device().type == "cpu":
+    if not on_gpu():
         return {"machine": processor()}
     return {
         "machine": machine(),
@@ -72,7 +77,7 @@ def place() -> Mapping[str, str]:
 
 def free_memory() -> int:
     """Return the bytes that are free where this process computes."""
-    if device().type == "cuda":
+    if on_gpu():
         return torch.cuda.mem_get_info()[0]
     return int(psutil.virtual_memory().available)
 
@@ -91,7 +96,7 @@ def peak() -> int:
 
 def peak_of_all() -> str:
     """Return in words a GPU's peak beside its size; an empty string on the CPU."""
-    if device().type == "cpu":
+    if not on_gpu():
         return ""
     size = torch.cuda.get_device_properties(0).total_memory
     return f"; at most {peak() / 1e9:.1f} of the {size / 1e9:.1f} GB of {machine()} were allocated"

@@ -8,6 +8,7 @@ from mta_lab.config import RunConfig
 from mta_lab.data import Corpus
 from mta_lab.data.batches import TrainingBatches, ValidationBatches
 from mta_lab.data.mixture import shares
+from mta_lab.devices import own
 from mta_lab.training.seeds import derive
 
 
@@ -38,7 +39,8 @@ class TextModule(lightning.LightningDataModule):
             batch_size=training.batch_size,
             context=self.context,
         )
-        return DataLoader(batches, batch_size=None, sampler=range(self.first_step, training.steps))
+        steps = range(self.first_step, training.steps)
+        return DataLoader(batches, batch_size=None, sampler=steps, pin_memory=own.on_gpu())  # no copy waits for a step
 
     def val_dataloader(self) -> list[DataLoader[Tensor]]:
         """Return one loader a domain, in the order of `domains`."""

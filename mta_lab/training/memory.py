@@ -22,7 +22,7 @@ class PeakMemory:
 
     def __init__(self) -> None:
         gc.collect()
-        self._on_gpu = own.device().type == "cuda"
+        self._on_gpu = own.on_gpu()
         if self._on_gpu:
             self._before: int | None = own.start_peak()
             return

@@ -76,7 +76,7 @@ class DecoderModule(lightning.LightningModule):
         if not self._drops:
             return None
         drawn = np.random.SeedSequence((self._dropout_seed, self.global_step)).generate_state(sequences, np.uint64)
-        return torch.from_numpy((drawn >> 1).astype(np.int64)).to(self.device)
+        return torch.from_numpy((drawn >> 1).astype(np.int64)).to(self.device, non_blocking=True)
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
         """Clip the gradients, as every training step does."""
