@@ -119,10 +119,10 @@ def _version(program: str) -> str:
 def _present(program: str | None) -> tuple[tuple[str, str, str], ...]:
     """Return (key, name, UUID) of each GPU of this machine, or of its MIG parts.
 
-    Asks `program`, which is nvidia-smi, or else torch in a child.
+    Asks `program`, which is nvidia-smi; where it says nothing, torch in a child.
     """
-    if program:
-        return _rows(_answer(program, "-L"))
+    if program and (rows := _rows(_answer(program, "-L"))):
+        return rows
     if (torch.version.cuda or torch.version.hip) and any(card.exists() for card in CARDS):
         names = _answer(sys.executable, "-P", "-c", COUNTED).splitlines()
         return tuple((str(number), name, "") for number, name in enumerate(names))
