@@ -150,7 +150,14 @@ def set_dropout_seeds(model: nn.Module, seeds_B: Tensor | None) -> None:
 
     A sequence then loses the same weights in any batch, implementation and process; each layer
     drops its own. None: by torch's global stream, as when nothing is set.
+
+    Raises:
+        ComponentError: the seeds are no [B] int64.
     """
+    if seeds_B is not None and not (
+        isinstance(seeds_B, Tensor) and seeds_B.dim() == 1 and seeds_B.dtype == torch.int64
+    ):
+        raise ComponentError(f"dropout seeds: got {_described(seeds_B)}, allowed: one a sequence, int64 [batch]")
     layers = [part for part in model.modules() if isinstance(part, Attention)]
     for place, layer in enumerate(layers):
         layer.dropout_seeds = None if seeds_B is None else seeds_B + place * LAYER_STRIDE % 2**63

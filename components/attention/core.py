@@ -80,6 +80,8 @@ class CoreAttention(Attention):
         elif seeds_B.shape != query_BMTd.shape[:1]:
             allowed = f"as many as sequences ({len(query_BMTd)})"
             raise ComponentError(f"dropout seeds: got {len(seeds_B)}, allowed: {allowed}")
+        elif seeds_B.device != query_BMTd.device:
+            raise ComponentError(f"dropout seeds: got them on {seeds_B.device}, allowed: on {query_BMTd.device}")
         return Dropout(self.dropout, seeds_B, self.heads_a_mask)
 
 

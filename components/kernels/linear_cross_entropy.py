@@ -25,12 +25,20 @@ def linear_cross_entropy(
     """Return the sum of the losses of the predictions x weight^T, in nats, over `divisor`.
 
     Under autocast the products are in its dtype, the losses in float32. The chunked form has no
-    second derivative, and says so where one is asked for; `compiled=False` has it.
+    second derivative, and says so where one is asked for; `compiled=False` has it. Operands of
+    float64 are computed in float64.
+
+    Raises:
+        ValueError: there are not as many targets as predictions.
     """
+    if targets_N.shape != x_ND.shape[:1]:
+        raise ValueError(f"targets: got {list(targets_N.shape)}, allowed: one a prediction, {list(x_ND.shape[:1])}")
     if compiled and torch.is_grad_enabled() and not _obstacle(x_ND, weight_VD):
         loss: Tensor = _Chunked.apply(x_ND, weight_VD, targets_N, divisor)  # type: ignore[no-untyped-call]
         return loss
-    logits_NV = F.linear(x_ND, weight_VD).float()
+    logits_NV = F.linear(x_ND, weight_VD)
+    if logits_NV.dtype != torch.float64:
+        logits_NV = logits_NV.float()
     return cross_entropy(logits_NV, targets_N, compiled=compiled).sum() / divisor
 
 
@@ -40,6 +48,12 @@ def _obstacle(*operands: Tensor) -> str | None:
         return "torch.compile plans its own memory"
     if any(x.dtype == torch.float64 for x in operands):
         return "float64 is for references"
+    device = operands[0].device.type
+    autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    if torch.float16 in ({torch.get_autocast_dtype(device)} if autocast else {x.dtype for x in operands}):
+        return "gradients in float16 need the loss to be scaled first"
+    if not autocast and len({x.dtype for x in operands}) > 1:
+        return "F.linear says what is wrong with operands of two dtypes"
     return substitute.obstacle(*(type(x) for x in operands))
 
 
@@ -52,8 +66,9 @@ class _Chunked(torch.autograd.Function):
         autocast = torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if autocast else x_ND.dtype
         weight = weight_VD.to(dtype)
-        x_gradient = torch.empty_like(x_ND)
-        weight_gradient = torch.zeros_like(weight_VD)
+        # Sums over chunks are in float32: in bfloat16 they would lose digits with each chunk.
+        x_gradient = torch.empty_like(x_ND) if ctx.needs_input_grad[0] else None
+        weight_gradient = torch.zeros_like(weight_VD, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         total = x_ND.new_zeros((), dtype=torch.float32)
         with torch.autocast(device, enabled=False):
             for start in range(0, len(targets_N), CHUNK):
@@ -62,17 +77,18 @@ class _Chunked(torch.autograd.Function):
                 losses, gradient = _scored((x @ weight.T).float(), targets_N[rows], 1.0 / divisor)
                 gradient = gradient.to(dtype)
                 total += losses.sum()
-                x_gradient[rows] = gradient @ weight
-                weight_gradient += gradient.T @ x
-        ctx.save_for_backward(x_gradient, weight_gradient)
+                if x_gradient is not None:
+                    x_gradient[rows] = gradient @ weight
+                if weight_gradient is not None:
+                    weight_gradient += gradient.T @ x
+        ctx.save_for_backward(x_gradient, None if weight_gradient is None else weight_gradient.to(weight_VD.dtype))
         return total / divisor
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError(substitute.NO_SECOND)
-        x_gradient, weight_gradient = ctx.saved_tensors
-        return x_gradient * upstream, weight_gradient * upstream, None, None
+        return *(gradient if gradient is None else gradient * upstream for gradient in ctx.saved_tensors), None, None
 
 
 def _scored(logits: Tensor, targets: Tensor, scale: float) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,9 @@ from torch import Tensor
 from components.kernels import substitute
 from components.kernels.cpu import library
 
+NO_TARGET = -(2**63)
+"""in place of torch's -100, which would silently count as no prediction"""
+
 
 def rms_norm(x: Tensor, weight_d: Tensor, eps: float, *, compiled: bool = True) -> Tensor:
     """Return x / sqrt(mean(x^2) + eps) * weight over the last dimension.
@@ -78,7 +81,7 @@ def cross_entropy(logits_NV: Tensor, targets_N: Tensor, *, compiled: bool = True
     if compiled and suits(logits_NV):
         losses_N: Tensor = torch.ops.mta_lab.cross_entropy(logits_NV, targets_N)
         return losses_N
-    return F.cross_entropy(logits_NV, targets_N, reduction="none")
+    return F.cross_entropy(logits_NV, targets_N, ignore_index=NO_TARGET, reduction="none")
 
 
 def suits(*operands: Tensor) -> bool:

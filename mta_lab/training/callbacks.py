@@ -168,7 +168,7 @@ class CheckpointCallback(Callback):
         if before and module.config.micro_batch == "auto":
             module.micro_batch = before[-1]
         elif before and module.micro_batch != before[-1]:
-            change = f"{module.micro_batch} sequences at a time where the run was kept with {before[-1]}"
+            change = f"got {module.micro_batch}, where the run was kept with {before[-1]} sequences at a time"
             self.say(f"training.micro_batch: {change}: equal to about 1e-6, not to the bit")
         self.micro_batches = (*before[:-1], *dict.fromkeys((*before[-1:], module.micro_batch)))
         if self.checkpoints:

@@ -4,6 +4,7 @@ Shapes: B batch, M heads, T tokens, D model width, d head width, Q query positio
 """
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -159,3 +160,9 @@ def test_the_mean_over_many_draws_is_the_output_in_evaluation(variant: type, imp
 def test_torchs_own_attention_is_refused_where_weights_are_dropped() -> None:
     with pytest.raises(ComponentError, match="impl: got 'sdpa', but torch's attention drops weights by the batch"):
         Softmax(dropout=0.1, impl="sdpa").build(width=12, heads=2, layer=1, layers=1)
+
+
+@pytest.mark.parametrize("seeds", [torch.tensor([5.0]), torch.tensor([5], dtype=torch.int32), torch.tensor(5), [5], 5])
+def test_seeds_of_another_kind_are_refused(seeds: Any) -> None:
+    with pytest.raises(ComponentError, match=r"dropout seeds: got .*, allowed: one a sequence, int64 \[batch\]"):
+        set_dropout_seeds(torch.nn.Identity(), seeds)

@@ -123,3 +123,50 @@ def test_a_target_outside_the_vocabulary_is_refused() -> None:
     x_ND, weight_VD, targets_N = given()
     with pytest.raises((IndexError, RuntimeError)):
         linear_cross_entropy(x_ND, weight_VD, targets_N + V, N)
+
+
+@pytest.mark.parametrize("target", [-100, -1, V])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_no_target_is_passed_over(target: int, compiled: bool) -> None:
+    x_ND, weight_VD, targets_N = given()
+    targets_N[3] = target
+    with pytest.raises((IndexError, RuntimeError), match=r"(?i)target|index"):
+        linear_cross_entropy(x_ND, weight_VD, targets_N, N, compiled=compiled)
+
+
+def test_targets_are_as_many_as_predictions() -> None:
+    x_ND, weight_VD, targets_N = given()
+    with pytest.raises(ValueError, match=r"targets: got \[8\], allowed: one a prediction, \[37\]"):
+        linear_cross_entropy(x_ND, weight_VD, targets_N[:8], N)
+
+
+def test_float64_stays_float64() -> None:
+    for found, right in zip(
+        taken(lambda *it: linear_cross_entropy(*it, N), torch.float64), taken(plain, torch.float64), strict=True
+    ):
+        torch.testing.assert_close(found, right, rtol=1e-12, atol=1e-14)
+
+
+def test_a_weight_in_bfloat16_gains_from_each_chunk_what_the_plain_form_gives() -> None:
+    expected = taken(plain, torch.float64)[2]
+    errors = []
+    for compiled in (True, False):
+        found = taken(lambda *it, c=compiled: linear_cross_entropy(*it, N, compiled=c), torch.bfloat16)[2]
+        errors.append((found.double() - expected).norm().item())
+    assert errors[0] < 1.2 * errors[1]
+
+
+def test_float16_leaves_the_scaling_of_small_gradients_to_the_caller() -> None:
+    x_ND, weight_VD, targets_N = given(torch.float16)
+    loss = linear_cross_entropy(x_ND, weight_VD, targets_N, 10**9)
+    (gradient,) = torch.autograd.grad(loss * 1e9, x_ND)
+    assert gradient.any()
+
+
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_what_is_frozen_gets_no_gradient(frozen: int) -> None:
+    operands = given()
+    operands[frozen].requires_grad_(False)
+    linear_cross_entropy(*operands, N).backward()
+    assert operands[frozen].grad is None
+    torch.testing.assert_close(operands[1 - frozen].grad, taken(plain)[2 - frozen] / 3, rtol=1e-5, atol=1e-6)
