@@ -31,5 +31,5 @@ def place(error: BaseException) -> str:
 
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the closest allowed name, or an empty string."""
-    close = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(given), list(allowed), n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else ""

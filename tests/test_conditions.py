@@ -79,6 +79,8 @@ def test_each_row_of_a_grid_has_the_condition(tmp_path: Path) -> None:
         ("model.layers", "rows.other: if: got 'model.layers', allowed: SETTING =="),
         ("model.layers >= ", "rows.other: if: got 'model.layers >=', allowed"),
         ("model.layers > 3 > 2", "rows.other: if: model.layers > 3 > 2: model.layers is 4 here; allowed: numbers"),
+        ("model.layers >= .nan", "rows.other: if: got 'model.layers >= .nan', allowed: SETTING =="),
+        ("model.layers >= 1e400", "rows.other: if: got 'model.layers >= 1e400', allowed: SETTING =="),
         ("model.layers = 12", "rows.other: if: got 'model.layers = 12', allowed"),
         ("not model.layers == 12", "rows.other: if: got 'not model.layers == 12', allowed"),
         ("__import__('os').abort() == 1", "rows.other: if: got '__import__"),

@@ -129,6 +129,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no mapping": ({"a": {"zip": [1]}}, ("rows.a: zip: got [1]", "a mapping")),
     "empty list": ({"a": {"grid": {RATE: []}}}, (f"rows.a: grid.{RATE}: got []", "not empty")),
     "a value and no list": ({"a": {"grid": {"training": {"beta2": 0.9}}}}, (f"grid.{BETA}: got 0.9", "a list")),
+    "one within another": ({"a": {"grid": {"zip": {RATE: [1e-3]}}}}, ("rows.a: grid.zip: got one within another",)),
     "no settings": ({"$a": {"grid": {"$a": {"x": 3}}}}, ("rows.$a: grid.$a.x: got 3", "a mapping of settings")),
     "unequal zip": (
         {"a": {"zip": {RATE: [1e-3, 2e-3], BETA: [0.9]}}},

@@ -1,15 +1,20 @@
 """The Python API: load a sweep, then plan, run and read it."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from multiprocessing import current_process
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mta_lab.config import in_words, plain
 from mta_lab.config.tree import as_tree, from_tree
 from mta_lab.errors import UserError, nearest
+from mta_lab.executors.local.executor import UNGUARDED
+from mta_lab.executors.local.pool import WORKER
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.costs import costs_of
 from mta_lab.lab.display import Display
@@ -43,7 +48,7 @@ def load(
     settings: Mapping[str, Any] | None = None,
     scale: str = "nano",
     seeds: int | None = None,
-    components: Sequence[str | Path] = (),
+    components: str | Path | Sequence[str | Path] = (),
     quiet: bool = False,
 ) -> "LoadedSweep":
     """Load a sweep, for a notebook or a script.
@@ -57,17 +62,23 @@ def load(
         settings: settings of all rows, which replace the rows' own: `{"training.steps": 20}`.
         scale: a named size of model, text and training, like `nano` or `small`.
         seeds: number of seeds of each row; None for the sweep's own number.
-        components: files or folders with components of your own.
+        components: files or folders with components of your own, or one of these.
         quiet: True to print no lines on progress.
 
     Raises:
         UserError: any of these is wrong; the message names the key and what is allowed.
     """
+    if not isinstance(sweep, str | Path | Mapping):
+        raise UserError(
+            f"load: got a {type(sweep).__name__}, allowed: a sweep's name, its file, or its content as a dict"
+        )
+    if not isinstance(settings, Mapping | None):
+        raise UserError(f"settings: got a {type(settings).__name__}, allowed: a dict, like {{'training.steps': 20}}")
     conditions = Conditions(
         settings=[f"{key}={in_words(value)}" for key, value in from_tree(settings or {}).items()],
         scale=scale,
         seeds=seeds,
-        components=tuple(Path(path) for path in components),
+        components=tuple(Path(path) for path in ([components] if isinstance(components, str | Path) else components)),
     )
     display = Display(say=lambda line: None) if quiet else Display()
     name = str(_written(from_tree(sweep))) if isinstance(sweep, Mapping) else str(sweep)
@@ -111,6 +122,7 @@ class LoadedSweep:
             A DataFrame indexed by row. `seconds_a_run` comes from finished runs of the same size,
             and is missing where there are none.
         """
+        _check_number("workers", workers, int)
         return plan_frame(self._plan.sweep, costs_of(self._plan, workers, None))
 
     def run(
@@ -141,6 +153,10 @@ class LoadedSweep:
             UserError: the sweep has no such row, there is no such GPU, or something it needs is
                 missing.
         """
+        if current_process().name.startswith(WORKER):
+            raise UserError(f"run: {UNGUARDED}")
+        _check_number("workers", workers, int)
+        _check_number("trial_timeout", trial_timeout, float)
         found = gpus_of(devices)
         for row in rows or ():
             self._plan.sweep.row(row)
@@ -203,6 +219,15 @@ class LoadedSweep:
             UserError: the run is not finished; the message has the command that trains it.
         """
         return FinishedRun(self._plan, row, record_of_row(self._plan, row, seed))
+
+
+def _check_number(name: str, given: Any, kind: type[int] | type[float]) -> None:
+    """Raise UserError for what is neither None nor a finite number of that kind, above 0."""
+    abstract = Integral if kind is int else Real  # numpy's numbers count
+    fits = isinstance(given, abstract) and not isinstance(given, bool) and 0 < float(given) < math.inf
+    if given is not None and not fits:
+        allowed = "a whole number, 1 or more" if kind is int else "a number above 0"
+        raise UserError(f"{name}: got {given!r}, allowed: {allowed}, or None")
 
 
 def _written(content: Mapping[str, Any]) -> Path:

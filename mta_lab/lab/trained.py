@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 
 from components.tasks import SyntheticTask
@@ -69,6 +70,9 @@ def record_of_row(found: Plan, name: str, seed: int | None) -> Record:
     """
     row = found.sweep.row(name)
     seed = found.sweep.seeds[0] if seed is None else seed
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+        raise UserError(f"seed: got {seed!r}, allowed: a whole number, 0 or more")
+    seed = int(seed)  # of numpy's, as a DataFrame holds them
     run = PlannedRun(row=row.name, seed=seed, config=replace(row.config, seed=seed))
     record = found.records.finished(run_of(run, lambda run: _corpus(run.config)).fingerprint)
     if record is None:

@@ -4,6 +4,7 @@ Several are joined by `and`, or by `or`. A value is written as behind a key of t
 executed.
 """
 
+import math
 import operator
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -98,6 +99,6 @@ def _comparison(text: str, where: str) -> Comparison:
         value = read_value(match[3]) if match else NOTHING
     except ValueError:
         value = NOTHING
-    if match is None or value is NOTHING:
+    if match is None or value is NOTHING or (isinstance(value, float) and not math.isfinite(value)):
         raise UserError(f"{where}: got '{text.strip()}', allowed: {ALLOWED}")
     return Comparison(match[1], match[2], value)

@@ -117,6 +117,8 @@ def _axes(kind: str, given: Any, where: str) -> list[list[Point]]:
     """
     if not isinstance(given, Mapping) or not given:
         raise UserError(f"{where}: got {given!r}, allowed: a mapping of settings or {SIGN}NAMEs to lists")
+    if inner := [key for key in given if key in VARIED]:
+        raise UserError(f"{where}.{inner[0]}: got one within another, allowed: settings and {SIGN}NAMEs")
     axes: dict[str, list[Point]] = {}
     for key, points in _columns(given, where):
         if key in axes:

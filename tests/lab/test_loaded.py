@@ -1,9 +1,12 @@
 """The Python API over made-up results: nothing is trained here."""
 
+import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import ReadonlyConfigError
@@ -84,6 +87,48 @@ def test_mistakes_name_what_is_allowed(sweep: mta_lab.LoadedSweep) -> None:
         sweep.run_of("plain")
     with pytest.raises(mta_lab.UserError, match="load: a sweep holds texts, numbers, lists and dicts only"):
         mta_lab.load({"rows": {"plain": object()}})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"sweep": None}, "load: got a NoneType, allowed: a sweep's name"),
+        ({"sweep": ["kernel_sizes"]}, "load: got a list, allowed: a sweep's name"),
+        ({"settings": ["training.steps=20"]}, "settings: got a list, allowed: a dict"),
+        ({"scale": None}, "no scale named 'None'"),
+        ({"components": "gone.py"}, "no such file or directory: gone.py"),
+    ],
+)
+def test_what_load_is_given_is_of_the_right_kind(given: dict[str, Any], expected: str) -> None:
+    with pytest.raises(mta_lab.UserError, match=expected):
+        mta_lab.load(**{"sweep": "kernel_sizes", **given})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"workers": 0}, {"workers": 1.5}, {"workers": "2"}, {"workers": True}, {"trial_timeout": 0},
+     {"trial_timeout": -1}, {"trial_timeout": float("nan")}, {"trial_timeout": "60"}],
+)  # fmt: skip
+def test_a_run_takes_numbers_alone(sweep: mta_lab.LoadedSweep, given: dict[str, Any]) -> None:
+    (name,) = given
+    with pytest.raises(mta_lab.UserError, match=rf"{name}: got .*, allowed: a .*, or None"):
+        sweep.run(**given)
+
+
+@pytest.mark.parametrize("seed", [-1, "0", 0.5, True])
+def test_a_seed_is_a_whole_number(sweep: mta_lab.LoadedSweep, seed: Any) -> None:
+    with pytest.raises(mta_lab.UserError, match=r"seed: got .*, allowed: a whole number, 0 or more"):
+        sweep.run_of("plain", seed=seed)
+    with pytest.raises(mta_lab.UserError, match="plain seed 1 is not finished"):
+        sweep.run_of("plain", seed=np.int64(1))  # type: ignore[arg-type]  # as a DataFrame holds it
+
+
+def test_a_worker_that_reads_a_script_anew_trains_nothing(
+    sweep: mta_lab.LoadedSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multiprocessing.current_process(), "_name", "mta-lab worker 0")
+    with pytest.raises(mta_lab.UserError, match='below `if __name__ == "__main__":`'):
+        sweep.run()
 
 
 def test_omegaconf_trees_go_in_and_come_out(sweep: mta_lab.LoadedSweep) -> None:

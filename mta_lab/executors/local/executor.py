@@ -25,6 +25,7 @@ from mta_lab.words import duration
 
 STARTS = 3  # deaths of a worker and those in its place, in a row and before they were ready, that end everything;
 PATIENT_STARTS = 15  # where the last was killed from outside, which says little of the next
+UNGUARDED = 'a script trains below `if __name__ == "__main__":` alone, as each worker reads the script anew'
 PRINTED = 4000  # characters of what a dead worker printed last
 
 
@@ -104,7 +105,8 @@ class LocalExecutor(Executor):
             self._failed_starts[worker] += 1
             if self._failed_starts[worker] >= (STARTS if died.by_itself else PATIENT_STARTS):
                 times = f"{self._failed_starts[worker]} times in a row"
-                raise UserError(f"a worker could not start, {times}: {died.reason}; see {died.log}")
+                hint = "" if died.printed else f", or above: {UNGUARDED}"
+                raise UserError(f"a worker could not start, {times}: {died.reason}; see {died.log}{hint}")
         for known in (self._ready, self._ending, self._overdue):
             known.discard(worker)
 

@@ -43,6 +43,9 @@ def threads(workers: int) -> int:
     return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
+WORKER = "mta-lab worker"  # begins the name of each process
+
+
 class Pool:
     """`workers` processes of so many torch threads each, until they are closed.
 
@@ -97,7 +100,7 @@ class Pool:
         process = self._context.Process(
             target=work,
             args=(theirs, self._components, plugins_loaded(), self.threads, log, content.known()),
-            name=f"mta-lab worker {index}",
+            name=f"{WORKER} {index}",
             daemon=True,
         )
         open_log(log).close()  # here, where it can be said that it is a link
