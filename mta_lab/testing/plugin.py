@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     invoked_in = config.invocation_params.dir
     try:
-        register_own([invoked_in / file for file in files], OPTION)
+        register_own([*dict.fromkeys((invoked_in / file).resolve() for file in files)], OPTION)
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
     named = config.args if config.args_source == pytest.Config.ArgsSource.ARGS else []

@@ -97,13 +97,13 @@ def test_every_family_has_a_skeleton() -> None:
 def test_skeletons_pass_the_conformance_tests_and_what_breaks_the_contract_is_found(
     lab: Command, tmp_path: Path
 ) -> None:
-    """In one process: a skeleton of each family, and an attention that looks ahead."""
+    """In one process: a skeleton of each family, and an attention that looks ahead, named twice."""
     for family in LEAST:
         assert f"pytest --mta-component {family}_shift.py" in lab("new", family, f"{family}_shift").out
     lab("new", "attention", "ahead")
     broken = tmp_path / "ahead.py"
     broken.write_text(broken.read_text().replace("is_causal=True", "is_causal=False"))
-    done = conformance(tmp_path, *(f"{family}_shift.py" for family in LEAST), "ahead.py")
+    done = conformance(tmp_path, *(f"{family}_shift.py" for family in LEAST), "ahead.py", "./ahead.py")
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
     passed, failed = (re.findall(rf"^{word} .*::(\w+)\[(.*)\]", done.stdout, re.M) for word in ("PASSED", "FAILED"))
     assert ("test_causal", "attention-ahead") in failed
