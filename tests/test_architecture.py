@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "plugins": {"components", "errors"},
     "admission": {"components", "config", "errors"},
     "results": {"atomic", "components", "config", "errors", "identity", "strict", "workspace"},
-    "devices": set(),
+    "devices": {"children"},
     "provenance": {"devices"},
     "sweep": {"components", "config", "errors", "plugins", "results", "words"},
     "model": {"components", "config", "errors"},
@@ -204,6 +204,7 @@ BESIDE_THE_LAB = {
     "new": {"workspace"},
     "printable": {"masking"},
     "results": {"results"},
+    "retry": {"workspace"},
     "status": {"launch", "results", "workspace"},
     "sync": {"launch", "results"},
 }

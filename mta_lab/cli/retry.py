@@ -1,4 +1,4 @@
-"""`mta-lab retry`: try again what failed of a sweep, then go on as `sweep` does."""
+"""`mta-lab retry`: try again what failed of a sweep."""
 
 from typing import Annotated
 
@@ -23,6 +23,7 @@ from mta_lab.cli.arguments import (
 from mta_lab.cli.sweep import status_of
 from mta_lab.cli.terminal import Terminal
 from mta_lab.words import counted_are
+from mta_lab.workspace import again
 
 
 def retry(
@@ -43,15 +44,20 @@ def retry(
     trial_timeout: TrialTimeout = None,
     components: Components = None,
 ) -> None:
-    """Try the failed runs of a sweep again.
+    """Try the failed runs of a sweep again, or those of one row.
 
-    Then go on as `sweep` does, which leaves failed runs alone.
+    Where there are some, go on as `sweep` does, with that row alone if one is named.
     """
     seconds, display = duration(trial_timeout, "--trial-timeout"), Terminal()
     gpus = lab.placing.gpus_of(devices)
     workers = lab.placing.workers_of(workers, gpus, workers_per_device)
     row, settings = row_and_settings(words)
     plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
-    cleared = lab.retries.clear_failures(plan, plan.sweep.row(row).name if row else None)
-    display.console.print(f"{plan.sweep.title}: {counted_are(cleared, 'failed run')} tried again")
-    raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, workers, seconds, devices=gpus)))
+    rows = [plan.sweep.row(row).name] if row else None
+    cleared = lab.retries.clear_failures(plan, rows[0] if rows else None)
+    if not cleared:
+        trains = f"`{again(plan.command)}` trains what is missing"
+        display.console.print(f"{plan.sweep.title}: no run failed that could be tried again; {trains}", markup=False)
+        return
+    display.console.print(f"{plan.sweep.title}: {counted_are(cleared, 'failed run')} tried again", markup=False)
+    raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, workers, seconds, rows, gpus)))

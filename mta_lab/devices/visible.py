@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from functools import cache
 from pathlib import Path
 
 import torch
+
+from mta_lab.children import python
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ORDER = "CUDA_DEVICE_ORDER"
@@ -124,7 +125,7 @@ def _present(program: str | None) -> tuple[tuple[str, str, str], ...]:
     if program and (rows := _rows(_answer(program, "-L"))):
         return rows
     if (torch.version.cuda or torch.version.hip) and any(card.exists() for card in CARDS):
-        names = _answer(sys.executable, "-P", "-c", COUNTED).splitlines()
+        names = _answer(*python("-c", COUNTED)).splitlines()
         return tuple((str(number), name, "") for number, name in enumerate(names))
     return ()
 

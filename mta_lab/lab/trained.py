@@ -76,9 +76,9 @@ def record_of_row(found: Plan, name: str, seed: int | None) -> Record:
     run = PlannedRun(row=row.name, seed=seed, config=replace(row.config, seed=seed))
     record = found.records.finished(run_of(run, lambda run: _corpus(run.config)).fingerprint)
     if record is None:
-        raise UserError(
-            f"{found.given}: {run.label} is not finished here; `{again(found.command)}` trains it{hint(found)}"
-        )
+        more = "" if seed in found.sweep.seeds else f", with --seeds {seed + 1}"
+        trains = f"`{again(found.command)}`{more} trains it"
+        raise UserError(f"{found.given}: {run.label} is not finished here; {trains}{hint(found)}")
     return record
 
 
