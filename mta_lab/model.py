@@ -104,7 +104,7 @@ class SwiGLU(Switched, nn.Module):
 
     def __init__(self, width: int, multiple: int) -> None:
         super().__init__()
-        hidden = multiple * math.ceil(8 * width / 3 / multiple)
+        hidden = hidden_width(width, multiple)
         self.gate = nn.Linear(width, hidden, bias=False)
         self.up = nn.Linear(width, hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
@@ -113,6 +113,11 @@ class SwiGLU(Switched, nn.Module):
         """Apply to each position on its own."""
         out_BTD: Tensor = self.down(swiglu(self.gate(x_BTD), self.up(x_BTD), compiled=self.compiled))
         return out_BTD
+
+
+def hidden_width(width: int, multiple: int) -> int:
+    """Return the SwiGLU width: 8/3 of the model's, rounded up to a multiple."""
+    return multiple * math.ceil(8 * width / 3 / multiple)
 
 
 def build_model(config: RunConfig, seed: int) -> Decoder:

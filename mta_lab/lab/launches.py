@@ -99,14 +99,7 @@ def launch_plan(
             says what is left; the same launch goes on from there.
     """
     devices = gpus() if devices is None else devices
-    if not devices and any(row.config.training.precision == "tf32" for row in plan.sweep.rows):
-        raise UserError(
-            "training.precision: got 'tf32', but runs train on the CPU here, where it would be fp32 by another name; "
-            "allowed: fp32, bf16, auto"
-        )
-    admit(row.config for row in plan.sweep.rows)
-    if line := trouble():
-        plan.display.say(line)
+    _check(plan, devices)
     options = LaunchOptions(
         workers=workers or usual_workers(devices),
         devices=devices,
@@ -139,6 +132,18 @@ def launch_plan(
     for line in launched.left():
         plan.display.say(line)
     return launched
+
+
+def _check(plan: Plan, devices: Sequence[Gpu]) -> None:
+    """Refuse what cannot be trained on the devices; say where a GPU is not used."""
+    if not devices and any(row.config.training.precision == "tf32" for row in plan.sweep.rows):
+        raise UserError(
+            "training.precision: got 'tf32', but runs train on the CPU here, where it would be fp32 by another name; "
+            "allowed: fp32, bf16, auto"
+        )
+    admit(row.config for row in plan.sweep.rows)
+    if line := trouble():
+        plan.display.say(line)
 
 
 def shortened_warmups(plan: Plan) -> list[str]:

@@ -170,7 +170,7 @@ class CheckpointCallback(Callback):
         elif before and module.micro_batch != before[-1]:
             change = f"got {module.micro_batch}, where the run was kept with {before[-1]} sequences at a time"
             self.say(f"training.micro_batch: {change}: equal to about 1e-6, not to the bit")
-        self.micro_batches = (*before[:-1], *dict.fromkeys((*before[-1:], module.micro_batch)))
+        self.micro_batches = before if module.micro_batch in before[-1:] else (*before, module.micro_batch)
         if self.checkpoints:
             self.checkpoints.micro_batch = module.micro_batch
 

@@ -4,12 +4,11 @@ Counted on the tensors that shipped variants save: a layer keeps 10 rows of the 
 3 of the feed-forward's for each token, and a map of the attention only where `eager` computes it.
 """
 
-import math
 from dataclasses import dataclass
 
 from components.kernels.linear_cross_entropy import CHUNK
 from mta_lab.config import RunConfig
-from mta_lab.model import count_parameters
+from mta_lab.model import count_parameters, hidden_width
 
 FLOAT = 4  # bytes: weights, optimizer and, outside autocast, activations
 LITTLE = 1 << 30  # bytes that any machine has: up to this nothing is asked of it
@@ -39,8 +38,7 @@ class StepMemory:
 def step_memory(config: RunConfig, sequences: int) -> StepMemory:
     """Return the memory of a step of `config` that reads `sequences` at a time."""
     model, tokens = config.model, sequences * config.context
-    hidden = model.feed_forward_multiple * math.ceil(8 * model.width / 3 / model.feed_forward_multiple)
-    block = tokens * (10 * model.width + 3 * hidden)
+    block = tokens * (10 * model.width + 3 * hidden_width(model.width, model.feed_forward_multiple))
     if getattr(config.attention, "impl", "eager") == "eager":  # what has no choice may do the same
         block += MAPS * model.heads * tokens * config.context
     kept = block * model.layers if config.training.recompute == "none" else tokens * model.width * model.layers + block
