@@ -1,7 +1,7 @@
 """Measured meanings, kept in a file of the user's cache, so that each is measured once.
 
 The file's name is a hash over every source that a value comes from, so that no edit finds a value
-of before.
+of before. Files of the sources of long ago are removed.
 """
 
 import hashlib
@@ -18,6 +18,9 @@ import torch
 import components
 from mta_lab.config import meaning
 from mta_lab.workspace import user_cache
+
+PATTERN = "meanings-*.txt"
+KEPT = 8  # files, so that a few versions of the sources can take turns
 
 
 def remembered(key: Any, measure: Callable[[], str]) -> str:
@@ -37,7 +40,7 @@ def cache_file() -> Path | None:
     None where the user has no home.
     """
     folder = user_cache()
-    return folder / f"meanings-{_sources()}.txt" if folder else None
+    return folder / PATTERN.replace("*", _sources()) if folder else None
 
 
 @cache
@@ -69,10 +72,19 @@ def _append(file: Path | None, line: str) -> None:
             return
         if os.path.lexists(file) and not _is_own(file):
             file.unlink()
+        if not file.exists():
+            _remove_oldest(file.parent)
         with open(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "a") as opened:
             opened.write(line)
     except OSError:
         return
+
+
+def _remove_oldest(folder: Path) -> None:
+    """Remove the files that were added to longest ago, so that with a new one `KEPT` are there."""
+    newest_first = sorted(folder.glob(PATTERN), key=lambda file: -file.lstat().st_mtime)
+    for file in newest_first[KEPT - 1 :]:
+        file.unlink(missing_ok=True)
 
 
 def _is_own(place: Path) -> bool:

@@ -16,7 +16,7 @@ import pytest
 
 import components
 from mta_lab.config import identity_of
-from mta_lab.config.remembered import cache_file, remembered
+from mta_lab.config.remembered import KEPT, cache_file, remembered
 from tests.config.helpers import config, registry_restored
 
 SUBJECTS = {
@@ -167,6 +167,20 @@ def test_a_value_that_another_process_kept_is_not_measured_again(
     shutil.copytree(first, moved)  # a file that this process has not read
     monkeypatch.setenv("XDG_CACHE_HOME", str(moved))
     assert remembered({"attention": "odd"}, lambda: pytest.fail("it was measured again")) == kept
+
+
+def test_files_of_the_sources_of_long_ago_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    file = cache_file()
+    assert file
+    file.parent.mkdir(parents=True)
+    before = [file.with_name(f"meanings-{age}.txt") for age in range(KEPT + 3)]
+    for age, old in enumerate(before):
+        old.touch()
+        os.utime(old, (1e9 - age, 1e9 - age))
+    (other := file.with_name("precision.json")).touch()
+    remembered({"attention": "odd"}, lambda: "0123456789abcdef")
+    assert {*file.parent.iterdir()} == {file, other, *before[: KEPT - 1]}
 
 
 def test_a_cache_that_is_damaged_or_cannot_be_written_is_measured_anew(
