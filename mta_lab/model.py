@@ -20,6 +20,7 @@ from components.kernels.linear_cross_entropy import linear_cross_entropy
 from components.kernels.pointwise import swiglu
 from components.kernels.substitute import Switched, set_compiled
 from components.norms.rms import RMSNorm
+from components.score_ops import ScoreOp
 from mta_lab.config import ModelConfig, RunConfig
 
 
@@ -141,6 +142,21 @@ def implementations(model: Decoder) -> dict[str, str]:
         for choice in ran or [OWN]:
             reasons.setdefault(choice.name, []).append(choice.reason)
     return {name: "; ".join(dict.fromkeys(reasons[name])) for name in sorted(reasons)}
+
+
+def layers_with_maps(config: RunConfig) -> int:
+    """Return in how many layers training keeps whole attention maps; a variant's own code may."""
+    return _layers_with_maps(config.model, config.attention, config.training.compiled)
+
+
+@cache
+def _layers_with_maps(model: ModelConfig, attention: AttentionConfig, compiled: bool) -> int:
+    with torch.device("meta"):
+        decoder = set_compiled(Decoder(model, attention), compiled)
+    for operation in (part for part in decoder.modules() if isinstance(part, ScoreOp)):
+        operation.to_empty(device="cpu")  # what it computes of its weights on meta would load torch's compiler
+    layers = [block.attention for block in decoder.blocks]
+    return sum(not isinstance(layer, Attention) or layer.stores_map() for layer in layers)
 
 
 def count_parameters(config: RunConfig) -> int:

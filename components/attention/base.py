@@ -137,6 +137,10 @@ class Attention(Switched, nn.Module):
         """Return what computes `attend` for these queries, and why."""
         return OWN
 
+    def stores_map(self) -> bool:
+        """Return whether training keeps the whole map for the gradient (default: it may)."""
+        return True
+
     @abstractmethod
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
         """Compute causal attention of all heads.

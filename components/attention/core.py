@@ -61,10 +61,16 @@ class CoreAttention(Attention):
         return MapOps(self.pre_softmax, self.post_softmax)  # type: ignore[arg-type]  # lists of modules, all ScoreOps
 
     def implementation(self, query_BMTd: Tensor) -> Choice:
+        return self._choice(self.impl, Conditions(query_BMTd.device, query_BMTd.dtype, type(query_BMTd)))
+
+    def stores_map(self) -> bool:
+        name = self._choice("auto", Conditions()).name if self.impl == "auto" else self.impl
+        return IMPLEMENTATIONS[name].stores_map
+
+    def _choice(self, impl: Impl, here: Conditions) -> Choice:
+        """Return what computes the operations of this layer, as it is now, on such tensors."""
         ops: list[ScoreOp] = [*self.pre_softmax, *self.post_softmax]
-        drops = self.training and self.dropout > 0
-        here = Conditions(query_BMTd.device, query_BMTd.dtype, type(query_BMTd), self.compiled, drops)
-        return choose(self.impl, ops, here)
+        return choose(impl, ops, here._replace(compiled=self.compiled, drops=self.training and self.dropout > 0))
 
     def attend(self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor) -> Tensor:
         assert self.ran is not None  # `forward` has chosen

@@ -55,6 +55,8 @@ class Implementation(ABC):
     """the word for it in the setting `impl`"""
     compiled: ClassVar[bool] = False
     """whether it is one compiled operator, which `compiled: false` turns off"""
+    stores_map: ClassVar[bool] = False
+    """whether training keeps whole attention maps for the gradient"""
     takes_operations: ClassVar[bool] = True
     """whether it can compute any operation on the map;
     `auto` says nothing of one that takes none and is given some"""

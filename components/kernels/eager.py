@@ -17,6 +17,7 @@ class Eager(Implementation):
     """Every operation as its `forward` is written, on the whole map; nothing stands in its way."""
 
     name = "eager"
+    stores_map = True
 
     def attend(
         self, query_BMTd: Tensor, key_BMTd: Tensor, value_BMTd: Tensor, ops: MapOps, dropout: Dropout | None

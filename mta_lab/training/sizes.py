@@ -1,19 +1,20 @@
 """The memory of a training step, by arithmetic, and the micro-batch that fits.
 
 Counted on the tensors that shipped variants save: a layer keeps 10 rows of the model's width and
-3 of the feed-forward's for each token, and a map of the attention only where `eager` computes it.
+3 of the feed-forward's for each token, and maps of the attention only where its implementation
+stores them.
 """
 
 from dataclasses import dataclass
 
 from components.kernels.linear_cross_entropy import CHUNK
 from mta_lab.config import RunConfig
-from mta_lab.model import count_parameters, hidden_width
+from mta_lab.model import count_parameters, hidden_width, layers_with_maps
 
 FLOAT = 4  # bytes: weights, optimizer and, outside autocast, activations
 LITTLE = 1 << 30  # bytes that any machine has: up to this nothing is asked of it
 SHARE = 0.5  # of the memory that is free: other workers, and what is not counted here, need some
-MAPS = 4  # of the attention that `eager` keeps for each layer, at most among the shipped variants
+MAPS = 4  # that a layer keeps where it stores them, at most among the shipped variants
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +40,10 @@ def step_memory(config: RunConfig, sequences: int) -> StepMemory:
     """Return the memory of a step of `config` that reads `sequences` at a time."""
     model, tokens = config.model, sequences * config.context
     block = tokens * (10 * model.width + 3 * hidden_width(model.width, model.feed_forward_multiple))
-    if getattr(config.attention, "impl", "eager") == "eager":  # what has no choice may do the same
-        block += MAPS * model.heads * tokens * config.context
-    kept = block * model.layers if config.training.recompute == "none" else tokens * model.width * model.layers + block
+    maps, layers = MAPS * model.heads * tokens * config.context, layers_with_maps(config)
+    kept = block * model.layers + maps * layers
+    if config.training.recompute == "blocks":
+        kept = tokens * model.width * model.layers + block + (maps if layers else 0)
     parameters = FLOAT * count_parameters(config)
     return StepMemory(
         weights=parameters,

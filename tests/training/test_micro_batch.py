@@ -11,7 +11,7 @@ from components.registry import FAMILIES
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
 from mta_lab.errors import UserError
-from mta_lab.model import build_model
+from mta_lab.model import build_model, hidden_width, layers_with_maps
 from mta_lab.training import sizes
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.result import InterruptedRunError, Progress, TrainingResult
@@ -108,6 +108,26 @@ def test_the_estimated_activations_are_those_that_are_saved(configure: Configure
         model.features(random_tokens(config)[:, :-1])
     found = sum(tensor.untyped_storage().nbytes() for place, tensor in seen.items() if place not in own)
     assert found == pytest.approx(step_memory(config, 4).activations, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("attention", "layers"),
+    [
+        ({"name": "softmax", "impl": "eager"}, 4),
+        ({"name": "softmax"}, 0),
+        ({"name": "multi_token", "impl": "streaming"}, 0),
+        ({"name": "multi_token", "pre_softmax": ["head_mixing"], "impl": "fused"}, 0),  # also where it cannot be loaded
+    ],
+)
+def test_maps_are_counted_where_the_implementation_stores_them(
+    configure: Configure, attention: dict[str, object], layers: int
+) -> None:
+    config = configure({**SHORT, "attention": attention})
+    assert layers_with_maps(config) == layers
+    model, tokens = config.model, 4 * config.context
+    rows = tokens * (10 * model.width + 3 * hidden_width(model.width, model.feed_forward_multiple))
+    maps = sizes.MAPS * model.heads * tokens * config.context
+    assert step_memory(config, 4).activations == 4 * (rows * model.layers + maps * layers)
 
 
 def kept(configure: Configure, corpus: Corpus, checkpoints: Checkpoints, **settings: object) -> None:
