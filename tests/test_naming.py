@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from mta_lab.config import difference
 from mta_lab.launch.launch import study_name
 from mta_lab.sweep import Sweep, load_sweep
 from mta_lab.sweep.files import SHIPPED
+from tests.shipped import shipped
 
 FILE = (
     "title: Norms\nrows: {softmax: {attention: softmax}, plain: {attention.norm: plain, attention.name: multi_token}}\n"
@@ -136,3 +138,14 @@ def test_a_search_is_named_by_what_its_trials_compute_and_keeps_them_when_its_fi
     ]
     assert study_name(moved, "plain") == study_name(first, "plain")
     assert len({study_name(sweep, "plain") for sweep in (first, *others)}) == 5
+
+
+@pytest.mark.parametrize("name", ["components", "kernel_sizes", "kq_layers", "scaling"])
+@pytest.mark.parametrize(
+    "setting", ["training.steps=50", "model.heads=2", "attention.impl=eager", "data.corpus=stdlib"]
+)
+def test_a_sweep_names_the_settings_that_change_in_any_of_its_rows(name: str, setting: str) -> None:
+    usual = {row.name: row.config for row in shipped(name).rows}
+    changed = load_sweep(name, scale="nano", settings=[setting])
+    differences = [difference(row.config, usual[row.name]) for row in changed.rows]
+    assert dict(changed.settings) == {key: value for found in differences for key, value in found.items()}

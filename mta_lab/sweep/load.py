@@ -235,14 +235,22 @@ def _changed(
     Where a row is none without it, every setting that it gives is a change.
     """
     *written, given = above
+    sections = _sections(given.values)
+    tells: dict[str | None, str] = {}  # rows that set nothing in these sections change alike: one tells of all
+    for row, values in raw.items():
+        tells.setdefault(row if sections & _sections({**values.settings, **values.times}) else None, row)
+    found: dict[str, Any] = {}
     try:
-        before = {row: _config(raw[row], below, [*written, Layer(given.source, {})]) for row in raw}
+        for row in tells.values():
+            found |= difference(configs[row], _config(raw[row], below, [*written, Layer(given.source, {})]))
     except UserError:
         return flatten(nested(given.values.items()))
-    found: dict[str, Any] = {}
-    for row, config in configs.items():
-        found |= difference(config, before[row])
     return found
+
+
+def _sections(settings: Mapping[str, Any]) -> set[str]:
+    """Return the sections that settings, nested or dotted, are of."""
+    return {key.partition(".")[0] for key in settings}
 
 
 def _baselines(
