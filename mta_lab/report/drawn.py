@@ -1,6 +1,7 @@
 """Draw a page in a terminal."""
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -53,12 +54,12 @@ def _table(section: Section, title: str, columns: Sequence[tuple[int, int]]) -> 
         title=Text(title) if title else None,
         title_justify="left",
         box=SIMPLE_HEAD,
-        collapse_padding=True,
-        pad_edge=False,
+        padding=0,  # padding costs Rich another layout of each cell; the widths below leave a blank instead
     )
     drawn.add_column(section.header[0], vertical="bottom", overflow="fold")
     for place, size in columns:
-        drawn.add_column(Text(section.header[place]), justify="right", vertical="bottom", overflow="fold", width=size)
+        heading = Text("\n".join(wrap(section.header[place], size)))
+        drawn.add_column(heading, justify="right", vertical="bottom", overflow="fold", width=size + 1)
     for line in section.lines:
         cells = [line.cells[0], *(line.cells[place] for place, _ in columns)]
         drawn.add_row(
