@@ -83,10 +83,29 @@ def test_gpus_are_counted_by_name() -> None:
 def test_workers_have_the_devices_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(visible.VISIBLE, "4,GPU-ff")
     given = [environment_of(worker, ["4", "GPU-ff"]) for worker in range(3)]
-    assert given == [{visible.VISIBLE: key} for key in ("4", "GPU-ff", "4")]
+    assert [one[visible.VISIBLE] for one in given] == ["4", "GPU-ff", "4"]
+    assert not [one for one in given if visible.ORDER in one]
     assert environment_of(0, []) == {}
     monkeypatch.delenv(visible.VISIBLE)
-    assert environment_of(1, ["0", "1"]) == {visible.VISIBLE: "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    one = environment_of(1, ["0", "1"])
+    assert (one[visible.VISIBLE], one[visible.ORDER]) == ("1", "PCI_BUS_ID")
+
+
+def test_a_worker_on_a_gpu_can_compute_the_same_bits_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    assert environment_of(0, ["0"])["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    assert environment_of(0, ["0"])["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+
+
+def test_deterministic_algorithms_are_for_a_gpu_and_for_the_run_that_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker trains runs of both kinds, one after the other."""
+    own.set_deterministic(True)
+    assert torch.are_deterministic_algorithms_enabled() == own.on_gpu()
+    monkeypatch.setattr(own, "on_gpu", lambda: True)
+    for asked in (True, False):
+        own.set_deterministic(asked)
+        assert torch.are_deterministic_algorithms_enabled() == asked
 
 
 def test_a_worker_a_gpu_unless_several_share_one() -> None:

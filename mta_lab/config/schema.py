@@ -143,6 +143,9 @@ class TrainingConfig:
     recompute: Literal["none", "blocks"] = field(default="none", metadata={NO_PART: True})
     """'blocks' stores no activations inside a decoder block and computes them anew for its
     gradient: less memory, a third more work"""
+    deterministic: bool = field(default=False, metadata={NO_PART: True})
+    """true has a GPU compute the same bits each time, also where a run is resumed: slower, and
+    equal up to rounding to what it computes without; a CPU does so anyway"""
 
     @property
     def sequences_a_pass(self) -> int:

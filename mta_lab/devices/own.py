@@ -59,10 +59,20 @@ def set_precision(precision: str) -> None:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
+def set_deterministic(on: bool) -> None:
+    """Set whether a GPU computes by algorithms alone that give the same bits each time.
+
+    An operation that has none raises a RuntimeError then. On a CPU nothing changes.
+    """
+    if on_gpu():
+        torch.use_deterministic_algorithms(on)
+
+
 def place() -> Mapping[str, str]:
     """Return the machine, for the record.
 
-    Of a GPU also its name in CUDA_VISIBLE_DEVICES, the driver, the CUDA of torch, and TF32.
+    Of a GPU also its name in CUDA_VISIBLE_DEVICES, the driver, the CUDA of torch, TF32, and
+    whether it gives the same bits each time.
     """
     if not on_gpu():
         return {"machine": processor()}
@@ -72,6 +82,7 @@ def place() -> Mapping[str, str]:
         "driver": driver(),
         "cuda": str(torch.version.cuda),
         "tf32": "on" if torch.backends.cuda.matmul.allow_tf32 else "off",
+        "deterministic": "yes" if torch.are_deterministic_algorithms_enabled() else "no",
     }
 
 

@@ -20,6 +20,7 @@ from mta_lab.children import python
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ORDER = "CUDA_DEVICE_ORDER"
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"  # cuBLAS reads it once; with it, it can give the same bits each time
 CARDS = Path("/dev/nvidia0"), Path("/dev/kfd")  # there where a driver of NVIDIA's or AMD's is loaded
 LINE = re.compile(r"^\s*(?P<kind>GPU|MIG)\s+(?P<name>.*?)\s*\(UUID: (?P<uuid>[^)]+)\)\s*$")
 COUNTED = "import torch; print(*map(torch.cuda.get_device_name, range(torch.cuda.device_count())), sep='\\n')"
@@ -103,11 +104,15 @@ def counted_gpus(found: Sequence[Gpu]) -> str:
 
 
 def environment_of(worker: int, keys: Sequence[str]) -> Mapping[str, str]:
-    """Return the variables that give a worker its device of `keys`, in turn."""
+    """Return the variables that give a worker its device of `keys`, in turn.
+
+    A run of it may ask for `training.deterministic`.
+    """
     if not keys:
         return {}
     order = {} if VISIBLE in os.environ else {ORDER: "PCI_BUS_ID"}  # numbers are those of nvidia-smi
-    return {VISIBLE: keys[worker % len(keys)], **order}
+    workspace, size = WORKSPACE
+    return {VISIBLE: keys[worker % len(keys)], **order, workspace: os.environ.get(workspace, size)}
 
 
 @cache

@@ -48,7 +48,8 @@ def train(
         report: called about a hundred times with the training loss, and with each validation;
             returning True stops the run.
         checkpoints: where the run is kept. It goes on from the latest checkpoint, and ends to the
-            bit as an uninterrupted run would, on a CPU with as many threads.
+            bit as an uninterrupted run would, on a CPU with as many threads, or on a GPU with
+            `training.deterministic`.
         weights: the file that the model's weights are written to when the run ends.
         interrupted: called before every step and validation batch; returning True keeps the run and
             ends it.
@@ -64,6 +65,7 @@ def train(
     if config.training.precision == "tf32" and not own.has_tf32():
         raise UserError(f"training.precision: got 'tf32', which {own.machine()} does not have; allowed: fp32, bf16")
     own.set_precision(config.training.precision)
+    own.set_deterministic(config.training.deterministic)
     data = data_of(config, corpus)
     module = DecoderModule(config, data.domains)
     module.micro_batch = micro_batch_of(config, own.free_memory())

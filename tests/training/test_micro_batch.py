@@ -69,7 +69,12 @@ def test_runs_are_equal_whatever_the_micro_batch(
 def test_they_are_no_part_of_the_identity(configure: Configure) -> None:
     prints = {
         fingerprint(configure({**SHORT, **settings}), "")
-        for settings in ({}, {"training.micro_batch": 2}, {"training.recompute": "blocks"})
+        for settings in (
+            {},
+            {"training.micro_batch": 2},
+            {"training.recompute": "blocks"},
+            {"training.deterministic": True},
+        )
     }
     assert len(prints) == 1
 

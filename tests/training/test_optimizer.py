@@ -42,7 +42,7 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
     "epsilon": {"epsilon": 1e-2},
     "gradient_clip": {"gradient_clip": 1e9},
 }
-ELSEWHERE = {"validations", "validation_tokens", "precision", "compiled", "micro_batch", "recompute"}
+ELSEWHERE = {"validations", "validation_tokens", "precision", "compiled", "micro_batch", "recompute", "deterministic"}
 """they move no step, or the last bits alone; `test_course`,
 `test_curves` and their own tests see them"""
 
