@@ -164,6 +164,11 @@ def count_parameters(config: RunConfig) -> int:
     return _count(config.model, config.attention)
 
 
+def tokens_per_parameter(config: RunConfig) -> float:
+    """Return how many tokens a run is trained on for each parameter of its model."""
+    return config.training_tokens / count_parameters(config)
+
+
 @cache
 def _count(model: ModelConfig, attention: AttentionConfig) -> int:
     with torch.device("meta"):

@@ -26,7 +26,7 @@ Settings = Annotated[
 Scale = Annotated[
     str,
     typer.Option(
-        help="sizes of model, data and training: nano, small, paper-300m ... paper-1b",
+        help="sizes of model, data and training: nano, micro, small, paper-300m ... paper-1b",
         autocompletion=completion.scales,
     ),
 ]

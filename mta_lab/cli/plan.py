@@ -66,6 +66,7 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console) -> None:
     console.print(table)
     for line in sweep.left_out_notes:
         console.print(line, markup=False, highlight=False)
+    console.print(f"Scale {sweep.scale}: {lab.rows.sizes_of(sweep)}.")
     console.print(f"{_origins(costs)}Operations: about 6 a parameter and token.")
     console.print(f"Memory of a step: {lab.costs.memory_of(plan)}.")
     console.print(f"In all: {costs.total}.")

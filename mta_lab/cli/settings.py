@@ -25,7 +25,7 @@ def settings(
     ] = "",
     components: Components = None,
 ) -> None:
-    """List every key that can be set.
+    """List every key that can be set, and the scales.
 
     With type, default, allowed values and meaning; in a pipe, separated by tabs.
     """

@@ -60,9 +60,10 @@ def _shorten_warmup(tree: Tree, origins: Mapping[str, str]) -> None:
         training["warmup_steps"] = shortened_warmup(steps)
 
 
-def scales() -> list[str]:
+@cache
+def scales() -> tuple[str, ...]:
     """Return the names of the shipped scales, smallest first."""
-    return sorted((path.name.removesuffix(".yaml") for path in SCALES.iterdir()), key=_scale_order)
+    return tuple(sorted((path.name.removesuffix(".yaml") for path in SCALES.iterdir()), key=_scale_order))
 
 
 def scale_layer(name: str) -> Layer:
@@ -71,14 +72,17 @@ def scale_layer(name: str) -> Layer:
         raise UserError(
             f"--scale: no scale named '{name}'{nearest(name, scales()) or ';'} known: {', '.join(scales())}"
         )
-    return Layer(f"scale {name}", {"scale": name, **read_yaml(SCALES / f"{name}.yaml", f"scale {name}")})
+    return Layer(f"scale {name}", {"scale": name, **_sizes(name)})
 
 
-def _scale_order(name: str) -> tuple[bool, float | str]:
-    size = name.removeprefix("paper-")
-    if size == name:
-        return False, name
-    return True, float(size[:-1]) * {"m": 1e6, "b": 1e9}[size[-1]]
+def _sizes(name: str) -> dict[str, Any]:
+    """Return what the file of a shipped scale sets."""
+    return read_yaml(SCALES / f"{name}.yaml", f"scale {name}")
+
+
+def _scale_order(name: str) -> tuple[int, int]:
+    values = _sizes(name)
+    return values["model"]["layers"] * values["model"]["width"] ** 2, values["training"]["steps"]
 
 
 def _assign(

@@ -238,6 +238,11 @@ class RunConfig:
         """Of an optimizer step."""
         return self.training.batch_size * self.context
 
+    @property
+    def training_tokens(self) -> int:
+        """Of a whole run."""
+        return self.training.steps * self.tokens_per_step
+
     def attention_classes(self) -> frozenset[type]:
         """Return the classes of all modules in the attention of every layer.
 

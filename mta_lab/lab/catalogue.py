@@ -1,13 +1,16 @@
-"""Find the settings of runs and sweep files that fit a pattern."""
+"""Find the settings of runs and sweep files, and the scales, that fit a pattern."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from mta_lab.config import resolve, scale_layer, scales
 from mta_lab.config.catalogue import REQUIRED, Section, Setting, run_settings
 from mta_lab.errors import UserError, nearest
+from mta_lab.lab.conditions import Conditions
 from mta_lab.plugins import load_components
+from mta_lab.report.sizes import sizes
 from mta_lab.sweep.keys import file_keys
 
 
@@ -21,13 +24,20 @@ def fitting(pattern: str, components: Sequence[Path]) -> list[Section]:
         UserError: no setting fits.
     """
     load_components(components)
-    everything = [*run_settings(), *file_keys()]
+    everything = [*run_settings(), *file_keys(), scale_section()]
     found = _named(everything, pattern) or _described(everything, pattern)
     if not found:
         keys = [setting.key for section in everything for setting in section.settings]
         hint = nearest(pattern, [*keys, *(key.rpartition(".")[2] for key in keys)]) or ";"
         raise UserError(f"settings: no key fits '{pattern}'{hint} allowed: a part of a key, like training or model.*")
     return found
+
+
+def scale_section() -> Section:
+    """Return the scales, each with its parameters, its tokens, and its tokens a parameter."""
+    lines = {name: sizes([resolve([scale_layer(name)])]) for name in scales()}
+    listed = tuple(Setting(name, "a scale", Conditions.scale, "", line) for name, line in lines.items())
+    return Section("scales", "Sizes of model, training and data, by name: --scale NAME.", listed)
 
 
 def default_of(setting: Setting) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 from components.registry import Component
 from mta_lab.model import count_parameters
 from mta_lab.planning.estimates import operations
-from mta_lab.sweep import Row
+from mta_lab.report.sizes import sizes
+from mta_lab.sweep import Row, Sweep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,11 @@ def described(row: Row) -> Described:
     """Return the row's size, operations and differences."""
     config = row.config
     return Described(parameters=count_parameters(config), operations=operations(config), differences=_differences(row))
+
+
+def sizes_of(sweep: Sweep) -> str:
+    """Return parameters, training tokens and tokens a parameter of the sweep's rows, in words."""
+    return sizes(row.config for row in sweep.rows)
 
 
 def _differences(row: Row) -> list[str]:

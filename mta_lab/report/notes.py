@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from mta_lab.report import arithmetic, numbers
+from mta_lab.report import arithmetic
+from mta_lab.report.sizes import sizes
 from mta_lab.report.table import Table
 from mta_lab.results.failures import Attempt
 from mta_lab.stats.contrasts import LEVEL, POWER
@@ -12,7 +13,7 @@ from mta_lab.words import counted
 from mta_lab.workspace import RESULTS
 
 PAPER_SCALE = {
-    "language": "880M parameters, 105B tokens",
+    "language": "880M parameters, 105B tokens, 120 a parameter",
     "find_block": "4 layers of width 256, 100,000 steps of 64 sequences",
 }
 """the paper's sections 4.2 and 4.1"""
@@ -91,11 +92,8 @@ def _short(value: object) -> str:
 def badge(table: Table) -> str:
     """Return a sentence on our scale and the paper's."""
     sweep = table.sweep
-    sizes = sorted(row.measured.cost.parameters for row in table.rows)
-    ours = " to ".join(dict.fromkeys(numbers.count(size) for size in (sizes[0], sizes[-1])))
     runs = [row.config for row in sweep.rows]
-    tokens = max(run.training.steps * run.tokens_per_step for run in runs)
-    said = f"Scale {sweep.scale}: {ours} parameters, {numbers.count(tokens)} training tokens"
+    said = f"Scale {sweep.scale}: {sizes(runs)}"
     printed = any(row.published.references for row in table.rows)
     theirs = PAPER_SCALE.get(runs[0].task.name) if printed else None  # a user's own task is not the paper's
     if theirs is None:

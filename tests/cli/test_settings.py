@@ -9,15 +9,16 @@ from rich.console import Console
 
 from components import FAMILIES
 from mta_lab.cli import settings
-from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer
+from mta_lab.config import Layer, RunConfig, command_line, resolve, scale_layer, scales
 from mta_lab.config.catalogue import REQUIRED, Section, Setting, run_settings
 from mta_lab.config.reader import read_value
+from mta_lab.lab.catalogue import scale_section
 from mta_lab.results.failures import KINDS
 from mta_lab.sweep.keys import file_keys
 from tests.cli.conftest import Command
 
 OF_RUNS = run_settings()
-EVERYTHING = [*OF_RUNS, *file_keys()]
+EVERYTHING = [*OF_RUNS, *file_keys(), scale_section()]
 KEYS = [(section, setting) for section in EVERYTHING for setting in section.settings]
 NANO = scale_layer("nano")
 
@@ -109,6 +110,7 @@ def test_a_pipe_gets_a_line_for_each_key(lab: Command) -> None:
         ("training.w", ["training.warmup_steps", "training.weight_decay"]),
         ("model.rope*", ["model.rope_theta"]),
         ("retry in", list(KINDS)),
+        ("scales", ["scales", *scales()]),
         ("beta?", []),
         ("*.beta?", ["training.beta1", "training.beta2"]),
     ],

@@ -1,6 +1,7 @@
 """The merging of layers: rank, dotted and nested keys, components by name, the canonical form."""
 
 import dataclasses
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from components.norms import Depth, Gate, Plain
 from components.score_ops import HeadMixing, KeyQuery
 from mta_lab.config import Layer, RunConfig, command_line, flatten, plain, resolve, scales
 from mta_lab.errors import UserError
+from mta_lab.model import tokens_per_parameter
 from tests.config.helpers import SIZES, config, layered
 
 ATTENTIONS = FAMILIES["attention"].names()
@@ -169,10 +171,21 @@ def test_a_size_without_a_default_must_be_set() -> None:
 
 
 def test_scales_are_smallest_first_and_name_themselves() -> None:
-    assert scales() == ["nano", "small", "paper-300m", "paper-550m", "paper-880m", "paper-1b"]
-    sizes = [config(scale=scale).model for scale in scales()]
-    blocks = [model.layers * model.width**2 for model in sizes]
-    assert blocks == sorted(blocks)
+    assert scales() == ("nano", "micro", "small", "paper-300m", "paper-550m", "paper-880m", "paper-1b")
+
+
+def test_micro_is_nanos_model_and_batch_for_longer() -> None:
+    nano, micro = config(scale="nano"), config(scale="micro")
+    assert micro.model == nano.model
+    changed = {"steps": micro.training.steps, "validations": micro.training.validations}
+    assert micro.training == replace(nano.training, learning_rate=micro.training.learning_rate, **changed)
+    every = micro.training.steps // micro.training.validations
+    assert nano.training.steps % every == 0, "one of micro's validations is at nano's last step"
+
+
+@pytest.mark.parametrize("scale", [scale for scale in scales() if scale != "nano"])
+def test_every_scale_but_nano_reads_twenty_tokens_a_parameter_or_more(scale: str) -> None:
+    assert tokens_per_parameter(config(scale=scale)) >= 20
 
 
 def test_result_is_a_run_config() -> None:

@@ -231,7 +231,7 @@ def test_reader_is_warned_and_told_where_it_was_measured(form: str, tmp_path: Pa
     table = table_of(tmp_path, {**CLEAR, **AGAIN}, sweep=example_sweep(tmp_path, WITH_CONTROL))
     text = " ".join(shown(table, form).split())
     for said in (
-        "880M parameters, 105B tokens. Values are not comparable",
+        "880M parameters, 105B tokens, 120 a parameter. Values are not comparable",
         "1.05M training tokens",
         "a made-up machine",
         "Holm's correction over 3 rows",
