@@ -55,13 +55,14 @@ class Decoder(Switched, nn.Module):
         """Return the logits [B, T, V] of each position's next token."""
         return F.linear(self.features(tokens_BT), self.embedding.weight)
 
-    def loss(self, tokens_BT: Tensor, targets_BT: Tensor, scored_BT: Tensor | None, divisor: int) -> Tensor:
+    def loss(self, tokens_BT: Tensor, targets_BT: Tensor, scored_N: Tensor | None, divisor: int) -> Tensor:
         """Return the sum of the scored predictions' losses, in nats, over `divisor`.
 
-        `scored_BT` None scores all. Logits are made of scored positions alone, and not kept.
+        `scored_N` has their places among the B * T, int64; None scores all. Logits are made of
+        scored positions alone, and not kept.
         """
         x_BTD = self.features(tokens_BT)
-        picked = slice(None) if scored_BT is None else scored_BT.flatten()
+        picked = slice(None) if scored_N is None else scored_N
         x_ND, targets_N = x_BTD.flatten(0, 1)[picked], targets_BT.flatten()[picked]
         return linear_cross_entropy(x_ND, self.embedding.weight, targets_N, divisor, compiled=self.compiled)
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from components.evaluations import Evaluation, Scoring
 from components.metrics import Scores
@@ -11,7 +10,7 @@ from mta_lab.config import RunConfig
 from mta_lab.data import Corpus
 from mta_lab.model import Decoder
 from mta_lab.training.batches import data_of
-from mta_lab.training.loss import Batch, predict
+from mta_lab.training.loss import on_device, predict
 
 
 def evaluate(
@@ -35,14 +34,7 @@ def evaluate(
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             for domain, loader in enumerate(data.val_dataloader()):
                 for batch in loader:
-                    scoring.add(domain, predict(model, _on(device, batch), config.training.precision))
+                    scoring.add(domain, predict(model, on_device(batch, device), config.training.precision))
     finally:
         model.train(was_training)
     return scoring.taken()
-
-
-def _on(device: torch.device, batch: Batch) -> Batch:
-    if isinstance(batch, Tensor):
-        return batch.to(device)
-    tokens, scored = batch
-    return tokens.to(device), scored.to(device)

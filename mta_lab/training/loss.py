@@ -1,5 +1,7 @@
 """Compute a model's predictions and their loss, in the precision of a run.
 
+Which predictions are scored is known on the CPU, so that a GPU is never waited for to count them.
+
 Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
 """
 
@@ -12,7 +14,7 @@ from mta_lab.config import Precision
 from mta_lab.model import Decoder
 
 Answers = tuple[Tensor, Tensor]
-"""tokens [B, T + 1], and True for each of their T targets that is scored: [B, T]"""
+"""tokens [B, T + 1], and True for each of their T targets that is scored: [B, T], on the CPU"""
 Batch = Tensor | Answers
 """tokens [B, T + 1] whose targets are all scored, or the answers of a synthetic task"""
 
@@ -23,12 +25,22 @@ def predict(model: Decoder, batch: Batch, precision: Precision) -> Predicted:
     # Lightning's own precision plugin cannot clip gradients for the fused optimizer.
     with torch.autocast(tokens.device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits: Tensor = model(tokens[:, :-1])
+    if scored is not None:
+        scored = scored.to(tokens.device, non_blocking=True)
     return Predicted(logits.float(), tokens[:, 1:], scored, model.compiled)
 
 
 def tokens_of(batch: Batch) -> Tensor:
     """Return the tokens of a batch: [B, T + 1]."""
     return batch if isinstance(batch, Tensor) else batch[0]
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """Return the batch with its tokens on `device`, which copies them when it comes to it."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    tokens, scored = batch
+    return tokens.to(device, non_blocking=True), scored
 
 
 def scored_predictions(batch: Batch) -> int:
@@ -48,5 +60,7 @@ def mean_loss(model: Decoder, batch: Batch, precision: Precision, divisor: int |
     if not calls_only(model, Decoder):  # hooks of the model, or code in its place, see its logits
         return predict(model, batch, precision).losses().sum() / divisor
     tokens, scored = (batch, None) if isinstance(batch, Tensor) else batch
+    if scored is not None:
+        scored = scored.flatten().nonzero().squeeze(1).to(tokens.device, non_blocking=True)
     with torch.autocast(tokens.device.type, torch.bfloat16, enabled=precision == "bf16"):
         return model.loss(tokens[:, :-1], tokens[:, 1:], scored, divisor)

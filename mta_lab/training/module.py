@@ -12,7 +12,7 @@ from torch import Tensor
 from components.evaluations import Scoring
 from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.model import build_model
-from mta_lab.training.loss import Batch, predict, tokens_of
+from mta_lab.training.loss import Batch, on_device, predict, tokens_of
 from mta_lab.training.result import Validation
 from mta_lab.training.seeds import derive
 from mta_lab.training.step import accumulated_loss, adamw, clip
@@ -34,6 +34,10 @@ class DecoderModule(lightning.LightningModule):
         self.domains = domains
         self.validations: list[Validation] = []
         self._scoring = Scoring((config.task.evaluation, *config.evaluations), domains)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Return the batch, its tokens on the device."""
+        return on_device(batch, device)
 
     def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
         """Add a domain's batch to every evaluation."""

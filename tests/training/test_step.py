@@ -1,14 +1,18 @@
 """The training step that is timed (bench, precision, estimates) is the one that a run takes."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 from mta_lab.data import Corpus
 from mta_lab.data.batches import TrainingBatches
 from mta_lab.model import build_model
+from mta_lab.training.module import DecoderModule
 from mta_lab.training.run import train
 from mta_lab.training.seeds import derive
-from mta_lab.training.step import TrainingStep, random_tokens
+from mta_lab.training.step import TrainingStep, clip, random_tokens
+from tests.training import test_synthetic
 from tests.training.conftest import Configure
 from tests.training.recorder import recording
 
@@ -42,6 +46,24 @@ def test_steps_outside_a_run_change_the_weights_as_a_run_does(
         step(batches[index])
     for name, weight in seen.model.named_parameters():
         assert torch.equal(model.get_parameter(name), weight), name
+
+
+@pytest.mark.parametrize("task", ["language", "find_block"])
+def test_a_step_never_waits_for_the_device(configure: Configure, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors on meta have no values: whatever asks for one, or counts some, raises."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it knows no meta
+    config = (configure if task == "language" else test_synthetic.configure)({"attention.dropout": 0.1})
+    batch = random_tokens(config)
+    if task == "find_block":
+        batch = test_synthetic.TASK.sequences(4, torch.Generator().manual_seed(0))
+    meta = torch.device("meta")
+    module = DecoderModule(config, ("text",)).to(meta)
+    module.micro_batch = 2
+    loss = module.training_step(module.transfer_batch_to_device(batch, meta, 0), 0)
+    loss.backward()
+    clip(module.parameters(), config.training)
+    assert (loss.device, loss.shape) == (meta, ())
+    assert all(parameter.grad.device == meta for parameter in module.parameters())
 
 
 def test_tokens_for_timing_have_the_sizes_of_a_batch(configure: Configure) -> None:
