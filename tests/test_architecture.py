@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "plugins": {"components", "errors"},
     "admission": {"components", "config", "errors"},
     "results": {"atomic", "components", "config", "errors", "identity", "strict", "workspace"},
-    "devices": {"children"},
+    "devices": {"children", "config", "errors"},
     "provenance": {"devices"},
     "sweep": {"components", "config", "errors", "plugins", "results", "words"},
     "model": {"components", "config", "errors"},

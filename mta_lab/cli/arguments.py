@@ -42,6 +42,14 @@ Devices = Annotated[
     typer.Option(metavar="LIST", help="the GPUs to train on, like 0,1; default: all that are visible"),
 ]
 WorkersPerDevice = Annotated[int | None, typer.Option(min=1, help="worker processes that share a GPU; default: 1")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FACTS|FILE",
+        help="a GPU that need not be here, for times and memory by arithmetic: h100, h200, a100-80gb ..., facts like "
+        "memory=80GB,bf16=990e12, or a YAML file of these",
+    ),
+]
 TrialTimeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="end an attempt at a run that takes longer than this, like 30m")
 ]

@@ -1,6 +1,6 @@
 """`mta-lab plan`: the rows of a sweep, how they differ, and what they will cost."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -8,8 +8,19 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from mta_lab import lab
-from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Seeds, Settings, SweepName, Workers, conditions
+from mta_lab.cli.arguments import (
+    DEFAULT_SCALE,
+    Components,
+    Device,
+    Scale,
+    Seeds,
+    Settings,
+    SweepName,
+    Workers,
+    conditions,
+)
 from mta_lab.cli.terminal import Terminal
+from mta_lab.errors import UserError
 from mta_lab.words import counted, duration
 
 if TYPE_CHECKING:
@@ -23,14 +34,22 @@ def plan(
     scale: Scale = DEFAULT_SCALE,
     seeds: Seeds = None,
     workers: Workers = None,
+    device: Device = None,
     components: Components = None,
 ) -> None:
     """Show a sweep's rows, their differences and their cost.
 
-    Times a few steps of a row without a recorded run.
+    Times a few steps of a row without a recorded run; with --device, times nothing.
     """
+    if device is not None and workers is not None:
+        raise UserError("--workers: is of this machine, and --device describes another; give one of them")
+    described = lab.on_device.device_of(device) if device is not None else None
     display = Terminal()
     found = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
+    if described:
+        costs = lab.on_device.costs_on(found, described)
+        print_plan(found, costs, display.console, lab.on_device.explained(found, described, costs))
+        return
     with probing(display.console) as probe:
         costs = lab.costs.costs_of(found, workers, probe)
     print_plan(found, costs, display.console)
@@ -43,8 +62,11 @@ def probing(console: Console) -> Iterator[Callable[[str], None]]:
         yield lambda line: status.update(console.render_str(line))
 
 
-def print_plan(plan: "Plan", costs: "Costs", console: Console) -> None:
-    """Print the rows, how they differ from their baseline, their cost and what is left."""
+def print_plan(plan: "Plan", costs: "Costs", console: Console, explained: Sequence[str] = ()) -> None:
+    """Print the rows, how they differ from their baseline, their cost and what is left.
+
+    The lines of `explained` stand in place of those on this machine.
+    """
     sweep = plan.sweep
     left = f"{costs.runs.total()} of {counted(len(sweep.runs()), 'run')} to train"
     table = RichTable(title=f"{sweep.heading}: {left}")
@@ -67,9 +89,17 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console) -> None:
     for line in sweep.left_out_notes:
         console.print(line, markup=False, highlight=False)
     console.print(f"Scale {sweep.scale}: {lab.rows.sizes_of(sweep)}.")
-    console.print(f"{_origins(costs)}Operations: about 6 a parameter and token.")
-    console.print(f"Memory of a step: {lab.costs.memory_of(plan)}.")
-    console.print(f"In all: {costs.total}.")
+    for line in explained or _here(plan, costs):
+        console.print(line, markup=False)
+
+
+def _here(plan: "Plan", costs: "Costs") -> list[str]:
+    """Return where the times come from, and what a step and all that is left take here."""
+    return [
+        f"{_origins(costs)}Operations: about 6 a parameter and token.",
+        f"Memory of a step: {lab.costs.memory_of(plan)}.",
+        f"In all: {costs.total}.",
+    ]
 
 
 def _origins(costs: "Costs") -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         loaded,
         marking,
         measuring,
+        on_device,
         opened,
         own_sweeps,
         packing,

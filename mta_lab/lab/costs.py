@@ -51,9 +51,14 @@ def costs_of(plan: Plan, workers: int | None, probe: Say | None) -> Costs:
     Rows without a recorded run are measured for a few steps if `probe` is given; it is told of
     each.
     """
-    (left, failed), trials = _left_and_failed(plan), trials_left(plan)
+    runs, failed, trials = left_of(plan)
     workers = workers or usual_workers()
-    return Costs(runs=left, trials=trials, failed=failed, estimates=_estimates(plan, workers, probe), workers=workers)
+    return Costs(runs=runs, trials=trials, failed=failed, estimates=_estimates(plan, workers, probe), workers=workers)
+
+
+def left_of(plan: Plan) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """Return by row how many runs are to train, how many failed for good, and trials to run."""
+    return *_left_and_failed(plan), Counter(trials_left(plan))
 
 
 def memory_of(plan: Plan) -> str:

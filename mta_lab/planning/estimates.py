@@ -30,7 +30,7 @@ class Estimate:
     """Seconds a run takes, None where nothing is known, and where that comes from."""
 
     seconds: float | None
-    source: Literal["recorded", "probed", "unknown"]
+    source: Literal["recorded", "probed", "arithmetic", "unknown"]
     contended: bool = False
     """whether other work ran beside all that was timed, so that it takes less on a quiet machine"""
 

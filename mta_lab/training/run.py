@@ -25,7 +25,7 @@ from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule
 from mta_lab.training.result import Report, TrainingResult
 from mta_lab.training.seeds import derive
-from mta_lab.training.sizes import micro_batch_of
+from mta_lab.training.sizes import GPU_SHARE, SHARE, micro_batch_of
 
 REPORTS = 100  # how often a run reports its training loss
 
@@ -68,7 +68,7 @@ def train(
     own.set_deterministic(config.training.deterministic)
     data = data_of(config, corpus)
     module = DecoderModule(config, data.domains)
-    module.micro_batch = micro_batch_of(config, own.free_memory())
+    module.micro_batch = micro_batch_of(config, own.free_memory(), GPU_SHARE if own.on_gpu() else SHARE)
     # after the model is built, as variants draw different amounts of random numbers for it
     torch.manual_seed(derive(config.seed, "dropout", config.stream))
     progress_callback = ProgressCallback(report, every=max(1, config.training.steps // REPORTS))

@@ -5,7 +5,8 @@ Counted on the tensors that shipped variants save: a layer keeps 10 rows of the 
 stores them.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from components.kernels.linear_cross_entropy import CHUNK
 from mta_lab.config import RunConfig
@@ -13,6 +14,7 @@ from mta_lab.model import count_parameters, hidden_width, layers_with_maps
 
 FLOAT = 4  # bytes: weights, optimizer and, outside autocast, activations
 LITTLE = 1 << 30  # bytes that any machine has: up to this nothing is asked of it
+GPU_SHARE = 0.85  # of a GPU's memory, which a run has for itself
 SHARE = 0.5  # of the memory that is free: other workers, and what is not counted here, need some
 MAPS = 4  # that a layer keeps where it stores them, at most among the shipped variants
 
@@ -35,6 +37,11 @@ class StepMemory:
         """Return their sum."""
         return self.weights + self.gradients + self.optimizer + self.activations + self.logits
 
+    def over(self, devices: int) -> "StepMemory":
+        """Return the memory on each of so many devices that share weights, gradients and AdamW."""
+        parts = {name: math.ceil(getattr(self, name) / devices) for name in ("weights", "gradients", "optimizer")}
+        return replace(self, **parts)
+
 
 def step_memory(config: RunConfig, sequences: int) -> StepMemory:
     """Return the memory of a step of `config` that reads `sequences` at a time."""
@@ -54,14 +61,21 @@ def step_memory(config: RunConfig, sequences: int) -> StepMemory:
     )
 
 
-def micro_batch_of(config: RunConfig, free: int) -> int:
-    """Return how many sequences to read at a time: as set, or as many as `free` bytes hold.
+def micro_batch_of(config: RunConfig, free: float, share: float = SHARE, devices: int = 1) -> int:
+    """Return how many sequences each device reads at a time: as set, or as many as memory holds.
 
-    The number divides the batch. A step that needs little reads all of it, whatever is free.
+    The number divides the batch's share of a device. A step that needs little reads all of it,
+    whatever is free.
+
+    Args:
+        config: the run's configuration.
+        free: bytes of memory that are free on each device.
+        share: the part of them that a step may take.
+        devices: how many train the run together.
     """
     training = config.training
     if training.micro_batch != "auto":
         return training.micro_batch
-    allowed = max(LITTLE, SHARE * free)
-    divisors = (n for n in range(training.batch_size, 0, -1) if training.batch_size % n == 0)
-    return next((n for n in divisors if step_memory(config, n).total <= allowed), 1)
+    allowed, most = max(LITTLE, share * free), training.batch_size // devices
+    divisors = (n for n in range(most, 0, -1) if most % n == 0)
+    return next((n for n in divisors if step_memory(config, n).over(devices).total <= allowed), 1)
