@@ -55,6 +55,13 @@ class AttentionConfig(Component, family="attention"):
         """Return the setting that starts as plain softmax attention (default: as it is)."""
         return self
 
+    def in_operations(self) -> "AttentionConfig":
+        """Return the same attention as lists of operations and a norm (default: as it is).
+
+        A report's effects by factor compare rows in this form.
+        """
+        return self
+
     def removals(self) -> Mapping[str, Mapping[str, Any]]:
         """Return by name what can be removed, each with the settings that lack it (default: none).
 

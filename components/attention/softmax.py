@@ -2,8 +2,9 @@
 
 from torch import nn
 
-from components.attention.base import head_width
+from components.attention.base import AttentionConfig, head_width
 from components.attention.core import CoreAttention, CoreConfig
+from components.attention.multi_token import MultiToken
 from components.norms import NoNorm
 from components.registry import register
 
@@ -22,3 +23,6 @@ class Softmax(CoreConfig):
             post_softmax=(),
             norm=NoNorm().build(width=head_width(width, heads), model_width=width, layer=layer),
         )
+
+    def in_operations(self) -> AttentionConfig:
+        return MultiToken(dropout=self.dropout, impl=self.impl, pre_softmax=(), post_softmax=(), norm=NoNorm())

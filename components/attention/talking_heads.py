@@ -17,6 +17,8 @@ class TalkingHeads(CoreConfig):
     """All heads' maps mixed by one matrix before and one after the softmax (2003.02436)."""
 
     def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
+        return self.in_operations().build(width=width, heads=heads, layer=layer, layers=layers)
+
+    def in_operations(self) -> MultiToken:
         mixing = (HeadMixing(group="all"),)
-        same = MultiToken(dropout=self.dropout, impl=self.impl, pre_softmax=mixing, post_softmax=mixing, norm=NoNorm())
-        return same.build(width=width, heads=heads, layer=layer, layers=layers)
+        return MultiToken(dropout=self.dropout, impl=self.impl, pre_softmax=mixing, post_softmax=mixing, norm=NoNorm())

@@ -8,6 +8,7 @@ from components.metrics import Metric, Scale
 from mta_lab.config import in_words
 from mta_lab.report.arithmetic import mixed
 from mta_lab.report.cost import COSTS
+from mta_lab.report.effects_section import effects_document
 from mta_lab.report.sections import seeds_in_words
 from mta_lab.report.settings import settings_of
 from mta_lab.report.spreadsheet import written
@@ -50,6 +51,7 @@ def document(table: Table) -> dict[str, Any]:
             "tau_interval": agreement.tau_interval,
             "tau_rows": agreement.tau_rows,
         },
+        "effects": effects_document(table),
         "coverage": {"published": agreement.published, "finished": agreement.finished},
         "aa": {row.name: row.measured.passed for row in table.rows if row.measured.role == "A/A"},
         "provenance": list(table.provenance),

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mta_lab.report import arithmetic
+from mta_lab.report.effects_section import effects_note
 from mta_lab.report.sizes import sizes
 from mta_lab.report.table import Table
 from mta_lab.results.failures import Attempt
@@ -25,7 +26,7 @@ def notes(table: Table) -> tuple[str, ...]:
     lines = [table.sweep.about] if table.sweep.about else []
     lines += [*table.sweep.left_out_notes, *_search(table), badge(table)]
     if len(table.rows) > 1:
-        lines += [_deltas(table), *_controls(table), *_agreement(table), *_equal_time(table)]
+        lines += [_deltas(table), *effects_note(table), *_controls(table), *_agreement(table), *_equal_time(table)]
     lines += [*arithmetic.note(table), *_contended(table)]
     total = len(table.rows) * len(table.sweep.seeds)
     if table.finished < total:

@@ -1,9 +1,10 @@
-"""Build the small tables of a sweep's page: scores, cost, domains."""
+"""Build the small tables of a sweep's page: scores, effects, cost, domains."""
 
 from collections.abc import Callable
 
 from components.metrics import METRICS, Metric
 from mta_lab.report import numbers
+from mta_lab.report.effects_section import effects_section
 from mta_lab.report.measured import Measured
 from mta_lab.report.numbers import or_dash
 from mta_lab.report.page import Column, OurColumn, PaperColumn, Section, section
@@ -14,8 +15,8 @@ from mta_lab.words import counted, duration
 
 
 def sections(table: Table) -> tuple[Section, ...]:
-    """Return scores and cost, then other evaluations and published values where there are any."""
-    found = [scores(table), cost(table)]
+    """Return scores, effects, cost, other evaluations and published values, as far as there are."""
+    found = [scores(table), *effects_section(table), cost(table)]
     if any(row.measured.further for row in table.rows):
         found.append(further(table))
     if any(row.published.ratios for row in table.rows):

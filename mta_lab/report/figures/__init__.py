@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from mta_lab.report.figures.curves import curves, gains
 from mta_lab.report.figures.domains import domains
+from mta_lab.report.figures.effects import effects
 from mta_lab.report.figures.forest import forest
 from mta_lab.report.figures.heat import heat
 from mta_lab.report.figures.pareto import pareto
@@ -13,6 +14,7 @@ from mta_lab.report.table import Table
 
 FIGURES: dict[str, Callable[[Table, float], Figure | None]] = {
     "forest": forest,
+    "effects": effects,
     "heat": heat,
     "curves": curves,
     "gains": gains,

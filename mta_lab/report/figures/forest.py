@@ -2,13 +2,11 @@
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from components.metrics import Scale
 from mta_lab.report import numbers
-from mta_lab.report.figures.rows import ROOMY, ROW, colour, mark, name_rows, said
+from mta_lab.report.figures.rows import ROOMY, ROW, colour, finish, mark, name_rows, said
 from mta_lab.report.table import Table, TableRow
-from mta_lab.theme.style import BAND, INK, MUTED, hover
+from mta_lab.theme.style import BAND, MUTED, hover
 
 
 def forest(table: Table, width: float) -> Figure | None:
@@ -41,7 +39,7 @@ def _ours(axes: Axes, table: Table, rows: list[TableRow]) -> None:
         else:
             axes.annotate("pending", (0, place), fontsize=7, color=MUTED, va="center", ha="center")
     against = f"against {table.baselines[0]}" if len(table.baselines) == 1 else "against each row's baseline"
-    _finish(axes, f"Ours, {table.sweep.scale}, {against}", scale, 6)
+    finish(axes, f"Ours, {table.sweep.scale}, {against}", scale, 6)
     compared = "difference, percentage points" if metric.is_share else f"difference in {metric.words}"
     shaded = "; shaded: the noise of one run" if table.comparison.noise else ""
     axes.set_xlabel(compared + shaded, loc="left")
@@ -57,19 +55,4 @@ def _theirs(axes: Axes, rows: list[TableRow]) -> None:
             gid = hover(f"{row.name}, the paper: {numbers.delta(delta, row.published.scale)}")
             axes.plot(delta, place, marker="D", markersize=4, color=shade, markerfacecolor=inside, gid=gid)
     axes.tick_params(axis="y", length=0)
-    _finish(axes, "The paper", scales.pop(), 3)
-
-
-def _finish(axes: Axes, title: str, scale: Scale, ticks: int) -> None:
-    axes.axvline(0, color=INK, linewidth=0.7, zorder=1)
-    axes.set_title(title)
-    axes.grid(axis="x")
-    axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(ticks))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, scale)))
-
-
-def _tick(value: float, scale: Scale) -> str:
-    if scale == "relative":
-        return f"{100 * value:+.3g}%" if value else "0"
-    return numbers.delta(value, scale) if value else "0"
+    finish(axes, "The paper", scales.pop(), 3)

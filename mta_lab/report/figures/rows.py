@@ -3,8 +3,9 @@
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from components.metrics import Metric
+from components.metrics import Metric, Scale
 from mta_lab.report import numbers
 from mta_lab.report.measured import Measured
 from mta_lab.report.table import TableRow
@@ -62,3 +63,19 @@ def mark(row: Measured) -> dict[str, Any]:
     if row.resolved and row.contrast:
         return {"marker": "o", "color": colour(row.metric, row.contrast.delta), "markersize": 4.5}
     return {"marker": "s" if row.role == "A/A" else "o", "color": MUTED, "markerfacecolor": "none", "markersize": 4}
+
+
+def finish(axes: Axes, title: str, scale: Scale, ticks: int) -> None:
+    """Give an axis of differences its title, a line at 0 and about so many ticks."""
+    axes.axvline(0, color=INK, linewidth=0.7, zorder=1)
+    axes.set_title(title)
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(ticks))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, scale)))
+
+
+def _tick(value: float, scale: Scale) -> str:
+    if scale == "relative":
+        return f"{100 * value:+.3g}%" if value else "0"
+    return numbers.delta(value, scale) if value else "0"

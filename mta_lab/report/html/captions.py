@@ -6,6 +6,7 @@ from mta_lab.report.table import Table
 
 TITLES = {
     "forest": "Differences from the baseline, with 95 % intervals",
+    "effects": "Effects by factor, with 95 % intervals",
     "heat": "Kernel sizes",
     "curves": "Learning curves",
     "gains": "Difference from the baseline during training",
@@ -15,6 +16,8 @@ TITLES = {
 CAPTIONS = {
     "forest": "A full point is a resolved row, a hollow one an unresolved row, a square an A/A row. Blue is better "
     "than the baseline, orange worse.",
+    "effects": "The difference that each setting makes over all rows, as if effects added up, against the baseline's "
+    "setting. A full point is a resolved effect, a hollow one an unresolved one.",
     "heat": "Each kernel size against the baseline: queries down, keys across.",
     "curves": "Mean over seeds, with the range from the lowest to the highest; grey: the row's baseline.",
     "gains": "Each seed against the same seed of the baseline; mean and range over seeds.",
@@ -26,6 +29,8 @@ CAPTIONS = {
 PRINTED = {
     "forest": "Published differences stand beside ours, against the published baseline and on a scale of their own; "
     "a hollow one is undecided: no larger than the paper's own noise.",
+    "effects": "The paper's are the same fit to its printed values, on a scale of their own; full where the "
+    "interval excludes 0.",
     "domains": "The texts of our domains are not the paper's, nor made in the same way: compare signs only.",
 }
 """sentences added to the caption of a figure that shows published values, too"""
@@ -35,6 +40,7 @@ def captions(table: Table) -> Mapping[str, str]:
     """Return the caption of each figure, which ends with the scale, settings, rows and seeds."""
     published = {
         "forest": any(row.published.delta is not None for row in table.rows),
+        "effects": any(row.published.scored for row in table.rows),
         "domains": any(row.published.domains for row in table.rows),
     }
     of = f"Runs at {table.sweep.conditions}: {table.extent}."
