@@ -1,6 +1,5 @@
 """Read a corpus as batches for next-token prediction."""
 
-import lightning
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -8,30 +7,21 @@ from mta_lab.config import RunConfig
 from mta_lab.data import Corpus
 from mta_lab.data.batches import TrainingBatches, ValidationBatches
 from mta_lab.data.mixture import shares
-from mta_lab.devices import own
+from mta_lab.training.ahead import BatchModule
 from mta_lab.training.seeds import derive
 
 
-class TextModule(lightning.LightningDataModule):
+class TextModule(BatchModule):
     """The token files of a corpus as batches: training by (seed, step), validation by domain."""
 
     def __init__(self, config: RunConfig, corpus: Corpus) -> None:
-        super().__init__()
-        self.run = config
+        super().__init__(config, tuple(sorted(domain.name for domain in corpus.domains)), config.model.context)
         self.corpus = corpus
-        self.domains = tuple(sorted(domain.name for domain in corpus.domains))
-        self.context = config.model.context
-        self.first_step = 0
-        self.micro_batch = config.training.sequences_a_pass
-        """sequences that a validation reads at a time"""
 
-    def train_dataloader(self) -> DataLoader[Tensor]:
-        """Return the training batches of the whole run from `first_step` on; item k is step k's.
-
-        A batch is [batch size, context + 1] tokens, int64.
-        """
+    def training_batches(self) -> TrainingBatches:
+        """Return the training batches: each [batch size, context + 1] tokens, int64."""
         training = self.run.training
-        batches = TrainingBatches(
+        return TrainingBatches(
             {name: self.corpus.tokens(name, "train") for name in self.domains},
             shares(self.run.data, self.domains),
             seed=derive(self.run.seed, "batches", self.run.stream),
@@ -39,8 +29,6 @@ class TextModule(lightning.LightningDataModule):
             batch_size=training.batch_size,
             context=self.context,
         )
-        steps = range(self.first_step, training.steps)
-        return DataLoader(batches, batch_size=None, sampler=steps, pin_memory=own.on_gpu())  # no copy waits for a step
 
     def val_dataloader(self) -> list[DataLoader[Tensor]]:
         """Return one loader a domain, in the order of `domains`."""

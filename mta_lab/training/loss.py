@@ -35,6 +35,14 @@ def tokens_of(batch: Batch) -> Tensor:
     return batch if isinstance(batch, Tensor) else batch[0]
 
 
+def pinned(batch: Batch) -> Batch:
+    """Return the batch with its tokens in memory that a GPU copies without the CPU's help."""
+    if isinstance(batch, Tensor):
+        return batch.pin_memory()
+    tokens, scored = batch
+    return tokens.pin_memory(), scored
+
+
 def on_device(batch: Batch, device: torch.device) -> Batch:
     """Return the batch with its tokens on `device`, which copies them when it comes to it."""
     if isinstance(batch, Tensor):

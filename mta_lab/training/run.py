@@ -76,7 +76,10 @@ def train(
     trainer = _trainer(config.training, [checkpoint_callback, progress_callback])
     data.first_step = checkpoint_callback.resume(trainer, module)
     data.micro_batch = module.micro_batch
-    _run(trainer, module, data, config.training, progress_callback)
+    try:
+        _run(trainer, module, data, config.training, progress_callback)
+    finally:
+        data.close()
     result = _result(trainer, module, data, config.training, progress_callback, spent)
     result = replace(result, micro_batches=checkpoint_callback.micro_batches)
     if weights and not result.stopped_early:

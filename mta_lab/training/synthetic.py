@@ -3,7 +3,6 @@
 Shapes: B sequences, T + 1 tokens: inputs are the first T, targets the last T.
 """
 
-import lightning
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,29 +10,22 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from components.tasks import SyntheticTask
 from mta_lab.config import RunConfig
-from mta_lab.training.loss import Answers
+from mta_lab.training.ahead import BatchModule
+from mta_lab.training.loss import Answers, Batch
 from mta_lab.training.seeds import derive
 
 
-class SequencesModule(lightning.LightningDataModule):
+class SequencesModule(BatchModule):
     """A task's sequences as batches: training by (seed, step), held-out ones equal for all runs."""
 
     def __init__(self, config: RunConfig, task: SyntheticTask) -> None:
-        super().__init__()
-        self.run = config
+        super().__init__(config, (task.name,), task.context)
         self.task = task
-        self.domains = (task.name,)
-        self.context = task.context
-        self.first_step = 0
-        self.micro_batch = config.training.sequences_a_pass
-        """sequences that a validation reads at a time"""
 
-    def train_dataloader(self) -> DataLoader[Answers]:
-        """Return the training batches of the whole run from `first_step` on; item k is step k's."""
-        training = self.run.training
-        seed = derive(self.run.seed, "batches", self.run.stream)
-        batches = SequenceBatches(self.task, seed=seed, steps=training.steps, batch_size=training.batch_size)
-        return DataLoader(batches, batch_size=None, sampler=range(self.first_step, training.steps))
+    def training_batches(self) -> "SequenceBatches":
+        """Return the training batches: sequences and the mask of their scored targets."""
+        training, seed = self.run.training, derive(self.run.seed, "batches", self.run.stream)
+        return SequenceBatches(self.task, seed=seed, steps=training.steps, batch_size=training.batch_size)
 
     def val_dataloader(self) -> list[DataLoader[tuple[Tensor, ...]]]:
         """Return one loader, because a task is one domain."""
@@ -41,7 +33,7 @@ class SequencesModule(lightning.LightningDataModule):
         return [DataLoader(TensorDataset(tokens, scored), batch_size=self.micro_batch)]
 
 
-class SequenceBatches(Dataset[Answers]):
+class SequenceBatches(Dataset[Batch]):
     """A data set whose item k is the batch of step k; any step can be made on its own."""
 
     def __init__(self, task: SyntheticTask, *, seed: int, steps: int, batch_size: int) -> None:
