@@ -5,7 +5,7 @@ nothing. Shapes: T tokens, D model width.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from components.kernels.streaming import BLOCK
 from components.registry import ComponentError
 from mta_lab.config import ModelConfig, RunConfig
 from mta_lab.config.identity import modules_of
+from mta_lab.devices import own
+from mta_lab.devices.child import computing
 from mta_lab.errors import UserError, described, place
 
 TOKENS = 12
@@ -28,28 +30,45 @@ LONGER = BLOCK + TOKENS  # what streaming computes in two blocks
 ALIKE = 1e-3  # the largest difference between implementations, of the largest value: far above rounding
 
 
-def admit(configs: Iterable[RunConfig]) -> None:
+def admit(configs: Iterable[RunConfig], components: Sequence[Path] = ()) -> None:
     """Raise UserError for an attention that fails a check on random tokens.
 
     It may not raise, return another shape than its input's, look ahead, or be computed by a faster
     implementation otherwise than by `eager`.
 
-    Looks at those with code of the user's in them, on a few random tokens and after some imagined
-    training. A variant's `exempt` counts as in the conformance tests.
+    Looks at those with code of the user's in them, which the files and folders `components` hold:
+    on the device that trains, on a few random tokens and after some imagined training. A variant's
+    `exempt` counts as in the conformance tests.
     """
     distinct = {(config.attention, config.model): config for config in configs}
-    for (attention, model), config in distinct.items():
-        own = [str(sys.modules[name].__file__) for name in modules_of(config) if name.partition(".")[0] != "components"]
-        for layer, module in _kinds_of_layer(attention, model) if own else ():
-            where = f"{', '.join(sorted(Path(file).name for file in own))}: {attention.name} on layer {layer}"
-            try:
-                fault = _fault(module, model, attention.exempt) or _disagreement(module, model, attention.exempt)
-            except ComponentError as error:
-                raise UserError(f"{where}: {error}") from error
-            except (Exception, SystemExit) as error:  # the user's code
-                raise UserError(f"{where}: {described(error)} ({place(error)})") from error
-            if fault:
-                raise UserError(f"{where} {fault}")
+    theirs = [config for config in distinct.values() if _own_files(config)]
+    if theirs:
+        with computing(components) as call:
+            for config in theirs:
+                call(_check, config)
+
+
+def _own_files(config: RunConfig) -> list[str]:
+    """Return the files with the user's code in the attention of a configuration."""
+    own = (sys.modules[name].__file__ for name in modules_of(config) if name.partition(".")[0] != "components")
+    return sorted(Path(str(file)).name for file in own)
+
+
+def _check(config: RunConfig) -> None:
+    """Raise UserError for an attention that fails a check on the device of this process."""
+    attention, model, where = config.attention, config.model, own.device()
+    own.set_precision("fp32")
+    for layer, module in _kinds_of_layer(attention, model):
+        named = f"{', '.join(_own_files(config))}: {attention.name} on layer {layer}"
+        try:
+            fault = _fault(module, model, attention.exempt, where)
+            fault = fault or _disagreement(module, model, attention.exempt, where)
+        except ComponentError as error:
+            raise UserError(f"{named}: {error}") from error
+        except (Exception, SystemExit) as error:  # the user's code
+            raise UserError(f"{named}: {described(error)} ({place(error)})") from error
+        if fault:
+            raise UserError(f"{named} {fault}")
 
 
 def _kinds_of_layer(attention: AttentionConfig, model: ModelConfig) -> Iterator[tuple[int, nn.Module]]:
@@ -64,22 +83,24 @@ def _kinds_of_layer(attention: AttentionConfig, model: ModelConfig) -> Iterator[
             yield layer, attention.build(**sizes)
 
 
-def _fault(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str]) -> str:
+def _fault(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str], where: torch.device) -> str:
     """Return what is wrong with the outputs of `module`, or an empty string."""
     generator = torch.Generator().manual_seed(0)
     initialise(module.eval(), seed=0)
-    x_1TD = torch.randn(1, TOKENS, model.width, generator=generator)
-    rotary = rotary_table(TOKENS, model.width // model.heads, model.rope_theta)
+    x_1TD = torch.randn(1, TOKENS, model.width, generator=generator).to(where)
+    rotary = rotary_table(TOKENS, model.width // model.heads, model.rope_theta, where)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+        module.to(where)
         y_1TD = module(x_1TD, rotary)
         given = list(y_1TD.shape) if isinstance(y_1TD, Tensor) else type(y_1TD).__name__
         if given != list(x_1TD.shape) and "shape" not in exempt:
             return f"returns {given} for tokens of shape {list(x_1TD.shape)}, allowed: the same shape"
         if not torch.equal(module(x_1TD, rotary).nan_to_num(), y_1TD.nan_to_num()):
             return "gives another output for the same tokens the second time, allowed: the same"
-        beside_1TD = module(torch.cat([x_1TD, torch.randn(x_1TD.shape, generator=generator)]), rotary)[:1]
+        others_1TD = torch.randn(x_1TD.shape, generator=generator).to(where)
+        beside_1TD = module(torch.cat([x_1TD, others_1TD]), rotary)[:1]
         if not beside_1TD.allclose(y_1TD, rtol=0.0, atol=ALIKE * float(y_1TD.abs().nan_to_num().max()), equal_nan=True):
             return "mixes sequences: its output for one depends on the others of the batch"
         for t in range(1, 0 if "causal" in exempt else TOKENS):
@@ -92,18 +113,18 @@ def _fault(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str]) -> 
     return ""
 
 
-def _disagreement(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str]) -> str:
+def _disagreement(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str], where: torch.device) -> str:
     """Return where a faster implementation differs from `eager`, in outputs or gradients; else ''.
 
     Only implementations that may run are compared.
     """
     cores = [part for part in module.modules() if isinstance(part, CoreAttention)]
     wanted = {core.impl for core in cores} or {"auto"}
-    able = [name for name in IMPLEMENTATIONS if "auto" in wanted and _can(cores, name)]
-    expected = _outcome(set_compiled(module, False), cores, "eager", model)
+    able = [name for name in IMPLEMENTATIONS if "auto" in wanted and _can(cores, name, where)]
+    expected = _outcome(set_compiled(module, False), cores, "eager", model, where)
     set_compiled(module, True)
     for impl in () if "implementations" in exempt else sorted({*wanted, *able} - {"eager"}):
-        found = _outcome(module, cores, impl, model)
+        found = _outcome(module, cores, impl, model, where)
         for name, value in expected.items():
             far = (found[name] - value).abs().nan_to_num(torch.inf).masked_fill(value.isnan() & found[name].isnan(), 0)
             allowed = ALIKE * value.abs().nan_to_num().max().item()
@@ -117,23 +138,25 @@ def _disagreement(module: nn.Module, model: ModelConfig, exempt: Mapping[str, st
     return ""
 
 
-def _can(cores: Iterable[CoreAttention], impl: str) -> bool:
-    """Return whether `impl` can compute all attention cores of a layer on a CPU in float32."""
-    here = Conditions(torch.device("cpu"), torch.float32)
+def _can(cores: Iterable[CoreAttention], impl: str, where: torch.device) -> bool:
+    """Return whether `impl` can compute all attention cores of a layer in float32."""
+    here = Conditions(where, torch.float32)
     found = [IMPLEMENTATIONS[impl].obstacle(core.map_ops().all(), here) for core in cores]
     return bool(found) and not any(found)
 
 
-def _outcome(module: nn.Module, cores: Iterable[CoreAttention], impl: Any, model: ModelConfig) -> dict[str, Tensor]:
+def _outcome(
+    module: nn.Module, cores: Iterable[CoreAttention], impl: Any, model: ModelConfig, where: torch.device
+) -> dict[str, Tensor]:
     """Return the output and, by name, the gradients of input and parameters under `impl`."""
     for core in cores:
         core.impl = impl
     generator = torch.Generator().manual_seed(1)
-    x_1TD = torch.randn(1, LONGER, model.width, generator=generator).requires_grad_()
-    y_1TD = module(x_1TD, rotary_table(LONGER, model.width // model.heads, model.rope_theta))
+    x_1TD = torch.randn(1, LONGER, model.width, generator=generator).to(where).requires_grad_()
+    y_1TD = module(x_1TD, rotary_table(LONGER, model.width // model.heads, model.rope_theta, where))
     learned = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     leaves = {"the input": x_1TD, **learned}
-    upstream = torch.randn(y_1TD.shape, generator=generator)
+    upstream = torch.randn(y_1TD.shape, generator=generator).to(where)
     gradients = torch.autograd.grad(y_1TD, list(leaves.values()), upstream, materialize_grads=True)
     named = zip((f"the gradient of {name}" for name in leaves), gradients, strict=True)
     return {"the output": y_1TD.detach(), **dict(named)}

@@ -7,12 +7,9 @@ whatever its workers, comes to the same precision.
 """
 
 import json
-import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,9 +17,9 @@ from pathlib import Path
 import torch
 
 from components.attention import PLAIN
-from mta_lab.children import safe_path
 from mta_lab.config import Precision, RunConfig
-from mta_lab.devices import own, visible
+from mta_lab.devices import own
+from mta_lab.devices.child import computing
 from mta_lab.errors import UserError
 from mta_lab.model import build_model
 from mta_lab.results.records import write_whole
@@ -69,7 +66,8 @@ def _remembered(probe: RunConfig, say: Callable[[str], None]) -> float:
     key = f"{own.trains_on()} {capability}, torch {torch.__version__}, {probe.model}, batch {probe.training.batch_size}"
     how = f"measured before, see {file}"
     if key not in known:
-        known[key] = _in_child(probe) if visible.gpus() else measure(probe)
+        with computing() as call:
+            known[key] = call(measure, probe)
         how = f"measured just now, kept in {file}"
         try:
             write_whole(file, json.dumps(known, indent=1))
@@ -96,15 +94,6 @@ def _read(file: Path) -> dict[str, float]:
         return {}
     right = isinstance(known, dict) and all(type(ratio) in (int, float) and ratio > 0 for ratio in known.values())
     return known if right else {}
-
-
-def _in_child(probe: RunConfig) -> float:
-    """Measure in a process of its own, whose GPU memory is free again when it ends."""
-    with safe_path(), ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
-        try:
-            return child.submit(measure, probe).result()
-        except BrokenProcessPool:  # it could not read the model, or died of it
-            raise UserError("training.precision: auto cannot be measured with this model; set fp32 or bf16") from None
 
 
 def measure(config: RunConfig) -> float:

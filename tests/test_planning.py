@@ -7,21 +7,37 @@ from typing import Any
 
 import pytest
 
-from mta_lab.devices import own
+from mta_lab.config import RunConfig
+from mta_lab.devices import child, own
+from mta_lab.devices.visible import Gpu
 from mta_lab.errors import UserError
+from mta_lab.planning import estimates as planning
+from mta_lab.planning.by_arithmetic import operations, operations_of
 from mta_lab.planning.estimates import (
     Estimate,
     affordable_seeds,
     estimates,
-    operations,
     recorded,
     seconds_of,
 )
+from mta_lab.plugins import load_components
 from mta_lab.provenance import contended, provenance
 from mta_lab.results.records import Record, Records
-from mta_lab.sweep import Row, load_sweep
+from mta_lab.sweep import Row, load_sweep, single_run
+from tests.config.helpers import config, registry_restored
 from tests.report.examples import finish
 
+VARIANT = '''
+from components.attention import AttentionConfig, Softmax
+from components.registry import register
+
+@register("attention", "mine")
+class Mine(AttentionConfig):
+    """Softmax under another name."""
+
+    def build(self, *, width, heads, layer, layers):
+        return Softmax().build(width=width, heads=heads, layer=layer, layers=layers)
+'''
 UNKNOWN = Estimate(None, "unknown")
 COSTS = {"a": Estimate(10.0, "recorded"), "b": Estimate(20.0, "probed")}
 
@@ -164,9 +180,45 @@ def test_rows_without_a_record_are_probed_where_a_step_is_small(tmp_path: Path) 
     assert {estimate.source for estimate in found.values()} == {"probed"}
     assert all(estimate.seconds for estimate in found.values())
     assert len(said) == len(sweep.rows)
-    large = estimates(load_sweep("language_modeling", scale="paper-880m"), [], 1, said.append)
-    assert set(large.values()) == {Estimate(None, "unknown")}
-    assert len(said) == len(sweep.rows)
+
+
+def test_a_row_whose_step_takes_long_is_probed_by_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit between the operations of one sequence and of two lets a step read one."""
+    sweep = load_sweep("masking", scale="nano", settings=["model.width=32", "training.batch_size=4"])
+    read: list[int] = []
+
+    def counted(config: RunConfig) -> float:
+        read.append(config.training.batch_size)
+        return 0.5
+
+    monkeypatch.setattr(planning, "_step_seconds", counted)
+    monkeypatch.setattr(planning, "LARGEST_STEP", 1.5 * operations_of(sweep.rows[0].config, 1))
+    found = estimates(sweep, [], 1, lambda line: None)
+    steps = sweep.rows[0].config.training.steps
+    assert {(estimate.seconds, estimate.source) for estimate in found.values()} == {(0.5 * 4 * steps, "probed")}
+    assert set(read) == {1}
+
+
+def test_a_row_too_large_to_probe_is_estimated_from_a_matrix_product() -> None:
+    sweep = load_sweep("language_modeling", scale="paper-880m")
+    found = estimates(sweep, [], 1, lambda line: None)
+    assert {estimate.source for estimate in found.values()} == {"arithmetic"}
+    transformer, mta = (found[name].seconds for name in ("transformer", "mta"))
+    assert transformer
+    assert mta == pytest.approx(transformer, rel=1e-3)
+
+
+def test_a_probe_where_there_is_a_gpu_is_another_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It loads the user's components first, without which it could not read what it is sent."""
+    monkeypatch.setattr(child, "gpus", lambda: (Gpu("0", "a GPU"),))
+    monkeypatch.setattr(planning, "_step_seconds", None)  # not called in this process
+    file = tmp_path / "mine.py"
+    file.write_text(VARIANT)
+    with registry_restored():
+        load_components([file])
+        settings = ["attention=mine", "model.width=32", "model.context=16", "training.batch_size=1"]
+        found = estimates(single_run(config(*settings, scale="nano"), {}), [], 1, lambda line: None, [file])
+    assert [estimate.source for estimate in found.values()] == ["probed"]
 
 
 def test_operations_are_six_a_parameter_and_token() -> None:

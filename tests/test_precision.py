@@ -1,6 +1,7 @@
 """`training.precision: auto`: measured, remembered, said, and chosen before a run is identified."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 from mta_lab import precision
 from mta_lab.config import RunConfig, fingerprint
+from mta_lab.devices import child
+from mta_lab.devices.visible import Gpu
 from mta_lab.precision import WORTH, cache_file, resolve_auto
 from mta_lab.sweep import load_sweep
 from mta_lab.training.module import DecoderModule
@@ -92,9 +95,12 @@ def test_a_memory_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     assert "not kept" in line
 
 
-def test_another_process_can_measure_it() -> None:
-    """So it is done where there is a GPU: its memory is free again when that process ends."""
-    assert precision._in_child(config(*TINY, "training.batch_size=1")) > 0
+def test_another_process_measures_it_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The GPU's memory is free again when that process ends."""
+    monkeypatch.setattr(child, "gpus", lambda: (Gpu("0", "a GPU"),))
+    with child.computing() as call:
+        assert call(os.getpid) != os.getpid()
+        assert call(precision.measure, config(*TINY, "training.batch_size=1")) > 0
 
 
 def test_a_precision_that_is_set_is_left_alone() -> None:

@@ -118,4 +118,4 @@ def _estimates(plan: Plan, workers: int, probe: Say | None) -> Mapping[str, Esti
     if probe is None:
         return recorded(plan.sweep.rows, history)
     threads = max(1, len(os.sched_getaffinity(0)) // workers)
-    return estimates(plan.sweep, history, threads, probe)
+    return estimates(plan.sweep, history, threads, probe, (*plan.components, *plan.sweep.components))

@@ -141,7 +141,7 @@ def _check(plan: Plan, devices: Sequence[Gpu]) -> None:
             "training.precision: got 'tf32', but runs train on the CPU here, where it would be fp32 by another name; "
             "allowed: fp32, bf16, auto"
         )
-    admit(row.config for row in plan.sweep.rows)
+    admit((row.config for row in plan.sweep.rows), (*plan.components, *plan.sweep.components))
     if line := trouble():
         plan.display.say(line)
 

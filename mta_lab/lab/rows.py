@@ -6,7 +6,7 @@ from typing import Any
 
 from components.registry import Component
 from mta_lab.model import count_parameters
-from mta_lab.planning.estimates import operations
+from mta_lab.planning.by_arithmetic import operations
 from mta_lab.report.sizes import sizes
 from mta_lab.sweep import Row, Sweep
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mta_lab.config import RunConfig
 from mta_lab.devices.known import Device
-from mta_lab.planning.estimates import operations
+from mta_lab.model import count_parameters
 from mta_lab.training.sizes import GPU_SHARE, StepMemory, micro_batch_of, step_memory
 
 UTILISATION = 0.4
@@ -12,6 +12,19 @@ UTILISATION = 0.4
 Llama 3's reached 0.38 to 0.43 of an H100's (2407.21783, table 4)"""
 AGAIN = 4 / 3
 """operations of a step that computes its blocks anew, over those of one that does not"""
+
+
+def operations(config: RunConfig) -> float:
+    """Return the operations of a whole training run, about: 6 for each parameter and token.
+
+    Source: Kaplan et al. 2020, 2001.08361.
+    """
+    return operations_of(config, config.training.batch_size) * config.training.steps
+
+
+def operations_of(config: RunConfig, sequences: int) -> float:
+    """Return the operations of a training step over so many sequences, about."""
+    return 6.0 * count_parameters(config) * sequences * config.context
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,11 @@
 """Estimates of a sweep's time, from recorded runs or a short probe, and what fits a budget."""
 
 import json
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
@@ -13,16 +14,22 @@ import torch
 from mta_lab.admission import admit
 from mta_lab.config import RunConfig, plain
 from mta_lab.devices import own
+from mta_lab.devices.child import computing
+from mta_lab.devices.known import Device
 from mta_lab.errors import UserError
-from mta_lab.model import build_model, count_parameters
+from mta_lab.model import build_model
+from mta_lab.planning.by_arithmetic import UTILISATION, on_device, operations_of
 from mta_lab.provenance import contended
 from mta_lab.results.records import Record
 from mta_lab.sweep import Row, Sweep
+from mta_lab.training.sizes import GPU_SHARE, micro_batch_of
 from mta_lab.training.step import TrainingStep, random_tokens
 from mta_lab.words import counted, duration
 
 WARM_UP, STEPS = 2, 4  # of a probe
 LARGEST_STEP = 1e12  # operations; a step of more takes seconds on a CPU, and a probe of it minutes
+PRODUCT = 2048  # rows and columns of the matrices that are multiplied where a step is too large
+ORIGINS = {"arithmetic": f"by arithmetic, at {UTILISATION} of the rate of a matrix product here"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,8 @@ class Estimate:
     @property
     def origin(self) -> str:
         """Return the source in words."""
-        return f"{self.source}, on a busy machine" if self.contended else self.source
+        said = ORIGINS.get(self.source, self.source)
+        return f"{said}, on a busy machine" if self.contended else said
 
 
 def recorded(rows: Sequence[Row], history: Sequence[Record]) -> dict[str, Estimate]:
@@ -81,36 +89,24 @@ def _scaled(step: Estimate | None, steps: int) -> Estimate:
 
 
 def estimates(
-    sweep: Sweep, history: Sequence[Record], threads: int, say: Callable[[str], None]
+    sweep: Sweep, history: Sequence[Record], threads: int, say: Callable[[str], None], components: Sequence[Path] = ()
 ) -> Mapping[str, Estimate]:
     """Return an estimate for each row.
 
-    Rows without recorded runs are probed under `threads` threads, for a few steps each.
-
-    Rows whose step is too large for a probe on this machine's CPU stay unknown.
+    Rows without recorded runs are probed under `threads` threads, for a few steps each, on the
+    device that trains; `components` are files and folders of the user's, which that needs. Rows
+    whose step is too large for a probe on a CPU are estimated from a matrix product there.
     """
     found = recorded(sweep.rows, history)
-    to_probe = [
-        row for row in sweep.rows if found[row.name].seconds is None and _step_operations(row.config) < LARGEST_STEP
-    ]
-    admit(row.config for row in to_probe)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    to_probe = [row for row in sweep.rows if found[row.name].seconds is None]
+    if not to_probe:
+        return found
+    admit((row.config for row in to_probe), components)
+    with computing(components) as call:
         for row in to_probe:
             say(f"timing a few steps of {row.name}")
-            found[row.name] = Estimate(_probe(row.config), "probed", contended=contended() is True)
-    finally:
-        torch.set_num_threads(before)
+            found[row.name] = call(_probe, row.config, threads)
     return found
-
-
-def operations(config: RunConfig) -> float:
-    """Return the operations of a whole training run, about: 6 for each parameter and token.
-
-    Source: Kaplan et al. 2020, 2001.08361.
-    """
-    return _step_operations(config) * config.training.steps
 
 
 def seconds_of(left: Mapping[str, int], costs: Mapping[str, Estimate], workers: int) -> float | None:
@@ -150,16 +146,61 @@ def affordable_seeds(
     return seeds
 
 
-def _step_operations(config: RunConfig) -> float:
-    return 6.0 * count_parameters(config) * config.tokens_per_step
+def _probe(config: RunConfig, threads: int) -> Estimate:
+    """Return the time of a run by a few steps on the device of this process, validation left out.
+
+    Where the device takes long for a step, one over fewer sequences counts as often as it takes to
+    read the batch; where it takes long for one sequence, a matrix product is timed instead.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        part = _part(config)
+        if part is None:
+            return Estimate(_by_product(config), "arithmetic", contended=contended() is True)
+        times = config.training.batch_size / part.training.batch_size * config.training.steps
+        return Estimate(_step_seconds(part) * times, "probed", contended=contended() is True)
+    finally:
+        torch.set_num_threads(before)
 
 
-def _probe(config: RunConfig) -> float:
-    """Seconds of a run by its training steps alone, validation left out."""
-    step, tokens = TrainingStep(build_model(config, seed=0), config.training), random_tokens(config)
-    for _ in range(WARM_UP):
-        step(tokens)
-    started = time.perf_counter()
-    for _ in range(STEPS):
-        step(tokens)
-    return (time.perf_counter() - started) / STEPS * config.training.steps
+def _part(config: RunConfig) -> RunConfig | None:
+    """Return `config` with as many sequences a step as a probe reads here, None for none."""
+    training = config.training
+    if own.on_gpu():
+        sequences = micro_batch_of(config, own.free_memory(), GPU_SHARE)
+    else:
+        divisors = (n for n in range(training.batch_size, 0, -1) if training.batch_size % n == 0)
+        sequences = next((n for n in divisors if operations_of(config, n) < LARGEST_STEP), 0)
+    if sequences in (0, training.batch_size):
+        return config if sequences else None
+    return replace(config, training=replace(training, batch_size=sequences, micro_batch="auto"))
+
+
+def _step_seconds(config: RunConfig) -> float:
+    """Return the seconds of a training step, after a few that are not counted."""
+    where = own.device()
+    own.set_precision(config.training.precision)
+    step, tokens = TrainingStep(build_model(config, seed=0).to(where), config.training), random_tokens(config).to(where)
+
+    def steps(number: int) -> None:
+        for _ in range(number):
+            step(tokens)
+
+    steps(WARM_UP)
+    return own.timed(lambda: steps(STEPS), where) / STEPS
+
+
+def _by_product(config: RunConfig) -> float:
+    """Return the seconds of a run at a share of the rate of a matrix product on the CPU."""
+    precision = config.training.precision
+    rate = _product_rate(torch.bfloat16 if precision == "bf16" else torch.float32, torch.get_num_threads())
+    return on_device(config, Device(name="here", memory=own.free_memory(), peaks={precision: rate})).seconds
+
+
+@cache
+def _product_rate(dtype: torch.dtype, _threads: int) -> float:
+    """Return the operations a second of a matrix product in the threads that are set."""
+    a, b = torch.ones(2, PRODUCT, PRODUCT, dtype=dtype)
+    torch.mm(a, b)
+    return 2 * PRODUCT**3 / own.timed(lambda: torch.mm(a, b), own.CPU)
