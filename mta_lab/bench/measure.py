@@ -1,4 +1,4 @@
-"""Measure time in turns, and memory as the growth of a process's peak."""
+"""Measure time in turns, and memory as the growth of a process's peak, on its own device."""
 
 import gc
 import resource
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from mta_lab.bench.results import Measure
+from mta_lab.devices import own
 
 Work = Callable[[], object]
 SECONDS = 8.0  # after which no further round begins
@@ -19,6 +20,7 @@ def take_turns(contestants: Mapping[str, Work], rounds: int | None) -> dict[str,
     before the first is not counted: it allocates and warms up. Without `rounds`, there are as many
     as fit into SECONDS, from LEAST to MOST.
     """
+    where = own.device()
     for work in contestants.values():
         work()
     taken: dict[str, list[float]] = {name: [] for name in contestants}
@@ -27,22 +29,22 @@ def take_turns(contestants: Mapping[str, Work], rounds: int | None) -> dict[str,
         if rounds is None and done >= LEAST and time.perf_counter() > until:
             break
         for name, work in contestants.items():
-            started = time.perf_counter()
-            work()
-            taken[name].append(time.perf_counter() - started)
+            taken[name].append(own.timed(work, where))
     return {name: Measure(unit="s", values=tuple(values)) for name, values in taken.items()}
 
 
 def peak_growth(work: Work) -> Measure:
-    """Return the bytes by which `work` raises the peak of this fresh process's resident memory.
+    """Return the bytes by which `work` raises the peak of this fresh process's memory.
 
-    What is there before is not counted: libraries, threads and inputs.
+    On a GPU that is what torch allocated there, elsewhere resident memory. What is there before is
+    not counted: libraries, threads and inputs.
     """
     gc.collect()
-    before = _peak()
+    before = own.start_peak() if own.on_gpu() else _resident()
     work()
-    return Measure(unit="bytes", values=(float(_peak() - before),))
+    after = own.peak() if own.on_gpu() else _resident()
+    return Measure(unit="bytes", values=(float(after - before),))
 
 
-def _peak() -> int:
+def _resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts KiB

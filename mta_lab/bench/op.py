@@ -4,7 +4,6 @@ Its operations are those of the paper's models. Shapes: B batch, M heads, T toke
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -20,8 +19,6 @@ from mta_lab.config import Layer, plain, resolve, scale_layer
 from mta_lab.devices import own
 
 FORWARD, BOTH, MEMORY = "forward", "forward + backward", "memory"
-DTYPE = torch.float32
-HERE = Conditions(torch.device("cpu"), DTYPE)
 BASELINE = "sdpa"
 """softmax attention without operations, by torch's own kernel"""
 REFERENCE = "eager"
@@ -55,6 +52,11 @@ TOKENS = (128, 256, 512, 1024, 2048, 4096)
 KERNELS = ((1, 1), (4, 9), (6, 11), (8, 13), (12, 17))
 """(c_q, c_k); three of them are in the paper's Table 5"""
 PATIENCE = 4.0  # seconds, most that one forward and backward in a plot may take
+
+
+def here() -> Conditions:
+    """Return the device that runs train on, and the dtype of its attention: bfloat16 on a GPU."""
+    return Conditions(own.device(), torch.bfloat16 if own.on_gpu() else torch.float32)
 
 
 def compare(laboratory: Laboratory, shapes: Sequence[Shape], rounds: int | None, say: Say) -> list[Comparison]:
@@ -104,7 +106,7 @@ def contestants(config: AttentionConfig, shape: Shape) -> tuple[list[str], tuple
     for impl in IMPLEMENTATIONS:
         if impl == BASELINE:
             continue
-        why_not = IMPLEMENTATIONS[impl].obstacle(ops.all(), HERE)
+        why_not = IMPLEMENTATIONS[impl].obstacle(ops.all(), here())
         if why_not is None:
             able.append(impl)
         else:
@@ -169,7 +171,7 @@ def _times(
     quantities: Sequence[str] = (FORWARD, BOTH),
 ) -> dict[str, dict[str, Measure]]:
     """Return seconds by implementation and measure, all taking turns in this process."""
-    own.warm_up(own.CPU)
+    own.warm_up(own.device())
     works = {(impl, quantity): _work(config, shape, impl, quantity) for impl in impls for quantity in quantities}
     taken = take_turns({"\n".join(key): work for key, work in works.items()}, rounds)
     return {impl: {quantity: taken[f"{impl}\n{quantity}"] for quantity in quantities} for impl in impls}
@@ -177,7 +179,7 @@ def _times(
 
 def _memory(config: AttentionConfig, shape: Shape, impl: str) -> Measure:
     """Return the memory that one forward and backward adds to this process."""
-    own.warm_up(own.CPU)
+    own.warm_up(own.device())
     _work(config, shape._replace(batch=1, tokens=8), impl, BOTH)()  # loads libraries and kernels
     return peak_growth(_work(config, shape, impl, BOTH))
 
@@ -188,11 +190,16 @@ def _work(config: AttentionConfig, shape: Shape, impl: str, quantity: str) -> Wo
     They have the layout [B, T, M, d] that projections give.
     """
     ops = MapOps() if impl == BASELINE else _ops(config, shape)
-    assert IMPLEMENTATIONS[impl].obstacle(ops.all(), HERE) is None
+    assert IMPLEMENTATIONS[impl].obstacle(ops.all(), here()) is None
+    for op in ops.all():
+        op.to(own.device())
     query, key, value, upstream = (_random(shape) for _ in range(4))
-    attend = partial(IMPLEMENTATIONS[impl].attend, query, key, value, ops, dropout=None)
     learned = [parameter for op in ops.all() for parameter in op.parameters()]
     leaves = [tensor.requires_grad_() for tensor in (query, key, value, *learned)]
+
+    def attend() -> Tensor:
+        with torch.autocast(query.device.type, torch.bfloat16, enabled=query.dtype == torch.bfloat16):
+            return IMPLEMENTATIONS[impl].attend(query, key, value, ops, dropout=None)
 
     def forward() -> object:
         with torch.no_grad():
@@ -202,8 +209,9 @@ def _work(config: AttentionConfig, shape: Shape, impl: str, quantity: str) -> Wo
 
 
 def _random(shape: Shape) -> Tensor:
-    stored_BTMd = torch.randn(shape.batch, shape.tokens, shape.heads, shape.width, dtype=DTYPE)
-    return stored_BTMd.transpose(1, 2)
+    stored_BTMd = torch.randn(shape.batch, shape.tokens, shape.heads, shape.width)
+    device, dtype, *_ = here()
+    return stored_BTMd.to(device, dtype).transpose(1, 2)
 
 
 def _ops(config: AttentionConfig, shape: Shape) -> MapOps:

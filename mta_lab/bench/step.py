@@ -156,7 +156,7 @@ def _times(entries: Entries, rounds: int | None) -> tuple[dict[str, Measure], di
 def _memory(entries: Entries, name: str) -> Measure:
     """Return the memory that a model and its training add to this process."""
     config = entries.configs[name]
-    own.warm_up(own.CPU)
+    own.warm_up(own.device())
 
     def train() -> None:
         step = _step(build_model(config, seed=0), config)
@@ -167,5 +167,7 @@ def _memory(entries: Entries, name: str) -> Measure:
 
 
 def _step(model: Decoder, config: RunConfig) -> Work:
-    """Return a call of one training step on a batch of random tokens."""
-    return partial(TrainingStep(model, config.training), random_tokens(config))
+    """Return a call of one training step on a batch of random tokens, on the device here."""
+    where = own.device()
+    own.set_precision(config.training.precision)
+    return partial(TrainingStep(model.to(where), config.training), random_tokens(config).to(where))

@@ -1,4 +1,4 @@
-"""`mta-lab bench`: what attention costs on this machine, measured and printed."""
+"""`mta-lab bench`: what attention costs on this machine's device, measured and printed."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def bench(
         ),
     ] = None,
 ) -> None:
-    """Measure what attention costs on this machine's CPU.
+    """Measure what attention costs on the device that trains here: a GPU, or the CPU.
 
     Variants are measured in turns, and compared by ratios.
     """

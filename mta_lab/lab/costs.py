@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from mta_lab.devices import own
+from mta_lab.devices.child import computing
+from mta_lab.devices.visible import gpus
 from mta_lab.lab.display import Say
 from mta_lab.lab.placing import usual_workers
 from mta_lab.lab.plan import Plan
@@ -13,7 +16,8 @@ from mta_lab.lab.texts import known_runs
 from mta_lab.planning.estimates import Estimate, affordable_seeds, estimates, recorded, seconds_of
 from mta_lab.planning.runs import in_state, states, to_train
 from mta_lab.report import numbers
-from mta_lab.training.sizes import step_memory
+from mta_lab.sweep import Row
+from mta_lab.training.sizes import GPU_SHARE, LITTLE, SHARE, micro_batch_of, step_memory
 from mta_lab.words import counted, duration
 
 
@@ -69,8 +73,26 @@ def memory_of(plan: Plan) -> str:
     fixed = numbers.size(step.weights + step.gradients + step.optimizer)
     return (
         f"{fixed} for weights, gradients and optimizer, {numbers.size(step.logits)} for logits, and "
-        f"{numbers.size(step.activations)} for each sequence of a micro-batch (of {batch} in the batch)"
+        f"{numbers.size(step.activations)} for each sequence of a micro-batch (of {batch} in the batch). "
+        f"{_room(row)}"
     )
+
+
+def _room(row: Row) -> str:
+    """Return in words how much of a row's batch fits the memory that is free where runs train."""
+    with computing() as call:
+        free = call(own.free_memory)
+    share = GPU_SHARE if gpus() else SHARE
+    sequences, room = (
+        micro_batch_of(row.config, free, share),
+        f"{share:.0%} of the {numbers.size(free)} that are free here",
+    )
+    total = step_memory(row.config, sequences).total
+    if total > max(LITTLE, share * free):
+        return (
+            f"It does not fit: {counted(sequences, 'sequence')} at a time take {numbers.size(total)}, more than {room}"
+        )
+    return f"{sequences} at a time fit into {room}"
 
 
 def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple[Plan, str]:

@@ -11,6 +11,8 @@ from mta_lab.bench import engine, op, plot, step
 from mta_lab.bench.process import Laboratory
 from mta_lab.bench.render import tables
 from mta_lab.bench.results import Comparison, Report, Say, as_tree
+from mta_lab.devices import own
+from mta_lab.devices.visible import gpus
 from mta_lab.errors import UserError, nearest
 from mta_lab.executors.local.pool import ENVIRONMENT
 from mta_lab.provenance import provenance
@@ -22,11 +24,11 @@ ALLOCATORS = {"plain": {}, "workers": ENVIRONMENT}
 LEVELS = {"op": "plain", "step": "workers", "engine": "workers"}
 """level -> its allocator by default"""
 TIMES = "Times: medians (quartiles) of rounds, each of which runs every contestant once in turn, after a warm-up round."
-MEMORY = "Memory: growth of the peak resident memory (ru_maxrss) of a fresh process that runs one contestant, in MB of"
-NOTES = {
-    "op": (TIMES, f"{MEMORY} 10^6 bytes: forward + backward; its inputs are not counted."),
-    "step": (TIMES, f"{MEMORY} 10^6 bytes: weights, optimizer and {step.STEPS} steps. paper: Table 9, 880M, GPUs."),
-    "engine": (TIMES,),
+WITHIN = "of a fresh process that runs one contestant, in MB of 10^6 bytes"
+RESIDENT, ALLOCATED = "the peak resident memory (ru_maxrss)", "what torch allocates on the GPU, at most,"
+COUNTED = {
+    "op": "forward + backward; its inputs are not counted.",
+    "step": f"weights, optimizer and {step.STEPS} steps. paper: Table 9, 880M, GPUs.",
 }
 
 
@@ -82,17 +84,18 @@ class Measurement:
     def taken(self, say: Say) -> Report:
         """Measure, and return a report; `say` is told of each step."""
         request, laboratory = self.request, self.laboratory
-        dtype, found = str(op.DTYPE).removeprefix("torch."), list[Comparison]()
+        dtype, found = str(op.here().dtype).removeprefix("torch."), list[Comparison]()
         if self.level == "op":
             found = op.compare(laboratory, self.shapes, request.rounds, say)
         elif self.level == "step":
             entries = step.Entries(request.settings, request.scale, request.components)
-            dtype = {"fp32": dtype, "bf16": "bfloat16 autocast"}[entries.configs[step.BASELINE].training.precision]
+            dtype = {"fp32": "float32", "bf16": "bfloat16 autocast"}[entries.configs[step.BASELINE].training.precision]
             found = [step.compare(laboratory, entries, request.rounds, say)]
         else:
             found = engine.compare(laboratory, request.scale, Records(), engine.RUNS, request.rounds, say)
-        place = provenance(laboratory.threads()) | {"dtype": dtype, "allocator": self.allocator}
-        return Report(level=self.level, provenance=place, comparisons=tuple(found), notes=NOTES[self.level])
+        place = {**provenance(laboratory.threads()), **laboratory.call(own.place)}
+        place.update(dtype=dtype, allocator=self.allocator)
+        return Report(level=self.level, provenance=place, comparisons=tuple(found), notes=_notes(self.level))
 
     def against_tokens(self, say: Say) -> list[Comparison]:
         """Measure cost against the number of tokens, for the first shape with a batch of one."""
@@ -119,6 +122,13 @@ def draw(directory: Path, tokens: list[Comparison], kernels: list[Comparison], p
     foot = f"{place['machine']}, {threads}, torch {place['torch']}, commit {place['commit']}, {place['dtype']}"
     plot.against_tokens(directory / "tokens.svg", tokens, foot)
     plot.against_kernels(directory / "kernel.svg", kernels, foot)
+
+
+def _notes(level: str) -> tuple[str, ...]:
+    """Return how the level's times and memory are measured here."""
+    if level not in COUNTED:
+        return (TIMES,)
+    return (TIMES, f"Memory: growth of {ALLOCATED if gpus() else RESIDENT} {WITHIN}: {COUNTED[level]}")
 
 
 def _shape(text: str) -> op.Shape:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mta_lab.devices import own
 from tests.cli.conftest import Command
 
 
@@ -24,6 +25,26 @@ def test_a_table_of_the_paper_has_times_and_memory(lab: Command, tmp_path: Path)
 def test_a_step_that_does_not_fit_says_what_helps(lab: Command) -> None:
     said = " ".join(lab("plan", "language_modeling", "--scale", "paper-880m", "--device", "rtx4090").out.split())
     assert "it does not fit; training.recompute=blocks takes 15." in said
+
+
+@pytest.mark.parametrize(
+    ("scale", "free", "says"),
+    [
+        ("nano", 0.0, "8 at a time fit into 50% of the 0 MB that are free here"),  # a little is always there
+        ("small", 400e9, "32 at a time fit into 50% of the 400.00 GB that are free here"),
+        ("paper-880m", 60e9, "2 at a time fit into 50% of the 60.00 GB that are free here"),
+        (
+            "paper-880m",
+            30e9,
+            "It does not fit: reading 1 sequence at a time takes 20.51 GB, more than 50% of the 30.00",
+        ),
+    ],
+)
+def test_a_plan_says_whether_a_step_fits_this_machine(
+    scale: str, free: float, says: str, lab: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own, "free_memory", lambda: free)
+    assert says in " ".join(lab("sweep", "kernel_sizes", "--scale", scale, "--dry-run").out.split())
 
 
 @pytest.mark.parametrize(
