@@ -89,9 +89,8 @@ def _room(row: Row) -> str:
     )
     total = step_memory(row.config, sequences).total
     if total > max(LITTLE, share * free):
-        return (
-            f"It does not fit: {counted(sequences, 'sequence')} at a time take {numbers.size(total)}, more than {room}"
-        )
+        taken = f"reading {counted(sequences, 'sequence')} at a time takes {numbers.size(total)}"
+        return f"It does not fit: {taken}, more than {room}"
     return f"{sequences} at a time fit into {room}"
 
 
