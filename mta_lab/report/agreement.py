@@ -1,6 +1,6 @@
-"""Compare our rows with the paper's: by sign and rank, never by value."""
+"""Compare our rows with the paper's: by sign, correlation and rank, never by value."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,7 +8,10 @@ import numpy as np
 
 from mta_lab.report.measured import Measured
 from mta_lab.report.published import Published
-from mta_lab.stats.ranks import rank_correlation, tau_interval
+from mta_lab.report.row_noise import added_up, noise_of_means
+from mta_lab.stats.blocks import Noise
+from mta_lab.stats.contrasts import Array, Contrast
+from mta_lab.stats.likeness import Likeness, chance_of_signs, correlation, likeness, tau
 
 
 class _Row(Protocol):
@@ -33,39 +36,71 @@ class Agreement:
     """number of resolved rows whose published delta is neither zero nor undecided"""
     same_sign: int
     """of these, how many differ from their baseline in the published direction"""
+    published_better: int
+    """of these, how many are better than their baseline in the paper: as many signs agree with a
+    guess that every row is better"""
+    chance: float | None
+    """chance that as many signs agree, or more, where as many of ours and of the paper's are minus
+    signs and go together at random; None without a resolved row"""
     undecided: int
     """number of further resolved rows, whose published delta is within the paper's own noise"""
-    tau: float | None
+    correlation: Likeness | None
+    """Pearson's, between our means and the published values (logarithms, unless they are shares)"""
+    tau: Likeness | None
     """Kendall's tau-b between our means and the published values"""
-    tau_interval: tuple[float, float] | None
-    tau_rows: int
-    """number of rows that tau is computed over"""
+    rows: int
+    """number of rows that both are computed over"""
 
 
-def agreement_of(rows: Sequence[_Row]) -> Agreement:
-    """Return the agreement of measured rows with their published values."""
+def agreement_of(rows: Sequence[_Row], noise: Mapping[str, Noise]) -> Agreement:
+    """Return the agreement of measured rows with their published values.
+
+    `noise` is that of our runs, by baseline.
+    """
     both = [row for row in rows if row.published.scored and row.measured.role != "A/A"]
     resolved = [row for row in both if row.measured.resolved and row.published.delta]
-    signs = [
-        row.measured.contrast.delta * (row.published.delta or 0.0) > 0
-        for row in resolved
-        if row.measured.contrast and not row.published.undecided
-    ]
-    pairs = _pairs(both, "value") or _pairs(both, "delta")  # where only differences are printed, rank those
-    tau = rank_correlation(*np.array(pairs).reshape(-1, 2).T)
+    decided = [row for row in resolved if not row.published.undecided]
+    better = [(_better(row, row.measured.contrast), _better(row, row.published)) for row in decided]
+    same = sum(ours == theirs for ours, theirs in better)
+    ours, theirs = (sum(pair[side] for pair in better) for side in (0, 1))
+    columns = _columns(both, noise)
     return Agreement(
         published=len(both),
         finished=sum(row.measured.complete for row in both),
-        resolved=len(signs),
-        same_sign=sum(signs),
-        undecided=sum(row.published.undecided for row in resolved),
-        tau=tau,
-        tau_interval=tau_interval(tau, len(pairs)),
-        tau_rows=len(pairs),
+        resolved=len(decided),
+        same_sign=same,
+        published_better=theirs,
+        chance=chance_of_signs(ours, theirs, len(better), same) if better else None,
+        undecided=len(resolved) - len(decided),
+        correlation=likeness(correlation, *columns),
+        tau=likeness(tau, *columns),
+        rows=len(columns[0]),
     )
 
 
-def _pairs(rows: Sequence[_Row], what: str) -> list[tuple[float, float]]:
-    """Return (our mean, the published value named `what`) of each row that has both."""
-    pairs = [(row.measured.mean, getattr(row.published, what)) for row in rows]
-    return [(ours, theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
+def _better(row: _Row, half: Contrast | Published | None) -> bool:
+    """Return whether the measured or published delta of a row is an improvement."""
+    return row.measured.metric.is_better((half and half.delta) or 0.0)
+
+
+def _columns(rows: Sequence[_Row], noise: Mapping[str, Noise]) -> tuple[Array, Array, tuple[Array, Array] | None]:
+    """Return our means, the published values, and the variances of both by noise, where known.
+
+    Where the paper prints only differences, these stand for values.
+    """
+    measured = [row for row in rows if row.measured.scores]
+    printed = [row for row in measured if row.published.value is not None]
+    used = printed or [row for row in measured if row.published.delta is not None]
+    ours = [added_up(row.measured.mean or 0.0, row.measured.metric) for row in used]
+    theirs = [_published(row) for row in used]
+    found = noise_of_means([row.measured for row in used], noise)
+    errors = (found[0], np.array([error**2 for _, error in theirs])) if found else None
+    return np.array(ours), np.array([value for value, _ in theirs]), errors
+
+
+def _published(row: _Row) -> tuple[float, float]:
+    """Return a published value, or a difference, as effects add up, with its standard deviation."""
+    value, metric = row.published.value, row.measured.metric
+    if value is None:
+        return row.published.delta or 0.0, row.published.noise
+    return added_up(value, metric), row.published.noise / (1.0 if metric.is_share else value)

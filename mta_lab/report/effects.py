@@ -1,17 +1,17 @@
 """Fit the main effects of a table's factors, ours beside the paper's."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, variance
+from statistics import fmean
 
 import numpy as np
 
 from components.metrics import Metric
 from mta_lab.report.factors import Column, Design, design_of
+from mta_lab.report.row_noise import added_up, noise_of_means
 from mta_lab.report.table import Table, TableRow
 from mta_lab.stats.blocks import relative
-from mta_lab.stats.contrasts import LEVEL, Array, adjusted
+from mta_lab.stats.contrasts import LEVEL, adjusted
 from mta_lab.stats.factors import Effect, Fit, fit
 
 FEWEST_FACTORS, FEWEST_DEGREES = 2, 2
@@ -74,9 +74,9 @@ def effects_of(table: Table) -> Effects | None:
         return None
     design = design_of({name: configs[name] for name in finished}, table.baselines[0])
     metric, used = table.sweep.metric, [finished[name] for name in design.rows]
-    variances, degrees = _noise(table, used)
-    means = [fmean(row.measured.scores.values()) for row in used]
-    found = fit(design.matrix, np.array([_on_scale(mean, metric) for mean in means]), variances, degrees)
+    values = np.array([added_up(fmean(row.measured.scores.values()), metric) for row in used])
+    noise = noise_of_means([row.measured for row in used], table.comparison.noise)
+    found = fit(design.matrix, values, *(noise or (None,)))
     if found is None or found.degrees < FEWEST_DEGREES or _factors(design, found) < FEWEST_FACTORS:
         return None
     paper, paper_rows = _published(design, used, metric)
@@ -103,30 +103,9 @@ def effects_of(table: Table) -> Effects | None:
     )
 
 
-def _on_scale(score: float, metric: Metric) -> float:
-    """Return a score as effects add up: its logarithm, or a share itself."""
-    return score if metric.is_share else math.log(score)
-
-
 def _half(effect: Effect, metric: Metric) -> Half:
     back = float if metric.is_share else relative
     return Half(value=back(effect.value), low=back(effect.low), high=back(effect.high))
-
-
-def _noise(table: Table, rows: Sequence[TableRow]) -> tuple[Array | None, float]:
-    """Return the variance of each row's mean by its runs' noise, and the degrees of freedom."""
-    seeds = len(table.sweep.seeds)
-    if table.sweep.metric.is_share:
-        if seeds < 2:
-            return None, math.inf
-        pooled = fmean(variance(row.measured.scores.values()) for row in rows)
-        return np.full(len(rows), pooled / seeds), len(rows) * (seeds - 1)
-    floors = [table.comparison.noise.get(row.measured.baseline) for row in rows]
-    if None in floors:
-        return None, math.inf
-    known = [floor for floor in floors if floor]
-    degrees = sum({id(floor): floor.degrees for floor in known}.values())
-    return np.array([math.log1p(floor.deviation) ** 2 / seeds for floor in known]), degrees
 
 
 def _factors(design: Design, found: Fit) -> int:
@@ -141,5 +120,5 @@ def _published(design: Design, rows: Sequence[TableRow], metric: Metric) -> tupl
     if not printed:
         return None, 0
     places, scores = zip(*printed, strict=True)
-    values = np.array([_on_scale(score, metric) for score in scores])
+    values = np.array([added_up(score, metric) for score in scores])
     return fit(design.matrix[list(places)], values), len(printed)

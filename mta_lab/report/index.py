@@ -78,8 +78,9 @@ def entry(table: Table) -> dict[str, Any]:
         "signs_compared": agreement.resolved,
         "signs_same": agreement.same_sign,
         "signs_undecided": agreement.undecided,
-        "tau": agreement.tau,
-        "tau_interval": agreement.tau_interval,
+        "signs_chance": agreement.chance,
+        "tau": agreement.tau and agreement.tau.value,
+        "tau_interval": agreement.tau and agreement.tau.interval,
         "aa_passed": None if not passed or None in passed else all(passed),
         "aa_rows": len(passed),
     }

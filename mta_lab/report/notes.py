@@ -1,15 +1,15 @@
 """Write the notes below a sweep's table: what a reader has to know besides the numbers."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from mta_lab.report import arithmetic
+from mta_lab.report.agreement_note import agreement_note
 from mta_lab.report.effects_section import effects_note
 from mta_lab.report.sizes import sizes
 from mta_lab.report.table import Table
 from mta_lab.results.failures import Attempt
 from mta_lab.stats.contrasts import LEVEL, POWER
-from mta_lab.sweep.ledger import cautions, entries, ledger, printed_name
+from mta_lab.sweep.ledger import ledger
 from mta_lab.words import counted
 from mta_lab.workspace import RESULTS
 
@@ -26,7 +26,7 @@ def notes(table: Table) -> tuple[str, ...]:
     lines = [table.sweep.about] if table.sweep.about else []
     lines += [*table.sweep.left_out_notes, *_search(table), badge(table)]
     if len(table.rows) > 1:
-        lines += [_deltas(table), *effects_note(table), *_controls(table), *_agreement(table), *_equal_time(table)]
+        lines += [_deltas(table), *effects_note(table), *_controls(table), *agreement_note(table), *_equal_time(table)]
     lines += [*arithmetic.note(table), *_contended(table)]
     total = len(table.rows) * len(table.sweep.seeds)
     if table.finished < total:
@@ -156,56 +156,6 @@ def _controls(table: Table) -> list[str]:
             f"unpaired and with its own noise: {outcome}."
         )
     return lines
-
-
-def _agreement(table: Table) -> list[str]:
-    found = table.agreement
-    if not found.published:
-        return []
-    tau = ""
-    if found.tau is not None:
-        around = (
-            f" [{found.tau_interval[0]:+.2f}, {found.tau_interval[1]:+.2f}]" if found.tau_interval else " (no interval)"
-        )
-        tau = f"; Kendall's tau of the ranking {found.tau:+.2f}{around} over {counted(found.tau_rows, 'row')}"
-    return [
-        f"Agreement with {_sources(table)}: {_signs(table)}{tau}; "
-        f"{found.finished} of {counted(found.published, 'published row')} finished.",
-        *_undecided(table),
-        *cautions([name for row in table.rows for name in row.published.references]),
-    ]
-
-
-def _signs(table: Table) -> str:
-    """Return in how many resolved rows the sign is the published one, or why none counts."""
-    found = table.agreement
-    resolved = sum(row.measured.resolved for row in table.rows if row.measured.role == "row")
-    if found.resolved:
-        rows = counted(found.resolved, "resolved row")
-        signs = f"{found.same_sign} of {rows} {'agrees' if found.resolved == 1 else 'agree'} in sign"
-    elif resolved:
-        signs = f"{counted(resolved, 'resolved row')}, none with a published difference beyond the paper's noise"
-    else:
-        signs = "no row resolved"
-    return signs + (f" ({found.undecided} left out as undecided)" if found.undecided else "")
-
-
-def _undecided(table: Table) -> list[str]:
-    if not any(row.published.undecided for row in table.rows):
-        return []
-    return [
-        "A published difference in brackets is undecided: it is no larger than the standard deviation printed with "
-        "either value, or than 0.02, by which perplexities of one model differ in the paper. Its sign is not counted."
-    ]
-
-
-def _sources(table: Table) -> str:
-    """Return the paper's tables with the number of our rows in each, then other sources."""
-    references = [name for row in table.rows for name in row.published.references]
-    known = Counter(printed_name(name.partition(".")[0]) for name in references if name in entries())
-    others = dict.fromkeys(name for name in references if name not in entries())
-    tables = ", ".join(f"{name} ({counted(rows, 'row')})" if rows > 1 else name for name, rows in known.items())
-    return ", ".join([*([f"the paper (arXiv 2504.00927, {tables})"] if tables else []), *others])
 
 
 def _equal_time(table: Table) -> list[str]:

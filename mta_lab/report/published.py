@@ -1,5 +1,6 @@
 """Hold the published values of a row, in a type that no column of measurements accepts."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -27,6 +28,9 @@ class Published:
     """
     scale: Scale = "relative"
     """scale of `delta`: the metric's, or its `printed_scale` where only differences are printed"""
+    noise: float = 0.0
+    """standard deviation of `value` by the paper's own noise: what it prints, or what the ledger
+    states for a difference of two values, which is the square root of 2 times as much"""
     undecided: bool = False
     """True if `delta` is within the paper's own noise, so that its sign says nothing"""
     domains: Mapping[str, float] = field(default_factory=dict)
@@ -49,6 +53,7 @@ def published_of(row: Row, baseline: Row, metric: Metric) -> Published:
         runs=row.published.get("runs"),
         delta=delta,
         scale=scale,
+        noise=max(row.published.get("std", 0.0), noise(row.references, metric) / math.sqrt(2)),
         undecided=bool(delta) and _undecided(row, baseline, metric),
         domains=row.published.get("domains", {}),
         ratios=_ratios(row, baseline),

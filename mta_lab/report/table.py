@@ -97,7 +97,7 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
         sweep=sweep,
         rows=rows,
         comparison=comparison,
-        agreement=agreement_of(rows),
+        agreement=agreement_of(rows, comparison.noise),
         provenance=_provenance([record for runs in found.values() for record in runs.values()]),
     )
 

@@ -125,7 +125,7 @@ def test_the_row_that_learned_is_better_in_table_and_verdict(story: Story) -> No
 
 def test_the_published_sign_and_ranking_are_ours(story: Story) -> None:
     found = story.table.agreement
-    assert (found.resolved, found.same_sign, found.tau) == (1, 1, pytest.approx(1.0))
+    assert (found.resolved, found.same_sign, found.tau.value) == (1, 1, pytest.approx(1.0))
 
 
 def test_the_printed_table_says_which_way_is_better(story: Story) -> None:
