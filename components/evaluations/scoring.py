@@ -27,6 +27,13 @@ class Scoring:
         for evaluation, means in self._means:
             means.add(domain, evaluation.values(predicted))
 
+    def totals(self) -> list[Tensor]:
+        """Return the sums and counts so far, themselves.
+
+        Where several processes score a share each, set them to their sum over the processes.
+        """
+        return [total for _, means in self._means for total in means.totals]
+
     def taken(self) -> dict[str, Scores]:
         """Return the scores of all batches so far, by metric, and start anew.
 
@@ -56,6 +63,11 @@ class _Means:
         self._domains = tuple(domains)
         self._sums = torch.zeros(len(self._domains), dtype=torch.float64)
         self._counts = torch.zeros(len(self._domains), dtype=torch.int64)
+
+    @property
+    def totals(self) -> tuple[Tensor, Tensor]:
+        """Return the sums and the counts."""
+        return self._sums, self._counts
 
     def add(self, domain: int, values: Tensor) -> None:
         """Add the values of a batch of a domain."""

@@ -18,6 +18,7 @@ from mta_lab.model import implementations
 from mta_lab.training.checkpoints import Checkpoints, RunState
 from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule
+from mta_lab.training.ranks import ALONE, Ranks
 from mta_lab.training.result import InterruptedRunError, Progress, Report, Validation
 
 INTERVAL = 60.0  # seconds between two checkpoints
@@ -32,9 +33,10 @@ class ProgressCallback(Callback):
     it is that of each step alone.
     """
 
-    def __init__(self, report: Report, every: int) -> None:
+    def __init__(self, report: Report, every: int, ranks: Ranks = ALONE) -> None:
         self.report = report
         self.every = every
+        self.ranks = ranks
         self.told: list[Progress] = []
         self.training_seconds = 0.0
         self.stopped = False
@@ -60,11 +62,15 @@ class ProgressCallback(Callback):
         """Return the state that `load_state_dict` takes, as plain data."""
         self._stop_clock()
         told = [asdict(progress) for progress in self.told]
-        return {"told": told, "sum": self._sum.cpu(), "since": self._since, "training_seconds": self.training_seconds}
+        total = self._sum.clone()
+        self.ranks.add_up([total])
+        return {"told": told, "sum": total.cpu(), "since": self._since, "training_seconds": self.training_seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`, and report its progress again: today's listener has not heard it."""
         self._sum, self._since, self.training_seconds = state["sum"], state["since"], state["training_seconds"]
+        if self.ranks.rank:  # the first process goes on with the sum of all
+            self._sum = torch.zeros(())
         for fields in state["told"]:
             validation = fields.pop("validation")
             self._tell(Progress(**fields, validation=_validation(validation) if validation else None))
@@ -83,6 +89,7 @@ class ProgressCallback(Callback):
             self._stop_clock()
         if not due:
             return
+        self.ranks.add_up([self._sum])
         loss = self._sum.item() / self._since
         if not math.isfinite(loss):
             raise FloatingPointError(f"the training loss is {loss} at step {trainer.global_step}")
@@ -110,7 +117,7 @@ class ProgressCallback(Callback):
 
     def _tell(self, progress: Progress) -> None:
         self.told.append(progress)
-        self.stopped = self.report(progress) or self.stopped
+        self.stopped = any(self.ranks.any_of(self.report(progress))) or self.stopped
 
 
 def _validation(fields: dict[str, Any]) -> Validation:
@@ -125,6 +132,8 @@ class CheckpointCallback(Callback):
     It keeps one at an interval, and when the run is asked to stop: before a step or before a batch
     of a validation. An interrupted validation starts again. List it before `ProgressCallback`, so
     that the time of a step excludes it.
+
+    Where several processes train the run, all keep it or none; the first one writes.
     """
 
     def __init__(
@@ -136,7 +145,7 @@ class CheckpointCallback(Callback):
         spent: Spent,
     ) -> None:
         self.checkpoints, self.interrupted, self.say = checkpoints, interrupted, say
-        self.progress_callback, self.spent = progress_callback, spent
+        self.progress_callback, self.spent, self._ranks = progress_callback, spent, progress_callback.ranks
         self._resumed: RunState | None = None
         self._kept = -1  # the step of the last checkpoint
         self._due = time.monotonic() + INTERVAL
@@ -148,9 +157,15 @@ class CheckpointCallback(Callback):
         """Go on from the latest checkpoint, if there is one; return the step to start at."""
         state = self._resumed = self.checkpoints.latest(self.say) if self.checkpoints else None
         self._settle_micro_batch(module, state)
+        step = state.step if state else 0
+        if self._ranks.least(step) < step:
+            raise RuntimeError(f"another process of this run could not read the checkpoint of step {step}")
         if state is None:
             return 0
         self.say(f"resumed at step {state.step}")
+        if state.devices_per_run != self._ranks.count:
+            change = f"got {self._ranks.count}, where the run was kept with {state.devices_per_run}"
+            self.say(f"--devices-per-run: {change}: equal to about 1e-6, not to the bit")
         self._kept = state.step
         module.model.load_state_dict(state.model)
         self.progress_callback.load_state_dict(state.progress_callback)
@@ -166,7 +181,7 @@ class CheckpointCallback(Callback):
         """Go on with the micro-batch that a run was kept with; say so where another one is set."""
         before = state.micro_batches if state else ()
         if before and module.config.micro_batch == "auto":
-            module.micro_batch = before[-1]
+            module.micro_batch = min(before[-1], module.config.batch_size // self._ranks.count)
         elif before and module.micro_batch != before[-1]:
             change = f"got {module.micro_batch}, where the run was kept with {before[-1]} sequences at a time"
             self.say(f"training.micro_batch: {change}: equal to about 1e-6, not to the bit")
@@ -177,7 +192,8 @@ class CheckpointCallback(Callback):
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Restore the optimizer and its schedule, which did not exist before."""
         if self._resumed:
-            trainer.optimizers[0].load_state_dict(self._resumed.optimizer)
+            whole = self._resumed.optimizer
+            trainer.optimizers[0].load_state_dict(self._ranks.cut(whole, module.parameters()))
             trainer.lr_scheduler_configs[0].scheduler.load_state_dict(self._resumed.schedule)
             own.set_random_states(self._random)  # the loader's iterator has drawn from them
             self._resumed = None  # frees its memory
@@ -201,8 +217,8 @@ class CheckpointCallback(Callback):
 
     def _answer(self, trainer: lightning.Trainer, module: DecoderModule) -> None:
         """Keep the run if that is due, and end it if that is asked."""
-        asked = self.interrupted()
-        if self.checkpoints and (asked or time.monotonic() > self._due) and self._kept < trainer.global_step:
+        asked, due = self._ranks.any_of(self.interrupted(), time.monotonic() > self._due)
+        if self.checkpoints and (asked or due) and self._kept < trainer.global_step:
             self._keep(self.checkpoints, trainer, module)
         if asked:
             raise InterruptedRunError(max(0, self._kept))
@@ -213,21 +229,26 @@ class CheckpointCallback(Callback):
         state = RunState(
             fingerprint=checkpoints.directory.name,
             step=trainer.global_step,
-            model=module.model.state_dict(),
-            optimizer=trainer.optimizers[0].state_dict(),
+            model=self._ranks.full(module.model.state_dict()),
+            optimizer=self._ranks.full(trainer.optimizers[0].state_dict()),
             schedule=trainer.lr_scheduler_configs[0].scheduler.state_dict(),
             random=self._random,
             progress_callback=self.progress_callback.state_dict(),
             seconds=self.spent.seconds(),
             peak_memory=self.spent.peak_memory(),
             micro_batches=self.micro_batches,
+            devices_per_run=self._ranks.count,
         )
+        failed = False
         try:
-            checkpoints.keep(state)
-            self._kept = state.step
+            if self._ranks.rank == 0:
+                checkpoints.keep(state)
         except OSError as error:
+            failed = True
             self.say(
                 f"cannot keep a checkpoint in {checkpoints.directory} ({described(error)}); the run goes on without it"
             )
+        if not any(self._ranks.any_of(failed)):
+            self._kept = state.step
         ended = time.monotonic()
         self._due = ended + max(INTERVAL, (ended - started) / SHARE)

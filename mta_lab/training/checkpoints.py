@@ -42,6 +42,8 @@ class RunState:
     micro_batches: tuple[int, ...] = ()
     """the sequences read at a time, of each part of the run; none
     in checkpoints of earlier versions"""
+    devices_per_run: int = 1
+    """how many trained it when it was kept; what is kept is whole, and goes on on any number"""
 
 
 class Checkpoints:

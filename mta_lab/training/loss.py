@@ -51,6 +51,11 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     return tokens.to(device, non_blocking=True), scored
 
 
+def part_of(batch: Batch, sequences: slice) -> Batch:
+    """Return some sequences of a batch."""
+    return batch[sequences] if isinstance(batch, Tensor) else (batch[0][sequences], batch[1][sequences])
+
+
 def scored_predictions(batch: Batch) -> int:
     """Return how many predictions of a batch are scored."""
     if isinstance(batch, Tensor):
@@ -65,7 +70,9 @@ def mean_loss(model: Decoder, batch: Batch, precision: Precision, divisor: int |
     scores.
     """
     divisor = divisor or scored_predictions(batch)
-    if not calls_only(model, Decoder):  # hooks of the model, or code in its place, see its logits
+    # Hooks of the model, or code in its place, see its logits. Those of a sharded model are around
+    # its `loss`, too, which is then an attribute of its own.
+    if not calls_only(model, Decoder) and "loss" not in vars(model):
         return predict(model, batch, precision).losses().sum() / divisor
     tokens, scored = (batch, None) if isinstance(batch, Tensor) else batch
     if scored is not None:

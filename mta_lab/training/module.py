@@ -12,7 +12,8 @@ from torch import Tensor
 from components.evaluations import Scoring
 from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.model import build_model
-from mta_lab.training.loss import Batch, on_device, predict, tokens_of
+from mta_lab.training.loss import Batch, on_device, part_of, predict, tokens_of
+from mta_lab.training.ranks import ALONE, Ranks
 from mta_lab.training.result import Validation
 from mta_lab.training.seeds import derive
 from mta_lab.training.step import accumulated_loss, adamw, clip
@@ -21,12 +22,13 @@ from mta_lab.training.step import accumulated_loss, adamw, clip
 class DecoderModule(lightning.LightningModule):
     """A decoder, trained with AdamW, linear warm-up and decay, and scored by its evaluations."""
 
-    def __init__(self, config: RunConfig, domains: tuple[str, ...]) -> None:
+    def __init__(self, config: RunConfig, domains: tuple[str, ...], ranks: Ranks = ALONE) -> None:
         super().__init__()
         if config.training.precision == "auto":
             raise ValueError("training.precision: 'auto' must be resolved before a run is trained (mta_lab.precision)")
         self.model = build_model(config, derive(config.seed, "weights", config.stream))
         self.config = config.training
+        self._ranks = ranks
         self.micro_batch = config.training.sequences_a_pass
         """sequences that a step reads at a time"""
         self._drops = config.attention.dropout > 0
@@ -40,12 +42,17 @@ class DecoderModule(lightning.LightningModule):
         return on_device(batch, device)
 
     def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> None:
-        """Add a domain's batch to every evaluation."""
+        """Add this process's share of a domain's batch to every evaluation."""
         with self._step_said():
-            self._scoring.add(dataloader_idx, predict(self.model, batch, self.config.precision))
+            share = self._ranks.share(len(tokens_of(batch)))
+            read = share or range(1)  # a process without a share takes part in gathering the weights
+            predicted = predict(self.model, part_of(batch, slice(read.start, read.stop)), self.config.precision)
+            if share:
+                self._scoring.add(dataloader_idx, predicted)
 
     def on_validation_epoch_end(self) -> None:
         """Store the scores of this validation, and start new ones."""
+        self._ranks.add_up(self._scoring.totals())
         with self._step_said():
             (first, scores), *further = self._scoring.taken().items()
         self.validations.append(
@@ -67,10 +74,14 @@ class DecoderModule(lightning.LightningModule):
             raise FloatingPointError(f"{error} at step {self.global_step}") from None
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Return the mean loss of the batch's scored predictions, in nats."""
+        """Return the mean loss of the batch's scored predictions, in nats.
+
+        Where several processes read a batch, return this one's part of it; these add up.
+        """
         self.zero_grad()
-        seeds = self._dropout_seeds(len(tokens_of(batch)))
-        return accumulated_loss(self.model, batch, self.config.precision, self.micro_batch, seeds)
+        sequences = len(tokens_of(batch))
+        seeds, share = self._dropout_seeds(sequences), self._ranks.share(sequences)
+        return accumulated_loss(self.model, batch, self.config.precision, self.micro_batch, seeds, share)
 
     def optimizer_zero_grad(self, *_: Any, **__: Any) -> None:
         """Do nothing: Lightning would take the gradients of the first micro-batches away."""

@@ -15,7 +15,7 @@ from mta_lab.data import Corpus
 from mta_lab.devices import own
 from mta_lab.errors import UserError, described
 from mta_lab.model import implementations
-from mta_lab.training import tensors
+from mta_lab.training import ranks, tensors
 from mta_lab.training.arithmetic import arithmetic, kernel_library
 from mta_lab.training.batches import Data, data_of
 from mta_lab.training.callbacks import CheckpointCallback, ProgressCallback
@@ -23,6 +23,7 @@ from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.flops import flops_per_token
 from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule
+from mta_lab.training.ranks import ALONE, Ranks
 from mta_lab.training.result import Report, TrainingResult
 from mta_lab.training.seeds import derive
 from mta_lab.training.sizes import GPU_SHARE, SHARE, micro_batch_of
@@ -58,7 +59,11 @@ def train(
     Raises:
         FloatingPointError: a loss or a score is not finite; the message has the step.
         InterruptedRunError: `interrupted` returned True; it has the step that the run goes on from.
-        UserError: the precision is tf32, and the device has none.
+        UserError: the precision is tf32, and the device has none; or the batch cannot be shared out
+            among the processes that train the run.
+
+    Where this process has joined others (`ranks.join`), each of them calls it alike: together they
+    train the run, and the first one writes what is kept.
     """
     spent = Spent()
     _quiet()
@@ -66,28 +71,38 @@ def train(
         raise UserError(f"training.precision: got 'tf32', which {own.machine()} does not have; allowed: fp32, bf16")
     own.set_precision(config.training.precision)
     own.set_deterministic(config.training.deterministic)
-    data = data_of(config, corpus)
-    module = DecoderModule(config, data.domains)
-    module.micro_batch = micro_batch_of(config, own.free_memory(), GPU_SHARE if own.on_gpu() else SHARE)
+    among, data = ranks.own(), data_of(config, corpus)
+    if config.training.batch_size % among.count:
+        raise UserError(indivisible(among.count, config.training.batch_size))
+    module = DecoderModule(config, data.domains, among)
+    part = GPU_SHARE if own.on_gpu() else SHARE
+    module.micro_batch = among.least(micro_batch_of(config, own.free_memory(), part, among.count))
     # after the model is built, as variants draw different amounts of random numbers for it
     torch.manual_seed(derive(config.seed, "dropout", config.stream))
-    progress_callback = ProgressCallback(report, every=max(1, config.training.steps // REPORTS))
+    progress_callback = ProgressCallback(report, max(1, config.training.steps // REPORTS), among)
     checkpoint_callback = CheckpointCallback(checkpoints, interrupted, say, progress_callback, spent)
-    trainer = _trainer(config.training, [checkpoint_callback, progress_callback])
+    trainer = _trainer(config.training, [checkpoint_callback, progress_callback], among)
     data.first_step = checkpoint_callback.resume(trainer, module)
-    data.micro_batch = module.micro_batch
+    data.micro_batch = module.micro_batch * among.count
+    among.shard(module.model)
     try:
         _run(trainer, module, data, config.training, progress_callback)
     finally:
         data.close()
     result = _result(trainer, module, data, config.training, progress_callback, spent)
-    result = replace(result, micro_batches=checkpoint_callback.micro_batches)
+    result = replace(result, micro_batches=checkpoint_callback.micro_batches, place=among.places(own.place()))
     if weights and not result.stopped_early:
-        _keep(weights, module, say)
+        _keep(weights, module, say, among)
     return result
 
 
-def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+def indivisible(devices: int, batch_size: int) -> str:
+    """Return the refusal of so many devices for a run, which cannot share its batch equally."""
+    divisors = [n for n in range(1, batch_size + 1) if batch_size % n == 0]
+    return f"--devices-per-run: got {devices}, allowed: a divisor of training.batch_size ({batch_size}): {divisors}"
+
+
+def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback], among: Ranks) -> lightning.Trainer:
     return lightning.Trainer(
         accelerator=own.device().type,  # "auto" would take other accelerators, which nothing here is tested on
         devices=1,
@@ -100,6 +115,7 @@ def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback]) -> l
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        inference_mode=among is ALONE,  # weights that are gathered in it could not be trained with
     )
 
 
@@ -152,7 +168,6 @@ def _result(
         stopped_early=progress_callback.stopped,
         arithmetic=bits,
         kernels=kernel_library() if training.compiled else "",
-        place=own.place(),
     )
 
 
@@ -160,10 +175,12 @@ def _steps_a_validation(training: TrainingConfig) -> int:
     return math.ceil(training.steps / training.validations)
 
 
-def _keep(weights: Path, module: DecoderModule, say: Callable[[str], None]) -> None:
+def _keep(weights: Path, module: DecoderModule, say: Callable[[str], None], among: Ranks) -> None:
     """Write the model's weights; where the disk takes none, report that and go on."""
+    state = among.full(module.model.state_dict()) if among.count > 1 else module.cpu().model.state_dict()
     try:
-        tensors.write(weights, module.cpu().model.state_dict())
+        if among.rank == 0:
+            tensors.write(weights, state)
     except OSError as error:
         say(f"cannot keep the weights in {weights} ({described(error)}); no pictures of this run can be drawn")
 

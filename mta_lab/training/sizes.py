@@ -73,9 +73,9 @@ def micro_batch_of(config: RunConfig, free: float, share: float = SHARE, devices
         share: the part of them that a step may take.
         devices: how many train the run together.
     """
-    training = config.training
+    training, most = config.training, config.training.batch_size // devices
     if training.micro_batch != "auto":
-        return training.micro_batch
-    allowed, most = max(LITTLE, share * free), training.batch_size // devices
+        return min(training.micro_batch, most)
+    allowed = max(LITTLE, share * free)
     divisors = (n for n in range(most, 0, -1) if most % n == 0)
     return next((n for n in divisors if step_memory(config, n).over(devices).total <= allowed), 1)

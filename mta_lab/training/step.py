@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from components.attention import set_dropout_seeds
 from mta_lab.config import Precision, RunConfig, TrainingConfig
 from mta_lab.model import Decoder
-from mta_lab.training.loss import Batch, mean_loss, scored_predictions, tokens_of
+from mta_lab.training.loss import Batch, mean_loss, part_of, scored_predictions, tokens_of
 
 
 class TrainingStep:
@@ -32,24 +32,31 @@ class TrainingStep:
 
 
 def accumulated_loss(
-    model: Decoder, batch: Batch, precision: Precision, micro_batch: int, seeds: Tensor | None = None
+    model: Decoder,
+    batch: Batch,
+    precision: Precision,
+    micro_batch: int,
+    seeds: Tensor | None = None,
+    share: range | None = None,
 ) -> Tensor:
     """Return the mean loss of a batch, read `micro_batch` sequences at a time.
 
     The gradients of all micro-batches but the last are added to the parameters' already; those of
     the last follow from the loss. Together they are the gradients of the mean over the batch.
     `seeds` [B] int64 are those of the dropout of each sequence.
+
+    With a `share` of the sequences, only these are read: return their part of the batch's mean.
     """
+    share = share or range(len(tokens_of(batch)))
     divisor, total = scored_predictions(batch), torch.zeros(())
-    for start in range(0, len(tokens_of(batch)), micro_batch):
+    for start in share[::micro_batch]:
         if total.requires_grad:
             torch.autograd.backward(total)
         total = total.detach()
-        rows = slice(start, start + micro_batch)
+        rows = slice(start, min(start + micro_batch, share.stop))
         if seeds is not None:
             set_dropout_seeds(model, seeds[rows])
-        part = batch[rows] if isinstance(batch, Tensor) else (batch[0][rows], batch[1][rows])
-        total = mean_loss(model, part, precision, divisor) + total
+        total = mean_loss(model, part_of(batch, rows), precision, divisor) + total
     return total
 
 
