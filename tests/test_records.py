@@ -46,6 +46,7 @@ def record(fingerprint: str = NAME, score: float = 11.25) -> Record:
         implementations={"eager": "set by impl: eager", "sdpa": "no operation on the map"},
         scored={"wikipedia": 8192, "github": 4096},
         training_seconds=5.5,
+        step_seconds=0.0625,
         peak_memory=1 << 33,
         flops_per_token=1.5e6,
         attempts=(ATTEMPT,),
@@ -76,12 +77,20 @@ def test_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     Records(tmp_path).finish(record())
     path = tmp_path / "runs" / f"{NAME}.json"
     fields = json.loads(path.read_text())
-    for name in ("implementations", "scored", "training_seconds", "peak_memory", "flops_per_token", "attempts"):
+    for name in (
+        "implementations",
+        "scored",
+        "training_seconds",
+        "step_seconds",
+        "peak_memory",
+        "flops_per_token",
+        "attempts",
+    ):
         del fields[name]
     path.write_text(json.dumps(fields))
     (found,) = Records(tmp_path).all_finished()
     assert (found.score, found.implementation, found.seconds) == (11.25, "", 6.7)
-    assert found.attempts == ()
+    assert (found.attempts, found.step_seconds) == ((), None)
     assert (found.scored, found.training_seconds, found.peak_memory, found.flops_per_token) == ({}, None, None, None)
 
 
@@ -186,7 +195,7 @@ def test_unreadable_record_is_named_with_what_to_do(content: bytes, tmp_path: Pa
 IMPOSSIBLE = [
     *(
         (name, value)
-        for name in ("seconds", "tokens_per_second", "training_seconds", "parameters")
+        for name in ("seconds", "tokens_per_second", "training_seconds", "step_seconds", "parameters")
         for value in (0, -1)
     ),
     *((name, 1e308) for name in ("seconds", "tokens_per_second", "training_seconds", "flops_per_token")),

@@ -37,6 +37,7 @@ def record_of(
         tokens_per_second=result.tokens_per_second,
         seconds=result.seconds,
         training_seconds=result.training_seconds,
+        step_seconds=result.step_seconds,
         peak_memory=result.peak_memory,
         flops_per_token=result.flops_per_token,
         losses=[[step, loss] for step, loss in result.losses],

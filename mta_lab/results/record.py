@@ -49,6 +49,9 @@ class Record:
     """how many tokens or sequences each domain's score is over"""
     training_seconds: float | None = None
     """time of the optimizer steps alone"""
+    step_seconds: float | None = None
+    """median time of an optimizer step: on a CPU the seconds that
+    processors worked on it, of all threads, on a GPU those of the clock"""
     peak_memory: int | None = None
     """bytes that the run held at most beyond what its process held before;
     None where the system does not tell"""
@@ -150,7 +153,8 @@ class Record:
         A run takes time and has parameters, and none of its costs is infinite.
         """
         cost = {
-            name: getattr(self, name) for name in ("parameters", "tokens_per_second", "seconds", "training_seconds")
+            name: getattr(self, name)
+            for name in ("parameters", "tokens_per_second", "seconds", "training_seconds", "step_seconds")
         }
         for name, number in cost.items():
             if number is not None and not 0 < number <= MOST:

@@ -12,7 +12,15 @@ from mta_lab.results.records import Failure, Record
 from mta_lab.tracking.keys import keys, shortened
 
 PARAM, TAG, DATASET = 6000, 8000, 500  # characters that MLflow takes of a value, and of a data set's name
-COST = ("tokens_per_second", "seconds", "training_seconds", "peak_memory", "flops_per_token", "parameters")
+COST = (
+    "tokens_per_second",
+    "seconds",
+    "training_seconds",
+    "step_seconds",
+    "peak_memory",
+    "flops_per_token",
+    "parameters",
+)
 
 
 def params(settings: Mapping[str, Any]) -> list[Param]:

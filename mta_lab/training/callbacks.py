@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 import lightning
@@ -31,6 +32,9 @@ class ProgressCallback(Callback):
     A GPU works on while the next step is prepared, so the loss stays there until a report is due,
     and the time is that of all steps since the last report, with the reading between them. On a CPU
     it is that of each step alone.
+
+    The time of each step is kept besides. On a CPU it is the processor's, whose clock stands while
+    other processes have the core; on a GPU it is the mean of the steps between two reports.
     """
 
     def __init__(self, report: Report, every: int, ranks: Ranks = ALONE) -> None:
@@ -39,15 +43,23 @@ class ProgressCallback(Callback):
         self.ranks = ranks
         self.told: list[Progress] = []
         self.training_seconds = 0.0
+        self.step_times: list[float] = []
         self.stopped = False
         self._sum = torch.zeros(())
         self._since = 0
         self._started: float | None = None  # the clock, while it runs
+        self._processor = 0.0  # the processor's clock then
+        self._timed = 0  # steps since then
 
     @property
     def losses(self) -> list[tuple[int, float]]:
         """Return the training curve so far: (step, mean loss in nats a token)."""
         return [(progress.step, progress.loss) for progress in self.told if progress.validation is None]
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Return the median of the steps' times; None where none is known."""
+        return median(self.step_times) if self.step_times else None
 
     @property
     def validations(self) -> list[Validation]:
@@ -64,11 +76,18 @@ class ProgressCallback(Callback):
         told = [asdict(progress) for progress in self.told]
         total = self._sum.clone()
         self.ranks.add_up([total])
-        return {"told": told, "sum": total.cpu(), "since": self._since, "training_seconds": self.training_seconds}
+        return {
+            "told": told,
+            "sum": total.cpu(),
+            "since": self._since,
+            "training_seconds": self.training_seconds,
+            "step_times": self.step_times,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`, and report its progress again: today's listener has not heard it."""
         self._sum, self._since, self.training_seconds = state["sum"], state["since"], state["training_seconds"]
+        self.step_times = state.get("step_times", [])  # checkpoints of earlier versions have none
         if self.ranks.rank:  # the first process goes on with the sum of all
             self._sum = torch.zeros(())
         for fields in state["told"]:
@@ -78,12 +97,13 @@ class ProgressCallback(Callback):
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Tensor, index: int) -> None:
         """Start the clock, unless it runs still."""
         if self._started is None:
-            self._started = time.perf_counter()
+            self._started, self._processor = time.perf_counter(), time.process_time()
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Tensor, index: int) -> None:
         """Count the step, and report progress where that is due."""
         self._sum = self._sum + outputs["loss"].detach()
         self._since += 1
+        self._timed += 1
         due = self._since >= self.every or trainer.global_step >= trainer.max_steps
         if due or self._sum.device.type == "cpu":
             self._stop_clock()
@@ -112,8 +132,11 @@ class ProgressCallback(Callback):
         """Add the time since the clock was started, once the device has done its work."""
         if self._started is not None:
             own.synchronize(self._sum.device)
-            self.training_seconds += time.perf_counter() - self._started
-            self._started = None
+            spent, processor = time.perf_counter() - self._started, time.process_time() - self._processor
+            self.training_seconds += spent
+            if self._timed:
+                self.step_times.append((processor if self._sum.device.type == "cpu" else spent) / self._timed)
+            self._started, self._timed = None, 0
 
     def _tell(self, progress: Progress) -> None:
         self.told.append(progress)

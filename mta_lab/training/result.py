@@ -82,6 +82,8 @@ class TrainingResult:
     flops_per_token: float
     """floating-point operations of a training step over its tokens, as implemented"""
     stopped_early: bool
+    step_seconds: float | None = None
+    """median time of an optimizer step: on a CPU the processor's seconds, of all threads"""
     arithmetic: Mapping[str, str] = field(default_factory=dict)
     """bits of each part that computed it: see `arithmetic.py`"""
     micro_batches: tuple[int, ...] = ()

@@ -162,6 +162,7 @@ def _result(
         validations=tuple(progress_callback.validations),
         tokens_per_second=tokens / progress_callback.training_seconds,
         training_seconds=progress_callback.training_seconds,
+        step_seconds=progress_callback.step_seconds,
         seconds=seconds,
         peak_memory=peak,
         flops_per_token=flops_per_token(module.model, one_sequence, training.precision),

@@ -76,6 +76,7 @@ def test_a_run_says_what_it_cost(configure: Configure, corpus: Corpus) -> None:
     result = train(config, corpus)
     assert 0 < result.training_seconds < result.seconds
     assert result.tokens_per_second == pytest.approx(12 * 4 * 16 / result.training_seconds)
+    assert result.step_seconds > 0
     assert result.flops_per_token == pytest.approx(flops(configure))
     assert result.peak_memory is None or 0 <= result.peak_memory < 1 << 40
     whole = {domain.name: min(200, domain.valid_tokens - 1) // 16 * 16 for domain in corpus.domains}

@@ -1,6 +1,7 @@
 """The course of a run: learning rate, validations, stopping, failing."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -173,6 +174,25 @@ def test_on_a_device_that_works_by_itself_the_clock_runs_until_a_report_or_a_val
     assert (spent := callback.training_seconds) > 0
     callback.on_validation_start(trainer, None)
     assert callback.training_seconds == spent
+
+
+def test_a_steps_time_is_the_processors_and_the_median_of_all() -> None:
+    """A step that waits, and one among many that computes for long, leave it as it is."""
+    callback = ProgressCallback(lambda _: False, every=100)
+    trainer = SimpleNamespace(global_step=1, max_steps=100)
+
+    def step(work: Callable[[], object]) -> None:
+        callback.on_train_batch_start(trainer, None, torch.zeros(()), 0)
+        work()
+        callback.on_train_batch_end(trainer, None, {"loss": torch.ones(())}, torch.zeros(()), 0)
+
+    assert callback.step_seconds is None
+    for _ in range(3):
+        step(lambda: time.sleep(0.05))
+    assert callback.training_seconds > 0.15
+    assert callback.step_seconds < 0.04
+    step(lambda: sum(range(3_000_000)))
+    assert max(callback.step_times) > 10 * callback.step_seconds
 
 
 def test_training_leaves_no_gradient_mode_or_hooks_behind(configure: Configure, corpus: Corpus) -> None:

@@ -172,6 +172,7 @@ def test_time_counts_in_all_parts(configure: Configure, corpus: Corpus, tmp_path
     result = train(dropping(configure), corpus, checkpoints=Checkpoints(directory))
     assert result.training_seconds > kept.progress_callback["training_seconds"] > 0
     assert result.seconds > kept.seconds > 0
+    assert len(kept.progress_callback["step_times"]) == kept.step
     assert result.tokens_per_second == pytest.approx(STEPS * 4 * 16 / result.training_seconds)
 
 
