@@ -20,6 +20,7 @@ from mta_lab.lab.launches import launch_plan
 from mta_lab.lab.placing import gpus_of, usual_workers, workers_of
 from mta_lab.lab.plans import plan
 from mta_lab.launch.launch import LaunchOptions
+from tests import conftest
 
 H100 = "NVIDIA H100 80GB HBM3"
 EIGHT = tuple(Gpu(str(number), H100) for number in range(8))
@@ -186,3 +187,21 @@ def test_a_machine_without_a_gpu_has_no_trouble(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("PATH", str(tmp_path))
     assert (trouble(), listed()) == ("", ())
     assert own.place() == {"machine": own.processor()}
+
+
+@pytest.mark.parametrize("asked", ["cuda", "all"])
+def test_the_tests_refuse_a_gpu_that_is_not_here(
+    asked: str, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pytestconfig.option, "device", asked)
+    monkeypatch.setattr(visible, "usable", lambda: False)
+    with pytest.raises(
+        pytest.UsageError, match=f"--device: got '{asked}', but torch can use no GPU here; allowed: cpu"
+    ):
+        conftest.pytest_configure(pytestconfig)
+
+
+def test_a_test_without_a_device_is_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where torch has found a GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert (own.device(), visible.gpus()) == (own.CPU, ())

@@ -4,6 +4,7 @@ All in float64 with random kernels, matrices and weights, on shapes that divide 
 Shapes: B batch, T tokens, D model width, M heads, d head width.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import get_args
 
@@ -27,6 +28,7 @@ from components.score_ops.head_mixing import Group
 from components.score_ops.key_query import Mask, Padding
 from mta_lab.testing import loops, oracle
 
+CPU = torch.device("cpu")
 ROTARY_THETA = 100_000.0
 MIX = HeadMixing()
 KQ = KeyQuery(layers="all", kernel=(2, 9))
@@ -73,8 +75,11 @@ def pre_or_post(place: str, op: ScoreOpConfig) -> MultiToken:
     return MultiToken(pre_softmax=(op,) * (place == "pre"), post_softmax=(op,) * (place == "post"), norm=NoNorm())
 
 
-def check(config: AttentionConfig, shape: Shape, *, rotary: bool = False) -> None:
-    """Compare output and gradients of `config`'s module with the loops, all parameters random."""
+def check(config: AttentionConfig, shape: Shape, *, rotary: bool = False, device: torch.device = CPU) -> None:
+    """Compare output and gradients of `config`'s module with the loops, all parameters random.
+
+    The loops compute on the CPU, the module on `device`.
+    """
     torch.manual_seed(7)
     width = shape.heads * shape.head_width
     module = config.build(width=width, heads=shape.heads, layer=shape.layer, layers=24).double()
@@ -82,16 +87,21 @@ def check(config: AttentionConfig, shape: Shape, *, rotary: bool = False) -> Non
         nn.init.normal_(parameter, std=0.4)
     x_BTD = torch.randn(2, shape.tokens, width, dtype=torch.float64, requires_grad=True)
     angles = oracle.rotary_angles(shape.tokens, shape.head_width, ROTARY_THETA) if rotary else None
-    actual = module(x_BTD, None if angles is None else torch.stack((angles.cos(), angles.sin()), dim=1))
+    turns = None if angles is None else torch.stack((angles.cos(), angles.sin()), dim=1).to(device)
+    there, there_BTD = deepcopy(module).to(device), x_BTD.detach().to(device).requires_grad_()
+    actual = there(there_BTD, turns)
     expected = loops.layer(config, module, x_BTD, heads=shape.heads, layer=shape.layer, angles=angles)
-    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(actual.cpu(), expected, rtol=1e-9, atol=1e-9)
 
-    inputs = {"x": x_BTD, **dict(module.named_parameters())}
-    upstream = torch.randn_like(actual)
+    upstream = torch.randn_like(expected)
     gradients, references = (
-        dict(zip(inputs, torch.autograd.grad(out, list(inputs.values()), upstream), strict=True))
-        for out in (actual, expected)
+        dict(zip(inputs, torch.autograd.grad(out, list(inputs.values()), upstream.to(out.device)), strict=True))
+        for out, inputs in (
+            (actual, {"x": there_BTD, **dict(there.named_parameters())}),
+            (expected, {"x": x_BTD, **dict(module.named_parameters())}),
+        )
     )
+    gradients = {name: gradient.cpu() for name, gradient in gradients.items()}
     torch.testing.assert_close(gradients, references, rtol=1e-9, atol=1e-9)  # names the parameter that differs
 
 
@@ -100,8 +110,8 @@ def check(config: AttentionConfig, shape: Shape, *, rotary: bool = False) -> Non
     "shape", [Shape(tokens=1), Shape(tokens=7, heads=2, head_width=10)], ids=["1 token", "7 tokens"]
 )
 @pytest.mark.parametrize("config", VARIANTS, ids=lambda config: config.name)
-def test_variant(config: AttentionConfig, shape: Shape, rotary: bool) -> None:
-    check(config, shape, rotary=rotary)
+def test_variant(config: AttentionConfig, shape: Shape, rotary: bool, device: torch.device) -> None:
+    check(config, shape, rotary=rotary, device=device)
 
 
 @pytest.mark.parametrize("layer", [1, 2, 24])
@@ -110,9 +120,9 @@ def test_differential_in_other_layers(layer: int) -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_order_of_operations(order: str) -> None:
+def test_order_of_operations(order: str, device: torch.device) -> None:
     pre, post = ORDERS[order]
-    check(MultiToken(pre_softmax=pre, post_softmax=post, norm=NoNorm()), Shape())
+    check(MultiToken(pre_softmax=pre, post_softmax=post, norm=NoNorm()), Shape(), device=device)
 
 
 @pytest.mark.parametrize("mask", ["double", "exact"])
@@ -168,8 +178,9 @@ def test_head_group_of_the_papers_16_heads(group: Group, place: str) -> None:
 
 @pytest.mark.parametrize("layer", [1, 2, 24])
 @pytest.mark.parametrize("norm", NORMS, ids=lambda norm: norm.name)
-def test_norm(norm: NormConfig, layer: int) -> None:
-    check(MultiToken(pre_softmax=(MIX,), post_softmax=(), norm=norm), Shape(layer=layer, head_width=10))
+def test_norm(norm: NormConfig, layer: int, device: torch.device) -> None:
+    config = MultiToken(pre_softmax=(MIX,), post_softmax=(), norm=norm)
+    check(config, Shape(layer=layer, head_width=10), device=device)
 
 
 @pytest.mark.parametrize("layer", [7, 8])

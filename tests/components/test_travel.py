@@ -28,9 +28,9 @@ from tests.config.helpers import config
 TOKENS = 6
 CODE = [subject for subject in SUBJECTS if subject.variant.family != "kernel_init"]  # initial values are no code
 EVERYWHERE = [
-    pytest.param(subject, device, marks=() if device == "cpu" and subject in CODE[:16] else pytest.mark.slow)
+    pytest.param(subject, where, marks=() if where == "cpu" and subject in CODE[:16] else pytest.mark.slow)
     for subject in SUBJECTS
-    for device in ("cpu", "meta")
+    for where in ("cpu", "meta")
 ]
 ATTENTIONS = ("softmax", "multi_token", "talking_heads", "differential")
 TRACED = [pytest.param(name, marks=() if name == "multi_token" else pytest.mark.slow) for name in ATTENTIONS]
@@ -61,16 +61,16 @@ def assert_alike(found: list[Tensor], expected: list[Tensor]) -> None:
             torch.testing.assert_close(value, right, rtol=1e-4, atol=1e-5 * max(1.0, right.abs().max().item()))
 
 
-def inputs(device: str = "cpu") -> tuple[Tensor, Tensor]:
-    x_BTD = torch.randn(2, TOKENS, WIDTH, generator=torch.Generator().manual_seed(1)).to(device).requires_grad_()
-    return x_BTD, rotary_table(TOKENS, WIDTH // HEADS, theta=100.0).to(device)
+def inputs(where: str = "cpu") -> tuple[Tensor, Tensor]:
+    x_BTD = torch.randn(2, TOKENS, WIDTH, generator=torch.Generator().manual_seed(1)).to(where).requires_grad_()
+    return x_BTD, rotary_table(TOKENS, WIDTH // HEADS, theta=100.0).to(where)
 
 
-@pytest.mark.parametrize(("subject", "device"), EVERYWHERE)
-def test_a_layer_compiles_without_a_break(subject: Subject, device: str) -> None:
-    layer = subject.build_random().to(device)
+@pytest.mark.parametrize(("subject", "where"), EVERYWHERE)
+def test_a_layer_compiles_without_a_break(subject: Subject, where: str) -> None:
+    layer = subject.build_random().to(where)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
-    assert_alike(computed(compiled, layer, *inputs(device)), computed(layer, layer, *inputs(device)))
+    assert_alike(computed(compiled, layer, *inputs(where)), computed(layer, layer, *inputs(where)))
 
 
 @pytest.mark.parametrize("variant", [MultiToken(impl="streaming"), Differential(impl="streaming")])

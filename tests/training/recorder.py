@@ -1,4 +1,7 @@
-"""Watches a run from outside: how its model is built, what it reads, how the optimizer steps."""
+"""Watches a run from outside: how its model is built, what it reads, how the optimizer steps.
+
+Tensors are kept on the CPU, whatever the run is trained on.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,12 +42,12 @@ def recording() -> Iterator[Recording]:
         if isinstance(module, Decoder):
             if seen.model is None:
                 seen.model = module
-                seen.start = {name: value.detach().clone() for name, value in module.named_parameters()}
+                seen.start = {name: value.detach().clone().cpu() for name, value in module.named_parameters()}
             if module.training or not torch.is_grad_enabled():  # else its operations are counted
                 if module.training:
                     seeds = module.blocks[0].attention.dropout_seeds
-                    seen.random.extend([] if seeds is None else [seeds.clone()])
-                (seen.batches if module.training else seen.validated).append(arguments[0].detach().clone())
+                    seen.random.extend([] if seeds is None else [seeds.clone().cpu()])
+                (seen.batches if module.training else seen.validated).append(arguments[0].detach().clone().cpu())
 
     def before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         rates = {group["lr"] for group in optimizer.param_groups}

@@ -9,7 +9,6 @@ from torch.utils.data import Dataset
 
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
-from mta_lab.devices import own
 from mta_lab.training import ahead
 from mta_lab.training.ahead import AHEAD, THREAD, BatchesAhead
 from mta_lab.training.checkpoints import Checkpoints
@@ -18,7 +17,13 @@ from mta_lab.training.run import train
 from tests.training import test_synthetic
 from tests.training.conftest import Configure
 
-SHORT = {"training.steps": 12, "training.warmup_steps": 2, "training.validations": 2, "attention.dropout": 0.1}
+SHORT = {
+    "training.steps": 12,
+    "training.warmup_steps": 2,
+    "training.validations": 2,
+    "training.deterministic": True,
+    "attention.dropout": 0.1,
+}
 
 
 class Numbered(Dataset[torch.Tensor]):
@@ -70,7 +75,7 @@ def test_what_a_batch_raises_is_raised_at_its_step() -> None:
     thread.close()
 
 
-@pytest.mark.usefixtures("on_a_thread")
+@pytest.mark.usefixtures("on_a_thread", "device")
 @pytest.mark.parametrize("task", ["language", "find_block"])
 def test_a_run_is_the_same_to_the_bit_also_where_it_is_resumed(
     configure: Configure, corpus: Corpus, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -81,7 +86,7 @@ def test_a_run_is_the_same_to_the_bit_also_where_it_is_resumed(
     with pytest.raises(InterruptedRunError):
         train(config, text, checkpoints=checkpoints, interrupted=lambda: next(left, None) is None)
     resumed = train(config, text, checkpoints=checkpoints)
-    monkeypatch.undo()
+    monkeypatch.setattr(ahead, "reads_ahead", lambda: False)
     whole = train(config, text)
     assert (resumed.losses, resumed.validations) == (whole.losses, whole.validations)
 
@@ -109,7 +114,6 @@ def test_the_thread_ends_with_the_run(configure: Configure, corpus: Corpus, end:
     assert of_batches() == []
 
 
-@pytest.mark.skipif(own.on_gpu(), reason="runs train on the GPU here")
 def test_on_a_cpu_no_thread_makes_them(configure: Configure, corpus: Corpus) -> None:
     seen: list[str] = []
     train(configure(SHORT), corpus, lambda _: bool(seen.extend(of_batches())))

@@ -37,13 +37,15 @@ def curve(result: TrainingResult) -> torch.Tensor:
 @pytest.mark.parametrize(
     "changed", [{"training.micro_batch": 1}, {"training.micro_batch": 2}, {"training.recompute": "blocks"}]
 )
-def test_gradients_are_those_of_the_whole_batch(configure: Configure, variant: str, changed: dict[str, object]) -> None:
+def test_gradients_are_those_of_the_whole_batch(
+    configure: Configure, variant: str, changed: dict[str, object], device: torch.device
+) -> None:
     found = []
     for settings in (WHOLE, WHOLE | changed):
         config = configure({**SHORT, **settings, "attention": {"name": variant, "dropout": 0.1}})
-        model = build_model(config, seed=0).train()
-        seeds = torch.tensor([5, 6, 7, 8])
-        loss = accumulated_loss(model, random_tokens(config), "fp32", config.training.sequences_a_pass, seeds)
+        model, tokens = build_model(config, seed=0).to(device).train(), random_tokens(config).to(device)
+        seeds = torch.tensor([5, 6, 7, 8], device=device)
+        loss = accumulated_loss(model, tokens, "fp32", config.training.sequences_a_pass, seeds)
         loss.backward()
         found.append([loss.detach(), *(parameter.grad for parameter in model.parameters())])
         set_dropout_seeds(model, None)
@@ -54,6 +56,7 @@ def test_gradients_are_those_of_the_whole_batch(configure: Configure, variant: s
 @pytest.mark.parametrize(
     "changed", [{"training.micro_batch": 1}, {"training.micro_batch": 2}, {"training.recompute": "blocks"}]
 )
+@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("task", ["language", "find_block"])
 def test_runs_are_equal_whatever_the_micro_batch(
     configure: Configure, corpus: Corpus, task: str, changed: dict[str, object]

@@ -109,13 +109,14 @@ def reference(config_of: Callable[[str], RunConfig], corpus: Corpus) -> Weights:
 def furthest(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
     """The largest difference of any weight."""
     assert one.keys() == other.keys()
-    return max(float((one[name].detach().double() - other[name].double()).abs().max()) for name in one)
+    return max(float((one[name].detach().cpu().double() - other[name].double()).abs().max()) for name in one)
 
 
 def test_every_setting_of_training_is_here_or_said_to_be_elsewhere() -> None:
     assert {field.name for field in fields(TrainingConfig)} <= CHANGES.keys() | ELSEWHERE
 
 
+@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("field", ["", *CHANGES])
 def test_the_steps_are_those_of_adamw_by_hand(
     config_of: Callable[[str], RunConfig], corpus: Corpus, reference: Weights, field: str

@@ -34,6 +34,7 @@ def test_there_are_variants_to_compare() -> None:
     assert all(issubclass(FAMILIES["attention"].get(name), AttentionConfig) for name in VARIANTS)
 
 
+@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_variant_reads_the_baselines_batches_and_shares_its_start(
     configure: Configure, corpus: Corpus, baseline: Recording, variant: str

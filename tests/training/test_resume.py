@@ -23,7 +23,7 @@ from tests.training.recorder import recording
 
 VARIANTS = FAMILIES["attention"].names()
 STEPS, EVERY = 12, 4  # optimizer steps of a run; steps between its validations
-LENGTHS = {"training.steps": STEPS, "training.validations": STEPS // EVERY}
+LENGTHS = {"training.steps": STEPS, "training.validations": STEPS // EVERY, "training.deterministic": True}
 
 
 @dataclass
@@ -88,6 +88,7 @@ ALWAYS = [("language", variant) for variant in VARIANTS] + [("find_block", "mult
 SIBLINGS = [pytest.param("find_block", name, marks=pytest.mark.slow) for name in VARIANTS if name != "multi_token"]
 
 
+@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize(("task", "variant"), [*ALWAYS, *SIBLINGS])
 def test_every_variant_goes_on_exactly(
     configure: Configure, corpus: Corpus, tmp_path: Path, variant: str, task: str

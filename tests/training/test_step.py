@@ -23,12 +23,13 @@ SETTINGS = {
     "training.schedule": "constant",
     "training.gradient_clip": 0.5,
     "training.epsilon": 1e-3,
+    "training.deterministic": True,
 }
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_steps_outside_a_run_change_the_weights_as_a_run_does(
-    configure: Configure, corpus: Corpus, precision: str
+    configure: Configure, corpus: Corpus, precision: str, device: torch.device
 ) -> None:
     """To the bit, from the same start and batches, at a constant rate."""
     config = configure({**SETTINGS, "training.precision": precision})
@@ -40,10 +41,10 @@ def test_steps_outside_a_run_change_the_weights_as_a_run_does(
         texts, dict.fromkeys(texts, 1 / len(texts)), seed=derive(config.seed, "batches"), steps=STEPS,
         batch_size=config.training.batch_size, context=config.model.context,
     )  # fmt: skip
-    model = build_model(config, derive(config.seed, "weights"))
+    model = build_model(config, derive(config.seed, "weights")).to(device)
     step = TrainingStep(model, config.training)
     for index in range(STEPS):
-        step(batches[index])
+        step(batches[index].to(device))
     for name, weight in seen.model.named_parameters():
         assert torch.equal(model.get_parameter(name), weight), name
 

@@ -35,6 +35,7 @@ def run(settings: dict[str, Any] | None = None) -> Recording:
     return seen
 
 
+@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("attention", ["softmax", "multi_token"])
 def test_two_steps_without_a_corpus(attention: str) -> None:
     result = train(configure({"attention": attention, "model.layers": 4}), None)
@@ -146,6 +147,7 @@ def test_a_model_that_is_no_number_any_more_fails_with_the_step() -> None:
         module.validation_step(held_out(TASK, "valid"), 0)
 
 
+@pytest.mark.usefixtures("device")
 def test_the_loss_falls() -> None:
     """Within a few steps it learns that the answer is made of letters, and of which."""
     settings = {"training.steps": 30, "training.learning_rate": 0.01, "model.layers": 1}

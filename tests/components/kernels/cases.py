@@ -15,6 +15,7 @@ from components.kernels.base import MapOps
 from components.kernels.eager import Eager
 from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOp
 
+CPU = torch.device("cpu")
 Attend = Callable[..., Tensor]
 ORDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "softmax": ((), ()),
@@ -64,7 +65,7 @@ class Case:
     group: int | None = None
     """c_h; None is the largest up to 4 that divides the heads"""
 
-    def ops(self, dtype: torch.dtype) -> MapOps:
+    def ops(self, dtype: torch.dtype, device: torch.device = CPU) -> MapOps:
         """The operations before and after the softmax, every parameter random."""
         pre, post = ([self.op(name) for name in names] for names in ORDERS[self.order])
         generator = torch.Generator().manual_seed(5)
@@ -72,7 +73,7 @@ class Case:
             scale = parameter[0].numel() ** -0.5 if parameter.dim() > 1 else 0.3
             nn.init.normal_(parameter, std=1.5 * scale, generator=generator)
         for op in (*pre, *post):
-            op.bfloat16().to(dtype)  # the same numbers in any dtype
+            op.bfloat16().to(device, dtype)  # the same numbers in any dtype
         return MapOps(pre, post)
 
     def op(self, name: str) -> ScoreOp:
@@ -92,20 +93,20 @@ class Case:
         }[name]
         return config.build(heads=self.heads)
 
-    def inputs(self, dtype: torch.dtype) -> dict[str, Tensor]:
+    def inputs(self, dtype: torch.dtype, device: torch.device = CPU) -> dict[str, Tensor]:
         """Return queries, keys, values and a gradient [B, M, T, d]: equal numbers in any dtype."""
         generator = torch.Generator().manual_seed(6)
         shape = (self.batch, self.heads, self.tokens, self.width)
         return {
-            name: torch.randn(shape, generator=generator).bfloat16().to(dtype)
+            name: torch.randn(shape, generator=generator).bfloat16().to(device, dtype)
             for name in ("query", "key", "value", "upstream")
         }
 
 
-def run(attend: Attend, case: Case, dtype: torch.dtype) -> dict[str, Tensor]:
+def run(attend: Attend, case: Case, dtype: torch.dtype, device: torch.device = CPU) -> dict[str, Tensor]:
     """Output and gradients of queries, keys, values and each parameter, by name."""
-    ops = case.ops(dtype)
-    inputs = case.inputs(dtype)
+    ops = case.ops(dtype, device)
+    inputs = case.inputs(dtype, device)
     upstream = inputs.pop("upstream")
     for tensor in inputs.values():
         tensor.requires_grad_()
@@ -126,7 +127,7 @@ def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], toleran
     assert actual.keys() == expected.keys()
     largest = max((float(value.abs().max()) for value in expected.values() if value.numel()), default=0.0)
     for name, reference in expected.items():
-        error = (actual[name].double() - reference.double()).abs().max().item()
+        error = (actual[name].cpu().double() - reference.cpu().double()).abs().max().item()
         scale = largest if reference.numel() == 1 else max(reference.abs().max().item(), 1e-3)
         assert error <= tolerance * scale, f"{name}: {error}"
 

@@ -5,6 +5,16 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
+from mta_lab.testing import implementations
+
+
+@pytest.fixture
+def able(impl: str, device: torch.device) -> None:
+    """Skips a test of an implementation that is not here, or not of the device."""
+    implementations.require(impl)
+    if impl == "fused" and device.type != "cpu":
+        pytest.skip("the fused kernel is of the CPU")
+
 
 @pytest.fixture
 def threads() -> Iterator[Callable[[int], None]]:

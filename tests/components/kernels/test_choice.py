@@ -59,7 +59,7 @@ def build(variant: CoreConfig) -> Attention:
 
 @pytest.mark.usefixtures("built")
 @pytest.mark.parametrize(
-    ("ops", "device", "dtype", "expected"),
+    ("ops", "where", "dtype", "expected"),
     [
         ([MIX, EXACT], CPU, torch.float32, Choice("fused", "the fastest that can run")),
         ([MIX, EXACT], CPU, torch.bfloat16, Choice("fused", "the fastest that can run")),
@@ -91,8 +91,8 @@ def build(variant: CoreConfig) -> Attention:
         *("no operation", "no operation in bfloat16", "no operation on cuda"),
     ],
 )
-def test_auto(ops: list[ScoreOp], device: torch.device, dtype: torch.dtype, expected: Choice) -> None:
-    assert choose("auto", ops, Conditions(device, dtype)) == expected
+def test_auto(ops: list[ScoreOp], where: torch.device, dtype: torch.dtype, expected: Choice) -> None:
+    assert choose("auto", ops, Conditions(where, dtype)) == expected
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float16, torch.bfloat16, torch.float32, torch.float64])

@@ -69,13 +69,15 @@ def test_neighbouring_heads_may_share_what_is_dropped() -> None:
 @every_impl
 @pytest.mark.parametrize("order", ["softmax", "kq", "softmax kq mix", "kq mix softmax kq mix"])
 @pytest.mark.parametrize("heads_a_mask", [1, 2])
-def test_every_implementation_drops_the_same_weights(impl: str, order: str, heads_a_mask: int) -> None:
+@pytest.mark.usefixtures("able")
+def test_every_implementation_drops_the_same_weights(
+    impl: str, order: str, heads_a_mask: int, device: torch.device
+) -> None:
     """Outputs and all gradients are those of the eager form times the mask that is written out."""
-    implementations.require(impl)
-    case = Case(order, heads=2, tokens=40, width=8, batch=2)
-    dropout = Dropout(SHARE, torch.tensor([3, -(2**62)]), heads_a_mask)
-    found = run(partial(dropped, impl=impl, given=dropout), case, torch.float32)
-    mask_BMQK = dropout.kept(2, 40, 40) / (1 - SHARE)
+    case, seeds = Case(order, heads=2, tokens=40, width=8, batch=2), torch.tensor([3, -(2**62)])
+    dropout = Dropout(SHARE, seeds.to(device), heads_a_mask)
+    found = run(partial(dropped, impl=impl, given=dropout), case, torch.float32, device)
+    mask_BMQK = Dropout(SHARE, seeds, heads_a_mask).kept(2, 40, 40) / (1 - SHARE)
     assert_close(found, run(partial(masked, mask_BMQK=mask_BMQK), case, torch.float64), 3e-5)
 
 
@@ -103,9 +105,10 @@ def built(variant: type, **settings: object) -> CoreAttention:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @every_impl
-def test_a_sequence_loses_the_same_weights_in_any_batch(variant: type, impl: str) -> None:
-    implementations.require(impl)
-    module, x_BTD, seeds = built(variant, impl=impl), torch.randn(4, 40, 12), torch.tensor([5, 6, 7, 8])
+@pytest.mark.usefixtures("able")
+def test_a_sequence_loses_the_same_weights_in_any_batch(variant: type, impl: str, device: torch.device) -> None:
+    module, x_BTD = built(variant, impl=impl).to(device), torch.randn(4, 40, 12).to(device)
+    seeds = torch.tensor([5, 6, 7, 8], device=device)
     set_dropout_seeds(module, seeds)
     whole_BTD = module(x_BTD)
     parts = []
@@ -133,23 +136,23 @@ def test_seeds_for_another_number_of_sequences_are_refused() -> None:
 
 
 @every_impl
-def test_nothing_is_dropped_in_evaluation(impl: str) -> None:
-    implementations.require(impl)
+@pytest.mark.usefixtures("able")
+def test_nothing_is_dropped_in_evaluation(impl: str, device: torch.device) -> None:
     configs = [MultiToken(impl=impl, norm=NoNorm(), dropout=share) for share in (0.5, 0.0)]
-    dropping, plain = (config.build(width=12, heads=2, layer=3, layers=4) for config in configs)
+    dropping, plain = (config.build(width=12, heads=2, layer=3, layers=4).to(device) for config in configs)
     plain.load_state_dict(dropping.state_dict())
-    x_BTD = torch.randn(2, 40, 12)
+    x_BTD = torch.randn(2, 40, 12).to(device)
     assert torch.equal(dropping.eval()(x_BTD), plain.eval()(x_BTD))
     assert not torch.allclose(dropping.train()(x_BTD), plain.train()(x_BTD))
 
 
 @every_impl
 @pytest.mark.parametrize("variant", [Softmax, Differential])
-def test_the_mean_over_many_draws_is_the_output_in_evaluation(variant: type, impl: str) -> None:
-    implementations.require(impl)
-    module = built(variant, impl=impl)
+@pytest.mark.usefixtures("able")
+def test_the_mean_over_many_draws_is_the_output_in_evaluation(variant: type, impl: str, device: torch.device) -> None:
+    module = built(variant, impl=impl).to(device)
     module.norm = torch.nn.Identity()  # so that the output is linear in the weights
-    x_BTD = torch.randn(1, 20, 12)
+    x_BTD = torch.randn(1, 20, 12).to(device)
     with torch.no_grad():
         expected_BTD = module.eval()(x_BTD)
         drawn_BTD = module.train()(x_BTD.expand(4000, -1, -1))

@@ -15,6 +15,7 @@ from components.kernels import pointwise
 from components.kernels.linear_cross_entropy import linear_cross_entropy
 
 N, D, V = 37, 16, 101
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -23,25 +24,27 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=["compiled rows", "torch's rows"])
-def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def rows(request: pytest.FixtureRequest, device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     """The losses of a chunk by the compiled operator, and as on a device that has none."""
     if request.param == "torch's rows":
         monkeypatch.setattr(module, "suits", lambda *_: False)
-    elif not pointwise.suits(torch.zeros(1)):
+    elif not pointwise.suits(torch.zeros(1, device=device)):
         pytest.skip("no compiled operators here")
 
 
-def given(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
+def given(dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    x_ND, weight_VD = (torch.randn(n, D, generator=generator).to(dtype).requires_grad_() for n in (N, V))
-    return x_ND, weight_VD, torch.randint(V, (N,), generator=generator)
+    x_ND, weight_VD = (torch.randn(n, D, generator=generator).to(device, dtype).requires_grad_() for n in (N, V))
+    return x_ND, weight_VD, torch.randint(V, (N,), generator=generator).to(device)
 
 
-def taken(form: Callable[[Tensor, Tensor, Tensor], Tensor], dtype: torch.dtype = torch.float32) -> list[Tensor]:
-    """Return the loss and both gradients, under an upstream gradient of 3."""
-    x_ND, weight_VD, targets_N = given(dtype)
+def taken(
+    form: Callable[[Tensor, Tensor, Tensor], Tensor], dtype: torch.dtype = torch.float32, device: torch.device = CPU
+) -> list[Tensor]:
+    """Return the loss and both gradients on the CPU, under an upstream gradient of 3."""
+    x_ND, weight_VD, targets_N = given(dtype, device)
     loss = form(x_ND, weight_VD, targets_N)
-    return [loss.detach(), *torch.autograd.grad(3.0 * loss, (x_ND, weight_VD))]
+    return [part.detach().cpu() for part in (loss, *torch.autograd.grad(3.0 * loss, (x_ND, weight_VD)))]
 
 
 def plain(x_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
@@ -50,26 +53,28 @@ def plain(x_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
 
 
 @pytest.mark.usefixtures("rows")
-def test_the_chunks_add_up_to_the_mean_loss_and_its_gradients() -> None:
+def test_the_chunks_add_up_to_the_mean_loss_and_its_gradients(device: torch.device) -> None:
     expected = taken(plain, torch.float64)
-    for found, right in zip(taken(lambda *it: linear_cross_entropy(*it, N)), expected, strict=True):
+    chunked = taken(lambda *it: linear_cross_entropy(*it, N), device=device)
+    for found, right in zip(chunked, expected, strict=True):
         torch.testing.assert_close(found.double(), right, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.usefixtures("rows")
-def test_under_autocast_the_products_are_in_bfloat16_and_the_loss_in_float32() -> None:
+def test_under_autocast_the_products_are_in_bfloat16_and_the_loss_in_float32(device: torch.device) -> None:
     def chunked(*operands: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             return linear_cross_entropy(*operands, N)
 
     def unchunked(*operands: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             return linear_cross_entropy(*operands, N, compiled=False)
 
-    for found, right in zip(taken(chunked), taken(unchunked), strict=True):
+    one, other = (taken(form, device=device) for form in (chunked, unchunked))
+    for found, right in zip(one, other, strict=True):
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, right, rtol=2e-2, atol=2e-3)
-    torch.testing.assert_close(taken(chunked)[0], taken(unchunked)[0], rtol=1e-6, atol=0)
+    torch.testing.assert_close(one[0], other[0], rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("divisor", [1, 37, 50])
@@ -140,18 +145,17 @@ def test_targets_are_as_many_as_predictions() -> None:
         linear_cross_entropy(x_ND, weight_VD, targets_N[:8], N)
 
 
-def test_float64_stays_float64() -> None:
-    for found, right in zip(
-        taken(lambda *it: linear_cross_entropy(*it, N), torch.float64), taken(plain, torch.float64), strict=True
-    ):
+def test_float64_stays_float64(device: torch.device) -> None:
+    chunked = taken(lambda *it: linear_cross_entropy(*it, N), torch.float64, device)
+    for found, right in zip(chunked, taken(plain, torch.float64), strict=True):
         torch.testing.assert_close(found, right, rtol=1e-12, atol=1e-14)
 
 
-def test_a_weight_in_bfloat16_gains_from_each_chunk_what_the_plain_form_gives() -> None:
+def test_a_weight_in_bfloat16_gains_from_each_chunk_what_the_plain_form_gives(device: torch.device) -> None:
     expected = taken(plain, torch.float64)[2]
     errors = []
     for compiled in (True, False):
-        found = taken(lambda *it, c=compiled: linear_cross_entropy(*it, N, compiled=c), torch.bfloat16)[2]
+        found = taken(lambda *it, c=compiled: linear_cross_entropy(*it, N, compiled=c), torch.bfloat16, device)[2]
         errors.append((found.double() - expected).norm().item())
     assert errors[0] < 1.2 * errors[1]
 
