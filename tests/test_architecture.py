@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "model": {"components", "config", "errors"},
     "data": {"atomic", "children", "config", "errors", "workspace"},
     "training": {"atomic", "components", "config", "data", "devices", "errors", "model"},
+    "evaluation": {"atomic", "components", "config", "data", "errors", "model", "results", "strict"},
     "precision": {
         "children",
         "components",

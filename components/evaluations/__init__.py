@@ -2,8 +2,19 @@
 
 from components.evaluations.base import Evaluation, Predicted
 from components.evaluations.error_rate import ErrorRate
+from components.evaluations.last_word import LastWord
 from components.evaluations.perplexity import Perplexity
+from components.evaluations.questions import TextEvaluation
 from components.evaluations.scoring import Scoring
 from components.evaluations.token_accuracy import TokenAccuracy
 
-__all__ = ["ErrorRate", "Evaluation", "Perplexity", "Predicted", "Scoring", "TokenAccuracy"]
+__all__ = [
+    "ErrorRate",
+    "Evaluation",
+    "LastWord",
+    "Perplexity",
+    "Predicted",
+    "Scoring",
+    "TextEvaluation",
+    "TokenAccuracy",
+]

@@ -15,6 +15,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from components import FAMILIES
+from components.evaluations import TextEvaluation
 from components.hints import readable
 from components.registry import Component
 from mta_lab.config.layers import type_hints
@@ -56,7 +57,9 @@ def run_settings() -> list[Section]:
     places = _places()
     for family in sorted(FAMILIES, key=list(places).index):
         for name in FAMILIES[family].names():
-            sections.append(_component(FAMILIES[family].get(name), places[family]))
+            variant = FAMILIES[family].get(name)
+            asked = issubclass(variant, TextEvaluation)  # of a finished run: its settings are none of a run's
+            sections.append(_component(variant, ["questions to a finished run[]"] if asked else places[family]))
     return [section for section in sections if section.settings]
 
 

@@ -165,10 +165,23 @@ def modules_of(config: RunConfig) -> set[str]:
     return _modules(config.attention, (config.task, *config.evaluations), config.attention_classes())
 
 
+def code_of(evaluation: Evaluation) -> str:
+    """Return a hash over the code that makes an evaluation's questions, shipped or the user's."""
+    bases = {base.__module__ for base in type(evaluation).__mro__ if _is_component_code(base.__module__)}
+    return _code(
+        {name for name in _reached(bases) if _is_users(name) or name.startswith("components.evaluations.")}
+        - {Evaluation.__module__}
+    )
+
+
 def _modules(attention: Component, scoring: Scoring, attention_classes: frozenset[type]) -> set[str]:
     parts = [attention, scoring[0].evaluation, *scoring]
     classes = {type(part) for part in _components(parts)} | attention_classes
-    modules = {base.__module__ for cls in classes for base in cls.__mro__ if _is_component_code(base.__module__)}
+    return _reached({base.__module__ for cls in classes for base in cls.__mro__ if _is_component_code(base.__module__)})
+
+
+def _reached(modules: set[str]) -> set[str]:
+    """Return the modules, and what they import of their own package or of `components`."""
     new = modules
     while new := {name for module in new for name in _imported_by(module)} - modules:
         modules |= new

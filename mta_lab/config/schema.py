@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from components.attention import PLAIN, AttentionConfig
-from components.evaluations import Evaluation
+from components.evaluations import Evaluation, TextEvaluation
 from components.tasks import LANGUAGE, SyntheticTask, TaskConfig
 from mta_lab.errors import described, place
 
@@ -204,6 +204,11 @@ class RunConfig:
             raise ValueError(f"training: compiled: got false, but attention.impl is '{impl}', a compiled operator")
         if others := [one for one in self.evaluations if not isinstance(one, Evaluation)]:
             raise ValueError(f"evaluations: got {others[0]!r}, allowed: evaluations, like (TokenAccuracy(),)")
+        if asking := [one for one in self.evaluations if isinstance(one, TextEvaluation)]:
+            raise ValueError(
+                f"evaluations: got '{asking[0].name}', which asks a finished model, as "
+                f"run.evaluate('{asking[0].name}') does; allowed: evaluations of a validation, like [token_accuracy]"
+            )
         metrics = [evaluation.metric.name for evaluation in (self.task.evaluation, *self.evaluations)]
         if twice := [name for name in metrics if metrics.count(name) > 1]:
             raise ValueError(f"evaluations: got '{twice[0]}' twice, allowed: each once, and not the task's own")

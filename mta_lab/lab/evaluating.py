@@ -1,16 +1,18 @@
 """Score a finished model by an evaluation, and keep the scores in its record."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from components import FAMILIES, ComponentError
-from components.evaluations import Evaluation
-from components.metrics import Metric, Scores
+from components.evaluations import Evaluation, TextEvaluation
+from components.metrics import METRICS, Metric, Scores
 from mta_lab.devices import own
 from mta_lab.errors import UserError, nearest
+from mta_lab.lab.asking import Questions, ask_run
 from mta_lab.lab.trained import corpus_of
 from mta_lab.pictures.trained import Trained
+from mta_lab.results.evaluated import Evaluated
 from mta_lab.results.records import Records
 from mta_lab.training.evaluate import evaluate
 
@@ -22,9 +24,18 @@ class EvaluationResult:
     metric: Metric
     """the metric of the scores: name, unit, direction, format"""
     domains: Mapping[str, float]
-    """score of each domain"""
+    """score of each domain, or of each group of questions"""
     scored: Mapping[str, int]
-    """number of tokens or sequences behind each domain's score"""
+    """number of tokens, sequences or questions behind each of these scores"""
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """95 % interval of each score over its questions, the model as it is;
+    empty where no questions were asked, as what follows"""
+    floors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """how often guesses without knowledge are right: by guess, then by group"""
+    further: Mapping[str, "EvaluationResult"] = field(default_factory=dict)
+    """what other metrics of the same questions came to, by name"""
+    notes: Sequence[str] = ()
+    """what was left out, each a clause"""
 
     @property
     def score(self) -> float:
@@ -60,6 +71,7 @@ def evaluation_named(name: str, settings: Mapping[str, Any]) -> Evaluation:
     """
     try:
         variant = FAMILIES["evaluations"].get(name)
+        settings = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
         allowed = [field.name for field in fields(variant)]
         if unknown := [key for key in settings if key not in allowed]:
             hint = nearest(unknown[0], allowed) or ";"
@@ -72,15 +84,18 @@ def evaluation_named(name: str, settings: Mapping[str, Any]) -> Evaluation:
 
 
 def evaluate_run(run: Trained, evaluation: Evaluation, records: Records) -> EvaluationResult:
-    """Return the scores of a finished model on what its run holds out.
+    """Return the scores of a finished model on what its run holds out, or by its own questions.
 
-    The run's record keeps them if it has no scores of that metric and the settings are the
-    defaults, which the metric's name stands for there. Nothing else in the record changes, least of
-    all its identity.
+    What questions came to is kept under all settings. Of other evaluations, the run's record keeps
+    the scores if it has none of that metric and the settings are the defaults, which the metric's
+    name stands for there. Nothing else in the record changes, least of all its identity.
 
     Raises:
         UserError: the run's components or text have changed since, or no finite score comes out.
     """
+    if isinstance(evaluation, TextEvaluation):
+        evaluated, _ = ask_run(run, evaluation, records, Questions(), lambda done, total: None)
+        return _result_of(evaluated)
     if not run.current:
         raise UserError(
             f"evaluate: the code of the components of run {run.record.fingerprint} has changed since it was trained, "
@@ -93,6 +108,22 @@ def evaluate_run(run: Trained, evaluation: Evaluation, records: Records) -> Eval
     if all(getattr(evaluation, field.name) == field.default for field in fields(evaluation)):
         records.add_scores(run.record.fingerprint, evaluation.metric.name, scores)
     return EvaluationResult(metric=evaluation.metric, domains=scores.domains, scored=scores.scored)
+
+
+def _result_of(evaluated: Evaluated) -> EvaluationResult:
+    """Return the result by the first metric of an evaluation, with the others."""
+    found = {
+        name: EvaluationResult(
+            metric=METRICS[name],
+            domains=by.scores,
+            scored=by.n,
+            intervals={group: (by.low[group], by.high[group]) for group in by.scores},
+            floors=evaluated.floors if METRICS[name].is_share else {},
+        )
+        for name, by in evaluated.metrics.items()
+    }
+    first = next(iter(found))
+    return replace(found.pop(first), further=found, notes=evaluated.notes)
 
 
 def _scores(run: Trained, evaluation: Evaluation) -> list[Scores]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from components.metrics import METRICS, Metric, Scores, metric_named
 from mta_lab.identity import ENGINE, Identity, fingerprint_of
+from mta_lab.results.evaluated import Evaluated
 from mta_lab.results.failures import Attempt, Kind
 
 SAME = 1e-9  # relative: sums in another order differ by less
@@ -77,6 +78,9 @@ class Record:
     further: Mapping[str, Scores] = field(default_factory=dict)
     """what other evaluations of the model came to, by metric;
     empty in records of earlier versions"""
+    evaluated: Mapping[str, Evaluated] = field(default_factory=dict)
+    """what evaluations that ask questions came to, by their fingerprint;
+    empty in records of earlier versions"""
 
     @property
     def evaluations(self) -> Mapping[str, Scores]:
@@ -115,6 +119,9 @@ class Record:
             return "domains: got {}, allowed: the score of one at least"
         if empty := [name for name, scores in self.further.items() if not scores.domains]:
             return f"further.{empty[0]}.domains: got {{}}, allowed: the score of one at least"
+        for name, evaluated in self.evaluated.items():
+            if fault := next(evaluated.faults(), ""):
+                return f"evaluated.{name}.{fault}"
         mean = math.fsum(self.domains.values()) / len(self.domains)
         if not math.isclose(self.score, mean, rel_tol=SAME):
             return f"score: got {self.score}, allowed: the mean of its domains, {mean}"

@@ -17,6 +17,7 @@ from uuid import uuid4
 from components.metrics import Scores, metric_named
 from mta_lab.atomic import write_whole
 from mta_lab.errors import UserError
+from mta_lab.results.evaluated import Evaluated
 from mta_lab.results.failures import Attempt
 from mta_lab.results.record import Failure, Record
 from mta_lab.results.recorded_settings import recorded_settings, settings_key
@@ -118,6 +119,18 @@ class Records:
         if record and metric not in record.evaluations:
             further = {**record.further, metric: scores}
             write_whole(self.file(fingerprint), json.dumps(asdict(replace(record, further=further)), indent=1))
+
+    def add_evaluated(self, fingerprint: str, evaluation: str, evaluated: Evaluated) -> None:
+        """Keep what a finished run came to by an evaluation of that fingerprint."""
+        record = self.finished(fingerprint)
+        if record and evaluation not in record.evaluated:
+            found = {**record.evaluated, evaluation: evaluated}
+            write_whole(self.file(fingerprint), json.dumps(asdict(replace(record, evaluated=found)), indent=1))
+        self.answers(fingerprint, evaluation).unlink(missing_ok=True)
+
+    def answers(self, fingerprint: str, evaluation: str) -> Path:
+        """Return the file of the answers that an unfinished evaluation of a run has so far."""
+        return self.directory / "evaluations" / f"{fingerprint}-{evaluation}.jsonl"
 
     def clean_up(self) -> None:
         """Remove what a launch that was killed just as a run finished left of its way there."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from components import ComponentError
-from components.evaluations import Evaluation, Predicted, Scoring
+from components.evaluations import Evaluation, Predicted, Scoring, TextEvaluation
 from components.metrics import METRICS
 from mta_lab.testing.subjects import under_test
 
@@ -23,7 +23,11 @@ BATCH, TOKENS, CLASSES = 6, 5, 32
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test over every evaluation under test."""
     if "evaluation" in metafunc.fixturenames:
-        found = [variant() for variant in under_test()[0] if issubclass(variant, Evaluation)]
+        found = [
+            variant()
+            for variant in under_test()[0]
+            if issubclass(variant, Evaluation) and not issubclass(variant, TextEvaluation)
+        ]
         metafunc.parametrize("evaluation", found, ids=lambda evaluation: evaluation.name)
 
 

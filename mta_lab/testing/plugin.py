@@ -11,7 +11,8 @@ from mta_lab.errors import UserError
 
 OPTION = "--mta-component"
 FOLDER = Path(__file__).parent
-SUITE = (FOLDER / "conformance.py", FOLDER / "task_conformance.py", FOLDER / "evaluation_conformance.py")
+CONTRACTS = ("conformance", "task_conformance", "evaluation_conformance", "question_conformance")
+SUITE = tuple(FOLDER / f"{name}.py" for name in CONTRACTS)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

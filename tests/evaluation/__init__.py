@@ -1,0 +1,1 @@
+"""Tests of how trained models are asked questions."""
