@@ -69,6 +69,7 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console, explained: Sequen
     """
     sweep = plan.sweep
     left = f"{costs.runs.total()} of {counted(len(sweep.runs()), 'run')} to train"
+    before = "trial" if sweep.search else "tuning run"
     table = RichTable(title=f"{sweep.heading}: {left}")
     for name in ("row", "to train", "differs from its baseline"):
         table.add_column(name, overflow="fold")
@@ -79,7 +80,7 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console, explained: Sequen
         estimate, described = costs.estimates[row.name], lab.rows.described(row)
         table.add_row(
             row.name,
-            _to_train(costs.runs[row.name], costs.trials[row.name], costs.failed[row.name]),
+            _to_train(costs, row.name, before),
             "\n".join([*against, *described.differences]) or "-",
             f"{described.parameters:,}",
             f"{described.operations:.1e}",
@@ -99,6 +100,7 @@ def _here(plan: "Plan", costs: "Costs") -> list[str]:
         f"{_origins(costs)}Operations: about 6 a parameter and token.",
         f"Memory of a step: {lab.costs.memory_of(plan)}.",
         f"In all: {costs.total}.",
+        *filter(None, [lab.costs.whole_table(plan, costs)]),
     ]
 
 
@@ -113,6 +115,8 @@ def _origins(costs: "Costs") -> str:
     return f"Time of a run: {'; '.join(parts)}. " if parts else ""
 
 
-def _to_train(runs: int, trials: int, failed_for_good: int) -> str:
-    some = [counted(count, what) for count, what in ((trials, "trial"), (runs, "run")) if count]
+def _to_train(costs: "Costs", row: str, before: str) -> str:
+    """Return what is left of a row; `before` is the word for a run that precedes the table."""
+    some = [counted(count, what) for count, what in ((costs.trials[row], before), (costs.runs[row], "run")) if count]
+    failed_for_good = costs.failed[row]
     return ", ".join([*some, *([f"{failed_for_good} failed"] if failed_for_good else [])]) or "finished"

@@ -79,12 +79,8 @@ def sweep(
     if dry_run:
         print_plan(found, lab.costs.costs_of(found, workers, None), display.console)
     elif check_lr:
-        launched, verdict = interruptible(
-            lambda: lab.learning_rates.check_learning_rates(found, workers, seconds, gpus)
-        )
-        for line in verdict:
+        for line in interruptible(lambda: lab.learning_rates.check_learning_rates(found, workers, seconds, gpus)):
             display.console.print(line)
-        raise typer.Exit(not launched.complete)
     else:
         raise typer.Exit(status_of(lambda: lab.launches.launch_plan(found, workers, seconds, devices=gpus)))
 

@@ -13,12 +13,15 @@ from mta_lab.lab.placing import usual_workers
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.searches import trials_left
 from mta_lab.lab.texts import known_runs
+from mta_lab.lab.tuning import bracket_runs, tuning_left
 from mta_lab.planning.estimates import Estimate, affordable_seeds, estimates, recorded, seconds_of
 from mta_lab.planning.runs import in_state, states, to_train
 from mta_lab.report import numbers
 from mta_lab.sweep import Row
 from mta_lab.training.sizes import GPU_SHARE, LITTLE, SHARE, micro_batch_of, step_memory
 from mta_lab.words import counted, duration
+
+CORES = (2, 16, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,7 @@ class Costs:
     runs: Counter[str]
     """runs to train"""
     trials: Counter[str]
-    """trials of its search to run"""
+    """trials of its search to run, or runs that tune it"""
     failed: Counter[str]
     """runs that failed for good"""
     estimates: Mapping[str, Estimate]
@@ -61,8 +64,26 @@ def costs_of(plan: Plan, workers: int | None, probe: Say | None) -> Costs:
 
 
 def left_of(plan: Plan) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Return by row how many runs are to train, how many failed for good, and trials to run."""
-    return *_left_and_failed(plan), Counter(trials_left(plan))
+    """Return by row how many runs are to train, how many failed for good, and trials to run.
+
+    Trials are those of its search, or the runs that tune it: what comes before the table.
+    """
+    return *_left_and_failed(plan), trials_left(plan) + tuning_left(plan)
+
+
+def whole_table(plan: Plan, costs: Costs) -> str:
+    """Return in words the time of a whole table, tuning included, on so many cores of this speed.
+
+    Empty where some row's time is unknown. No table takes less than its longest run.
+    """
+    runs = Counter({row.name: len(plan.sweep.seeds) for row in plan.sweep.rows}) + bracket_runs(plan.sweep)
+    threads = max(1, len(os.sched_getaffinity(0)) // costs.workers)
+    seconds = seconds_of(runs, costs.estimates, 1)
+    if seconds is None:
+        return ""
+    longest = max(estimate.seconds or 0.0 for estimate in costs.estimates.values())
+    on = (f"{duration(max(seconds * threads / cores, longest))} on {cores}" for cores in CORES)
+    return f"The whole table, {counted(runs.total(), 'run')}: {', '.join(on)} cores like this; on a GPU: --device h100."
 
 
 def memory_of(plan: Plan) -> str:
@@ -97,7 +118,7 @@ def _room(row: Row) -> str:
 def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple[Plan, str]:
     """Return the plan with as many seeds of every row as fit into `seconds`, and words on it."""
     workers = workers or usual_workers()
-    found, trials = _estimates(plan, workers, probe), trials_left(plan)
+    found, trials = _estimates(plan, workers, probe), trials_left(plan) + tuning_left(plan)
 
     def left(seeds: int) -> Mapping[str, int]:
         return _left_and_failed(_with_seeds(plan, seeds))[0] + trials

@@ -1,4 +1,4 @@
-"""Launch a plan: run its search, train what is missing, show the table, say what is left."""
+"""Launch a plan: search or tune it, train what is missing, show the table, say what is left."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -15,6 +15,7 @@ from mta_lab.lab.plan import Plan
 from mta_lab.lab.searches import search
 from mta_lab.lab.tables import launch_summary, table_of
 from mta_lab.lab.texts import preparing
+from mta_lab.lab.tuning import tune
 from mta_lab.launch.launch import LaunchOptions, launch
 from mta_lab.planning.runs import Run, in_state, refuse_damaged, runs_of, states, to_train, why_stale
 from mta_lab.report import Table
@@ -87,7 +88,7 @@ def launch_plan(
     """Train what is missing of a plan, or of its `rows`; show the table, and say what is left.
 
     Args:
-        plan: the planned sweep; its search runs first.
+        plan: the planned sweep; its search runs first, or what tunes its rows.
         workers: number of processes; None for `usual_workers()`.
         trial_timeout: seconds after which an attempt is ended; None for no limit.
         rows: names of the rows to train; None for all.
@@ -98,18 +99,8 @@ def launch_plan(
         KeyboardInterrupt: the launch was interrupted. The table is shown first, and the message
             says what is left; the same launch goes on from there.
     """
-    devices = gpus() if devices is None else devices
-    _check(plan, devices)
-    options = LaunchOptions(
-        workers=workers or usual_workers(devices),
-        devices=devices,
-        components=plan.components,
-        corpus_root=CORPORA,
-        command=plan.command,
-        trial_timeout=trial_timeout,
-        rerun_stale=plan.rerun_stale,
-    )
-    plan = _searched(plan, options)
+    options = launch_options(plan, workers, trial_timeout, devices)
+    plan = _prepared(plan, options)
     runs = runs_of(plan.sweep, preparing(plan.display))
     launched = Launched(plan, runs, states(runs, plan.records), rows)
     refuse_damaged(runs, launched.states, plan.records)
@@ -132,6 +123,27 @@ def launch_plan(
     for line in launched.left():
         plan.display.say(line)
     return launched
+
+
+def launch_options(
+    plan: Plan, workers: int | None, trial_timeout: float | None, devices: Sequence[Gpu] | None
+) -> LaunchOptions:
+    """Return the options of a launch of the plan; the arguments are those of `launch_plan`.
+
+    Raises:
+        UserError: the plan has what cannot be trained here.
+    """
+    devices = gpus() if devices is None else devices
+    _check(plan, devices)
+    return LaunchOptions(
+        workers=workers or usual_workers(devices),
+        devices=devices,
+        components=plan.components,
+        corpus_root=CORPORA,
+        command=plan.command,
+        trial_timeout=trial_timeout,
+        rerun_stale=plan.rerun_stale,
+    )
 
 
 def _check(plan: Plan, devices: Sequence[Gpu]) -> None:
@@ -160,12 +172,13 @@ def shortened_warmups(plan: Plan) -> list[str]:
     ]
 
 
-def _searched(plan: Plan, options: LaunchOptions) -> Plan:
-    """Return the plan with the winners of its search, whose missing trials are run first."""
+def _prepared(plan: Plan, options: LaunchOptions) -> Plan:
+    """Return the plan with the winners of its search, or with tuned rows, which are run first."""
     try:
-        return search(plan, options)
+        return tune(search(plan, options), options)
     except KeyboardInterrupt:
-        goes_on = f"the same command goes on with the search: {again(plan.command)}"
+        what = "search" if plan.sweep.search else "tuning"
+        goes_on = f"the same command goes on with the {what}: {again(plan.command)}"
         raise KeyboardInterrupt(f"interrupted; {goes_on}") from None
 
 

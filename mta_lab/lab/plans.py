@@ -11,6 +11,7 @@ from mta_lab.lab.display import Display
 from mta_lab.lab.own_sweeps import remember, remembered
 from mta_lab.lab.plan import Plan, open_records, resolved_auto
 from mta_lab.lab.searches import open_existing
+from mta_lab.lab.tuning import open_tuned
 from mta_lab.plugins import load_components
 from mta_lab.sweep import Sweep, load_sweep, shipped_sweeps, single_run
 from mta_lab.sweep.naming import called_as_shipped
@@ -61,7 +62,7 @@ def _plan(name: str, conditions: Conditions, display: Display) -> Plan:
         under=under,
         reload=load,
     )
-    return open_existing(found)
+    return open_tuned(open_existing(found))
 
 
 def plan_of_one(conditions: Conditions, display: Display) -> Plan:

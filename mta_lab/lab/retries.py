@@ -3,6 +3,7 @@
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.searches import failed_trials
 from mta_lab.lab.texts import known_runs
+from mta_lab.lab.tuning import tuning_runs
 from mta_lab.launch.guards import only_launch
 from mta_lab.planning.runs import in_state, states
 
@@ -13,7 +14,9 @@ def clear_failures(plan: Plan, row: str | None = None) -> int:
     if runs is None:
         return 0
     runs += failed_trials(plan)
-    failed = in_state([run for run in runs if row in (None, run.row)], states(runs, plan.records), "failed")
+    chosen = [run for run in runs if row in (None, run.row)]
+    chosen += [run for name, tries in tuning_runs(plan).items() for run in tries if row in (None, name)]
+    failed = in_state(chosen, states(chosen, plan.records), "failed")
     if failed:
         with only_launch(plan.records.directory):
             for run in failed:

@@ -7,6 +7,7 @@ from mta_lab.lab.elsewhere import elsewhere
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.searches import trials_left
 from mta_lab.lab.texts import known_runs
+from mta_lab.lab.tuning import tuning_left
 from mta_lab.launch.status_file import LaunchStatus
 from mta_lab.planning.runs import states
 from mta_lab.words import counted
@@ -43,14 +44,15 @@ class Standing:
         """Return the progress in a sentence, and what to type next while no launch runs."""
         sweep, totals = self._plan.sweep, sum((Counter(row) for row in rows.values()), Counter[str]())
         name, runs = f"{sweep.name} ({sweep.conditions})", counted(totals.total(), "run")
-        trials = trials_left(self._plan).total()
-        if totals["finished"] == totals.total() and not trials:
+        trials, tuning = trials_left(self._plan).total(), tuning_left(self._plan).total()
+        if totals["finished"] == totals.total() and not trials + tuning:
             return f"{name}: finished, {runs}. To see its table: {again(self._plan.report)}"
         kinds = {
-            f"To train what is missing: {again(self._plan.command)}": trials + totals["pending"],
+            f"To train what is missing: {again(self._plan.command)}": trials + tuning + totals["pending"],
             f"To try again what failed: {again(self._plan.retry)}": totals["failed"],
             f"To train again what is stale: {again(self._plan.command)} --rerun-stale": totals["stale"],
         }
         said = ". ".join(line for line, needed in kinds.items() if needed)
         search = f", {counted(trials, 'trial')} of its search left" if trials else ""
+        search += f", {counted(tuning, 'run')} of its tuning left" if tuning else ""
         return f"{name}: {totals['finished']} of {runs} finished{search}. {said}"

@@ -1,12 +1,14 @@
 """Bring MLflow up to the records: enter ended runs, close runs that nobody trains."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 from mta_lab.errors import UserError
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.searches import finished_trials
 from mta_lab.lab.tables import launch_summary, table_of
 from mta_lab.lab.texts import known_runs
+from mta_lab.lab.tuning import tuning_runs
 from mta_lab.launch.tracked import entry_of, launch_of
 from mta_lab.planning.runs import Run
 from mta_lab.tracking.sync import Synced, sync
@@ -34,7 +36,7 @@ def sync_plan(plan: Plan, runs: Sequence[Run]) -> Synced:
     No launch may run at the same time.
     """
     sweep = plan.sweep
-    entries = (entry_of(sweep, run) for run in [*runs, *finished_trials(plan)])
+    entries = (entry_of(sweep, run) for run in [*runs, *finished_trials(plan), *chain(*tuning_runs(plan).values())])
     return sync(
         sweep.shown_as,
         launch_of(sweep),

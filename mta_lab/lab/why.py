@@ -8,6 +8,7 @@ from mta_lab.lab.elsewhere import elsewhere, hint
 from mta_lab.lab.live import launch_news
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.texts import known_runs
+from mta_lab.lab.tuning import tuned_lines
 from mta_lab.launch.guards import launch_runs
 from mta_lab.launch.status_file import Busy
 from mta_lab.planning.runs import Run, last_result, states, why_stale
@@ -35,7 +36,8 @@ def explain(plan: Plan, row: str, seed: int | None = None) -> list[str]:
         )
     running = _running(plan)
     chosen = [run for run in runs if run.row == row and seed in (None, run.seed)]
-    lines = [line for run in chosen for line in _lines(run, plan, running.get(run.fingerprint))]
+    lines = tuned_lines(plan, row)
+    lines += [line for run in chosen for line in _lines(run, plan, running.get(run.fingerprint))]
     return lines + (elsewhere(plan) if plan.under else [])
 
 

@@ -13,6 +13,7 @@ from mta_lab.report.sections import seeds_in_words
 from mta_lab.report.settings import settings_of
 from mta_lab.report.spreadsheet import written
 from mta_lab.report.table import Table, TableRow
+from mta_lab.report.tuning import tuned_columns, tuning_document
 from mta_lab.results.records import Record
 from mta_lab.stats.contrasts import MOST_SEEDS
 from mta_lab.sweep.naming import in_settings
@@ -60,6 +61,7 @@ def document(table: Table) -> dict[str, Any]:
         "remarks": list(table.remarks),
         "mixed_arithmetic": mixed(table),
         "winners": {row: asdict(found) for row, found in sweep.winners.items()},
+        "tuning": tuning_document(sweep.tuning) if sweep.tuning else None,
         "settings": dict(settings.common),
         "rows": [{**row_document(row), "settings": dict(settings.own[row.name])} for row in table.rows],
     }
@@ -163,7 +165,7 @@ def as_csv(table: Table) -> str:
         values = row_document(row)
         status, failed, attempts, runs = (values.pop(name) for name in ("status", "failed", "attempts", "runs"))
         del values["scores"]
-        of_row = _row_columns(values)
+        of_row = {**_row_columns(values), **tuned_columns(table.sweep.tuning, row.name)}
         sets = {
             f"settings.{key}": in_words(value) for key, value in {**settings.common, **settings.own[row.name]}.items()
         }

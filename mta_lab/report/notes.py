@@ -7,6 +7,7 @@ from mta_lab.report.agreement_note import agreement_note
 from mta_lab.report.effects_section import effects_note
 from mta_lab.report.sizes import sizes
 from mta_lab.report.table import Table
+from mta_lab.report.tuning import tuning_notes
 from mta_lab.results.failures import Attempt
 from mta_lab.stats.contrasts import LEVEL, POWER
 from mta_lab.sweep.ledger import ledger
@@ -24,7 +25,7 @@ TOY_SIZE = 256, 4, 100_000, 64  # width, layers, steps, sequences a step
 def notes(table: Table) -> tuple[str, ...]:
     """Return the notes, the most important first."""
     lines = [table.sweep.about] if table.sweep.about else []
-    lines += [*table.sweep.left_out_notes, *_search(table), badge(table)]
+    lines += [*table.sweep.left_out_notes, *_search(table), *tuning_notes(table), badge(table)]
     if len(table.rows) > 1:
         lines += [_deltas(table), *effects_note(table), *_controls(table), *agreement_note(table), *_equal_time(table)]
     lines += [*arithmetic.note(table), *_contended(table)]

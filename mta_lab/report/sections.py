@@ -10,6 +10,7 @@ from mta_lab.report.numbers import or_dash
 from mta_lab.report.page import Column, OurColumn, PaperColumn, Section, section
 from mta_lab.report.published import Published
 from mta_lab.report.table import Table
+from mta_lab.report.tuning import curve_section
 from mta_lab.stats.contrasts import MOST_SEEDS
 from mta_lab.words import counted, duration
 
@@ -17,6 +18,8 @@ from mta_lab.words import counted, duration
 def sections(table: Table) -> tuple[Section, ...]:
     """Return scores, effects, cost, other evaluations and published values, as far as there are."""
     found = [scores(table), *effects_section(table), cost(table)]
+    if tuning := table.sweep.tuning:
+        found.append(curve_section(table, tuning))
     if any(row.measured.further for row in table.rows):
         found.append(further(table))
     if any(row.published.ratios for row in table.rows):

@@ -15,6 +15,7 @@ from mta_lab.strict import FaultError, as_json, built, content
 from mta_lab.sweep import PlannedRun, load_sweep
 from mta_lab.sweep.naming import in_settings
 from mta_lab.sweep.search import Found
+from mta_lab.sweep.tune import at_values
 
 BEFORE = "measured by earlier code, before runs were identified by what they compute"
 SHOWN, MARK = "stale", "**Stale**"  # the key in JSON, and how the line in Markdown begins
@@ -168,7 +169,8 @@ def _runs_today(table: Mapping[str, Any]) -> list[PlannedRun]:
         seeds=len(table["seeds"]),
         winners={row: Found(**found) for row, found in table.get("winners", {}).items()},
     )
-    return sweep.runs()
+    best = {row: curve["best"] for row, curve in (table.get("tuning") or {"rows": {}})["rows"].items()}
+    return at_values(sweep, best).runs()
 
 
 def _causes(written: Mapping[str, Any], settings: Mapping[str, Any], run: PlannedRun, text: str) -> list[str]:

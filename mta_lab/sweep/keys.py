@@ -32,6 +32,13 @@ FILE = (
     Setting(
         "search", "a mapping", "no search", "trials, winners, space", "ranges to search before the table is trained"
     ),
+    Setting(
+        "tune",
+        "a text or a mapping",
+        "nothing is tuned",
+        "a key, like training.learning_rate; or the key with 3 or more values",
+        "runs each row at several values of a setting first, on random numbers of their own, and trains it at its best",
+    ),
 )
 ROW = (
     Setting("times", "a mapping", "{}", "settings, each with a factor", "multiplies what the layers below come to"),

@@ -24,6 +24,7 @@ from mta_lab.sweep.naming import is_shipped, sweep_name
 from mta_lab.sweep.placeholders import filled
 from mta_lab.sweep.rows import Row, Sweep
 from mta_lab.sweep.search import Search, Template, Winners, read_search
+from mta_lab.sweep.tune import begun, read_tune
 from mta_lab.sweep.written import RawRow, SweepFile, read_sweep
 
 DIGITS = 15  # significant ones of a product: 3 times 0.1 is the 0.3 that another row may write
@@ -69,8 +70,11 @@ def load_sweep(
         row: resolve_auto(config, configs[_last_baseline(row, against, file.source)]) for row, config in configs.items()
     }
     refuse_incomparable(configs, against, file.source)
+    tune = read_tune(file.values.get("tune"), file.source)
+    if search and tune:
+        raise UserError(f"{file.source}: tune: a search chooses the values of its rows; leave one of the two out")
     settled = {row: flatten(config) for row, config in configs.items()}
-    return Sweep(
+    sweep = Sweep(
         name=sweep_name(file.path),
         title=_one_line(file.text("title", file.path.stem)),
         about=file.text("about", "").strip(),
@@ -86,6 +90,7 @@ def load_sweep(
         settings=changed,
         file=None if is_shipped(file.path) else file.path,
     )
+    return replace(sweep, tuning=begun(tune, sweep.rows, changed, file.source)) if tune else sweep
 
 
 def _written_or_generated(file: SweepFile, below: Sequence[Layer], above: Sequence[Layer]) -> Any:

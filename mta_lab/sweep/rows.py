@@ -12,6 +12,7 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.results.failures import RETRY, Retry
 from mta_lab.sweep import naming
 from mta_lab.sweep.search import Search, Winners
+from mta_lab.sweep.tune import Tuning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,9 @@ class Sweep:
     winners: Winners = field(default_factory=dict)
     """the values that won, where the search has run;
     before it its rows stand at the lower ends of the ranges"""
+    tuning: Tuning | None = None
+    """the setting that is tuned row by row, and each row's scores over it; once they are known, the
+    rows stand at their best values"""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """why each row of the file that is not in the table is left out:
     its condition, or a search's finding"""

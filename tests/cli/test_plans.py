@@ -1,8 +1,6 @@
 """`--dry-run`, `--budget` and `--check-lr`, over made-up records: nothing is trained here."""
 
-import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,13 +12,13 @@ from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
 from mta_lab.lab.plans import plan, plan_of_one
 from mta_lab.results.records import Failure, Records
-from mta_lab.sweep import Row, Sweep, load_sweep, shipped_sweeps
-from mta_lab.sweep.learning_rates import FACTORS, at_rate, over_learning_rates
+from mta_lab.sweep import Sweep, load_sweep, shipped_sweeps
+from mta_lab.sweep.tune import FACTORS, Tune, begun, tried, tuning_sweep
 from tests.cli.conftest import Command
 from tests.report.examples import finish
 from tests.shipped import shipped
 
-OWN = "data.path=mine"
+OWN, RATE = "data.path=mine", "training.learning_rate"
 SCORES = {"transformer": 31.0, "1x1": 30.5, "2x5": 29.0, "4x9": 30.0}
 Keep = Callable[[Sweep, dict[str, float]], None]
 
@@ -118,19 +116,28 @@ def test_learning_rates_are_checked_over_finished_rows(lab: Command, keep: Keep,
     best = sorted((row.name for row in sweep.rows if row.name != sweep.baseline), key=len)[:3]
     assert len(best) == 3
     keep(sweep, dict(zip((sweep.baseline, *best), (31.0, 28.0, 29.0, 30.0), strict=True)))
-    checked = over_learning_rates(sweep, best[:2])
+    rows = [row for row in sweep.rows if row.name in (sweep.baseline, *best[:2])]
+    tuning = begun(Tune(key=RATE), rows, {}, "")
+    tries = tuning_sweep(sweep, tuning, {row: curve.bracket for row, curve in tuning.curves.items()})
     level = {sweep.baseline: 31.0, best[0]: 28.0, best[1]: 29.0}
-    others = {at_rate(row, factor): score + 1 for row, score in level.items() for factor in FACTORS if factor != "x1"}
-    keep(checked, others)
+    rate = rows[0].config.training.learning_rate
+    values = {
+        tried(row, RATE, factor * rate): score + (factor == 2) - (factor == 1)
+        for row, score in level.items()
+        for factor in FACTORS
+    }
+    keep(tries, values)
     before = sorted(path.name for path in Path("results", "runs").iterdir())
     done = lab("sweep", "kernel_sizes", OWN, "--check-lr")
     assert (done.status, done.err) == (0, "")
-    assert f"all {len(checked.runs())} runs are finished, nothing to train" in done.out
-    ranking = f"{best[0]} < {best[1]} < {sweep.baseline}"
-    for where in (*(f"lr {factor}" for factor in FACTORS), "each row at its best"):
+    ranking = f"{best[0]} before {best[1]} before {sweep.baseline}"
+    for where in ("at half the rate", "at once the rate", "at twice the rate", "each row at its best"):
         assert f"{where}: {ranking}" in done.out
-    assert "The ranking of the means is the same for every choice" in done.out
-    assert best[2] not in re.findall(r"(\S+), lr x", done.out)
+    assert f"{best[0]}: {RATE} {rate:g}, the best of {rate / 2:g} (28.00), {rate:g} (27.00)" in " ".join(
+        done.out.split()
+    )
+    assert "The ranking is the same throughout" in done.out
+    assert best[2] not in done.out
     assert sorted(path.name for path in Path("results", "runs").iterdir()) == before
     assert not (tmp_path / "mlflow.db").exists()
 
@@ -178,28 +185,6 @@ def test_learning_rates_of_nothing_finished_are_answered_in_one_line(lab: Comman
     said = lab("sweep", "kernel_sizes", OWN, "--check-lr").complaint
     train = f"`mta-lab sweep kernel_sizes {OWN} --scale nano`"
     assert said == f"--check-lr: no row is finished, so there is nothing to check; run {train} first"
-
-
-def row_named(sweep: Sweep, name: str) -> Row:
-    return next(row for row in sweep.rows if row.name == name)
-
-
-def test_rows_over_learning_rates() -> None:
-    sweep = load_sweep("masking", scale="nano")
-    chosen = ["mta, exact", "transformer"]
-    found = over_learning_rates(sweep, chosen)
-    rows = ["transformer", "mta, double", "mta, exact"]  # in the sweep's order, the baseline among them
-    assert [row.name for row in found.rows] == [f"{row}, lr {factor}" for factor in FACTORS for row in rows]
-    assert (found.name, found.baseline, found.seeds) == ("masking-lr", "mta, double, lr x1", sweep.seeds)
-    for row in rows:
-        before = row_named(sweep, row)
-        for factor, times in FACTORS.items():
-            at = row_named(found, at_rate(row, factor))
-            assert at.baseline == f"mta, double, lr {factor}"
-            assert at.config.training.learning_rate == times * before.config.training.learning_rate
-            like = replace(at.config, training=replace(at.config.training, learning_rate=8e-3))
-            assert like == replace(before.config, training=replace(before.config.training, learning_rate=8e-3))
-            assert (fingerprint(at.config, "text") == fingerprint(before.config, "text")) == (factor == "x1")
 
 
 def test_a_row_that_is_left_out_is_said_below_the_plan(lab: Command, tmp_path: Path) -> None:

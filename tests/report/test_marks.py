@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,6 +18,7 @@ from mta_lab.report.figures import FIGURES
 from mta_lab.report.figures.pareto import COSTS, front
 from mta_lab.report.table import TableRow
 from mta_lab.sweep import load_sweep
+from mta_lab.sweep.tune import Curve, Point, Tune, Tuning
 from mta_lab.theme.style import BETTER, INK, MUTED, WORSE, inline, save, styled
 from tests.report.examples import example_sweep, table_of
 
@@ -41,6 +43,9 @@ def in_style() -> Iterator[None]:
         yield
 
 
+RATES = (4e-3, 8e-3, 16e-3)
+
+
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     """Sixteen rows, each with its own difference, speed and domains, some of them unresolved."""
@@ -57,7 +62,22 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
         }
         for place, row in enumerate(sweep.rows)
     }
-    return table_of(folder, scores, sweep=sweep, changes=changes)
+    return table_of(folder, scores, sweep=replace(sweep, tuning=tuned(means)), changes=changes)
+
+
+def tuned(means: dict[str, float]) -> Tuning:
+    """Each row is best at the middle of three rates."""
+    curves = {
+        row: Curve(
+            bracket=RATES,
+            points=tuple(
+                Point(value=rate, score=mean + worse, loss=mean + worse)
+                for rate, worse in zip(RATES, (1, 0, 2), strict=True)
+            ),
+        )
+        for row, mean in means.items()
+    }
+    return Tuning(Tune(key="training.learning_rate"), curves)
 
 
 def drawn(table: Table, name: str) -> list[Axes]:
@@ -181,6 +201,14 @@ def test_what_marks_say_is_in_the_svg_of_page_and_file_without_scripts(name: str
         assert wanted <= {unescape(title) for title in re.findall("<g><title>(.*?)</title>", text)}
         assert "<script" not in text
         assert "hover:" not in text
+
+
+def test_each_rows_best_value_is_a_full_point_on_its_curve(table: Table) -> None:
+    for axes, row in zip(drawn(table, "tuning"), table.rows, strict=True):
+        *_, curve, best = axes.lines
+        assert list(curve.get_xdata()) == list(RATES)
+        assert [best.get_xdata()[0], best.get_ydata()[0]] == [RATES[1], pytest.approx(min(curve.get_ydata()))]
+        assert said_of(curve).startswith(f"{row.name}: 0.004: ")
 
 
 def test_a_shipped_grid_is_read_as_its_rows_are_called(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from mta_lab.report.figures.effects import effects
 from mta_lab.report.figures.forest import forest
 from mta_lab.report.figures.heat import heat
 from mta_lab.report.figures.pareto import pareto
+from mta_lab.report.figures.tuning import tuning
 from mta_lab.report.table import Table
 
 FIGURES: dict[str, Callable[[Table, float], Figure | None]] = {
@@ -20,6 +21,7 @@ FIGURES: dict[str, Callable[[Table, float], Figure | None]] = {
     "gains": gains,
     "pareto": pareto,
     "domains": domains,
+    "tuning": tuning,
 }
 
 

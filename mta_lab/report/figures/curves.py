@@ -53,7 +53,7 @@ def curves(table: Table, width: float) -> Figure | None:
             FuncFormatter(lambda value, _: f"{100 * value:.0f}%" if metric.is_share else f"{value:g}")
         )
 
-    return _panels(shown, width, draw, f"validation {metric.words} by step")
+    return panels(shown, width, draw, f"validation {metric.words} by step")
 
 
 def gains(table: Table, width: float) -> Figure | None:
@@ -84,10 +84,16 @@ def gains(table: Table, width: float) -> Figure | None:
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+.3g}" if value else "0"))
 
-    return _panels(shown, width, draw, f"difference from the baseline under the same seed, {unit}, by step")
+    return panels(shown, width, draw, f"difference from the baseline under the same seed, {unit}, by step")
 
 
-def _panels(rows: Sequence[TableRow], width: float, draw: Callable[[Axes, TableRow], None], label: str) -> Figure:
+def panels(
+    rows: Sequence[TableRow], width: float, draw: Callable[[Axes, TableRow], None], label: str, *, counts: bool = True
+) -> Figure:
+    """Return a figure of small panels on the same axes, one for each row; `label` is below them.
+
+    With `counts`, the axis across has whole numbers, from 0.
+    """
     columns = min(len(rows), 4 if width > ROOMY else 2)
     lines = math.ceil(len(rows) / columns)
     figure = Figure(figsize=(width, 1.25 * lines + 0.35), layout="constrained")
@@ -96,8 +102,9 @@ def _panels(rows: Sequence[TableRow], width: float, draw: Callable[[Axes, TableR
         draw(axes, row)
         axes.set_title(cut(row.name, 32), fontsize=7)
         axes.grid()
-        axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.count(value) if value else "0"))
+        if counts:
+            axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.count(value) if value else "0"))
         axes.tick_params(labelbottom=True)
     for axes in places[len(rows) :]:
         axes.set_visible(False)

@@ -12,6 +12,7 @@ TITLES = {
     "gains": "Difference from the baseline during training",
     "pareto": "Score and cost",
     "domains": "By domain",
+    "tuning": "Each row's score over the setting that was tuned",
 }
 CAPTIONS = {
     "forest": "A full point is a resolved row, a hollow one an unresolved row, a square an A/A row. Blue is better "
@@ -25,6 +26,8 @@ CAPTIONS = {
     "no other row's means beat it in both score and cost, or if there are few rows. The rows that none beats are blue "
     "and joined only if every row has two runs and no ranges overlap.",
     "domains": "Mean over seeds.",
+    "tuning": "A full point is the value at which the row stands in the table; grey: the row's baseline. These runs "
+    "share no random numbers with the table's.",
 }
 PRINTED = {
     "forest": "Published differences stand beside ours, against the published baseline and on a scale of their own; "
