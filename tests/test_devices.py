@@ -11,7 +11,7 @@ import torch
 
 from mta_lab import load
 from mta_lab.devices import own, visible
-from mta_lab.devices.visible import Gpu, counted_gpus, environment_of, keys_of, listed, trouble
+from mta_lab.devices.visible import Gpu, counted_gpus, environment_of, free_memory, keys_of, listed, trouble
 from mta_lab.errors import UserError
 from mta_lab.lab import placing
 from mta_lab.lab.conditions import Conditions
@@ -109,12 +109,39 @@ def test_deterministic_algorithms_are_for_a_gpu_and_for_the_run_that_asks(monkey
         assert torch.are_deterministic_algorithms_enabled() == asked
 
 
-def test_a_worker_a_gpu_unless_several_share_one() -> None:
-    assert usual_workers(EIGHT) == 8
-    assert usual_workers(EIGHT[:2], per_device=3) == 6
-    assert usual_workers(()) > 0
+def test_the_options_say_the_number_of_workers_or_leave_it_open() -> None:
     assert workers_of(None, EIGHT, 2) == 16
     assert workers_of(5, EIGHT, None) == 5
+    assert workers_of(None, EIGHT, None) is None
+
+
+def test_small_models_share_a_gpu_as_far_as_cores_go(
+    driver: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver(WHOLE)
+    found = plan("kernel_sizes", Conditions(), Display())
+    monkeypatch.setattr(placing.os, "sched_getaffinity", lambda _: range(24))
+    assert usual_workers(found, EIGHT) == 8  # this driver says nothing of memory
+    monkeypatch.setattr(placing, "free_memory", lambda _: 80e9)
+    assert usual_workers(found, EIGHT) == 24
+    assert usual_workers(found, EIGHT[:2]) == 16
+    assert usual_workers(found, ()) == 24
+    assert usual_workers(plan("kernel_sizes", Conditions(scale="paper-880m"), Display()), EIGHT) == 8
+
+
+@pytest.mark.parametrize(
+    ("memory", "mode", "expected"),
+    [("79000", "Default", 79000 * 2**20), ("79000", "Exclusive_Process", None), ("[N/A]", "Default", None)],
+)
+def test_free_memory_is_that_of_the_fullest_gpu_if_it_can_be_shared(
+    memory: str, mode: str, expected: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = f"0, GPU-a, 80000, Default\n1, GPU-b, {memory}, {mode}\n"
+    monkeypatch.setattr(visible.shutil, "which", lambda _: "nvidia-smi")
+    monkeypatch.setattr(visible, "_answer", lambda *_: said)
+    assert free_memory([Gpu("0", H100), Gpu("GPU-b", H100)]) == expected
+    assert free_memory([Gpu("0", H100)]) == 80000 * 2**20
+    assert free_memory([Gpu("MIG-c", H100)]) is None
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ Components = Annotated[
     list[Path] | None, typer.Option("--components", help="a file or directory with components of your own; repeatable")
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="worker processes; default: one for each GPU, or else for each core")
+    int | None,
+    typer.Option(min=1, help="worker processes; default: as many as the GPUs can take, or else one for each core"),
 ]
 Devices = Annotated[
     str | None,

@@ -24,6 +24,7 @@ WORKSPACE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"  # cuBLAS reads it once; with i
 CARDS = Path("/dev/nvidia0"), Path("/dev/kfd")  # there where a driver of NVIDIA's or AMD's is loaded
 LINE = re.compile(r"^\s*(?P<kind>GPU|MIG)\s+(?P<name>.*?)\s*\(UUID: (?P<uuid>[^)]+)\)\s*$")
 COUNTED = "import torch; print(*map(torch.cuda.get_device_name, range(torch.cuda.device_count())), sep='\\n')"
+VALUES = ("--format=csv,noheader,nounits",)
 SECONDS = 60.0  # that a driver may take to answer: a machine just started loads it first
 
 
@@ -97,6 +98,20 @@ def driver() -> str:
     return (_version(program) if program else "") or "unknown"
 
 
+def free_memory(devices: Sequence[Gpu]) -> float | None:
+    """Return the bytes that are free on the fullest of some GPUs, as nvidia-smi says.
+
+    None where that is not known, as of MIG parts, or where one takes a single process alone.
+    """
+    program = shutil.which("nvidia-smi")
+    said = _answer(program, "--query-gpu=index,uuid,memory.free,compute_mode", *VALUES) if program else ""
+    rows = [[field.strip() for field in line.split(",")] for line in said.splitlines()]
+    shared = [row for row in rows if len(row) == 4 and row[2].isdigit() and row[3] == "Default"]
+    free = {key: float(row[2]) * 2**20 for row in shared for key in row[:2]}
+    found = [free[gpu.key] for gpu in devices if gpu.key in free]
+    return min(found) if found and len(found) == len(devices) else None
+
+
 def counted_gpus(found: Sequence[Gpu]) -> str:
     """Return GPUs in words: '8 x NVIDIA H100', or several kinds joined by commas."""
     names = [gpu.name for gpu in found]
@@ -118,7 +133,7 @@ def environment_of(worker: int, keys: Sequence[str]) -> Mapping[str, str]:
 @cache
 def _version(program: str) -> str:
     """Return the driver's version, as nvidia-smi says it of the first GPU."""
-    return _answer(program, "--query-gpu=driver_version", "--format=csv,noheader").partition("\n")[0].strip()
+    return _answer(program, "--query-gpu=driver_version", *VALUES).partition("\n")[0].strip()
 
 
 @cache

@@ -59,7 +59,7 @@ def costs_of(plan: Plan, workers: int | None, probe: Say | None) -> Costs:
     each.
     """
     runs, failed, trials = left_of(plan)
-    workers = workers or usual_workers()
+    workers = workers or usual_workers(plan)
     return Costs(runs=runs, trials=trials, failed=failed, estimates=_estimates(plan, workers, probe), workers=workers)
 
 
@@ -117,7 +117,7 @@ def _room(row: Row) -> str:
 
 def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple[Plan, str]:
     """Return the plan with as many seeds of every row as fit into `seconds`, and words on it."""
-    workers = workers or usual_workers()
+    workers = workers or usual_workers(plan)
     found, trials = _estimates(plan, workers, probe), trials_left(plan) + tuning_left(plan)
 
     def left(seeds: int) -> Mapping[str, int]:

@@ -89,7 +89,7 @@ def launch_plan(
 
     Args:
         plan: the planned sweep; its search runs first, or what tunes its rows.
-        workers: number of processes; None for `usual_workers()`.
+        workers: number of processes; None for `usual_workers`.
         trial_timeout: seconds after which an attempt is ended; None for no limit.
         rows: names of the rows to train; None for all.
         devices: the GPUs that workers have in turn; None for all that are visible.
@@ -136,7 +136,7 @@ def launch_options(
     devices = gpus() if devices is None else devices
     _check(plan, devices)
     return LaunchOptions(
-        workers=workers or usual_workers(devices),
+        workers=workers or usual_workers(plan, devices),
         devices=devices,
         components=plan.components,
         corpus_root=CORPORA,

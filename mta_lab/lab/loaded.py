@@ -142,7 +142,8 @@ class LoadedSweep:
 
         Args:
             rows: names of the rows to train; None for all.
-            workers: number of processes; None for one for each GPU, or else for each core.
+            workers: number of processes; None for as many as the GPUs can take, or else one for
+                each core.
             devices: the GPUs that workers have in turn, like "0,1"; None for all that are visible.
             trial_timeout: seconds after which an attempt is ended; None for no limit.
             retry: True to try failed runs again.

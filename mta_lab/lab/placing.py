@@ -3,25 +3,37 @@
 import os
 from collections.abc import Sequence
 
-from mta_lab.devices.visible import Gpu, gpus, trouble
+from mta_lab.devices.visible import Gpu, free_memory, gpus, trouble
 from mta_lab.errors import UserError
+from mta_lab.lab.plan import Plan
+from mta_lab.planning.sharing import workers_a_gpu
 
 NONE = "there is no GPU here that torch can use"
 
 
-def usual_workers(devices: Sequence[Gpu] | None = None, per_device: int = 1) -> int:
-    """Return the number of workers by default: one for each GPU, or else for each core.
+def usual_workers(plan: Plan, devices: Sequence[Gpu] | None = None) -> int:
+    """Return the number of workers by default: as many as GPUs can take, or else one for each core.
+
+    Small models share a GPU: see `planning.sharing`.
 
     Args:
+        plan: the plan whose runs they train.
         devices: the GPUs of the launch; None for all that are visible.
-        per_device: workers that share a GPU.
     """
-    found = gpus() if devices is None else devices
-    return len(found) * per_device or len(os.sched_getaffinity(0))
+    found, cores = gpus() if devices is None else devices, len(os.sched_getaffinity(0))
+    if not found:
+        return cores
+    configs, history = [row.config for row in plan.sweep.rows], plan.records.all_finished()
+    kinds = {gpu.name: [other for other in found if other.name == gpu.name] for gpu in found}
+    shares = [
+        workers_a_gpu(configs, history, gpu=name, free=free_memory(alike), cores=cores // len(found))
+        for name, alike in kinds.items()
+    ]
+    return len(found) * min(shares)  # workers have the GPUs in turn
 
 
-def workers_of(workers: int | None, devices: Sequence[Gpu], per_device: int | None) -> int:
-    """Return the number of workers that the options of a command ask for.
+def workers_of(workers: int | None, devices: Sequence[Gpu], per_device: int | None) -> int | None:
+    """Return the number of workers that the options of a command ask for, None for the usual one.
 
     Raises:
         UserError: `--workers-per-device` is given beside `--workers`, or where there is no GPU.
@@ -30,7 +42,7 @@ def workers_of(workers: int | None, devices: Sequence[Gpu], per_device: int | No
         raise UserError("--workers-per-device: sets the number of workers, and so does --workers; give one of them")
     if per_device is not None and not devices:
         raise UserError(f"--workers-per-device: {NONE}; --workers sets the number of processes")
-    return workers or usual_workers(devices, per_device or 1)
+    return workers if per_device is None else per_device * len(devices)
 
 
 def gpus_of(devices: str | None) -> tuple[Gpu, ...]:

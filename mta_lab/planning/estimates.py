@@ -54,7 +54,7 @@ def recorded(rows: Sequence[Row], history: Sequence[Record]) -> dict[str, Estima
     Contended runs count only if there are no others. A row without such runs is unknown.
     """
     timed = _timed(history)
-    return {row.name: _scaled(timed.get(_step_of(plain(row.config))), row.config.training.steps) for row in rows}
+    return {row.name: _scaled(timed.get(step_of(plain(row.config))), row.config.training.steps) for row in rows}
 
 
 def _timed(history: Sequence[Record]) -> dict[str, Estimate]:
@@ -64,7 +64,7 @@ def _timed(history: Sequence[Record]) -> dict[str, Estimate]:
     """
     seconds: dict[str, dict[str, dict[bool | None, list[float]]]] = {}
     for record in history:
-        machines = seconds.setdefault(_step_of(record.config), {})
+        machines = seconds.setdefault(step_of(record.config), {})
         known = machines.setdefault(str(record.provenance.get("machine")), {})
         known.setdefault(record.contended, []).append(record.seconds / record.config["training"]["steps"])
     found, here = {}, own.trains_on()
@@ -75,7 +75,7 @@ def _timed(history: Sequence[Record]) -> dict[str, Estimate]:
     return found
 
 
-def _step_of(config: Mapping[str, Any]) -> str:
+def step_of(config: Mapping[str, Any]) -> str:
     """Return what decides the time of a step, as a text, of a configuration in canonical form."""
     training = [config["training"].get(key) for key in ("batch_size", "precision")]
     return json.dumps([*(config.get(part) for part in ("model", "attention", "task")), *training], sort_keys=True)
