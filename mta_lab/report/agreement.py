@@ -9,9 +9,9 @@ import numpy as np
 from mta_lab.report.measured import Measured
 from mta_lab.report.published import Published
 from mta_lab.report.row_noise import added_up, noise_of_means
-from mta_lab.stats.blocks import Noise
 from mta_lab.stats.contrasts import Array, Contrast
 from mta_lab.stats.likeness import Likeness, chance_of_signs, correlation, likeness, tau
+from mta_lab.stats.paired import Noise
 
 
 class _Row(Protocol):

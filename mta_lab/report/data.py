@@ -9,7 +9,7 @@ from mta_lab.config import in_words
 from mta_lab.report.arithmetic import mixed
 from mta_lab.report.cost import COSTS
 from mta_lab.report.effects_section import effects_document
-from mta_lab.report.sections import seeds_in_words
+from mta_lab.report.limits import limits_of
 from mta_lab.report.settings import settings_of
 from mta_lab.report.spreadsheet import written
 from mta_lab.report.table import Table, TableRow
@@ -28,7 +28,7 @@ def as_json(table: Table) -> str:
 
 def document(table: Table) -> dict[str, Any]:
     """Return the JSON form of a table as a dictionary."""
-    sweep, agreement, settings = table.sweep, table.agreement, settings_of(table)
+    sweep, agreement, settings, limits = table.sweep, table.agreement, settings_of(table), limits_of(table)
     return {
         "sweep": sweep.name,
         "title": sweep.title,
@@ -44,6 +44,16 @@ def document(table: Table) -> dict[str, Any]:
             baseline: {"deviation": noise.deviation, "degrees_of_freedom": noise.degrees}
             for baseline, noise in table.comparison.noise.items()
         },
+        "looks": {
+            "seeds": [len(seeds) for seeds in sweep.look_seeds],
+            "levels": list(table.comparison.levels),
+            "used": max((row.measured.looks_used for row in table.rows), default=0),
+        },
+        "equal_within": sweep.equal_within,
+        "effect": table.comparison.terms.effect,
+        "detection_limit": limits.typical.limit if limits else None,
+        "power": limits.typical.power if limits else None,
+        "seeds_needed": _seeds_needed(limits.typical.seeds_needed) if limits else None,
         "agreement": {
             "resolved": agreement.resolved,
             "same_sign": agreement.same_sign,
@@ -87,8 +97,13 @@ def row_document(row: TableRow) -> dict[str, Any]:
         "interval": [contrast.low, contrast.high] if contrast else None,
         "p": contrast.p if contrast else None,
         "p_holm": measured.p_holm,
+        "p_equal": measured.p_equal,
         "resolved": measured.resolved,
-        "seeds_needed": _seeds_needed(measured.seeds_needed),
+        "verdict": measured.verdict,
+        "looks_used": measured.looks_used,
+        "detection_limit": contrast.limit if contrast else None,
+        "power": contrast.power if contrast else None,
+        "seeds_needed": _seeds_needed(contrast.seeds_needed) if contrast else None,
         "delta_equal_time": measured.equal_time_delta,
         **{name: getattr(measured.cost, name) for name in COSTS},
         "ratios": dict(measured.ratios),
@@ -146,8 +161,8 @@ def _scale_in_words(scale: Scale, metric: Metric) -> str:
     return metric.name if scale == "absolute" else scale
 
 
-def _seeds_needed(seeds: int | None) -> int | str | None:
-    return seeds_in_words(seeds) if seeds is not None and seeds > MOST_SEEDS else seeds
+def _seeds_needed(seeds: int) -> int | str:
+    return f">{MOST_SEEDS}" if seeds > MOST_SEEDS else seeds
 
 
 def as_csv(table: Table) -> str:

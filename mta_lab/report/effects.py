@@ -10,9 +10,9 @@ from components.metrics import Metric
 from mta_lab.report.factors import Column, Design, design_of
 from mta_lab.report.row_noise import added_up, noise_of_means
 from mta_lab.report.table import Table, TableRow
-from mta_lab.stats.blocks import relative
 from mta_lab.stats.contrasts import LEVEL, adjusted
 from mta_lab.stats.factors import Effect, Fit, fit
+from mta_lab.stats.paired import relative
 
 FEWEST_FACTORS, FEWEST_DEGREES = 2, 2
 """with fewer, the rows are no factorial: each says as much by itself"""

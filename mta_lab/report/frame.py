@@ -14,6 +14,8 @@ COLUMNS = (
     "interval",
     "p_holm",
     "resolved",
+    "verdict",
+    "detection_limit",
     "published",
     "published_delta",
     *COSTS,

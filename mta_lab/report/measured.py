@@ -12,6 +12,7 @@ from mta_lab.results.records import Failure, Record
 from mta_lab.results.states import State
 from mta_lab.stats.contrasts import LEVEL, Contrast
 
+Verdict = Literal["better", "worse", "equal", "unresolved"]
 Role = Literal["row", "baseline", "A/A"]
 """an A/A row repeats the baseline on a random stream of its own, to detect false alarms"""
 
@@ -46,8 +47,17 @@ class Measured:
     contrast: Contrast | None
     """difference from the baseline; None for a baseline, and with too few runs"""
     p_holm: float | None
-    baseline_complete: bool
-    """True if the row's baseline has all its seeds"""
+    """of a difference, after Holm's correction and for the looks; None before the first look"""
+    p_equal: float | None
+    """the same of a difference of `equal_within` or more"""
+    called: float | None
+    """the delta of the look that p_holm is of"""
+    baseline_ready: bool
+    """True if the row's baseline has all seeds of the first look"""
+    looks: tuple[int, ...]
+    """the numbers of seeds at which the table is looked at"""
+    looks_used: int
+    """of these, the looks of which the row and its baseline have all seeds"""
     cost: Cost
     ratios: Mapping[str, float]
     """cost over the baseline's, by the names of `cost.COSTS`"""
@@ -68,26 +78,30 @@ class Measured:
 
     @property
     def testable(self) -> bool:
-        """Return True if the row and its baseline have all their seeds and a difference.
+        """Return True if the row has a completed look: a verdict on a difference.
 
-        There is no verdict while a seed is missing.
+        There is no verdict while a seed of the first look is missing.
         """
-        return self.contrast is not None and self.complete and self.baseline_complete
+        return self.contrast is not None and self.looks_used > 0
 
     @property
     def resolved(self) -> bool:
-        """Return True if the difference is resolved: p < 5 % by Holm's correction over all rows."""
+        """Return True if the row is better or worse: p < 5 % over all rows and looks."""
         return self.testable and self.p_holm is not None and self.p_holm < LEVEL
 
     @property
-    def seeds_needed(self) -> int | None:
-        """Return the seeds in all that would resolve an unresolved row.
+    def equal(self) -> bool:
+        """Return True if the row differs by less than `equal_within`, by two one-sided tests."""
+        return self.testable and self.p_equal is not None and self.p_equal < LEVEL
 
-        None for a resolved row, for a baseline and for an A/A row.
-        """
-        if self.contrast is None or self.resolved or self.role != "row":
+    @property
+    def verdict(self) -> Verdict | None:
+        """Return the verdict on the row's difference, or None without a completed look."""
+        if not self.testable:
             return None
-        return self.contrast.seeds_needed
+        if self.resolved and self.called:
+            return "better" if (self.called > 0) == self.metric.higher_is_better else "worse"
+        return "equal" if self.equal else "unresolved"
 
     @property
     def passed(self) -> bool | None:

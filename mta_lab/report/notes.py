@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from mta_lab.report import arithmetic
 from mta_lab.report.agreement_note import agreement_note
 from mta_lab.report.effects_section import effects_note
+from mta_lab.report.limits import limit_note, look_note, size
 from mta_lab.report.sizes import sizes
 from mta_lab.report.table import Table
 from mta_lab.report.tuning import tuning_notes
 from mta_lab.results.failures import Attempt
-from mta_lab.stats.contrasts import LEVEL, POWER
+from mta_lab.stats.contrasts import LEVEL
+from mta_lab.stats.paired import Noise
 from mta_lab.sweep.ledger import ledger
 from mta_lab.words import counted
 from mta_lab.workspace import RESULTS
@@ -27,7 +29,8 @@ def notes(table: Table) -> tuple[str, ...]:
     lines = [table.sweep.about] if table.sweep.about else []
     lines += [*table.sweep.left_out_notes, *_search(table), *tuning_notes(table), badge(table)]
     if len(table.rows) > 1:
-        lines += [_deltas(table), *effects_note(table), *_controls(table), *agreement_note(table), *_equal_time(table)]
+        lines += [_deltas(table), *limit_note(table), *look_note(table), *effects_note(table)]
+        lines += [*_controls(table), *agreement_note(table), *_equal_time(table)]
     lines += [*arithmetic.note(table), *_contended(table)]
     total = len(table.rows) * len(table.sweep.seeds)
     if table.finished < total:
@@ -122,22 +125,26 @@ def _deltas(table: Table) -> str:
     comparison = table.comparison
     if not comparison.contrasts:
         return "No delta yet: it takes finished runs of a row and of its baseline, under two seeds or more."
-    metric = table.sweep.metric
+    metric, planned = table.sweep.metric, counted(comparison.planned, "row")
     if metric.is_share:
         method = "with Newcombe's interval; the more seeds disagree, the fewer test sequences each of them counts for"
     else:
         several = len(table.baselines) > 1
-        floors = [
-            (f"{name} " if several else "") + f"{noise.deviation:.2%} ({counted(noise.degrees, 'degree')} of freedom)"
-            for name, noise in comparison.noise.items()
-        ]
+        floors = [(f"{name} " if several else "") + _floor(noise) for name, noise in comparison.noise.items()]
         method = f"paired by seed; noise of one run {', '.join(floors) or 'unknown'}, on one fixed validation text"
     better = f" A higher {metric.words} is better." if metric.higher_is_better else ""
+    margin = size(comparison.terms.within, metric)
     return (
-        f"delta: against {against}{method}.{better} A row is resolved if its delta differs from 0 at {LEVEL:.0%} after "
-        f"Holm's correction over {counted(comparison.planned, 'row')}; else it is unresolved, with the seeds in all "
-        f"that would resolve such a delta in brackets ({POWER:.0%} power at {LEVEL:.0%}/{comparison.planned})."
+        f"delta: against {against}{method}.{better} A row is better or worse if its delta differs from 0 at "
+        f"{LEVEL:.0%} after Holm's correction over {planned}, and equal if it is less than {margin} by two one-sided "
+        "tests at the same level; else it is unresolved."
     )
+
+
+def _floor(noise: Noise) -> str:
+    """Return the noise of one run: over all rows, and from the quietest to the noisiest row."""
+    by_row = f"; {min(noise.rows):.2%} to {max(noise.rows):.2%} by row" if len(set(noise.rows)) > 1 else ""
+    return f"{noise.deviation:.2%} ({counted(noise.degrees, 'degree')} of freedom{by_row})"
 
 
 def _controls(table: Table) -> list[str]:

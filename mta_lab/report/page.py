@@ -84,4 +84,4 @@ def _tone(row: TableRow) -> Tone:
     """Return the tone of a row: an unresolved one is grey."""
     if row.measured.resolved:
         return "resolved"
-    return "unresolved" if row.measured.role == "row" else "plain"
+    return "unresolved" if row.measured.role == "row" and not row.measured.equal else "plain"

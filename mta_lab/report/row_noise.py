@@ -8,8 +8,8 @@ import numpy as np
 
 from components.metrics import Metric
 from mta_lab.report.measured import Measured
-from mta_lab.stats.blocks import Noise
 from mta_lab.stats.contrasts import Array
+from mta_lab.stats.paired import Noise
 
 
 def added_up(score: float, metric: Metric) -> float:

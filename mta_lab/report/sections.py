@@ -11,7 +11,6 @@ from mta_lab.report.page import Column, OurColumn, PaperColumn, Section, section
 from mta_lab.report.published import Published
 from mta_lab.report.table import Table
 from mta_lab.report.tuning import curve_section
-from mta_lab.stats.contrasts import MOST_SEEDS
 from mta_lab.words import counted, duration
 
 
@@ -42,7 +41,7 @@ def scores(table: Table) -> Section:
         columns.append(OurColumn("against", lambda row: "-" if row.role == "baseline" else row.baseline))
     if len(table.rows) > 1:
         columns.append(OurColumn("delta, points [95 %]" if metric.is_share else "delta [95 %]", _delta))
-        columns.append(OurColumn("verdict (seeds needed)", verdict))
+        columns.append(OurColumn("verdict", verdict))
     if any(row.published.scored for row in table.rows):
         columns.append(PaperColumn(metric.heading, lambda paper: _printed(paper, metric)))
         columns.append(PaperColumn("delta", _printed_delta))
@@ -69,24 +68,19 @@ def seed_runs(row: Measured) -> str:
 
 def verdict(row: Measured) -> str:
     """Return the verdict on a row's difference, in a word or two."""
-    if not row.complete:
-        return f"{len(row.scores)} of {counted(len(row.seeds), 'seed')}"
+    first, used = row.looks[0], len(row.looks) > 1 and 0 < row.looks_used < len(row.looks)
+    if not row.looks_used and len(row.scores) < first:
+        return f"{len(row.scores)} of {counted(first, 'seed')}"
     if row.role == "baseline":
         return "baseline"
-    if not row.baseline_complete:
+    if not row.baseline_ready:
         return "baseline unfinished"
-    if row.contrast is None:
+    if row.contrast is None or not row.testable:
         return "-"
     if row.role == "A/A":
         return "A/A passed" if row.passed else "A/A FAILED"
-    if row.resolved:
-        return "resolved"
-    return "unresolved" + or_dash(row.seeds_needed, lambda seeds: f" ({seeds_in_words(seeds)})").removeprefix("-")
-
-
-def seeds_in_words(seeds: int) -> str:
-    """Return a number of seeds, or that it is above `MOST_SEEDS`."""
-    return f">{MOST_SEEDS}" if seeds > MOST_SEEDS else str(seeds)
+    close = " (within the margin)" if row.resolved and row.equal else ""
+    return f"{row.verdict}{close}{f' (look {row.looks_used} of {len(row.looks)})' if used else ''}"
 
 
 def _mean(row: Measured) -> str:

@@ -1,12 +1,13 @@
-"""Compare all rows of a table with their baselines, and adjust over all of them."""
+"""Compare all rows of a table with their baselines, look by look, and adjust over all of them."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mta_lab.stats.blocks import Noise, compare_paired, compare_unpaired
-from mta_lab.stats.contrasts import LEVEL, Array, Contrast, adjusted
+from mta_lab.stats.contrasts import EFFECT, EQUAL_WITHIN, Array, Contrast, Question, adjusted
+from mta_lab.stats.looks import adjusted_for_look, levels
+from mta_lab.stats.paired import Noise, compare_paired, compare_unpaired
 from mta_lab.stats.proportions import Rates, compare_rates
 
 Scores = Mapping[str, Mapping[int, float]]
@@ -14,72 +15,162 @@ Scores = Mapping[str, Mapping[int, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Terms:
+    """The terms of a comparison that are set before it: when it is looked at, and what is asked."""
+
+    looks: Sequence[Sequence[int]] = ()
+    """the seeds that each look counts, each look with those of the one before; empty: one look at
+    all seeds that there are"""
+    within: float = EQUAL_WITHIN
+    effect: float = EFFECT
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """The differences of rows from their baselines."""
 
     contrasts: Mapping[str, Contrast]
+    """of the last look that a row has completed, or else of what is there"""
     p_holm: Mapping[str, float]
-    """p-values after Holm's correction, over all rows that the table plans to compare"""
+    """of the rows with a completed look: p-values after Holm's correction over all rows that the
+    table plans to compare, and for the looks"""
+    p_equal: Mapping[str, float]
+    """the same of the tests for equality"""
+    called: Mapping[str, float]
+    """the delta of the look that p_holm is of"""
+    looks: Mapping[str, int]
+    """number of looks that a row has completed, if any"""
+    levels: Sequence[float]
+    """of the looks"""
+    terms: Terms
     planned: int
     """number of rows that the table plans to compare, finished or not"""
     noise: Mapping[str, Noise]
     """noise by baseline; empty for error rates, whose rows differ in noise"""
 
 
+@dataclass(kw_only=True)
+class _Found:
+    """The results of the looks, collected one after the other."""
+
+    contrasts: dict[str, Contrast] = field(default_factory=dict)
+    p_holm: dict[str, float] = field(default_factory=dict)
+    p_equal: dict[str, float] = field(default_factory=dict)
+    called: dict[str, float] = field(default_factory=dict)
+    looks: dict[str, int] = field(default_factory=dict)
+    noise: dict[str, Noise] = field(default_factory=dict)
+
+
 def compare(
-    scores: Scores, baselines: Mapping[str, str], unshared: Collection[str], sequences: Mapping[str, int] | None
+    scores: Scores,
+    baselines: Mapping[str, str],
+    unshared: Collection[str],
+    sequences: Mapping[str, int] | None,
+    terms: Terms | None = None,
 ) -> Comparison:
     """Return the comparison of each row of `baselines` (row -> its baseline) over seeds.
 
     `unshared` has the rows on a random stream of their own. `sequences` has, by row, the number of
     sequences behind an error rate; None means that scores are perplexities.
+
+    A row is tested at each look of which it and its baseline have all seeds; a planned row that is
+    not counts as p = 1 there, so that an early table is as strict as a full one.
     """
+    terms = terms or Terms()
+    looks = terms.looks or (tuple(sorted({seed for row in baselines for seed in scores.get(row, {})})),)
     compared = [row for row, baseline in baselines.items() if row != baseline]
-    level = LEVEL / max(len(compared), 1)
+    shares = levels([max(len(seeds), 1) for seeds in looks])
+    found = _Found()
+    for seeds, level in zip(looks, shares, strict=True):
+        counted = {row: {seed: of[seed] for seed in seeds if seed in of} for row, of in scores.items()}
+        question = Question(level=level / max(len(compared), 1), effect=terms.effect, within=terms.within)
+        contrasts, noise = _look(counted, baselines, unshared, sequences, question)
+        complete = {row for row in baselines if len(counted.get(row, {})) == len(seeds) > 0}
+        tested = [row for row in contrasts if row in complete and baselines[row] in complete]
+        over = {baselines[row] for row in tested}
+        found.noise |= {name: of for name, of in noise.items() if name in over or name not in found.noise}
+        _take(found, contrasts, tested, compared, level)
+    return Comparison(
+        contrasts={row: found.contrasts[row] for row in compared if row in found.contrasts},
+        p_holm={row: found.p_holm[row] for row in compared if row in found.p_holm},
+        p_equal=found.p_equal,
+        called=found.called,
+        looks=found.looks,
+        levels=shares,
+        terms=replace(terms, looks=looks),
+        planned=len(compared),
+        noise=found.noise,
+    )
+
+
+def _look(
+    scores: Scores,
+    baselines: Mapping[str, str],
+    unshared: Collection[str],
+    sequences: Mapping[str, int] | None,
+    question: Question,
+) -> tuple[dict[str, Contrast], dict[str, Noise]]:
+    """Return the contrasts that these scores tell of, and the noise by baseline."""
     contrasts: dict[str, Contrast] = {}
     noise: dict[str, Noise] = {}
     for baseline in dict.fromkeys(baselines.values()):
-        group = [row for row in compared if baselines[row] == baseline]
+        group = [row for row, other in baselines.items() if row != other == baseline]
         if sequences is not None:
-            rates = {row: _compare_rates(row, baseline, scores, sequences, level) for row in group}
-            contrasts |= {row: contrast for row, contrast in rates.items() if contrast}
+            contrasts |= _rates(baseline, group, scores, sequences, question)
             continue
-        paired = [row for row in [baseline, *group] if scores.get(row) and (row not in unshared or row == baseline)]
-        found = compare_paired(_array(scores, paired), level) if baseline in paired else None
+        contrasts |= _unpaired(baseline, [row for row in group if row in unshared], scores, question)
+        rows = [row for row in [baseline, *group] if scores.get(row) and (row not in unshared or row == baseline)]
+        found = compare_paired(_array(scores, rows), question) if baseline in rows else None
         if found:
-            contrasts |= zip(paired[1:], found[0], strict=True)
+            contrasts |= {row: contrast for row, contrast in zip(rows[1:], found[0], strict=True) if contrast}
             noise[baseline] = found[1]
-        for row in group:
-            ours, theirs = (np.array(list(scores.get(name, {}).values())) for name in (row, baseline))
-            alone = compare_unpaired(ours, theirs) if row in unshared else None
-            if alone:
-                contrasts[row] = alone
-    in_order = {row: contrasts[row] for row in compared if row in contrasts}
-    return Comparison(contrasts=in_order, p_holm=_holm(in_order, compared), planned=len(compared), noise=noise)
+    return contrasts, noise
+
+
+def _take(
+    found: _Found, contrasts: Mapping[str, Contrast], tested: Sequence[str], planned: Sequence[str], level: float
+) -> None:
+    """Add the results of a look at `level` to those of the looks before it."""
+    for row, contrast in contrasts.items():
+        if row in tested or row not in found.contrasts:
+            found.contrasts[row] = contrast
+    differ, equal = (
+        adjusted(np.array([getattr(contrasts[row], name) if row in tested else 1.0 for row in planned]))
+        for name in ("p", "p_equal")
+    )
+    for row, p_differ, p_same in zip(planned, differ.tolist(), equal.tolist(), strict=True):
+        if row not in tested:
+            continue
+        found.looks[row] = found.looks.get(row, 0) + 1
+        p_look = adjusted_for_look(p_differ, level)
+        if p_look <= found.p_holm.get(row, 1.0):
+            found.p_holm[row], found.called[row] = p_look, contrasts[row].delta
+        found.p_equal[row] = min(adjusted_for_look(p_same, level), found.p_equal.get(row, 1.0))
+
+
+def _unpaired(
+    baseline: str, group: Sequence[str], scores: Scores, question: Question
+) -> Iterator[tuple[str, Contrast]]:
+    for row in group:
+        ours, theirs = (np.array(list(scores.get(name, {}).values())) for name in (row, baseline))
+        if contrast := compare_unpaired(ours, theirs, question):
+            yield row, contrast
+
+
+def _rates(
+    baseline: str, group: Sequence[str], scores: Scores, sequences: Mapping[str, int], question: Question
+) -> Iterator[tuple[str, Contrast]]:
+    for row in group:
+        ours, theirs = (
+            Rates(rates=list(scores.get(name, {}).values()), sequences=sequences.get(name, 0))
+            for name in (row, baseline)
+        )
+        contrast = compare_rates(ours, theirs, question) if ours.rates and theirs.rates else None
+        if contrast:
+            yield row, contrast
 
 
 def _array(scores: Scores, rows: Sequence[str]) -> Array:
     """Return the scores of `rows` by seed, NaN where a run is missing."""
     seeds = sorted({seed for row in rows for seed in scores[row]})
     return np.array([[scores[row].get(seed, np.nan) for seed in seeds] for row in rows])
-
-
-def _compare_rates(
-    row: str, baseline: str, scores: Scores, sequences: Mapping[str, int], level: float
-) -> Contrast | None:
-    ours, theirs = (
-        Rates(rates=list(scores.get(name, {}).values()), sequences=sequences.get(name, 0)) for name in (row, baseline)
-    )
-    return compare_rates(ours, theirs, level) if ours.rates and theirs.rates else None
-
-
-def _holm(contrasts: Mapping[str, Contrast], planned: Sequence[str]) -> dict[str, float]:
-    """Return p-values after Holm's correction (Holm 1979).
-
-    A planned row without results counts as p = 1, so that an early table is as strict as a full
-    one.
-    """
-    if not planned:
-        return {}
-    p_values = adjusted(np.array([contrasts[row].p if row in contrasts else 1.0 for row in planned]))
-    return {row: float(p) for row, p in zip(planned, p_values, strict=True) if row in contrasts}

@@ -11,9 +11,10 @@ from mta_lab.report.agreement import Agreement, agreement_of
 from mta_lab.report.cost import cost_of, equal_time_delta
 from mta_lab.report.measured import Measured, Role
 from mta_lab.report.published import Published, published_of
-from mta_lab.report.statistics import Comparison, compare
+from mta_lab.report.statistics import Comparison, Terms, compare
 from mta_lab.results.records import Failure, Record, Records
 from mta_lab.results.states import states_of
+from mta_lab.stats.contrasts import EFFECT
 from mta_lab.stats.proportions import Rates, interval
 from mta_lab.sweep import Row, Sweep
 from mta_lab.words import counted
@@ -77,11 +78,13 @@ class Table:
         return [row.name for row in self.rows if row.name in named]
 
 
-def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records) -> Table:
+def build_table(
+    sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records, effect: float = EFFECT
+) -> Table:
     """Return the table of `sweep`.
 
     `fingerprints` has the fingerprint of each (row, seed), under which `records` is searched. A run
-    without a record is pending, failed or stale.
+    without a record is pending, failed or stale. `effect` is the one whose power the table states.
     """
     found: dict[str, dict[int, Record]] = {row.name: {} for row in sweep.rows}
     failed: dict[str, dict[int, Failure]] = {row.name: {} for row in sweep.rows}
@@ -91,7 +94,7 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
         elif failure := records.failed(identity):
             failed[row][seed] = failure
     missing = {(row, seed): identity for (row, seed), identity in fingerprints.items() if seed not in found[row]}
-    comparison, stale = _compare(sweep, found), _stale(sweep, missing, records)
+    comparison, stale = _compare(sweep, found, effect), _stale(sweep, missing, records)
     rows = tuple(_row(row, sweep, found, failed[row.name], stale[row.name], comparison) for row in sweep.rows)
     return Table(
         sweep=sweep,
@@ -102,7 +105,7 @@ def build_table(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], recor
     )
 
 
-def _compare(sweep: Sweep, found: Runs) -> Comparison:
+def _compare(sweep: Sweep, found: Runs, effect: float) -> Comparison:
     configs = {row.name: row.config for row in sweep.rows}
     return compare(
         {row: {seed: record.score for seed, record in runs.items()} for row, runs in found.items()},
@@ -111,6 +114,7 @@ def _compare(sweep: Sweep, found: Runs) -> Comparison:
         sequences={row: _sequences(list(runs.values())) for row, runs in found.items()}
         if sweep.metric.is_share
         else None,
+        terms=Terms(looks=sweep.look_seeds, within=sweep.equal_within, effect=effect),
     )
 
 
@@ -151,12 +155,16 @@ def _row(
         failures=failures,
         attempts={seed: ended[seed].attempts for seed in sorted(ended) if ended[seed].attempts},
         stale=stale,
-        interval=_interval(records) if sweep.metric.is_share else None,
+        interval=_interval(row.name, found) if sweep.metric.is_share else None,
         domains={name: fmean(record.domains[name] for record in records) for name in domains},
         further=_further(records),
         contrast=comparison.contrasts.get(row.name),
         p_holm=comparison.p_holm.get(row.name),
-        baseline_complete=all(seed in base_runs for seed in sweep.seeds),
+        p_equal=comparison.p_equal.get(row.name),
+        called=comparison.called.get(row.name),
+        baseline_ready=all(seed in base_runs for seed in sweep.look_seeds[0]),
+        looks=tuple(map(len, sweep.look_seeds)),
+        looks_used=comparison.looks.get(row.name, 0),
         cost=cost,
         ratios=cost.ratios(base_cost),
         equal_time_delta=equal_time_delta(runs, base_runs) if row is not baseline else None,
@@ -180,10 +188,13 @@ def _role(row: Row, baseline: Row) -> Role:
     return "A/A" if row.config != baseline.config == again else "row"
 
 
-def _interval(records: Sequence[Record]) -> tuple[float, float] | None:
-    if not records:
-        return None
-    return interval(Rates(rates=[record.score for record in records], sequences=_sequences(records)))
+def _interval(row: str, found: Runs) -> tuple[float, float] | None:
+    rows = {
+        name: Rates(rates=[record.score for record in runs.values()], sequences=_sequences(list(runs.values())))
+        for name, runs in found.items()
+        if runs
+    }
+    return interval(rows[row], list(rows.values())) if row in rows else None
 
 
 def _sequences(records: Sequence[Record]) -> int:

@@ -1,128 +1,99 @@
-"""Paired comparisons of perplexities in randomised blocks: log(perplexity) ~ row + seed."""
+"""Rows under shared seeds as randomised blocks: log(score) ~ row + seed, each row with its noise.
 
-import math
+Least squares with a term for each row and each seed. A row's variance is the sum of its squared
+residuals over their expectation (Horn, Horn and Duncan 1975, "Estimating heteroscedastic variances
+in linear models", JASA 70). The rows' variances are moderated; the baseline, which is in every
+difference, keeps its own. A difference has the degrees of freedom of Satterthwaite (Bell and
+McCaffrey 2002, "Bias reduction in standard errors for linear regression with multi-stage samples",
+Survey Methodology 28): with two rows, this is the paired t-test.
+"""
+
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import nctdtr, stdtr, stdtrit
+from numpy.typing import NDArray
+from scipy.special import stdtr
 
-from mta_lab.stats.contrasts import LEVEL, Array, Contrast, seeds_needed
+from mta_lab.stats.contrasts import Array
+from mta_lab.stats.variances import LEAST, moderated
 
-LARGEST = 700.0  # exp of more is no number any more
-ROUNDING = 1e-12  # logarithms that differ by less are equal
 APART = 1e-9  # seeds that no row connects have an eigenvalue of 0, connected ones of 1 / seeds or more
+ROUNDING = 1e-12  # logarithms that differ by less are equal
 
 
-def relative(difference: float) -> float:
-    """Return a difference of logarithms as a relative change."""
-    return math.expm1(min(difference, LARGEST))
+@dataclass(frozen=True)
+class Fit:
+    """Differences of rows from the first one, of one table or of many (...)."""
+
+    effects: Array
+    """(..., rows - 1), differences of logarithms"""
+    errors: Array
+    """(..., rows - 1), their standard errors; NaN where the runs do not tell"""
+    degrees: Array
+    """(..., rows - 1), the degrees of freedom of these"""
+    variances: Array
+    """(..., rows), of one run around the effects of row and seed; moderated but for the first"""
+    prior: Array
+    """(...), the degrees of freedom that the other rows lend each row's variance"""
+
+    @property
+    def p_values(self) -> Array:
+        """Return the two-sided p-values of the effects, (..., rows - 1), not corrected."""
+        return 2 * np.asarray(stdtr(self.degrees, -np.abs(self.effects) / self.errors))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Noise:
-    """The residual of rows that share a baseline: the noise floor of their differences."""
+class Blocks:
+    """The design of a table: which of its runs, rows x seeds, are there."""
 
-    deviation: float
-    """standard deviation of one run around row and seed effects, relative"""
-    degrees: int
-    """residual degrees of freedom: (rows - 1) (seeds - 1) where no run is missing"""
+    def __init__(self, there: NDArray[np.bool_]) -> None:
+        self.there = there
+        self.runs = there.sum(axis=1)
+        self.shares = there / self.runs[:, None]
+        # Seeds with rows eliminated: one equation a seed, however many rows there are.
+        of_rows = there[:, :, None] * np.eye(there.shape[1]) - self.shares[:, :, None] * there[:, None, :]
+        equations = of_rows.sum(axis=0)
+        self.connected = bool(np.linalg.matrix_rank(equations, tol=APART, hermitian=True) == there.shape[1] - 1)
+        self.solve = np.linalg.pinv(equations, rcond=APART, hermitian=True)
+        leverage = self.solve @ of_rows
+        traces = np.trace(leverage, axis1=1, axis2=2)
+        self.degrees = self.runs - 1 - traces
+        """by row: the expectation of its squared residuals, in variances"""
+        shared = np.einsum("rst,kts->rk", leverage, leverage)
+        self.spread = shared + np.diag(self.runs - 1 - 2 * traces)
+        """rows x rows: covariance of their squared residuals, in twice the squared variance"""
+        reach = (self.shares[1:] - self.shares[0]) @ self.solve
+        own = np.zeros((len(there) - 1, len(there)))
+        own[:, 0] = 1 / self.runs[0]
+        own[np.arange(len(own)), np.arange(1, len(there))] = 1 / self.runs[1:]
+        self.weights = own + np.einsum("rs,kst,rt->rk", reach, of_rows, reach)
+        """(rows - 1) x rows: the variance of each difference, in variances of the rows"""
 
+    @property
+    def total_degrees(self) -> int:
+        """Residual degrees of freedom of the whole table."""
+        rows, seeds = self.there.shape
+        return int(self.there.sum()) - int(rows) - int(seeds - 1)
 
-def compare_paired(scores: Array, level: float) -> tuple[list[Contrast], Noise] | None:
-    """Return the contrast of each further row with the first one, and the noise of all rows.
+    def residuals(self, logs: Array) -> tuple[Array, Array]:
+        """Return the rows' effects (..., rows) and the residuals of `logs` (..., rows, seeds)."""
+        logs = np.where(self.there, logs, 0.0)
+        means = logs.sum(axis=-1) / self.runs
+        of_seeds = (logs.sum(axis=-2) - means @ self.there) @ self.solve
+        of_rows = means - of_seeds @ self.shares.T
+        return of_rows, np.where(self.there, logs - of_rows[..., None] - of_seeds[..., None, :], 0.0)
 
-    `scores` are perplexities, rows x seeds, NaN where a run is missing. None where too few runs
-    exist to tell noise from effect. Least squares with a term for each row and each seed; the
-    residual of all rows is pooled. `level` is what a single row has to reach, for the seeds that it
-    needs.
-    """
-    there = ~np.isnan(scores)
-    runs, seeds = there.sum(axis=1), int(there.any(axis=0).sum())
-    degrees = int(runs.sum()) - len(scores) - (seeds - 1)
-    if len(scores) < 2 or seeds < 2 or degrees < 1 or not runs.all():
-        return None
-    # The normal equations of the seeds, rows eliminated: one a seed, however many rows there are.
-    weights = there / runs[:, None]
-    equations = np.diag(there.sum(axis=0)) - there.T @ weights
-    if np.linalg.matrix_rank(equations, tol=APART, hermitian=True) < seeds - 1:
-        return None
-    logs = np.log(np.where(there, scores, 1.0))  # 0 where a run is missing
-    means = logs.sum(axis=1) / runs
-    solve = np.linalg.pinv(equations, rcond=APART, hermitian=True)
-    of_seeds = solve @ (logs.sum(axis=0) - means @ there)
-    of_rows = means - weights @ of_seeds
-    residual = np.where(there, logs - of_rows[:, None] - of_seeds, 0.0)
-    deviation = math.sqrt((residual**2).sum() / degrees)
-    effects = [_unrounded(effect) for effect in of_rows[1:] - of_rows[0]]
-    if deviation < ROUNDING:
-        return [_exact(effect) for effect in effects], Noise(deviation=0.0, degrees=degrees)
-    others = weights[1:] - weights[0]
-    errors = deviation * np.sqrt(1 / runs[1:] + 1 / runs[0] + ((others @ solve) * others).sum(axis=1))
-    contrasts = [
-        _contrast(effect, error, degrees, _seeds_needed(effect, deviation, len(scores), level))
-        for effect, error in zip(effects, errors, strict=True)
-    ]
-    return contrasts, Noise(deviation=relative(deviation), degrees=degrees)
-
-
-def compare_unpaired(scores: Array, baseline: Array) -> Contrast | None:
-    """Compare a row on a random stream of its own with the baseline, by the two-sample t-test.
-
-    `scores` and `baseline` are perplexities, one a finished run; their logarithms are tested. None
-    for fewer than two runs of either.
-
-    Such a row shares neither initial values nor batches with the baseline, so a seed's luck does
-    not cancel: its contrast has the variance 2 (seed + residual) / S where a paired row's has 2
-    residual / S. Held against the pooled residual it would be a false alarm by construction, and
-    inside it, it would inflate the noise of all other rows; it does neither. Both samples come from
-    the same configuration if it is an A/A row, hence one variance for both.
-    """
-    if len(scores) < 2 or len(baseline) < 2:
-        return None
-    both = np.log(scores), np.log(baseline)
-    effect = float(both[0].mean() - both[1].mean())
-    if max(map(np.ptp, both)) < ROUNDING:
-        return _exact(_unrounded(effect))
-    degrees = len(scores) + len(baseline) - 2
-    variance = sum(((logs - logs.mean()) ** 2).sum() for logs in both) / degrees
-    return _contrast(effect, math.sqrt(variance * (1 / len(scores) + 1 / len(baseline))), degrees)
-
-
-def _unrounded(effect: float) -> float:
-    """Return a difference of logarithms, 0 where it is no more than rounding."""
-    return 0.0 if abs(effect) < ROUNDING else float(effect)
-
-
-def _exact(effect: float) -> Contrast:
-    """Return a difference without any noise to test it against."""
-    delta = relative(effect)
-    return Contrast(delta=delta, low=delta, high=delta, p=0.0 if effect else 1.0)
-
-
-def _contrast(effect: float, error: float, degrees: int, needed: int | None = None) -> Contrast:
-    """Return a difference of logarithms with its standard `error` as a contrast, by Student's t."""
-    reach = -float(stdtrit(degrees, LEVEL / 2)) * error
-    return Contrast(
-        delta=relative(effect),
-        low=relative(effect - reach),
-        high=relative(effect + reach),
-        p=2 * float(stdtr(degrees, -abs(effect) / error)),
-        seeds_needed=needed,
-    )
-
-
-def _seeds_needed(effect: float, deviation: float, rows: int, level: float) -> int | None:
-    """Return the seeds with which the paired t-test would see `effect`.
-
-    Its residual is pooled over `rows`.
-    """
-    if not effect or not deviation:
-        return None
-    size = abs(effect) / (math.sqrt(2) * deviation)  # in deviations of a paired difference
-
-    def power(seeds: int) -> float:
-        degrees = (rows - 1) * (seeds - 1)
-        reach = -stdtrit(degrees, level / 2)
-        return 1 - float(nctdtr(degrees, size * math.sqrt(seeds), reach))  # a verdict of the wrong sign sees nothing
-
-    return seeds_needed(power)
+    def fit(self, logs: Array) -> Fit:
+        """Return the differences of rows from the first; `logs` are (..., rows, seeds)."""
+        of_rows, residuals = self.residuals(logs)
+        known = np.maximum(self.degrees, LEAST)
+        variances = np.maximum((residuals**2).sum(axis=-1) / known, ROUNDING**2)
+        shrunk, prior = moderated(variances[..., 1:], self.degrees[1:])
+        variances = np.concatenate([variances[..., :1], shrunk], axis=-1)
+        certain = np.ones_like(variances)  # how much of a variance's own uncertainty shrinking leaves
+        certain[..., 1:] = known[1:] / (known[1:] + prior[..., None])
+        errors = variances @ self.weights.T
+        parts = variances[..., None, :] * self.weights * np.sqrt(certain)[..., None, :] / known
+        degrees = errors**2 / np.einsum("...rj,jk,...rk->...r", parts, self.spread, parts)
+        told = (self.degrees[1:] > LEAST) & (self.degrees[0] > LEAST)
+        effects = of_rows[..., 1:] - of_rows[..., :1]
+        return Fit(effects, np.where(told, np.sqrt(errors), np.nan), degrees, variances, prior)

@@ -1,4 +1,4 @@
-"""A row against its baseline: the difference, its p-value among many, the seeds it needs."""
+"""A row against its baseline: the difference, its p-values, and what so many seeds can see."""
 
 from bisect import bisect_left
 from collections.abc import Callable
@@ -10,11 +10,27 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 LEVEL = 0.05
-"""of intervals, and of a table's verdicts after Holm's correction"""
+"""of intervals, and of a table's verdicts over all its rows and looks"""
 POWER = 0.8
-"""the chance of seeing the observed difference that `seeds_needed` asks for"""
+"""the chance of seeing an effect that detection limits and `seeds_needed` ask for"""
 MOST_SEEDS = 100
 """beyond it, a number of seeds is no advice"""
+EFFECT = 0.02
+"""the effect whose power a report states, unless told otherwise: relative, or points of a share"""
+EQUAL_WITHIN = 0.01
+"""the largest difference that still counts as equal, unless the sweep says otherwise"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """The question that a comparison answers, on the scale of deltas."""
+
+    level: float
+    """of a single row: the table's, shared among its rows and looks"""
+    effect: float = EFFECT
+    """the effect whose power is stated"""
+    within: float = EQUAL_WITHIN
+    """two rows are equal if they differ by less"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +45,15 @@ class Contrast:
     high: float
     """95 % interval of this one contrast"""
     p: float
-    """of this one contrast, not corrected for the others"""
-    seeds_needed: int | None = None
-    """in all, to resolve the observed delta;
-    MOST_SEEDS + 1 stands for more; None where there is nothing to resolve"""
+    """that the rows are the same; of this one contrast, not corrected for the others"""
+    p_equal: float
+    """that the rows differ by `Question.within` or more, by two one-sided tests; not corrected"""
+    limit: float | None
+    """the smallest difference that is seen with `POWER` under this noise; None if none is"""
+    power: float
+    """chance of seeing `Question.effect` with these seeds"""
+    seeds_needed: int
+    """in all, to see `Question.effect` with `POWER`; MOST_SEEDS + 1 stands for more"""
 
 
 def seeds_needed(power: Callable[[int], float]) -> int:

@@ -2,6 +2,7 @@
 
 from mta_lab.config.catalogue import REQUIRED, Section, Setting
 from mta_lab.results.failures import MEANINGS, RETRY
+from mta_lab.sweep.evidence import EQUAL_WITHIN
 
 SEEDS, TRIALS, WINNERS = 3, 20, 1
 """how many there are where the file does not say"""
@@ -22,6 +23,16 @@ FILE = (
         "rows", "a mapping or a text", REQUIRED, "names, each with settings; leave_one_out", "what each row sets itself"
     ),
     Setting("seeds", "a whole number", str(SEEDS), COUNT, "how often each row is trained, with other random numbers"),
+    Setting(
+        "looks",
+        "a list of whole numbers",
+        "one, at all seeds",
+        "rising numbers of seeds, like [3, 6, 12]",
+        "when verdicts are given while seeds are added, said before the first; the last one is the default of seeds",
+    ),
+    Setting(
+        "equal_within", "a text", EQUAL_WITHIN, "a percentage, like 1%", "the largest difference that counts as equal"
+    ),
     Setting(
         "retry",
         "a mapping",

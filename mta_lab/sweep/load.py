@@ -82,6 +82,8 @@ def load_sweep(
         baseline=baseline,
         rows=tuple(_row(row, raw, configs[row], settled, against[row], file.source) for row in configs),
         seeds=tuple(range(file.seeds(seeds))),
+        looks=file.looks(seeds),
+        equal_within=file.equal_within(),
         retry=read_retry(file.values.get("retry"), f"{file.source}: retry"),
         search=search,
         winners=winners or {},

@@ -11,6 +11,7 @@ from mta_lab.config import RunConfig, flatten
 from mta_lab.errors import UserError, nearest
 from mta_lab.results.failures import RETRY, Retry
 from mta_lab.sweep import naming
+from mta_lab.sweep.evidence import look_seeds
 from mta_lab.sweep.search import Search, Winners
 from mta_lab.sweep.tune import Tuning
 
@@ -60,6 +61,10 @@ class Sweep:
     """the row that rows are compared with where they say no other"""
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
+    looks: tuple[int, ...] = ()
+    """the numbers of seeds at which verdicts are given; none: one look at all seeds"""
+    equal_within: float = 0.01
+    """the largest difference that counts as equal, as a share"""
     retry: Retry = field(default_factory=lambda: RETRY)
     """how often what failed is tried again"""
     search: Search | None = None
@@ -84,6 +89,11 @@ class Sweep:
     def left_out_notes(self) -> list[str]:
         """Return a sentence for each row that is left out."""
         return [f"Row '{row}' is left out: {reason}." for row, reason in self.left_out.items()]
+
+    @property
+    def look_seeds(self) -> tuple[tuple[int, ...], ...]:
+        """Return the seeds that each look counts, each look with those of the one before."""
+        return look_seeds(self.looks or (len(self.seeds),), self.seeds)
 
     @property
     def shown_as(self) -> str:

@@ -11,6 +11,7 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
 from mta_lab.sweep.checks import refuse_reserved
 from mta_lab.sweep.conditions import Condition, read_condition
+from mta_lab.sweep.evidence import EQUAL_WITHIN, read_looks, read_share
 from mta_lab.sweep.files import SHIPPED
 from mta_lab.sweep.grid import made_rows
 from mta_lab.sweep.keys import FILE, ROW, SEEDS, names
@@ -69,12 +70,23 @@ class SweepFile:
 
     def seeds(self, given: int | None = None) -> int:
         """Return the number of seeds: the one `given` on the command line, or else the file's."""
-        where, count = f"{self.source}: seeds", self.values.get("seeds", SEEDS)
+        where, looks = f"{self.source}: seeds", self.values.get("looks")
+        last = looks[-1] if isinstance(looks, list) and looks else SEEDS
+        count = self.values.get("seeds", last)
         if given is not None:
             where, count = "--seeds", given
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_SEEDS:
             raise UserError(f"{where}: got {count!r}, allowed: 1 to {MOST_SEEDS:,}")
         return count
+
+    def looks(self, given: int | None = None) -> tuple[int, ...]:
+        """Return the seeds at which verdicts are given; `given` is the command line's number."""
+        where = f"{self.source}: seeds" if given is None else "--seeds"
+        return read_looks(self.values.get("looks"), self.seeds(given), f"{self.source}: looks", where)
+
+    def equal_within(self) -> float:
+        """Return the largest difference that counts as equal, as a share."""
+        return read_share(self.values.get("equal_within", EQUAL_WITHIN), f"{self.source}: equal_within")
 
     def components(self) -> tuple[Path, ...]:
         """Load the user's components that the file names; return their paths.

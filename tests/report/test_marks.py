@@ -114,7 +114,7 @@ def test_forest_has_each_rows_difference_at_its_name(table: Table) -> None:
         wanted = better_or_worse(contrast.delta) if row.measured.resolved else MUTED
         assert to_hex(point.get_color()) == wanted
         assert said_of(point).startswith(f"{row.name}: {contrast.delta:+.2%} [{contrast.low:+.2%}, ")
-        assert said_of(point).endswith(", resolved" if row.measured.resolved else "unresolved")
+        assert said_of(point).endswith(f", {row.measured.verdict}")
 
 
 def test_heat_has_each_kernel_at_its_queries_and_keys(table: Table) -> None:

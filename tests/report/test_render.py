@@ -24,6 +24,7 @@ from tests.report.examples import (
     CLEAR,
     IMPLEMENTATIONS,
     ROWS,
+    UNCLEAR,
     WITH_CONTROL,
     example_sweep,
     finish,
@@ -89,16 +90,15 @@ def test_each_row_has_a_verdict(form: str, tmp_path: Path) -> None:
     text = shown(table, form)
     softmax, narrow, wide, again = (lines_of(text, row)[0] for row in (*ROWS, "again"))
     assert "baseline" in softmax
-    assert "unresolved (" in narrow
-    assert "resolved" in wide
+    assert "unresolved" in narrow
+    assert "better" in wide
     assert "unresolved" not in wide
     assert "A/A passed" in again
-    assert "better" not in text
 
 
 def test_only_resolved_rows_are_bold_and_unresolved_ones_dim(tmp_path: Path) -> None:
     console = Console(file=StringIO(), width=WIDTH, force_terminal=True, color_system="standard")
-    render(table_of(tmp_path, CLEAR), "rich", console)
+    render(table_of(tmp_path, {**CLEAR, **UNCLEAR}), "rich", console)
     assert isinstance(console.file, StringIO)
     lines = [line for line in console.file.getvalue().splitlines() if "%" in line or "baseline" in line]
     style = {row: next(line for line in lines if row in line).split(row)[0] for row in ROWS}
@@ -206,7 +206,7 @@ def test_markdown_tables_have_equal_rows(tmp_path: Path) -> None:
 
 def test_only_tested_differences_stand_out(tmp_path: Path) -> None:
     """Costs and deltas at equal time have no interval: no line of theirs is ever bold."""
-    first, *others = page_of(table_of(tmp_path, CLEAR)).sections
+    first, *others = page_of(table_of(tmp_path, {**CLEAR, **UNCLEAR})).sections
     assert [line.tone for line in first.lines] == ["plain", "unresolved", "resolved"]
     assert any("equal time" in name for section in others for name in section.header)
     assert {line.tone for section in others for line in section.lines} == {"plain"}
@@ -252,6 +252,9 @@ def test_json_holds_the_tables_numbers(tmp_path: Path) -> None:
     assert (found["metric"], found["delta_unit"], found["seeds"]) == ("perplexity", "relative", [0, 1, 2])
     noise = table.comparison.noise["softmax"]
     assert found["noise"] == {"softmax": {"deviation": noise.deviation, "degrees_of_freedom": 4}}
+    assert found["looks"] == {"seeds": [3], "levels": [pytest.approx(0.05)], "used": 1}
+    assert (found["equal_within"], found["effect"]) == (0.01, 0.02)
+    assert found["detection_limit"] in [row["detection_limit"] for row in found["rows"][1:]]
     assert found["coverage"] == {"published": 2, "finished": 2}
     assert (found["agreement"]["same_sign"], found["agreement"]["resolved"]) == (1, 1)
     for written, row in zip(found["rows"], table.rows, strict=True):
@@ -265,8 +268,11 @@ def test_json_holds_the_tables_numbers(tmp_path: Path) -> None:
         assert written["references"] == list(row.published.references)
         assert written["impl"] == " + ".join(IMPLEMENTATIONS[row.name])
         assert written["resolved"] is ours.resolved
-        assert written["seeds_needed"] == (">100" if row.name == "narrow" else None)
+        assert written["verdict"] == {"softmax": None, "narrow": "equal", "wide": "better"}[row.name]
         if ours.contrast:
+            assert written["detection_limit"] == ours.contrast.limit
+            assert written["power"] == ours.contrast.power
+            assert written["seeds_needed"] == ours.contrast.seeds_needed
             assert written["delta"] == ours.contrast.delta
             assert written["interval"] == [ours.contrast.low, ours.contrast.high]
             assert written["p_holm"] == ours.p_holm
@@ -379,4 +385,4 @@ def test_one_run_is_a_table_with_its_domains(form: str, tmp_path: Path) -> None:
     text = shown(table_of(tmp_path, {"softmax": {0: 30.0}}, sweep=sweep), form)
     assert "github" in text
     assert "29.0" in text
-    assert "verdict" not in text
+    assert ("verdict" in text) == (form in ("json", "csv"))

@@ -39,7 +39,7 @@ def said(row: TableRow) -> str:
         return f"{row.name}: {measured.role}"
     scale, found = measured.metric.scale, measured.contrast
     delta, low, high = (numbers.delta(value, scale) for value in (found.delta, found.low, found.high))
-    return f"{row.name}: {delta} [{low}, {high}], {'resolved' if measured.resolved else 'unresolved'}"
+    return f"{row.name}: {delta} [{low}, {high}], {measured.verdict or 'no verdict yet'}"
 
 
 def said_by_seed(row: TableRow) -> str:

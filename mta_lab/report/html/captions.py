@@ -15,7 +15,7 @@ TITLES = {
     "tuning": "Each row's score over the setting that was tuned",
 }
 CAPTIONS = {
-    "forest": "A full point is a resolved row, a hollow one an unresolved row, a square an A/A row. Blue is better "
+    "forest": "A full point is a resolved row, a hollow one any other row, a square an A/A row. Blue is better "
     "than the baseline, orange worse.",
     "effects": "The difference that each setting makes over all rows, as if effects added up, against the baseline's "
     "setting. A full point is a resolved effect, a hollow one an unresolved one.",

@@ -9,6 +9,7 @@ from mta_lab.config import in_words
 from mta_lab.report.figures import figures
 from mta_lab.report.html.captions import TITLES, captions
 from mta_lab.report.index import entry
+from mta_lab.report.limits import limits_of, size
 from mta_lab.report.measured import Measured
 from mta_lab.report.page import Page
 from mta_lab.report.settings import settings_of
@@ -64,6 +65,8 @@ def tiles(table: Table) -> list[tuple[str, str]]:
         around = " [{:+.2f}, {:+.2f}]".format(*found["tau_interval"]) if found["tau_interval"] else ""
         made.append((f"Kendall's tau with the paper's ranking{around}", f"{found['tau']:+.2f}"))
     made += [("noise of one run", f"{noise.deviation:.2%}") for noise in list(table.comparison.noise.values())[:1]]
+    if (limits := limits_of(table)) and limits.typical.limit is not None:
+        made.append(("detection limit", size(limits.typical.limit, table.sweep.metric)))
     if found["aa_rows"]:
         made.append(("A/A row", {True: "passed", False: "FAILED", None: "pending"}[found["aa_passed"]]))
     return made

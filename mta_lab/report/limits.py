@@ -1,0 +1,81 @@
+"""Say what a table can see: its detection limit, the power for a stated effect, and its looks."""
+
+from dataclasses import dataclass
+from statistics import median_low
+
+from components.metrics import Metric
+from mta_lab.report.table import Table
+from mta_lab.stats.contrasts import MOST_SEEDS, POWER, Contrast
+from mta_lab.words import counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The smallest differences that a table sees, under the noise that it has."""
+
+    typical: Contrast
+    """of the row whose limit is the median of all"""
+    least: float
+    most: float
+    """the limits of the quietest and of the noisiest row"""
+    seeds: int
+    """of the look that they are of"""
+
+
+def limits_of(table: Table) -> Limits | None:
+    """Return the limits of a table's rows; None where no row has enough runs to tell its noise."""
+    rows = [row.measured for row in table.rows if row.measured.role == "row"]
+    found = {row.contrast.limit: row for row in rows if row.contrast and row.contrast.limit is not None}
+    if not found:
+        return None
+    row = found[median_low(found)]
+    assert row.contrast
+    seeds = row.looks[max(row.looks_used, 1) - 1] if row.testable else len(row.scores)
+    return Limits(typical=row.contrast, least=min(found), most=max(found), seeds=seeds)
+
+
+def limit_note(table: Table) -> list[str]:
+    """Return a sentence on what the table sees, or none."""
+    found = limits_of(table)
+    if found is None or found.typical.limit is None:
+        return []
+    metric, effect = table.sweep.metric, table.comparison.terms.effect
+    between = ""
+    if found.least < found.most:
+        between = f" in the median row ({size(found.least, metric)} to {size(found.most, metric)} by row)"
+    needed = found.typical.seeds_needed
+    return [
+        f"Detection limit: with {counted(found.seeds, 'seed')} a difference of {size(found.typical.limit, metric)} is "
+        f"seen with {POWER:.0%} power{between}. One of {size(effect, metric)} is seen with {found.typical.power:.0%}; "
+        f"{POWER:.0%} {_takes(needed)}."
+    ]
+
+
+def _takes(seeds: int) -> str:
+    return f"would take {'more than ' if seeds > MOST_SEEDS else ''}{min(seeds, MOST_SEEDS)} seeds in all"
+
+
+def size(value: float, metric: Metric) -> str:
+    """Return the size of a difference: `2.0%`, or `2.0 points` of a share."""
+    return f"{100 * value:.1f} points" if metric.is_share else f"{value:.1%}"
+
+
+def look_note(table: Table) -> list[str]:
+    """Return a sentence on which looks are used and which seeds count; none of a single look."""
+    looks, levels = [len(seeds) for seeds in table.sweep.look_seeds], table.comparison.levels
+    if len(looks) < 2:
+        return []
+    used = max((row.measured.looks_used for row in table.rows), default=0)
+    began = max((len(row.measured.scores) for row in table.rows), default=0) > (looks[used - 1] if used else 0)
+    said = (
+        f"Looks at {_listed(list(map(str, looks)))} seeds, at levels {_listed([f'{level:.3f}' for level in levels])}: "
+        f"{used} of {len(looks)} used"
+    )
+    said += f"; verdicts are of the first {looks[used - 1]} seeds" if used else "; no verdict before the first"
+    if began and used < len(looks):
+        said += f", and further ones count for nothing until look {used + 1} is complete"
+    return [f"{said}. What is better or worse at one look stays so."]
+
+
+def _listed(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
