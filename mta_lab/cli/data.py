@@ -1,13 +1,15 @@
 """`mta-lab data`: the text that models are trained on."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table as RichTable
 
 from mta_lab import lab
-from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Settings, conditions
+from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Settings, conditions, row_and_settings
+from mta_lab.cli.import_ import import_
 from mta_lab.cli.terminal import Terminal, make_console
 from mta_lab.lab.conditions import Conditions
 from mta_lab.workspace import again
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from mta_lab.data import Corpus, Source
 
 app = typer.Typer(help="The text that models are trained on.", no_args_is_help=True)
+app.command("import")(import_)
 
 
 @app.command()
@@ -35,9 +38,18 @@ def show(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: Co
 
 
 @app.command()
-def verify(settings: Settings = None, scale: Scale = DEFAULT_SCALE, components: Components = None) -> None:
-    """Check every prepared file against its content hash."""
-    for line in lab.corpora.verified(conditions(settings, scale, components=components)):
+def verify(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DIR | KEY=VALUE...]", help="a folder of imported tokens, or the settings of a text"),
+    ] = None,
+    scale: Scale = DEFAULT_SCALE,
+    components: Components = None,
+) -> None:
+    """Check every file of prepared text or imported tokens."""
+    folder, settings = row_and_settings(words)
+    tokens = Path(folder) if folder else None
+    for line in lab.corpora.verified(conditions(settings, scale, components=components), tokens):
         print(line)
 
 
@@ -72,5 +84,5 @@ def _sources(title: str, *more: str) -> RichTable:
 
 
 def _origin(name: str, sources: "Sequence[Source]", proxy: str) -> list[str]:
-    made_of = "\n".join(f"{source.package} {source.version}: {source.what}" for source in sources)
+    made_of = "\n".join(f"{source.package} {source.version}".rstrip() + f": {source.what}" for source in sources)
     return [name, made_of, "\n".join(source.rights for source in sources), proxy or "-"]

@@ -78,10 +78,13 @@ class DataConfig:
     path: str | None = None
     """your own text instead: a folder with a file DOMAIN.jsonl or a folder DOMAIN for each
     domain; also .ndjson, .json, .txt and .md, and these compressed as .gz, .bz2, .xz or .zst"""
+    tokens: str | None = field(default=None, metadata={OMITTED_IF_EMPTY: True})
+    """a folder of tokens that `mta-lab data import` made, instead of text: its own tokenizer, of
+    at most model.vocabulary entries; the paper's scales need one"""
     mixture: dict[str, float] = field(default_factory=dict, hash=False)
     """how often each domain is trained on, like {news: 2, tales: 1}; 0
-    leaves it out, and it is still scored. Not set: the paper's shares
-    for the built-in text, the same share for each domain of your own"""
+    leaves it out, and it is still scored. Not set: the paper's shares for the built-in text and
+    for tokens of domains that all have its names, the same share for each domain of your own"""
     evaluate: Split = "valid"
     """what is scored: 'valid', or 'test', as much held-out text (or as many
     sequences) that 'valid' never reads: for what was chosen by its scores on 'valid'"""
@@ -91,11 +94,21 @@ class DataConfig:
             raise ValueError(
                 f"path: got '{self.path}', allowed: a directory or a file; leave it out for the built-in text"
             )
+        if self.tokens is not None:
+            self._check_tokens(self.tokens)
         for name, weight in self.mixture.items():
             if not 0 <= weight < math.inf:
                 raise ValueError(f"mixture: got {weight} for domain '{name}', allowed: 0 or more")
         if self.mixture and not any(self.mixture.values()):
             raise ValueError("mixture: got 0 for every domain, allowed: more than 0 for at least one")
+
+    def _check_tokens(self, given: str) -> None:
+        if not given.strip():
+            raise ValueError(f"tokens: got '{given}', allowed: a folder that `mta-lab data import` made")
+        others = {"path": self.path, "corpus": self.corpus if self.corpus != DataConfig.corpus else None}
+        for name, other in others.items():
+            if other is not None:
+                raise ValueError(f"tokens: got '{given}' beside data.{name}={other}, allowed: one of them")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +243,13 @@ class RunConfig:
 
     def unread_text(self) -> str:
         """Return the key of a setting about text where the task reads none; else nothing."""
-        said = {"corpus": self.data.corpus != DataConfig.corpus, "path": self.data.path, "mixture": self.data.mixture}
+        data = self.data
+        said = {
+            "corpus": data.corpus != DataConfig.corpus,
+            "path": data.path,
+            "tokens": data.tokens,
+            "mixture": data.mixture,
+        }
         return next((f"data.{name}" for name, one in said.items() if one and not self.reads_text), "")
 
     @property

@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mta_lab.config import Split
+from mta_lab.data.shards import Tokens
 from mta_lab.errors import UserError
-
-TokenArray = NDArray[np.unsignedinteger]
 
 
 class TrainingBatches(Dataset[Tensor]):
@@ -25,7 +24,7 @@ class TrainingBatches(Dataset[Tensor]):
 
     def __init__(
         self,
-        domains: Mapping[str, TokenArray],
+        domains: Mapping[str, Tokens],
         shares: Mapping[str, float],
         *,
         seed: int,
@@ -57,9 +56,7 @@ class TrainingBatches(Dataset[Tensor]):
 class ValidationBatches(Dataset[Tensor]):
     """About `limit` tokens of one domain's held-out text, in windows one after the other."""
 
-    def __init__(
-        self, tokens: TokenArray, *, limit: int, batch_size: int, context: int, evaluate: Split = "valid"
-    ) -> None:
+    def __init__(self, tokens: Tokens, *, limit: int, batch_size: int, context: int, evaluate: Split = "valid") -> None:
         _check_length("validation", tokens, context)
         starts = window_starts(len(tokens), limit=limit, context=context, evaluate=evaluate)
         self.batches = np.array_split(starts, -(-len(starts) // batch_size))
@@ -69,8 +66,8 @@ class ValidationBatches(Dataset[Tensor]):
         return len(self.batches)
 
     def __getitem__(self, index: int) -> Tensor:
-        places = self.batches[index][:, None] + np.arange(self.context + 1)
-        return torch.from_numpy(self.tokens[places].astype(np.int64))
+        windows = [self.tokens[start : start + self.context + 1] for start in self.batches[index]]
+        return torch.from_numpy(np.stack(windows).astype(np.int64))
 
 
 def window_starts(tokens: int, *, limit: int, context: int, evaluate: Split) -> NDArray[np.integer]:
@@ -94,6 +91,6 @@ def window_starts(tokens: int, *, limit: int, context: int, evaluate: Split) -> 
     return np.arange(windows) * context + (tokens - 1 - windows * context)
 
 
-def _check_length(what: str, tokens: TokenArray, context: int) -> None:
+def _check_length(what: str, tokens: Tokens, context: int) -> None:
     if len(tokens) < context + 1:
         raise UserError(f"data: {what}: has {len(tokens)} tokens, but model.context={context} needs {context + 1}")

@@ -149,10 +149,10 @@ def build_tokens(text: Path, directory: Path, vocabulary: int, dtype: np.dtype[A
 
 def _encode(bpe: Tokenizer, source: Path, target: Path, dtype: np.dtype[Any]) -> int:
     """Encode a JSONL file into raw token ids; return their number."""
-    count = 0
+    count, end = 0, bpe.get_vocab()[tokenizer.END_OF_TEXT]
     with target.open("wb") as file:
-        for ids in tokenizer.encode(bpe, read_jsonl(source), dtype):
-            file.write(ids.tobytes())
+        for ids in tokenizer.encode(bpe, read_jsonl(source), end):
+            file.write(np.array(ids, dtype).tobytes())
             count += len(ids)
     return count
 

@@ -47,14 +47,22 @@ def check(directory: Path, expected: str, content: Callable[[], str]) -> None:
     Raises:
         UserError: a file has changed.
     """
+
+    def read() -> None:
+        cache.refuse_damaged(directory)
+        if content() != expected:
+            said = f"the tokens in {directory} are not those that its manifest names (content hash {expected[:16]})"
+            raise UserError(f"data: {said}; {cache.remedy(directory)}")
+
+    once(directory, read)
+
+
+def once(directory: Path, read: Callable[[], None]) -> None:
+    """Call `read`, which refuses a directory that has changed; skip one with known stamps."""
     stamps = cache.stamps(directory)
-    if _read.get(directory) == stamps:
-        return
-    cache.refuse_damaged(directory)
-    if content() != expected:
-        said = f"the tokens in {directory} are not those that its manifest names (content hash {expected[:16]})"
-        raise UserError(f"data: {said}; {cache.remedy(directory)}")
-    _read[directory] = stamps
+    if _read.get(directory) != stamps:
+        read()
+        _read[directory] = stamps
 
 
 def known() -> Mapping[Path, Stamps]:

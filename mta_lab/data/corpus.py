@@ -6,16 +6,16 @@ On disk, `<root>/<corpus name>/text/` holds the documents, shared by all vocabul
 
 import hashlib
 import platform
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
-from tokenizers import Tokenizer
-
-from mta_lab.data import build, cache, content, own
-from mta_lab.data.sources import OWN_TEXT, RECIPES, Source, fingerprint
+from mta_lab.data import build, cache, own
+from mta_lab.data.imported import open_imported
+from mta_lab.data.prepared import Corpus, Domain
+from mta_lab.data.shards import token_type
+from mta_lab.data.sources import RECIPES, Source, fingerprint
 from mta_lab.errors import UserError, nearest
 
 if TYPE_CHECKING:  # imports torch
@@ -28,67 +28,15 @@ SMALLEST_VOCABULARY = 257  # 256 bytes and the end of text
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Domain:
-    """A domain: the origin of its text, and its amount. Bytes are UTF-8, without ends of text."""
-
-    name: str
-    proxy: str  # how it differs from what its name says, or empty
-    sources: tuple[Source, ...]
-    documents: int  # training and validation together
-    train_tokens: int
-    valid_tokens: int
-    train_bytes: int
-    valid_bytes: int
-    dropped: Mapping[str, int] = field(default_factory=dict)  # documents that were dropped: reason -> count
-
-
-@dataclass(frozen=True, kw_only=True)
-class Corpus:
-    """A prepared corpus on disk."""
-
-    directory: Path  # of the token files
-    name: str
-    content_hash: str  # SHA-256 over tokens, tokenizer and split: what a model sees
-    vocabulary: int  # token ids are below it; the tokenizer may have learned fewer
-    end_of_text: int  # follows every document
-    domains: tuple[Domain, ...]
-
-    def tokens(self, domain: str, split: Literal["train", "valid"]) -> np.ndarray:
-        """Return all token ids of a domain's split in document order: memory-mapped, read-only."""
-        return np.memmap(self.directory / f"{domain}.{split}.bin", _dtype(self.vocabulary), mode="r")
-
-    def tokenizer(self) -> Tokenizer:
-        """Return the tokenizer of the token ids.
-
-        Raises:
-            UserError: it has changed since the text was prepared.
-        """
-        self.check()
-        return Tokenizer.from_file(str(self.directory / content.TOKENIZER))
-
-    def check(self) -> None:
-        """Check that all files hold what was prepared; each is read once a launch.
-
-        Raises:
-            UserError: a file has changed.
-        """
-        content.check(self.directory, self.content_hash, self._content)
-
-    def _content(self) -> str:
-        """Return the content hash of the files as they are now."""
-        names = [domain.name for domain in self.domains]
-        owned = [domain.name for domain in self.domains if any(source.package == OWN_TEXT for source in domain.sources)]
-        return content.content_hash(self.directory, names, owned, _dtype(self.vocabulary).itemsize)
-
-
 def find(data: "DataConfig", vocabulary: int, root: Path) -> Corpus | None:
     """Return the prepared corpus, or None if it is not there. Fast; never uses the network.
 
     Raises:
-        UserError: a file has another size than when it was prepared, or `data` names no text.
-            `Corpus.check` finds other changes.
+        UserError: a file has another size than when it was prepared, `data` names no text, or its
+            imported tokens are not there. `Corpus.check` finds other changes.
     """
+    if data.tokens is not None:
+        return open_imported(tokens_directory(data, vocabulary, root), vocabulary)
     directory = tokens_directory(data, vocabulary, root)
     if not directory.exists():
         return None
@@ -108,7 +56,12 @@ def find(data: "DataConfig", vocabulary: int, root: Path) -> Corpus | None:
 
 
 def tokens_directory(data: "DataConfig", vocabulary: int, root: Path) -> Path:
-    """Return the directory of the token files of a text; its documents are beside it."""
+    """Return the directory of the token files of a text; its documents are beside it.
+
+    Imported tokens have no documents.
+    """
+    if data.tokens is not None:
+        return followed(data.tokens, "data.tokens")
     return root / corpus_name(data) / f"tokens-{vocabulary}"
 
 
@@ -134,20 +87,10 @@ def prepare(data: "DataConfig", vocabulary: int, root: Path, say: Say = lambda l
         found.check()
         return found
     tokens = tokens_directory(data, vocabulary, root)
-    home, text = tokens.parent, tokens.with_name(TEXT)
-    if data.path is not None and root.resolve().is_relative_to(_own_path(data.path)):
-        said = f"holds the folder {root}, where text is prepared"
-        raise UserError(f"data.path: {data.path} {said}; put your text into a folder of its own")
-    with cache.lock(home, say):
-        if not text.exists():
-            domains = (
-                build.from_recipes(data.corpus, root / "downloads", say)
-                if data.path is None
-                else build.from_files(_own_path(data.path), say)
-            )
-            build.build_text(domains, text, say)
+    with _locked(tokens.parent, data, root, say):
+        text = _text_in(tokens.parent, data, root, say)
         if not tokens.exists():
-            build.build_tokens(text, tokens, vocabulary, _dtype(vocabulary), say)
+            build.build_tokens(text, tokens, vocabulary, token_type(vocabulary), say)
     found = find(data, vocabulary, root)
     if found is None:
         raise UserError(f"data.path: {data.path} changed while it was prepared; type the command again")
@@ -155,8 +98,46 @@ def prepare(data: "DataConfig", vocabulary: int, root: Path, say: Say = lambda l
     return found
 
 
+def prepare_text(data: "DataConfig", root: Path, say: Say) -> Path:
+    """Prepare the documents of a text, without tokens, where they are not there.
+
+    Returns:
+        their folder, with DOMAIN.train.jsonl and DOMAIN.valid.jsonl.
+
+    Raises:
+        UserError: the text cannot be found, downloaded or read.
+    """
+    home = root / corpus_name(data)
+    with _locked(home, data, root, say):
+        return _text_in(home, data, root, say)
+
+
+def _locked(home: Path, data: "DataConfig", root: Path, say: Say) -> AbstractContextManager[None]:
+    """Return a lock on a text's `home`; refuse a text that would hold its own tokens."""
+    if data.path is not None and root.resolve().is_relative_to(_own_path(data.path)):
+        said = f"holds the folder {root}, where text is prepared"
+        raise UserError(f"data.path: {data.path} {said}; put your text into a folder of its own")
+    return cache.lock(home, say)
+
+
+def _text_in(home: Path, data: "DataConfig", root: Path, say: Say) -> Path:
+    """Return the folder of the documents in a text's `home`, which the caller has locked."""
+    text = home / TEXT
+    if not text.exists():
+        domains = (
+            build.from_recipes(data.corpus, root / "downloads", say)
+            if data.path is None
+            else build.from_files(_own_path(data.path), say)
+        )
+        build.build_text(domains, text, say)
+    return text
+
+
 def corpus_name(data: "DataConfig") -> str:
-    """Return a folder name that changes whenever the text would: recipes, Python, own files."""
+    """Return a name that changes whenever the text would: recipes, Python, own files, tokens."""
+    if data.tokens is not None:
+        found = open_imported(followed(data.tokens, "data.tokens"))
+        return f"imported-{found.name}-{found.content_hash[:8]}"
     if data.path is not None:
         path = _own_path(data.path)
         try:
@@ -173,12 +154,12 @@ def corpus_name(data: "DataConfig") -> str:
 
 
 def _own_path(given: str) -> Path:
+    return followed(given, "data.path")
+
+
+def followed(given: str, key: str) -> Path:
+    """Return a path that a user wrote for `key`, absolute."""
     try:
         return Path(given).expanduser().resolve()
     except (RuntimeError, OSError) as error:  # an unknown home, or links in a circle
-        raise UserError(f"data.path: {given} is not a path that can be followed ({error})") from None
-
-
-def _dtype(vocabulary: int) -> np.dtype[Any]:
-    """Return the type of stored token ids: little-endian, so that files are the same everywhere."""
-    return np.dtype("<u2" if vocabulary <= 65536 else "<u4")
+        raise UserError(f"{key}: {given} is not a path that can be followed ({error})") from None

@@ -23,13 +23,14 @@ PAPER = {
 def shares(data: "DataConfig", domains: Collection[str]) -> dict[str, float]:
     """Return the share of each of these domains, in the order of their names; they sum to 1.
 
-    `data.mixture` gives them on any scale. By default, built-in corpora have the paper's shares,
-    and all domains of a user's own text have equal ones.
+    `data.mixture` gives them on any scale. By default, built-in corpora have the paper's shares, so
+    have imported tokens of such domains, and all domains of other text have equal ones.
 
     Raises:
         UserError: `data.mixture` names other domains than these.
     """
-    weights = data.mixture or (PAPER if data.path is None else dict.fromkeys(domains, 1.0))
+    of_paper = data.path is None if data.tokens is None else PAPER.keys() >= set(domains)
+    weights = data.mixture or (PAPER if of_paper else dict.fromkeys(domains, 1.0))
     if data.mixture:
         _check_names(data.mixture, sorted(domains))
     total = sum(weights[name] for name in sorted(domains))

@@ -2,13 +2,15 @@
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mta_lab.errors import UserError
@@ -16,12 +18,16 @@ from mta_lab.errors import UserError
 PIECE = 8_000  # characters after which a long plain-text file is cut at the next empty line
 
 
+def arrow() -> ModuleType:
+    """Return the module that reads Zstandard and parquet."""
+    from mta_lab.data import arrow as found  # noqa: PLC0415  slow, and few texts need it
+
+    return found
+
+
 def unpack_zstandard(data: bytes) -> bytes:
     """Decompress all frames; an empty file is empty text."""
-    import pyarrow  # noqa: PLC0415  slow, and few texts are .zst files; Python itself reads them from 3.14 on
-
-    with pyarrow.CompressedInputStream(pyarrow.BufferReader(data), "zstd") as stream:
-        return bytes(stream.read())
+    return bytes(arrow().zstandard(io.BytesIO(data)).read())
 
 
 def pieces(content: str, file: Path) -> Iterator[str]:
@@ -106,22 +112,23 @@ class OwnFiles:
     """file -> why it is left out"""
 
 
-def own_files(path: Path) -> OwnFiles:
+def own_files(path: Path, said: str = "data.path", formats: Collection[str] = tuple(READERS)) -> OwnFiles:
     """Return the user's files by domain.
 
     `path` is a folder or one file. In it, a domain is a file like DOMAIN.jsonl, or all such files
-    in a folder DOMAIN and below.
+    in a folder DOMAIN and below. Files of other `formats` are left out; messages begin as `said`.
 
     Raises:
         UserError: the path does not exist, or holds no such file.
     """
+    read = f"{', '.join(formats)}, each also compressed as {', '.join(UNPACKERS)}"
     if not path.exists():
-        raise UserError(f"data.path: {path} does not exist; give a folder, or a file: {FORMATS}")
+        raise UserError(f"{said}: {path} does not exist; give a folder, or a file: {read}")
     found = OwnFiles()
     for entry in sorted(path.iterdir()) if path.is_dir() else [path]:
         inside = entry.is_dir() and not entry.name.startswith(".")
         for file in _below(entry) if inside else [entry]:
-            reason = _obstacle(file) or ("" if inside or file == path else _describes(file))
+            reason = _obstacle(file, formats) or ("" if inside or file == path else _describes(file))
             if any(
                 "\ud800" <= letter <= "\udfff" for letter in entry.name + file.name
             ):  # how Python shows bytes that are not UTF-8
@@ -129,10 +136,10 @@ def own_files(path: Path) -> OwnFiles:
             if reason:
                 found.left_out[file] = reason
             else:
-                found.domains.setdefault(entry.name if inside else _divided(file)[0], []).append(file)
+                found.domains.setdefault(entry.name if inside else divided(file)[0], []).append(file)
     if not found.domains:
         left = "".join(f"; {file.name} is left out: {reason}" for file, reason in [*found.left_out.items()][:1])
-        raise UserError(f"data.path: {path} holds no DOMAIN.jsonl or other text that is read ({FORMATS}){left}")
+        raise UserError(f"{said}: {path} holds no DOMAIN.jsonl or other text that is read ({read}){left}")
     return found
 
 
@@ -143,7 +150,7 @@ def own_text(file: Path) -> Iterator[str]:
         UserError: the file is not UTF-8 or not JSON, has no `text`, or cannot be unpacked; the
             message names file and place.
     """
-    _, form, packing = _divided(file)
+    _, form, packing = divided(file)
     data = file.read_bytes()
     try:
         content = (UNPACKERS[packing](data) if packing else data).decode("utf-8-sig")
@@ -163,7 +170,7 @@ def _below(folder: Path) -> Iterator[Path]:
             yield entry
 
 
-def _obstacle(entry: Path) -> str:
+def _obstacle(entry: Path, formats: Collection[str]) -> str:
     """Return why a file is not read, or an empty text."""
     if entry.name.startswith("."):
         return "hidden"
@@ -171,16 +178,16 @@ def _obstacle(entry: Path) -> str:
         return "a link to a folder"
     if not entry.is_file():
         return "not a file, or a link to a missing file"
-    return "" if _divided(entry)[1] in READERS else "its format is not read"
+    return "" if divided(entry)[1] in formats else "its format is not read"
 
 
 def _describes(file: Path) -> str:
     """Return why a file beside the domains is not a domain, or an empty text."""
-    readme = _divided(file)[0].lower() == "readme"
+    readme = divided(file)[0].lower() == "readme"
     return "it describes the folder; to train on it, give it another name" if readme else ""
 
 
-def _divided(file: Path) -> tuple[str, str, str]:
+def divided(file: Path) -> tuple[str, str, str]:
     """Divide a file's name: `Web.JSONL.gz` into `Web`, `.jsonl`, `.gz` (or an empty text)."""
     packing = file.suffix.lower() if file.suffix.lower() in UNPACKERS else ""
     name = Path(file.stem) if packing else file

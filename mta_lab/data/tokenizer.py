@@ -1,13 +1,19 @@
-"""Train a byte-level BPE and encode with it; the same text gives the same tokens."""
+"""Train a byte-level BPE, read a user's tokenizer, and encode with either: always the same ids."""
 
-import itertools
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from mta_lab import strict
+from mta_lab.data import tiktoken
+from mta_lab.data.shards import TokenizerFile
+from mta_lab.errors import UserError, described
+
 END_OF_TEXT = "<|endoftext|>"
+ENDS = ("<|end_of_text|>", END_OF_TEXT, "</s>", "<eos>")  # what others call it
 BATCH = 512  # documents encoded at once
 
 
@@ -26,10 +32,53 @@ def train(documents: Iterable[str], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, documents: Sequence[str], dtype: np.dtype[Any]) -> Iterator[np.ndarray]:
-    """Yield token ids, a batch of documents at a time, with the end of text after each document."""
-    end = [tokenizer.token_to_id(END_OF_TEXT)]
+def encode(tokenizer: Tokenizer, documents: Sequence[str], end_of_text: int) -> Iterator[list[int]]:
+    """Yield the token ids of each document, with the end of text after them."""
     tokenizer.encode_special_tokens = True  # a special token's name in a document is plain text
     for start in range(0, len(documents), BATCH):
-        encodings = tokenizer.encode_batch_fast(documents[start : start + BATCH], add_special_tokens=False)
-        yield np.fromiter(itertools.chain.from_iterable(part for e in encodings for part in (e.ids, end)), dtype)
+        for encoding in tokenizer.encode_batch_fast(documents[start : start + BATCH], add_special_tokens=False):
+            yield [*encoding.ids, end_of_text]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """A tokenizer that a user gave as a file."""
+
+    file: TokenizerFile
+    tokenizer: Tokenizer
+    end_of_text: int
+
+    @property
+    def vocabulary(self) -> int:
+        """Return the number of entries, special ones too."""
+        return max(self.tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+
+
+def read_given(path: Path, end_of_text: str | None = None) -> Given:
+    """Return the tokenizer of a tokenizer.json, or of Llama 3's tokenizer.model.
+
+    Args:
+        path: the file.
+        end_of_text: the token that follows every document; None for the first of ENDS it has.
+
+    Raises:
+        UserError: the file cannot be read, holds no tokenizer, or none with such a token.
+    """
+    try:
+        data = strict.content(path)
+    except (OSError, strict.FaultError) as error:
+        raise UserError(f"--tokenizer: {path} cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    try:
+        found = Tokenizer.from_buffer(data) if path.suffix == ".json" else tiktoken.tokenizer(data, str(path))
+    except UserError as error:
+        raise UserError(f"--tokenizer: {error}") from None
+    except Exception as error:  # the library raises plain Exception
+        raise UserError(f"--tokenizer: {path} is no tokenizer.json ({described(error)})") from None
+    found.no_truncation()
+    found.no_padding()
+    ends = [end_of_text] if end_of_text else ENDS
+    ids = [number for end in ends if (number := found.token_to_id(end)) is not None]
+    if not ids:
+        raise UserError(f"--end-of-text: {path} has no token {' or '.join(ends)}; name the one that ends a document")
+    file = TokenizerFile(file=path.name, sha256=hashlib.sha256(data).hexdigest(), kept="")
+    return Given(file=file, tokenizer=found, end_of_text=ids[0])

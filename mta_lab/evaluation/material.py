@@ -8,8 +8,10 @@ from tokenizers import Tokenizer
 from components.evaluations.questions import Material, TextEvaluation
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus
-from mta_lab.data.batches import TokenArray
+from mta_lab.data.shards import TokenArray
 from mta_lab.evaluation.files import records_of
+
+MOST = 1 << 24  # held-out tokens of a domain that questions are made of; imported text may have more
 
 
 def material_of(evaluation: TextEvaluation, config: RunConfig, corpus: Corpus) -> Material:
@@ -37,9 +39,10 @@ def lengths(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:
 def _documents(config: RunConfig, corpus: Corpus, tokenizer: Tokenizer) -> Mapping[str, Sequence[str]]:
     """Return the held-out documents by domain; with 'test', those that 'valid' does not read."""
     found = {}
+    split, end = corpus.held_out(config.data.evaluate)
+    first = config.training.validation_tokens if end == "test" else 0
     for domain in corpus.domains:
-        tokens = corpus.tokens(domain.name, "valid")
-        first = config.training.validation_tokens if config.data.evaluate == "test" else 0
+        tokens = corpus.tokens(domain.name, split)[:MOST]
         pieces = [*_split(tokens, corpus.end_of_text, first)]
         found[domain.name] = [*map(str, tokenizer.decode_batch(pieces, skip_special_tokens=False))]
     return found

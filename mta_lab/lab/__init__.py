@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         files,
         finished,
         frames,
+        imports,
         launches,
         learning_rates,
         lines,

@@ -1,15 +1,18 @@
 """Prepare, show and verify the text that a configuration reads."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from mta_lab.config import RunConfig, command_line, resolve, scale_layer
 from mta_lab.data import Corpus, cache, find, prepare
 from mta_lab.data.corpus import TEXT, tokens_directory
+from mta_lab.data.imported import open_imported
 from mta_lab.data.mixture import shares
 from mta_lab.data.sources import RECIPES, Recipe
 from mta_lab.errors import UserError
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
+from mta_lab.lab.imports import verified_import
 from mta_lab.plugins import load_components
 from mta_lab.workspace import CORPORA, again
 
@@ -29,6 +32,8 @@ def corpus_here(conditions: Conditions) -> Corpus | None:
         UserError: the text is the user's own and not prepared, so that nothing is known of it.
     """
     config = _config(conditions)
+    if config.data.tokens is not None:  # shown whatever the model's vocabulary is
+        return open_imported(tokens_directory(config.data, 0, CORPORA))
     corpus = find(config.data, config.model.vocabulary, CORPORA)
     if corpus is None and config.data.path is not None:
         raise UserError(
@@ -48,13 +53,18 @@ def recipes(conditions: Conditions) -> tuple[str, Sequence[Recipe]]:
     return name, RECIPES[name]
 
 
-def verified(conditions: Conditions) -> Iterator[str]:
+def verified(conditions: Conditions, imported: Path | None = None) -> Iterator[str]:
     """Read every file of the text and its tokens, and yield one line on each.
+
+    That is the text of `conditions`, or the tokens `imported` into a folder.
 
     Raises:
         UserError: a file is damaged, or the text is not prepared.
     """
     data, vocabulary = (config := _config(conditions)).data, config.model.vocabulary
+    if folder := imported or (Path(data.tokens) if data.tokens else None):
+        yield from verified_import(folder)
+        return
     tokens = tokens_directory(data, vocabulary, CORPORA)
     if not tokens.exists():
         raise UserError(

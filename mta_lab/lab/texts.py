@@ -40,7 +40,8 @@ def absent_texts(plan: Plan) -> list[tuple[DataConfig, int]]:
 
 
 def _is_here(data: DataConfig, vocabulary: int) -> bool:
-    gone = data.path is not None and not Path(data.path).expanduser().exists()  # the results come from another machine
+    given = data.tokens or data.path
+    gone = given is not None and not Path(given).expanduser().exists()  # the results come from another machine
     return not gone and find(data, vocabulary, CORPORA) is not None
 
 

@@ -76,18 +76,20 @@ def _text_of(run: PlannedRun, open_corpus: Callable[[PlannedRun], Corpus]) -> st
 
 def _check_length(run: PlannedRun, corpus: Corpus) -> None:
     """Refuse a context or a split that some domain's text cannot fill, before anything starts."""
-    config = run.config
-    shortest = min(corpus.domains, key=lambda domain: min(domain.train_tokens, domain.valid_tokens))
-    tokens = min(shortest.train_tokens, shortest.valid_tokens)
-    if tokens <= config.model.context:
+    config, evaluate = run.config, run.config.data.evaluate
+    held_out = {domain.name: domain.held_out_tokens(evaluate) for domain in corpus.domains}
+    smallest = {domain.name: min(domain.train_tokens, held_out[domain.name]) for domain in corpus.domains}
+    shortest = min(smallest, key=smallest.__getitem__)
+    if smallest[shortest] <= config.model.context:
         given = f"model.context: got {config.model.context}"
-        raise UserError(f"{run.label}: {given}, allowed: fewer than the {tokens} tokens of domain '{shortest.name}'")
-    shortest = min(corpus.domains, key=lambda domain: domain.valid_tokens)
-    limit, split = config.training.validation_tokens, config.data.evaluate
+        tokens = f"{smallest[shortest]} tokens of domain '{shortest}'"
+        raise UserError(f"{run.label}: {given}, allowed: fewer than the {tokens}")
+    shortest, limit = min(held_out, key=held_out.__getitem__), config.training.validation_tokens
+    _, end = corpus.held_out(evaluate)
     try:
-        window_starts(shortest.valid_tokens, limit=limit, context=config.model.context, evaluate=split)
+        window_starts(held_out[shortest], limit=limit, context=config.model.context, evaluate=end)
     except UserError as error:
-        raise UserError(f"{run.label}: {error} of domain '{shortest.name}'") from None
+        raise UserError(f"{run.label}: {error} of domain '{shortest}'") from None
 
 
 def _check_mixture(run: PlannedRun, corpus: Corpus) -> None:

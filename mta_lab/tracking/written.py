@@ -72,7 +72,7 @@ def attempts(result: Record | Failure) -> dict[str, str]:
 def dataset(config: Any, content_hash: str) -> DatasetInput:
     """Return the text that a run reads, as MLflow's data set."""
     data = plain(config)["data"]
-    name = shortened(data["path"] or data["corpus"], DATASET, "config.yaml")
-    source = json.dumps({"corpus": data["corpus"], "path": data["path"]})
+    name = shortened(data.get("tokens") or data["path"] or data["corpus"], DATASET, "config.yaml")
+    source = json.dumps({key: data[key] for key in ("corpus", "path", "tokens") if key in data})
     found = Dataset(name=name, digest=content_hash[:16], source_type="mta-lab", source=source)
     return DatasetInput(found, tags=[InputTag("mlflow.data.context", "training")])

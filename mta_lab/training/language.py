@@ -33,14 +33,15 @@ class TextModule(BatchModule):
     def val_dataloader(self) -> list[DataLoader[Tensor]]:
         """Return one loader a domain, in the order of `domains`."""
         training = self.run.training
+        split, end = self.corpus.held_out(self.run.data.evaluate)
         return [
             DataLoader(
                 ValidationBatches(
-                    self.corpus.tokens(name, "valid"),
+                    self.corpus.tokens(name, split),
                     limit=training.validation_tokens,
                     batch_size=self.micro_batch,
                     context=self.context,
-                    evaluate=self.run.data.evaluate,
+                    evaluate=end,
                 ),
                 batch_size=None,
             )

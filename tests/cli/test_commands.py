@@ -29,6 +29,8 @@ COMMANDS = {
     "dashboard": ("--port", "--host"),
     "data prepare": ("--scale",),
     "data show": ("--scale",),
+    "data verify": ("DIR | KEY=VALUE",),
+    "data import": ("SOURCE", "--to", "--tokenizer", "--text-key", "--domain-key", "--held-out", "--tokens"),
 }
 TABLE8 = ledger()["table8"]
 TYPED = {

@@ -21,7 +21,7 @@ from tests.config.helpers import config, registry_restored
 
 TEXT = "a content hash"
 BASE = config("attention=multi_token", "attention.dropout=0.1", "training.warmup_steps=20")
-UNCOUNTED = ("scale", "data.corpus", "data.path")
+UNCOUNTED = ("scale", "data.corpus", "data.path", "data.tokens")
 LIKELY = (
     *("bf16", "eager", "exact", "left", "channel", "constant", "test", "every 2", "all"),
     *([2, 3], 2, 3, 8, 0.25, 100.0, 10, 300, False),

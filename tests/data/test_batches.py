@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from mta_lab.config import Split
-from mta_lab.data.batches import TokenArray, TrainingBatches, ValidationBatches
+from mta_lab.data.batches import TrainingBatches, ValidationBatches
+from mta_lab.data.shards import TokenArray
 from mta_lab.errors import UserError
 
 CONTEXT = 8

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from mta_lab.data import prepare
-print(prepare(SimpleNamespace(path=sys.argv[1]), 300, Path(sys.argv[2]), print).content_hash)
+print(prepare(SimpleNamespace(path=sys.argv[1], tokens=None), 300, Path(sys.argv[2]), print).content_hash)
 """
 
 
