@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from components.attention import Attention, AttentionConfig, Rotary, rotary_table
+from components.attention import Attention, AttentionConfig, Rotary, rotary_table, with_present_seeds
 from components.initialise import initialise
 from components.kernels.choice import OWN
 from components.kernels.linear_cross_entropy import linear_cross_entropy
@@ -74,8 +74,10 @@ class Decoder(Switched, nn.Module):
         x_BTD, rotary = self.embedding(tokens_BT), turns[:tokens]
         recompute = self.recompute and self.training and torch.is_grad_enabled()
         for block in self.blocks:
-            # Random states are kept and put back: what a component draws is drawn again.
-            x_BTD = checkpoint(block, x_BTD, rotary, use_reentrant=False) if recompute else block(x_BTD, rotary)
+            if recompute:  # random states are kept and put back: what a component draws is drawn again
+                x_BTD = checkpoint(with_present_seeds(block), x_BTD, rotary, use_reentrant=False)
+            else:
+                x_BTD = block(x_BTD, rotary)
         normed_BTD: Tensor = self.norm(x_BTD)
         return normed_BTD
 

@@ -1,6 +1,13 @@
 """Attention variants, one file each."""
 
-from components.attention.base import Attention, AttentionConfig, Rotary, rotary_table, set_dropout_seeds
+from components.attention.base import (
+    Attention,
+    AttentionConfig,
+    Rotary,
+    rotary_table,
+    set_dropout_seeds,
+    with_present_seeds,
+)
 from components.attention.core import CoreAttention, CoreConfig
 from components.attention.differential import Differential
 from components.attention.multi_token import MultiToken
@@ -23,4 +30,5 @@ __all__ = [
     "TalkingHeads",
     "rotary_table",
     "set_dropout_seeds",
+    "with_present_seeds",
 ]

@@ -6,7 +6,7 @@ position.
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -172,6 +172,32 @@ def set_dropout_seeds(model: nn.Module, seeds_B: Tensor | None) -> None:
     layers = [part for part in model.modules() if isinstance(part, Attention)]
     for place, layer in enumerate(layers):
         layer.dropout_seeds = None if seeds_B is None else seeds_B + place * LAYER_STRIDE % 2**63
+
+
+def with_present_seeds(module: nn.Module) -> Callable[..., Tensor]:
+    """Return a call of `module` that drops weights by the seeds that are set now, also later.
+
+    So a block that is computed anew for its gradient drops what it dropped, whatever seeds were set
+    in between.
+    """
+    layers = [part for part in module.modules() if isinstance(part, Attention)]
+    present = [layer.dropout_seeds for layer in layers]
+
+    def call(*inputs: Tensor) -> Tensor:
+        others = [layer.dropout_seeds for layer in layers]
+        _set_seeds(layers, present)
+        try:
+            y: Tensor = module(*inputs)
+        finally:
+            _set_seeds(layers, others)
+        return y
+
+    return call
+
+
+def _set_seeds(layers: Sequence[Attention], seeds: Sequence[Tensor | None]) -> None:
+    for layer, own in zip(layers, seeds, strict=True):
+        layer.dropout_seeds = own
 
 
 def head_width(width: int, heads: int) -> int:

@@ -69,6 +69,22 @@ def test_runs_are_equal_whatever_the_micro_batch(
     assert parts.micro_batches == (changed.get("training.micro_batch", 4),)
 
 
+def test_blocks_are_computed_anew_with_the_dropout_of_their_own_forward(configure: Configure) -> None:
+    """Two forward passes under different seeds, and one backward pass through both."""
+    found = []
+    for recompute in ("none", "blocks"):
+        config = configure({**SHORT, "training.recompute": recompute, "attention.dropout": 0.5})
+        model, tokens = build_model(config, seed=0).train(), random_tokens(config)[:, :-1]
+        losses = []
+        for seed in (5, 6):
+            set_dropout_seeds(model, torch.full((len(tokens),), seed))
+            losses.append(model(tokens).square().mean())
+        sum(losses).backward()
+        found.append([parameter.grad for parameter in model.parameters()])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
+
+
 def test_they_are_no_part_of_the_identity(configure: Configure) -> None:
     prints = {
         fingerprint(configure({**SHORT, **settings}), "")
