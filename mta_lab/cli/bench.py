@@ -57,7 +57,7 @@ def bench(
         ),
     ] = None,
 ) -> None:
-    """Measure what attention costs on the device that trains here: a GPU, or the CPU.
+    """Measure what attention costs where it trains: a GPU, or the CPU.
 
     Variants are measured in turns, and compared by ratios.
     """

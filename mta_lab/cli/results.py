@@ -84,6 +84,28 @@ def _kept(same: str, conflicts: Sequence[str], console: Console) -> bool:
 
 
 @app.command()
+def export(
+    name: SweepName,
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="where the runs are written, one small file each")],
+    settings: Settings = None,
+    scale: Scale = DEFAULT_SCALE,
+    seeds: Seeds = None,
+    components: Components = None,
+) -> None:
+    """Write a sweep's finished runs as files to commit.
+
+    `results merge` takes the folder in elsewhere.
+    """
+    display = Terminal()
+    plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
+    done = lab.packing.export(plan, output)
+    console = display.console
+    console.print(
+        f"{output}: {counted(len(done.added), 'run')} written, {len(done.same)} there already", soft_wrap=True
+    )
+
+
+@app.command()
 def archive(
     name: SweepName,
     settings: Settings = None,

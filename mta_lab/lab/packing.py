@@ -7,6 +7,7 @@ from mta_lab.errors import UserError
 from mta_lab.lab.elsewhere import hint
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.tables import dashboard_address, finished_table
+from mta_lab.lab.tuning import tuning_runs
 from mta_lab.launch.guards import only_launch
 from mta_lab.plugins import component_files
 from mta_lab.report import markdown
@@ -26,6 +27,35 @@ def merge_searches(records: Records, other: Path, say: Callable[[str], None], *,
         return take_searches(records.directory / JOURNAL, other / JOURNAL, say, replace=replace)
 
 
+def export(plan: Plan, target: Path) -> exchange.Merged:
+    """Write the finished runs of a plan into a folder that `results merge` takes, and nothing else.
+
+    The runs that chose its values are among them, where it tunes. Runs that the folder has already
+    are left as they are. Records name a processor and versions, and no path, user or host.
+
+    Raises:
+        UserError: no run is finished, or the folder holds another result of one of the runs.
+    """
+    runs = _finished(plan)
+    done = exchange.export(plan.records, runs, target)
+    if done.conflicts:
+        said = f"has another result of {exchange.listed(done.conflicts)}; remove it there, or name another folder"
+        raise UserError(f"--output: {target} {said}")
+    return done
+
+
+def _finished(plan: Plan) -> list[str]:
+    """Return the fingerprints of a plan's finished runs, and of those that tuned it."""
+    runs = [record.fingerprint for row in finished_table(plan).rows for record in row.measured.records.values()]
+    if not runs:
+        nothing = (
+            f"{plan.given}: no run is finished, so there is nothing to pack; `{again(plan.command)}` trains the sweep"
+        )
+        raise UserError(f"{nothing}{hint(plan)}")
+    tuned = [run.fingerprint for tries in tuning_runs(plan).values() for run in tries]
+    return [*runs, *filter(plan.records.has_finished, tuned)]
+
+
 def pack(plan: Plan, target: Path | None, *, weights: bool) -> tuple[Path, int, int]:
     """Pack the finished runs of a plan, its page, its table, and all that reports need elsewhere.
 
@@ -36,14 +66,8 @@ def pack(plan: Plan, target: Path | None, *, weights: bool) -> tuple[Path, int, 
         UserError: no run is finished, or one of the user's own files lies outside the current
             directory.
     """
-    sources = _sources(plan)
+    sources, runs = _sources(plan), _finished(plan)
     table = finished_table(plan)
-    runs = [record.fingerprint for row in table.rows for record in row.measured.records.values()]
-    if not runs:
-        nothing = (
-            f"{plan.given}: no run is finished, so there is nothing to pack; `{again(plan.command)}` trains the sweep"
-        )
-        raise UserError(f"{nothing}{hint(plan)}")
     files = exchange.files_to_pack(plan.records, runs, weights=weights)
     files |= artifacts(table, plan.command, dashboard_address())
     files |= {"report.md": markdown(table), "README.txt": _readme(plan), **sources}

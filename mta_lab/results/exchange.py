@@ -122,6 +122,23 @@ def _holds_runs(directory: Path) -> bool:
     return any((directory / folder).is_dir() for folder in RUN_FOLDERS)
 
 
+def export(records: Records, fingerprints: Iterable[str], target: Path) -> Merged:
+    """Write the records of finished runs into the folder `target`, each in one line of JSON.
+
+    What is there with other content is a conflict, and is kept.
+    """
+    done = Merged()
+    for fingerprint in sorted(set(fingerprints)):
+        file, name = target / "runs" / f"{fingerprint}.json", f"runs/{fingerprint}.json"
+        ours = as_json(content(records.file(fingerprint)))
+        if not file.exists():
+            write_whole(file, json.dumps(ours, separators=(",", ":")) + "\n")
+            done.added.append(name)
+        else:
+            (done.same if _content(file) == ours else done.conflicts).append(name)
+    return done
+
+
 def _take_record(records: Records, file: Path, done: Merged, *, replace: bool) -> None:
     name, theirs = f"runs/{file.name}", _content(file)
     if theirs is None:

@@ -288,3 +288,31 @@ def test_an_archive_takes_a_sweep_file_of_ones_own_with_it(
 
 def test_an_archive_of_nothing_is_a_mistake(lab: Command, corpus: Corpus) -> None:
     assert "no run is finished" in lab("results", "archive", "kernel_sizes", OWN).complaint
+
+
+def test_exported_runs_are_taken_in_by_a_fresh_clone_which_goes_on_from_them(
+    lab: Command, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = lab("results", "export", "kernel_sizes", OWN, "--output", "kept")
+    assert "kept: 8 runs written, 0 there already" in done.out
+    assert "0 runs written, 8 there already" in lab("results", "export", "kernel_sizes", OWN, "--output", "kept").out
+    assert {path.parent.name for path in Path("kept").rglob("*.*")} == {"runs"}
+    before = lab("report", "kernel_sizes", OWN, "--format", "json").out
+    (tmp_path / "clone").mkdir()
+    monkeypatch.chdir(tmp_path / "clone")
+    assert "8 files added" in lab("results", "merge", "../kept").out
+    assert lab("report", "kernel_sizes", OWN, "--format", "json").out == before
+    assert "8 of 15 runs finished" in lab("status", "kernel_sizes", OWN).out
+
+
+def test_an_export_overwrites_no_other_result(lab: Command, elsewhere: Path) -> None:
+    lab("results", "export", "kernel_sizes", OWN, "--output", "kept")
+    file = next(Path("kept/runs").iterdir())
+    file.write_text(file.read_text().replace('"seconds":', '"seconds":1'))
+    refused = lab("results", "export", "kernel_sizes", OWN, "--output", "kept")
+    assert refused.status == 2
+    assert f"--output: kept has another result of runs/{file.name}; remove it there" in refused.err
+
+
+def test_nothing_finished_is_nothing_to_export(lab: Command, corpus: Corpus) -> None:
+    assert "no run is finished" in lab("results", "export", "kernel_sizes", OWN, "--output", "kept").complaint
