@@ -1,5 +1,6 @@
 """Evaluations, one file each."""
 
+from components.evaluations.babilong import BabiLong
 from components.evaluations.base import Evaluation, Predicted
 from components.evaluations.error_rate import ErrorRate
 from components.evaluations.last_word import LastWord
@@ -9,6 +10,7 @@ from components.evaluations.scoring import Scoring
 from components.evaluations.token_accuracy import TokenAccuracy
 
 __all__ = [
+    "BabiLong",
     "ErrorRate",
     "Evaluation",
     "LastWord",
