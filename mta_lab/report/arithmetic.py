@@ -55,5 +55,21 @@ def note(table: Table) -> list[str]:
     ]
 
 
+def resumed_note(table: Table) -> list[str]:
+    """Return a note on runs that read another number of sequences at a time once resumed."""
+    changed = [
+        f"{row.name} seed {seed} ({', then '.join(map(str, parts))})"
+        for row in table.rows
+        for seed, record in sorted(row.measured.records.items())
+        if len(parts := record.provenance.get("micro_batches", ())) > 1
+    ]
+    if not changed:
+        return []
+    return [
+        f"Resumed with another micro-batch, in sequences read at a time: {', '.join(changed)}. Each step is that of an "
+        "uninterrupted run up to rounding, about 1e-6, and not to the bit."
+    ]
+
+
 def _group(bits: str, runs: list[str]) -> str:
     return f"{', '.join(runs)} ({bits})"

@@ -12,7 +12,7 @@ from mta_lab.report import Table
 from mta_lab.report.arithmetic import mixed
 from mta_lab.report.data import as_csv
 from mta_lab.report.notes import notes
-from tests.report.examples import CLEAR, table_of
+from tests.report.examples import CLEAR, example_record, example_sweep, table_of
 from tests.report.test_render import FORMATS, shown
 
 OLD, NEW = {"fused, fp32": "0a0a0a0a", "sdpa, fp32": "11111111"}, {"fused, fp32": "b1b1b1b1"}
@@ -64,3 +64,13 @@ def test_parts_that_divide_the_runs_alike_are_one_note(tmp_path: Path) -> None:
     found = said(table(tmp_path, softmax=one, narrow=one, wide=other))
     assert found.startswith("Mixed arithmetic: fused, fp32 and matrix products, fp32 did not compute")
     assert "\n" not in found
+
+
+def test_runs_that_were_resumed_with_another_micro_batch_are_named(tmp_path: Path) -> None:
+    origin = dict(example_record("one", 30.0, example_sweep(tmp_path).rows[0].config).provenance)
+    changes = {
+        row: {"provenance": {**origin, "micro_batches": sizes}} for row, sizes in (("wide", [8, 4]), ("narrow", [8]))
+    }
+    (found,) = [note for note in notes(table_of(tmp_path, CLEAR, changes=changes)) if note.startswith("Resumed with")]
+    assert "wide seed 0 (8, then 4), wide seed 1 (8, then 4), wide seed 2 (8, then 4)." in found
+    assert not [note for note in notes(table(tmp_path)) if note.startswith("Resumed with")]
