@@ -78,6 +78,8 @@ MAY_IMPORT = {
     | {"results", "scheduling", "strict", "sweep", "tracking", "training", "words", "workspace"},
     "bench": {"children", "components", "config", "devices", "errors", "model", "plugins", "results", "sweep"}
     | {"theme", "training", "words"},
+    "gpu_check": {"atomic", "bench", "children", "components", "config", "devices", "errors", "model", "planning"}
+    | {"provenance", "results", "training", "workspace"},
     "theme": {"atomic", "errors"},
     "report": {
         "components",

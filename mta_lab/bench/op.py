@@ -65,7 +65,7 @@ def compare(laboratory: Laboratory, shapes: Sequence[Shape], rounds: int | None,
     comparisons = []
     for done, (shape, name) in enumerate(cases):
         say(f"{name}, {shape}", done, len(cases))
-        config = _attention(OPERATIONS[name])
+        config = attention(OPERATIONS[name])
         able, notes = contestants(config, shape)
         times = laboratory.call(_times, config, shape, tuple(able), rounds)
         memory = {impl: {MEMORY: laboratory.call(_memory, config, shape, impl)} for impl in able}
@@ -81,7 +81,7 @@ def against_tokens(
     An implementation that would take longer than PATIENCE drops out.
     """
     growing = [base._replace(tokens=size) for size in tokens]
-    return _course(laboratory, [("mta", _attention(OPERATIONS["mta"]), shape) for shape in growing], rounds, say)
+    return _course(laboratory, [("mta", attention(OPERATIONS["mta"]), shape) for shape in growing], rounds, say)
 
 
 def against_kernels(laboratory: Laboratory, shape: Shape, rounds: int | None, say: Say) -> list[Comparison]:
@@ -91,7 +91,7 @@ def against_kernels(laboratory: Laboratory, shape: Shape, rounds: int | None, sa
     """
     cases = []
     for kernel in KERNELS:
-        config = _attention({**ALONE, "pre_softmax": [{**CONVOLUTION, "kernel": kernel}]})
+        config = attention({**ALONE, "pre_softmax": [{**CONVOLUTION, "kernel": kernel}]})
         cases.append((f"key-query {kernel[0]}x{kernel[1]}", config, shape))
     return _course(laboratory, cases, rounds, say)
 
@@ -114,7 +114,8 @@ def contestants(config: AttentionConfig, shape: Shape) -> tuple[list[str], tuple
     return able, tuple(notes)
 
 
-def _attention(settings: Any) -> AttentionConfig:
+def attention(settings: Any) -> AttentionConfig:
+    """Return an attention with these settings, as a sweep file says them."""
     return resolve([scale_layer("nano"), Layer("bench op", {"attention": settings})]).attention
 
 
@@ -172,7 +173,7 @@ def _times(
 ) -> dict[str, dict[str, Measure]]:
     """Return seconds by implementation and measure, all taking turns in this process."""
     own.warm_up(own.device())
-    works = {(impl, quantity): _work(config, shape, impl, quantity) for impl in impls for quantity in quantities}
+    works = {(impl, quantity): work(config, shape, impl, quantity) for impl in impls for quantity in quantities}
     taken = take_turns({"\n".join(key): work for key, work in works.items()}, rounds)
     return {impl: {quantity: taken[f"{impl}\n{quantity}"] for quantity in quantities} for impl in impls}
 
@@ -180,11 +181,11 @@ def _times(
 def _memory(config: AttentionConfig, shape: Shape, impl: str) -> Measure:
     """Return the memory that one forward and backward adds to this process."""
     own.warm_up(own.device())
-    _work(config, shape._replace(batch=1, tokens=8), impl, BOTH)()  # loads libraries and kernels
-    return peak_growth(_work(config, shape, impl, BOTH))
+    work(config, shape._replace(batch=1, tokens=8), impl, BOTH)()  # loads libraries and kernels
+    return peak_growth(work(config, shape, impl, BOTH))
 
 
-def _work(config: AttentionConfig, shape: Shape, impl: str, quantity: str) -> Work:
+def work(config: AttentionConfig, shape: Shape, impl: str, quantity: str) -> Work:
     """Return a call of the implementation on random inputs.
 
     They have the layout [B, T, M, d] that projections give.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         files,
         finished,
         frames,
+        gpu_checking,
         imports,
         launches,
         learning_rates,

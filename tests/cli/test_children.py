@@ -33,6 +33,7 @@ ARGUMENTS = {
     "kernels": "toy.yaml talking",
     "attend": "toy.yaml talking",
     "new": "attention key_shift",
+    "gpu-check": "--out gpu.json",
     "bench": "op --shape 1,2,16,8 --rounds 1",
     "results merge": "elsewhere",
     "results archive": "toy.yaml",

@@ -15,7 +15,7 @@ from tests.cli.conftest import Command
 COMMANDS = {
     "sweep": ("--dry-run", "--workers", "--seeds", "--budget", "--check-lr", "--trial-timeout", "--scale", "KEY=VALUE"),
     "retry": ("ROW", "--trial-timeout", "--workers", "--seeds", "--components", "--scale", "KEY=VALUE"),
-    "plan": ("--workers", "--seeds", "--scale", "KEY=VALUE"),
+    "plan": ("--workers", "--seeds", "--scale", "--device", "KEY=VALUE"),
     "report": ("--format", "--seeds", "--scale", "KEY=VALUE"),
     "sync": ("--seeds", "--scale", "--components", "KEY=VALUE"),
     "train": ("--scale", "--components", "KEY=VALUE"),
@@ -26,6 +26,7 @@ COMMANDS = {
     "settings": ("PATTERN", "--components"),
     "new": ("attention",),
     "bench": ("--scale", "--components", "--shape", "--json", "--plot", "KEY=VALUE"),
+    "gpu-check": ("--out", "--only"),
     "dashboard": ("--port", "--host"),
     "data prepare": ("--scale",),
     "data show": ("--scale",),
