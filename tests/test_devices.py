@@ -149,6 +149,11 @@ def test_free_memory_is_that_of_the_fullest_gpu_if_it_can_be_shared(
     [
         ("9", "--devices: got '9', allowed: 0, 1, 2, 3, 4, 5, 6, 7, joined by commas"),
         ("0,", "--devices: got '', allowed: 0, 1, 2, 3, 4, 5, 6, 7, joined by commas"),
+        (
+            "mps",
+            "--devices: got 'mps', allowed: GPUs of CUDA: 0, 1, 2, 3, 4, 5, 6, 7; "
+            "CUDA_VISIBLE_DEVICES= before the command trains on the CPU",
+        ),
         ("1,1", "--devices: '1' is named twice; --workers-per-device has several workers share a GPU"),
     ],
 )
@@ -157,7 +162,7 @@ def test_a_device_that_is_not_there_is_refused(devices: str, line: str, monkeypa
     with pytest.raises(UserError) as refused:
         gpus_of(devices)
     assert str(refused.value) == line
-    assert [gpu.key for gpu in gpus_of("5, 2")] == ["5", "2"]
+    assert [gpu.key for gpu in gpus_of("5, cuda:2")] == ["5", "2"]
     assert gpus_of(None) == EIGHT
 
 
@@ -193,8 +198,23 @@ def test_a_gpu_that_torch_cannot_use_is_said_unless_it_is_hidden(
     assert "the driver is 535.54; runs train on the CPU." in line
     with pytest.raises(UserError, match="--devices: got '0', but 8 x "):
         gpus_of("0")
+    monkeypatch.setenv(visible.VISIBLE, "0,9")
+    assert trouble() == (
+        "CUDA_VISIBLE_DEVICES: got '9', allowed: 0, 1, 2, 3, 4, 5, 6, 7, as nvidia-smi lists them; "
+        "runs train on the CPU"
+    )
     monkeypatch.setenv(visible.VISIBLE, "")
     assert trouble() == ""
+
+
+@pytest.mark.skipif(own.device().type == "cuda", reason="torch can use the GPU here")
+def test_a_driver_without_a_gpu_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that was started without the machine's GPUs."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv(visible.VISIBLE)
+    monkeypatch.setattr(visible, "CARDS", (tmp_path / "nvidia0", tmp_path / "kfd"))
+    monkeypatch.setattr(visible, "DRIVER", tmp_path)
+    assert trouble().startswith("NVIDIA's driver is loaded, and this process sees none of its GPUs; runs train on")
 
 
 @pytest.mark.skipif(own.device().type == "cuda", reason="there is a GPU")

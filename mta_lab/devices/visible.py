@@ -22,6 +22,8 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 ORDER = "CUDA_DEVICE_ORDER"
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"  # cuBLAS reads it once; with it, it can give the same bits each time
 CARDS = Path("/dev/nvidia0"), Path("/dev/kfd")  # there where a driver of NVIDIA's or AMD's is loaded
+DRIVER = Path("/proc/driver/nvidia/version")  # also in a container that is given no GPU
+UNNAMED = "GPU"
 LINE = re.compile(r"^\s*(?P<kind>GPU|MIG)\s+(?P<name>.*?)\s*\(UUID: (?P<uuid>[^)]+)\)\s*$")
 COUNTED = "import torch; print(*map(torch.cuda.get_device_name, range(torch.cuda.device_count())), sep='\\n')"
 VALUES = ("--format=csv,noheader,nounits",)
@@ -35,7 +37,7 @@ class Gpu:
     key: str
     """what CUDA_VISIBLE_DEVICES calls it: a number, a UUID or the name of a MIG part"""
     name: str
-    """of the model, like 'NVIDIA H100 80GB HBM3'; 'GPU' where it is not known"""
+    """of the model, like 'NVIDIA H100 80GB HBM3'; `UNNAMED` where it is not known"""
 
 
 def gpus() -> tuple[Gpu, ...]:
@@ -78,10 +80,18 @@ def trouble() -> str:
     other = torch.accelerator.current_accelerator(check_available=True)
     if other and other.type != "cuda":
         return f"the accelerator '{other.type}' is not used: runs train on GPUs of CUDA or on the CPU, here on the CPU"
-    found, given = listed(), os.environ.get(VISIBLE)
+    found, given, present = listed(), os.environ.get(VISIBLE), _present(shutil.which("nvidia-smi"))
     hidden = given is not None and not keys_of(given)
-    if hidden or not (_present(shutil.which("nvidia-smi")) or CARDS[0].exists()) or usable():
+    if hidden or not (present or CARDS[0].exists() or DRIVER.exists()) or usable():
         return ""
+    if absent := [gpu.key for gpu in found if present and gpu.name == UNNAMED]:
+        allowed = ", ".join(key for key, _, _ in present)
+        return f"{VISIBLE}: got '{absent[0]}', allowed: {allowed}, as nvidia-smi lists them; runs train on the CPU"
+    if not (present or CARDS[0].exists()):
+        return (
+            "NVIDIA's driver is loaded, and this process sees none of its GPUs; runs train on the CPU. A container "
+            f"sees those that it is started with, like `docker run --gpus all`; {VISIBLE}= says that none is wanted"
+        )
     built = f"torch {torch.__version__} is built for CUDA {torch.version.cuda}" if torch.version.cuda else (
         f"torch {torch.__version__} is built without CUDA"
     )  # fmt: skip
@@ -168,7 +178,7 @@ def _rows(said: str) -> tuple[tuple[str, str, str], ...]:
 
 def _named(key: str, names: Mapping[str, str]) -> str:
     """Return the name of a device; a UUID may be given by its first characters."""
-    return names.get(key) or next((name for known, name in names.items() if known.startswith(key)), "GPU")
+    return names.get(key) or next((name for known, name in names.items() if known.startswith(key)), UNNAMED)
 
 
 def _answer(*command: str) -> str:

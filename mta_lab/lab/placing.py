@@ -1,9 +1,10 @@
 """Choose the GPUs that a launch trains on, and its number of workers: where, never what."""
 
 import os
+import re
 from collections.abc import Sequence
 
-from mta_lab.devices.visible import Gpu, free_memory, gpus, trouble
+from mta_lab.devices.visible import VISIBLE, Gpu, free_memory, gpus, trouble
 from mta_lab.errors import UserError
 from mta_lab.lab.plan import Plan
 from mta_lab.planning.sharing import workers_a_gpu
@@ -57,7 +58,10 @@ def gpus_of(devices: str | None) -> tuple[Gpu, ...]:
     if not visible:
         raise UserError(f"--devices: got '{devices}', but {trouble() or NONE}")
     by_key = {gpu.key: gpu for gpu in visible}
-    keys = [key.strip() for key in devices.split(",")]
+    keys = [key.strip().removeprefix("cuda:") for key in devices.split(",")]
+    if other := next((key for key in keys if re.fullmatch(r"[a-z]+(:\d+)?", key)), ""):
+        allowed = f"GPUs of CUDA: {', '.join(by_key)}; {VISIBLE}= before the command trains on the CPU"
+        raise UserError(f"--devices: got '{other}', allowed: {allowed}")
     for key in keys:
         if key not in by_key:
             raise UserError(f"--devices: got '{key}', allowed: {', '.join(by_key)}, joined by commas")
