@@ -4,6 +4,7 @@ from components.evaluations.babilong import BabiLong
 from components.evaluations.base import Evaluation, Predicted
 from components.evaluations.error_rate import ErrorRate
 from components.evaluations.last_word import LastWord
+from components.evaluations.needles import Needles
 from components.evaluations.perplexity import Perplexity
 from components.evaluations.questions import TextEvaluation
 from components.evaluations.scoring import Scoring
@@ -14,6 +15,7 @@ __all__ = [
     "ErrorRate",
     "Evaluation",
     "LastWord",
+    "Needles",
     "Perplexity",
     "Predicted",
     "Scoring",

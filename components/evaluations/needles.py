@@ -1,0 +1,147 @@
+"""Needles in held-out text (2504.00927, section 4.4, Figures 3 and 8).
+
+Each needle is a sentence of its own, `The magic number of Oslo is 8.`; one of several is asked for
+by its own words: `The magic number of Oslo is`. The paper prints this sentence, the counts, five
+depths, shuffled needles and 500 samples; our own choices are that one needle of each text is asked
+for, that numbers are 1 to 9, and that the other needles stand at random places.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import ClassVar
+
+from components.evaluations.questions import Answer, Asked, Material, Question, TextEvaluation
+from components.evaluations.scattering import Filler, at_gaps
+from components.metrics import Metric
+from components.registry import ComponentError, register
+
+USUAL = ("book", "commoncrawl", "wikipedia")
+CITIES = (
+    *("Oslo", "Lima", "Cairo", "Seoul", "Paris", "Lagos", "Dublin", "Havana", "Prague", "Athens", "Vienna", "Lisbon"),
+    *("Nairobi", "Helsinki", "Budapest", "Santiago", "Bangkok", "Toronto", "Chicago", "Seattle", "Montreal", "Riga"),
+    *("Casablanca", "Copenhagen", "Stockholm", "Melbourne", "Jakarta", "Hanoi", "Tunis", "Warsaw", "Zurich", "Milan"),
+    *(
+        "San Francisco",
+        "Buenos Aires",
+        "Cape Town",
+        "New Delhi",
+        "Mexico City",
+        "Hong Kong",
+        "Kuala Lumpur",
+        "Tel Aviv",
+    ),
+)
+AVOIDED = frozenset({"magic"})
+"""no sentence around the needles has it"""
+SPARE = 4  # tokens, for the seams between texts that are counted apart
+
+FOUND = Metric(name="needle_accuracy", estimator="proportions", higher_is_better=True, most=1.0)
+
+
+@register("evaluations", "needles")
+class Needles(TextEvaluation):
+    """The number in one of several needles: whether greedy decoding writes it, and no more digits.
+
+    The needle that is asked for stands at each depth in turn, the others anywhere.
+    """
+
+    metric: ClassVar[Metric] = FOUND
+
+    counts: tuple[int, ...] = (2, 4, 6, 8, 10)
+    """needles in a text"""
+    depths: tuple[int, ...] = (0, 25, 50, 75, 100)
+    """percent of the text before the needle that is asked for"""
+    contexts: tuple[int, ...] = ()
+    """tokens of a whole question, as many as the text around fills; empty: `context`"""
+    largest: int = 9
+    """numbers are 1 to this"""
+    samples: int = 500
+    """questions of each count, depth and context"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        limits = {"counts": (1, len(CITIES)), "depths": (0, 100), "contexts": (1, 1 << 20)}
+        for name, (least, most) in limits.items():
+            given: Sequence[int] = getattr(self, name)
+            wrong = [number for number in given if not least <= number <= most]
+            if wrong or len({*given}) < len(given) or (not given and name != "contexts"):
+                allowed = f"numbers from {least} to {most}, each once"
+                raise ComponentError(f"{name}: got {list(given)}, allowed: {allowed}")
+        for name, least in (("samples", 1), ("largest", 2)):
+            if getattr(self, name) < least:
+                raise ComponentError(f"{name}: got {getattr(self, name)}, allowed: {least} or more")
+
+    def ask(self, material: Material) -> Asked:
+        contexts = self.contexts or (material.context,)
+        if too_long := [one for one in contexts if one > material.context]:
+            said = f"got {too_long[0]}, allowed: at most {material.context}; context={too_long[0]} allows it"
+            raise ComponentError(f"contexts: {said}")
+        filler = Filler(material.of(self.domains, USUAL).values(), material, AVOIDED)
+        questions: list[Question] = []
+        notes: list[str] = []
+        for context in contexts:
+            for count in self.counts:
+                room = context - self._needed(count, material)
+                if room < 0:
+                    notes.append(f"{count} needles and their question need {context - room} tokens, not {context}")
+                    continue
+                for depth in self.depths:
+                    at = f", {context:,} tokens" if self.contexts else ""
+                    group = f"{count} needles{at}, {depth} %"
+                    questions += self._group(group, count, depth, room, filler)
+        if not questions:
+            raise ComponentError(f"contexts: {notes[0]}; fewer `counts` or a longer `context` are possible")
+        return Asked(questions, notes)
+
+    def measure(self, question: Question, answers: Sequence[Answer]) -> Mapping[str, float]:
+        (answer,) = answers
+        return {FOUND.name: float(answer.written)}
+
+    def _needed(self, count: int, material: Material) -> int:
+        """Return the most tokens that as many needles, a question and its answer take."""
+        cities = sorted(material.tokens([_needle(city, self.largest) for city in CITIES]))
+        asked = max(material.tokens([_question_on(city) for city in CITIES]))
+        return sum(cities[-count:]) + asked + max(material.tokens([f" {self.largest}"])) + SPARE
+
+    def _group(self, group: str, count: int, depth: int, room: int, filler: Filler) -> Iterator[Question]:
+        random = Random(f"{self.seed} {group}")
+        for _ in range(self.samples):
+            cities = random.sample(CITIES, count)
+            numbers = [random.randint(1, self.largest) for _ in cities]
+            around = filler.draw(room, random) if room else []
+            places = placed(depth, count, len(around), random)
+            needles = [_needle(city, number) for city, number in zip(cities, numbers, strict=True)]
+            order = sorted(range(count), key=lambda needle: places[needle])
+            text = at_gaps([(places[needle][0], needles[needle]) for needle in order], around)
+            right, by_count = numbers[0], Counter(numbers).most_common(1)[0][0]
+            yield Question(
+                group=group,
+                prompt=f"{text} {_question_on(cities[0])}",
+                answers=(f" {right}",),
+                guesses={
+                    "any number at random": 1 / self.largest,
+                    "a number of the text at random": numbers.count(right) / count,
+                    "its commonest number": float(by_count == right),
+                    "its last number": float(numbers[order[-1]] == right),
+                },
+            )
+
+
+def placed(depth: int, count: int, sentences: int, random: Random) -> list[tuple[int, float]]:
+    """Return where each needle stands: a gap between sentences, and its rank within the gap.
+
+    The first needle stands at `depth` percent of the gaps, before all others at 0 %, behind them at
+    100 %. The others draw theirs.
+    """
+    asked = round(depth / 100 * sentences)
+    rank = {0: -1.0, 100: 2.0}.get(depth, random.random())
+    return [(asked, rank), *((random.randint(0, sentences), random.random()) for _ in range(count - 1))]
+
+
+def _needle(city: str, number: int) -> str:
+    return f"{_question_on(city)} {number}."
+
+
+def _question_on(city: str) -> str:
+    return f"The magic number of {city} is"
