@@ -57,9 +57,9 @@ def bench(
         ),
     ] = None,
 ) -> None:
-    """Measure what attention costs where it trains: a GPU, or the CPU.
+    """Measure what attention costs on the device that trains.
 
-    Variants are measured in turns, and compared by ratios.
+    That is a GPU, or the CPU. Variants are measured in turns, and compared by ratios.
     """
     level, settings = lab.measuring.level_of(words or [])
     if plot is not None and level != "op":
