@@ -128,8 +128,13 @@ def counted_gpus(found: Sequence[Gpu]) -> str:
     return ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names))
 
 
+def together(keys: Sequence[str], devices: int) -> tuple[str, ...]:
+    """Return devices that train a run together: of each so many, CUDA_VISIBLE_DEVICES."""
+    return tuple(",".join(keys[first : first + devices]) for first in range(0, len(keys) - devices + 1, devices))
+
+
 def environment_of(worker: int, keys: Sequence[str]) -> Mapping[str, str]:
-    """Return the variables that give a worker its device of `keys`, in turn.
+    """Return the variables that give a worker its device of `keys`, or its several, in turn.
 
     A run of it may ask for `training.deterministic`.
     """

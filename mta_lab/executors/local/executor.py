@@ -33,13 +33,21 @@ class LocalExecutor(Executor):
     """So many worker processes of so many torch threads each, which keep their logs in `logs`.
 
     Worker k has the k-th of `devices` alone; several share one in turn where they are more.
-    `devices` holds names as in CUDA_VISIBLE_DEVICES; none where runs train on the CPU.
+    `devices` holds names as in CUDA_VISIBLE_DEVICES; none where runs train on the CPU. With several
+    `devices_per_run`, a worker has the k-th so many, and a process of so many threads for each.
     """
 
     def __init__(
-        self, workers: int, components: Sequence[Path], logs: Path, threads: int, devices: Sequence[str] = ()
+        self,
+        workers: int,
+        components: Sequence[Path],
+        logs: Path,
+        threads: int,
+        devices: Sequence[str] = (),
+        devices_per_run: int = 1,
     ) -> None:
-        resources = Resources(cores=threads, gpus=min(1.0, len(devices) / workers))
+        gpus = min(float(devices_per_run), len(devices) / workers)
+        resources = Resources(cores=threads * devices_per_run, gpus=gpus)
         self.slots = [Slot(number=number, resources=resources) for number in range(workers)]
         self._queued = deque[Handle]()
         self._running: dict[int, Handle] = {}
@@ -50,7 +58,7 @@ class LocalExecutor(Executor):
         self._overdue = set[int]()  # those of them that were killed because their run's time was over
         self._failed_starts = Counter[int]()
         self._events: list[tuple[Handle, RunEvent]] = []
-        self._pool = Pool(workers, components, logs, threads, devices)
+        self._pool = Pool(workers, components, logs, threads, devices, devices_per_run)
 
     def submit(self, request: RunRequest) -> Handle:
         """Hand a run to an idle worker, or queue it."""

@@ -1,12 +1,15 @@
-"""Find out whether the kernel's OOM killer took a worker.
+"""Find out how a process died, and whether the kernel's OOM killer took it.
 
 Its log is for root; its counts are for everybody.
 """
 
 import re
+import signal
 import time
 from collections import deque
 from pathlib import Path
+
+from mta_lab.results.failures import Kind
 
 WINDOW = 10.0  # seconds between a kill and the end of the process that were ever seen: large ones take a while to go
 CGROUPS, MACHINE = Path("/sys/fs/cgroup"), Path("/proc/vmstat")
@@ -54,3 +57,18 @@ def oom_counter() -> Path:
         if controllers in files and (counter := CGROUPS / files[controllers].strip("/")).exists():
             return counter
     return MACHINE
+
+
+def death(code: int, kills: OomKills) -> tuple[Kind, str]:
+    """Return what the end of a process counts as, and how it ended: its exit code, for people."""
+    if code == -signal.SIGKILL and kills.grew():
+        return "out_of_memory", f"{_how(code)}, by the kernel: no memory was left"
+    return "killed", _how(code)
+
+
+def _how(code: int) -> str:
+    """Return an exit code as Python has it, for people."""
+    if code >= 0:
+        return f"exit code {code}"
+    names = {number.value: number.name for number in signal.Signals}  # real-time signals have none
+    return f"signal {names.get(-code, -code)}"

@@ -13,13 +13,12 @@ from pathlib import Path
 from mta_lab.atomic import open_log
 from mta_lab.children import safe_path
 from mta_lab.data import content
-from mta_lab.devices.visible import environment_of
+from mta_lab.devices.visible import environment_of, together
 from mta_lab.executors.base import RunRequest
 from mta_lab.executors.local.messages import Died, Message, Stop
-from mta_lab.executors.local.oom import OomKills, oom_counter
+from mta_lab.executors.local.oom import OomKills, death, oom_counter
 from mta_lab.executors.local.process import TERMINATION, work
 from mta_lab.plugins import plugins_loaded
-from mta_lab.results.failures import Kind
 
 ENVIRONMENT = {
     # glibc otherwise returns freed activations to the system and faults them in again, which is
@@ -49,13 +48,19 @@ WORKER = "mta-lab worker"  # begins the name of each process
 class Pool:
     """`workers` processes of so many torch threads each, until they are closed.
 
-    Each has one of `devices`, in turn.
+    Each has one of `devices`, in turn, or so many of them that train a run together.
     """
 
     def __init__(
-        self, workers: int, components: Sequence[Path], logs: Path, threads: int, devices: Sequence[str] = ()
+        self,
+        workers: int,
+        components: Sequence[Path],
+        logs: Path,
+        threads: int,
+        devices: Sequence[str] = (),
+        devices_per_run: int = 1,
     ) -> None:
-        self._devices = tuple(devices)
+        self._devices, self._devices_per_run = together(devices, devices_per_run), devices_per_run
         self._components, self._logs, self.threads = tuple(components), logs, threads
         self._printed: dict[int, int] = {}  # bytes of a worker's log that are those of workers before it
         self._context = multiprocessing.get_context("spawn")
@@ -99,7 +104,15 @@ class Pool:
         log = self._logs / f"worker-{index}.log"
         process = self._context.Process(
             target=work,
-            args=(theirs, self._components, plugins_loaded(), self.threads, log, content.known()),
+            args=(
+                theirs,
+                self._components,
+                plugins_loaded(),
+                self.threads,
+                log,
+                content.known(),
+                self._devices_per_run,
+            ),
             name=f"{WORKER} {index}",
             daemon=True,
         )
@@ -121,10 +134,7 @@ class Pool:
         process, connection = self._workers[index]
         connection.close()
         process.join()
-        kind: Kind = "killed"
-        how = _how(process.exitcode or 0)
-        if process.exitcode == -signal.SIGKILL and self._oom_kills.grew():
-            kind, how = "out_of_memory", f"{how}, by the kernel: no memory was left"
+        kind, how = death(process.exitcode or 0, self._oom_kills)
         log = self._logs / f"worker-{index}.log"
         printed = log.read_bytes()[self._printed[index] :].decode(errors="replace") if log.exists() else ""
         self._workers[index] = self._start(index)
@@ -146,11 +156,3 @@ def _set(variables: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _how(code: int) -> str:
-    """Return an exit code as Python has it, for people."""
-    if code >= 0:
-        return f"exit code {code}"
-    names = {number.value: number.name for number in signal.Signals}  # real-time signals have none
-    return f"signal {names.get(-code, -code)}"

@@ -4,19 +4,21 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TextIO, cast
 
 from mta_lab.atomic import open_log
 from mta_lab.data import content
-from mta_lab.executors.base import Failed, RunRequest
+from mta_lab.executors.base import End, Failed, RunRequest
 from mta_lab.executors.local.messages import Message, Ready, Stop
 from mta_lab.masking import MaskedStream
 
 TERMINATION = {signal.SIGTERM}
+TrainRun = Callable[[RunRequest, "Connection[Message, RunRequest | Stop]"], End]
 
 
 def work(
@@ -26,18 +28,26 @@ def work(
     threads: int,
     log: Path,
     texts: Mapping[Path, content.Stamps],
+    devices: int,
 ) -> None:
     """Serve runs from `connection` until its end; what libraries print goes to `log`.
 
     The launch has read the files of `texts`, and they need not be read again as long as they have
-    the same stamps. Started with SIGTERM blocked, which is let in only between runs.
+    the same stamps. Started with SIGTERM blocked, which is let in only between runs. Each run is
+    trained on so many devices: on one of them here, on several in a process each.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launch decides what an interrupt means
     _print_to(log)
     content.trust(texts)
-    from mta_lab.executors.local import trainer  # noqa: PLC0415  slow: the log takes what its libraries print
+    from mta_lab.executors.local import ranks, trainer  # noqa: PLC0415  slow: the log takes what its libraries print
 
-    trainer.set_up(components, plugins, threads)
+    trainer.load(components, plugins)
+    if devices > 1:
+        setup = ranks.RankSetup(components=components, plugins=plugins, threads=threads, texts=texts)
+        train_run: TrainRun = partial(ranks.train_run, setup=setup, count=devices, log=log)
+    else:
+        trainer.warm_up(threads)
+        train_run = trainer.train_run
     gc.freeze()  # what is imported lives as long as the process: no collection during training looks at it again
     connection.send(Ready())
     while True:
@@ -48,7 +58,7 @@ def work(
             return
         signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION)
         if isinstance(request, RunRequest):  # a Stop here came too late for its run
-            end = trainer.train_run(request, connection)
+            end = train_run(request, connection)
             with suppress(OSError):
                 connection.send(end)
             if isinstance(end, Failed) and end.kind == "device":
@@ -61,6 +71,11 @@ def _print_to(log: Path) -> None:
     with open_log(log) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    mask_output()
+
+
+def mask_output() -> None:
+    """Mask secrets in what this process prints from now on."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # no name may end a run
     sys.stdout, sys.stderr = (cast(TextIO, MaskedStream(stream)) for stream in (sys.stdout, sys.stderr))

@@ -3,7 +3,6 @@
 Imports torch and Lightning, so only the worker process imports it.
 """
 
-import signal
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,30 +15,40 @@ from mta_lab.config import fingerprint
 from mta_lab.data import prepare
 from mta_lab.devices import own
 from mta_lab.errors import UserError, described, place
-from mta_lab.executors.base import Cancelled, Failed, Finished, Note, Progressed, RunEvent, RunRequest
+from mta_lab.executors.base import Cancelled, End, Failed, Finished, Note, Progressed, RunRequest
 from mta_lab.executors.local.messages import Message, Stop
+from mta_lab.executors.local.orders import Orders
 from mta_lab.plugins import load_components, load_plugins
 from mta_lab.results.failures import kind_of
-from mta_lab.training import InterruptedRunError, Progress
+from mta_lab.training import InterruptedRunError, Progress, ranks
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.run import train
 from mta_lab.words import counted
 
 
-def set_up(components: Sequence[Path], plugins: bool, threads: int) -> None:
-    """Load what runs need before one is timed: components, plugins if asked, parts of torch."""
-    torch.set_num_threads(threads)
+def load(components: Sequence[Path], plugins: bool) -> None:
+    """Load the user's components, and plugins if asked, before a run comes that holds them."""
     load_components(components)
-    if plugins:  # before a run comes: it holds what they register
+    if plugins:
         load_plugins()
+
+
+def warm_up(threads: int) -> None:
+    """Load the parts of torch that runs need, before one is timed; it has so many threads."""
+    torch.set_num_threads(threads)
     own.warm_up(own.device())
 
 
-def train_run(request: RunRequest, connection: "Connection[Message, RunRequest | Stop]") -> RunEvent:
-    """Train the run of a request, tell its progress on `connection`, and return its end."""
-    orders, checkpoints = _Orders(connection), Checkpoints(request.checkpoints)
+def train_run(request: RunRequest, connection: "Connection[Message, RunRequest | Stop]") -> End:
+    """Train the run of a request, tell its progress on `connection`, and return its end.
+
+    Of the processes of a run on several devices, the first one tells.
+    """
+    orders, checkpoints = Orders(connection), Checkpoints(request.checkpoints)
 
     def tell(message: Message) -> None:
+        if ranks.own().rank:
+            return
         with suppress(OSError):  # the launch is gone, and the orders say what follows from that
             connection.send(message)
 
@@ -72,24 +81,3 @@ def train_run(request: RunRequest, connection: "Connection[Message, RunRequest |
         if kind == "out_of_memory" and micro_batch:
             reason += f", reading {counted(micro_batch, 'sequence')} at a time{own.peak_of_all()}"
         return Failed(kind=kind, reason=reason, traceback=traceback.format_exc(), micro_batch=micro_batch)
-
-
-class _Orders:
-    """The orders to the current run: by the launch, by SIGTERM, or by the launch being gone.
-
-    SIGTERM is blocked and looked for, as Lightning sets a handler of its own; once the run is kept
-    and that is said, it ends the process.
-    """
-
-    def __init__(self, connection: "Connection[Message, RunRequest | Stop]") -> None:
-        self._connection = connection
-        self._last: RunRequest | Stop | None = None
-
-    def now(self) -> RunRequest | Stop | None:
-        """Return the last one, if there is any."""
-        try:
-            while self._connection.poll():
-                self._last = self._connection.recv()
-        except (EOFError, OSError):
-            return Stop(keep=True)
-        return Stop(keep=True) if signal.SIGTERM in signal.sigpending() else self._last

@@ -1,0 +1,24 @@
+"""A rank: trains one run on one of its devices, together with the other ranks."""
+
+import gc
+from multiprocessing.connection import Connection
+from typing import Any
+
+from mta_lab.data import content
+from mta_lab.executors.local import trainer
+from mta_lab.executors.local.process import mask_output
+from mta_lab.training import ranks
+from mta_lab.training.sharding import Sharded
+
+
+def train_one(connection: "Connection[Any, Any]") -> None:
+    """Receive a `RankSetup` and the request of a run, train it, and tell of it on `connection`."""
+    mask_output()
+    setup = connection.recv()
+    content.trust(setup.texts)
+    trainer.load(setup.components, setup.plugins)
+    trainer.warm_up(setup.threads)
+    gc.freeze()
+    request = connection.recv()
+    ranks.join(Sharded(setup.rank, setup.count, setup.meeting))
+    connection.send(trainer.train_run(request, connection))
