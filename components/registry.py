@@ -25,6 +25,9 @@ NAME, RESERVED = re.compile(r"[^\W\d][\w.-]*"), ("null", "true", "false")
 YAML reads others as numbers, or as no value"""
 OURS = ("name", "family", "exempt")
 """what a variant has that is no setting"""
+LATER = {"later": True}
+"""metadata of a setting that earlier versions did not have: a run's canonical form leaves it out
+while it is its default, so that runs of before stay the same"""
 UNHASHED = "write a tuple instead of a list, and for a mapping: field(default_factory=dict, hash=False)"
 SIZED = ("build", "pre_norm_scale", "on_layer")
 """methods that take some of them"""

@@ -1,11 +1,11 @@
 """`tune:` in a sweep file: which values a row is tried at, and what a file may say."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from mta_lab.config import fingerprint
 from mta_lab.errors import UserError
@@ -22,7 +22,7 @@ def load(folder: Path, tune: Any, *settings: str, **rows: Any) -> Sweep:
         "rows": {"transformer": {"attention": "softmax"}, "mta": {}, **rows},
         "tune": tune,
     }
-    (folder / "tuned.yaml").write_text(yaml.safe_dump(file, sort_keys=False))
+    (folder / "tuned.yaml").write_text(json.dumps(file))
     return load_sweep(str(folder / "tuned.yaml"), scale="nano", settings=settings)
 
 

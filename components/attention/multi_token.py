@@ -7,19 +7,29 @@ it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Self
+from dataclasses import field, replace
+from typing import Any, Literal, Self
 
 from torch import nn
 
 from components.attention.base import head_width
 from components.attention.core import CoreAttention, CoreConfig
+from components.initialise import Draw
 from components.norms import Gate, NoNorm, NormConfig
-from components.registry import FAMILIES, register
+from components.registry import FAMILIES, LATER, register
 from components.score_ops import HeadMixing, KeyQuery, ScoreOp, ScoreOpConfig
 
+OutputStart = Literal["drawn", "zero"]
 PLACES = {"pre_softmax": "before", "post_softmax": "after"}
 """settings that list operations, and where these stand: before or after the softmax"""
+
+
+class FromZero(CoreAttention):
+    """Attention whose output projection starts at zero."""
+
+    def initialise(self, draw: Draw) -> None:
+        """Fill the output projection with zeros."""
+        nn.init.zeros_(self.output.weight)
 
 
 @register("attention", "multi_token")
@@ -35,12 +45,16 @@ class MultiToken(CoreConfig):
     """operations on the attention weights, in this order"""
     norm: NormConfig = Gate()
     """normalisation of each head's output, before the output projection"""
+    output_start: OutputStart = field(default="drawn", metadata=LATER)
+    """how the output projection's weight starts: 'drawn' like any other, or at 'zero', so that
+    attention adds nothing to the first step"""
 
     def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
         def here(ops: Sequence[ScoreOpConfig]) -> list[ScoreOp]:
             return [op.build(heads=heads) for op in ops if op.on_layer(layer, layers)]
 
-        return CoreAttention(
+        kind = CoreAttention if self.output_start == "drawn" else FromZero
+        return kind(
             width=width,
             heads=heads,
             dropout=self.dropout,

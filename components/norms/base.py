@@ -5,12 +5,13 @@ Shapes: B batch, M heads, T tokens, d head width.
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from components.initialise import Draw, default_stream
 from components.norms.rms import RMSNorm
-from components.registry import Component, check_sizes
+from components.registry import LATER, Component, ComponentError, check_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +32,33 @@ class NormConfig(Component, family="norms"):
         return 1.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScaledConfig(NormConfig):
+    """Base of the normalisations by an RMSNorm of each head."""
+
+    start: float = field(default=1.0, metadata=LATER)
+    """what the norm's weight starts at; the less, the less attention adds to the first steps"""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.start < math.inf:
+            raise ComponentError(f"start: got {self.start}, allowed: a finite number above 0")
+
+
 class ScaledRMSNorm(nn.Module):
     """RMSNorm over a head's d channels, times a fixed `scale`.
 
-    All heads share one learned weight.
+    All heads share one learned weight, which starts at `start`.
     """
 
-    def __init__(self, width: int, scale: float = 1.0) -> None:
+    def __init__(self, width: int, scale: float = 1.0, start: float = 1.0) -> None:
         super().__init__()
+        self.start = start
         self.rms = RMSNorm(width, scale)
+        self.initialise(default_stream)
+
+    def initialise(self, draw: Draw) -> None:
+        """Fill the norm's weight with where it starts."""
+        nn.init.constant_(self.rms.weight, self.start)
 
     def forward(self, y_BMTd: Tensor) -> Tensor:
         """Normalise each head at each position."""

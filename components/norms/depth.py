@@ -2,13 +2,13 @@
 
 from torch import nn
 
-from components.norms.base import NormConfig, ScaledRMSNorm, lambda_init
+from components.norms.base import ScaledConfig, ScaledRMSNorm, lambda_init
 from components.registry import register
 
 
 @register("norms", "depth")
-class Depth(NormConfig):
+class Depth(ScaledConfig):
     """RMSNorm per head, times 1 - lambda_init(layer), which falls from 0.8 to 0.2 with depth."""
 
     def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
-        return ScaledRMSNorm(width, 1.0 - lambda_init(layer))
+        return ScaledRMSNorm(width, 1.0 - lambda_init(layer), self.start)

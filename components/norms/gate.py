@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from components.initialise import Draw, default_stream
 from components.kernels import pointwise
 from components.kernels.substitute import Switched, calls_only
-from components.norms.base import NormConfig, ScaledRMSNorm
+from components.norms.base import ScaledConfig, ScaledRMSNorm
 from components.norms.rms import RMSNorm, widened
 from components.registry import register
 
@@ -19,7 +19,7 @@ Per = Literal["scalar", "channel"]
 
 
 @register("norms", "gate")
-class Gate(NormConfig):
+class Gate(ScaledConfig):
     """RMSNorm per head, times sigmoid(w . y + b): a gate for each position and head.
 
     All heads share w and b.
@@ -30,7 +30,7 @@ class Gate(NormConfig):
     'channel': one for each channel, w a d x d matrix"""
 
     def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
-        return (ScalarGate if self.per == "scalar" else ChannelGate)(width, model_width)
+        return (ScalarGate if self.per == "scalar" else ChannelGate)(width, model_width, self.start)
 
 
 class GateLinear(nn.Linear):
@@ -54,8 +54,8 @@ class GateLinear(nn.Linear):
 class ScalarGate(Switched, ScaledRMSNorm):
     """The gate reads the normalised output; its bias starts at 0."""
 
-    def __init__(self, width: int, model_width: int) -> None:
-        super().__init__(width)
+    def __init__(self, width: int, model_width: int, start: float = 1.0) -> None:
+        super().__init__(width, start=start)
         self.gate = GateLinear(width, 1, model_width)
 
     def forward(self, y_BMTd: Tensor) -> Tensor:
@@ -73,8 +73,8 @@ class ScalarGate(Switched, ScaledRMSNorm):
 class ChannelGate(ScaledRMSNorm):
     """y * sigmoid(W y + b) of the normalised output y; the bias starts at 0."""
 
-    def __init__(self, width: int, model_width: int) -> None:
-        super().__init__(width)
+    def __init__(self, width: int, model_width: int, start: float = 1.0) -> None:
+        super().__init__(width, start=start)
         self.gate = GateLinear(width, width, model_width)
 
     def forward(self, y_BMTd: Tensor) -> Tensor:

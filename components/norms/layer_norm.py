@@ -5,13 +5,13 @@
 
 from torch import nn
 
-from components.norms.base import NormConfig, ScaledRMSNorm
+from components.norms.base import ScaledConfig, ScaledRMSNorm
 from components.registry import register
 
 
 @register("norms", "layer_norm")
-class LayerNorm(NormConfig):
+class LayerNorm(ScaledConfig):
     """RMSNorm per head, times 1 / sqrt(layer) ("layer-norm scaling", 2502.05795)."""
 
     def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
-        return ScaledRMSNorm(width, layer**-0.5)
+        return ScaledRMSNorm(width, layer**-0.5, self.start)

@@ -2,13 +2,13 @@
 
 from torch import nn
 
-from components.norms.base import NormConfig, ScaledRMSNorm
+from components.norms.base import ScaledConfig, ScaledRMSNorm
 from components.registry import register
 
 
 @register("norms", "plain")
-class Plain(NormConfig):
+class Plain(ScaledConfig):
     """RMSNorm over each head's channels, one learned weight vector for the layer ("no scaling")."""
 
     def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
-        return ScaledRMSNorm(width)
+        return ScaledRMSNorm(width, start=self.start)

@@ -11,12 +11,12 @@ from typing import Any
 
 from components.attention import AttentionConfig
 from components.evaluations import Evaluation
-from components.registry import Component
+from components.registry import LATER, Component
 from components.tasks import TaskConfig
 from mta_lab.config.layers import type_hints
 from mta_lab.config.meaning import attention_meaning, evaluation_meaning, task_meaning
 from mta_lab.config.remembered import remembered
-from mta_lab.config.schema import NO_PART, OMITTED_IF_EMPTY, RunConfig
+from mta_lab.config.schema import NO_PART, RunConfig
 from mta_lab.identity import Identity, fingerprint_of
 
 
@@ -34,19 +34,20 @@ def plain(value: Any) -> Any:
     if not is_dataclass(value):
         return value
     found: dict[str, Any] = {"name": value.name} if isinstance(value, Component) else {}
-    for name, is_number, omitted in _settings(type(value)):  # type: ignore[arg-type]  # a class is hashable
-        item = plain(getattr(value, name))
-        if item or not omitted:
+    for name, is_number, later in _settings(type(value)):  # type: ignore[arg-type]  # a class is hashable
+        given = getattr(value, name)
+        if not later or given != getattr(type(value), name):
+            item = plain(given)
             found[name] = float(item) if is_number else item
     return found
 
 
 @cache
 def _settings(cls: type) -> list[tuple[str, bool, bool]]:
-    """Return a class's settings: whether each may have a fraction, and is omitted while empty."""
+    """Return a class's settings: whether each may have a fraction, and is LATER."""
     types = type_hints(cls)
     counted = [field for field in fields(cls) if NO_PART not in field.metadata]
-    return [(field.name, types[field.name] is float, OMITTED_IF_EMPTY in field.metadata) for field in counted]
+    return [(field.name, types[field.name] is float, LATER.items() <= field.metadata.items()) for field in counted]
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:

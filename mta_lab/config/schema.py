@@ -12,12 +12,10 @@ import torch
 
 from components.attention import PLAIN, AttentionConfig
 from components.evaluations import Evaluation, TextEvaluation
+from components.registry import LATER
 from components.tasks import LANGUAGE, SyntheticTask, TaskConfig
 from mta_lab.errors import described, place
 
-OMITTED_IF_EMPTY = "omitted if empty"
-"""marks a setting that stands in no canonical form while it
-is empty, as in those of versions that did not have it"""
 NO_PART = "no part of the identity"
 """marks a setting of how a run is computed: it changes what
 comes out by rounding alone"""
@@ -78,7 +76,7 @@ class DataConfig:
     path: str | None = None
     """your own text instead: a folder with a file DOMAIN.jsonl or a folder DOMAIN for each
     domain; also .ndjson, .json, .txt and .md, and these compressed as .gz, .bz2, .xz or .zst"""
-    tokens: str | None = field(default=None, metadata={OMITTED_IF_EMPTY: True})
+    tokens: str | None = field(default=None, metadata=LATER)
     """a folder of tokens that `mta-lab data import` made, instead of text: its own tokenizer, of
     at most model.vocabulary entries; the paper's scales need one"""
     mixture: dict[str, float] = field(default_factory=dict, hash=False)
@@ -199,7 +197,7 @@ class RunConfig:
     """what is learned, and how it is scored"""
     training: TrainingConfig
     data: DataConfig = DataConfig()
-    evaluations: tuple[Evaluation, ...] = field(default=(), metadata={OMITTED_IF_EMPTY: True})
+    evaluations: tuple[Evaluation, ...] = field(default=(), metadata=LATER)
     """what the model is scored on besides the task's own
     evaluation, at each validation: [token_accuracy]"""
     seed: int = 0

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
@@ -51,7 +50,7 @@ def tuning_run(row: str, value: float) -> PlannedRun:
 @pytest.fixture
 def tuned(corpus: Corpus, tmp_path: Path) -> Callable[[Scores], None]:
     """Keep made-up results of the runs that tune: row -> value -> score."""
-    (tmp_path / "tuned.yaml").write_text(yaml.safe_dump(FILE, sort_keys=False))
+    (tmp_path / "tuned.yaml").write_text(json.dumps(FILE))
 
     def kept(scores: Scores) -> None:
         for row, values in scores.items():

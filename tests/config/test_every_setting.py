@@ -27,8 +27,8 @@ BASE = config(
 )
 LIKELY: tuple[Any, ...] = (
     *("constant", "bf16", "test", "eager", "exact", "left", "channel", "all", "first", "stdlib", "another", "tests"),
-    "blocks",
-    *(False, 2, 3, 8, 30, 300, 0.25, 0.5, 100.0, (2, 3), {"a": 1.0}),
+    *("blocks", "zero"),
+    *(True, False, 2, 3, 8, 30, 300, 0.25, 0.5, 100.0, (2, 3), {"a": 1.0}),
 )
 """values of which at least one is another valid one of any
 field, besides the registered components"""

@@ -119,7 +119,7 @@ def test_setting_that_another_layer_replaced_is_not_held_against_anyone() -> Non
 
 
 def test_unknown_scale_suggests_the_nearest() -> None:
-    with pytest.raises(UserError, match="no scale named 'nanoo'; did you mean 'nano'\\? known: nano, small"):
+    with pytest.raises(UserError, match="no scale named 'nanoo'; did you mean 'nano'\\? known: nano, micro, small"):
         scale_layer("nanoo")
 
 
