@@ -1,6 +1,6 @@
 """Compare our rows with the paper's: by sign, correlation and rank, never by value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,12 +9,14 @@ import numpy as np
 from mta_lab.report.measured import Measured
 from mta_lab.report.published import Published
 from mta_lab.report.row_noise import added_up, noise_of_means
+from mta_lab.report.statistics import Comparison
 from mta_lab.stats.contrasts import Array, Contrast
 from mta_lab.stats.likeness import Likeness, chance_of_signs, correlation, likeness, tau
-from mta_lab.stats.paired import Noise
 
 
 class _Row(Protocol):
+    @property
+    def name(self) -> str: ...
     @property
     def measured(self) -> Measured: ...
     @property
@@ -52,10 +54,10 @@ class Agreement:
     """number of rows that both are computed over"""
 
 
-def agreement_of(rows: Sequence[_Row], noise: Mapping[str, Noise]) -> Agreement:
+def agreement_of(rows: Sequence[_Row], comparison: Comparison) -> Agreement:
     """Return the agreement of measured rows with their published values.
 
-    `noise` is that of our runs, by baseline.
+    `comparison` has the noise of our runs.
     """
     both = [row for row in rows if row.published.scored and row.measured.role != "A/A"]
     resolved = [row for row in both if row.measured.resolved and row.published.delta]
@@ -63,7 +65,7 @@ def agreement_of(rows: Sequence[_Row], noise: Mapping[str, Noise]) -> Agreement:
     better = [(_better(row, row.measured.contrast), _better(row, row.published)) for row in decided]
     same = sum(ours == theirs for ours, theirs in better)
     ours, theirs = (sum(pair[side] for pair in better) for side in (0, 1))
-    columns = _columns(both, noise)
+    columns = _columns(both, comparison)
     return Agreement(
         published=len(both),
         finished=sum(row.measured.complete for row in both),
@@ -83,7 +85,7 @@ def _better(row: _Row, half: Contrast | Published | None) -> bool:
     return row.measured.metric.is_better((half and half.delta) or 0.0)
 
 
-def _columns(rows: Sequence[_Row], noise: Mapping[str, Noise]) -> tuple[Array, Array, tuple[Array, Array] | None]:
+def _columns(rows: Sequence[_Row], comparison: Comparison) -> tuple[Array, Array, tuple[Array, Array] | None]:
     """Return our means, the published values, and the variances of both by noise, where known.
 
     Where the paper prints only differences, these stand for values.
@@ -93,7 +95,7 @@ def _columns(rows: Sequence[_Row], noise: Mapping[str, Noise]) -> tuple[Array, A
     used = printed or [row for row in measured if row.published.delta is not None]
     ours = [added_up(row.measured.mean or 0.0, row.measured.metric) for row in used]
     theirs = [_published(row) for row in used]
-    found = noise_of_means([row.measured for row in used], noise)
+    found = noise_of_means({row.name: row.measured for row in used}, comparison)
     errors = (found[0], np.array([error**2 for _, error in theirs])) if found else None
     return np.array(ours), np.array([value for value, _ in theirs]), errors
 

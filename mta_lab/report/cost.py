@@ -1,15 +1,24 @@
-"""Compare a row's cost with its baseline's, and its delta at equal training time."""
+"""Compare a row's cost with its baseline's, and its delta at equal operations."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 
 import numpy as np
+from scipy.special import stdtrit
 
 from mta_lab.results.records import Record
+from mta_lab.stats.contrasts import LEVEL, Question
+from mta_lab.stats.paired import compare_paired
 
-COSTS = ("parameters", "tokens_per_second", "training_seconds", "peak_memory", "flops_per_token")
+EXACT = ("parameters", "flops_per_token")
+MEASURED = ("step_seconds", "training_seconds", "tokens_per_second", "peak_memory")
+COSTS = (*EXACT, *MEASURED)
+Runs = Mapping[str, Mapping[int, Record]]
+"""row -> seed -> record"""
+Costs = Mapping[str, Mapping[str, Mapping[int, float]]]
+"""name of a cost -> row -> seed -> its value"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,53 +26,171 @@ class Cost:
     """Means over a row's finished seeds; None for what no run recorded."""
 
     parameters: int
-    tokens_per_second: float | None
-    training_seconds: float | None
-    """seconds that a run spends in its optimizer steps"""
-    peak_memory: float | None
-    """bytes"""
     flops_per_token: float | None
     """floating-point operations, forward and backward"""
-
-    def ratios(self, baseline: "Cost") -> dict[str, float]:
-        """Return this row's cost over the baseline's, by name, where both are known."""
-        pairs = {name: (getattr(self, name), getattr(baseline, name)) for name in COSTS}
-        return {name: ours / base for name, (ours, base) in pairs.items() if ours is not None and base}
-
-
-def cost_of(parameters: int, records: Sequence[Record]) -> Cost:
-    """Return the mean of what the runs of a model recorded; in a record, 0 means unknown."""
-
-    def mean(name: str) -> float | None:
-        known = [value for record in records if (value := getattr(record, name))]
-        return fmean(known) if known else None
-
-    return Cost(parameters=parameters, **{name: mean(name) for name in COSTS[1:]})
+    step_seconds: float | None
+    """median time of an optimizer step, on a CPU by the processor's clock; mean time by the wall
+    clock where runs of earlier versions have no other"""
+    training_seconds: float | None
+    """seconds that a run spends in its optimizer steps, by the clock"""
+    tokens_per_second: float | None
+    peak_memory: float | None
+    """bytes"""
 
 
-def equal_time_delta(row: Mapping[int, Record], baseline: Mapping[int, Record]) -> float | None:
-    """Return the row's delta after the training time of the faster of the two.
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """A cost over the baseline's, with the 95 % interval that the runs' spread gives it."""
 
-    The validation curve of the slower one is read at the step that it had reached by then: by
+    value: float
+    low: float | None = None
+    high: float | None = None
+    """None where too few runs tell"""
+
+    @property
+    def apart(self) -> bool:
+        """Return True if the interval leaves out 1: the row costs more, or less."""
+        return self.low is not None and self.high is not None and (self.low > 1 or self.high < 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EqualFlops:
+    """A delta after equally many operations, on the metric's scale."""
+
+    delta: float
+    low: float | None
+    high: float | None
+    """95 % interval by Student's t over the seeds; None for one seed"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowCost:
+    """The cost of a row, by itself and beside its baseline."""
+
+    cost: Cost
+    ratios: Mapping[str, Ratio]
+    equal_flops: EqualFlops | None
+    """None for a baseline, and where operations are unknown"""
+
+
+def compare_costs(runs: Runs, parameters: Mapping[str, int], baselines: Mapping[str, str]) -> dict[str, RowCost]:
+    """Return the cost of each row of `baselines` (row -> its baseline)."""
+    costs = recorded(runs)
+    ratios = ratios_of(costs, parameters, baselines)
+    return {
+        row: RowCost(
+            cost=cost_of(row, parameters[row], costs),
+            ratios=ratios[row],
+            equal_flops=equal_flops_delta(runs[row], runs[baseline]) if row != baseline else None,
+        )
+        for row, baseline in baselines.items()
+    }
+
+
+def recorded(runs: Runs) -> Costs:
+    """Return what the runs recorded, where it is known: in a record, 0 means unknown.
+
+    Where one run lacks its median time of a step, all have the mean: the two are not compared.
+    """
+    every = [record for found in runs.values() for record in found.values()]
+    medians = all(record.step_seconds for record in every)
+
+    def value(record: Record, name: str) -> float:
+        if name == "step_seconds" and not medians:
+            return (record.training_seconds or 0.0) / int(record.config["training"]["steps"])
+        found: float | None = getattr(record, name)
+        return found or 0.0
+
+    return {
+        name: {
+            row: {seed: value(record, name) for seed, record in found.items() if value(record, name)}
+            for row, found in runs.items()
+        }
+        for name in COSTS[1:]
+    }
+
+
+def cost_of(row: str, parameters: int, costs: Costs) -> Cost:
+    """Return the means over the row's runs."""
+    means = {name: fmean(found[row].values()) if found.get(row) else None for name, found in costs.items()}
+    return Cost(parameters=parameters, **means)
+
+
+def ratios_of(costs: Costs, parameters: Mapping[str, int], baselines: Mapping[str, str]) -> dict[str, dict[str, Ratio]]:
+    """Return each row's costs over its baseline's (row -> baseline), by name, where both are known.
+
+    Measured costs are compared as scores are: paired by seed, since the runs of a seed follow each
+    other, and with the noise that the table's runs show. Parameters and operations have none.
+    """
+    found: dict[str, dict[str, Ratio]] = {row: {} for row in baselines}
+    for row, baseline in baselines.items():
+        found[row]["parameters"] = _exact(parameters[row] / parameters[baseline])
+    for name, by_row in costs.items():
+        for baseline in dict.fromkeys(baselines.values()):
+            rows = [baseline, *(row for row, base in baselines.items() if base == baseline != row)]
+            known = [row for row in rows if by_row.get(row)]
+            if baseline in known:
+                means = {row: fmean(by_row[row].values()) / fmean(by_row[baseline].values()) for row in known}
+                ratios = {row: _exact(mean) if name in EXACT else Ratio(value=mean) for row, mean in means.items()}
+                intervals = {} if name in EXACT else _intervals([by_row[row] for row in known])
+                for row, ratio in ratios.items():
+                    found[row][name] = intervals.get(known.index(row), ratio)
+    return found
+
+
+def _exact(value: float) -> Ratio:
+    return Ratio(value=value, low=value, high=value)
+
+
+def _intervals(costs: Sequence[Mapping[int, float]]) -> dict[int, Ratio]:
+    """Return the ratio of each further row of costs (seed -> cost) to the first, by its place."""
+    seeds = sorted({seed for row in costs for seed in row})
+    compared = compare_paired(
+        np.array([[row.get(seed, math.nan) for seed in seeds] for row in costs]), Question(level=LEVEL)
+    )
+    if compared is None:
+        return {}
+    return {
+        place: Ratio(value=1 + one.delta, low=1 + one.low, high=1 + one.high)
+        for place, one in enumerate(compared[0], start=1)
+        if one
+    }
+
+
+def equal_flops_delta(row: Mapping[int, Record], baseline: Mapping[int, Record]) -> EqualFlops | None:
+    """Return the row's delta after as many operations as the cheaper of the two does in all.
+
+    The validation curve of the costlier one is read at the step that it had reached by then: by
     linear interpolation of log score over log step (of the score itself for shares, which may be
-    zero). Times are means over seeds; curves are compared seed by seed. The result is on the
-    metric's scale: relative for perplexity, absolute for shares.
+    zero). Curves are compared seed by seed. Operations are counted, so that the step is the same on
+    every machine.
 
-    The slower one is at a disadvantage: its learning rate has not decayed at that step. None where
-    times are unknown, or where that step comes before the first validation.
+    The costlier one is at a disadvantage: its learning rate has not decayed at that step. None
+    where operations are unknown, or where that step comes before the first validation.
     """
     shared = sorted(row.keys() & baseline.keys())
     ours, theirs = [row[seed] for seed in shared], [baseline[seed] for seed in shared]
-    if not shared or not all(record.training_seconds for record in (*ours, *theirs)):
+    if not shared or not all(_operations(record) for record in (*ours, *theirs)):
         return None
-    ratio = sum(r.training_seconds or 0.0 for r in ours) / sum(r.training_seconds or 0.0 for r in theirs)
+    ratio = fmean(map(_operations, ours)) / fmean(map(_operations, theirs))
     ends = [_read_at(record, min(1.0, 1 / ratio)) for record in ours]
     base_ends = [_read_at(record, min(1.0, ratio)) for record in theirs]
     pairs = [(end, base) for end, base in zip(ends, base_ends, strict=True) if end is not None and base is not None]
     if len(pairs) < len(shared):
         return None
-    difference = fmean(end - base for end, base in pairs)
-    return difference if ours[0].metric.is_share else math.expm1(difference)
+    differences = [end - base for end, base in pairs]
+    delta, several = fmean(differences), len(differences) > 1
+    reach = -float(stdtrit(len(pairs) - 1, LEVEL / 2)) * stdev(differences) / math.sqrt(len(pairs)) if several else 0.0
+    low, delta, high = (
+        each if ours[0].metric.is_share else math.expm1(each) for each in (delta - reach, delta, delta + reach)
+    )
+    return EqualFlops(delta=delta, low=low if several else None, high=high if several else None)
+
+
+def _operations(record: Record) -> float:
+    """Return the operations of a whole training; 0 where they are unknown."""
+    tokens = record.tokens_per_second * (record.training_seconds or 0.0)  # the times cancel
+    return (record.flops_per_token or 0.0) * tokens
 
 
 def _read_at(record: Record, part: float) -> float | None:

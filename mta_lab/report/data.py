@@ -18,7 +18,7 @@ from mta_lab.results.records import Record
 from mta_lab.stats.contrasts import MOST_SEEDS
 from mta_lab.sweep.naming import in_settings
 
-RUN_COSTS = ("parameters", "tokens_per_second", "seconds", "training_seconds", "peak_memory", "flops_per_token")
+RUN_COSTS = (*COSTS, "seconds")
 
 
 def as_json(table: Table) -> str:
@@ -80,6 +80,7 @@ def document(table: Table) -> dict[str, Any]:
 def row_document(row: TableRow) -> dict[str, Any]:
     """Return the JSON form of a row: `published...` is the paper's, all else is measured."""
     measured, published, contrast = row.measured, row.published, row.measured.contrast
+    equal = measured.equal_flops
     return {
         "row": row.name,
         "role": measured.role,
@@ -104,9 +105,13 @@ def row_document(row: TableRow) -> dict[str, Any]:
         "detection_limit": contrast.limit if contrast else None,
         "power": contrast.power if contrast else None,
         "seeds_needed": _seeds_needed(contrast.seeds_needed) if contrast else None,
-        "delta_equal_time": measured.equal_time_delta,
+        "delta_equal_flops": equal.delta if equal else None,
+        "delta_equal_flops_interval": None if equal is None or equal.low is None else [equal.low, equal.high],
         **{name: getattr(measured.cost, name) for name in COSTS},
-        "ratios": dict(measured.ratios),
+        "ratios": {name: ratio.value for name, ratio in measured.ratios.items()},
+        "ratio_intervals": {
+            name: [ratio.low, ratio.high] for name, ratio in measured.ratios.items() if ratio.low is not None
+        },
         "impl": measured.implementation or None,
         "published": published.value,
         "published_deviation": published.deviation,
@@ -200,7 +205,7 @@ def _row_columns(values: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a row under `row.NAME`; published values keep their names."""
     del values["row"]
     values["references"] = " ".join(values["references"])
-    for name in ("interval", "mean_interval"):
+    for name in ("interval", "mean_interval", "delta_equal_flops_interval"):
         low, high = values.pop(name) or (None, None)
         values |= {f"{name}_low": low, f"{name}_high": high}
     printed = ("published", "references")

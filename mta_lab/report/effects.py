@@ -75,7 +75,7 @@ def effects_of(table: Table) -> Effects | None:
     design = design_of({name: configs[name] for name in finished}, table.baselines[0])
     metric, used = table.sweep.metric, [finished[name] for name in design.rows]
     values = np.array([added_up(fmean(row.measured.scores.values()), metric) for row in used])
-    noise = noise_of_means([row.measured for row in used], table.comparison.noise)
+    noise = noise_of_means({row.name: row.measured for row in used}, table.comparison)
     found = fit(design.matrix, values, *(noise or (None,)))
     if found is None or found.degrees < FEWEST_DEGREES or _factors(design, found) < FEWEST_FACTORS:
         return None

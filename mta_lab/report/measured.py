@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Literal
 
 from components.metrics import Metric
-from mta_lab.report.cost import Cost
+from mta_lab.report.cost import Cost, EqualFlops, Ratio
 from mta_lab.results.failures import Attempt
 from mta_lab.results.records import Failure, Record
 from mta_lab.results.states import State
@@ -59,10 +59,10 @@ class Measured:
     looks_used: int
     """of these, the looks of which the row and its baseline have all seeds"""
     cost: Cost
-    ratios: Mapping[str, float]
+    ratios: Mapping[str, Ratio]
     """cost over the baseline's, by the names of `cost.COSTS`"""
-    equal_time_delta: float | None
-    """the delta after equal training time; not tested"""
+    equal_flops: EqualFlops | None
+    """the delta after equally many operations; not among the tested ones"""
     implementation: str
     """the implementations that computed attention, as recorded; empty without records"""
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mta_lab.report import arithmetic
 from mta_lab.report.agreement_note import agreement_note
+from mta_lab.report.cost_section import cost_note
 from mta_lab.report.effects_section import effects_note
 from mta_lab.report.limits import limit_note, look_note, size
 from mta_lab.report.sizes import sizes
@@ -30,7 +31,7 @@ def notes(table: Table) -> tuple[str, ...]:
     lines += [*table.sweep.left_out_notes, *_search(table), *tuning_notes(table), badge(table)]
     if len(table.rows) > 1:
         lines += [_deltas(table), *limit_note(table), *look_note(table), *effects_note(table)]
-        lines += [*_controls(table), *agreement_note(table), *_equal_time(table)]
+        lines += [*_controls(table), *agreement_note(table), *cost_note(table)]
     lines += [*arithmetic.note(table), *arithmetic.resumed_note(table), *_contended(table)]
     total = len(table.rows) * len(table.sweep.seeds)
     if table.finished < total:
@@ -164,17 +165,6 @@ def _controls(table: Table) -> list[str]:
             f"unpaired and with its own noise: {outcome}."
         )
     return lines
-
-
-def _equal_time(table: Table) -> list[str]:
-    if all(row.measured.equal_time_delta is None for row in table.rows):
-        return []
-    several = " The times come from several machines or versions." if len(table.provenance) > 1 else ""
-    return [
-        "delta, equal time: after the training time of the faster of the two. The slower one's score is read from its "
-        "validation curve, where its learning rate has not decayed, which puts it at a disadvantage. Not tested."
-        f"{several}"
-    ]
 
 
 def _contended(table: Table) -> list[str]:

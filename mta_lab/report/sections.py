@@ -1,9 +1,10 @@
-"""Build the small tables of a sweep's page: scores, effects, cost, domains."""
+"""Build the small tables of a sweep's page: scores, other evaluations, domains."""
 
 from collections.abc import Callable
 
 from components.metrics import METRICS, Metric
 from mta_lab.report import numbers
+from mta_lab.report.cost_section import cost, printed_cost
 from mta_lab.report.effects_section import effects_section
 from mta_lab.report.measured import Measured
 from mta_lab.report.numbers import or_dash
@@ -11,12 +12,12 @@ from mta_lab.report.page import Column, OurColumn, PaperColumn, Section, section
 from mta_lab.report.published import Published
 from mta_lab.report.table import Table
 from mta_lab.report.tuning import curve_section
-from mta_lab.words import counted, duration
+from mta_lab.words import counted
 
 
 def sections(table: Table) -> tuple[Section, ...]:
     """Return scores, effects, cost, other evaluations and published values, as far as there are."""
-    found = [scores(table), *effects_section(table), cost(table)]
+    found = [scores(table), *effects_section(table), *cost(table)]
     if tuning := table.sweep.tuning:
         found.append(curve_section(table, tuning))
     if any(row.measured.further for row in table.rows):
@@ -110,61 +111,6 @@ def _printed_delta(paper: Published) -> str:
     """Return the published difference, in brackets where it is undecided."""
     delta = or_dash(paper.delta, lambda d: numbers.delta(d, paper.scale))
     return f"({delta})" if paper.undecided else delta
-
-
-def cost(table: Table) -> Section:
-    """Return each row's cost, the ratio to its baseline's (x), and its delta.
-
-    The delta stands at equal tokens and at equal training time.
-    """
-    columns = [
-        OurColumn("params", _with_ratio("parameters", lambda value: f"{value:,.0f}")),
-        OurColumn("tokens/s", _with_ratio("tokens_per_second", lambda value: f"{value:,.0f}")),
-        OurColumn("time a run", _with_ratio("training_seconds", duration)),
-        OurColumn("peak memory", _with_ratio("peak_memory", numbers.size)),
-        OurColumn("FLOPs/token", _with_ratio("flops_per_token", numbers.count)),
-    ]
-    if len(table.rows) > 1:
-        columns += [OurColumn("delta, equal tokens", _equal_tokens), OurColumn("delta, equal time", _equal_time)]
-    return section("Cost, and as a multiple of the baseline's (x)", columns, table.rows)
-
-
-def _with_ratio(name: str, form: Callable[[float], str]) -> Callable[[Measured], str]:
-    def cell(row: Measured) -> str:
-        ratio = row.ratios.get(name)
-        value = or_dash(getattr(row.cost, name), form)
-        return value if ratio is None or row.role == "baseline" else f"{value} {ratio:.2f}x"
-
-    return cell
-
-
-def _equal_tokens(row: Measured) -> str:
-    return or_dash(row.contrast, lambda contrast: numbers.delta(contrast.delta, row.metric.scale))
-
-
-def _equal_time(row: Measured) -> str:
-    return or_dash(row.equal_time_delta, lambda delta: numbers.delta(delta, row.metric.scale))
-
-
-PRINTED_COSTS = {"params": "parameters", "tokens/s": "tokens_per_second", "memory": "peak_memory"}
-
-
-def printed_cost(table: Table) -> Section:
-    """Return our ratios to the baseline, beside those from the paper's Tables 8 and 9."""
-    columns: list[Column] = []
-    for head, name in PRINTED_COSTS.items():
-        columns += [OurColumn(head, _ratio_of(name)), PaperColumn(head, _ratio_of(name))]
-    rows = [row for row in table.rows if row.published.ratios]
-    return section("Cost over the baseline's, beside the paper's", columns, rows)
-
-
-def _ratio_of(name: str) -> Callable[[Measured | Published], str]:
-    digits = 5 if name == "parameters" else 3  # the paper's variants add 0.003 %
-
-    def cell(half: Measured | Published) -> str:
-        return or_dash(half.ratios.get(name), lambda ratio: f"{ratio:.{digits}f}x")
-
-    return cell
 
 
 def domains(table: Table) -> list[Section]:

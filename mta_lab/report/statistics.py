@@ -47,6 +47,8 @@ class Comparison:
     """number of rows that the table plans to compare, finished or not"""
     noise: Mapping[str, Noise]
     """noise by baseline; empty for error rates, whose rows differ in noise"""
+    deviations: Mapping[str, float]
+    """noise by row: the standard deviation of one run, relative; empty for error rates"""
 
 
 @dataclass(kw_only=True)
@@ -59,6 +61,7 @@ class _Found:
     called: dict[str, float] = field(default_factory=dict)
     looks: dict[str, int] = field(default_factory=dict)
     noise: dict[str, Noise] = field(default_factory=dict)
+    deviations: dict[str, float] = field(default_factory=dict)
 
 
 def compare(
@@ -84,11 +87,14 @@ def compare(
     for seeds, level in zip(looks, shares, strict=True):
         counted = {row: {seed: of[seed] for seed in seeds if seed in of} for row, of in scores.items()}
         question = Question(level=level / max(len(compared), 1), effect=terms.effect, within=terms.within)
-        contrasts, noise = _look(counted, baselines, unshared, sequences, question)
+        contrasts, noise, deviations = _look(counted, baselines, unshared, sequences, question)
         complete = {row for row in baselines if len(counted.get(row, {})) == len(seeds) > 0}
         tested = [row for row in contrasts if row in complete and baselines[row] in complete]
         over = {baselines[row] for row in tested}
         found.noise |= {name: of for name, of in noise.items() if name in over or name not in found.noise}
+        found.deviations |= {
+            row: of for row, of in deviations.items() if baselines[row] in over or row not in found.deviations
+        }
         _take(found, contrasts, tested, compared, level)
     return Comparison(
         contrasts={row: found.contrasts[row] for row in compared if row in found.contrasts},
@@ -100,6 +106,7 @@ def compare(
         terms=replace(terms, looks=looks),
         planned=len(compared),
         noise=found.noise,
+        deviations=found.deviations,
     )
 
 
@@ -109,10 +116,11 @@ def _look(
     unshared: Collection[str],
     sequences: Mapping[str, int] | None,
     question: Question,
-) -> tuple[dict[str, Contrast], dict[str, Noise]]:
-    """Return the contrasts that these scores tell of, and the noise by baseline."""
+) -> tuple[dict[str, Contrast], dict[str, Noise], dict[str, float]]:
+    """Return the contrasts that these scores tell of, and the noise by baseline and by row."""
     contrasts: dict[str, Contrast] = {}
     noise: dict[str, Noise] = {}
+    deviations: dict[str, float] = {}
     for baseline in dict.fromkeys(baselines.values()):
         group = [row for row, other in baselines.items() if row != other == baseline]
         if sequences is not None:
@@ -124,7 +132,8 @@ def _look(
         if found:
             contrasts |= {row: contrast for row, contrast in zip(rows[1:], found[0], strict=True) if contrast}
             noise[baseline] = found[1]
-    return contrasts, noise
+            deviations |= zip([row for row in rows if len(scores[row]) > 1], found[1].rows, strict=True)
+    return contrasts, noise, deviations
 
 
 def _take(

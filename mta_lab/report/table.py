@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from components.metrics import metric_named
 from mta_lab.model import count_parameters
 from mta_lab.report.agreement import Agreement, agreement_of
-from mta_lab.report.cost import cost_of, equal_time_delta
+from mta_lab.report.cost import RowCost, compare_costs
 from mta_lab.report.measured import Measured, Role
 from mta_lab.report.published import Published, published_of
 from mta_lab.report.statistics import Comparison, Terms, compare
@@ -95,12 +95,16 @@ def build_table(
             failed[row][seed] = failure
     missing = {(row, seed): identity for (row, seed), identity in fingerprints.items() if seed not in found[row]}
     comparison, stale = _compare(sweep, found, effect), _stale(sweep, missing, records)
-    rows = tuple(_row(row, sweep, found, failed[row.name], stale[row.name], comparison) for row in sweep.rows)
+    parameters = {row.name: count_parameters(row.config) for row in sweep.rows}
+    costs = compare_costs(found, parameters, {row.name: row.baseline for row in sweep.rows})
+    rows = tuple(
+        _row(row, sweep, found, failed[row.name], stale[row.name], comparison, costs[row.name]) for row in sweep.rows
+    )
     return Table(
         sweep=sweep,
         rows=rows,
         comparison=comparison,
-        agreement=agreement_of(rows, comparison.noise),
+        agreement=agreement_of(rows, comparison),
         provenance=_provenance([record for runs in found.values() for record in runs.values()]),
     )
 
@@ -137,13 +141,12 @@ def _row(
     failures: Mapping[int, Failure],
     stale: frozenset[int],
     comparison: Comparison,
+    cost: RowCost,
 ) -> TableRow:
     baseline = next(other for other in sweep.rows if other.name == row.baseline)
     runs, base_runs = found[row.name], found[baseline.name]
     records = [runs[seed] for seed in sorted(runs)]
     ended: Mapping[int, Record | Failure] = {**failures, **runs}
-    cost = cost_of(count_parameters(row.config), records)
-    base_cost = cost_of(count_parameters(baseline.config), list(base_runs.values()))
     domains = records[0].domains if records else ()
     measured = Measured(
         role=_role(row, baseline),
@@ -165,9 +168,9 @@ def _row(
         baseline_ready=all(seed in base_runs for seed in sweep.look_seeds[0]),
         looks=tuple(map(len, sweep.look_seeds)),
         looks_used=comparison.looks.get(row.name, 0),
-        cost=cost,
-        ratios=cost.ratios(base_cost),
-        equal_time_delta=equal_time_delta(runs, base_runs) if row is not baseline else None,
+        cost=cost.cost,
+        ratios=cost.ratios,
+        equal_flops=cost.equal_flops,
         implementation=", ".join(sorted({record.implementation for record in records} - {""})),
     )
     published = published_of(row, baseline, sweep.metric)

@@ -53,11 +53,11 @@ def _divided(above: Array, below: Array) -> Array:
 def likeness(
     of: Callable[[Array, Array], Array], ours: Array, theirs: Array, noise: tuple[Array, Array] | None
 ) -> Likeness | None:
-    """Return a coefficient `of` two columns; None where one does not vary.
+    """Return a coefficient `of` two columns; None where one does not vary, or of two rows.
 
     `noise` has the variances of their values, unknown if None.
     """
-    if len(ours) < 2 or not np.ptp(ours) or not np.ptp(theirs):
+    if len(ours) < 3 or not np.ptp(ours) or not np.ptp(theirs):
         return None
     generator = np.random.default_rng(0)  # the same table prints the same
     value = float(of(ours, theirs))

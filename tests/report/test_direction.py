@@ -6,7 +6,7 @@ import pytest
 
 from components.evaluations import TokenAccuracy
 from components.metrics import ERROR_RATE
-from mta_lab.report.figures.pareto import _spread, front
+from mta_lab.report.figures.pareto import _point, front
 from mta_lab.report.figures.rows import colour
 from mta_lab.report.table import Table
 from mta_lab.scheduling import Trials
@@ -34,7 +34,8 @@ def test_a_higher_score_is_drawn_as_better() -> None:
 
 def test_the_row_with_the_highest_score_is_on_the_front(table: Table) -> None:
     assert table.sweep.metric is ACCURACY
-    means = [_spread(row, "tokens_per_second").means for row in table.rows]
+    points = [_point(row, "flops_per_token", alone=True) for row in table.rows]
+    means = [(point.cost, point.loss) for point in points]
     assert {table.rows[place].name.partition(",")[0] for place in front(means)} == {"wide"}
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from mta_lab.report.figures import FIGURES, figures
 from mta_lab.report.figures.heat import kernel_grid
-from mta_lab.report.figures.pareto import Spread, clear_front, front
+from mta_lab.report.figures.pareto import Point, clear_front, front
 from mta_lab.sweep import load_sweep
 from mta_lab.theme.style import inline, save, styled
-from tests.report.examples import AGAIN, CLEAR, WITH_CONTROL, example_sweep, renamed, table_of
+from tests.report.examples import AGAIN, CLEAR, WITH_CONTROL, example_sweep, renamed, table_of, with_rows
 
-COSTS = {"wide": {"tokens_per_second": 900.0}, "narrow": {"tokens_per_second": 1100.0}}
+COSTS = {"wide": {"flops_per_token": 900.0}, "narrow": {"flops_per_token": 1100.0}}
 
 
 @pytest.fixture(autouse=True)
@@ -70,55 +70,62 @@ def test_the_front_is_what_nothing_beats() -> None:
     assert front([(1, 5), (2, 3), (2, 4), (3, 3), (4, 1)]) == [0, 1, 4]
 
 
-def spread(cost: float, score: float, *, runs: int = 2, reach: float = 0.1) -> Spread:
-    """A row whose cost and score lie within `reach` of these."""
-    around = [(value - reach, value + reach) for value in (cost, score)]
-    return Spread(runs=runs, means=(cost, score), cost=around[0], loss=around[1])
+def point(cost: float, loss: float, *, reach: float = 0.1) -> Point:
+    """A row whose loss has an interval of `reach` to either side."""
+    return Point(cost=cost, loss=loss, interval=(loss - reach, loss + reach))
 
 
-FAR_APART = [spread(1, 5), spread(2, 3), spread(3, 4)]
+FAR_APART = [point(1, 5), point(2, 3), point(3, 4)]
 
 
-def test_a_front_is_drawn_where_ranges_leave_no_doubt() -> None:
+def test_a_front_is_drawn_where_intervals_leave_no_doubt() -> None:
     assert clear_front(FAR_APART) == [0, 1]
+    assert clear_front([point(1, 5), point(1, 6)]) == [0]
 
 
 @pytest.mark.parametrize(
     "doubt",
     [
-        [*FAR_APART, spread(4, 6, runs=1)],
-        [spread(1, 5), spread(2, 3), spread(3, 3.1)],
-        [spread(1, 5), spread(1.1, 3)],
-        [spread(1, 3.1), spread(2, 3)],
-        [spread(1, 5), spread(2, 3), spread(2.1, 9), spread(0.95, 9)],
+        [*FAR_APART, Point(cost=4, loss=6, interval=None)],
+        [point(1, 5), point(2, 3), point(3, 3.1)],
+        [point(1, 3.1), point(2, 3)],
     ],
-    ids=["one run", "scores overlap", "costs overlap on the front", "scores overlap on the front", "costs overlap"],
+    ids=["no interval", "off the front", "on the front"],
 )
-def test_no_front_where_one_run_or_overlapping_ranges_decide_it(doubt: list[Spread]) -> None:
+def test_no_front_where_overlapping_intervals_or_few_runs_decide_it(doubt: list[Point]) -> None:
     assert clear_front(doubt) == []
 
 
-def test_both_spreads_are_drawn_and_a_clear_front_is_joined(tmp_path: Path) -> None:
+def test_intervals_are_drawn_and_a_clear_front_is_joined(tmp_path: Path) -> None:
     scores = {"softmax": {0: 30.0, 1: 30.1}, "narrow": {0: 28.0, 1: 28.1}, "wide": {0: 29.0, 1: 29.1}}
-    changes = {
-        row: {"tokens_per_second": speed} for row, speed in (("softmax", 900.0), ("narrow", 700.0), ("wide", 500.0))
-    }
-    figure = FIGURES["pareto"](table_of(tmp_path, scores, sweep=example_sweep(tmp_path), changes=changes), 8.0)
+    flops = {"softmax": 500.0, "narrow": 700.0, "wide": 900.0}
+    changes = {row: {"flops_per_token": one} for row, one in flops.items()}
+    table = table_of(tmp_path, scores, sweep=example_sweep(tmp_path), changes=changes)
+    figure = FIGURES["pareto"](table, 8.0)
     assert figure
     joined, *rest = figure.axes[0].lines
-    assert joined.get_xydata().tolist() == [[900.0, 30.05], [700.0, 28.05]]
-    bars = [line.get_xydata().tolist() for line in rest if len(line.get_xydata()) == 2]
-    assert [[900.0, 30.0], [900.0, 30.1]] in bars
-    assert [[900.0, 30.05], [900.0, 30.05]] in bars
+    assert joined.get_xydata().tolist() == [[500.0, 30.05], [700.0, 28.05]]
+    bars = {line.get_xdata()[0]: line.get_ydata() for line in rest if len(line.get_xydata()) == 2}
+    contrast = table.rows[1].measured.contrast
+    assert bars[700.0][0] == pytest.approx(28.05 * (1 + contrast.low) / (1 + contrast.delta))
+    assert bars[700.0][1] == pytest.approx(28.05 * (1 + contrast.high) / (1 + contrast.delta))
+
+
+def test_rows_of_several_baselines_have_no_front(tmp_path: Path) -> None:
+    """A delta from one baseline says nothing beside a delta from another."""
+    sweep = with_rows(example_sweep(tmp_path), wide={"baseline": "narrow"})
+    figure = FIGURES["pareto"](table_of(tmp_path, CLEAR, sweep=sweep), 8.0)
+    assert figure
+    assert figure.axes[0].lines[0].get_xydata().size == 0
 
 
 @pytest.mark.parametrize("width", [4.0, 7.0])
 def test_names_of_a_crowded_front_lie_on_no_mark_and_no_other_name(width: float, tmp_path: Path) -> None:
     scores = {"softmax": {0: 30.0, 1: 30.4}, "narrow": {0: 29.9, 1: 30.3}, "wide": {0: 29.8, 1: 30.2}}
-    changes = {row: {"tokens_per_second": 1000.0 - 3 * place} for place, row in enumerate(scores)}
+    changes = {row: {"flops_per_token": 1000.0 - 3 * place} for place, row in enumerate(scores)}
     long = {row: f"{row} and twenty letters" for row in scores}
     table = table_of(tmp_path, {**scores, "again": {0: 32.0}}, sweep=example_sweep(tmp_path, WITH_CONTROL),
-                     changes={**changes, "again": {"tokens_per_second": 900.0}})  # fmt: skip
+                     changes={**changes, "again": {"flops_per_token": 900.0}})  # fmt: skip
     figure = FIGURES["pareto"](renamed(table, long), width)
     assert figure
     figure.draw_without_rendering()  # as it is written

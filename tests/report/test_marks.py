@@ -56,7 +56,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
     scores = {name: {0: mean, 1: mean + 0.3 + luck[name], 2: mean - 0.2 - luck[name]} for name, mean in means.items()}
     changes = {
         row.name: {
-            "tokens_per_second": 1000.0 + 37 * (place * 5 % 16),
+            "flops_per_token": 1600.0 - 37 * (place * 5 % 16),
             "domains": {"github": 20.0 + place, "wikipedia": 40.0 - place},
             "validations": [[256, 40.0 + place], [512, 35.0 - place / 3], [1024, means[row.name]]],
         }
@@ -142,14 +142,14 @@ def test_heat_has_each_kernel_at_its_queries_and_keys(table: Table) -> None:
 
 
 def test_pareto_has_each_row_at_its_cost_and_mean(table: Table) -> None:
-    (axes,) = [axes for axes in drawn(table, "pareto") if axes.get_xlabel().startswith("training tokens")]
-    costs = [(-row.measured.cost.tokens_per_second, row.measured.mean) for row in table.rows]  # type: ignore[operator]
+    (axes,) = [axes for axes in drawn(table, "pareto") if axes.get_xlabel().startswith("operations")]
+    costs = [(row.measured.cost.flops_per_token, row.measured.mean) for row in table.rows]  # type: ignore[operator]
     ahead = {table.rows[place].name for place in front(costs)}  # type: ignore[arg-type]
-    assert "tokens_per_second" in COSTS
+    assert "flops_per_token" in COSTS
     assert 1 < len(ahead) < len(table.rows)
-    assert axes.lines[0].get_xydata().size == 0, "ranges overlap here: no front"
+    assert axes.lines[0].get_xydata().size == 0, "intervals overlap here: no front"
     for point, row in zip(points(axes), table.rows, strict=True):
-        assert point.get_xydata().tolist() == [[row.measured.cost.tokens_per_second, row.measured.mean]]
+        assert point.get_xydata().tolist() == [[row.measured.cost.flops_per_token, row.measured.mean]]
         baseline = row.measured.role == "baseline"
         assert to_hex(point.get_color()) == (INK if baseline else MUTED)
         assert point.get_marker() == ("D" if baseline else "o")

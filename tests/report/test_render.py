@@ -67,15 +67,15 @@ def test_every_number_is_in_its_rows_lines(form: str, tmp_path: Path) -> None:
     assert "Kernel widths" in text
     assert "nano" in text
     for row in table.rows:
-        ours, (scores, cost, *_) = row.measured, lines_of(text, row.name)
+        ours, (scores, *cost) = row.measured, lines_of(text, row.name)
         numbers = [f"{ours.mean:.2f}", " ".join(f"{value:.2f}" for value in ours.scores.values())]
         if ours.contrast:
             numbers.append(f"{ours.contrast.delta:+.2%} [{ours.contrast.low:+.2%}, {ours.contrast.high:+.2%}]")
         if row.published.value:
             numbers.append(f"{row.published.value:.2f}")
         assert [number for number in numbers if number not in scores] == []
-        costs = [f"{ours.cost.parameters:,}", "1,000", "10 s", "2 MB", "3k"]
-        assert [number for number in costs if number not in cost] == []
+        costs = [f"{ours.cost.parameters:,}", "9.77 ms", "1,000", "10 s", "2 MB", "3k"]
+        assert [number for number in costs if number not in " ".join(cost)] == []
 
 
 def test_no_word_or_number_is_broken_in_a_narrow_terminal(tmp_path: Path) -> None:
@@ -199,16 +199,16 @@ def test_notes_say_what_computed_the_attention(tmp_path: Path) -> None:
 def test_markdown_tables_have_equal_rows(tmp_path: Path) -> None:
     table = renamed(table_of(tmp_path, CLEAR), {"wide": "a | b"})
     blocks = [block.splitlines() for block in shown(table, "markdown").split("\n\n") if block.startswith("|")]
-    assert [len(block) for block in blocks] == [5, 5]
+    assert [len(block) for block in blocks] == [5, 5, 5]
     for block in blocks:
         assert len({line.replace(r"\|", "").count("|") for line in block}) == 1
 
 
 def test_only_tested_differences_stand_out(tmp_path: Path) -> None:
-    """Costs and deltas at equal time have no interval: no line of theirs is ever bold."""
+    """Costs and deltas at equal operations are not corrected for their number: none is bold."""
     first, *others = page_of(table_of(tmp_path, {**CLEAR, **UNCLEAR})).sections
     assert [line.tone for line in first.lines] == ["plain", "unresolved", "resolved"]
-    assert any("equal time" in name for section in others for name in section.header)
+    assert any("equal FLOPs" in name for section in others for name in section.header)
     assert {line.tone for section in others for line in section.lines} == {"plain"}
 
 
@@ -281,7 +281,7 @@ def test_json_holds_the_tables_numbers(tmp_path: Path) -> None:
 def test_json_without_results_has_published_values_only(tmp_path: Path) -> None:
     found = document(table_of(tmp_path, {}, {("wide", 0): "killed"}))
     assert found["noise"] == {}
-    measured = ("mean", "delta", "interval", "p_holm", "tokens_per_second", "impl", "seeds_needed", "delta_equal_time")
+    measured = ("mean", "delta", "interval", "p_holm", "tokens_per_second", "impl", "seeds_needed", "delta_equal_flops")
     for row in found["rows"]:
         assert [row[key] for key in measured] == [None] * len(measured)
         assert (row["scores"], row["domains"], row["resolved"]) == ({}, {}, False)

@@ -160,7 +160,7 @@ def test_nothing_measured_is_nothing_but_published(tmp_path: Path) -> None:
     table = table_of(tmp_path, {})
     assert table.finished == 0
     for row in (row.measured for row in table.rows):
-        assert (row.mean, row.contrast, row.cost.tokens_per_second, row.equal_time_delta) == (None,) * 4
+        assert (row.mean, row.contrast, row.cost.tokens_per_second, row.equal_flops) == (None,) * 4
         assert not row.scores
         assert not row.domains
     assert [row.published.value for row in table.rows] == [11.25, None, 11.13]
@@ -207,7 +207,7 @@ def test_rows_are_compared_with_their_own_baseline(tmp_path: Path) -> None:
     assert math.log1p(wide.contrast.delta) == pytest.approx(
         fmean(math.log(CLEAR["wide"][seed] / CLEAR["narrow"][seed]) for seed in range(3))
     )
-    assert wide.ratios["parameters"] == wide.cost.parameters / narrow.cost.parameters
+    assert wide.ratios["parameters"].value == wide.cost.parameters / narrow.cost.parameters
     assert table.comparison.noise.keys() == {"narrow"}
     assert table.comparison.planned == 1
 

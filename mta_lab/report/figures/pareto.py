@@ -15,28 +15,26 @@ from mta_lab.report.figures.rows import ROOMY, cut, said_by_seed
 from mta_lab.report.table import Table, TableRow
 from mta_lab.theme.style import BETTER, GRID, INK, MUTED, hover
 
-COSTS = {"tokens_per_second": ("training tokens a second", 1), "parameters": ("parameters", -1)}
-"""name -> its label, and 1 where more is better or -1 where less is"""
+COSTS = {"flops_per_token": "operations a token", "parameters": "parameters"}
+"""counted costs by their names in `Cost`, fewer is better; measured ones would add noise"""
 FEW = 6  # with no more rows than these, every row's name has room
 STEPS = 500  # most moves of names off marks and each other; a limit in time would make figures vary
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread:
-    """The position of a row's runs; less is better in both, so what should be high is negated."""
+class Point:
+    """A row's place; less is better in both, so a score that should be high is negated."""
 
-    runs: int
-    means: tuple[float, float]
-    """mean cost, mean loss"""
-    cost: tuple[float, float]
-    """lowest and highest cost; `loss` likewise"""
-    loss: tuple[float, float]
+    cost: float
+    loss: float
+    interval: tuple[float, float] | None
+    """95 % interval of the loss, beside the baseline's; None where too few runs tell"""
 
 
 def pareto(table: Table, width: float) -> Figure | None:
-    """Draw the score against tokens a second and parameters; None before two rows have both.
+    """Draw the score against operations and parameters; None before two rows have both.
 
-    The Pareto front is in colour only where the spread over runs leaves no doubt of it.
+    The Pareto front is in colour only where the noise of the runs leaves no doubt of it.
     """
     found = {name: [row for row in table.rows if row.measured.scores and _cost(row, name)] for name in COSTS}
     shown = {name: rows for name, rows in found.items() if len({_cost(row, name) for row in rows}) > 1}
@@ -71,38 +69,41 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return places
 
 
-def clear_front(points: Sequence[Spread]) -> list[int]:
-    """Return the indices of the front where chance does not decide it, else none.
+def clear_front(points: Sequence[Point]) -> list[int]:
+    """Return the indices of the front where noise does not decide it, else none.
 
-    Every point needs two runs, and ranges (lowest, highest) must not overlap: each point off the
-    front is beaten by one on it over their whole ranges, and neighbours on the front differ in cost
-    and loss over their whole ranges.
+    Neighbours on the front have intervals that do not overlap, and each point off the front is
+    beaten by one on it over their whole intervals.
     """
-    if any(point.runs < 2 for point in points):
+    intervals = [point.interval for point in points if point.interval]
+    if len(intervals) < len(points):
         return []
-    ahead = front([point.means for point in points])
-    on = [points[place] for place in ahead]
-    apart = all(one.cost[1] < two.cost[0] and two.loss[1] < one.loss[0] for one, two in pairwise(on))
+    ahead = front([(point.cost, point.loss) for point in points])
+    apart = all(intervals[two][1] < intervals[one][0] for one, two in pairwise(ahead))
     beaten = all(
-        any(one.cost[1] <= point.cost[0] and one.loss[1] < point.loss[0] for one in on)
+        any(points[one].cost <= point.cost and intervals[one][1] < intervals[place][0] for one in ahead)
         for place, point in enumerate(points)
         if place not in ahead
     )
     return ahead if apart and beaten else []
 
 
-def _spread(row: TableRow, name: str) -> Spread:
-    """Return a row's means and ranges, negated where more is better."""
-    sign, loss = -COSTS[name][1], row.measured.metric.loss
-    losses = [loss(score) for score in row.measured.scores.values()]
-    each = [getattr(record, name) for record in row.measured.records.values()] if name != "parameters" else []
-    costs = [sign * float(cost) for cost in each if cost] or [sign * _cost(row, name)]
-    return Spread(
-        runs=len(losses),
-        means=(sign * _cost(row, name), loss(row.measured.mean or 0.0)),
-        cost=(min(costs), max(costs)),
-        loss=(min(losses), max(losses)),
-    )
+def _point(row: TableRow, name: str, *, alone: bool) -> Point:
+    """Return a row's place, with the interval of its delta around its baseline's mean.
+
+    Where the rows' baseline is not one `alone`, deltas say nothing beside each other.
+    """
+    measured, metric, mean = row.measured, row.measured.metric, row.measured.mean or 0.0
+    interval = (mean, mean) if measured.role == "baseline" else None
+    if found := measured.contrast:
+        ends = found.low, found.high
+        interval = (
+            (mean - found.delta + ends[0], mean - found.delta + ends[1])
+            if metric.is_share
+            else (mean * (1 + ends[0]) / (1 + found.delta), mean * (1 + ends[1]) / (1 + found.delta))
+        )
+    low, high = sorted(map(metric.loss, interval or (0.0, 0.0)))
+    return Point(cost=_cost(row, name), loss=metric.loss(mean), interval=(low, high) if interval and alone else None)
 
 
 def _draw(axes: Axes, rows: Sequence[TableRow], name: str, metric: Metric) -> list[Text]:
@@ -110,26 +111,26 @@ def _draw(axes: Axes, rows: Sequence[TableRow], name: str, metric: Metric) -> li
 
     Named are the rows with the best means and the baseline; with `FEW` rows or fewer, all.
     """
-    label, sign = COSTS[name]
-    points = [_spread(row, name) for row in rows]
-    named, ahead = front([point.means for point in points]), clear_front(points)
-    line = [points[place].means for place in ahead]
-    axes.plot([abs(cost) for cost, _ in line], [metric.loss(loss) for _, loss in line], color=GRID, zorder=1)
+    alone = len({row.measured.baseline for row in rows}) == 1
+    points = [_point(row, name, alone=alone) for row in rows]
+    named, ahead = front([(point.cost, point.loss) for point in points]), clear_front(points)
+    line = [(points[place].cost, metric.loss(points[place].loss)) for place in ahead]
+    axes.plot([cost for cost, _ in line], [score for _, score in line], color=GRID, zorder=1)
     names = []
     for place, (row, point) in enumerate(zip(rows, points, strict=True)):
-        cost, mean = point.means[0], metric.loss(point.means[1])
-        baseline = row.measured.role == "baseline"
+        mean, baseline = metric.loss(point.loss), row.measured.role == "baseline"
         colour = BETTER if place in ahead else INK if baseline else MUTED
-        gid = hover(f"{said_by_seed(row)}; {abs(cost):,.0f} {label}")
-        costs, scores = [abs(end) for end in point.cost], [metric.loss(end) for end in point.loss]
-        for xs, ys in (([abs(cost)] * 2, scores), (costs, [mean] * 2)):
-            axes.plot(xs, ys, color=colour, linewidth=0.8, alpha=0.5, gid=gid)
-        axes.plot(abs(cost), mean, marker="D" if baseline else "o", markersize=4.5, color=colour, gid=gid)
+        gid = hover(f"{said_by_seed(row)}; {point.cost:,.0f} {COSTS[name]}")
+        if point.interval:
+            ends = [metric.loss(end) for end in point.interval]
+            axes.plot([point.cost] * 2, ends, color=colour, linewidth=0.8, alpha=0.5, gid=gid)
+        axes.plot(point.cost, mean, marker="D" if baseline else "o", markersize=4.5, color=colour, gid=gid)
         if place in named or baseline or len(rows) <= FEW:
-            text = axes.text(abs(cost), mean, cut(row.name, 26), fontsize=6.5, color=colour, in_layout=False)
+            text = axes.text(point.cost, mean, cut(row.name, 26), fontsize=6.5, color=colour, in_layout=False)
             names.append(text)
-    axes.set_xlabel(f"{label} ({'more' if sign > 0 else 'fewer'} is better)")
+    axes.set_xlabel(f"{COSTS[name]} (fewer is better)")
     axes.set_ylabel(metric.heading + (" (higher is better)" if metric.higher_is_better else ""))
+    axes.margins(0.1, 0.1)  # room for the names
     axes.grid()
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_locator(MaxNLocator(5))

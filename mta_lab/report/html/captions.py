@@ -22,9 +22,9 @@ CAPTIONS = {
     "heat": "Each kernel size against the baseline: queries down, keys across.",
     "curves": "Mean over seeds, with the range from the lowest to the highest; grey: the row's baseline.",
     "gains": "Each seed against the same seed of the baseline; mean and range over seeds.",
-    "pareto": "Each row's mean, with its ranges over seeds; a diamond is the baseline. A row has its name beside it if "
-    "no other row's means beat it in both score and cost, or if there are few rows. The rows that none beats are blue "
-    "and joined only if every row has two runs and no ranges overlap.",
+    "pareto": "Each row's mean, with the 95 % interval of its difference from the baseline, a diamond; costs are "
+    "counted, not measured. A row has its name beside it if no other row's mean beats it in both score and cost, "
+    "or if there are few rows. The rows that none beats are blue and joined only if intervals leave no doubt of it.",
     "domains": "Mean over seeds.",
     "tuning": "A full point is the value at which the row stands in the table; grey: the row's baseline. These runs "
     "share no random numbers with the table's.",
