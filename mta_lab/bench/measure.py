@@ -5,6 +5,8 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 
+import torch
+
 from mta_lab.bench.results import Measure
 from mta_lab.devices import own
 
@@ -13,14 +15,15 @@ SECONDS = 8.0  # after which no further round begins
 LEAST, MOST = 3, 25  # rounds
 
 
-def take_turns(contestants: Mapping[str, Work], rounds: int | None) -> dict[str, Measure]:
-    """Return the seconds of every contestant, which run in turns.
+def take_turns(
+    contestants: Mapping[str, Work], rounds: int | None, where: torch.device = own.CPU
+) -> dict[str, Measure]:
+    """Return the seconds of every contestant on the device `where`, which run in turns.
 
     Each round runs every contestant once, so that a slow moment of the machine slows all. One round
     before the first is not counted: it allocates and warms up. Without `rounds`, there are as many
     as fit into SECONDS, from LEAST to MOST.
     """
-    where = own.device()
     for work in contestants.values():
         work()
     taken: dict[str, list[float]] = {name: [] for name in contestants}

@@ -174,7 +174,7 @@ def _times(
     """Return seconds by implementation and measure, all taking turns in this process."""
     own.warm_up(own.device())
     works = {(impl, quantity): work(config, shape, impl, quantity) for impl in impls for quantity in quantities}
-    taken = take_turns({"\n".join(key): work for key, work in works.items()}, rounds)
+    taken = take_turns({"\n".join(key): work for key, work in works.items()}, rounds, own.device())
     return {impl: {quantity: taken[f"{impl}\n{quantity}"] for quantity in quantities} for impl in impls}
 
 

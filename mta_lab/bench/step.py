@@ -149,7 +149,7 @@ def _times(entries: Entries, rounds: int | None) -> tuple[dict[str, Measure], di
     """Return seconds a step of each variant, in turns, and what computed its attention."""
     models = {name: build_model(config, seed=0) for name, config in entries.configs.items()}
     steps = {name: _step(model, entries.configs[name]) for name, model in models.items()}
-    times = take_turns(steps, rounds)
+    times = take_turns(steps, rounds, own.device())
     return times, {name: " + ".join(implementations(model)) for name, model in models.items()}
 
 

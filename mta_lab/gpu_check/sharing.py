@@ -18,7 +18,7 @@ from mta_lab.model import build_model
 from mta_lab.training.step import TrainingStep, random_tokens
 
 NUMBERS, FEW = (1, 2, 4, 8), (1, 2)  # of processes at once
-SECONDS, SHORT = 3.0, 0.2  # of counting, for each number
+SECONDS, SHORT = 2.0, 0.2  # of counting, for each number
 PATIENCE = 60.0  # seconds until all have started
 
 

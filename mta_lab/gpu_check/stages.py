@@ -24,11 +24,11 @@ class Stage:
 
 
 STAGES = (
-    Stage(name="environment", limit=20, proves="torch computes on the GPU, at what share of its stated peaks"),
+    Stage(name="environment", limit=40, proves="torch computes on the GPU, at what share of its stated peaks"),
     Stage(name="tests", limit=100, proves="components and training agree with their references, resume is exact"),
-    Stage(name="attention", limit=70, proves="time and peak memory of each implementation of attention"),
+    Stage(name="attention", limit=60, proves="time and peak memory of each implementation of attention"),
     Stage(name="kernels", limit=0, proves="kernels that store no map on a GPU agree and are faster", built=False),
-    Stage(name="step", limit=75, proves="tokens a second, memory and MFU of the paper's models, beside its Table 9"),
+    Stage(name="step", limit=70, proves="tokens a second, memory and MFU of the paper's models, beside its Table 9"),
     Stage(name="sweep", limit=90, proves="a sweep survives a killed worker, and trains nothing twice"),
     Stage(
         name="failures", limit=50, proves="out of memory halves the micro-batch; an error of the GPU costs one worker"
