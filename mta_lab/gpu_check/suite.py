@@ -1,4 +1,4 @@
-"""Stage `tests`: the tests of components and training, which run on the device that is here."""
+"""Stage `tests`: the tests of components and training that compute on the GPU."""
 
 import subprocess
 from importlib.util import find_spec
@@ -16,8 +16,8 @@ def run(_: Path, small: bool) -> dict[str, Any]:
     """Return the last line of pytest; raise StageError with the tests that failed."""
     if not (Path(ROOT) / "tests").is_dir() or find_spec("xdist") is None:
         raise NotRunError("there are no tests here; a checkout has them, `make test` installs what they need")
-    options = ("-n", "0" if small else str(PROCESSES), f"--maxfail={MOST}", "-p", "no:cacheprovider")
-    command = python("-m", "pytest", *options, *(FEW if small else CHOSEN))
+    chosen = ("-n", "0", *FEW) if small else ("-n", str(PROCESSES), "--device", "cuda", *CHOSEN)
+    command = python("-m", "pytest", f"--maxfail={MOST}", "-p", "no:cacheprovider", *chosen)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     said = next((line for line in reversed(lines) if " in " in line), "nothing")
