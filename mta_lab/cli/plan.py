@@ -100,7 +100,7 @@ def _here(plan: "Plan", costs: "Costs") -> list[str]:
         f"{_origins(costs)}Operations: about 6 a parameter and token.",
         f"Memory of a step: {lab.costs.memory_of(plan)}.",
         f"In all: {costs.total}.",
-        *filter(None, [lab.costs.whole_table(plan, costs)]),
+        *filter(None, [lab.passes.in_words(plan), lab.costs.whole_table(plan, costs)]),
     ]
 
 

@@ -19,6 +19,7 @@ from components.registry import Component, ComponentError
 from mta_lab.config.layers import InvalidError, Layer, Tree, type_hints, variants
 from mta_lab.config.reader import NOTHING, read_yaml
 from mta_lab.config.schema import RunConfig
+from mta_lab.config.share import take_share
 from mta_lab.errors import UserError, nearest
 
 SCALES = resources.files("mta_lab.config") / "scales"
@@ -36,6 +37,7 @@ def resolve(layers: Sequence[Layer]) -> RunConfig:
             raise UserError(f"{layer.source}: {error.key}: {error}") from None
         for key, value in values.items():
             _assign(merged, key, value, layer.source, origins, RunConfig)
+    take_share(merged.get("training"), origins, [layer.source for layer in layers])
     _shorten_warmup(merged, origins)
     try:
         config: RunConfig = _build(RunConfig, merged, "")

@@ -118,6 +118,9 @@ class TrainingConfig:
 
     steps: int
     """optimizer steps"""
+    token_share: float = field(default=1.0, metadata={NO_PART: True})
+    """share of the tokens to train on, like 0.05: multiplies `steps`, `warmup_steps` and
+    `validations` (at least 4 stay) of the scale, or of an earlier layer"""
     batch_size: int
     """sequences a step"""
     learning_rate: float
@@ -169,6 +172,8 @@ class TrainingConfig:
         for name in ("warmup_steps", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: got {getattr(self, name)}, allowed: 0 or more")
+        if not 0 < self.token_share <= 1:
+            raise ValueError(f"token_share: got {self.token_share}, allowed: more than 0, at most 1")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, allowed: 0 <= {name} < 1")

@@ -7,6 +7,7 @@ from mta_lab.errors import UserError, nearest
 
 if TYPE_CHECKING:  # imports slowly
     from mta_lab.config import DataConfig
+    from mta_lab.data.prepared import Domain
 
 PAPER = {
     "arxiv": 0.023,
@@ -35,6 +36,12 @@ def shares(data: "DataConfig", domains: Collection[str]) -> dict[str, float]:
         _check_names(data.mixture, sorted(domains))
     total = sum(weights[name] for name in sorted(domains))
     return {name: weights[name] / total for name in sorted(domains)}
+
+
+def passes(data: "DataConfig", domains: Collection["Domain"], tokens: int) -> dict[str, float]:
+    """Return how often each domain's training text is read, on average, among `tokens` tokens."""
+    share = shares(data, [domain.name for domain in domains])
+    return {domain.name: share[domain.name] * tokens / max(1, domain.train_tokens) for domain in domains}
 
 
 def _check_names(weights: Collection[str], domains: Collection[str]) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         own_sweeps,
         packing,
         parameters,
+        passes,
         picture,
         placing,
         plan,

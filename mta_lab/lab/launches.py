@@ -10,6 +10,7 @@ from mta_lab.config import scale_layer, shortened_warmup
 from mta_lab.devices.visible import Gpu, gpus, trouble
 from mta_lab.errors import UserError
 from mta_lab.lab.own_sweeps import remember
+from mta_lab.lab.passes import repeated
 from mta_lab.lab.placing import usual_workers
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.searches import search
@@ -105,7 +106,7 @@ def launch_plan(
     launched = Launched(plan, runs, states(runs, plan.records), rows)
     refuse_damaged(runs, launched.states, plan.records)
     to_do = to_train(launched.launched, launched.states, rerun_stale=plan.rerun_stale)
-    for line in shortened_warmups(plan):
+    for line in [*shortened_warmups(plan), *shared_tokens(plan), *repeated(plan)]:
         plan.display.say(line)
     plan.display.say(f"{plan.sweep.title}: {_to_do(launched, len(to_do), options)}")
     if to_do:
@@ -164,12 +165,24 @@ def shortened_warmups(plan: Plan) -> list[str]:
     if WARMUP in plan.command:
         return []
     trainings = [row.config.training for row in plan.sweep.rows if WARMUP not in row.sets]
-    steps = {one.steps for one in trainings if one.steps <= scale and one.warmup_steps == shortened_warmup(one.steps)}
+    whole = [one for one in trainings if one.token_share == 1]
+    steps = {one.steps for one in whole if one.steps <= scale and one.warmup_steps == shortened_warmup(one.steps)}
     return [
         f"warm-up: {shortened_warmup(one)} of {one} steps, as the {scale} of scale {plan.sweep.scale} leave none after "
         f"it; {WARMUP}=NUMBER sets another"
         for one in sorted(steps)
     ]
+
+
+def shared_tokens(plan: Plan) -> list[str]:
+    """Return a line for each share of the tokens that rows train on."""
+    shared = {one for one in (row.config.training for row in plan.sweep.rows) if one.token_share < 1}
+    lines = {
+        f"training.token_share={one.token_share}: {counted(one.steps, 'step')}, of them {one.warmup_steps} of warm-up, "
+        f"and {counted(one.validations, 'validation')}"
+        for one in shared
+    }
+    return sorted(lines)
 
 
 def _prepared(plan: Plan, options: LaunchOptions) -> Plan:

@@ -43,7 +43,7 @@ def record_of(
         losses=[[step, loss] for step, loss in result.losses],
         validations=[[validation.step, validation.score] for validation in result.validations],
         run_id=run_id,
-        provenance={**provenance(threads), **result.place, **passes},
+        provenance={**provenance(threads), **result.place, **passes, **result.text},
         implementations=result.implementations,
         attempts=attempts,
         meaning=identity.meaning,

@@ -9,6 +9,7 @@ from mta_lab.report.effects_section import effects_note
 from mta_lab.report.limits import limit_note, look_note, size
 from mta_lab.report.sizes import sizes
 from mta_lab.report.table import Table
+from mta_lab.report.text import text_notes
 from mta_lab.report.tuning import tuning_notes
 from mta_lab.results.failures import Attempt
 from mta_lab.stats.contrasts import LEVEL
@@ -38,6 +39,7 @@ def notes(table: Table) -> tuple[str, ...]:
         lines.append(f"{table.finished} of {counted(total, 'run')} finished; a row's mean is over its finished runs.")
     lines += [*_failed(table), *_finished_later(table)]
     lines += _implementations(table)
+    lines += text_notes(table)
     lines += [f"{remark[0].upper()}{remark[1:]}." for remark in table.remarks]
     return (*lines, *(f"Measured on {place}." for place in table.provenance))
 

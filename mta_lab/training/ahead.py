@@ -2,8 +2,9 @@
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import lightning
 from torch.utils.data import DataLoader, Dataset
@@ -28,6 +29,11 @@ class BatchModule(lightning.LightningDataModule):
         self.micro_batch = config.training.sequences_a_pass
         """sequences that a validation reads at a time"""
         self._ahead: BatchesAhead | None = None
+
+    @property
+    def text(self) -> Mapping[str, Any]:
+        """Return what the record says of the text that is read; nothing where none is."""
+        return {}
 
     @abstractmethod
     def training_batches(self) -> Dataset[Batch]:

@@ -1,12 +1,15 @@
 """Read a corpus as batches for next-token prediction."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus
 from mta_lab.data.batches import TrainingBatches, ValidationBatches
-from mta_lab.data.mixture import shares
+from mta_lab.data.mixture import passes, shares
 from mta_lab.training.ahead import BatchModule
 from mta_lab.training.seeds import derive
 
@@ -17,6 +20,15 @@ class TextModule(BatchModule):
     def __init__(self, config: RunConfig, corpus: Corpus) -> None:
         super().__init__(config, tuple(sorted(domain.name for domain in corpus.domains)), config.model.context)
         self.corpus = corpus
+
+    @property
+    def text(self) -> Mapping[str, Any]:
+        """Return what the record says of the text: tokenizer, and passes over each domain."""
+        read = self.run.training.steps * self.run.training.batch_size * self.context
+        return {
+            "tokenizer": self.corpus.tokenizer_name,
+            "passes": passes(self.run.data, self.corpus.domains, read),
+        }
 
     def training_batches(self) -> TrainingBatches:
         """Return the training batches: each [batch size, context + 1] tokens, int64."""

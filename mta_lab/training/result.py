@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from components.metrics import Scores
 
@@ -92,3 +93,5 @@ class TrainingResult:
     """hash of the compiled kernels; empty where there were none"""
     place: Mapping[str, str] = field(default_factory=dict)
     """the machine that trained it; of a GPU also its device, driver and CUDA"""
+    text: Mapping[str, Any] = field(default_factory=dict)
+    """its tokenizer in words, and the passes over each domain; empty for a synthetic task"""

@@ -90,7 +90,8 @@ def train(
     finally:
         data.close()
     result = _result(trainer, module, data, config.training, progress_callback, spent)
-    result = replace(result, micro_batches=checkpoint_callback.micro_batches, place=among.places(own.place()))
+    micro_batches, place = checkpoint_callback.micro_batches, among.places(own.place())
+    result = replace(result, micro_batches=micro_batches, place=place, text=data.text)
     if weights and not result.stopped_early:
         _keep(weights, module, say, among)
     return result

@@ -18,6 +18,9 @@ from mta_lab.data.shards import MANIFEST, Manifest, Shard, as_json, digest_of, s
 from mta_lab.errors import UserError
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.corpora import verified
+from mta_lab.lab.display import Display
+from mta_lab.lab.passes import in_words, repeated
+from mta_lab.lab.plans import plan_of_one
 from mta_lab.planning.runs import Run, run_of
 from mta_lab.sweep import PlannedRun
 from mta_lab.training.language import TextModule
@@ -213,6 +216,27 @@ def test_a_run_is_refused_where_a_split_is_too_short(tokens: Path) -> None:
     assert run().content_hash
     with pytest.raises(UserError, match=r"model\.context: got 32, allowed: fewer than the 0 tokens of domain 'github'"):
         run("data.evaluate=test")
+
+
+def test_a_plan_says_how_often_its_runs_read_the_text(tokens: Path) -> None:
+    few = ["training.steps=1", "training.validations=1", "training.batch_size=1", "model.context=32"]
+    settings = [f"data.tokens={tokens}", "model.vocabulary=600"]
+    often = plan_of_one(Conditions(settings=settings), Display())
+    assert "more than 4 times over (github " in repeated(often)[0]
+    once = plan_of_one(Conditions(settings=[*settings, *few]), Display())
+    assert repeated(once) == []
+    assert in_words(once).startswith("Passes of a run over its training text: github 0.00")
+    absent = plan_of_one(Conditions(settings=["data.tokens=nowhere"]), Display())
+    assert in_words(absent) == ""
+
+
+def test_a_record_names_the_tokenizer_and_the_passes(tokens: Path) -> None:
+    run = reading(tokens, "data.mixture={github: 1, wikipedia: 0}")
+    corpus = corpus_of(run)
+    said = TextModule(run, corpus).text
+    assert said["tokenizer"].startswith("tokenizer.model (sha256 ")
+    read = run.training.steps * run.tokens_per_step
+    assert said["passes"] == {"github": pytest.approx(read / corpus.domains[0].train_tokens), "wikipedia": 0.0}
 
 
 def test_a_manifest_is_what_it_says(tokens: Path) -> None:
