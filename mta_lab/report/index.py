@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from mta_lab.report.families import families_note, families_of, holds
 from mta_lab.report.numbers import or_dash
 from mta_lab.report.page import Line, Page, Section
 from mta_lab.report.spreadsheet import written
@@ -17,6 +18,7 @@ HEADER = (
     "rows finished",
     "published rows finished",
     "resolved",
+    "verdicts over all",
     "agree in sign",
     "tau [95 %]",
     "A/A",
@@ -25,7 +27,8 @@ HEADER = (
 
 def index_page(tables: Sequence[Table]) -> Page:
     """Return the index as a page."""
-    lines = tuple(Line(cells=_cells(entry(table))) for table in tables)
+    families = families_of(tables)
+    lines = tuple(Line(cells=_cells(entry(table, families.count))) for table in tables)
     return Page(
         name="all",
         title=f"All sweeps ({index_conditions(tables)})" if tables else "All sweeps",
@@ -33,9 +36,12 @@ def index_page(tables: Sequence[Table]) -> Page:
         notes=(
             "Rows finished: those with a score under every seed. Resolved: of the rows that are compared with a "
             "baseline, those whose delta differs from 0 at 5 % after Holm's correction over the rows of the sweep (not "
-            "over all sweeps). Agree in sign: of the resolved rows with a published difference beyond the paper's own "
+            "over all sweeps). Verdicts over all: of the rows that differ or are equal, those that do so over all "
+            "sweeps. Agree in sign: of the resolved rows with a published difference beyond the paper's own "
             "noise, those that differ in the same direction. tau: Kendall's rank correlation of our rows with the "
-            "paper's. A/A: the baseline compared with itself on other random numbers; passed if they do not differ.",
+            "paper's, with the interval that it would have without noise. A/A: the baseline compared with itself on "
+            "other random numbers; passed if they do not differ.",
+            *filter(None, [families_note(families)]),
         ),
     )
 
@@ -60,8 +66,8 @@ def _changed(tables: Sequence[Table]) -> dict[str, Any]:
     return {key: value for table in tables for key, value in table.sweep.settings.items()}
 
 
-def entry(table: Table) -> dict[str, Any]:
-    """Return a sweep's line of the index."""
+def entry(table: Table, families: int = 1) -> dict[str, Any]:
+    """Return a sweep's line of the index, among so many sweeps that make claims."""
     agreement, measured = table.agreement, [row.measured for row in table.rows]
     passed = [row.passed for row in measured if row.role == "A/A"]
     return {
@@ -75,6 +81,8 @@ def entry(table: Table) -> dict[str, Any]:
         "rows_published_finished": agreement.finished,
         "rows_compared": sum(row.role == "row" for row in measured),
         "rows_resolved": sum(row.resolved for row in measured if row.role == "row"),
+        "verdicts": sum(row.resolved or row.equal for row in measured if row.role == "row"),
+        "verdicts_over_all": sum(holds(row, families) for row in measured if row.role == "row"),
         "signs_compared": agreement.resolved,
         "signs_same": agreement.same_sign,
         "signs_undecided": agreement.undecided,
@@ -88,13 +96,14 @@ def entry(table: Table) -> dict[str, Any]:
 
 def index_json(tables: Sequence[Table]) -> str:
     """Return the index as a JSON list of objects, one a sweep."""
-    return json.dumps([entry(table) for table in tables], indent=2)
+    return json.dumps([entry(table, families_of(tables).count) for table in tables], indent=2)
 
 
 def index_csv(tables: Sequence[Table]) -> str:
     """Return the index as CSV, one line a sweep."""
     lines = []
-    for values in map(entry, tables):
+    families = families_of(tables).count
+    for values in (entry(table, families) for table in tables):
         low, high = values.pop("tau_interval") or (None, None)
         lines.append({**values, "tau_low": low, "tau_high": high})
     return written(lines)
@@ -115,6 +124,7 @@ def _cells(found: dict[str, Any]) -> tuple[str, ...]:
         part("rows_finished", "rows_planned"),
         part("rows_published_finished", "rows_published"),
         part("rows_resolved", "rows_compared"),
+        part("verdicts_over_all", "verdicts"),
         part("signs_same", "signs_compared"),
         tau,
         verdict,
