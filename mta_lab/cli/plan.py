@@ -45,7 +45,7 @@ def plan(
         raise UserError("--workers: is of this machine, and --device describes another; give one of them")
     described = lab.on_device.device_of(device) if device is not None else None
     display = Terminal()
-    found = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
+    found = lab.plans.plan(name, conditions(settings, scale, seeds, components), display, described)
     if described:
         costs = lab.on_device.costs_on(found, described)
         print_plan(found, costs, display.console, lab.on_device.explained(found, described, costs))

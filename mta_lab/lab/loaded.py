@@ -20,6 +20,7 @@ from mta_lab.lab.costs import costs_of
 from mta_lab.lab.display import Display
 from mta_lab.lab.frames import curves_of, plan_frame
 from mta_lab.lab.launches import launch_plan
+from mta_lab.lab.on_device import costs_on, device_of
 from mta_lab.lab.opened import FinishedRun
 from mta_lab.lab.picture import Picture
 from mta_lab.lab.placing import gpus_of
@@ -112,17 +113,27 @@ class LoadedSweep:
         """Return the seeds under which each row is trained."""
         return list(self._plan.sweep.seeds)
 
-    def plan(self, workers: int | None = None) -> "DataFrame":
+    def plan(self, workers: int | None = None, device: str | None = None) -> "DataFrame":
         """Return one line a row: what is left, its difference from its baseline, seconds a run.
 
         Args:
             workers: number of processes that the seconds are for; None for the number of a launch.
+            device: a GPU that need not be here: "h100" or another shipped name, facts like
+                "memory=80GB,bf16=990e12", or a YAML file of these.
 
         Returns:
             A DataFrame indexed by row. `seconds_a_run` comes from finished runs of the same size,
-            and is missing where there are none.
+            and is missing where there are none; for a `device`, it comes from arithmetic.
+
+        Raises:
+            UserError: the device is not known, its description says too little, or workers are
+                given beside it.
         """
         _check_number("workers", workers, int)
+        if device is not None:
+            if workers is not None:
+                raise UserError("workers: is of this machine, and device describes another; give one of them")
+            return plan_frame(self._plan.sweep, costs_on(self._plan, device_of(device)))
         return plan_frame(self._plan.sweep, costs_of(self._plan, workers, None))
 
     def run(

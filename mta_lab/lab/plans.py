@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mta_lab.config import command_line, difference, resolve, scale_layer
+from mta_lab.config import RunConfig, command_line, difference, resolve, scale_layer
+from mta_lab.devices.known import Device
 from mta_lab.errors import UserError
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
@@ -12,27 +13,33 @@ from mta_lab.lab.own_sweeps import remember, remembered
 from mta_lab.lab.plan import Plan, open_records, resolved_auto
 from mta_lab.lab.searches import open_existing
 from mta_lab.lab.tuning import open_tuned
+from mta_lab.planning.by_arithmetic import resolved_on
 from mta_lab.plugins import load_components
 from mta_lab.sweep import Sweep, load_sweep, shipped_sweeps, single_run
 from mta_lab.sweep.naming import called_as_shipped
 from mta_lab.sweep.search import Winners
 
 
-def plan(name: str, conditions: Conditions, display: Display) -> Plan:
+def plan(name: str, conditions: Conditions, display: Display, device: Device | None = None) -> Plan:
     """Return the plan of the shipped sweep `name`, or of the sweep file at that path.
+
+    Precision `auto` is what this machine computes faster or, by its description, the `device`.
 
     Raises:
         UserError: the sweep or a condition has a mistake; nothing has been started then.
     """
-    found = _plan(name, conditions, display)
+    found = _plan(name, conditions, display, device)
     _refuse_unread_text(found)
     return found
 
 
-def _plan(name: str, conditions: Conditions, display: Display) -> Plan:
+def _plan(name: str, conditions: Conditions, display: Display, device: Device | None = None) -> Plan:
     """Return the plan of a sweep, which may be one of many under the same settings."""
     load_components(conditions.components)
     scale, seeds = conditions.scale, conditions.seeds
+
+    def resolve_auto(config: RunConfig, like: RunConfig) -> RunConfig:
+        return resolved_on(device, config) if device else resolved_auto(config, like, display)
 
     def load(winners: Winners) -> Sweep:
         return load_sweep(
@@ -40,7 +47,7 @@ def _plan(name: str, conditions: Conditions, display: Display) -> Plan:
             scale=scale,
             settings=conditions.settings,
             seeds=seeds,
-            resolve_auto=lambda config, like: resolved_auto(config, like, display),
+            resolve_auto=resolve_auto,
             winners=winners,
         )
 

@@ -1,8 +1,8 @@
 """The time and memory of a run on a device that need not be here, by arithmetic alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mta_lab.config import RunConfig
+from mta_lab.config import Precision, RunConfig
 from mta_lab.devices.known import Device
 from mta_lab.model import count_parameters
 from mta_lab.training.sizes import GPU_SHARE, StepMemory, micro_batch_of, step_memory
@@ -12,6 +12,14 @@ UTILISATION = 0.4
 Llama 3's reached 0.38 to 0.43 of an H100's (2407.21783, table 4)"""
 AGAIN = 4 / 3
 """operations of a step that computes its blocks anew, over those of one that does not"""
+
+
+def resolved_on(device: Device, config: RunConfig) -> RunConfig:
+    """Return `config` with its precision `auto` replaced by the one of the device's higher peak."""
+    if config.training.precision != "auto":
+        return config
+    faster: Precision = "bf16" if device.peaks.get("bf16", 0.0) > device.peaks.get("fp32", 0.0) else "fp32"
+    return replace(config, training=replace(config.training, precision=faster))
 
 
 def operations(config: RunConfig) -> float:

@@ -22,6 +22,13 @@ def test_a_table_of_the_paper_has_times_and_memory(lab: Command, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_precision_auto_is_that_of_the_device_and_not_of_this_machine(lab: Command, tmp_path: Path) -> None:
+    for device, precision in (("h100", "bf16"), ("memory=80GB,fp32=1e12", "fp32"), ("memory=80GB,bf16=1e12", "bf16")):
+        done = lab("plan", "kernel_sizes", "training.precision=auto", "--device", device)
+        assert (done.status, done.err) == (0, "")
+        assert f" in {precision} x 0.4)" in " ".join(done.out.split())
+
+
 def test_a_step_that_does_not_fit_says_what_helps(lab: Command) -> None:
     said = " ".join(lab("plan", "language_modeling", "--scale", "paper-880m", "--device", "rtx4090").out.split())
     assert "it does not fit; training.recompute=blocks takes 15." in said

@@ -61,6 +61,16 @@ def test_a_plan_is_a_frame_with_a_line_a_row(sweep: mta_lab.LoadedSweep) -> None
     assert list(frame["runs_to_train"]) == [2, 2]
 
 
+def test_a_plan_for_a_device_that_is_elsewhere_is_arithmetic(sweep: mta_lab.LoadedSweep) -> None:
+    whole, half = (sweep.plan(device=f"memory=80GB,fp32={peak}")["seconds_a_run"] for peak in (1e12, 2e12))
+    assert (whole > 0).all()
+    assert list(half) == pytest.approx(list(whole / 2))
+    with pytest.raises(mta_lab.UserError, match="no device named 'h10'; did you mean 'h100'"):
+        sweep.plan(device="h10")
+    with pytest.raises(mta_lab.UserError, match="workers: is of this machine"):
+        sweep.plan(workers=1, device="h100")
+
+
 def test_what_is_finished_is_a_table_a_frame_a_figure_and_runs(sweep: mta_lab.LoadedSweep) -> None:
     rows = load_sweep("results/sweeps/my_idea.yaml", scale="nano", settings=["training.steps=900"])
     for run in rows.runs():
