@@ -28,6 +28,8 @@ LAUNCH_EVENTS = "events.jsonl"
 """the log of what launches did"""
 OWN_SWEEPS = "sweeps.json"
 """the file that names the user's own sweeps"""
+LOOKS = "looks.json"
+"""the file that says at which looks verdicts were given"""
 CORPORA = Path("data")
 """the folder of prepared text and its tokens"""
 MLFLOW_DATABASE = Path("mlflow.db")

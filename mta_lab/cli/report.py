@@ -45,6 +45,10 @@ def report(
         ),
     ] = "rich",
     html: Annotated[bool, typer.Option("--html", help="short for --format html: a page in results/pages")] = False,
+    effect: Annotated[
+        str | None,
+        typer.Option(metavar="PERCENT", help="say with which power the table sees this effect; default: 2%"),
+    ] = None,
     components: Components = None,
 ) -> None:
     """Print a sweep's table, or write it as a page or figures.
@@ -57,7 +61,8 @@ def report(
     if form not in allowed:
         raise UserError(f"--format: got '{form}'{nearest(form, allowed) or ';'} allowed: {', '.join(allowed)}")
     display, under = Terminal(), conditions(settings, scale, seeds, components)
-    plans, tables = _all(under, display) if name == "all" else _one(name, under, display)
+    size = lab.tables.effect_of(effect)
+    plans, tables = _all(under, size, display) if name == "all" else _one(name, under, size, display)
     if form in FIGURES:
         _write_figures(tables, form, display.console)
     elif form == "html":
@@ -68,7 +73,7 @@ def report(
         lab.printing.print_table(tables[0], form, display.console)
 
 
-def _all(under: Conditions, display: Terminal) -> "tuple[list[Plan], list[Table]]":
+def _all(under: Conditions, effect: float, display: Terminal) -> "tuple[list[Plan], list[Table]]":
     """Return every sweep that is known here, and its table.
 
     Words without '=' are files of the user's.
@@ -76,14 +81,14 @@ def _all(under: Conditions, display: Terminal) -> "tuple[list[Plan], list[Table]
     files = [word for word in under.settings if "=" not in word]
     settings = row_and_settings(under.settings)[1]
     plans = lab.plans.every_plan(files, replace(under, settings=settings), display)
-    return plans, [lab.tables.table_of(each, _runs(each)) for each in plans]
+    return plans, [lab.tables.table_of(each, _runs(each), effect) for each in plans]
 
 
-def _one(name: str, under: Conditions, display: Terminal) -> "tuple[list[Plan], list[Table]]":
+def _one(name: str, under: Conditions, effect: float, display: Terminal) -> "tuple[list[Plan], list[Table]]":
     plan = lab.plans.plan(name, under, display)
     for line in lab.elsewhere.elsewhere(plan):  # first: they may be all there is
         display.note(f"{name}: {line}")
-    table = lab.tables.finished_table(plan)
+    table = lab.tables.finished_table(plan, effect)
     lab.own_sweeps.remember(name, plan.records, display)
     return [plan], [table]
 

@@ -124,11 +124,22 @@ def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple
         return _left_and_failed(_with_seeds(plan, seeds))[0] + trials
 
     seeds = affordable_seeds(found, left, budget=seconds, workers=workers)
+    seeds = min(seeds, plan.sweep.looks[-1]) if plan.sweep.looks else seeds
     option = f" --seeds {seeds}"
     chosen = replace(_with_seeds(plan, seeds), command=plan.command + option, retry=plan.retry + option)
     runs = Counter(_left_and_failed(chosen)[0])
     total = Costs(runs=runs, trials=trials, failed=Counter(), estimates=found, workers=workers).total
-    return chosen, f"{counted(seeds, 'seed')} of every row, {total}{_busy(found)}"
+    return chosen, f"{counted(seeds, 'seed')} of every row, {total}{_inside_a_look(plan, seeds)}{_busy(found)}"
+
+
+def _inside_a_look(plan: Plan, seeds: int) -> str:
+    """Return a warning if so many seeds end between two looks, where the last ones do not count."""
+    looks = plan.sweep.looks
+    if not looks or seeds in looks:
+        return ""
+    number, following = next((number, look) for number, look in enumerate(looks, start=1) if look > seeds)
+    before = f"verdicts stay those of {looks[number - 2]} seeds" if number > 1 else "there is no verdict yet"
+    return f"; that ends inside look {number}, which takes {following}: until then {before}"
 
 
 def _busy(costs: Mapping[str, Estimate]) -> str:

@@ -6,18 +6,26 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from mta_lab.errors import UserError
+from mta_lab.lab.looks import changed_looks
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.texts import absent_texts, known_runs
 from mta_lab.planning.runs import Run
 from mta_lab.report import Table, build_table, markdown
 from mta_lab.report.data import summary
+from mta_lab.stats.contrasts import EFFECT
+from mta_lab.sweep.evidence import read_share
 from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.workspace import again
 
 DASHBOARD = "http://127.0.0.1:5000"  # where `mta-lab dashboard` listens by default
 
 
-def finished_table(plan: Plan) -> Table:
+def effect_of(given: str | None) -> float:
+    """Return the effect whose power a table states: `2%` as 0.02, the usual one if none."""
+    return EFFECT if given is None else read_share(given, "--effect")
+
+
+def finished_table(plan: Plan, effect: float = EFFECT) -> Table:
     """Return the table of what is finished, and note if only the records name its text.
 
     Raises:
@@ -29,16 +37,20 @@ def finished_table(plan: Plan) -> Table:
             f"{plan.given}: its text is not prepared here, and no run of it is finished in {plan.records.directory}; "
             f"`{again(plan.command)}` prepares it and trains what is missing"
         )
-    table = table_of(plan, runs)
+    table = table_of(plan, runs, effect)
     for remark in table.remarks:
         plan.display.note(f"{plan.given}: {remark}")
     return table
 
 
-def table_of(plan: Plan, runs: Sequence[Run]) -> Table:
-    """Return the table of a plan, with those of `runs` that are finished."""
+def table_of(plan: Plan, runs: Sequence[Run], effect: float = EFFECT) -> Table:
+    """Return the table of a plan, with those of `runs` that are finished.
+
+    It states the power for an `effect`. The looks that it has used are kept beside the records.
+    """
     fingerprints = {(run.row, run.seed): run.fingerprint for run in runs}
-    return replace(build_table(plan.sweep, fingerprints, plan.records), remarks=_remarks(plan, runs))
+    table = build_table(plan.sweep, fingerprints, plan.records, effect)
+    return replace(table, remarks=(*_remarks(plan, runs), *changed_looks(plan, table)))
 
 
 def launch_summary(plan: Plan, table: Table) -> LaunchSummary:

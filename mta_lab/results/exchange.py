@@ -14,8 +14,10 @@ from typing import Any
 
 from mta_lab.atomic import replacing
 from mta_lab.errors import UserError
+from mta_lab.results.looks import merge_looks
 from mta_lab.results.records import RUN_FOLDERS, OtherVersionError, Record, Records, run_files, write_whole
 from mta_lab.strict import FaultError, as_json, content
+from mta_lab.workspace import LOOKS
 
 FOLDERS = {"runs": RUN_FOLDERS} | {name: (name,) for name in ("failed", "weights", "checkpoints", "pages", "figures")}
 """kinds of files in a results directory, with the folders that hold them"""
@@ -115,6 +117,10 @@ def merge(records: Records, other: Path, *, replace: bool, failures: bool, weigh
             _take_weights(records, other, file.stem, done)
     for file in sorted((other / "failed").glob("*.json")) if failures else ():
         _take_failure(records, file, done)
+    try:
+        merge_looks(records.directory, other)
+    except FaultError:
+        done.unreadable.append(LOOKS)
     return done
 
 
