@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         retries,
         rows,
         searches,
+        simulations,
         standing,
         store,
         syncing,

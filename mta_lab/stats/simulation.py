@@ -1,7 +1,7 @@
 """Simulate tables: how often their verdicts are wrong, and how often they see an effect."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,18 @@ class Scenario:
     deviations: Array
     """of one run around row and seed effects, by row, the baseline first; of logarithms"""
     draw: Draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """The tests that share one level: the table's rows and looks, and the effect to be seen."""
+
+    looks: tuple[int, ...]
+    """numbers of seeds"""
+    compared: int
+    """number of rows that the table compares, those of other baselines included"""
+    effect: float
+    """a difference of logarithms"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,39 +97,37 @@ def scenarios(deviations: Array, residuals: Array | None = None) -> tuple[Scenar
     return tuple(found)
 
 
-def simulate(scenario: Scenario, looks: Sequence[int], effect: float, draws: int, seed: int = 0) -> Rates:
+def simulate(scenario: Scenario, family: Family, draws: int, seed: int = 0) -> Rates:
     """Return what comes of `draws` tables of a scenario, every run finished.
 
-    `looks` are numbers of seeds; `effect` is a difference of logarithms, which the second row has
-    where power is counted.
+    Where power is counted, the second row has the effect.
     """
     generator = np.random.default_rng(seed)
     totals, rows = np.zeros(4), len(scenario.deviations)
-    designs = {seeds: Blocks(np.ones((rows, seeds), dtype=bool)) for seeds in looks}
+    designs = {seeds: Blocks(np.ones((rows, seeds), dtype=bool)) for seeds in family.looks}
     left = draws
     while left:
         count = min(CHUNK, left)
-        noise = scenario.draw(generator, (count, rows, looks[-1])) * scenario.deviations[:, None]
-        totals += _counted(noise, designs, effect)
+        noise = scenario.draw(generator, (count, rows, family.looks[-1])) * scenario.deviations[:, None]
+        totals += _counted(noise, designs, family)
         left -= count
     false_alarms, coverage, power, row_by_row = (totals / draws).tolist()
     return Rates(false_alarms=false_alarms, coverage=coverage, power=power, row_by_row=row_by_row)
 
 
-def _counted(noise: Array, designs: Mapping[int, Blocks], effect: float) -> Array:
+def _counted(noise: Array, designs: Mapping[int, Blocks], family: Family) -> Array:
     """Return the sums of false alarms, shares covered, effects seen, effects seen row by row."""
-    compared = noise.shape[1] - 1
     alarms, seen, seen_alone = (np.zeros(len(noise), dtype=bool) for _ in range(3))
     covered = np.zeros(len(noise))
-    for (seeds, blocks), level in zip(designs.items(), levels(list(designs)), strict=True):
-        there, single = noise[..., :seeds], level / compared
+    for (seeds, blocks), level in zip(designs.items(), levels(family.looks), strict=True):
+        there, single = noise[..., :seeds], level / family.compared
         fit = blocks.fit(there)
         alarms |= (fit.p_values < single).any(axis=-1)
         covered = (np.abs(fit.effects) < -stdtrit(fit.degrees, LEVEL / 2) * fit.errors).mean(axis=-1)
         # An effect moves no residual: a difference moves by it, errors and degrees stay.
-        moved, error = fit.effects[:, 0] + effect, fit.errors[:, 0]
+        moved, error = fit.effects[:, 0] + family.effect, fit.errors[:, 0]
         seen |= stdtr(fit.degrees[:, 0], -moved / error) < single / 2
-        differences = there[:, 1] - there[:, 0] + effect
+        differences = there[:, 1] - there[:, 0] + family.effect
         seen_alone |= _paired(differences) < single / 2
     return np.array([alarms.sum(), covered.sum(), seen.sum(), seen_alone.sum()])
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mta_lab.stats.simulation import Scenario, drawn_from, normal, scenarios, simulate
+from mta_lab.stats.simulation import Family, Scenario, drawn_from, normal, scenarios, simulate
 
 ROWS, NOISE, EFFECT = 21, 0.0183, math.log(1.05)
 WITH_NORM, WITHOUT = 0.0214, 0.0069
@@ -19,6 +19,10 @@ WORLDS = (
 )
 
 
+def family(*looks: int, rows: int = ROWS) -> Family:
+    return Family(looks=looks, compared=rows - 1, effect=EFFECT)
+
+
 def by_name(world: Scenario) -> str:
     return world.name
 
@@ -26,7 +30,7 @@ def by_name(world: Scenario) -> str:
 @pytest.mark.parametrize("world", WORLDS, ids=by_name)
 def test_false_alarms_are_rare_in_every_world(world: Scenario) -> None:
     """A quick look at what the slow test holds: no more than 5 % and three standard errors."""
-    found = simulate(world, [3, 6], EFFECT, draws=500)
+    found = simulate(world, family(3, 6), draws=500)
     assert found.false_alarms < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 500)
     assert found.coverage > 0.92
 
@@ -35,7 +39,7 @@ def test_false_alarms_are_rare_in_every_world(world: Scenario) -> None:
 @pytest.mark.parametrize("looks", [[3], [5], [3, 6, 12]], ids=str)
 @pytest.mark.parametrize("world", WORLDS, ids=by_name)
 def test_at_most_one_table_in_twenty_raises_a_false_alarm(world: Scenario, looks: list[int]) -> None:
-    found = simulate(world, looks, EFFECT, draws=20_000)
+    found = simulate(world, family(*looks), draws=20_000)
     assert found.false_alarms <= 0.055
     assert found.coverage > 0.93
 
@@ -43,26 +47,26 @@ def test_at_most_one_table_in_twenty_raises_a_false_alarm(world: Scenario, looks
 @pytest.mark.slow
 def test_power_at_five_seeds_is_well_above_that_of_a_test_for_each_row_alone() -> None:
     """An effect of 5 %, 5 seeds, noise of 1.83 %, 5 % over 20 rows."""
-    found = simulate(WORLDS[0], [5], EFFECT, draws=20_000)
+    found = simulate(WORLDS[0], family(5), draws=20_000)
     assert found.power >= 1.5 * found.row_by_row
     assert found.power > 0.55
 
 
 def test_power_is_well_above_that_of_a_test_for_each_row_alone() -> None:
-    found = simulate(WORLDS[0], [5], EFFECT, draws=1000)
+    found = simulate(WORLDS[0], family(5), draws=1000)
     assert found.power > 2 * found.row_by_row > 0.2
 
 
 def test_the_rates_of_a_pair_of_rows_are_those_of_the_paired_t_test() -> None:
-    found = simulate(Scenario("pair", np.full(2, NOISE), normal), [5], EFFECT, draws=4000)
+    found = simulate(Scenario("pair", np.full(2, NOISE), normal), family(5, rows=2), draws=4000)
     assert found.false_alarms == pytest.approx(0.05, abs=3 * math.sqrt(0.05 * 0.95 / 4000))
     assert found.coverage == pytest.approx(0.95, abs=3 * math.sqrt(0.05 * 0.95 / 4000))
     assert found.power == found.row_by_row
 
 
 def test_draws_are_the_same_each_time_however_many_there_are_at_once() -> None:
-    assert simulate(WORLDS[0], [3], EFFECT, draws=300) == simulate(WORLDS[0], [3], EFFECT, draws=300)
-    assert simulate(WORLDS[0], [3], EFFECT, draws=300, seed=1) != simulate(WORLDS[0], [3], EFFECT, draws=300)
+    assert simulate(WORLDS[0], family(3), draws=300) == simulate(WORLDS[0], family(3), draws=300)
+    assert simulate(WORLDS[0], family(3), draws=300, seed=1) != simulate(WORLDS[0], family(3), draws=300)
 
 
 def test_noise_drawn_from_residuals_has_their_law_in_units_of_their_rows() -> None:
