@@ -4,6 +4,7 @@ Their driver is a script `nvidia-smi` in the search path; torch here may see no 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from mta_lab import load
 from mta_lab.devices import own, visible
-from mta_lab.devices.visible import Gpu, counted_gpus, environment_of, free_memory, keys_of, listed, trouble
+from mta_lab.devices.visible import Gpu, counted_gpus, environment_of, free_memory, keys_of, listed, together, trouble
 from mta_lab.errors import UserError
 from mta_lab.lab import placing
 from mta_lab.lab.conditions import Conditions
@@ -175,6 +176,45 @@ def test_a_launch_says_what_it_trains_on(tmp_path: Path) -> None:
     assert said(1, EIGHT) == f"1 worker on 1 x {H100}"
     assert said(6, EIGHT[:2]) == f"6 workers on 2 x {H100}"
     assert said(2, ()) == "2 workers"
+
+
+def test_devices_that_train_a_run_together_are_said(tmp_path: Path) -> None:
+    def said(workers: int, devices: Sequence[Gpu]) -> str:
+        options = LaunchOptions(workers=workers, components=(), corpus_root=tmp_path, command="", devices=devices)
+        return replace(options, devices_per_run=2).place
+
+    assert said(2, EIGHT) == f"2 workers on 4 x {H100}, 2 GPUs a run"
+    assert said(1, ()) == "1 worker, 2 processes a run"
+    assert together("01234", 2) == ("0,1", "2,3")
+    assert workers_of(None, EIGHT, None, devices_per_run=2) == 4
+    assert workers_of(None, EIGHT, 2, devices_per_run=8) == 2
+    assert workers_of(1, EIGHT, None, devices_per_run=8) == 1
+    assert workers_of(None, (), None, devices_per_run=1024) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "devices", "line"),
+    [
+        (9, EIGHT, "--devices-per-run: got 9, allowed: 1 to 8, as many as there are"),
+        (
+            2,
+            (EIGHT[0], Gpu("8", "NVIDIA A100")),
+            f"--devices-per-run: got unequal devices for one run: 0 ({H100}), 8 (NVIDIA A100); allowed: devices of one "
+            "kind in each run; --devices chooses and orders them",
+        ),
+        (
+            3,
+            (),
+            "--devices-per-run: got 3, allowed: a divisor of training.batch_size (8): [1, 2, 4, 8], "
+            "in row 'transformer'",
+        ),
+    ],
+)
+def test_devices_that_cannot_train_a_run_together_are_refused(number: int, devices: Sequence[Gpu], line: str) -> None:
+    found = plan("kernel_sizes", Conditions(scale="nano"), Display())
+    with pytest.raises(UserError) as refused:
+        launch_plan(found, devices=devices, devices_per_run=number)
+    assert str(refused.value) == line
 
 
 def test_options_that_contradict_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

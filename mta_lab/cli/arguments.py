@@ -51,6 +51,15 @@ Device = Annotated[
         "memory=80GB,bf16=990e12, or a YAML file of these",
     ),
 ]
+DevicesPerRun = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="GPUs that train each run together, with the results of one to 1e-6 (FSDP2): for models that one cannot "
+        "hold; on a CPU, processes",
+    ),
+]
 TrialTimeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="end an attempt at a run that takes longer than this, like 30m")
 ]

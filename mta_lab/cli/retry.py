@@ -10,6 +10,7 @@ from mta_lab.cli.arguments import (
     DEFAULT_SCALE,
     Components,
     Devices,
+    DevicesPerRun,
     Scale,
     Seeds,
     SweepName,
@@ -41,6 +42,7 @@ def retry(
     workers: Workers = None,
     devices: Devices = None,
     workers_per_device: WorkersPerDevice = None,
+    devices_per_run: DevicesPerRun = 1,
     trial_timeout: TrialTimeout = None,
     components: Components = None,
 ) -> None:
@@ -50,7 +52,7 @@ def retry(
     """
     seconds, display = duration(trial_timeout, "--trial-timeout"), Terminal()
     gpus = lab.placing.gpus_of(devices)
-    workers = lab.placing.workers_of(workers, gpus, workers_per_device)
+    workers = lab.placing.workers_of(workers, gpus, workers_per_device, devices_per_run)
     row, settings = row_and_settings(words)
     plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
     rows = [plan.sweep.row(row).name] if row else None
@@ -60,4 +62,4 @@ def retry(
         display.console.print(f"{plan.sweep.title}: no run failed that could be tried again; {trains}", markup=False)
         return
     display.console.print(f"{plan.sweep.title}: {counted_are(cleared, 'failed run')} tried again", markup=False)
-    raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, workers, seconds, rows, gpus)))
+    raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, workers, seconds, rows, gpus, devices_per_run)))

@@ -12,6 +12,7 @@ from mta_lab.cli.arguments import (
     DEFAULT_SCALE,
     Components,
     Devices,
+    DevicesPerRun,
     Scale,
     Seeds,
     Settings,
@@ -41,6 +42,7 @@ def sweep(
     workers: Workers = None,
     devices: Devices = None,
     workers_per_device: WorkersPerDevice = None,
+    devices_per_run: DevicesPerRun = 1,
     budget: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="train as many seeds of every row as fit into this time, like 45m or 1h30m"),
@@ -64,7 +66,7 @@ def sweep(
     """Train what is missing of a sweep and print its table."""
     seconds, display = duration(trial_timeout, "--trial-timeout"), Terminal()
     gpus = lab.placing.gpus_of(devices)
-    workers = lab.placing.workers_of(workers, gpus, workers_per_device)
+    workers = lab.placing.workers_of(workers, gpus, workers_per_device, devices_per_run)
     found = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
     if rerun_stale:
         found = replace(found, rerun_stale=True, command=f"{found.command} --rerun-stale")
@@ -79,10 +81,12 @@ def sweep(
     if dry_run:
         print_plan(found, lab.costs.costs_of(found, workers, None), display.console)
     elif check_lr:
-        for line in interruptible(lambda: lab.learning_rates.check_learning_rates(found, workers, seconds, gpus)):
+        check = lab.learning_rates.check_learning_rates
+        for line in interruptible(lambda: check(found, workers, seconds, gpus, devices_per_run)):
             display.console.print(line)
     else:
-        raise typer.Exit(status_of(lambda: lab.launches.launch_plan(found, workers, seconds, devices=gpus)))
+        launch = lab.launches.launch_plan
+        raise typer.Exit(status_of(lambda: launch(found, workers, seconds, None, gpus, devices_per_run)))
 
 
 def status_of(launch: Callable[[], "Launched"]) -> int:

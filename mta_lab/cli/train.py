@@ -3,7 +3,7 @@
 import typer
 
 from mta_lab import lab
-from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Devices, Scale, Settings, conditions
+from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Devices, DevicesPerRun, Scale, Settings, conditions
 from mta_lab.cli.sweep import status_of
 from mta_lab.cli.terminal import Terminal
 
@@ -12,10 +12,11 @@ def train(
     settings: Settings = None,
     scale: Scale = DEFAULT_SCALE,
     devices: Devices = None,
+    devices_per_run: DevicesPerRun = 1,
     components: Components = None,
 ) -> None:
     """Train one model and print its scores. For example: `mta-lab train attention=multi_token`."""
     gpus = lab.placing.gpus_of(devices)
     plan = lab.plans.plan_of_one(conditions(settings, scale, components=components), Terminal())
     lab.retries.clear_failures(plan)
-    raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, workers=1, devices=gpus)))
+    raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, 1, None, None, gpus, devices_per_run)))

@@ -11,7 +11,7 @@ from mta_lab.devices.visible import Gpu, gpus, trouble
 from mta_lab.errors import UserError
 from mta_lab.lab.own_sweeps import remember
 from mta_lab.lab.passes import repeated
-from mta_lab.lab.placing import usual_workers
+from mta_lab.lab.placing import check_together, usual_workers, workers_of
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.searches import search
 from mta_lab.lab.tables import launch_summary, table_of
@@ -85,6 +85,7 @@ def launch_plan(
     trial_timeout: float | None = None,
     rows: Sequence[str] | None = None,
     devices: Sequence[Gpu] | None = None,
+    devices_per_run: int = 1,
 ) -> Launched:
     """Train what is missing of a plan, or of its `rows`; show the table, and say what is left.
 
@@ -94,13 +95,15 @@ def launch_plan(
         trial_timeout: seconds after which an attempt is ended; None for no limit.
         rows: names of the rows to train; None for all.
         devices: the GPUs that workers have in turn; None for all that are visible.
+        devices_per_run: how many of them train a run together; on the CPU, how many processes.
 
     Raises:
-        UserError: a row's precision is tf32, and there is no GPU.
+        UserError: a row's precision is tf32, and there is no GPU; or so many devices cannot train a
+            run together.
         KeyboardInterrupt: the launch was interrupted. The table is shown first, and the message
             says what is left; the same launch goes on from there.
     """
-    options = launch_options(plan, workers, trial_timeout, devices)
+    options = launch_options(plan, workers, trial_timeout, devices, devices_per_run)
     plan = _prepared(plan, options)
     runs = runs_of(plan.sweep, preparing(plan.display))
     launched = Launched(plan, runs, states(runs, plan.records), rows)
@@ -127,7 +130,11 @@ def launch_plan(
 
 
 def launch_options(
-    plan: Plan, workers: int | None, trial_timeout: float | None, devices: Sequence[Gpu] | None
+    plan: Plan,
+    workers: int | None,
+    trial_timeout: float | None,
+    devices: Sequence[Gpu] | None,
+    devices_per_run: int = 1,
 ) -> LaunchOptions:
     """Return the options of a launch of the plan; the arguments are those of `launch_plan`.
 
@@ -135,10 +142,12 @@ def launch_options(
         UserError: the plan has what cannot be trained here.
     """
     devices = gpus() if devices is None else devices
+    check_together(plan, devices, devices_per_run)
     _check(plan, devices)
     return LaunchOptions(
-        workers=workers or usual_workers(plan, devices),
+        workers=workers_of(workers, devices, None, devices_per_run) or usual_workers(plan, devices),
         devices=devices,
+        devices_per_run=devices_per_run,
         components=plan.components,
         corpus_root=CORPORA,
         command=plan.command,

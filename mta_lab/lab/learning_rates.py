@@ -23,6 +23,7 @@ def check_learning_rates(
     workers: int | None,
     trial_timeout: float | None = None,
     devices: Sequence[Gpu] | None = None,
+    devices_per_run: int = 1,
 ) -> list[str]:
     """Run the baseline and the best rows at three learning rates; return lines on their ranking.
 
@@ -41,7 +42,7 @@ def check_learning_rates(
     sweep = replace(plan.sweep, rows=rows, tuning=tuning, search=None)
     checked = open_tuned(replace(plan, sweep=sweep, command=command, retry=command))
     clear_failures(checked)
-    checked = tune(checked, launch_options(checked, workers, trial_timeout, devices))
+    checked = tune(checked, launch_options(checked, workers, trial_timeout, devices, devices_per_run))
     assert checked.sweep.tuning
     return [*(line for row in names for line in tuned_lines(checked, row)), *_rankings(checked.sweep.tuning.curves)]
 

@@ -142,6 +142,7 @@ class LoadedSweep:
         *,
         workers: int | None = None,
         devices: str | None = None,
+        devices_per_run: int = 1,
         trial_timeout: float | None = None,
         retry: bool = False,
         rerun_stale: bool = False,
@@ -156,19 +157,21 @@ class LoadedSweep:
             workers: number of processes; None for as many as the GPUs can take, or else one for
                 each core.
             devices: the GPUs that workers have in turn, like "0,1"; None for all that are visible.
+            devices_per_run: how many of them train a run together; on the CPU, how many processes.
             trial_timeout: seconds after which an attempt is ended; None for no limit.
             retry: True to try failed runs again.
             rerun_stale: True to train stale runs again: those whose only results are of other code
                 or text.
 
         Raises:
-            UserError: the sweep has no such row, there is no such GPU, or something it needs is
-                missing.
+            UserError: the sweep has no such row, there is no such GPU, so many cannot train a run
+                together, or something it needs is missing.
         """
         if current_process().name.startswith(WORKER):
             raise UserError(f"run: {UNGUARDED}")
         _check_number("workers", workers, int)
         _check_number("trial_timeout", trial_timeout, float)
+        _check_number("devices_per_run", devices_per_run, int)
         found = gpus_of(devices)
         for row in rows or ():
             self._plan.sweep.row(row)
@@ -177,7 +180,7 @@ class LoadedSweep:
             for name in chosen:
                 clear_failures(self._plan, name)
         given = replace(self._plan, rerun_stale=rerun_stale)
-        launched = launch_plan(given, workers, trial_timeout, rows, found)
+        launched = launch_plan(given, workers, trial_timeout, rows, found, devices_per_run or 1)
         self._plan = replace(launched.plan, rerun_stale=False)
         return launched.table
 

@@ -8,6 +8,7 @@ from mta_lab.devices.visible import VISIBLE, Gpu, free_memory, gpus, trouble
 from mta_lab.errors import UserError
 from mta_lab.lab.plan import Plan
 from mta_lab.planning.sharing import workers_a_gpu
+from mta_lab.training.ranks import indivisible
 
 NONE = "there is no GPU here that torch can use"
 
@@ -33,8 +34,12 @@ def usual_workers(plan: Plan, devices: Sequence[Gpu] | None = None) -> int:
     return len(found) * min(shares)  # workers have the GPUs in turn
 
 
-def workers_of(workers: int | None, devices: Sequence[Gpu], per_device: int | None) -> int | None:
+def workers_of(
+    workers: int | None, devices: Sequence[Gpu], per_device: int | None, devices_per_run: int = 1
+) -> int | None:
     """Return the number of workers that the options of a command ask for, None for the usual one.
+
+    Where several devices train a run together, they have it alone unless the options say otherwise.
 
     Raises:
         UserError: `--workers-per-device` is given beside `--workers`, or where there is no GPU.
@@ -43,7 +48,30 @@ def workers_of(workers: int | None, devices: Sequence[Gpu], per_device: int | No
         raise UserError("--workers-per-device: sets the number of workers, and so does --workers; give one of them")
     if per_device is not None and not devices:
         raise UserError(f"--workers-per-device: {NONE}; --workers sets the number of processes")
-    return workers if per_device is None else per_device * len(devices)
+    if workers is not None or (per_device is None and devices_per_run == 1):
+        return workers
+    places = len(devices) or len(os.sched_getaffinity(0))
+    return (per_device or 1) * max(1, places // devices_per_run)
+
+
+def check_together(plan: Plan, devices: Sequence[Gpu], devices_per_run: int) -> None:
+    """Check that so many of the devices can train a run of the plan together.
+
+    Raises:
+        UserError: there are not as many, they are of several kinds, or a row's batch cannot be
+            shared out among them.
+    """
+    if devices and devices_per_run > len(devices):
+        raise UserError(f"--devices-per-run: got {devices_per_run}, allowed: 1 to {len(devices)}, as many as there are")
+    for first in range(0, len(devices) - devices_per_run + 1, devices_per_run):
+        together = devices[first : first + devices_per_run]
+        if len({gpu.name for gpu in together}) > 1:
+            unequal = ", ".join(f"{gpu.key} ({gpu.name})" for gpu in together)
+            allowed = "allowed: devices of one kind in each run; --devices chooses and orders them"
+            raise UserError(f"--devices-per-run: got unequal devices for one run: {unequal}; {allowed}")
+    for row in plan.sweep.rows:
+        if (batch_size := row.config.training.batch_size) % devices_per_run:
+            raise UserError(f"{indivisible(devices_per_run, batch_size)}, in row '{row.name}'")
 
 
 def gpus_of(devices: str | None) -> tuple[Gpu, ...]:

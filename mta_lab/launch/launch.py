@@ -58,12 +58,16 @@ class LaunchOptions:
     """whether runs are trained anew whose only results are of other code, text or engine"""
     devices: Sequence[Gpu] = ()
     """the GPUs that workers have in turn; none where they train on the CPU"""
+    devices_per_run: int = 1
+    """how many of them train a run together; on the CPU, how many processes"""
 
     @property
     def place(self) -> str:
         """Return in words what trains: '8 workers on 8 x NVIDIA H100'."""
-        devices = counted_gpus(self.devices[: self.workers])
-        return counted(self.workers, "worker") + (f" on {devices}" if devices else "")
+        devices = counted_gpus(self.devices[: self.workers * self.devices_per_run])
+        each = f", {self.devices_per_run} {'GPUs' if devices else 'processes'} a run"
+        on = f" on {devices}" if devices else ""
+        return f"{counted(self.workers, 'worker')}{on}{each if self.devices_per_run > 1 else ''}"
 
 
 def launch(
@@ -152,8 +156,9 @@ def _executor(sweep: Sweep, options: LaunchOptions, runs: int, records: Records)
     """
     components = [*options.components, *sweep.components]
     devices = [gpu.key for gpu in options.devices]
-    workers = min(options.workers, runs)
-    return LocalExecutor(workers, components, records.directory, threads(options.workers), devices)
+    workers, together = min(options.workers, runs), options.devices_per_run
+    threads_each = threads(options.workers * together)
+    return LocalExecutor(workers, components, records.directory, threads_each, devices, together)
 
 
 def _first(records: Records, status: StatusFile, display: Listener) -> list[Listener]:

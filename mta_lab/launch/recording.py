@@ -23,6 +23,7 @@ def record_of(
     It was computed with `threads` torch threads, after failed `attempts`.
     """
     last, identity = result.validations[-1], identity_of(run.config, run.content_hash)
+    several = {"devices_per_run": result.devices_per_run} if result.devices_per_run > 1 else {}
     passes = {"micro_batches": list(result.micro_batches), "recompute": run.config.training.recompute}
     return Record(
         fingerprint=run.fingerprint,
@@ -43,7 +44,7 @@ def record_of(
         losses=[[step, loss] for step, loss in result.losses],
         validations=[[validation.step, validation.score] for validation in result.validations],
         run_id=run_id,
-        provenance={**provenance(threads), **result.place, **passes, **result.text},
+        provenance={**provenance(threads), **result.place, **several, **passes, **result.text},
         implementations=result.implementations,
         attempts=attempts,
         meaning=identity.meaning,

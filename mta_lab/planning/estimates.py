@@ -65,7 +65,7 @@ def _timed(history: Sequence[Record]) -> dict[str, Estimate]:
     seconds: dict[str, dict[str, dict[bool | None, list[float]]]] = {}
     for record in history:
         machines = seconds.setdefault(step_of(record.config), {})
-        known = machines.setdefault(str(record.provenance.get("machine")), {})
+        known = machines.setdefault(record.machine, {})
         known.setdefault(record.contended, []).append(record.seconds / record.config["training"]["steps"])
     found, here = {}, own.trains_on()
     for step, machines in seconds.items():

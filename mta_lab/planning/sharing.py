@@ -40,7 +40,7 @@ def _peaks(history: Sequence[Record], gpu: str) -> dict[str, int]:
     """Return the most bytes that a run took on this kind of GPU, by what decides its step."""
     peaks: dict[str, int] = {}
     for record in history:
-        if record.peak_memory is not None and record.provenance.get("machine") == gpu:
+        if record.peak_memory is not None and record.machine == gpu:
             step = step_of(record.config)
             peaks[step] = max(record.peak_memory, peaks.get(step, 0))
     return peaks

@@ -103,6 +103,12 @@ class Record:
         return " + ".join(self.implementations)
 
     @property
+    def machine(self) -> str:
+        """Return what trained it, with a number before its name where several devices did."""
+        name, devices = str(self.provenance.get("machine")), self.provenance.get("devices_per_run", 1)
+        return name if devices == 1 else f"{devices} x {name}"
+
+    @property
     def contended(self) -> bool | None:
         """Return whether the run shared its cores, which changes times alone; None if unknown."""
         found = self.provenance.get("contended")

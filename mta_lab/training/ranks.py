@@ -55,6 +55,12 @@ class Ranks:
         return place
 
 
+def indivisible(count: int, batch_size: int) -> str:
+    """Return the refusal of so many devices for a batch that cannot be shared out among them."""
+    divisors = [n for n in range(1, batch_size + 1) if batch_size % n == 0]
+    return f"--devices-per-run: got {count}, allowed: a divisor of training.batch_size ({batch_size}): {divisors}"
+
+
 ALONE = Ranks()
 _joined: list[Ranks] = []
 

@@ -89,6 +89,8 @@ class TrainingResult:
     """bits of each part that computed it: see `arithmetic.py`"""
     micro_batches: tuple[int, ...] = ()
     """sequences read at a time; several where the run was resumed with another number"""
+    devices_per_run: int = 1
+    """how many devices trained it together at its end"""
     kernels: str = ""
     """hash of the compiled kernels; empty where there were none"""
     place: Mapping[str, str] = field(default_factory=dict)

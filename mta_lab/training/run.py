@@ -23,7 +23,7 @@ from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.flops import flops_per_token
 from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule
-from mta_lab.training.ranks import ALONE, Ranks
+from mta_lab.training.ranks import ALONE, Ranks, indivisible
 from mta_lab.training.result import Report, TrainingResult
 from mta_lab.training.seeds import derive
 from mta_lab.training.sizes import GPU_SHARE, SHARE, micro_batch_of
@@ -90,17 +90,16 @@ def train(
     finally:
         data.close()
     result = _result(trainer, module, data, config.training, progress_callback, spent)
-    micro_batches, place = checkpoint_callback.micro_batches, among.places(own.place())
-    result = replace(result, micro_batches=micro_batches, place=place, text=data.text)
+    result = replace(
+        result,
+        micro_batches=checkpoint_callback.micro_batches,
+        devices_per_run=among.count,
+        place=among.places(own.place()),
+        text=data.text,
+    )
     if weights and not result.stopped_early:
         _keep(weights, module, say, among)
     return result
-
-
-def indivisible(devices: int, batch_size: int) -> str:
-    """Return the refusal of so many devices for a run, which cannot share its batch equally."""
-    divisors = [n for n in range(1, batch_size + 1) if batch_size % n == 0]
-    return f"--devices-per-run: got {devices}, allowed: a divisor of training.batch_size ({batch_size}): {divisors}"
 
 
 def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback], among: Ranks) -> lightning.Trainer:

@@ -107,11 +107,10 @@ class Sharded(Ranks):
         return int(least)
 
     def places(self, place: Mapping[str, str]) -> Mapping[str, str]:
-        """Return each value once, joined where they differ, and the number of devices."""
+        """Return each value once, joined where they differ."""
         found: list[Mapping[str, str]] = [{}] * self.count
         dist.all_gather_object(found, place)
-        joined = {name: ", ".join(dict.fromkeys(one[name] for one in found)) for name in place}
-        return {**joined, "devices_per_run": str(self.count)}
+        return {name: ", ".join(dict.fromkeys(one[name] for one in found)) for name in place}
 
 
 def _cut(value: Any, parameter: nn.Parameter) -> Any:

@@ -115,4 +115,4 @@ class TestExecutorOfSeveralDevices(ExecutorConformance):
     def test_the_result_says_how_many_devices(self, subject: Subject, told: Told) -> None:
         end = told.end_of(subject.executor.submit(subject.request("quick")))
         assert isinstance(end, Finished)
-        assert end.result.place["devices_per_run"] == "2"
+        assert end.result.devices_per_run == 2

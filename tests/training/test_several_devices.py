@@ -143,7 +143,8 @@ def test_two_train_as_one(
     assert (two.parameters, two.flops_per_token) == (one.parameters, one.flops_per_token)
     assert two.implementations == one.implementations
     assert two.micro_batches == (micro_batch,)
-    assert two.place == {**one.place, "devices_per_run": "2"}
+    assert (one.devices_per_run, two.devices_per_run) == (1, 2)
+    assert two.place == one.place
 
 
 def test_two_train_a_synthetic_task_as_one(pair: Pair) -> None:
