@@ -60,6 +60,13 @@ def test_a_row_starts_from_half_once_and_twice_what_it_says(tmp_path: Path) -> N
     assert tuning.curves["slow"].bracket == (rate / 8, rate / 4, rate / 2)
 
 
+def test_a_sweep_may_be_tuned_at_some_scales_alone(tmp_path: Path) -> None:
+    tune = {RATE: "around", "scales": ["micro"]}
+    assert load(tmp_path, tune).tuning is None
+    load(tmp_path, tune)
+    assert load_sweep(str(tmp_path / "tuned.yaml"), scale="micro").tuning
+
+
 def test_a_tuned_run_is_the_run_of_one_who_writes_the_value(tmp_path: Path) -> None:
     sweep = load(tmp_path, {RATE: BRACKET})
     assert sweep.tuning
@@ -93,6 +100,7 @@ def test_the_runs_that_choose_share_nothing_with_the_table(tmp_path: Path) -> No
         ({RATE: BRACKET[:2]}, [], r"tune.training.learning_rate: got \[0.004, 0.008\], allowed: 3 or more numbers"),
         ({RATE: BRACKET[::-1]}, [], "in ascending order"),
         ({RATE: [0, 1, 2]}, [], "above 0"),
+        ({RATE: BRACKET, "scales": ["nanoo"]}, [], "tune.scales: no scale named 'nanoo'; did you mean 'nano'"),
         ({RATE: BRACKET, "seeds": 0}, [], "tune.seeds: got 0, allowed: 1 or more"),
         (
             "training.learning_rat",

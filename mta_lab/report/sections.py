@@ -18,7 +18,7 @@ from mta_lab.words import counted
 def sections(table: Table) -> tuple[Section, ...]:
     """Return scores, effects, cost, other evaluations and published values, as far as there are."""
     found = [scores(table), *effects_section(table), *cost(table)]
-    if tuning := table.sweep.tuning:
+    if (tuning := table.sweep.tuning) and any(curve.scored for curve in tuning.curves.values()):
         found.append(curve_section(table, tuning))
     if any(row.measured.further for row in table.rows):
         found.append(further(table))

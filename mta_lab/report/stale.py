@@ -12,7 +12,7 @@ from mta_lab.identity import Identity
 from mta_lab.results.records import write_whole
 from mta_lab.results.states import OTHERWISE, causes
 from mta_lab.strict import FaultError, as_json, built, content
-from mta_lab.sweep import PlannedRun, load_sweep
+from mta_lab.sweep import PlannedRun, Sweep, load_sweep
 from mta_lab.sweep.naming import in_settings
 from mta_lab.sweep.search import Found
 from mta_lab.sweep.tune import at_values
@@ -37,10 +37,10 @@ def changed_since_written(table: Mapping[str, Any], text_of: TextOf = unknown) -
     if not all(map(_identified, rows.values())):
         return [BEFORE]
     try:
-        today = _runs_today(table)
+        sweep = _sweep_today(table)
     except UserError as error:
         return [f"the sweep cannot be read today: {error}"]
-    found: dict[str, None] = {}
+    today, found = sweep.runs(), dict.fromkeys(_tuned_otherwise(table, sweep))
     for name in rows.keys() ^ {run.row for run in today}:
         found[f"row {name} is {'gone' if name in rows else 'new'}"] = None
     for run in today:
@@ -137,6 +137,22 @@ class _Table:
     settings: Mapping[str, Any] = field(default_factory=dict)
     changed: Mapping[str, Any] = field(default_factory=dict)
     winners: Mapping[str, Any] = field(default_factory=dict)
+    tuning: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _Tuning:
+    """The fields of a table's tuning that are read."""
+
+    key: str
+    rows: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """The field of a row's tuning that is read."""
+
+    best: float | None
 
 
 def _refuse_other_types(table: Any) -> None:
@@ -152,6 +168,9 @@ def _refuse_other_types(table: Any) -> None:
                 raise FaultError(f"rows[{number}]: has runs without settings")
     for name, each in found.winners.items():
         built(Found, each, f"winners.{name}.")
+    if found.tuning:
+        for name, each in built(_Tuning, _known(_Tuning, found.tuning), "tuning.").rows.items():
+            built(_Curve, _known(_Curve, each), f"tuning.rows.{name}.")
 
 
 def _known(cls: type, value: Any) -> Any:
@@ -160,8 +179,15 @@ def _known(cls: type, value: Any) -> Any:
     return {name: one for name, one in value.items() if name in names} if isinstance(value, dict) else value
 
 
-def _runs_today(table: Mapping[str, Any]) -> list[PlannedRun]:
-    """Return the runs that the table's sweep plans today, with the values its search had found."""
+def _tuned_otherwise(table: Mapping[str, Any], sweep: Sweep) -> list[str]:
+    """Return a line if the sweep tunes another setting today than it did for the table."""
+    then = (table.get("tuning") or {}).get("key", "nothing")
+    now = sweep.tuning.tune.key if sweep.tuning else "nothing"
+    return [] if then == now else [f"what is tuned for each row ({then} then, {now} now)"]
+
+
+def _sweep_today(table: Mapping[str, Any]) -> Sweep:
+    """Return the table's sweep of today, at the values that its search or tuning had found."""
     sweep = load_sweep(
         table.get("file") or table["sweep"],
         scale=table["scale"],
@@ -169,8 +195,11 @@ def _runs_today(table: Mapping[str, Any]) -> list[PlannedRun]:
         seeds=len(table["seeds"]),
         winners={row: Found(**found) for row, found in table.get("winners", {}).items()},
     )
-    best = {row: curve["best"] for row, curve in (table.get("tuning") or {"rows": {}})["rows"].items()}
-    return at_values(sweep, best).runs()
+    tuning = table.get("tuning")
+    if not tuning:
+        return sweep
+    best = {row: curve["best"] for row, curve in tuning["rows"].items()}
+    return at_values(sweep, tuning["key"], best)
 
 
 def _causes(written: Mapping[str, Any], settings: Mapping[str, Any], run: PlannedRun, text: str) -> list[str]:

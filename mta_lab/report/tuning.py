@@ -36,13 +36,15 @@ def tuning_notes(table: Table) -> list[str]:
         return []
     key, seeds = tuning.tune.key, tuning.tune.seeds
     runs, seconds = cost(tuning)
-    took = f"{counted(runs, 'run')}, {duration(seconds)} of one worker" if runs else "no run yet"
+    if not runs:
+        return [f"No row is tuned yet: each stands at the {key} that the file and the scale say."]
+    took = f"{counted(runs, 'run')}, {duration(seconds)} of one worker"
     lines = [
         f"Each row is trained at its own best {key}, chosen by {counted(seeds, 'run')} at each value on the random "
         f"stream '{STREAM}', which no run of the table shares. Cost of the choice: {took}."
     ]
     if tuning.untuned:
-        lines.append(f"Not tuned yet, and at the {key} that the file says: {', '.join(tuning.untuned)}.")
+        lines.append(f"Not tuned yet, and at the {key} that the file and the scale say: {', '.join(tuning.untuned)}.")
     return lines
 
 

@@ -70,7 +70,7 @@ def load_sweep(
         row: resolve_auto(config, configs[_last_baseline(row, against, file.source)]) for row, config in configs.items()
     }
     refuse_incomparable(configs, against, file.source)
-    tune = read_tune(file.values.get("tune"), file.source)
+    tune = read_tune(file.values.get("tune"), scale, file.source)
     if search and tune:
         raise UserError(f"{file.source}: tune: a search chooses the values of its rows; leave one of the two out")
     settled = {row: flatten(config) for row, config in configs.items()}

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from mta_lab.config import RunConfig, difference, flatten, in_words
+from mta_lab.config import RunConfig, difference, flatten, in_words, scales
 from mta_lab.errors import UserError, nearest
 
 if TYPE_CHECKING:  # it imports this module
@@ -20,7 +20,10 @@ FACTORS = (0.5, 1.0, 2.0)
 """the bracket where the file gives none: times what the row says"""
 FEWEST, WIDENINGS = 3, 3
 DIGITS = 6  # significant ones of a value that widens a bracket: every machine writes the same
-ALLOWED = "the key of a number, like training.learning_rate, or {KEY: [4.0e-3, 8.0e-3, 1.6e-2]}"
+AROUND = "around"
+"""stands for FACTORS times what a row says, in place of values"""
+ALLOWED = "the key of a number, like training.learning_rate, or {KEY: [4.0e-3, 8.0e-3, 1.6e-2]} or {KEY: around}"
+BESIDE = ("seeds", "scales")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,8 @@ class Tune:
     """the bracket of every row; empty for FACTORS times what the row says"""
     seeds: int = 1
     """how many runs there are at each value"""
+    scales: tuple[str, ...] = ()
+    """the scales at which it is done; empty for all"""
 
     def bracket(self, config: RunConfig) -> tuple[float, ...]:
         """Return the values that a row is tried at first, in ascending order."""
@@ -61,6 +66,11 @@ class Curve:
     bracket: tuple[float, ...]
     points: tuple[Point, ...] = ()
     """in ascending order of their values"""
+
+    @property
+    def scored(self) -> bool:
+        """Return whether some value has ended."""
+        return any(point.loss is not None for point in self.points)
 
     @property
     def best(self) -> float | None:
@@ -146,12 +156,11 @@ def tried(row: str, key: str, value: float) -> str:
 def at_best(sweep: "Sweep", tuning: Tuning) -> "Sweep":
     """Return the sweep with each row at its best value, where that is known."""
     best = {row: curve.best for row, curve in tuning.curves.items()}
-    return replace(at_values(sweep, best, tuning.tune.key), tuning=tuning)
+    return replace(at_values(sweep, tuning.tune.key, best), tuning=tuning)
 
 
-def at_values(sweep: "Sweep", values: Mapping[str, float | None], key: str = "") -> "Sweep":
-    """Return the sweep with its rows at these values of `key`, or else of the setting it tunes."""
-    key = key or (sweep.tuning.tune.key if sweep.tuning else "")
+def at_values(sweep: "Sweep", key: str, values: Mapping[str, float | None]) -> "Sweep":
+    """Return the sweep with its rows at these values of the setting `key`; None leaves a row."""
     configs = {
         row.name: row.config if (value := values.get(row.name)) is None else at_value(row.config, key, value)
         for row in sweep.rows
@@ -164,24 +173,38 @@ def at_values(sweep: "Sweep", values: Mapping[str, float | None], key: str = "")
     return replace(sweep, rows=tuple(map(placed, sweep.rows)))
 
 
-def read_tune(given: Any, source: str) -> Tune | None:
-    """Return the checked `tune` section of a file; None where there is none."""
+def read_tune(given: Any, scale: str, source: str) -> Tune | None:
+    """Return the checked `tune` section of a file; None where it has none for the scale."""
     where = f"{source}: tune"
     if given is None:
         return None
-    if isinstance(given, str):
-        return Tune(key=given)
-    keys = [key for key in given if key != "seeds"] if isinstance(given, Mapping) else []
+    section = {given: AROUND} if isinstance(given, str) else given
+    keys = [key for key in section if key not in BESIDE] if isinstance(section, Mapping) else []
     if len(keys) != 1:
         raise UserError(f"{where}: got {given!r}, allowed: {ALLOWED}")
-    key, seeds = keys[0], given.get("seeds", Tune.seeds)
+    key, seeds = keys[0], section.get("seeds", Tune.seeds)
     if type(seeds) is not int or seeds < 1:
         raise UserError(f"{where}.seeds: got {seeds!r}, allowed: 1 or more")
-    values = given[key]
-    numbers = values if isinstance(values, list) and all(type(value) in (int, float) for value in values) else []
+    values = () if section[key] == AROUND else _values(section[key], f"{where}.{key}")
+    tune = Tune(key=key, values=values, seeds=seeds, scales=_scales(section.get("scales", []), f"{where}.scales"))
+    return tune if scale in (tune.scales or (scale,)) else None
+
+
+def _values(given: Any, where: str) -> tuple[float, ...]:
+    numbers = given if isinstance(given, list) and all(type(value) in (int, float) for value in given) else []
     if len(numbers) < FEWEST or sorted(set(numbers)) != numbers or not 0 < numbers[0] <= numbers[-1] < math.inf:
-        raise UserError(f"{where}.{key}: got {values!r}, allowed: {FEWEST} or more numbers above 0, in ascending order")
-    return Tune(key=key, values=tuple(map(float, numbers)), seeds=seeds)
+        allowed = f"{FEWEST} or more numbers above 0, in ascending order; or {AROUND}"
+        raise UserError(f"{where}: got {given!r}, allowed: {allowed}")
+    return tuple(map(float, numbers))
+
+
+def _scales(given: Any, where: str) -> tuple[str, ...]:
+    names = given if isinstance(given, list) else [given]
+    for name in names:
+        if name not in scales():
+            hint = nearest(str(name), scales()) or ";"
+            raise UserError(f"{where}: no scale named {name!r}{hint} known: {', '.join(scales())}")
+    return tuple(names)
 
 
 def begun(tune: Tune, rows: Sequence["Row"], set_by_hand: Mapping[str, Any], source: str) -> Tuning:

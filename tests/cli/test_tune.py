@@ -79,7 +79,7 @@ def test_each_row_stands_at_its_own_best_and_the_page_has_the_curve(
     lab: Command, tuned: Callable[[Scores], None], corpus: Corpus, tmp_path: Path
 ) -> None:
     tuned(INSIDE)
-    for run in at_values(sweep(), {"transformer": 8e-3, "mta": 16e-3}).runs():
+    for run in at_values(sweep(), RATE, {"transformer": 8e-3, "mta": 16e-3}).runs():
         keep(corpus, run, 28.0 + run.seed)
     done = lab("sweep", "tuned.yaml", OWN)
     assert (done.status, done.err) == (0, "")
@@ -96,6 +96,9 @@ def test_each_row_stands_at_its_own_best_and_the_page_has_the_curve(
     assert "row.tuned.learning_rate.0.032" in lines.splitlines()[0]
     (tmp_path / "table.json").write_text(json.dumps(table))
     assert "stale" not in lab("results", "mark", "table.json").out
+    (tmp_path / "table.json").write_text(json.dumps({**table, "tuning": None}))
+    changed = words(lab("results", "mark", "table.json").out)
+    assert f"stale: what is tuned for each row (nothing then, {RATE} now)" in changed
     lab("report", "tuned.yaml", OWN, "--html")
     assert "score over the setting that was tuned" in next(Path("results/pages").glob("*.html")).read_text()
 
