@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mta_lab.config import identity_of, plain
+from mta_lab.devices.known import named_by_torch
 from mta_lab.executors.base import Failed, RunRequest
 from mta_lab.masking import masked
 from mta_lab.planning.runs import Run
@@ -44,7 +45,14 @@ def record_of(
         losses=[[step, loss] for step, loss in result.losses],
         validations=[[validation.step, validation.score] for validation in result.validations],
         run_id=run_id,
-        provenance={**provenance(threads), **result.place, **several, **passes, **result.text},
+        provenance={
+            **provenance(threads),
+            **result.place,
+            **several,
+            **passes,
+            **result.text,
+            **_share_of_peak(run, result),
+        },
         implementations=result.implementations,
         attempts=attempts,
         meaning=identity.meaning,
@@ -53,6 +61,15 @@ def record_of(
         arithmetic=result.arithmetic,
         kernels=result.kernels,
     )
+
+
+def _share_of_peak(run: Run, result: TrainingResult) -> dict[str, float]:
+    """Return the run's operations a second over its devices' peak (MFU), where that is known."""
+    precision, device = run.config.training.precision, named_by_torch(result.place.get("machine", ""))
+    if not device or precision not in device.peaks:
+        return {}
+    rate = result.flops_per_token * result.tokens_per_second
+    return {"share_of_peak": rate / (device.peaks[precision] * result.devices_per_run)}
 
 
 class Recorder:
