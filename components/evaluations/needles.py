@@ -6,9 +6,9 @@ depths, shuffled needles and 500 samples; our own choices are that one needle of
 for, that numbers are 1 to 9, and that the other needles stand at random places.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
+from statistics import multimode
 from typing import ClassVar
 
 from components.evaluations.questions import Answer, Asked, Material, Question, TextEvaluation
@@ -84,11 +84,11 @@ class Needles(TextEvaluation):
             for count in self.counts:
                 room = context - self._needed(count, material)
                 if room < 0:
-                    notes.append(f"{count} needles and their question need {context - room} tokens, not {context}")
+                    notes.append(f"{_needles(count)} and a question need {context - room} tokens, not {context}")
                     continue
                 for depth in self.depths:
                     at = f", {context:,} tokens" if self.contexts else ""
-                    group = f"{count} needles{at}, {depth} %"
+                    group = f"{_needles(count)}{at}, {depth} %"
                     questions += self._group(group, count, depth, room, filler)
         if not questions:
             raise ComponentError(f"contexts: {notes[0]}; fewer `counts` or a longer `context` are possible")
@@ -114,7 +114,7 @@ class Needles(TextEvaluation):
             needles = [_needle(city, number) for city, number in zip(cities, numbers, strict=True)]
             order = sorted(range(count), key=lambda needle: places[needle])
             text = at_gaps([(places[needle][0], needles[needle]) for needle in order], around)
-            right, by_count = numbers[0], Counter(numbers).most_common(1)[0][0]
+            right, commonest = numbers[0], multimode(numbers)
             yield Question(
                 group=group,
                 prompt=f"{text} {_question_on(cities[0])}",
@@ -122,7 +122,7 @@ class Needles(TextEvaluation):
                 guesses={
                     "any number at random": 1 / self.largest,
                     "a number of the text at random": numbers.count(right) / count,
-                    "its commonest number": float(by_count == right),
+                    "its commonest number": (right in commonest) / len(commonest),
                     "its last number": float(numbers[order[-1]] == right),
                 },
             )
@@ -137,6 +137,10 @@ def placed(depth: int, count: int, sentences: int, random: Random) -> list[tuple
     asked = round(depth / 100 * sentences)
     rank = {0: -1.0, 100: 2.0}.get(depth, random.random())
     return [(asked, rank), *((random.randint(0, sentences), random.random()) for _ in range(count - 1))]
+
+
+def _needles(count: int) -> str:
+    return f"{count} needle{'s' * (count > 1)}"
 
 
 def _needle(city: str, number: int) -> str:

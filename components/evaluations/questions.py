@@ -144,4 +144,4 @@ class TextEvaluation(Evaluation):
 
     def values(self, predicted: Predicted) -> Tensor:
         """Refuse to score other predictions than the answers to its questions."""
-        raise ComponentError(f"{self.name} asks a finished model: run.evaluate('{self.name}') of a finished run")
+        raise ComponentError(f"{self.name} asks a finished model: type mta-lab evaluate SWEEP --on {self.name}")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from mta_lab import lab
 from mta_lab.cli.bars import listener_for
@@ -16,6 +17,7 @@ from mta_lab.cli.printable import SafeConsole, one_line
 from mta_lab.lab.display import Display
 
 if TYPE_CHECKING:
+    from mta_lab.lab.display import Advance
     from mta_lab.launch.events import Listener
     from mta_lab.report import Table
 
@@ -44,6 +46,18 @@ class Terminal(Display):
         """Show bars in a terminal, plain lines in a log."""
         with listener_for(self.console) as listener:
             yield listener
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator["Advance"]:
+        """Show a bar with the time that is left in a terminal, plain lines in a log."""
+        if not self.console.is_terminal:
+            with super().progress(label) as advance:
+                yield advance
+            return
+        name = TextColumn("{task.description}", markup=False)
+        with Progress(name, BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=self.console) as bars:
+            bar = bars.add_task(label, total=None)
+            yield lambda done, total: bars.update(bar, completed=done, total=total)
 
     def show(self, table: "Table") -> None:
         """Print a launch's table."""

@@ -17,7 +17,7 @@ from components import FAMILIES
 from components.hints import finite, fits, readable
 from components.registry import Component, ComponentError
 from mta_lab.config.layers import InvalidError, Layer, Tree, type_hints, variants
-from mta_lab.config.reader import NOTHING, read_yaml
+from mta_lab.config.reader import NOTHING, read_value, read_yaml
 from mta_lab.config.schema import RunConfig
 from mta_lab.config.share import take_share
 from mta_lab.errors import UserError, nearest
@@ -45,6 +45,21 @@ def resolve(layers: Sequence[Layer]) -> RunConfig:
         source = _latest(error.among, layers, origins) if error.among else _origin(error.key, origins)
         raise UserError(f"{source}: {error.key}: {error}{_set_before(error.key, source, origins)}") from None
     return config
+
+
+def component(family: str, text: str, source: str) -> Component:
+    """Return the component that a text of YAML says: a name, or a mapping with `name` and settings.
+
+    Raises:
+        UserError: it says none, or a setting is wrong.
+    """
+    try:
+        return _component(FAMILIES[family].base, read_value(text), None, "")
+    except InvalidError as error:
+        key = f" {error.key}:" if error.key else ""
+        raise UserError(f"{source}:{key} {error}") from None
+    except ValueError as error:
+        raise UserError(f"{source}: '{text}' is not a YAML value ({error})") from None
 
 
 def shortened_warmup(steps: int) -> int:

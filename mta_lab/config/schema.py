@@ -222,8 +222,8 @@ class RunConfig:
             raise ValueError(f"evaluations: got {others[0]!r}, allowed: evaluations, like (TokenAccuracy(),)")
         if asking := [one for one in self.evaluations if isinstance(one, TextEvaluation)]:
             raise ValueError(
-                f"evaluations: got '{asking[0].name}', which asks a finished model, as "
-                f"run.evaluate('{asking[0].name}') does; allowed: evaluations of a validation, like [token_accuracy]"
+                f"evaluations: got '{asking[0].name}', which asks a finished model (type mta-lab evaluate SWEEP --on "
+                f"{asking[0].name}); allowed: evaluations of a validation, like [token_accuracy]"
             )
         metrics = [evaluation.metric.name for evaluation in (self.task.evaluation, *self.evaluations)]
         if twice := [name for name in metrics if metrics.count(name) > 1]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pyarrow import parquet
+
 from components.evaluations.questions import TextEvaluation
 from mta_lab.errors import UserError, described
 from mta_lab.strict import FaultError, as_json, content
@@ -94,8 +96,6 @@ def _json(file: Path) -> list[Any]:
 
 
 def _parquet(file: Path) -> list[Any]:
-    from pyarrow import parquet  # noqa: PLC0415  slow, and only needed here
-
     try:
         return list(parquet.read_table(file).to_pylist())
     except Exception as error:  # the library raises its own kinds

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mta_lab.lab import (
+        asking,
         catalogue,
         compiling,
         conditions,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         drawing,
         elsewhere,
         evaluating,
+        evaluations,
         files,
         finished,
         frames,

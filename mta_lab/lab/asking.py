@@ -1,6 +1,5 @@
 """Ask finished runs the questions of an evaluation, and keep what they come to in their records."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -12,14 +11,12 @@ from mta_lab.config import plain
 from mta_lab.devices import own
 from mta_lab.errors import UserError
 from mta_lab.evaluation import Prepared, answered, evaluated_by, evaluation_fingerprint, floors_of, prepare
+from mta_lab.lab.display import Advance
 from mta_lab.lab.trained import corpus_of
 from mta_lab.model import Decoder
 from mta_lab.pictures.trained import Trained
 from mta_lab.results.evaluated import Evaluated
 from mta_lab.results.records import Records
-
-Advance = Callable[[int, int], None]
-"""hears how many tokens have been read, and of how many"""
 
 
 class Questions:

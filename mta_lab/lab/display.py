@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mta_lab.lab.lines import Lines
+from mta_lab.lab.lines import Lines, Progress
 from mta_lab.launch.events import Listener
 
 if TYPE_CHECKING:  # slow to import
     from mta_lab.report import Table
 
 Say = Callable[[str], None]
+Advance = Callable[[int, int], None]
+"""hears how much is done, and of how much"""
 
 
 class Display:
@@ -31,6 +33,14 @@ class Display:
     def launch(self) -> Iterator[Listener]:
         """Yield a listener that shows a launch while the context is open."""
         yield Lines(self.say)
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator["Advance"]:
+        """Yield what to call with how much of a piece of work is done, and how much there is.
+
+        Plain lines tell of it every half minute, with the time that is left.
+        """
+        yield Progress(self.say, label).advance
 
     def show(self, table: "Table") -> None:
         """Show the table of a launch once none of its runs is being trained.

@@ -56,11 +56,20 @@ class EvaluationResult:
         return self.metric.unit
 
     def __str__(self) -> str:
-        unit = self.unit and f" {self.unit}"
-        return f"{self.metric.words} {self.metric.written(self.score)}{unit} (n={self.n:,})"
+        return f"{written(self.metric, self.score)} (n={self.n:,})"
 
     def __repr__(self) -> str:
         return f"EvaluationResult({self})"
+
+
+def written(metric: Metric, score: float) -> str:
+    """Return a score with its metric's name and unit: `error rate 12.3 %`."""
+    return f"{metric.words} {metric.written(score)}{metric.unit and ' ' + metric.unit}"
+
+
+def is_default(evaluation: Evaluation) -> bool:
+    """Return whether all settings are the defaults, which the metric's name stands for."""
+    return all(getattr(evaluation, one.name) == one.default for one in fields(evaluation))
 
 
 def evaluation_named(name: str, settings: Mapping[str, Any]) -> Evaluation:
@@ -105,7 +114,7 @@ def evaluate_run(run: Trained, evaluation: Evaluation, records: Records) -> Eval
         (scores,) = _scores(run, evaluation)
     except (ComponentError, FloatingPointError) as error:
         raise UserError(f"evaluate: run {run.record.fingerprint}: {error}") from None
-    if all(getattr(evaluation, field.name) == field.default for field in fields(evaluation)):
+    if is_default(evaluation):
         records.add_scores(run.record.fingerprint, evaluation.metric.name, scores)
     return EvaluationResult(metric=evaluation.metric, domains=scores.domains, scored=scores.scored)
 

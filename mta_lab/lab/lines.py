@@ -44,6 +44,26 @@ class Lines:
             self._say(line)
 
 
+class Progress:
+    """Prints how far a piece of work is, and the time that it still takes, every half minute."""
+
+    def __init__(self, say: Callable[[str], None], label: str) -> None:
+        self._say, self._label = say, label
+        self._began = self._last = time.monotonic()
+        self._before: int | None = None
+        """what was done when this began: a part that a killed process left"""
+
+    def advance(self, done: int, total: int) -> None:
+        """Hear how much is done."""
+        now = time.monotonic()
+        if self._before is None:
+            self._before, self._began = done, now
+        elif now - self._last > SIGN_OF_LIFE and done > self._before:
+            self._last = now
+            left = (now - self._began) * (total - done) / (done - self._before)
+            self._say(f"{self._label}: {done / total:.0%}, about {duration(left)} left")
+
+
 def count_of(outlook: Outlook) -> str:
     """Return how many runs have ended, and the time that the rest may take, in words."""
     return f"{outlook.ended}/{counted(outlook.runs, 'run')}, {outlook.left}"

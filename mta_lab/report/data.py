@@ -9,6 +9,7 @@ from mta_lab.config import in_words
 from mta_lab.report.arithmetic import mixed
 from mta_lab.report.cost import COSTS
 from mta_lab.report.effects_section import effects_document
+from mta_lab.report.evaluated import evaluated_columns, evaluated_document
 from mta_lab.report.limits import limits_of
 from mta_lab.report.settings import settings_of
 from mta_lab.report.spreadsheet import written
@@ -142,6 +143,7 @@ def run_document(record: Record) -> dict[str, Any]:
         "score": record.score,
         "domains": dict(record.domains),
         "further": {name: scores.mean for name, scores in record.further.items()},
+        "evaluated": evaluated_document(record),
         **{name: getattr(record, name) for name in RUN_COSTS},
         "impl": record.implementation or None,
     }
@@ -197,7 +199,9 @@ def as_csv(table: Table) -> str:
                 "failed": failed.get(seed),
                 "attempts": " ".join(attempt["kind"] for attempt in attempts.get(seed, [])),
             }
-            lines.append({**sweep, **run, **_flat(runs.get(seed, {"score": None})), **of_row, **sets})
+            own = runs.get(seed, {"score": None})
+            asked = evaluated_columns(own.pop("evaluated", {}))
+            lines.append({**sweep, **run, **_flat(own), **asked, **of_row, **sets})
     return written(_in_order(lines))
 
 

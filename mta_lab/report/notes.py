@@ -6,6 +6,7 @@ from mta_lab.report import arithmetic
 from mta_lab.report.agreement_note import agreement_note
 from mta_lab.report.cost_section import cost_note
 from mta_lab.report.effects_section import effects_note
+from mta_lab.report.evaluated import evaluated_notes
 from mta_lab.report.limits import limit_note, look_note, size
 from mta_lab.report.sizes import sizes
 from mta_lab.report.table import Table
@@ -38,7 +39,7 @@ def notes(table: Table) -> tuple[str, ...]:
     if table.finished < total:
         lines.append(f"{table.finished} of {counted(total, 'run')} finished; a row's mean is over its finished runs.")
     lines += [*_failed(table), *_finished_later(table)]
-    lines += _implementations(table)
+    lines += [*evaluated_notes(table), *_implementations(table)]
     lines += text_notes(table)
     lines += [f"{remark[0].upper()}{remark[1:]}." for remark in table.remarks]
     return (*lines, *(f"Measured on {place}." for place in table.provenance))

@@ -6,6 +6,7 @@ from components.metrics import METRICS, Metric
 from mta_lab.report import numbers
 from mta_lab.report.cost_section import cost, printed_cost
 from mta_lab.report.effects_section import effects_section
+from mta_lab.report.evaluated import evaluated_sections
 from mta_lab.report.measured import Measured
 from mta_lab.report.numbers import or_dash
 from mta_lab.report.page import Column, OurColumn, PaperColumn, Section, section
@@ -22,6 +23,7 @@ def sections(table: Table) -> tuple[Section, ...]:
         found.append(curve_section(table, tuning))
     if any(row.measured.further for row in table.rows):
         found.append(further(table))
+    found += evaluated_sections(table)
     if any(row.published.ratios for row in table.rows):
         found.append(printed_cost(table))
     if (

@@ -1,13 +1,20 @@
 """Read a run in MLflow's store."""
 
+import time
+
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 
 from mta_lab.errors import UserError, described
+from mta_lab.results.evaluated import Evaluated
+from mta_lab.results.records import Record
 from mta_lab.tracking.place import name_default_store
+from mta_lab.tracking.written import asked
 
-__all__ = ["Run", "open_run"]
+__all__ = ["Run", "enter_evaluated", "open_run"]
+
+A_CALL = 1000  # metrics that MLflow takes at once
 
 
 def open_run(run_id: str) -> Run:
@@ -21,3 +28,20 @@ def open_run(run_id: str) -> Run:
         return MlflowClient().get_run(run_id)
     except MlflowException as error:
         raise UserError(f"MLflow: run {run_id} cannot be read: {described(error)}") from None
+
+
+def enter_evaluated(record: Record, evaluated: Evaluated) -> None:
+    """Add what a finished run came to by an evaluation to its MLflow run.
+
+    Raises:
+        UserError: MLflow has no such run, or does not answer.
+    """
+    name_default_store()
+    at, last = time.time_ns() // 1_000_000, int(record.validations[-1][0])
+    points = [Metric(key, value, at, last) for key, value in asked(evaluated).items()]
+    try:
+        client = MlflowClient()
+        for start in range(0, len(points), A_CALL):
+            client.log_batch(record.run_id, metrics=points[start : start + A_CALL])
+    except Exception as error:  # a store or a server may raise anything
+        raise UserError(f"MLflow: run {record.run_id} cannot be added to: {described(error)}") from None

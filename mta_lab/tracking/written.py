@@ -8,6 +8,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from components.metrics import Scores
 from mta_lab.config import plain
+from mta_lab.results.evaluated import Evaluated
 from mta_lab.results.records import Failure, Record
 from mta_lab.tracking.keys import keys, shortened
 
@@ -48,6 +49,7 @@ def curves(record: Record, at: int) -> list[Metric]:
         *(Metric(score, value, at, int(step)) for step, value in record.validations),
         *(Metric(key, record.domains[domain], at, last) for domain, key in keys(record.domains, f"{score}/").items()),
         *(Metric(key, value, at, last) for key, value in at_the_end.items()),
+        *(Metric(key, value, at, last) for one in record.evaluated.values() for key, value in asked(one).items()),
     ]
 
 
@@ -55,6 +57,20 @@ def score_metrics(metric: str, scores: Scores) -> dict[str, float]:
     """Return the scores of an evaluation as metrics: each domain's, and their mean."""
     names = keys(scores.domains, f"val/{metric}/")
     return {**{names[domain]: score for domain, score in scores.domains.items()}, f"val/{metric}": scores.mean}
+
+
+def asked(evaluated: Evaluated) -> dict[str, float]:
+    """Return what an evaluation by questions came to as metrics: each group's score, and the mean.
+
+    Settings that are not the defaults are part of their names.
+    """
+    settings = ",".join(f"{key}={json.dumps(value)}" for key, value in evaluated.settings.items())
+    found: dict[str, float] = {}
+    for metric, by in evaluated.metrics.items():
+        home = f"asked/{metric}" + (f"/{settings}" if settings else "")
+        names = keys([f"{home}/{group}" for group in by.scores] + [home])
+        found |= {names[f"{home}/{group}"]: score for group, score in by.scores.items()} | {names[home]: by.mean}
+    return found
 
 
 def costs(record: Record, at: int) -> list[Metric]:

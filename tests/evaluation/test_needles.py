@@ -69,6 +69,9 @@ def test_floors_are_those_that_a_hand_counts() -> None:
         numbers = [*needles.values()]
         assert question.guesses["any number at random"] == 1 / 9
         assert question.guesses["a number of the text at random"] == numbers.count(needles[city]) / 4
+        most = max(map(numbers.count, numbers))
+        common = {number for number in numbers if numbers.count(number) == most}  # several may be equally common
+        assert question.guesses["its commonest number"] == (needles[city] in common) / len(common)
         assert question.guesses["its last number"] == (numbers[-1] == needles[city])
         if question.group.endswith(" 100 %"):
             assert question.guesses["its last number"] == 1
@@ -119,12 +122,12 @@ def test_counts_that_do_not_fit_are_left_out_and_told() -> None:
     asked = Needles(samples=2).ask(small(60))
     assert {question.group.split(",")[0] for question in asked.questions} == {"2 needles", "4 needles", "6 needles"}
     assert asked.notes == [
-        f"{count} needles and their question need {size} tokens, not 60" for count, size in ((8, 76), (10, 90))
+        f"{count} needles and a question need {size} tokens, not 60" for count, size in ((8, 76), (10, 90))
     ]
 
 
 def test_a_context_smaller_than_the_needles_is_one_line() -> None:
-    with pytest.raises(ComponentError, match="2 needles and their question need 28 tokens, not 20; fewer") as refused:
+    with pytest.raises(ComponentError, match="2 needles and a question need 28 tokens, not 20; fewer") as refused:
         Needles().ask(small(20))
     assert "\n" not in str(refused.value)
 

@@ -1,7 +1,10 @@
 """A sweep on a text of one's own whose two runs are trained in three steps."""
 
 import json
+import shutil
 from pathlib import Path
+
+import pytest
 
 import mta_lab
 from mta_lab.data import prepare
@@ -42,3 +45,25 @@ def train_rows() -> None:
         run = Run.of(planned, corpus.content_hash)
         result = train(run.config, corpus, weights=records.weights(run.fingerprint))
         records.finish(record_of(run, result, run_id="", threads=1))
+
+
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two runs that were trained in three steps, and their text."""
+    folder = tmp_path_factory.mktemp("asked")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        train_rows()
+    return folder
+
+
+@pytest.fixture
+def asked(trained_folder: Path, monkeypatch: pytest.MonkeyPatch) -> mta_lab.LoadedSweep:
+    """Return the sweep of these runs, whose records no other test has written to."""
+    monkeypatch.chdir(trained_folder)
+    results, pristine = Path("results"), Path("pristine")
+    if not pristine.exists():
+        shutil.copytree(results, pristine)
+    shutil.rmtree(results)
+    shutil.copytree(pristine, results)
+    return mta_lab.load(sweep(), quiet=True)

@@ -155,5 +155,5 @@ def test_a_mistake_is_one_line(asked: mta_lab.LoadedSweep, settings: dict[str, A
 
 
 def test_questions_in_a_validation_are_refused() -> None:
-    with pytest.raises(UserError, match=r"evaluations: got 'last_word', which asks a finished model, as run.evaluate"):
+    with pytest.raises(UserError, match=r"evaluations: got 'last_word', which asks a finished model \(type mta-lab"):
         mta_lab.load("kernel_sizes", settings={"evaluations": ["last_word"]}, quiet=True)

@@ -1,0 +1,106 @@
+"""Results by questions in tables: means over seeds, intervals by hand, floors, notes, JSON."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from components.evaluations.last_word import PERPLEXITY
+from components.evaluations.needles import FOUND
+from mta_lab.report.data import as_csv, as_json
+from mta_lab.report.evaluated import evaluated_sections, mean_of, over_seeds
+from mta_lab.report.render import markdown
+from mta_lab.report.table import Table
+from mta_lab.results.evaluated import Evaluated, GroupScores
+from mta_lab.stats.proportions import Rates, interval
+from tests.report.examples import CLEAR, table_of
+
+GROUPS = [f"{count} needles, {depth} %" for count in (2, 4) for depth in (0, 25, 50, 75, 100)]
+
+
+def shares(score: float, n: int = 100) -> GroupScores:
+    return GroupScores(
+        scores=dict.fromkeys(GROUPS, score),
+        low=dict.fromkeys(GROUPS, max(score - 0.1, 0.0)),
+        high=dict.fromkeys(GROUPS, min(score + 0.1, 1.0)),
+        n=dict.fromkeys(GROUPS, n),
+    )
+
+
+def asked(score: float, finished: str = "2026-01-02T00:00:00+00:00") -> Evaluated:
+    return Evaluated(
+        name="needles",
+        settings={"samples": 100},
+        metrics={FOUND.name: shares(score)},
+        floors={"any number at random": dict.fromkeys(GROUPS, 1 / 9)},
+        notes=["6 needles and a question need 156 tokens, not 128"],
+        finished=finished,
+    )
+
+
+def asked_table(folder: Path, **fingerprints: Evaluated) -> Table:
+    """Return the example table, in which one row has been asked."""
+    return table_of(folder, CLEAR, changes={"wide": {"evaluated": fingerprints}})
+
+
+def test_many_groups_are_a_table_for_each_first_part_with_floors_below(tmp_path: Path) -> None:
+    two, four = evaluated_sections(asked_table(tmp_path, aaaa=asked(0.5)))
+    asks = "needles (samples 100): needle accuracy, %, up to 100 questions each, not tested"
+    assert (two.title, four.title) == (f"{asks}; 2 needles", f"{asks}; 4 needles")
+    assert two.header == ("row", "seeds", "mean", "0 %", "25 %", "50 %", "75 %", "100 %")
+    wide, floor = two.lines
+    assert wide.cells[:3] == ("wide", "3 of 3", "50.0")
+    assert floor.cells == ("floor: any number at random", "-", *["11.1"] * 6)
+
+
+def test_rows_that_were_not_asked_are_left_out_and_the_notes_are_told(tmp_path: Path) -> None:
+    text = markdown(asked_table(tmp_path, aaaa=asked(0.5)))
+    assert text.count("| wide | 3 of 3 |") == 2
+    assert "- needles (samples 100): 6 needles and a question need 156 tokens, not 128." in text
+    assert "a score at its floor shows no ability." in text
+    assert "Questions:" not in markdown(table_of(tmp_path, CLEAR))
+
+
+def test_of_two_results_of_the_same_settings_the_newest_is_shown(tmp_path: Path) -> None:
+    """Another fingerprint of the same settings is of other code or text."""
+    table = asked_table(tmp_path, bbbb=asked(0.9), aaaa=asked(0.1, finished="2025-01-01T00:00:00+00:00"))
+    assert [section.lines[0].cells[2] for section in evaluated_sections(table)] == ["90.0", "90.0"]
+
+
+def test_an_interval_over_seeds_is_never_narrower_than_over_the_questions(tmp_path: Path) -> None:
+    group = GROUPS[0]
+    alike, apart = [shares(0.5), shares(0.5)], [shares(0.2), shares(0.8)]
+    assert over_seeds(FOUND, group, alike[:1]) == pytest.approx((0.4, 0.6))
+    low, high = over_seeds(FOUND, group, alike)
+    assert low <= 0.4
+    assert high >= 0.6
+    own = interval(Rates(rates=[0.2, 0.8], sequences=100))
+    assert own
+    assert over_seeds(FOUND, group, apart) == pytest.approx((min(own[0], 0.4), max(own[1], 0.6)))
+
+
+def test_perplexities_have_a_geometric_mean_and_an_interval_around_it() -> None:
+    """By hand: two seeds at 8 and 32, each known within a factor of 2 by its questions."""
+    runs = [
+        GroupScores(scores={"a": score}, low={"a": score / 2}, high={"a": score * 2}, n={"a": 9})
+        for score in (8.0, 32.0)
+    ]
+    assert mean_of(PERPLEXITY, "a", runs) == pytest.approx(16.0)
+    between = 12.7062 * math.log(32 / 8) / math.sqrt(2) / math.sqrt(2)  # Student's t of one degree of freedom
+    reach = math.hypot(math.log(2), between)
+    low, high = over_seeds(PERPLEXITY, "a", runs)
+    assert (low, high) == pytest.approx((max(16 / math.exp(reach), 1.0), 16 * math.exp(reach)), rel=1e-3)
+    assert over_seeds(PERPLEXITY, "a", runs[:1]) == pytest.approx((4.0, 16.0))
+
+
+def test_json_and_csv_have_every_group(tmp_path: Path) -> None:
+    table = asked_table(tmp_path, aaaa=asked(0.5))
+    (row,) = [row for row in json.loads(as_json(table))["rows"] if row["row"] == "wide"]
+    kept = row["runs"]["0"]["evaluated"]["aaaa"]
+    assert kept["metrics"]["needle_accuracy"][GROUPS[3]] == {"score": 0.5, "interval": [0.4, 0.6], "n": 100}
+    assert kept["floors"] == {"any number at random": dict.fromkeys(GROUPS, 1 / 9)}
+    lines = [*csv.DictReader(as_csv(table).splitlines())]
+    column = f"evaluated.needles.aaaa.needle_accuracy.{GROUPS[3]}"
+    assert [line[column] for line in lines if line["row"] == "wide"] == ["0.5"] * 3
