@@ -9,8 +9,21 @@ import pytest
 
 from mta_lab.config import fingerprint
 from mta_lab.errors import UserError
+from mta_lab.report.factors import design_of
 from mta_lab.sweep import Sweep, load_sweep
-from mta_lab.sweep.tune import STREAM, Curve, Point, Tune, at_best, tuning_sweep, values_of
+from mta_lab.sweep.tune import (
+    STREAM,
+    Curve,
+    Point,
+    Tune,
+    apart_from_tuning,
+    at_best,
+    at_value,
+    at_values,
+    tuning_sweep,
+    values_of,
+)
+from tests.shipped import shipped
 
 RATE = "training.learning_rate"
 BRACKET = [4e-3, 8e-3, 16e-3]
@@ -136,3 +149,19 @@ def test_the_best_value_is_known_once_every_value_has_ended() -> None:
 
 def test_one_seed_at_each_value_is_usual() -> None:
     assert Tune(key=RATE).seeds == 1
+
+
+def test_what_is_tuned_is_no_factor_of_a_table() -> None:
+    sweep = shipped("components")
+    rate = sweep.rows[0].config.training.learning_rate
+    odd = at_values(sweep, RATE, {row.name: 2 * rate for row in sweep.rows[::2]})
+    assert apart_from_tuning(odd) == {row.name: at_value(row.config, RATE, 2 * rate) for row in sweep.rows}
+    columns = [design_of(apart_from_tuning(one), sweep.baseline).columns for one in (sweep, odd)]
+    assert columns[0] == columns[1]
+
+
+def test_a_setting_that_came_later_is_a_factor_like_any_other() -> None:
+    sweep = shipped("norm_at_start")
+    design = design_of({row.name: row.config for row in sweep.rows}, sweep.baseline)
+    (column,) = [column for column in design.columns if "output_start: zero" in column.names]
+    assert column.rows == tuple(row.name for row in sweep.rows if row.name.endswith("output from zero"))

@@ -20,24 +20,25 @@ from mta_lab.config.schema import NO_PART, RunConfig
 from mta_lab.identity import Identity, fingerprint_of
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, *, later: bool = False) -> Any:
     """Return the canonical form: dictionaries, lists and scalars only.
 
-    A component is a dictionary with its `name`.
+    A component is a dictionary with its `name`. With `later`, settings that it leaves out while
+    they are at their default are there, too, so that all rows have them.
 
     A number that may have a fraction has one, so that 1 and 1.0 are the same setting.
     """
     if isinstance(value, str | int | float):  # most of them; asking for fields takes longer
         return value
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, later=later) for item in value]
     if not is_dataclass(value):
         return value
     found: dict[str, Any] = {"name": value.name} if isinstance(value, Component) else {}
-    for name, is_number, later in _settings(type(value)):  # type: ignore[arg-type]  # a class is hashable
+    for name, is_number, came_later in _settings(type(value)):  # type: ignore[arg-type]  # a class is hashable
         given = getattr(value, name)
-        if not later or given != getattr(type(value), name):
-            item = plain(given)
+        if later or not came_later or given != getattr(type(value), name):
+            item = plain(given, later=later)
             found[name] = float(item) if is_number else item
     return found
 

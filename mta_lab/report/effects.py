@@ -13,6 +13,7 @@ from mta_lab.report.table import Table, TableRow
 from mta_lab.stats.contrasts import LEVEL, adjusted
 from mta_lab.stats.factors import Effect, Fit, fit
 from mta_lab.stats.paired import relative
+from mta_lab.sweep.tune import apart_from_tuning
 
 FEWEST_FACTORS, FEWEST_DEGREES = 2, 2
 """with fewer, the rows are no factorial: each says as much by itself"""
@@ -67,7 +68,7 @@ class Effects:
 
 def effects_of(table: Table) -> Effects | None:
     """Return the effects over the table's finished rows; None where these are no factorial."""
-    configs = {row.name: row.config for row in table.sweep.rows}
+    configs = apart_from_tuning(table.sweep)
     rows = {row.name: row for row in table.rows if row.measured.role != "A/A"}
     finished = {name: row for name, row in rows.items() if row.measured.complete}
     if len(finished) <= FEWEST_FACTORS + FEWEST_DEGREES:

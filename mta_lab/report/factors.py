@@ -60,7 +60,11 @@ def design_of(rows: Mapping[str, RunConfig], baseline: str) -> Design:
     """
     same = {name: replace(config, attention=config.attention.in_operations()) for name, config in rows.items()}
     usual = Counter(config.attention.name for config in same.values()).most_common(1)[0][0]
-    found = {name: dict(_levels(plain(config))) for name, config in same.items() if config.attention.name == usual}
+    found = {
+        name: dict(_levels(plain(config, later=True)))
+        for name, config in same.items()
+        if config.attention.name == usual
+    }
     settings = dict.fromkeys(setting for levels in found.values() for setting in levels)
     told = {setting: {row: _level(levels, setting) for row, levels in found.items()} for setting in settings}
     varying = {setting: levels for setting, levels in told.items() if len({*levels.values()} - {None}) > 1}

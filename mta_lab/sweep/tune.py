@@ -173,6 +173,16 @@ def at_values(sweep: "Sweep", key: str, values: Mapping[str, float | None]) -> "
     return replace(sweep, rows=tuple(map(placed, sweep.rows)))
 
 
+def apart_from_tuning(sweep: "Sweep") -> dict[str, RunConfig]:
+    """Return the rows' configurations, all at one value of what is tuned: it is no factor."""
+    configs = {row.name: row.config for row in sweep.rows}
+    if sweep.tuning is None:
+        return configs
+    key = sweep.tuning.tune.key
+    value = flatten(sweep.rows[0].config)[key]
+    return {row: at_value(config, key, value) for row, config in configs.items()}
+
+
 def read_tune(given: Any, scale: str, source: str) -> Tune | None:
     """Return the checked `tune` section of a file; None where it has none for the scale."""
     where = f"{source}: tune"
