@@ -12,6 +12,7 @@ from mta_lab.cli.arguments import (
     DEFAULT_SCALE,
     Components,
     Device,
+    DevicesPerRun,
     Scale,
     Seeds,
     Settings,
@@ -35,6 +36,7 @@ def plan(
     seeds: Seeds = None,
     workers: Workers = None,
     device: Device = None,
+    devices_per_run: DevicesPerRun = 1,
     components: Components = None,
 ) -> None:
     """Show a sweep's rows, their differences and their cost.
@@ -43,12 +45,14 @@ def plan(
     """
     if device is not None and workers is not None:
         raise UserError("--workers: is of this machine, and --device describes another; give one of them")
+    if devices_per_run > 1 and device is None:
+        raise UserError("--devices-per-run: a plan takes it beside --device alone, which describes the devices")
     described = lab.on_device.device_of(device) if device is not None else None
     display = Terminal()
     found = lab.plans.plan(name, conditions(settings, scale, seeds, components), display, described)
     if described:
-        costs = lab.on_device.costs_on(found, described)
-        print_plan(found, costs, display.console, lab.on_device.explained(found, described, costs))
+        costs = lab.on_device.costs_on(found, described, devices_per_run)
+        print_plan(found, costs, display.console, lab.on_device.explained(found, described, costs, devices_per_run))
         return
     with probing(display.console) as probe:
         costs = lab.costs.costs_of(found, workers, probe)

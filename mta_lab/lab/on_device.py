@@ -5,12 +5,14 @@ from dataclasses import replace
 
 from mta_lab.bench.step import STEP, published
 from mta_lab.devices.known import Device, device_of
+from mta_lab.errors import UserError
 from mta_lab.lab.costs import Costs, left_of
 from mta_lab.lab.plan import Plan
 from mta_lab.planning.by_arithmetic import UTILISATION, Arithmetic, on_device
 from mta_lab.planning.estimates import Estimate, seconds_of
 from mta_lab.report import numbers
 from mta_lab.sweep import Row
+from mta_lab.training.ranks import indivisible
 from mta_lab.training.sizes import GPU_SHARE, step_memory
 from mta_lab.words import counted, duration
 
@@ -19,51 +21,63 @@ __all__ = ["costs_on", "device_of", "explained"]
 MANY = 8  # devices, beside one: a usual machine
 
 
-def costs_on(plan: Plan, device: Device) -> Costs:
-    """Return what is left of a plan, and the time of each row's run on the device by arithmetic.
+def costs_on(plan: Plan, device: Device, devices: int = 1) -> Costs:
+    """Return what is left of a plan, and by arithmetic the time of each row's run.
+
+    Each run is on so many of the device together.
 
     Raises:
-        UserError: the device's description lacks the peak of a row's precision.
+        UserError: the device's description lacks the peak of a row's precision, or a row's batch
+            cannot be shared out among the devices.
     """
+    for row in plan.sweep.rows:
+        if (batch_size := row.config.training.batch_size) % devices:
+            raise UserError(f"{indivisible(devices, batch_size)}, in row '{row.name}'")
     runs, failed, trials = left_of(plan)
-    found = {row.name: on_device(row.config, device) for row in plan.sweep.rows}
+    found = {row.name: on_device(row.config, device, devices) for row in plan.sweep.rows}
     estimates = {name: Estimate(one.seconds, "arithmetic") for name, one in found.items()}
     return Costs(runs=runs, trials=trials, failed=failed, estimates=estimates, workers=1)
 
 
-def explained(plan: Plan, device: Device, costs: Costs) -> list[str]:
+def explained(plan: Plan, device: Device, costs: Costs, devices: int = 1) -> list[str]:
     """Return the arithmetic of the estimates in lines: time, memory, hours of the table."""
     rows = plan.sweep.rows
-    found = {row.name: on_device(row.config, device) for row in rows}
+    found = {row.name: on_device(row.config, device, devices) for row in rows}
     baseline = plan.sweep.row(plan.sweep.baseline)
     largest = max(rows, key=lambda row: found[row.name].memory.total)
     peaks = ", ".join(f"{name} {peak / 1e12:g} TFLOP/s" for name, peak in device.peaks.items())
     return [
-        f"Estimated by arithmetic for {device.name} ({numbers.size(device.memory)}; {peaks}). Nothing was measured.",
-        _time(baseline, found[baseline.name], device),
-        _not_counted(rows),
+        f"Estimated by arithmetic for {_named(device, devices)} ({numbers.size(device.memory)}; {peaks}). "
+        "Nothing was measured.",
+        _time(baseline, found[baseline.name], device, devices),
+        _not_counted(rows, devices),
         _micro_batches(found, {row.name: row.config.training.batch_size for row in rows}),
         _memory(largest, found[largest.name], device),
-        _in_all(costs, bounded=_slower(rows) != {}),
+        _in_all(costs, devices, bounded=_slower(rows) != {}),
     ]
 
 
-def _time(row: Row, found: Arithmetic, device: Device) -> str:
-    precision = row.config.training.precision
+def _named(device: Device, devices: int) -> str:
+    return device.name if devices == 1 else f"{devices} x {device.name} a run"
+
+
+def _time(row: Row, found: Arithmetic, device: Device, devices: int) -> str:
+    precision, together = row.config.training.precision, f" x {devices} devices" if devices > 1 else ""
     return (
         f"Time of a run: operations / (peak x {UTILISATION}), the share of its peak that training is assumed to reach. "
-        f"{row.name}: {found.operations:.2e} / ({device.peak(precision):.3g} in {precision} x {UTILISATION}) = "
-        f"{duration(found.seconds)}."
+        f"{row.name}: {found.operations:.2e} / ({device.peak(precision):.3g} in {precision} x {UTILISATION}{together}) "
+        f"= {duration(found.seconds)}."
     )
 
 
-def _not_counted(rows: Sequence[Row]) -> str:
+def _not_counted(rows: Sequence[Row], devices: int) -> str:
     """Return what operations are counted, and how many times as long the paper's models took."""
     slower = ", ".join(f"{name} {ratio:.1f}" for name, ratio in _slower(rows).items())
     paper = f" In the paper's Table 9 these took, beside the Transformer's 1: {slower}." if slower else ""
+    sent = "; what devices send each other" if devices > 1 else ""
     return (
-        "Operations: about 6 a parameter and token. Not counted: those on attention maps, and the start of kernels, "
-        f"which is most of a small model's time.{paper}"
+        "Operations: about 6 a parameter and token. Not counted: those on attention maps; the start of kernels, which "
+        f"is most of a small model's time{sent}.{paper}"
     )
 
 
@@ -109,15 +123,17 @@ def _remedy(row: Row, found: Arithmetic) -> str:
     return f"; training.recompute=blocks takes {numbers.size(less.total)}"
 
 
-def _in_all(costs: Costs, *, bounded: bool) -> str:
-    """Return the time of all that is left, on one device and on several, a run on each."""
+def _in_all(costs: Costs, devices: int, *, bounded: bool) -> str:
+    """Return the time of all that is left, on the devices of one run and on several times them."""
     left = costs.runs + costs.trials
     seconds = seconds_of(left, costs.estimates, 1)
     if not seconds:
         return "In all: nothing to train."
-    about, hours = "at least" if bounded else "about", seconds / 3600
+    about, hours = "at least" if bounded else "about", seconds * devices / 3600
     shown = f"{hours:,.0f}" if hours > 10 else f"{hours:.2g}"
+    groups = MANY // devices
+    several = f", {duration(seconds / groups)} on {groups * devices}" if groups > 1 else ""
     return (
-        f"In all: {about} {shown} device-hours for {counted(left.total(), 'run')}: {duration(seconds)} on 1 device, "
-        f"{duration(seconds / MANY)} on {MANY}."
+        f"In all: {about} {shown} device-hours for {counted(left.total(), 'run')}: "
+        f"{duration(seconds)} on {counted(devices, 'device')}{several}."
     )

@@ -1,5 +1,6 @@
 """`mta-lab plan --device`: what a table takes on a GPU that is not here."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,18 @@ def test_a_step_that_does_not_fit_says_what_helps(lab: Command) -> None:
     assert "it does not fit; training.recompute=blocks takes 15." in said
 
 
+def test_devices_of_a_run_share_its_memory_and_time(lab: Command) -> None:
+    plan = ("plan", "masking", "--scale", "paper-880m", "--device", "rtx4090", "--devices-per-run")
+    one, four = (" ".join(lab(*plan, number).out.split()) for number in ("1", "4"))
+    assert "Estimated by arithmetic for 4 x rtx4090 a run" in four
+    assert "(1.65e+14 in bf16 x 0.4 x 4 devices) = 24.2 days" in four
+    assert "= 96.7 days" in one
+    assert "Micro-batch: 2 of 128 sequences." in four
+    assert "weights 877 MB + gradients 877 MB + AdamW 1.75 GB" in four
+    hours = [re.findall(r"([\d,]+) device-hours", said) for said in (one, four)]
+    assert hours[0] == hours[1] != []
+
+
 @pytest.mark.parametrize(
     ("scale", "free", "says"),
     [
@@ -59,6 +72,11 @@ def test_a_plan_says_whether_a_step_fits_this_machine(
     [
         (("--device", "h10"), "did you mean 'h100'?"),
         (("--device", "h100", "--workers", "2"), "--workers: is of this machine"),
+        (("--devices-per-run", "2"), "--devices-per-run: a plan takes it beside --device alone"),
+        (
+            ("--device", "h100", "--devices-per-run", "3"),
+            "--devices-per-run: got 3, allowed: a divisor of training.batch_size (8)",
+        ),
         (("--device", "memory=80GB,tf32=1e12"), "says no fp32"),
     ],
 )
