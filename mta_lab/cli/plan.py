@@ -94,6 +94,8 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console, explained: Sequen
     for line in sweep.left_out_notes:
         console.print(line, markup=False, highlight=False)
     console.print(f"Scale {sweep.scale}: {lab.rows.sizes_of(sweep)}.")
+    for line in lab.evidence.evidence(plan):
+        console.print(line)
     for line in explained or _here(plan, costs):
         console.print(line, markup=False)
 

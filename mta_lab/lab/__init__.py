@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         elsewhere,
         evaluating,
         evaluations,
+        evidence,
         files,
         finished,
         frames,

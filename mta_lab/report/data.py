@@ -42,7 +42,12 @@ def document(table: Table) -> dict[str, Any]:
         "seeds": list(sweep.seeds),
         "runs": {"finished": table.finished, "planned": len(table.rows) * len(sweep.seeds)},
         "noise": {
-            baseline: {"deviation": noise.deviation, "degrees_of_freedom": noise.degrees}
+            baseline: {
+                "deviation": noise.deviation,
+                "degrees_of_freedom": noise.degrees,
+                "prior_degrees_of_freedom": noise.prior,
+                "rows": list(noise.rows),
+            }
             for baseline, noise in table.comparison.noise.items()
         },
         "looks": {

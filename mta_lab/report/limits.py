@@ -1,11 +1,13 @@
 """Say what a table can see: its detection limit, the power for a stated effect, and its looks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
 from components.metrics import Metric
 from mta_lab.report.table import Table
 from mta_lab.stats.contrasts import MOST_SEEDS, POWER, Contrast
+from mta_lab.stats.looks import levels
 from mta_lab.words import counted
 
 
@@ -43,15 +45,15 @@ def limit_note(table: Table) -> list[str]:
     between = ""
     if found.least < found.most:
         between = f" in the median row ({size(found.least, metric)} to {size(found.most, metric)} by row)"
-    needed = found.typical.seeds_needed
     return [
         f"Detection limit: with {counted(found.seeds, 'seed')} a difference of {size(found.typical.limit, metric)} is "
         f"seen with {POWER:.0%} power{between}. One of {size(effect, metric)} is seen with {found.typical.power:.0%}; "
-        f"{POWER:.0%} {_takes(needed)}."
+        f"{POWER:.0%} {takes(found.typical.seeds_needed)}."
     ]
 
 
-def _takes(seeds: int) -> str:
+def takes(seeds: int) -> str:
+    """Return in words that an effect would take so many seeds."""
     return f"would take {'more than ' if seeds > MOST_SEEDS else ''}{min(seeds, MOST_SEEDS)} seeds in all"
 
 
@@ -62,19 +64,22 @@ def size(value: float, metric: Metric) -> str:
 
 def look_note(table: Table) -> list[str]:
     """Return a sentence on which looks are used and which seeds count; none of a single look."""
-    looks, levels = [len(seeds) for seeds in table.sweep.look_seeds], table.comparison.levels
+    looks = [len(seeds) for seeds in table.sweep.look_seeds]
     if len(looks) < 2:
         return []
     used = max((row.measured.looks_used for row in table.rows), default=0)
     began = max((len(row.measured.scores) for row in table.rows), default=0) > (looks[used - 1] if used else 0)
-    said = (
-        f"Looks at {_listed(list(map(str, looks)))} seeds, at levels {_listed([f'{level:.3f}' for level in levels])}: "
-        f"{used} of {len(looks)} used"
-    )
+    said = f"{planned_looks(looks)}: {used} of {len(looks)} used"
     said += f"; verdicts are of the first {looks[used - 1]} seeds" if used else "; no verdict before the first"
     if began and used < len(looks):
         said += f", and further ones count for nothing until look {used + 1} is complete"
     return [f"{said}. What is better or worse at one look stays so."]
+
+
+def planned_looks(looks: Sequence[int]) -> str:
+    """Return in words at which numbers of seeds a sweep is looked at, and the levels."""
+    shares = [f"{level:.3f}" for level in levels(looks)]
+    return f"Looks at {_listed(list(map(str, looks)))} seeds, at levels {_listed(shares)}"
 
 
 def _listed(words: list[str]) -> str:

@@ -58,14 +58,14 @@ class Blocks:
         traces = np.trace(leverage, axis1=1, axis2=2)
         self.degrees = self.runs - 1 - traces
         """by row: the expectation of its squared residuals, in variances"""
-        shared = np.einsum("rst,kts->rk", leverage, leverage)
+        shared = np.einsum("rst,kts->rk", leverage, leverage, optimize=True)
         self.spread = shared + np.diag(self.runs - 1 - 2 * traces)
         """rows x rows: covariance of their squared residuals, in twice the squared variance"""
         reach = (self.shares[1:] - self.shares[0]) @ self.solve
         own = np.zeros((len(there) - 1, len(there)))
         own[:, 0] = 1 / self.runs[0]
         own[np.arange(len(own)), np.arange(1, len(there))] = 1 / self.runs[1:]
-        self.weights = own + np.einsum("rs,kst,rt->rk", reach, of_rows, reach)
+        self.weights = own + np.einsum("rs,kst,rt->rk", reach, of_rows, reach, optimize=True)
         """(rows - 1) x rows: the variance of each difference, in variances of the rows"""
 
     @property
@@ -93,7 +93,7 @@ class Blocks:
         certain[..., 1:] = known[1:] / (known[1:] + prior[..., None])
         errors = variances @ self.weights.T
         parts = variances[..., None, :] * self.weights * np.sqrt(certain)[..., None, :] / known
-        degrees = errors**2 / np.einsum("...rj,jk,...rk->...r", parts, self.spread, parts)
+        degrees = errors**2 / ((parts @ self.spread) * parts).sum(axis=-1)
         told = (self.degrees[1:] > LEAST) & (self.degrees[0] > LEAST)
         effects = of_rows[..., 1:] - of_rows[..., :1]
         return Fit(effects, np.where(told, np.sqrt(errors), np.nan), degrees, variances, prior)

@@ -32,6 +32,33 @@ class Noise:
     """degrees of freedom that the other rows lend each row's variance; infinite if all are alike"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """The differences that a table will see, as far as its noise is known before it is complete."""
+
+    limit: float
+    """the smallest one that is seen with `POWER`"""
+    power: float
+    """chance of seeing `Question.effect`"""
+    seeds_needed: int
+    """in all, to see it with `POWER`"""
+
+
+def sight(noise: Noise, seeds: int, question: Question) -> Sight:
+    """Return what the row of median noise will see under so many seeds, 2 or more."""
+    base, *others = np.log1p(noise.rows) ** 2
+    row = float(np.median(others))
+    own = (seeds - 1) * (1 - 1 / len(noise.rows))
+    degrees = (row + base) ** 2 / (row**2 / (own + noise.prior) + base**2 / own)
+    error = max(math.sqrt((row + base) / seeds), ROUNDING)
+    stated = math.log1p(question.effect) / error
+    return Sight(
+        limit=relative(seen_size(degrees, question.level) * error),
+        power=power_of(stated, degrees, question.level),
+        seeds_needed=seeds_needed(with_seeds(stated, degrees, seeds, question.level)),
+    )
+
+
 def compare_paired(scores: Array, question: Question) -> tuple[list[Contrast | None], Noise] | None:
     """Return the contrast of each further row with the first one, and the noise of all rows.
 

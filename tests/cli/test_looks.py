@@ -185,3 +185,27 @@ def test_a_budget_that_ends_inside_a_look_is_told_in_one_line(lab: Command, corp
     assert "inside" not in said(3)
     assert "; that ends inside look 2, which takes 6: until then verdicts stay those of 3 seeds" in said(5)
     assert "6 seeds of every row" in said(60)
+
+
+def planned(lab: Command, *words: str) -> str:
+    done = lab("plan", "own.yaml", OWN, *words)
+    assert done.status == 0, done.err
+    return " ".join(done.out.split())
+
+
+def test_a_plan_says_what_its_table_will_see(lab: Command, corpus: Corpus) -> None:
+    trained(corpus, 3)
+    sweep("looks: [3, 6]")
+    said = planned(lab)
+    assert "Looks at 3 and 6 seeds, at levels 0.020 and 0.030." in said
+    assert "Detection limit: with 6 seeds and the noise of the runs so far, " in said
+    assert "One of 2.0% is seen with " in said
+    assert not Path("results/looks.json").exists(), "a plan shows no verdict"
+    assert "with 3 seeds and the noise" in planned(lab, "--seeds", "4")
+
+
+def test_a_plan_of_one_seed_says_that_no_row_gets_a_verdict(lab: Command, corpus: Corpus) -> None:
+    trained(corpus, 1)
+    sweep("seeds: 1")
+    assert "One seed tells no noise, so no row gets a verdict: a verdict takes two seeds or more." in planned(lab)
+    assert "unknown until a row and its baseline are finished under two seeds" in planned(lab, "--seeds", "2")

@@ -251,7 +251,14 @@ def test_json_holds_the_tables_numbers(tmp_path: Path) -> None:
     assert (found["sweep"], found["scale"], found["baselines"]) == ("widths", "nano", ["softmax"])
     assert (found["metric"], found["delta_unit"], found["seeds"]) == ("perplexity", "relative", [0, 1, 2])
     noise = table.comparison.noise["softmax"]
-    assert found["noise"] == {"softmax": {"deviation": noise.deviation, "degrees_of_freedom": 4}}
+    assert found["noise"] == {
+        "softmax": {
+            "deviation": noise.deviation,
+            "degrees_of_freedom": 4,
+            "prior_degrees_of_freedom": noise.prior,
+            "rows": list(noise.rows),
+        }
+    }
     assert found["looks"] == {"seeds": [3], "levels": [pytest.approx(0.05)], "used": 1}
     assert (found["equal_within"], found["effect"]) == (0.01, 0.02)
     assert found["detection_limit"] in [row["detection_limit"] for row in found["rows"][1:]]

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mta_lab.stats.contrasts import MOST_SEEDS, Question
-from mta_lab.stats.paired import compare_paired
+from mta_lab.stats.paired import compare_paired, sight
 from mta_lab.stats.power import power_of, seen_size, with_seeds
 
 LEVEL = 0.05 / 20
@@ -75,3 +75,17 @@ def test_two_one_sided_tests_call_rows_equal_that_are_close_and_well_measured() 
     assert far is not None
     assert far[0][0] is not None
     assert far[0][0].p_equal > 0.9
+
+
+def test_what_a_table_will_see_is_what_it_sees_when_it_is_complete() -> None:
+    """Of rows that are alike, the limit before the end is about the one at the end."""
+    scores = np.exp(3 + np.random.default_rng(5).normal(0, 0.02, (12, 8)))
+    question = Question(level=0.05 / 11, effect=0.03)
+    first, whole = compare_paired(scores[:, :4], question), compare_paired(scores, question)
+    assert first is not None
+    assert whole is not None
+    limits = [contrast.limit for contrast in whole[0] if contrast and contrast.limit]
+    expected = sight(whole[1], 8, question)
+    assert expected.limit == pytest.approx(np.median(limits), rel=0.02)
+    assert sight(first[1], 8, question).limit == pytest.approx(np.median(limits), rel=0.4)
+    assert (expected.limit > 0.03) == (expected.power < 0.8) == (expected.seeds_needed > 8)
