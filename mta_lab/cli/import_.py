@@ -67,5 +67,7 @@ def import_(
 def _amount(domain: "Domain") -> str:
     """Return a line on the tokens and documents of a domain."""
     dropped = "".join(f", {count:,} {reason} dropped" for reason, count in domain.dropped.items())
-    split = f"{domain.train_tokens:,} to train, {domain.valid_tokens:,} valid, {domain.test_tokens:,} test"
+    split = f"{domain.train_tokens:,} to train, {domain.valid_tokens:,} valid"
+    if domain.test_tokens is not None:
+        split += f", {domain.test_tokens:,} test"
     return f"domain '{domain.name}': {domain.documents:,} documents{dropped}; tokens: {split}"

@@ -43,10 +43,12 @@ class ImportedCorpus(Corpus):
         files = [(self.directory / shard.file, shard.tokens) for shard in self.manifest.of(domain, split)]
         return Shards(files, token_type(self.vocabulary))
 
-    @staticmethod
-    def held_out(evaluate: "Split") -> tuple[str, "Split"]:
-        """Return the split that is scored for `evaluate`, and from which of its ends."""
-        return evaluate, "valid"
+    def held_out(self, evaluate: "Split") -> tuple[str, "Split"]:
+        """Return the split that is scored for `evaluate`, and from which of its ends.
+
+        Tokens of prepared text have no split 'test', which is at the end of 'valid' then.
+        """
+        return (evaluate, "valid") if self.manifest.has_test else ("valid", evaluate)
 
     @property
     def tokenizer_name(self) -> str:
@@ -151,7 +153,7 @@ def _domain(one: ImportedDomain, manifest: Manifest) -> Domain:
         train_bytes=one.bytes.get("train", 0),
         valid_bytes=one.bytes.get("valid", 0),
         dropped=one.dropped,
-        test_tokens=test,
+        test_tokens=test if manifest.has_test else None,
     )
 
 

@@ -31,8 +31,8 @@ class Input:
     name: str
     size: int
     """bytes; 0 where that is not known"""
-    held_out: float
-    """share of its documents that are held out, half for 'valid', half for 'test'"""
+    split_of: Callable[[str], Part]
+    """returns the split of a document"""
     read: Callable[[State], Reader]
 
 
@@ -53,8 +53,11 @@ class Asked:
     """tokens of a shard"""
 
 
-def split_of(text: str, held_out: float) -> Part:
-    """Return the split of a document, by its hash: equal documents are in the same one."""
+def by_hash(held_out: float, text: str) -> Part:
+    """Return the split of a document by its hash, so that equal documents are in the same one.
+
+    `held_out` is the share of the documents that are, half of them for 'valid', half for 'test'.
+    """
     place = int.from_bytes(documents.digest(text)[:8], "big") / WHOLE
     return "valid" if place < held_out / 2 else "test" if place < held_out else "train"
 
@@ -87,7 +90,7 @@ def _import(asked: Asked, directory: Path, say: Say) -> None:
     for number, one in enumerate(asked.inputs[reading:], start=reading):
         before, reader = sum(other.size for other in asked.inputs[:number]), one.read(state)
         for batch in _batches(reader):
-            _write(writer, asked.given, batch, one.held_out)
+            _write(writer, asked.given, batch, one.split_of)
             if asked.most is not None and writer.tokens("train") >= asked.most:
                 _finish(asked, writer)
                 return
@@ -111,7 +114,7 @@ def _batches(found: Iterable[Found]) -> Iterator[list[Found]]:
         yield batch
 
 
-def _write(writer: Writer, given: Given, batch: Sequence[Found], held_out: float) -> None:
+def _write(writer: Writer, given: Given, batch: Sequence[Found], split_of: Callable[[str], Part]) -> None:
     kept = []
     for domain, text in batch:
         if cleaned := documents.clean(text):
@@ -120,7 +123,7 @@ def _write(writer: Writer, given: Given, batch: Sequence[Found], held_out: float
             writer.drop(domain, "empty")
     encoded = tokenizer.encode(given.tokenizer, [text for _, text in kept], given.end_of_text)
     for (domain, text), ids in zip(kept, encoded, strict=True):
-        writer.add(domain, split_of(text, held_out), len(text.encode()), ids)
+        writer.add(domain, split_of(text), len(text.encode()), ids)
 
 
 def _finish(asked: Asked, writer: Writer) -> None:

@@ -51,8 +51,7 @@ class Corpus:
         """Return all token ids of a domain's split in document order: memory-mapped, read-only."""
         return np.memmap(self.directory / f"{domain}.{split}.bin", token_type(self.vocabulary), mode="r")
 
-    @staticmethod
-    def held_out(evaluate: "Split") -> tuple[str, "Split"]:
+    def held_out(self, evaluate: "Split") -> tuple[str, "Split"]:
         """Return the split that is scored for `evaluate`, and from which of its ends.
 
         'test' is at the end of the split 'valid' here.

@@ -92,7 +92,9 @@ class FileReader:
     @property
     def position(self) -> int:
         """Return the place in the file that is read."""
-        return self._raw.tell() if self._raw and not self._raw.closed else 0
+        if self._raw is None:
+            return 0
+        return self._path.stat().st_size if self._raw.closed else self._raw.tell()
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         try:

@@ -112,6 +112,11 @@ class Manifest:
         facts = ["imported", self.vocabulary, self.end_of_text, self.tokenizer.sha256, shards]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
+    @property
+    def has_test(self) -> bool:
+        """Return whether documents were held out for 'test'."""
+        return any(shard.split == "test" for shard in self.shards)
+
     def of(self, domain: str, split: str) -> list[Shard]:
         """Return the shards of a domain's split in order."""
         return [shard for shard in self.shards if (shard.domain, shard.split) == (domain, split)]

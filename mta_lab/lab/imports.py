@@ -11,9 +11,9 @@ from mta_lab.data import own
 from mta_lab.data.corpus import followed, prepare_text
 from mta_lab.data.hub import HUB, HubReader
 from mta_lab.data.imported import ImportedCorpus, open_imported
-from mta_lab.data.importing import Asked, Input, import_tokens
+from mta_lab.data.importing import Asked, Input, by_hash, import_tokens
 from mta_lab.data.reading import FORMATS, FileReader, Keys
-from mta_lab.data.shards import PARTS
+from mta_lab.data.shards import PARTS, Part
 from mta_lab.data.sources import RECIPES
 from mta_lab.data.tokenizer import Given, read_given
 from mta_lab.errors import UserError, nearest
@@ -21,6 +21,8 @@ from mta_lab.lab.display import Display
 from mta_lab.workspace import CORPORA
 
 CORPUS = "corpus:"
+KEPT: tuple[Part, ...] = ("train", "valid")
+"""splits of prepared text, which has 'test' at the end of 'valid'"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,7 @@ def imported(source: str, options: ImportOptions, display: Display) -> ImportedC
         raise UserError(f"--to: {to} is inside of what is imported; give a folder of its own")
     found = import_tokens(_asked(source, inputs, given, options), to, display.say)
     for domain in found.domains:
-        for split in PARTS:
+        for split in KEPT if source.startswith(CORPUS) else PARTS:
             if not found.manifest.of(domain.name, split):
                 display.note(f"domain '{domain.name}': no document fell to '{split}', so nothing can read that split")
     return found
@@ -101,9 +103,9 @@ def _asked(source: str, inputs: list[Input], given: Given, options: ImportOption
 
 def _inputs(source: str, options: ImportOptions, display: Display) -> Iterator[Input]:
     """Yield the parts of a source in the order in which they are read."""
-    held_out, keys = options.held_out, Keys(text=options.text_key, domain=options.domain_key)
+    split_of, keys = partial(by_hash, options.held_out), Keys(text=options.text_key, domain=options.domain_key)
     if source.startswith(HUB):
-        yield Input(name=source, size=0, held_out=held_out, read=partial(HubReader, source, keys))
+        yield Input(name=source, size=0, split_of=split_of, read=partial(HubReader, source, keys))
     elif source.startswith(CORPUS):
         yield from _prepared(source.removeprefix(CORPUS), display)
     else:
@@ -114,16 +116,20 @@ def _inputs(source: str, options: ImportOptions, display: Display) -> Iterator[I
         for domain, files in found.domains.items():
             for file in files:
                 name, size = str(file.relative_to(path)), file.stat().st_size
-                yield Input(name=name, size=size, held_out=held_out, read=partial(FileReader, file, domain, keys))
+                yield Input(name=name, size=size, split_of=split_of, read=partial(FileReader, file, domain, keys))
 
 
 def _prepared(name: str, display: Display) -> Iterator[Input]:
-    """Yield the files of a built-in text: its training documents stay training documents."""
+    """Yield the files of a built-in text, which keeps its split: 'train' and 'valid'."""
     if name not in RECIPES:
         raise UserError(f"{CORPUS}{name}: allowed: {' or '.join(RECIPES)}{nearest(name, RECIPES)}")
     text = prepare_text(DataConfig(corpus=name), CORPORA, display.say)  # type: ignore[arg-type]  # it is a key of RECIPES
     for recipe in RECIPES[name]:
-        for split, held_out in (("train", 0.0), ("valid", 1.0)):
+        for split in KEPT:
             file = text / f"{recipe.name}.{split}.jsonl"
             read = partial(FileReader, file, recipe.name, Keys())
-            yield Input(name=file.name, size=file.stat().st_size, held_out=held_out, read=read)
+            yield Input(name=file.name, size=file.stat().st_size, split_of=partial(_always, split), read=read)
+
+
+def _always(split: Part, text: str) -> Part:
+    return split

@@ -4,7 +4,7 @@ import base64
 from functools import partial
 from pathlib import Path
 
-from mta_lab.data.importing import Asked, Input
+from mta_lab.data.importing import Asked, Input, by_hash
 from mta_lab.data.reading import FileReader, Keys
 from mta_lab.data.tokenizer import read_given
 
@@ -25,7 +25,12 @@ def write_tokenizer(folder: Path) -> Path:
 def asked_of(source: Path, tokenizer: Path, shard: int) -> Asked:
     files = sorted(source.iterdir())
     inputs = [
-        Input(name=one.name, size=one.stat().st_size, held_out=0.2, read=partial(FileReader, one, one.stem, Keys()))
+        Input(
+            name=one.name,
+            size=one.stat().st_size,
+            split_of=partial(by_hash, 0.2),
+            read=partial(FileReader, one, one.stem, Keys()),
+        )
         for one in files
     ]
     return Asked(source="s", inputs=inputs, given=read_given(tokenizer), settings={"source": "s"}, shard=shard)

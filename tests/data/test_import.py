@@ -21,8 +21,9 @@ from mta_lab.data import importing
 from mta_lab.data.corpus import corpus_name
 from mta_lab.data.documents import clean
 from mta_lab.data.imported import ImportedCorpus, open_imported
-from mta_lab.data.importing import import_tokens, split_of
+from mta_lab.data.importing import by_hash, import_tokens
 from mta_lab.data.mixture import PAPER, shares
+from mta_lab.data.reading import FileReader, Keys
 from mta_lab.data.shards import PARTS, STATE
 from mta_lab.errors import UserError
 from mta_lab.lab.display import Display
@@ -89,10 +90,10 @@ def test_tokens_decode_to_the_documents_which_hashes_split(source: Path, options
     corpus = imported(str(source), options, quiet())
     for name, texts in TEXTS.items():
         for split in PARTS:
-            assert documents_of(corpus, name, split) == [text for text in texts if split_of(text, 0.2) == split]
-    assert {split_of(text, 0.2) for text in TEXTS["news"]} == set(PARTS)
+            assert documents_of(corpus, name, split) == [text for text in texts if by_hash(0.2, text) == split]
+    assert {by_hash(0.2, text) for text in TEXTS["news"]} == set(PARTS)
     assert corpus.manifest.domains[0].documents == {
-        split: sum(split_of(text, 0.2) == split for text in TEXTS["news"]) for split in PARTS
+        split: sum(by_hash(0.2, text) == split for text in TEXTS["news"]) for split in PARTS
     }
     assert corpus.tokens("news", "train").dtype == np.uint16
     assert corpus.tokenizer_name.startswith("tokenizer.model (sha256 ")
@@ -150,7 +151,7 @@ def test_documents_are_cleaned_and_empty_ones_counted(options: ImportOptions, tm
 
 
 def test_equal_documents_are_in_the_same_split(options: ImportOptions, tmp_path: Path) -> None:
-    assert split_of("the  thing", 0.3) == split_of("the\nthing", 0.3)
+    assert by_hash(0.3, "the  thing") == by_hash(0.3, "the\nthing")
 
 
 def test_an_import_ends_after_the_tokens_that_were_asked_for(source: Path, options: ImportOptions) -> None:
@@ -241,6 +242,14 @@ def test_an_import_goes_on_from_any_of_its_states(
     assert all(not wrong for _, wrong in ended.verified())
 
 
+def test_a_file_is_read_from_its_start_to_its_end(source: Path) -> None:
+    path = source / "news.jsonl"
+    reader = FileReader(path, "news", Keys(), {"documents": 80})
+    assert reader.position == 0
+    assert [text for _, text in reader] == TEXTS["news"][80:]
+    assert (reader.position, reader.state) == (path.stat().st_size, {"documents": 90})
+
+
 def test_the_same_command_opens_what_it_has_imported(source: Path, options: ImportOptions) -> None:
     first = imported(str(source), options, quiet())
     stamp = (options.to / "news.train.00000.bin").stat().st_mtime_ns
@@ -261,8 +270,9 @@ def test_the_products_own_text_keeps_its_split(
     corpus = imported("corpus:stdlib", options, quiet())
     assert [domain.name for domain in corpus.domains] == ["github", "stackexchange"]
     assert documents_of(corpus, "github", "train") == written["train"]
-    held_out = documents_of(corpus, "github", "valid") + documents_of(corpus, "github", "test")
-    assert sorted(held_out) == sorted(written["valid"])
+    assert documents_of(corpus, "github", "valid") == written["valid"]
+    assert corpus.held_out("test") == ("valid", "test")
+    assert corpus.domains[0].held_out_tokens("test") == corpus.domains[0].valid_tokens
 
 
 def test_the_whole_folder_may_move(source: Path, options: ImportOptions, tmp_path: Path) -> None:
