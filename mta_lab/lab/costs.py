@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mta_lab.devices import own
-from mta_lab.devices.child import computing
-from mta_lab.devices.visible import gpus
+from mta_lab.devices.visible import free_memory, gpus
 from mta_lab.lab.display import Say
 from mta_lab.lab.placing import usual_workers
 from mta_lab.lab.plan import Plan
@@ -94,16 +93,20 @@ def memory_of(plan: Plan) -> str:
     fixed = numbers.size(step.weights + step.gradients + step.optimizer)
     return (
         f"{fixed} for weights, gradients and optimizer, {numbers.size(step.logits)} for logits, and "
-        f"{numbers.size(step.activations)} for each sequence of a micro-batch (of {batch} in the batch). "
+        f"{numbers.size(step.activations)} for each sequence of a micro-batch (of {batch} in the batch)"
         f"{_room(row)}"
     )
 
 
 def _room(row: Row) -> str:
-    """Return in words how much of a row's batch fits the memory that is free where runs train."""
-    with computing() as call:
-        free = call(own.free_memory)
-    share = GPU_SHARE if gpus() else SHARE
+    """Return how much of a row's batch fits the memory that is free where runs train, in words.
+
+    Nothing where that memory is not known.
+    """
+    found = gpus()
+    free, share = (free_memory(found), GPU_SHARE) if found else (own.free_memory(), SHARE)
+    if free is None:
+        return ""
     sequences, room = (
         micro_batch_of(row.config, free, share),
         f"{share:.0%} of the {numbers.size(free)} that are free here",
@@ -111,8 +114,8 @@ def _room(row: Row) -> str:
     total = step_memory(row.config, sequences).total
     if total > max(LITTLE, share * free):
         taken = f"reading {counted(sequences, 'sequence')} at a time takes {numbers.size(total)}"
-        return f"It does not fit: {taken}, more than {room}"
-    return f"{sequences} at a time fit into {room}"
+        return f". It does not fit: {taken}, more than {room}"
+    return f". {sequences} at a time fit into {room}"
 
 
 def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple[Plan, str]:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from mta_lab.devices import own
+from mta_lab.devices.visible import Gpu
+from mta_lab.lab import costs
 from tests.cli.conftest import Command
 
 
@@ -33,6 +35,16 @@ def test_precision_auto_is_that_of_the_device_and_not_of_this_machine(lab: Comma
 def test_a_step_that_does_not_fit_says_what_helps(lab: Command) -> None:
     said = " ".join(lab("plan", "language_modeling", "--scale", "paper-880m", "--device", "rtx4090").out.split())
     assert "it does not fit; training.recompute=blocks takes 15." in said
+
+
+def test_a_plan_says_whether_a_step_fits_the_gpu(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "gpus", lambda: (Gpu("0", "a GPU"),))
+    said = []
+    for free in (80e9, None):
+        monkeypatch.setattr(costs, "free_memory", lambda devices, free=free: free)
+        said.append(" ".join(lab("sweep", "kernel_sizes", "--scale", "paper-880m", "--dry-run").out.split()))
+    assert "(of 128 in the batch). 8 at a time fit into 85% of the 80.00 GB that are free here." in said[0]
+    assert "(of 128 in the batch). In all" in said[1]
 
 
 def test_devices_of_a_run_share_its_memory_and_time(lab: Command) -> None:
