@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from mta_lab.results.records import Failure, Records
 from mta_lab.sweep import PlannedRun, Sweep, load_sweep
 from mta_lab.sweep.tune import at_values, tried, tuning_sweep
 from tests.cli.conftest import Command
+from tests.launch.sweeps import write_sweep, write_words
 from tests.report.examples import finish
 
 RATE, OWN = "training.learning_rate", "data.path=mine"
@@ -128,3 +130,15 @@ def test_a_rate_that_diverges_is_the_worst_and_no_failure(
     planned = words(lab("sweep", "tuned.yaml", OWN, "--dry-run").out)
     assert "tuning run" not in planned
     assert "mta 31.00 30.00 * diverged" in words(lab("report", "tuned.yaml", OWN).out)
+
+
+@pytest.mark.slow
+def test_the_runs_that_tune_are_trained_widened_and_not_trained_again(lab: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    write_words(tmp_path / "mine")
+    rows: dict[str, dict[str, Any]] = {name: {"attention": name} for name in ("softmax", "differential")}
+    file = write_sweep(tmp_path / "slow.yaml", rows, data={"path": "mine"})
+    file.write_text(json.dumps({**json.loads(file.read_text()), "tune": {RATE: [1e-6, 2e-6, 4e-6]}}))
+    for _ in range(2):  # the more the better as far as 3.2e-5
+        assert f"is best at {RATE} 3.2e-05, still at the edge of 1e-06 to 3.2e-05" in lab("sweep", str(file)).err
+        assert len([*Path("results/runs").iterdir()]) == 2 * 6
