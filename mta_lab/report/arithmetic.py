@@ -71,5 +71,21 @@ def resumed_note(table: Table) -> list[str]:
     ]
 
 
+def devices_note(table: Table) -> list[str]:
+    """Return a note where runs of the table trained on different numbers of devices."""
+    runs: dict[int, list[str]] = {}
+    for row in table.rows:
+        for seed, record in sorted(row.measured.records.items()):
+            runs.setdefault(record.provenance.get("devices_per_run", 1), []).append(f"{row.name} seed {seed}")
+    if len(runs) < 2:
+        return []
+    (devices, most), *others = sorted(runs.items(), key=lambda group: -len(group[1]))
+    said = "; ".join(f"{', '.join(some)} on {number}" for number, some in others)
+    return [
+        f"Devices a run: {counted(len(most), 'run')} on {devices}; {said}. Each step is the same up to rounding, about "
+        f"1e-6, and not to the bit: {MOVED}."
+    ]
+
+
 def _group(bits: str, runs: list[str]) -> str:
     return f"{', '.join(runs)} ({bits})"

@@ -34,7 +34,8 @@ def notes(table: Table) -> tuple[str, ...]:
     if len(table.rows) > 1:
         lines += [_deltas(table), *limit_note(table), *look_note(table), *effects_note(table)]
         lines += [*_controls(table), *agreement_note(table), *cost_note(table)]
-    lines += [*arithmetic.note(table), *arithmetic.resumed_note(table), *_contended(table)]
+    lines += [*arithmetic.note(table), *arithmetic.resumed_note(table), *arithmetic.devices_note(table)]
+    lines += _contended(table)
     total = len(table.rows) * len(table.sweep.seeds)
     if table.finished < total:
         lines.append(f"{table.finished} of {counted(total, 'run')} finished; a row's mean is over its finished runs.")

@@ -5,12 +5,16 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
 
 import psutil
 import pytest
 
-from mta_lab.executors.base import Cancelled, Failed, Finished, Handle, RunRequest
+from mta_lab.config import fingerprint
+from mta_lab.executors.base import Cancelled, Failed, Finished, Handle, Note, Progressed, RunRequest
 from mta_lab.executors.local import ranks
 from mta_lab.executors.local.executor import LocalExecutor
 from tests.executors.conformance import ENOUGH, Behaviour, ExecutorConformance, Polling, Subject, Told
@@ -34,6 +38,36 @@ def ranks_here() -> list[psutil.Process]:
     return [process for process in found if process.is_running() and ranks.PROGRAM in process.cmdline()]
 
 
+def test_a_rank_that_is_killed_ends_the_run_and_leaves_none_behind(
+    component: Path,  # noqa: F811
+    request_of: Callable[[Behaviour], RunRequest],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """As a worker trains it, which is this process here."""
+    launch, worker = Pipe()
+    log = tmp_path / "worker.log"
+    log.touch()
+    request = of_steps(5000, request_of("long"))  # it tells of each 50th
+    setup = ranks.RankSetup(components=[component], plugins=False, threads=1, texts={})
+    with ThreadPoolExecutor(1) as thread:
+        training = thread.submit(ranks.train_run, request, worker, setup, count=2, log=log)
+        assert launch.poll(ENOUGH)
+        assert isinstance(launch.recv(), Progressed)
+        both = ranks_here()
+        assert len(both) == 2
+        both[1].kill()
+        end = training.result(ENOUGH)
+    assert isinstance(end, Failed)
+    assert (end.kind, end.reason) == ("killed", "rank 1 of a run on 2 devices died (signal SIGKILL)")
+    until_gone(both)
+
+
+def of_steps(steps: int, request: RunRequest) -> RunRequest:
+    """Return the request of another run, of so many steps."""
+    config = replace(request.config, training=replace(request.config.training, steps=steps))
+    return replace(request, config=config, checkpoints=request.checkpoints.parent / fingerprint(config, ""))
+
+
 def until_gone(processes: list[psutil.Process]) -> None:
     end = time.monotonic() + ENOUGH
     while alive := [process for process in processes if process.is_running() and process.status() != "zombie"]:
@@ -41,23 +75,30 @@ def until_gone(processes: list[psutil.Process]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 class TestRanks(Polling):
     """Promises of workers that have two processes a run."""
 
-    def test_a_rank_that_is_killed_ends_the_run_and_leaves_none_behind(self, subject: Subject, told: Told) -> None:
-        handle = subject.executor.submit(subject.request("long"))
-        told.until_heard(handle)
-        both = ranks_here()
-        assert len(both) == 2
-        both[1].kill()
-        end = told.end_of(handle)
-        assert isinstance(end, Failed)
-        assert (end.kind, end.reason) == ("killed", "rank 1 of a run on 2 devices died (signal SIGKILL)")
-        until_gone(both)
-        assert handle.slot
-        assert handle.slot.resources.cores == 2
+    def test_slots_have_the_cores_of_all_ranks(self, subject: Subject) -> None:
+        assert [slot.resources.cores for slot in subject.executor.slots] == [2, 2]
 
-    @pytest.mark.slow
+    def test_a_run_that_is_kept_goes_on_with_one_process(self, subject: Subject, told: Told, tmp_path: Path) -> None:
+        request = of_steps(1000, subject.request("long"))
+        handle = subject.executor.submit(request)
+        told.until_heard(handle)
+        subject.executor.cancel(handle, keep=True)
+        kept = told.end_of(handle)
+        assert isinstance(kept, Cancelled)
+        assert kept.kept
+        behaving = Path(__file__).parent / "behaving.py"
+        with LocalExecutor(1, [behaving], tmp_path, threads=1) as executor:
+            alone = Told(executor)
+            other = executor.submit(request)
+            assert isinstance(alone.end_of(other), Finished)
+            resumed, change = [event.text for event in alone.of(other) if isinstance(event, Note)]
+        assert resumed == f"resumed at step {kept.step}"
+        assert change.startswith("--devices-per-run: got 1, where the run was kept with 2")
+
     def test_a_rank_that_is_terminated_gives_the_run_back(self, subject: Subject, told: Told) -> None:
         for rank in (0, 1):
             request = subject.request("long")
@@ -72,7 +113,6 @@ class TestRanks(Polling):
             assert list(request.checkpoints.glob("*.ckpt"))
             until_gone(both)
 
-    @pytest.mark.slow
     def test_no_rank_outlives_its_worker(self, subject: Subject, told: Told) -> None:
         for how in ("long", "hanging"):
             handle = subject.executor.submit(subject.request(how))

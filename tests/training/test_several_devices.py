@@ -123,7 +123,7 @@ Make = Callable[[dict[str, Any]], RunConfig]
     [
         ({"attention": {"name": "multi_token"}}, 2),
         ({"training.micro_batch": 1}, 1),
-        ({"training.micro_batch": 4, "training.recompute": "blocks"}, 2),
+        pytest.param({"training.micro_batch": 4, "training.recompute": "blocks"}, 2, marks=pytest.mark.slow),
         pytest.param({"training.compiled": False}, 2, marks=pytest.mark.slow),
         pytest.param({"attention": "differential"}, 2, marks=pytest.mark.slow),
         pytest.param({"attention": "talking_heads"}, 2, marks=pytest.mark.slow),
@@ -147,6 +147,7 @@ def test_two_train_as_one(
     assert two.place == one.place
 
 
+@pytest.mark.slow
 def test_two_train_a_synthetic_task_as_one(pair: Pair) -> None:
     config = test_synthetic.configure({"training.steps": 6, "training.warmup_steps": 2, "attention.dropout": 0.1})
     one, _ = attempt(config, None, None, stop=-1)
