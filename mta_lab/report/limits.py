@@ -72,7 +72,7 @@ def look_note(table: Table) -> list[str]:
     said = f"{planned_looks(looks)}: {used} of {len(looks)} used"
     said += f"; verdicts are of the first {looks[used - 1]} seeds" if used else "; no verdict before the first"
     if began and used < len(looks):
-        said += f", and further ones count for nothing until look {used + 1} is complete"
+        said += f", and further ones count for nothing until look {used + 1} is complete (means and costs are over all)"
     return [f"{said}. What is better or worse at one look stays so."]
 
 
