@@ -43,8 +43,8 @@ class ModelConfig:
     heads: int
     """M, attention heads; a divisor of the width, with an even head width (rotary pairs)"""
     vocabulary: int
-    """tokens in the vocabulary;
-    the tokenizer is trained to this size, a synthetic task says its own"""
+    """tokens in the vocabulary; the tokenizer is trained to this size,
+    that of imported tokens has at most as many, a synthetic task says its own"""
     context: int
     """T, tokens a sequence;
     the longest that the model can read where a synthetic task says how long they are"""

@@ -72,7 +72,11 @@ def import_tokens(asked: Asked, directory: Path, say: Say) -> ImportedCorpus:
     """
     with cache.lock(directory, say):
         if not (directory / MANIFEST).exists():
-            _import(asked, directory, say)
+            try:
+                _import(asked, directory, say)
+            except OSError as error:
+                said = f"--to: {error.filename or directory} cannot be written ({error.strerror})"
+                raise UserError(f"{said}; make room or choose another folder, then the same command goes on") from None
         elif dict(open_imported(directory).manifest.settings) != asked.settings:
             raise UserError(f"--to: {directory} holds another import; give a new folder")
         (directory / STATE).unlink(missing_ok=True)

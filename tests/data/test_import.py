@@ -160,9 +160,9 @@ def test_an_import_ends_after_the_tokens_that_were_asked_for(source: Path, optio
     assert [domain.name for domain in corpus.domains] == ["news"]
 
 
-@pytest.mark.parametrize("shard", [1, 50, 10**6])
+@pytest.mark.parametrize("shard", [7, 50, 10**6])
 def test_any_size_of_shard_holds_the_same_tokens(shard: int, source: Path, tmp_path: Path) -> None:
-    source = source if shard > 1 else only_some(source, 9)
+    source = source if shard > 7 else only_some(source, 9)
     tokenizer = write_tokenizer(tmp_path)
     corpora = [
         import_tokens(asked_of(source, tokenizer, size), tmp_path / f"{size} tokens", print) for size in (shard, 10**7)
@@ -319,6 +319,13 @@ def test_a_torn_file_is_named(form: str, options: ImportOptions, tmp_path: Path)
     path.write_bytes(path.read_bytes()[:-60])
     with pytest.raises(UserError, match=rf"web{form} cannot be read \(.*; it is damaged, or not what its name says"):
         imported(str(path), options, quiet())
+
+
+def test_a_file_that_cannot_be_written_is_one_line(options: ImportOptions, tmp_path: Path) -> None:
+    (tmp_path / "web.jsonl").write_text(json.dumps({"text": "a", "set": "x" * 300}))
+    asked = ImportOptions(**{**vars(options), "domain_key": "set"})
+    with pytest.raises(UserError, match=r"--to: .* cannot be written \(File name too long\); make room or choose"):
+        imported(str(tmp_path / "web.jsonl"), asked, quiet())
 
 
 def test_another_import_does_not_go_on_in_the_folder(source: Path, options: ImportOptions, tmp_path: Path) -> None:
