@@ -1,5 +1,6 @@
 """Say what a table can see: its detection limit, the power for a stated effect, and its looks."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
@@ -23,32 +24,44 @@ class Limits:
     seeds: int
     """of the look that they are of"""
 
+    @property
+    def usual(self) -> float:
+        """Return the limit of the typical row; infinite if it sees no difference however large."""
+        return _limit(self.typical)
+
 
 def limits_of(table: Table) -> Limits | None:
     """Return the limits of a table's rows; None where no row has enough runs to tell its noise."""
     rows = [row.measured for row in table.rows if row.measured.role == "row"]
-    found = {row.contrast.limit: row for row in rows if row.contrast and row.contrast.limit is not None}
+    found = {_limit(row.contrast): row for row in rows if row.contrast}
     if not found:
         return None
     row = found[median_low(found)]
     assert row.contrast
-    seeds = row.looks[max(row.looks_used, 1) - 1] if row.testable else len(row.scores)
+    seeds = row.looks[row.looks_used - 1] if row.testable else len(row.scores)
     return Limits(typical=row.contrast, least=min(found), most=max(found), seeds=seeds)
+
+
+def _limit(contrast: Contrast) -> float:
+    """Return the limit of a row, infinite where it sees no difference however large."""
+    return math.inf if contrast.limit is None else contrast.limit
 
 
 def limit_note(table: Table) -> list[str]:
     """Return a sentence on what the table sees, or none."""
     found = limits_of(table)
-    if found is None or found.typical.limit is None:
+    if found is None:
         return []
     metric, effect = table.sweep.metric, table.comparison.terms.effect
     between = ""
     if found.least < found.most:
         between = f" in the median row ({size(found.least, metric)} to {size(found.most, metric)} by row)"
+    sees = f"a difference of {size(found.usual, metric)} is seen with {POWER:.0%} power{between}"
+    if found.typical.limit is None:
+        sees = f"not even the largest difference is seen with {POWER:.0%} power{between}"
     return [
-        f"Detection limit: with {counted(found.seeds, 'seed')} a difference of {size(found.typical.limit, metric)} is "
-        f"seen with {POWER:.0%} power{between}. One of {size(effect, metric)} is seen with {found.typical.power:.0%}; "
-        f"{POWER:.0%} {takes(found.typical.seeds_needed)}."
+        f"Detection limit: with {counted(found.seeds, 'seed')} {sees}. One of {size(effect, metric)} is seen with "
+        f"{found.typical.power:.0%}; {POWER:.0%} {takes(found.typical.seeds_needed)}."
     ]
 
 
@@ -58,7 +71,9 @@ def takes(seeds: int) -> str:
 
 
 def size(value: float, metric: Metric) -> str:
-    """Return the size of a difference: `2.0%`, or `2.0 points` of a share."""
+    """Return a difference as `2.0%`, or `2.0 points` of a share; an infinite one is `none`."""
+    if math.isinf(value):
+        return "none"
     return f"{100 * value:.1f} points" if metric.is_share else f"{value:.1%}"
 
 

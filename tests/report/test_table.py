@@ -127,6 +127,14 @@ def test_a_table_states_its_detection_limit_and_the_power_for_an_effect(tmp_path
     assert limit_note(empty) == []
 
 
+def test_a_table_that_sees_nothing_says_so(tmp_path: Path) -> None:
+    """Seeds that solve the task or do not are worth so little that no difference is seen."""
+    apart = {0: 0.777, 1: 0.753, 2: 0.019}
+    (said,) = limit_note(error_table(tmp_path, {"softmax": apart, "wide": {0: 0.0, 1: 0.7, 2: 0.002}}))
+    assert "with 3 seeds not even the largest difference is seen with 80% power" in said
+    assert "80% would take more than 100 seeds in all" in said
+
+
 @pytest.mark.parametrize("missing", [("wide", 1), ("softmax", 2)], ids=["of the row", "of the baseline"])
 @pytest.mark.parametrize("failed", [False, True], ids=["pending", "failed"])
 def test_nothing_is_resolved_while_a_seed_is_missing(missing: tuple[str, int], failed: bool, tmp_path: Path) -> None:

@@ -65,8 +65,8 @@ def tiles(table: Table) -> list[tuple[str, str]]:
         around = " [{:+.2f}, {:+.2f}]".format(*found["tau_interval"]) if found["tau_interval"] else ""
         made.append((f"Kendall's tau with the paper's ranking{around}", f"{found['tau']:+.2f}"))
     made += [("noise of one run", f"{noise.deviation:.2%}") for noise in list(table.comparison.noise.values())[:1]]
-    if (limits := limits_of(table)) and limits.typical.limit is not None:
-        made.append(("detection limit", size(limits.typical.limit, table.sweep.metric)))
+    if limits := limits_of(table):
+        made.append(("detection limit", size(limits.usual, table.sweep.metric)))
     if found["aa_rows"]:
         made.append(("A/A row", {True: "passed", False: "FAILED", None: "pending"}[found["aa_passed"]]))
     return made
