@@ -7,6 +7,7 @@ from typing import Any
 from components.metrics import Metric, Scale
 from mta_lab.config import in_words
 from mta_lab.report.arithmetic import mixed
+from mta_lab.report.controls import pairing
 from mta_lab.report.cost import COSTS
 from mta_lab.report.effects_section import effects_document
 from mta_lab.report.evaluated import evaluated_columns, evaluated_document
@@ -30,6 +31,7 @@ def as_json(table: Table) -> str:
 def document(table: Table) -> dict[str, Any]:
     """Return the JSON form of a table as a dictionary."""
     sweep, agreement, settings, limits = table.sweep, table.agreement, settings_of(table), limits_of(table)
+    paired = pairing(table)
     return {
         "sweep": sweep.name,
         "title": sweep.title,
@@ -72,6 +74,7 @@ def document(table: Table) -> dict[str, Any]:
         },
         "effects": effects_document(table),
         "coverage": {"published": agreement.published, "finished": agreement.finished},
+        "pairing": asdict(paired) if paired else None,
         "aa": {row.name: row.measured.passed for row in table.rows if row.measured.role == "A/A"},
         "provenance": list(table.provenance),
         "remarks": list(table.remarks),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mta_lab.report import arithmetic
 from mta_lab.report.agreement_note import agreement_note
+from mta_lab.report.controls import controls_note, pairing_note
 from mta_lab.report.cost_section import cost_note
 from mta_lab.report.effects_section import effects_note
 from mta_lab.report.evaluated import evaluated_notes
@@ -33,7 +34,7 @@ def notes(table: Table) -> tuple[str, ...]:
     lines += [*table.sweep.left_out_notes, *_search(table), *tuning_notes(table), badge(table)]
     if len(table.rows) > 1:
         lines += [_deltas(table), *limit_note(table), *look_note(table), *effects_note(table)]
-        lines += [*_controls(table), *agreement_note(table), *cost_note(table)]
+        lines += [*pairing_note(table), *controls_note(table), *agreement_note(table), *cost_note(table)]
     lines += [*arithmetic.note(table), *arithmetic.resumed_note(table), *arithmetic.devices_note(table)]
     lines += _contended(table)
     total = len(table.rows) * len(table.sweep.seeds)
@@ -150,25 +151,6 @@ def _floor(noise: Noise) -> str:
     """Return the noise of one run: over all rows, and from the quietest to the noisiest row."""
     by_row = f"; {min(noise.rows):.2%} to {max(noise.rows):.2%} by row" if len(set(noise.rows)) > 1 else ""
     return f"{noise.deviation:.2%} ({counted(noise.degrees, 'degree')} of freedom{by_row})"
-
-
-def _controls(table: Table) -> list[str]:
-    lines = []
-    for row in table.rows:
-        measured = row.measured
-        if measured.role != "A/A":
-            continue
-        if measured.passed is None or measured.contrast is None:
-            outcome = "not all seeds have finished yet"
-        elif measured.passed:
-            outcome = f"passed, p = {measured.contrast.p:.2g} uncorrected"
-        else:
-            outcome = f"FAILED, p = {measured.contrast.p:.2g} uncorrected; by chance alone, 1 in 20 A/A rows fails"
-        lines.append(
-            f"A/A row {row.name}: {measured.baseline} again, on a random stream of its own, so that it is tested "
-            f"unpaired and with its own noise: {outcome}."
-        )
-    return lines
 
 
 def _contended(table: Table) -> list[str]:

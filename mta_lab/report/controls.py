@@ -1,0 +1,56 @@
+"""Check what a table takes for granted: that seeds pair its rows, and that equal rows are equal."""
+
+import numpy as np
+
+from mta_lab.report.limits import size
+from mta_lab.report.table import Table
+from mta_lab.stats.contrasts import LEVEL
+from mta_lab.stats.pairing import DRAWS, Pairing, pairing_of
+
+
+def pairing(table: Table) -> Pairing | None:
+    """Return what the finished rows tell of their pairing by seed; None where it is not told.
+
+    Shares are not paired. A/A rows have random numbers of their own, and share nothing by seed.
+    """
+    if table.sweep.metric.is_share:
+        return None
+    rows = [row.measured for row in table.rows if row.measured.role != "A/A" and row.measured.complete]
+    scores = [[row.scores[seed] for seed in row.seeds] for row in rows]
+    return pairing_of(np.array(scores)) if scores else None
+
+
+def pairing_note(table: Table) -> list[str]:
+    """Return whether rows go up and down together with the seed."""
+    found = pairing(table)
+    if found is None:
+        return []
+    said = (
+        f"Pairing by seed: without it, a difference would have {found.times:.1f} times the variance; with each row's "
+        f"seeds shuffled, rows go as much together in {max(found.chance, 1 / DRAWS):.2g} of draws"
+    )
+    doubt = ": the rows do not show that a seed means the same to them" if found.chance >= LEVEL else ""
+    return [f"{said}{doubt}."]
+
+
+def controls_note(table: Table) -> list[str]:
+    """Return the outcome of each A/A row, and the difference that it would have shown."""
+    lines = []
+    for row in table.rows:
+        measured = row.measured
+        if measured.role != "A/A":
+            continue
+        if measured.passed is None or measured.contrast is None:
+            outcome = "not all seeds have finished yet"
+        else:
+            limit, verdict = measured.contrast.limit, "passed" if measured.passed else "FAILED"
+            by_chance = "" if measured.passed else "; by chance alone, 1 in 20 A/A rows fails"
+            seen = ""
+            if limit:
+                seen = f". A false difference shows here from {size(limit, measured.metric)} on, most of the time"
+            outcome = f"{verdict}, p = {measured.contrast.p:.2g} uncorrected{by_chance}{seen}"
+        lines.append(
+            f"A/A row {row.name}: {measured.baseline} again, on a random stream of its own, so that it is tested "
+            f"unpaired and with its own noise: {outcome}."
+        )
+    return lines
