@@ -286,6 +286,12 @@ def test_each_framework_has_one_importer(library: str) -> None:
     assert {room for _, room, name in IMPORTS if room_of(name) == library} == {SOLE_IMPORTERS[library]}
 
 
+def test_a_run_on_one_device_loads_nothing_for_several() -> None:
+    importers = {file.stem for file, _, name in IMPORTS if name.startswith("mta_lab.training.sharding")}
+    assert importers == {"rank"}
+    assert {file.stem for file, _, name in IMPORTS if name.startswith("torch.distributed")} == {"sharding"}
+
+
 def test_tracking_knows_only_the_types_of_training() -> None:
     names = {name.rpartition(".")[0] for _, room, name in IMPORTS if room == "tracking" and room_of(name) == "training"}
     assert names <= {"mta_lab.training.result"}

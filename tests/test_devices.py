@@ -18,7 +18,7 @@ from mta_lab.lab import placing
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
 from mta_lab.lab.launches import launch_plan
-from mta_lab.lab.placing import gpus_of, usual_workers, workers_of
+from mta_lab.lab.placing import asking_for, gpus_of, usual_workers, workers_of
 from mta_lab.lab.plans import plan
 from mta_lab.launch.launch import LaunchOptions
 from tests import conftest
@@ -190,6 +190,13 @@ def test_devices_that_train_a_run_together_are_said(tmp_path: Path) -> None:
     assert workers_of(None, EIGHT, 2, devices_per_run=8) == 2
     assert workers_of(1, EIGHT, None, devices_per_run=8) == 1
     assert workers_of(None, (), None, devices_per_run=1024) == 1
+
+
+def test_the_commands_to_type_next_ask_for_as_many_devices_a_run() -> None:
+    found = plan("kernel_sizes", Conditions(scale="nano"), Display())
+    for before, after in ((found.command, asking_for(found, 4).command), (found.retry, asking_for(found, 4).retry)):
+        assert after == f"{before} --devices-per-run 4"
+    assert asking_for(found, 1) == found
 
 
 @pytest.mark.parametrize(

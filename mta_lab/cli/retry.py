@@ -55,6 +55,7 @@ def retry(
     workers = lab.placing.workers_of(workers, gpus, workers_per_device, devices_per_run)
     row, settings = row_and_settings(words)
     plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
+    plan = lab.placing.asking_for(plan, devices_per_run)
     rows = [plan.sweep.row(row).name] if row else None
     cleared = lab.retries.clear_failures(plan, rows[0] if rows else None)
     if not cleared:

@@ -68,6 +68,7 @@ def sweep(
     gpus = lab.placing.gpus_of(devices)
     workers = lab.placing.workers_of(workers, gpus, workers_per_device, devices_per_run)
     found = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
+    found = lab.placing.asking_for(found, devices_per_run)
     if rerun_stale:
         found = replace(found, rerun_stale=True, command=f"{found.command} --rerun-stale")
     if seeds is not None and budget is not None:

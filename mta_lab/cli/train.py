@@ -18,5 +18,6 @@ def train(
     """Train one model and print its scores. For example: `mta-lab train attention=multi_token`."""
     gpus = lab.placing.gpus_of(devices)
     plan = lab.plans.plan_of_one(conditions(settings, scale, components=components), Terminal())
+    plan = lab.placing.asking_for(plan, devices_per_run)
     lab.retries.clear_failures(plan)
     raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, 1, None, None, gpus, devices_per_run)))

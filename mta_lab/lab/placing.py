@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mta_lab.devices.visible import VISIBLE, Gpu, free_memory, gpus, trouble
 from mta_lab.errors import UserError
@@ -52,6 +53,12 @@ def workers_of(
         return workers
     places = len(devices) or len(os.sched_getaffinity(0))
     return (per_device or 1) * max(1, places // devices_per_run)
+
+
+def asking_for(plan: Plan, devices_per_run: int) -> Plan:
+    """Return the plan; the commands that it says to type next ask for as many devices a run."""
+    option = f" --devices-per-run {devices_per_run}" if devices_per_run > 1 else ""
+    return replace(plan, command=plan.command + option, retry=plan.retry + option)
 
 
 def check_together(plan: Plan, devices: Sequence[Gpu], devices_per_run: int) -> None:
