@@ -1,32 +1,47 @@
 """Read what a sweep says of its evidence beforehand: when it is looked at, what is equal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from mta_lab.errors import UserError
+from mta_lab.config import scales
+from mta_lab.errors import UserError, nearest
 
 EQUAL_WITHIN = "1%"
 """the default of `equal_within`"""
 MOST = 50.0  # percent: a larger difference is nobody's equality
 
 
-def read_looks(value: Any, seeds: int, where: str, given: str) -> tuple[int, ...]:
+def read_looks(value: Any, scale: str, where: str) -> tuple[int, ...]:
     """Return the numbers of seeds at which a sweep is looked at; none where it says none.
 
-    `seeds` is how many it trains, and `given` names what they come from, for errors.
+    `value` is a list, or a mapping of scales to lists.
+
+    Raises:
+        UserError: it is another thing, names an unknown scale, or the numbers do not rise.
     """
+    if isinstance(value, Mapping):
+        for name in value:
+            if name not in scales():
+                hint = nearest(name, scales()) or ";"
+                raise UserError(f"{where}.{name}: no such scale{hint} known: {', '.join(scales())}")
+        return read_looks(value[scale], scale, f"{where}.{scale}") if scale in value else ()
     if value is None:
         return ()
     whole = isinstance(value, list) and all(type(count) is int for count in value)
     if not whole or not value or value[0] < 2 or any(b <= a for a, b in pairwise(value)):
-        raise UserError(f"{where}: got {value!r}, allowed: rising numbers of seeds, 2 or more each, like [3, 6, 12]")
-    if seeds > value[-1]:
-        raise UserError(
-            f"{given}: got {seeds}, but {where} ends at {value[-1]}; seeds after the last look would count for "
-            f"nothing: ask for {value[-1]} at most, or declare a later look before the first result is seen"
-        )
+        allowed = "rising numbers of seeds, 2 or more each, like [3, 6, 12], or scales with such lists"
+        raise UserError(f"{where}: got {value!r}, allowed: {allowed}")
     return tuple(value)
+
+
+def refuse_later_seeds(seeds: int, looks: Sequence[int], where: str, given: str) -> None:
+    """Raise UserError if more `seeds` are asked for, in `given`, than the last of the looks has."""
+    if looks and seeds > looks[-1]:
+        raise UserError(
+            f"{given}: got {seeds}, but {where} ends at {looks[-1]}; seeds after the last look would count for "
+            f"nothing: ask for {looks[-1]} at most, or declare a later look before the first result is seen"
+        )
 
 
 def read_share(value: Any, where: str) -> float:

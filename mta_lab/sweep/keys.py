@@ -25,9 +25,9 @@ FILE = (
     Setting("seeds", "a whole number", str(SEEDS), COUNT, "how often each row is trained, with other random numbers"),
     Setting(
         "looks",
-        "a list of whole numbers",
+        "a list or a mapping",
         "one, at all seeds",
-        "rising numbers of seeds, like [3, 6, 12]",
+        "rising numbers of seeds, like [3, 6, 12], or scales with such lists",
         "when verdicts are given while seeds are added, said before the first; the last one is the default of seeds",
     ),
     Setting(

@@ -11,7 +11,7 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
 from mta_lab.sweep.checks import refuse_reserved
 from mta_lab.sweep.conditions import Condition, read_condition
-from mta_lab.sweep.evidence import EQUAL_WITHIN, read_looks, read_share
+from mta_lab.sweep.evidence import EQUAL_WITHIN, read_looks, read_share, refuse_later_seeds
 from mta_lab.sweep.files import SHIPPED
 from mta_lab.sweep.grid import made_rows
 from mta_lab.sweep.keys import FILE, ROW, SEEDS, names
@@ -68,21 +68,24 @@ class SweepFile:
         where = f"{self.source}: scales.{scale}"
         return Layer(where, _mapping(special.get(scale), where, "settings"))
 
-    def seeds(self, given: int | None = None) -> int:
-        """Return the number of seeds: the one `given` on the command line, or else the file's."""
-        where, looks = f"{self.source}: seeds", self.values.get("looks")
-        last = looks[-1] if isinstance(looks, list) and looks else SEEDS
-        count = self.values.get("seeds", last)
+    def seeds(self, scale: str, given: int | None = None) -> int:
+        """Return the number of seeds: the one `given` on the command line, or else the file's.
+
+        The last look's, where the file has looks for this scale, or has looks and no seeds.
+        """
+        looks, where = self.looks(scale), f"{self.source}: seeds"
+        usual, by_scale = looks[-1] if looks else SEEDS, isinstance(self.values.get("looks"), Mapping)
+        count = usual if looks and by_scale else self.values.get("seeds", usual)
         if given is not None:
             where, count = "--seeds", given
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_SEEDS:
             raise UserError(f"{where}: got {count!r}, allowed: 1 to {MOST_SEEDS:,}")
+        refuse_later_seeds(count, looks, f"{self.source}: looks", where)
         return count
 
-    def looks(self, given: int | None = None) -> tuple[int, ...]:
-        """Return the seeds at which verdicts are given; `given` is the command line's number."""
-        where = f"{self.source}: seeds" if given is None else "--seeds"
-        return read_looks(self.values.get("looks"), self.seeds(given), f"{self.source}: looks", where)
+    def looks(self, scale: str) -> tuple[int, ...]:
+        """Return the numbers of seeds at which verdicts are given; none: at all seeds."""
+        return read_looks(self.values.get("looks"), scale, f"{self.source}: looks")
 
     def equal_within(self) -> float:
         """Return the largest difference that counts as equal, as a share."""

@@ -71,6 +71,15 @@ def test_more_seeds_than_the_last_look_has_are_refused(lab: Command) -> None:
     assert "--seeds: got 7, but own.yaml: looks ends at 6" in complaint
 
 
+def test_each_scale_may_have_looks_of_its_own(lab: Command) -> None:
+    file = sweep("looks: {nano: [5], micro: [3, 6, 12]}\nseeds: 3")
+    found = {scale: load_sweep(file, scale=scale) for scale in ("nano", "micro", "small")}
+    assert [one.looks for one in found.values()] == [(5,), (3, 6, 12), ()]
+    assert [len(one.seeds) for one in found.values()] == [5, 12, 3]
+    assert "looks.mikro: no such scale; did you mean 'micro'?" in lab("report", sweep("looks: {mikro: [3]}")).complaint
+    assert "own.yaml: looks.nano: got [6, 3], allowed" in lab("report", sweep("looks: {nano: [6, 3]}")).complaint
+
+
 def test_the_last_look_is_how_many_seeds_there_are(lab: Command) -> None:
     assert load_sweep(sweep("looks: [3, 6]"), scale="nano").seeds == tuple(range(6))
 
