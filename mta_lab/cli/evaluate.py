@@ -34,10 +34,11 @@ def evaluate(
     seeds: Seeds = None,
     components: Components = None,
 ) -> None:
-    """Score the finished runs of a sweep, or of one row, by evaluations.
+    """Score finished runs by further evaluations.
 
-    Trains nothing: it reads the weights of finished runs. Each result is computed once, and stands
-    in the run's record, in reports and in MLflow. Interrupted, the same command goes on.
+    Scores all runs of a sweep, or of one row. Trains nothing: it reads the weights of finished
+    runs. Each result is computed once, and stands in the run's record, in reports and in MLflow.
+    Interrupted, the same command goes on.
     """
     display, (row, settings) = Terminal(), row_and_settings(words)
     plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from components.attention import AttentionConfig
 from components.evaluations import TextEvaluation
 from components.kernels.substitute import set_compiled
 from mta_lab.config import plain
@@ -17,6 +18,9 @@ from mta_lab.model import Decoder
 from mta_lab.pictures.trained import Trained
 from mta_lab.results.evaluated import Evaluated
 from mta_lab.results.records import Records
+
+LONG = 1024
+"""tokens above which no whole attention map is stored"""
 
 
 class Questions:
@@ -86,7 +90,7 @@ def ask_run(
         settings=settings_of(evaluation),
         metrics=metrics,
         floors=floors_of(prepared.questions),
-        notes=prepared.notes,
+        notes=[*prepared.notes, *_other_attention(run, prepared.context)],
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     records.add_evaluated(run.record.fingerprint, fingerprint, evaluated)
@@ -95,10 +99,26 @@ def ask_run(
     return evaluated, False
 
 
+def _other_attention(run: Trained, context: int) -> list[str]:
+    if attention_for(run, context) == run.config.attention:
+        return []
+    return [f"texts of {context:,} tokens: attention.impl is auto in place of eager, which stores whole maps"]
+
+
 def settings_of(evaluation: TextEvaluation) -> dict[str, Any]:
     """Return the settings of an evaluation that are not its defaults."""
     changed = {one.name for one in fields(evaluation) if getattr(evaluation, one.name) != one.default}
     return {name: value for name, value in plain(evaluation).items() if name in changed}
+
+
+def attention_for(run: Trained, context: int) -> AttentionConfig:
+    """Return the run's attention; if it was set to store whole maps, one that long texts fit in.
+
+    The reference keeps a map of all queries and keys: 6 GB at 4,096 tokens of a nano model.
+    """
+    attention = run.config.attention
+    stores = context > LONG and getattr(attention, "impl", "") == "eager"
+    return replace(attention, impl="auto") if stores else attention  # type: ignore[call-arg]  # it has the setting
 
 
 def reading(run: Trained, context: int) -> Decoder:
@@ -106,9 +126,9 @@ def reading(run: Trained, context: int) -> Decoder:
 
     The weights are the same; the rotary table is as long as it takes.
     """
-    config = run.config
-    if context <= config.model.context:
+    config, attention = run.config, attention_for(run, context)
+    if context <= config.model.context and attention == config.attention:
         return run.model.eval()
-    longer = Decoder(replace(config.model, context=context), config.attention)
+    longer = Decoder(replace(config.model, context=max(context, config.model.context)), attention)
     longer.load_state_dict(run.model.state_dict())
     return set_compiled(longer, config.training.compiled).eval()

@@ -126,7 +126,9 @@ class Records:
         if record and evaluation not in record.evaluated:
             found = {**record.evaluated, evaluation: evaluated}
             write_whole(self.file(fingerprint), json.dumps(asdict(replace(record, evaluated=found)), indent=1))
-        self.answers(fingerprint, evaluation).unlink(missing_ok=True)
+        kept = self.answers(fingerprint, evaluation)
+        for file in kept.parent.glob(f"{kept.name}*"):  # a killed process may have left half a file beside it
+            file.unlink(missing_ok=True)
 
     def answers(self, fingerprint: str, evaluation: str) -> Path:
         """Return the file of the answers that an unfinished evaluation of a run has so far."""

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import mta_lab
 from mta_lab.errors import UserError
-from mta_lab.lab.asking import Questions, ask_run, fingerprint_for
+from mta_lab.lab.asking import Questions, ask_run, fingerprint_for, reading
 from mta_lab.lab.evaluating import evaluation_named
+from mta_lab.model import implementations
 from mta_lab.results.records import Records
 
 
@@ -135,6 +137,19 @@ def test_longer_questions_are_read_by_the_same_weights(asked: mta_lab.LoadedSwee
     path = passages("Nobody saw the river near the village. The village saw the river")
     short, long = (asked.run_of("mta").evaluate("last_word", path=path, context=context) for context in (64, 512))
     assert short.domains == long.domains
+
+
+def test_long_texts_are_read_without_a_whole_map(asked: mta_lab.LoadedSweep) -> None:
+    """The reference stores one; what it was set for in training is told where it is not used."""
+    trained = asked.run_of("mta")._trained
+    eager = replace(trained, config=replace(trained.config, attention=replace(trained.config.attention, impl="eager")))  # type: ignore[call-arg]
+    tokens = torch.randint(300, (1, 1100), generator=torch.Generator().manual_seed(0))
+    for run, context, names in ((eager, 1024, {"eager"}), (trained, 1100, None), (eager, 1100, None)):
+        model = reading(run, context)
+        with torch.no_grad():
+            model(tokens[:, :context])
+        found = set(implementations(model))
+        assert found == names if names else "eager" not in found
 
 
 @pytest.mark.parametrize(
