@@ -11,10 +11,12 @@ from components.evaluations.last_word import PERPLEXITY
 from components.evaluations.needles import FOUND
 from mta_lab.report.data import as_csv, as_json
 from mta_lab.report.evaluated import evaluated_sections, mean_of, over_seeds
+from mta_lab.report.figures import figures
 from mta_lab.report.render import markdown
 from mta_lab.report.table import Table
 from mta_lab.results.evaluated import Evaluated, GroupScores
 from mta_lab.stats.proportions import Rates, interval
+from mta_lab.theme.style import styled
 from tests.report.examples import CLEAR, table_of
 
 GROUPS = [f"{count} needles, {depth} %" for count in (2, 4) for depth in (0, 25, 50, 75, 100)]
@@ -93,6 +95,18 @@ def test_perplexities_have_a_geometric_mean_and_an_interval_around_it() -> None:
     low, high = over_seeds(PERPLEXITY, "a", runs)
     assert (low, high) == pytest.approx((max(16 / math.exp(reach), 1.0), 16 * math.exp(reach)), rel=1e-3)
     assert over_seeds(PERPLEXITY, "a", runs[:1]) == pytest.approx((4.0, 16.0))
+
+
+def test_needles_are_drawn_by_depth_and_by_number(tmp_path: Path) -> None:
+    with styled():
+        figure = figures(asked_table(tmp_path, aaaa=asked(0.5)), 7.0)["needles"]
+        two, four, by_number, *_ = figure.axes
+    assert (two.get_title("left"), four.get_title("left")) == ("2 needles", "4 needles")
+    (line,) = two.lines
+    assert [*line.get_xdata()] == [0, 25, 50, 75, 100]
+    assert [*line.get_ydata()] == [0.5] * 5
+    assert [tick.get_text() for tick in by_number.get_xticklabels()] == ["2", "4"]
+    assert "needles" not in figures(table_of(tmp_path, CLEAR), 7.0)
 
 
 def test_json_and_csv_have_every_group(tmp_path: Path) -> None:

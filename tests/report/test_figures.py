@@ -24,10 +24,11 @@ def in_style() -> Iterator[None]:
         yield
 
 
-def test_a_whole_table_has_every_figure_but_those_of_factors_and_of_tuning(tmp_path: Path) -> None:
+def test_a_whole_table_has_every_figure_but_those_of_factors_tuning_and_questions(tmp_path: Path) -> None:
     sweep = example_sweep(tmp_path, WITH_CONTROL)
     table = table_of(tmp_path, {**CLEAR, **AGAIN}, sweep=sweep, changes=COSTS)
-    assert list(figures(table, 7.0)) == [name for name in FIGURES if name not in ("effects", "heat", "tuning")]
+    missing = ("effects", "heat", "tuning", "needles")
+    assert list(figures(table, 7.0)) == [name for name in FIGURES if name not in missing]
 
 
 def test_points_and_intervals_are_the_tables(tmp_path: Path) -> None:

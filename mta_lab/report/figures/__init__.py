@@ -9,6 +9,7 @@ from mta_lab.report.figures.domains import domains
 from mta_lab.report.figures.effects import effects
 from mta_lab.report.figures.forest import forest
 from mta_lab.report.figures.heat import heat
+from mta_lab.report.figures.needles import needles
 from mta_lab.report.figures.pareto import pareto
 from mta_lab.report.figures.tuning import tuning
 from mta_lab.report.table import Table
@@ -22,6 +23,7 @@ FIGURES: dict[str, Callable[[Table, float], Figure | None]] = {
     "pareto": pareto,
     "domains": domains,
     "tuning": tuning,
+    "needles": needles,
 }
 
 
