@@ -45,7 +45,7 @@ class BabiLong(TextEvaluation):
     """the benchmark's own files: a folder with qaN/LENGTH.json, like qa1/4k.json, or
     with Parquet files of these parts, as a hub lays them out; all their questions are asked"""
     tasks: tuple[int, ...] = (1, 2, 3, 4, 5)
-    """of 1 to 5"""
+    """tasks that are asked, of 1 to 5"""
     distraction: tuple[int, ...] = (0, 1000, 2000, 4000)
     """tokens of other text around the facts; of the benchmark's files, its lengths:
     1000 is 1k"""

@@ -59,7 +59,7 @@ def run_settings() -> list[Section]:
         for name in FAMILIES[family].names():
             variant = FAMILIES[family].get(name)
             asked = issubclass(variant, TextEvaluation)  # of a finished run: its settings are none of a run's
-            sections.append(_component(variant, ["questions to a finished run[]"] if asked else places[family]))
+            sections.append(_component(variant, ["mta-lab evaluate", "run.evaluate()"] if asked else places[family]))
     return [section for section in sections if section.settings]
 
 
