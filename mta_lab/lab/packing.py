@@ -13,9 +13,11 @@ from mta_lab.plugins import component_files
 from mta_lab.report import markdown
 from mta_lab.report.files import artifacts
 from mta_lab.results import exchange
+from mta_lab.results.looks import merge_looks
 from mta_lab.results.records import Records
 from mta_lab.scheduling import take_searches
 from mta_lab.scheduling.merge import Taken
+from mta_lab.strict import FaultError
 from mta_lab.workspace import JOURNAL, again
 
 
@@ -30,7 +32,8 @@ def merge_searches(records: Records, other: Path, say: Callable[[str], None], *,
 def export(plan: Plan, target: Path) -> exchange.Merged:
     """Write the finished runs of a plan into a folder that `results merge` takes, and nothing else.
 
-    The runs that chose its values are among them, where it tunes. Runs that the folder has already
+    The runs that chose its values are among them, where it tunes, and the looks at which verdicts
+    were given. Runs that the folder has already
     are left as they are. Records name a processor and versions, and no path, user or host.
 
     Raises:
@@ -41,6 +44,10 @@ def export(plan: Plan, target: Path) -> exchange.Merged:
     if done.conflicts:
         said = f"has another result of {exchange.listed(done.conflicts)}; remove it there, or name another folder"
         raise UserError(f"--output: {target} {said}")
+    try:
+        merge_looks(target, plan.records.directory, plan.sweep.shown_as)
+    except FaultError as error:
+        raise UserError(f"--output: the looks of {plan.given} cannot be read ({error})") from None
     return done
 
 

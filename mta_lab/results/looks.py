@@ -61,14 +61,15 @@ def keep_looks(directory: Path, sweep: str, now: UsedLooks) -> list[UsedLooks]:
     return [one for one in together if one.baseline == now.baseline and one.looks != now.looks]
 
 
-def merge_looks(directory: Path, other: Path) -> None:
-    """Take in the looks of another results directory.
+def merge_looks(directory: Path, other: Path, sweep: str | None = None) -> None:
+    """Take in the looks of another results directory, of one sweep or of all.
 
     Raises:
         FaultError: a file cannot be read.
         UserError: it cannot be written.
     """
     ours, theirs = used_looks(directory), used_looks(other)
+    theirs = {name: looks for name, looks in theirs.items() if sweep in (None, name)}
     together = {name: _joined([*ours.get(name, []), *theirs.get(name, [])]) for name in {**ours, **theirs}}
     if together != ours:
         _write(directory, together)

@@ -132,11 +132,16 @@ def test_seeds_that_are_added_without_looks_are_told_too(lab: Command, corpus: C
     assert "up to 15%, not 5%" in remark
 
 
-def test_looks_travel_with_the_records(lab: Command, corpus: Corpus) -> None:
+@pytest.mark.parametrize("exported", [False, True])
+def test_looks_travel_with_the_records(exported: bool, lab: Command, corpus: Corpus) -> None:
     trained(corpus, 3)
     sweep("looks: [3, 6]")
     table(lab)
-    shutil.move("results", "other")
+    if exported:
+        assert lab("results", "export", "own.yaml", OWN, "--output", "other").status == 0
+        shutil.rmtree("results")
+    else:
+        shutil.move("results", "other")
     Path("results").mkdir()
     assert lab("results", "merge", "other").status == 0
     sweep("looks: [2, 3]")
