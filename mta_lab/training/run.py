@@ -18,9 +18,10 @@ from mta_lab.model import implementations
 from mta_lab.training import ranks, tensors
 from mta_lab.training.arithmetic import arithmetic, kernel_library
 from mta_lab.training.batches import Data, data_of
-from mta_lab.training.callbacks import CheckpointCallback, ProgressCallback
+from mta_lab.training.callbacks import ProgressCallback
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.flops import flops_per_token
+from mta_lab.training.keeping import CheckpointCallback
 from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule
 from mta_lab.training.ranks import ALONE, Ranks, indivisible

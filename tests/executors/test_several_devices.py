@@ -27,9 +27,13 @@ def subject(
     request_of: Callable[[Behaviour], RunRequest],  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Subject]:
+    def request(how: Behaviour) -> RunRequest:
+        """Return a run like those of other executors; a long one takes minutes with fewer steps."""
+        return of_steps(10_000, request_of(how)) if how == "long" else request_of(how)
+
     logs = tmp_path_factory.mktemp("logs")
     with LocalExecutor(2, [component], logs, threads=1, devices_per_run=2) as executor:
-        yield Subject(executor, request_of)
+        yield Subject(executor, request)
 
 
 def ranks_here() -> list[psutil.Process]:

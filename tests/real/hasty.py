@@ -3,6 +3,6 @@
 import multiprocessing
 
 if multiprocessing.parent_process():  # the launch trains nothing, and should not import what trains
-    from mta_lab.training import callbacks
+    from mta_lab.training import keeping
 
-    callbacks.INTERVAL, callbacks.SHARE = 0.1, float("inf")
+    keeping.INTERVAL, keeping.SHARE = 0.1, float("inf")

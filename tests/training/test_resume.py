@@ -14,7 +14,7 @@ from torch import Tensor
 from components.registry import FAMILIES
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus
-from mta_lab.training import InterruptedRunError, Progress, TrainingResult, callbacks
+from mta_lab.training import InterruptedRunError, Progress, TrainingResult, keeping
 from mta_lab.training.checkpoints import KEPT, Checkpoints
 from mta_lab.training.run import train
 from tests.training import test_synthetic
@@ -182,8 +182,8 @@ def kept(configure: Configure, corpus: Corpus, tmp_path_factory: pytest.TempPath
     """A directory with what a run leaves that kept each step and was stopped before its fourth."""
     directory = tmp_path_factory.mktemp("kept") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(callbacks, "INTERVAL", 0.0)
-        patch.setattr(callbacks, "SHARE", float("inf"))
+        patch.setattr(keeping, "INTERVAL", 0.0)
+        patch.setattr(keeping, "SHARE", float("inf"))
         with pytest.raises(InterruptedRunError) as caught:
             train(dropping(configure), corpus, checkpoints=Checkpoints(directory), interrupted=stopping_at(3))
     assert caught.value.step == 3
@@ -245,7 +245,7 @@ def test_without_a_good_one_it_starts_anew(
 def test_a_directory_that_takes_no_checkpoint_ends_no_run(
     configure: Configure, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: Whole
 ) -> None:
-    monkeypatch.setattr(callbacks, "INTERVAL", 0.0)
+    monkeypatch.setattr(keeping, "INTERVAL", 0.0)
     (tmp_path / "file").touch()
     going_on = run(dropping(configure), corpus, tmp_path / "file" / "run")
     assert going_on.said[0].startswith(f"cannot keep a checkpoint in {tmp_path / 'file' / 'run'} (")

@@ -19,14 +19,13 @@ from mta_lab.executors.base import (
     Slot,
     Started,
 )
-from mta_lab.executors.local.messages import Died, Message, Ready, Stop
+from mta_lab.executors.local.messages import PRINTED, Died, Message, Ready, Stop
 from mta_lab.executors.local.pool import Pool
 from mta_lab.words import duration
 
 STARTS = 3  # deaths of a worker and those in its place, in a row and before they were ready, that end everything;
 PATIENT_STARTS = 15  # where the last was killed from outside, which says little of the next
 UNGUARDED = 'a script trains below `if __name__ == "__main__":` alone, as each worker reads the script anew'
-PRINTED = 4000  # characters of what a dead worker printed last
 
 
 class LocalExecutor(Executor):

@@ -33,4 +33,5 @@ class Died:
     """what it wrote there"""
 
 
+PRINTED = 4000  # characters of what a dead process printed last that a failure holds
 Message = Ready | RunEvent | Died

@@ -21,7 +21,7 @@ from mta_lab.children import python
 from mta_lab.data import content
 from mta_lab.devices.visible import VISIBLE, environment_of, keys_of
 from mta_lab.executors.base import Cancelled, End, Failed, RunRequest
-from mta_lab.executors.local.messages import Message, Stop
+from mta_lab.executors.local.messages import PRINTED, Message, Stop
 from mta_lab.executors.local.oom import OomKills, death, oom_counter
 from mta_lab.executors.local.orders import Orders
 from mta_lab.results.failures import Kind
@@ -75,7 +75,7 @@ def train_run(
     if isinstance(end, Cancelled) and end.kept and orders.now() is None:
         signal.raise_signal(signal.SIGTERM)  # a rank was told to end, and so is its worker, once that is said
     if isinstance(end, Failed) and not end.traceback:
-        return replace(end, traceback=log.read_bytes()[printed:].decode(errors="replace"))
+        return replace(end, traceback=log.read_bytes()[printed:].decode(errors="replace")[-PRINTED:])
     return end
 
 
