@@ -61,7 +61,8 @@ def import_(
     corpus = lab.imports.imported(source, options, display)
     for domain in corpus.domains:
         display.say(_amount(domain))
-    display.say(f"{corpus.directory}: ready, content hash {corpus.content_hash[:16]}; `data.tokens={to}` trains on it")
+    trains = f"`data.tokens={to} model.vocabulary={corpus.vocabulary}` trains on it"
+    display.say(f"{corpus.directory}: ready, content hash {corpus.content_hash[:16]}; {trains}")
 
 
 def _amount(domain: "Domain") -> str:

@@ -17,6 +17,8 @@ def zstandard(raw: BinaryIO) -> io.BufferedReader:
 
 
 def rows(raw: BinaryIO, columns: Sequence[str]) -> Iterator[Any]:
-    """Yield the rows of an open parquet file, as dictionaries of those columns that it has."""
-    for batch in ParquetFile(raw).iter_batches(batch_size=ROWS, columns=list(columns)):
+    """Yield the rows of an open parquet file, with those columns; with all if it lacks one."""
+    file = ParquetFile(raw)
+    lacks = {column.split(".")[0] for column in columns} - {*file.schema_arrow.names}  # a message then lists all
+    for batch in file.iter_batches(batch_size=ROWS, columns=None if lacks else list(columns)):
         yield from batch.to_pylist()

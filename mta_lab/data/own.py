@@ -121,7 +121,8 @@ def own_files(path: Path, said: str = "data.path", formats: Collection[str] = tu
     Raises:
         UserError: the path does not exist, or holds no such file.
     """
-    read = f"{', '.join(formats)}, each also compressed as {', '.join(UNPACKERS)}"
+    packed = "all but .parquet" if ".parquet" in formats else "each"
+    read = f"{', '.join(formats)}, {packed} also compressed as {', '.join(UNPACKERS)}"
     if not path.exists():
         raise UserError(f"{said}: {path} does not exist; give a folder, or a file: {read}")
     found = OwnFiles()

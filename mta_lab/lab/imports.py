@@ -67,7 +67,10 @@ def imported(source: str, options: ImportOptions, display: Display) -> ImportedC
     for domain in found.domains:
         for split in KEPT if source.startswith(CORPUS) else PARTS:
             if not found.manifest.of(domain.name, split):
-                display.note(f"domain '{domain.name}': no document fell to '{split}', so nothing can read that split")
+                display.note(
+                    f"domain '{domain.name}': no document fell to '{split}', so nothing can read that split; "
+                    f"a larger --held-out than {options.held_out} and a new folder mend it"
+                )
     return found
 
 

@@ -305,6 +305,21 @@ def test_bad_input_is_one_line(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("option", ["text_key", "domain_key"])
+def test_a_parquet_file_without_a_key_is_refused_with_its_columns(
+    option: str, options: ImportOptions, tmp_path: Path
+) -> None:
+    parquet(tmp_path / "web.parquet", ["a"])
+    asked = ImportOptions(**{**vars(options), option: "content"})
+    with pytest.raises(UserError, match=r"has no 'content' \(its keys: text, other\)"):
+        imported(str(tmp_path / "web.parquet"), asked, quiet())
+
+
+def test_what_is_said_of_compressed_files_leaves_parquet_out(options: ImportOptions, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"\.md, all but \.parquet also compressed as \.gz"):
+        imported(str(tmp_path / "nowhere"), options, quiet())
+
+
 def test_a_key_of_too_many_values_is_no_domains(options: ImportOptions, tmp_path: Path) -> None:
     (tmp_path / "web.jsonl").write_text("".join(json.dumps({"text": "a", "id": str(n)}) + "\n" for n in range(200)))
     asked = ImportOptions(**{**vars(options), "domain_key": "id"})
@@ -326,6 +341,15 @@ def test_a_file_that_cannot_be_written_is_one_line(options: ImportOptions, tmp_p
     asked = ImportOptions(**{**vars(options), "domain_key": "set"})
     with pytest.raises(UserError, match=r"--to: .* cannot be written \(File name too long\); make room or choose"):
         imported(str(tmp_path / "web.jsonl"), asked, quiet())
+
+
+def test_a_text_too_small_to_hold_out_from_is_told_which_option_mends_it(
+    options: ImportOptions, tmp_path: Path
+) -> None:
+    (tmp_path / "web.jsonl").write_text('{"text": "a"}\n')
+    notes: list[str] = []
+    imported(str(tmp_path / "web.jsonl"), options, Display(lambda _: None, notes.append))
+    assert any("no document fell to 'valid'" in note and "a larger --held-out than" in note for note in notes)
 
 
 def test_another_import_does_not_go_on_in_the_folder(source: Path, options: ImportOptions, tmp_path: Path) -> None:
