@@ -32,11 +32,12 @@ def gpu_check(
         for stage in stages:
             table.add_row(stage.name, str(stage.limit) if stage.built else "not built", stage.proves)
         console.print(table)
-        console.print(f"Nothing was run: {why_not}. {out} says so of each stage.", markup=False, soft_wrap=True)
     passed = lab.gpu_checking.checked(
         out,
         stages,
         device,
         lambda stage, said: None if why_not else console.print(f"{stage.name}: {said}", markup=False),
     )
+    if why_not:
+        console.print(f"Nothing was run: {why_not}. {out} says so of each stage.", markup=False, soft_wrap=True)
     raise typer.Exit(0 if passed else 1)

@@ -69,6 +69,7 @@ def sweep(
     workers = lab.placing.workers_of(workers, gpus, workers_per_device, devices_per_run)
     found = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
     found = lab.placing.asking_for(found, devices_per_run)
+    lab.placing.check_together(found, gpus, devices_per_run)  # before --budget measures; --dry-run launches nothing
     if rerun_stale:
         found = replace(found, rerun_stale=True, command=f"{found.command} --rerun-stale")
     if seeds is not None and budget is not None:

@@ -18,6 +18,8 @@ PRECISIONS = ("bf16", "tf32", "fp32")
 KEYS = ("memory", "bandwidth", *PRECISIONS)
 FORM = "memory=80GB,bf16=990e12"
 UNITS = {"MB": 1e6, "GB": 1e9, "TB": 1e12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+SLOWEST, FASTEST = 1e9, 1e21
+"""operations a second: peaks beyond them are in another unit, like 990 for 990 TFLOP/s"""
 SIZE = re.compile(rf"(\d+(?:\.\d+)?) ?({'|'.join(UNITS)})(?:/s)?")
 
 
@@ -108,6 +110,7 @@ def _rate(given: Any, where: str) -> float:
         value = float(given)
     except (TypeError, ValueError):
         value = 0.0
-    if not 0 < value < float("inf"):
-        raise UserError(f"{where}: got '{given}', allowed: operations a second above 0, like 990e12")
+    if not SLOWEST <= value <= FASTEST:
+        allowed = f"operations a second from {SLOWEST:g} to {FASTEST:g}, like 990e12 for 990 TFLOP/s"
+        raise UserError(f"{where}: got '{given}', allowed: {allowed}")
     return value

@@ -29,6 +29,14 @@ def test_without_a_gpu_it_says_what_it_would_do(lab_without_gpu: Command) -> Non
     assert len(json.loads(Path("gpu.json").read_text())["stages"]) == len(STAGES)
 
 
+def test_it_does_not_say_that_a_file_tells_what_cannot_be_written(lab_without_gpu: Command) -> None:
+    Path("gpu.json").mkdir()
+    done = lab_without_gpu("gpu-check", "--out", "gpu.json")
+    assert done.status == 2
+    assert "gpu.json: cannot be written" in done.err
+    assert "says so" not in done.out
+
+
 def test_a_stage_alone_is_said_alone(lab_without_gpu: Command) -> None:
     out = lab_without_gpu("gpu-check", "--out", "gpu.json", "--only", "resume").out
     assert "resume" in out

@@ -94,3 +94,11 @@ def test_a_plan_says_whether_a_step_fits_this_machine(
 )
 def test_a_wrong_option_is_refused_in_one_line(arguments: tuple[str, ...], says: str, lab: Command) -> None:
     assert says in lab("plan", "kernel_sizes", *arguments).complaint
+
+
+@pytest.mark.parametrize("option", [("--dry-run",), ("--budget", "1s")])
+def test_devices_that_cannot_share_a_batch_are_refused_before_anything_is_shown(
+    option: tuple[str, ...], lab: Command
+) -> None:
+    complaint = lab("sweep", "kernel_sizes", "--devices-per-run", "3", *option).complaint
+    assert "--devices-per-run: got 3, allowed: a divisor of training.batch_size (8)" in complaint
