@@ -35,7 +35,8 @@ def take_share(training: Any, origins: Mapping[str, str], sources: Sequence[str]
     if type(training.get("steps")) is not int:
         return
     if warmup is not None:
-        training["warmup_steps"] = max(0, min(round(warmup * share), training["steps"] - 1))
+        scaled = round(warmup * share)
+        training["warmup_steps"] = scaled if steps is None else max(0, min(scaled, training["steps"] - 1))
     if validations is not None:
         fewest = min(validations, FEWEST_VALIDATIONS)
         training["validations"] = max(1, min(max(round(validations * share), fewest), training["steps"]))

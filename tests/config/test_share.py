@@ -46,6 +46,11 @@ def test_the_run_is_that_of_one_who_writes_the_steps() -> None:
     assert fingerprint(layered({"training.token_share": 0.2}), "text") != fingerprint(share, "text")
 
 
+def test_few_steps_beside_a_share_have_the_warm_up_that_they_have_without() -> None:
+    beside = layered({"training": {"token_share": 0.5, "steps": 20}})
+    assert beside.training.warmup_steps == layered({"training.steps": 20}).training.warmup_steps == 2
+
+
 def test_what_is_written_beside_a_share_or_after_it_is_meant() -> None:
     assert layered({"training": {"token_share": 0.1, "steps": 300}}).training.steps == 300
     assert layered({"training.token_share": 0.1}, {"training.steps": 300}).training.steps == 300
