@@ -62,8 +62,10 @@ def merge(
     display = Terminal()
     records, console = lab.plan.open_records(display), display.console
     done = exchange.merge(records, other, replace=replace, failures=failures, weights=weights)
-    replaced = f", {len(done.replaced)} replaced" if done.replaced else ""
-    console.print(f"{records.directory}: {counted(len(done.added), 'file')} added{replaced}, {len(done.same)} the same")
+    changed = "".join(
+        f", {len(names)} {how}" for how, names in (("replaced", done.replaced), ("joined", done.joined)) if names
+    )
+    console.print(f"{records.directory}: {counted(len(done.added), 'file')} added{changed}, {len(done.same)} the same")
     if done.unreadable:
         console.print(f"left out, as they cannot be read: {exchange.listed(done.unreadable)}", soft_wrap=True)
     kept = _kept("the same run with another result in both", done.conflicts, console)

@@ -21,6 +21,8 @@ from mta_lab.workspace import LOOKS
 
 FOLDERS = {"runs": RUN_FOLDERS} | {name: (name,) for name in ("failed", "weights", "checkpoints", "pages", "figures")}
 """kinds of files in a results directory, with the folders that hold them"""
+ADDED_LATER = ("further", "evaluated")
+"""parts of a record that grow after its run, by an entry a question"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,8 @@ class Merged:
     added: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
+    joined: list[str] = field(default_factory=list)
+    """the same run, which has been asked more in one of the two places, and now in both"""
     conflicts: list[str] = field(default_factory=list)
     """the run is here with other content, which was kept"""
     unreadable: list[str] = field(default_factory=list)
@@ -97,8 +101,8 @@ def merge(records: Records, other: Path, *, replace: bool, failures: bool, weigh
 
     With `failures` and `weights`, take these too.
 
-    A run that is here with other content is a conflict: it is kept, unless `replace`. Weights
-    follow their record.
+    A run that is here with other content is a conflict: it is kept, unless `replace`. Where one of
+    the two was asked more since it finished, their answers are joined. Weights follow their record.
     """
     if not other.exists():
         raise UserError(f"{other}: does not exist")
@@ -131,18 +135,31 @@ def _holds_runs(directory: Path) -> bool:
 def export(records: Records, fingerprints: Iterable[str], target: Path) -> Merged:
     """Write the records of finished runs into the folder `target`, each in one line of JSON.
 
-    What is there with other content is a conflict, and is kept.
+    What is there with other content is a conflict, and is kept; answers given later are joined.
     """
     done = Merged()
     for fingerprint in sorted(set(fingerprints)):
         file, name = target / "runs" / f"{fingerprint}.json", f"runs/{fingerprint}.json"
         ours = as_json(content(records.file(fingerprint)))
-        if not file.exists():
-            write_whole(file, json.dumps(ours, separators=(",", ":")) + "\n")
-            done.added.append(name)
+        there = _content(file) if file.exists() else ours
+        joined = _joined(there, ours) if there is not None else None
+        if joined is None:
+            done.conflicts.append(name)
+        elif file.exists() and joined == there:
+            done.same.append(name)
         else:
-            (done.same if _content(file) == ours else done.conflicts).append(name)
+            (done.joined if file.exists() else done.added).append(name)
+            write_whole(file, json.dumps(joined, separators=(",", ":")) + "\n")
     return done
+
+
+def _joined(record: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a record with what the same run was asked elsewhere; None where it is another run.
+
+    An answer that both have stays: one question to one run has one answer.
+    """
+    answers = {part: {**other.get(part, {}), **record.get(part, {})} for part in ADDED_LATER}
+    return {**record, **answers} if {**record, **answers} == {**other, **answers} else None
 
 
 def _take_record(records: Records, file: Path, done: Merged, *, replace: bool) -> None:
@@ -151,12 +168,15 @@ def _take_record(records: Records, file: Path, done: Merged, *, replace: bool) -
         done.unreadable.append(name)
         return
     here = records.file(file.stem)
-    if not here.exists():
-        done.added.append(name)
-    elif _content(here) == theirs:
+    ours = _content(here) if here.exists() else theirs
+    joined = _joined(ours, theirs) if ours is not None else None
+    if here.exists() and joined is not None and joined == ours:
         done.same.append(name)
         return
-    elif replace or _content(here) is None:  # ours cannot be used
+    if joined is not None:
+        theirs = joined
+        (done.joined if here.exists() else done.added).append(name)
+    elif replace or ours is None:  # ours cannot be used
         done.replaced.append(name)
     else:
         done.conflicts.append(name)
@@ -182,7 +202,7 @@ def _take_weights(records: Records, other: Path, fingerprint: str, done: Merged)
     file, name = Records(other).weights(fingerprint), f"runs/{fingerprint}.json"
     taken = name in (*done.added, *done.replaced)
     here = records.weights(fingerprint)
-    if not file.exists() or not (taken or (name in done.same and not here.exists())):
+    if not file.exists() or not (taken or (name in (*done.same, *done.joined) and not here.exists())):
         return
     if not _is_plain(file):
         done.unreadable.append(f"weights/{file.name}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from components.metrics import Scores
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
 from mta_lab.results.records import Failure, Records
@@ -145,6 +146,21 @@ def test_merging_again_changes_nothing_and_replacing_is_asked_for(lab: Command, 
     assert (done.status, "1 replaced" in done.out) == (0, True)
     assert 99.0 in [record.score for record in Records().all_finished()]
     assert "0 files added, 8 the same" in lab("results", "merge", "other/results").out
+
+
+@pytest.mark.parametrize("here", [(), ("token_accuracy",), ("error_rate",)])
+def test_what_a_run_was_asked_here_and_elsewhere_is_joined(here: tuple[str, ...], lab: Command, other: Records) -> None:
+    name = train(Records(), "text", "transformer")["transformer", 0]
+    answer = Scores(domains={"book": 0.25}, scored={"book": 100})
+    for records, asked in ((Records(), here), (other, ("error_rate",))):
+        for metric in asked:
+            records.add_scores(name, metric, answer)
+    done = lab("results", "merge", "other/results", "--replace")
+    assert ("1 joined" in done.out) == (here != ("error_rate",))
+    joined = Records().finished(name)
+    assert joined
+    assert set(joined.further) == {*here, "error_rate"}
+    assert "joined" not in lab("results", "merge", "other/results", "--replace").out
 
 
 def test_failures_and_weights_are_taken_where_they_are_asked_for(lab: Command, other: Records) -> None:
