@@ -114,6 +114,7 @@ def test_the_runs_that_choose_share_nothing_with_the_table(tmp_path: Path) -> No
         ({RATE: BRACKET[::-1]}, [], "in ascending order"),
         ({RATE: [0, 1, 2]}, [], "above 0"),
         ({RATE: BRACKET, "scales": ["nanoo"]}, [], "tune.scales: no scale named 'nanoo'; did you mean 'nano'"),
+        ({RATE: BRACKET, "seed": 2}, [], "the latter two also with seeds and scales beside KEY"),
         ({RATE: BRACKET, "seeds": 0}, [], "tune.seeds: got 0, allowed: 1 or more"),
         (
             "training.learning_rat",

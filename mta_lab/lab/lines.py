@@ -66,7 +66,7 @@ class Progress:
 
 def count_of(outlook: Outlook) -> str:
     """Return how many runs have ended, and the time that the rest may take, in words."""
-    return f"{outlook.ended}/{counted(outlook.runs, 'run')}, {outlook.left}"
+    return ", ".join(filter(None, [f"{outlook.ended}/{counted(outlook.runs, 'run')}", outlook.left]))
 
 
 def line_of(event: Event, outlook: Outlook) -> str:

@@ -22,8 +22,11 @@ FEWEST, WIDENINGS = 3, 3
 DIGITS = 6  # significant ones of a value that widens a bracket: every machine writes the same
 AROUND = "around"
 """stands for FACTORS times what a row says, in place of values"""
-ALLOWED = "the key of a number, like training.learning_rate, or {KEY: [4.0e-3, 8.0e-3, 1.6e-2]} or {KEY: around}"
 BESIDE = ("seeds", "scales")
+ALLOWED = (
+    "the key of a number, like training.learning_rate, or {KEY: [4.0e-3, 8.0e-3, 1.6e-2]} or {KEY: around}, "
+    f"the latter two also with {' and '.join(BESIDE)} beside KEY"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

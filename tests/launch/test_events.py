@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mta_lab.executors import base
-from mta_lab.lab.lines import Lines
+from mta_lab.lab.lines import Lines, count_of
 from mta_lab.launch import event_log
 from mta_lab.launch.event_log import EventLog
 from mta_lab.launch.events import Announcer, Event, LaunchStarted, Listener, Note, RunRequeued
@@ -276,3 +276,9 @@ def test_results_that_are_taken_in_from_elsewhere_bring_no_log(tmp_path: Path) -
     merged = merge(Records(here), there, replace=False, failures=True, weights=True)
     assert merged.added == [f"runs/{queue.first}.json"]
     assert not (here / "events.jsonl").exists()
+
+
+def test_a_count_without_an_estimate_of_time_ends_without_a_comma() -> None:
+    known = Outlook(runs=2, ended=1, steps=20, done=12, seconds_left=30.0, busy=None)
+    assert count_of(known) == "1/2 runs, about 30 s left"
+    assert count_of(replace(known, seconds_left=None)) == "1/2 runs"
