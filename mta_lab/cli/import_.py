@@ -62,6 +62,8 @@ def import_(
     for domain in corpus.domains:
         display.say(_amount(domain))
     trains = f"`data.tokens={to} model.vocabulary={corpus.vocabulary}` trains on it"
+    if not all(domain.valid_tokens for domain in corpus.domains):
+        trains = "no run can train on it, as a domain has no text for validation"
     display.say(f"{corpus.directory}: ready, content hash {corpus.content_hash[:16]}; {trains}")
 
 
