@@ -39,8 +39,10 @@ def elsewhere(found: Plan) -> list[str]:
                 sweep, command = found.under(scale, in_settings(settings))
             except UserError:  # a setting of another version, or one that contradicts the rest by now
                 continue
-            count = len(_keys(sweep) & set(recorded.values()))
-            if count and sweep.shown_as != found.sweep.shown_as:
+            finished = _keys(sweep) & set(recorded.values())
+            count = len(finished)
+            # A tuned row has a value that a command may set: those runs are in this table already.
+            if not finished <= here and sweep.shown_as != found.sweep.shown_as:
                 of = f"{count} of {counted(len(sweep.runs()), 'run')}"
                 there[sweep.shown_as] = count, f"{of} {_are(count)} finished under {sweep.conditions}: {again(command)}"
     lines = [line for _, line in sorted(there.values(), reverse=True)]

@@ -105,6 +105,19 @@ def test_each_row_stands_at_its_own_best_and_the_page_has_the_curve(
     assert "score over the setting that was tuned" in next(Path("results/pages").glob("*.html")).read_text()
 
 
+def test_the_runs_of_a_tuned_table_are_not_told_as_those_of_another_one(
+    lab: Command, tuned: Callable[[Scores], None], corpus: Corpus, tmp_path: Path
+) -> None:
+    (tmp_path / "tuned.yaml").write_text(json.dumps({**FILE, "tune": RATE}))
+    tuned(INSIDE)
+    for run in at_values(sweep(), RATE, {"transformer": 8e-3, "mta": 16e-3}).runs():
+        keep(corpus, run, 28.0 + run.seed)
+    assert "finished under" not in lab("report", "tuned.yaml", OWN).err
+    other = next(iter(at_values(sweep(), RATE, {"transformer": 16e-3, "mta": 16e-3}).runs()))
+    keep(corpus, other, 28.0)
+    assert f"3 of 4 runs are finished under nano, {OWN}, {RATE}=0.016" in words(lab("report", "tuned.yaml", OWN).err)
+
+
 def test_a_best_value_that_stays_at_the_edge_is_answered_in_one_line(
     lab: Command, tuned: Callable[[Scores], None]
 ) -> None:
