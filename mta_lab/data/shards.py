@@ -8,7 +8,7 @@ import hashlib
 import json
 import random
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -139,11 +139,35 @@ def read_manifest(directory: Path) -> Manifest:
         if isinstance(version, int) and version != FORMAT:
             said = f"has a manifest of format {version}, and this version reads {FORMAT}"
             raise UserError(f"data.tokens: {directory} {said}; import the text again, into another folder")
-        return strict.built(Manifest, found)
+        manifest = strict.built(Manifest, found)
+        if fault := next(_faults(manifest), ""):
+            raise strict.FaultError(fault)
+        return manifest
     except OSError:
         raise UserError(f"data.tokens: {directory} has no {MANIFEST}; {_no_manifest(directory)}") from None
     except strict.FaultError as fault:
         raise UserError(f"data.tokens: {path} is damaged ({fault}); {REMEDY}") from None
+
+
+def _faults(manifest: Manifest) -> Iterator[str]:
+    """Yield in words what no import writes; a file that is edited by hand may lead anywhere."""
+    if not 0 <= manifest.end_of_text < manifest.vocabulary:
+        yield f"end_of_text: got {manifest.end_of_text}, allowed: 0 to below vocabulary, {manifest.vocabulary}"
+    names, files = [domain.name for domain in manifest.domains], [shard.file for shard in manifest.shards]
+    for what, listed in (("domains", names), ("shards", files)):
+        if not listed:
+            yield f"{what}: got [], allowed: one at least"
+        if len({*listed}) < len(listed):
+            yield f"{what}: one of them is listed twice"
+    for shard in manifest.shards:
+        if Path(shard.file).name != shard.file:
+            yield f"shards: got the file '{shard.file}', allowed: a name in this folder"
+        if shard.domain not in names:
+            yield f"shards: {shard.file} is of the domain '{shard.domain}', which is not listed"
+        if shard.tokens < 1:
+            yield f"shards: {shard.file} has {shard.tokens} tokens, allowed: 1 or more"
+    if bare := [name for name in names if not manifest.tokens(name, "train")]:
+        yield f"domains: '{bare[0]}' has no tokens to train on"
 
 
 def as_json(manifest: Manifest) -> str:

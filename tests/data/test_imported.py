@@ -128,6 +128,36 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
 ]
 
 
+EDITS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
+    (lambda found: found.update(vocabulary=0), r"end_of_text: got \d+, allowed: 0 to below vocabulary, 0"),
+    (lambda found: found.update(end_of_text=-1), "end_of_text: got -1"),
+    (lambda found: found.update(domains=[]), r"domains: got \[\], allowed: one at least"),
+    (lambda found: found.update(shards=[]), r"shards: got \[\], allowed: one at least"),
+    (lambda found: found["domains"].append(found["domains"][0]), "domains: one of them is listed twice"),
+    (lambda found: found["shards"].append(found["shards"][0]), "shards: one of them is listed twice"),
+    (lambda found: found["domains"].pop(), r"shards: .*\.bin is of the domain '\w+', which is not listed"),
+    (
+        lambda found: found["shards"][0].update(file="/etc/passwd"),
+        "got the file '/etc/passwd', allowed: a name in this",
+    ),
+    (lambda found: found["shards"][0].update(file="../other.bin"), r"got the file '\.\./other\.bin'"),
+    (lambda found: found["shards"][0].update(tokens=0), r"has 0 tokens, allowed: 1 or more"),
+    (
+        lambda found: found["domains"].append({**found["domains"][0], "name": "book"}),
+        "'book' has no tokens to train on",
+    ),
+]
+
+
+@pytest.mark.parametrize(("edit", "complaint"), EDITS, ids=[complaint for _, complaint in EDITS])
+def test_a_manifest_that_no_import_writes_is_refused(
+    edit: Callable[[dict[str, Any]], object], complaint: str, tokens: Path
+) -> None:
+    changed(tokens, edit)
+    with pytest.raises(UserError, match=rf"data.tokens: .*manifest\.json is damaged \(.*{complaint}"):
+        open_imported(tokens)
+
+
 @pytest.mark.parametrize(("damage", "complaint"), DAMAGE, ids=[complaint for _, complaint in DAMAGE])
 def test_a_launch_refuses_damaged_tokens(damage: Callable[[Path], object], complaint: str, tokens: Path) -> None:
     damage(tokens)
@@ -177,7 +207,7 @@ def test_verify_reads_every_file_of_a_folder(tokens: Path) -> None:
 
 
 def test_ids_beyond_the_vocabulary_are_found(tokens: Path) -> None:
-    changed(tokens, lambda manifest: manifest.update(vocabulary=100))
+    changed(tokens, lambda manifest: manifest.update(vocabulary=100, end_of_text=99))
     found = dict(open_imported(tokens).verified())
     assert "beyond its vocabulary" in found["github.train.00000.bin"]
 
