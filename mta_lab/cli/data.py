@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 
 from mta_lab import lab
 from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Settings, conditions, row_and_settings
-from mta_lab.cli.import_ import import_
+from mta_lab.cli.data_import import data_import
 from mta_lab.cli.terminal import Terminal, make_console
 from mta_lab.lab.conditions import Conditions
 from mta_lab.workspace import again
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mta_lab.data import Corpus, Source
 
 app = typer.Typer(help="The text that models are trained on.", no_args_is_help=True)
-app.command("import")(import_)
+app.command("import")(data_import)
 
 
 @app.command()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mta_lab.data import Domain
 
 
-def import_(
+def data_import(
     source: Annotated[
         str,
         typer.Argument(
