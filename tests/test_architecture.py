@@ -79,7 +79,7 @@ MAY_IMPORT = {
     "bench": {"children", "components", "config", "devices", "errors", "model", "plugins", "results", "sweep"}
     | {"theme", "training", "words"},
     "gpu_check": {"atomic", "bench", "children", "components", "config", "devices", "errors", "model", "planning"}
-    | {"provenance", "results", "training", "workspace"},
+    | {"provenance", "results", "training", "words", "workspace"},
     "theme": {"atomic", "errors"},
     "report": {
         "components",

@@ -36,11 +36,11 @@ def simulate(
     table = lab.tables.finished_table(plan, size)
     with display.console.status(f"drawing {draws:,} tables for each kind of noise"):
         found = lab.simulations.simulations(table, size, draws, plan.command)
-    looks = " and ".join(str(len(of)) for of in table.sweep.look_seeds)
+    looks = [str(len(of)) for of in table.sweep.look_seeds]
     for one in found:
         _print(one, f"{table.sweep.heading}: {counted(one.rows, 'row')} against {one.baseline}", size, display.console)
     display.console.print(
-        f"Looks at {looks} seeds; {draws:,} tables each, so that a share of 5% is known to "
+        f"Looks at {' and '.join(looks)} seeds; {draws:,} tables each, so that a share of 5% is known to "
         f"{math.sqrt(0.05 * 0.95 / draws):.1%} (standard error). False alarms: tables without any effect in which a "
         f"row is called better or worse. Seen: one row with an effect of {size:.1%}, the others without; in brackets "
         "by a paired t-test for each row alone."

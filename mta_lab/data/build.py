@@ -16,6 +16,7 @@ from mta_lab.data.content import SPLITS, TOKENIZER
 from mta_lab.data.fetch import fetch
 from mta_lab.data.sources import OWN_TEXT, RECIPES, Part, Source
 from mta_lab.errors import UserError
+from mta_lab.words import counted
 
 SAMPLE = 1_000_000  # bytes of each domain that the tokenizer learns from
 Say = Callable[[str], None]
@@ -58,7 +59,7 @@ def from_files(path: Path, say: Say) -> Iterator[Gathered]:
         say(f"formats that are read: {own.FORMATS}")
     for name, files in found.domains.items():
         chosen = documents.choose((text for file in files for text in own.own_text(file)), None)
-        what = str(files[0]) if len(files) == 1 else f"{len(files)} files in {files[0].parent}"
+        what = str(files[0]) if len(files) == 1 else f"{counted(len(files), 'file')} in {files[0].parent}"
         source = Source(package=OWN_TEXT, version="", rights="", what=what)
         yield Gathered(name=name, proxy="", sources=(source,), chosen=chosen)
 

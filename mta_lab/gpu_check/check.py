@@ -17,6 +17,7 @@ from mta_lab.children import python
 from mta_lab.devices.visible import VISIBLE, WORKSPACE, counted_gpus, driver, gpus, trouble
 from mta_lab.gpu_check.stages import Stage
 from mta_lab.provenance import commit
+from mta_lab.words import duration
 
 NOT_RUN = 3  # exit status of a stage that cannot be run here
 LONGEST = 480.0  # seconds of the whole check
@@ -64,7 +65,7 @@ def _machine(small: bool) -> dict[str, Any]:
 
 
 def _said(entry: dict[str, Any]) -> str:
-    taken = f" in {entry['seconds']:.0f} s" if "seconds" in entry else ""
+    taken = f" in {duration(entry['seconds'])}" if "seconds" in entry else ""
     return f"{entry['state']}{taken}" + (f": {entry['error']}" if "error" in entry else "")
 
 
@@ -88,7 +89,7 @@ def _run(stage: Stage, limit: float, *, small: bool) -> dict[str, Any]:
                 _end(process)
         taken = {"seconds": round(time.monotonic() - started, 1)}
         if status is None:
-            return {"state": "failed", "error": f"took longer than {limit:.0f} s", "log": _tail(folder), **taken}
+            return {"state": "failed", "error": f"took longer than {duration(limit)}", "log": _tail(folder), **taken}
         outcome = folder / "outcome.json"
         if not outcome.exists():
             return {"state": "failed", "error": f"ended with status {status}", "log": _tail(folder), **taken}

@@ -16,6 +16,7 @@ from mta_lab.devices import own
 from mta_lab.gpu_check.stages import StageError
 from mta_lab.model import build_model
 from mta_lab.training.step import TrainingStep, random_tokens
+from mta_lab.words import duration
 
 NUMBERS, FEW = (1, 2, 4, 8), (1, 2)  # of processes at once
 SECONDS, SHORT = 2.0, 0.2  # of counting, for each number
@@ -39,7 +40,7 @@ def run(_folder: Path, small: bool) -> dict[str, Any]:
     for process in processes:
         process.join()
     if not all(steps.values()):
-        raise StageError(f"a process made no step in {seconds} s: {steps}")
+        raise StageError(f"a process made no step in {duration(seconds)}: {steps}")
     whole = resolve([scale_layer("nano")]).training.steps
     rates = {number: counted / seconds for number, counted in steps.items()}
     return {str(number): {"steps_a_second": rate, "runs_a_minute": 60 * rate / whole} for number, rate in rates.items()}

@@ -141,7 +141,7 @@ def _inside_a_look(plan: Plan, seeds: int) -> str:
     if not looks or seeds in looks:
         return ""
     number, following = next((number, look) for number, look in enumerate(looks, start=1) if look > seeds)
-    before = f"verdicts stay those of {looks[number - 2]} seeds" if number > 1 else "there is no verdict yet"
+    before = f"verdicts stay those of {counted(looks[number - 2], 'seed')}" if number > 1 else "there is no verdict yet"
     return f"; that ends inside look {number}, which takes {following}: until then {before}"
 
 

@@ -24,7 +24,7 @@ def evidence(plan: Plan) -> list[str]:
         return said
     table = build_table(sweep, {(run.row, run.seed): run.fingerprint for run in known_runs(plan) or []}, plan.records)
     if not table.comparison.noise:
-        return [*said, "Detection limit: unknown until a row and its baseline are finished under two seeds."]
+        return [*said, "Detection limit: known once a row and its baseline are finished under two seeds."]
     noise = next(iter(table.comparison.noise.values()))
     reached = max((look for look in looks if look <= seeds), default=seeds)
     level = levels(looks)[looks.index(reached)] if reached in looks else levels(looks)[0]

@@ -65,7 +65,7 @@ def with_interval(ratio: Ratio) -> str:
 
 def _short(seconds: float) -> str:
     """Return the time of a step: `47.3 ms`."""
-    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+    return f"{1000 * seconds:.3g} ms" if seconds < 1 else duration(seconds)
 
 
 def _equal_flops(row: Measured) -> str:

@@ -85,7 +85,8 @@ def look_note(table: Table) -> list[str]:
     used = max((row.measured.looks_used for row in table.rows), default=0)
     began = max((len(row.measured.scores) for row in table.rows), default=0) > (looks[used - 1] if used else 0)
     said = f"{planned_looks(looks)}: {used} of {len(looks)} used"
-    said += f"; verdicts are of the first {looks[used - 1]} seeds" if used else "; no verdict before the first"
+    told = f"verdicts are of the first {counted(looks[used - 1], 'seed')}" if used else "no verdict before the first"
+    said += f"; {told}"
     if began and used < len(looks):
         said += f", and further ones count for nothing until look {used + 1} is complete (means and costs are over all)"
     return [f"{said}. What is better or worse at one look stays so."]
@@ -94,7 +95,8 @@ def look_note(table: Table) -> list[str]:
 def planned_looks(looks: Sequence[int]) -> str:
     """Return in words at which numbers of seeds a sweep is looked at, and the levels."""
     shares = [f"{level:.3f}" for level in levels(looks)]
-    return f"Looks at {_listed(list(map(str, looks)))} seeds, at levels {_listed(shares)}"
+    seeds = [*map(str, looks[:-1]), counted(looks[-1], "seed")]
+    return f"Looks at {_listed(seeds)}, at levels {_listed(shares)}"
 
 
 def _listed(words: list[str]) -> str:

@@ -222,4 +222,4 @@ def test_a_plan_of_one_seed_says_that_no_row_gets_a_verdict(lab: Command, corpus
     trained(corpus, 1)
     sweep("seeds: 1")
     assert "One seed tells no noise, so no row gets a verdict: a verdict takes two seeds or more." in planned(lab)
-    assert "unknown until a row and its baseline are finished under two seeds" in planned(lab, "--seeds", "2")
+    assert "known once a row and its baseline are finished under two seeds" in planned(lab, "--seeds", "2")

@@ -6,9 +6,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from components.evaluations.needles import FOUND
 from components.tasks import FindBlock
 from mta_lab.config import RunConfig, plain
 from mta_lab.report import Table, build_table
+from mta_lab.results.evaluated import Evaluated, GroupScores
 from mta_lab.results.records import Failure, Record, Records
 from mta_lab.sweep import Sweep, load_sweep
 
@@ -36,6 +38,28 @@ IMPLEMENTATIONS = {"softmax": ("sdpa",), "narrow": ("sdpa", "streaming"), "wide"
 AGAIN = {"again": {0: 30.2, 1: 29.7, 2: 30.15}}
 """an A/A row's results, for the file below"""
 WITH_CONTROL = FILE + "  again: {attention: softmax, stream: other}\n"
+GROUPS = [f"{count} needles, {depth} %" for count in (2, 4) for depth in (0, 25, 50, 75, 100)]
+"""of questions to a finished run"""
+
+
+def shares(score: float, n: int = 100) -> GroupScores:
+    return GroupScores(
+        scores=dict.fromkeys(GROUPS, score),
+        low=dict.fromkeys(GROUPS, max(score - 0.1, 0.0)),
+        high=dict.fromkeys(GROUPS, min(score + 0.1, 1.0)),
+        n=dict.fromkeys(GROUPS, n),
+    )
+
+
+def asked(score: float, finished: str = "2026-01-02T00:00:00+00:00") -> Evaluated:
+    return Evaluated(
+        name="needles",
+        settings={"samples": 100},
+        metrics={FOUND.name: shares(score)},
+        floors={"any number at random": dict.fromkeys(GROUPS, 1 / 9)},
+        notes=["6 needles and a question need 156 tokens, not 128"],
+        finished=finished,
+    )
 
 
 def example_sweep(folder: Path, file: str = FILE) -> Sweep:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,10 @@ def measured(name: str, folder: Path) -> Effects | None:
     """Return the effects of the scores that a committed table shows."""
     rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
     scores = {row["row"]: {int(seed): score for seed, score in row["scores"].items()} for row in rows}
-    return effects_of(table_of(folder, scores, sweep=load_sweep(name.removesuffix("-nano"), scale="nano")))
+    seeds = max(map(len, scores.values()))
+    sweep = load_sweep(name.removesuffix("-nano"), scale="nano", seeds=seeds)
+    # The table is older than the looks of its sweep.
+    return effects_of(table_of(folder, scores, sweep=replace(sweep, looks=())))
 
 
 def made_up(sweep: Sweep, effects: Mapping[str, float]) -> dict[str, dict[int, float]]:

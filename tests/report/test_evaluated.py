@@ -17,29 +17,7 @@ from mta_lab.report.table import Table
 from mta_lab.results.evaluated import Evaluated, GroupScores
 from mta_lab.stats.proportions import Rates, interval
 from mta_lab.theme.style import styled
-from tests.report.examples import CLEAR, table_of
-
-GROUPS = [f"{count} needles, {depth} %" for count in (2, 4) for depth in (0, 25, 50, 75, 100)]
-
-
-def shares(score: float, n: int = 100) -> GroupScores:
-    return GroupScores(
-        scores=dict.fromkeys(GROUPS, score),
-        low=dict.fromkeys(GROUPS, max(score - 0.1, 0.0)),
-        high=dict.fromkeys(GROUPS, min(score + 0.1, 1.0)),
-        n=dict.fromkeys(GROUPS, n),
-    )
-
-
-def asked(score: float, finished: str = "2026-01-02T00:00:00+00:00") -> Evaluated:
-    return Evaluated(
-        name="needles",
-        settings={"samples": 100},
-        metrics={FOUND.name: shares(score)},
-        floors={"any number at random": dict.fromkeys(GROUPS, 1 / 9)},
-        notes=["6 needles and a question need 156 tokens, not 128"],
-        finished=finished,
-    )
+from tests.report.examples import CLEAR, GROUPS, asked, shares, table_of
 
 
 def asked_table(folder: Path, **fingerprints: Evaluated) -> Table:

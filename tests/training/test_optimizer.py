@@ -42,9 +42,10 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
     "epsilon": {"epsilon": 1e-2},
     "gradient_clip": {"gradient_clip": 1e9},
 }
-ELSEWHERE = {"validations", "validation_tokens", "precision", "compiled", "micro_batch", "recompute", "deterministic"}
-"""they move no step, or the last bits alone; `test_course`,
-`test_curves` and their own tests see them"""
+ELSEWHERE = {"validations", "validation_tokens", "precision", "compiled", "micro_batch", "recompute", "deterministic",
+             "token_share"}  # fmt: skip
+"""they move no step but in number, or the last bits alone;
+`test_course`, `test_curves`, `test_share` and their own tests see them"""
 
 
 def loss_of(model: torch.nn.Module, tokens: Tensor) -> Tensor:
