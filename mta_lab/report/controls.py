@@ -5,7 +5,7 @@ import numpy as np
 from mta_lab.report.limits import size
 from mta_lab.report.table import Table
 from mta_lab.stats.contrasts import LEVEL
-from mta_lab.stats.pairing import DRAWS, Pairing, pairing_of
+from mta_lab.stats.pairing import Pairing, pairing_of
 
 
 def pairing(table: Table) -> Pairing | None:
@@ -27,7 +27,7 @@ def pairing_note(table: Table) -> list[str]:
         return []
     said = (
         f"Pairing by seed: without it, a difference would have {found.times:.1f} times the variance; with each row's "
-        f"seeds shuffled, rows go as much together in {max(found.chance, 1 / DRAWS):.2g} of draws"
+        f"seeds shuffled, rows go as much together in {max(found.chance, 1 / found.draws):.2g} of draws"
     )
     doubt = ": the rows do not show that a seed means the same to them" if found.chance >= LEVEL else ""
     return [f"{said}{doubt}."]

@@ -3,20 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from components.metrics import Metric
 from mta_lab.report.factors import Column, Design, design_of
 from mta_lab.report.row_noise import added_up, noise_of_means
-from mta_lab.report.table import Table, TableRow
 from mta_lab.stats.contrasts import LEVEL, adjusted
 from mta_lab.stats.factors import Effect, Fit, fit
 from mta_lab.stats.paired import relative
 from mta_lab.sweep.tune import apart_from_tuning
 
+if TYPE_CHECKING:  # a table fits its own effects
+    from mta_lab.report.table import Table, TableRow
+
 FEWEST_FACTORS, FEWEST_DEGREES = 2, 2
 """with fewer, the rows are no factorial: each says as much by itself"""
+MOST_EFFECTS = 100
+"""of more, like those of a scan over hundreds of values, nobody reads a list"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +71,7 @@ class Effects:
     """number of rows that lack a seed, which are left out"""
 
 
-def effects_of(table: Table) -> Effects | None:
+def effects_of(table: "Table") -> Effects | None:
     """Return the effects over the table's finished rows; None where these are no factorial."""
     configs = apart_from_tuning(table.sweep)
     rows = {row.name: row for row in table.rows if row.measured.role != "A/A"}
@@ -74,6 +79,8 @@ def effects_of(table: Table) -> Effects | None:
     if len(finished) <= FEWEST_FACTORS + FEWEST_DEGREES:
         return None
     design = design_of({name: configs[name] for name in finished}, table.baselines[0])
+    if len(design.columns) > MOST_EFFECTS:
+        return None
     metric, used = table.sweep.metric, [finished[name] for name in design.rows]
     values = np.array([added_up(fmean(row.measured.scores.values()), metric) for row in used])
     noise = noise_of_means({row.name: row.measured for row in used}, table.comparison)
@@ -115,7 +122,7 @@ def _factors(design: Design, found: Fit) -> int:
     return len({column.settings[0] for column in told})
 
 
-def _published(design: Design, rows: Sequence[TableRow], metric: Metric) -> tuple[Fit | None, int]:
+def _published(design: Design, rows: "Sequence[TableRow]", metric: Metric) -> tuple[Fit | None, int]:
     """Return the fit of the same columns to the paper's scores, and the number of their rows."""
     printed = [(place, row.published.value) for place, row in enumerate(rows) if row.published.value is not None]
     if not printed:

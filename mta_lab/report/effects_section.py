@@ -4,7 +4,7 @@ from typing import Any
 
 from components.metrics import Scale
 from mta_lab.report import numbers
-from mta_lab.report.effects import Effects, Half, effects_of
+from mta_lab.report.effects import Effects, Half
 from mta_lab.report.numbers import or_dash
 from mta_lab.report.page import Line, Section
 from mta_lab.report.table import Table
@@ -16,7 +16,7 @@ TITLE = "Effects by factor, over all rows"
 
 def effects_section(table: Table) -> list[Section]:
     """Return the effects, ours beside the paper's; nothing where the rows are no factorial."""
-    found = effects_of(table)
+    found = table.effects
     if found is None:
         return []
     scale = table.sweep.metric.scale
@@ -47,7 +47,7 @@ def _written(half: Half, scale: Scale) -> str:
 
 def effects_note(table: Table) -> list[str]:
     """Return what the effects are fitted to, how well they fit, and what they leave out."""
-    found = effects_of(table)
+    found = table.effects
     if found is None:
         return []
     what = "score" if table.sweep.metric.is_share else f"log({table.sweep.metric.words})"
@@ -84,7 +84,7 @@ def _unfit(found: Effects) -> str:
 
 def effects_document(table: Table) -> dict[str, Any] | None:
     """Return the effects for JSON; None where the rows are no factorial."""
-    found = effects_of(table)
+    found = table.effects
     if found is None:
         return None
     return {

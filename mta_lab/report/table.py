@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from components.metrics import metric_named
 from mta_lab.model import count_parameters
 from mta_lab.report.agreement import Agreement, agreement_of
 from mta_lab.report.cost import RowCost, compare_costs
+from mta_lab.report.effects import Effects, effects_of
 from mta_lab.report.measured import Measured, Role
 from mta_lab.report.published import Published, published_of
 from mta_lab.report.statistics import Comparison, Terms, compare
@@ -60,6 +62,11 @@ class Table:
         under = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
         runs = counted(planned, "run") if self.finished == planned else f"{self.finished} of {counted(planned, 'run')}"
         return f"{counted(rows, 'row')}, {under}, {runs} finished"
+
+    @cached_property
+    def effects(self) -> Effects | None:
+        """Return the effects by factor; None where the rows are no factorial."""
+        return effects_of(self)
 
     def to_frame(self) -> "DataFrame":
         """Return the rows as a pandas DataFrame at full precision; `report.frame` describes it."""

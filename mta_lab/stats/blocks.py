@@ -58,9 +58,12 @@ class Blocks:
         traces = np.trace(leverage, axis1=1, axis2=2)
         self.degrees = self.runs - 1 - traces
         """by row: the expectation of its squared residuals, in variances"""
-        shared = np.einsum("rst,kts->rk", leverage, leverage, optimize=True)
-        self.spread = shared + np.diag(self.runs - 1 - 2 * traces)
-        """rows x rows: covariance of their squared residuals, in twice the squared variance"""
+        # The squared residuals of two rows covary as the product of `own` and `turned`, those of a
+        # row with itself by `single` more, in twice the squared variance. Kept in factors: the
+        # products of thousands of rows would take seconds.
+        self.own = leverage.reshape(len(there), -1)
+        self.turned = leverage.transpose(0, 2, 1).reshape(len(there), -1)
+        self.single = self.runs - 1 - 2 * traces
         reach = (self.shares[1:] - self.shares[0]) @ self.solve
         own = np.zeros((len(there) - 1, len(there)))
         own[:, 0] = 1 / self.runs[0]
@@ -93,7 +96,8 @@ class Blocks:
         certain[..., 1:] = known[1:] / (known[1:] + prior[..., None])
         errors = variances @ self.weights.T
         parts = variances[..., None, :] * self.weights * np.sqrt(certain)[..., None, :] / known
-        degrees = errors**2 / ((parts @ self.spread) * parts).sum(axis=-1)
+        spread = ((parts @ self.own) * (parts @ self.turned)).sum(axis=-1) + parts**2 @ self.single
+        degrees = errors**2 / spread
         told = (self.degrees[1:] > LEAST) & (self.degrees[0] > LEAST)
         effects = of_rows[..., 1:] - of_rows[..., :1]
         return Fit(effects, np.where(told, np.sqrt(errors), np.nan), degrees, variances, prior)

@@ -6,7 +6,8 @@ import numpy as np
 
 from mta_lab.stats.contrasts import Array
 
-DRAWS = 2000
+DRAWS, FEWEST_DRAWS = 2000, 200
+SHUFFLED = 2_000_000  # scores in all: thousands of rows take fewer draws, and have more to tell
 FEWEST = 3  # rows, and seeds
 
 
@@ -19,6 +20,7 @@ class Pairing:
     chance: float
     """share of draws that show as much, if each row's seeds are shuffled: without pairing it is
     above 5 % in 19 of 20 tables"""
+    draws: int
 
 
 def pairing_of(scores: Array) -> Pairing | None:
@@ -36,9 +38,11 @@ def pairing_of(scores: Array) -> Pairing | None:
     shared = rows * float((apart.mean(axis=0) ** 2).sum())
     if within - shared <= 1e-12 * within:
         return None
-    shuffled = np.random.default_rng(0).permuted(np.broadcast_to(apart, (DRAWS, rows, seeds)), axis=2)
+    count = max(FEWEST_DRAWS, min(DRAWS, SHUFFLED // apart.size))
+    shuffled = np.random.default_rng(0).permuted(np.broadcast_to(apart, (count, rows, seeds)), axis=2)
     draws = rows * (shuffled.mean(axis=1) ** 2).sum(axis=1)
     return Pairing(
         times=within / (rows * (seeds - 1)) / ((within - shared) / ((rows - 1) * (seeds - 1))),
         chance=float((draws >= shared * (1 - 1e-12)).mean()),
+        draws=count,
     )

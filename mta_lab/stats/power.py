@@ -1,6 +1,7 @@
 """Power of a t-test: for an effect, the least effect that it sees, the seeds for one."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from scipy.optimize import brentq
 from scipy.special import nctdtr, stdtrit
@@ -19,7 +20,15 @@ def power_of(size: float, degrees: float, level: float) -> float:
 
 
 def seen_size(degrees: float, level: float) -> float:
-    """Return the smallest effect, in standard errors, that such a test sees with `POWER`."""
+    """Return the smallest effect, in standard errors, that such a test sees with `POWER`.
+
+    To four digits of the degrees of freedom, an estimate that most rows of a table share.
+    """
+    return _seen_size(float(f"{degrees:.4g}"), level)
+
+
+@lru_cache(maxsize=1024)
+def _seen_size(degrees: float, level: float) -> float:
     reach, most = _reach(degrees, level), 1.0
     while most < FARTHEST and power_of(most, degrees, level) < POWER:
         most *= 2

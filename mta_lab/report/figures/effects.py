@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from components.metrics import Metric
-from mta_lab.report.effects import Half, effects_of
+from mta_lab.report.effects import Half
 from mta_lab.report.figures.rows import ROOMY, ROW, colour, finish, name_rows
 from mta_lab.report.numbers import delta
 from mta_lab.report.table import Table
@@ -13,7 +13,7 @@ from mta_lab.theme.style import MUTED, hover
 
 def effects(table: Table, width: float) -> Figure | None:
     """Return the figure, or None where the table's rows are no factorial."""
-    found = effects_of(table)
+    found = table.effects
     if found is None:
         return None
     metric, roomy = table.sweep.metric, width > ROOMY
