@@ -51,6 +51,8 @@ def checked(study: optuna.Study) -> optuna.Study:
 
     Optuna itself checks little of it.
     """
+    if len(study.directions) != 1:
+        raise FaultError(f"{study.study_name} has {len(study.directions)} directions of better, in place of one")
     for trial in study.get_trials(deepcopy=False):
         scores = trial.values if trial.state == TrialState.COMPLETE else []
         if trial.state == TrialState.COMPLETE and (not scores or len(scores) != 1):

@@ -76,6 +76,12 @@ def test_a_value_that_the_search_cannot_propose_is_named(value: Any, searched: P
     assert fault in said_of(searched)
 
 
+@pytest.mark.parametrize("directions", [[], [1, 1]])
+def test_a_study_with_no_or_several_directions_is_named(directions: list[int], searched: Path) -> None:
+    changed(searched, lambda line: line.update(directions=directions) if "directions" in line else None)
+    assert f"table has {len(directions)} directions of better" in said_of(searched)
+
+
 @pytest.mark.parametrize(
     "text",
     [b"no JSON\n{}\n", b"[]\n", b"5\n", b"{}\n", b'{"op_code": 99}\n', b"\xff\xfe\n{}\n", b"[" * 5000 + b"\n{}\n"],
