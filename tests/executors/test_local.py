@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -33,6 +34,8 @@ def component() -> Iterator[Path]:
     load_components([file])
     yield file
     del FAMILIES["attention"]._variants["behaving"]
+    for name in [name for name in sys.modules if name.startswith("mta_lab_components_behaving")]:
+        del sys.modules[name]  # another module's tests load it again
 
 
 @pytest.fixture(scope="module")
