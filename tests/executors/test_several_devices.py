@@ -86,6 +86,11 @@ class TestRanks(Polling):
     def test_slots_have_the_cores_of_all_ranks(self, subject: Subject) -> None:
         assert [slot.resources.cores for slot in subject.executor.slots] == [2, 2]
 
+    def test_the_result_says_how_many_devices(self, subject: Subject, told: Told) -> None:
+        end = told.end_of(subject.executor.submit(subject.request("quick")))
+        assert isinstance(end, Finished)
+        assert end.result.devices_per_run == 2
+
     def test_a_run_that_is_kept_goes_on_with_one_process(self, subject: Subject, told: Told, tmp_path: Path) -> None:
         request = of_steps(1000, subject.request("long"))
         handle = subject.executor.submit(request)
@@ -155,8 +160,3 @@ def test_each_rank_has_a_device_of_its_own(
 @pytest.mark.slow
 class TestExecutorOfSeveralDevices(ExecutorConformance):
     """The whole suite."""
-
-    def test_the_result_says_how_many_devices(self, subject: Subject, told: Told) -> None:
-        end = told.end_of(subject.executor.submit(subject.request("quick")))
-        assert isinstance(end, Finished)
-        assert end.result.devices_per_run == 2
