@@ -1,7 +1,5 @@
 """Read a user's own text: files by domain, files left out with reasons, and documents."""
 
-import bz2
-import gzip
 import io
 import json
 import lzma
@@ -10,24 +8,12 @@ import zlib
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from mta_lab.data.unpacking import UNPACKERS, unpacked
 from mta_lab.errors import UserError
 
 PIECE = 8_000  # characters after which a long plain-text file is cut at the next empty line
-
-
-def arrow() -> ModuleType:
-    """Return the module that reads Zstandard and parquet."""
-    from mta_lab.data import arrow as found  # noqa: PLC0415  slow, and few texts need it
-
-    return found
-
-
-def unpack_zstandard(data: bytes) -> bytes:
-    """Decompress all frames; an empty file is empty text."""
-    return bytes(arrow().zstandard(io.BytesIO(data)).read())
 
 
 def pieces(content: str, file: Path) -> Iterator[str]:
@@ -94,12 +80,6 @@ READERS: dict[str, Callable[[str, Path], Iterator[str]]] = {
     ".txt": pieces,
     ".md": pieces,
 }
-UNPACKERS: dict[str, Callable[[bytes], bytes]] = {
-    ".gz": gzip.decompress,
-    ".bz2": bz2.decompress,
-    ".xz": lzma.decompress,
-    ".zst": unpack_zstandard,
-}
 FORMATS = f"{', '.join(READERS)}, each also compressed as {', '.join(UNPACKERS)}"
 
 
@@ -154,7 +134,7 @@ def own_text(file: Path) -> Iterator[str]:
     _, form, packing = divided(file)
     data = file.read_bytes()
     try:
-        content = (UNPACKERS[packing](data) if packing else data).decode("utf-8-sig")
+        content = unpacked(io.BytesIO(data), packing).read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"data.path: {file} is not UTF-8 (byte {error.start}); convert it first") from error
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:

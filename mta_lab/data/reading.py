@@ -1,18 +1,17 @@
 """Read documents of an import from files, one at a time, however large the files are."""
 
-import bz2
-import gzip
 import io
 import json
 import lzma
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from mta_lab.data.own import PIECE, arrow, divided
+from mta_lab.data.own import PIECE, divided
+from mta_lab.data.unpacking import arrow, unpacked
 from mta_lab.errors import UserError
 
 JSON, PLAIN, PARQUET = (".jsonl", ".ndjson"), (".txt", ".md"), ".parquet"
@@ -123,14 +122,6 @@ class FileReader:
         for number, record in records:
             where = f"{self._path}:{number}"
             yield self._keys.domain_of(record, self._domain, where), self._keys.text_of(record, where)
-
-
-def unpacked(raw: BinaryIO, packing: str) -> io.BufferedIOBase:
-    """Return the content of an open file as a stream, decompressed as it is read."""
-    if packing == ".zst":
-        return cast(io.BufferedIOBase, arrow().zstandard(raw))
-    openers: Mapping[str, Callable[[BinaryIO], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-    return cast(io.BufferedIOBase, openers[packing](raw) if packing else raw)
 
 
 def _json_lines(stream: io.BufferedIOBase, path: Path) -> Iterator[tuple[int, Any]]:

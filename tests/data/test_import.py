@@ -327,13 +327,26 @@ def test_a_key_of_too_many_values_is_no_domains(options: ImportOptions, tmp_path
         imported(str(tmp_path / "web.jsonl"), asked, quiet())
 
 
-@pytest.mark.parametrize("form", [".jsonl.gz", ".jsonl.zst", ".parquet"])
+@pytest.mark.parametrize("form", [form for form in FORMS if form != ".jsonl"])
 def test_a_torn_file_is_named(form: str, options: ImportOptions, tmp_path: Path) -> None:
     path = tmp_path / f"web{form}"
     FORMS[form](path, TEXTS["news"] * 20)
     path.write_bytes(path.read_bytes()[:-60])
     with pytest.raises(UserError, match=rf"web{form} cannot be read \(.*; it is damaged, or not what its name says"):
         imported(str(path), options, quiet())
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form.count(".") == 2])
+def test_no_text_is_lost_behind_a_damaged_frame(form: str, tmp_path: Path) -> None:
+    path = tmp_path / f"web{form}"
+    FORMS[form](path, TEXTS["news"])
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole)
+    assert len(list(FileReader(path, "web", Keys(), {}))) == 180
+    for content in (b"", whole + whole[:-20], whole + b"no frame" + whole):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=rf"web{form} cannot be read \(.*; it is damaged, or not what its name"):
+            list(FileReader(path, "web", Keys(), {}))
 
 
 def test_a_file_that_cannot_be_written_is_one_line(options: ImportOptions, tmp_path: Path) -> None:

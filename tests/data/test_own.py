@@ -14,6 +14,7 @@ import pytest
 
 from mta_lab.config import DataConfig
 from mta_lab.data import find, own, prepare
+from mta_lab.data.unpacking import UNPACKERS
 from mta_lab.errors import UserError
 
 LINES = '{"text": "one"}\n\n{"text": "two", "id": 3}\n'
@@ -65,7 +66,7 @@ def test_every_format_is_read_in_any_case_and_compressed(tmp_path: Path, name: s
     text = "one\n\ntwo" if name.lower().endswith(("txt", "md")) else LINES
     write(tmp_path, {f"{name}{packing.upper()}": PACKERS[packing](text.encode())})
     assert own.READERS.keys() >= {Path(name).suffix.lower()}
-    assert own.UNPACKERS.keys() == PACKERS.keys() - {""}
+    assert UNPACKERS.keys() == PACKERS.keys() - {""}
     assert read(tmp_path) == {Path(name).stem: ["one\n\ntwo"] if text != LINES else ["one", "two"]}
 
 
@@ -181,10 +182,11 @@ def test_errors_in_a_json_file_say_where(tmp_path: Path, content: str, complaint
     assert complaint in str(caught.value)
 
 
-@pytest.mark.parametrize("packing", own.UNPACKERS)
+@pytest.mark.parametrize("packing", UNPACKERS)
 def test_a_damaged_file_is_refused_with_its_name(tmp_path: Path, packing: str) -> None:
     whole = PACKERS[packing](numbered(200).encode())
-    for content in (whole[:-20], b"no such format", numbered(2).encode()):
+    cut_off = (whole[:-20], b"", whole + whole[:-20])
+    for content in (*cut_off, whole + b"no frame" + whole, b"no such format", numbered(2).encode()):
         with pytest.raises(UserError, match=rf"data\.path: .*web\.jsonl\{packing} cannot be unpacked \(.*is damaged"):
             read(write(tmp_path, {f"web.jsonl{packing}": content}))
 
