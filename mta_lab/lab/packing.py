@@ -10,7 +10,7 @@ from mta_lab.lab.tables import dashboard_address, finished_table
 from mta_lab.lab.tuning import tuning_runs
 from mta_lab.launch.guards import only_launch
 from mta_lab.plugins import component_files
-from mta_lab.report import markdown
+from mta_lab.report import Table, markdown
 from mta_lab.report.files import artifacts
 from mta_lab.results import exchange
 from mta_lab.results.looks import merge_looks
@@ -33,13 +33,13 @@ def export(plan: Plan, target: Path) -> exchange.Merged:
     """Write the finished runs of a plan into a folder that `results merge` takes, and nothing else.
 
     The runs that chose its values are among them, where it tunes, and the looks at which verdicts
-    were given. Runs that the folder has already
-    are left as they are. Records name a processor and versions, and no path, user or host.
+    were given. Runs that the folder has already are left as they are. Records name a processor and
+    versions, and no path, user or host.
 
     Raises:
         UserError: no run is finished, or the folder holds another result of one of the runs.
     """
-    runs = _finished(plan)
+    runs = _finished(plan, finished_table(plan))
     done = exchange.export(plan.records, runs, target)
     if done.conflicts:
         said = f"has another result of {exchange.listed(done.conflicts)}; remove it there, or name another folder"
@@ -51,9 +51,9 @@ def export(plan: Plan, target: Path) -> exchange.Merged:
     return done
 
 
-def _finished(plan: Plan) -> list[str]:
-    """Return the fingerprints of a plan's finished runs, and of those that tuned it."""
-    runs = [record.fingerprint for row in finished_table(plan).rows for record in row.measured.records.values()]
+def _finished(plan: Plan, table: Table) -> list[str]:
+    """Return the fingerprints of the runs in a plan's table, and of those that tuned it."""
+    runs = [record.fingerprint for row in table.rows for record in row.measured.records.values()]
     if not runs:
         nothing = (
             f"{plan.given}: no run is finished, so there is nothing to pack; `{again(plan.command)}` trains the sweep"
@@ -73,8 +73,8 @@ def pack(plan: Plan, target: Path | None, *, weights: bool) -> tuple[Path, int, 
         UserError: no run is finished, or one of the user's own files lies outside the current
             directory.
     """
-    sources, runs = _sources(plan), _finished(plan)
-    table = finished_table(plan)
+    sources, table = _sources(plan), finished_table(plan)
+    runs = _finished(plan, table)
     files = exchange.files_to_pack(plan.records, runs, weights=weights)
     files |= artifacts(table, plan.command, dashboard_address())
     files |= {"report.md": markdown(table), "README.txt": _readme(plan), **sources}
