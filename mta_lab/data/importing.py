@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 
 from mta_lab.atomic import write_whole
@@ -89,16 +90,17 @@ def _import(asked: Asked, directory: Path, say: Say) -> None:
     writer.keep(asked.settings, progress.inputs, progress.reader)  # from here on, the folder is this import's
     if progress.inputs or progress.reader:
         say(f"going on after {writer.tokens('train', 'valid', 'test'):,} tokens")
-    clock = _Clock(sum(one.size for one in asked.inputs), writer, say)
+    before = [0, *accumulate(one.size for one in asked.inputs)]  # bytes of the inputs before each, and of all
+    clock = _Clock(before[-1], writer, say)
     reading, state = progress.inputs, dict(progress.reader)
     for number, one in enumerate(asked.inputs[reading:], start=reading):
-        before, reader = sum(other.size for other in asked.inputs[:number]), one.read(state)
+        reader = one.read(state)
         for batch in _batches(reader):
             _write(writer, asked.given, batch, one.split_of)
             if asked.most is not None and writer.tokens("train") >= asked.most:
                 _finish(asked, writer)
                 return
-            if clock.due(before + reader.position):
+            if clock.due(before[number] + reader.position):
                 writer.keep(asked.settings, number, reader.state)
         state = {}
     _finish(asked, writer)
