@@ -46,8 +46,8 @@ class MultiToken(CoreConfig):
     norm: NormConfig = Gate()
     """normalisation of each head's output, before the output projection"""
     output_start: OutputStart = field(default="drawn", metadata=LATER)
-    """how the output projection's weight starts: 'drawn' like any other, or at 'zero', so that
-    attention adds nothing to the first step"""
+    """start of the output projection's weight: 'drawn' like any other, or 'zero', so that attention
+    adds nothing to the first step"""
 
     def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
         def here(ops: Sequence[ScoreOpConfig]) -> list[ScoreOp]:

@@ -39,9 +39,9 @@ class Answer(NamedTuple):
     log_probability: float
     """of all its tokens, given the prompt, in nats"""
     greedy: bool
-    """whether each token is the most likely one, given those before it"""
+    """True if each token is the most likely one, given those before it"""
     ends: bool
-    """whether the most likely token after it begins another word"""
+    """True if the most likely token after it begins another word"""
 
     @property
     def written(self) -> bool:

@@ -56,7 +56,7 @@ class Implementation(ABC):
     compiled: ClassVar[bool] = False
     """whether it is one compiled operator, which `compiled: false` turns off"""
     stores_map: ClassVar[bool] = False
-    """whether training keeps whole attention maps for the gradient"""
+    """True if training keeps whole attention maps for the gradient"""
     takes_operations: ClassVar[bool] = True
     """whether it can compute any operation on the map;
     `auto` says nothing of one that takes none and is given some"""

@@ -37,7 +37,7 @@ class ScaledConfig(NormConfig):
     """Base of the normalisations by an RMSNorm of each head."""
 
     start: float = field(default=1.0, metadata=LATER)
-    """what the norm's weight starts at; the less, the less attention adds to the first steps"""
+    """initial weight of the norm; the smaller, the less attention adds to the first steps"""
 
     def __post_init__(self) -> None:
         if not 0 < self.start < math.inf:

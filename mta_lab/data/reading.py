@@ -17,7 +17,7 @@ from mta_lab.errors import UserError
 JSON, PLAIN, PARQUET = (".jsonl", ".ndjson"), (".txt", ".md"), ".parquet"
 FORMATS = (*JSON, PARQUET, *PLAIN)
 State = Mapping[str, Any]
-"""where reading goes on, as JSON has it; empty at the start"""
+"""the place at which reading goes on, as JSON has it; empty at the start"""
 SLIMPAJAMA = {
     "RedPajamaArXiv": "arxiv",
     "RedPajamaBook": "book",

@@ -91,14 +91,14 @@ class Manifest:
 
     format: int
     source: str
-    """what was imported, as it was typed"""
+    """the files or data set that were imported, as typed"""
     vocabulary: int
     """entries of the tokenizer; all ids are below it"""
     end_of_text: int
     """the id after each document"""
     tokenizer: TokenizerFile
     settings: Mapping[str, str]
-    """what was asked for, by its word on the command line"""
+    """the options of the import, by their words on the command line"""
     domains: Sequence[ImportedDomain]
     shards: Sequence[Shard]
 

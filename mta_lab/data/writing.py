@@ -28,11 +28,11 @@ class Progress:
     """The state of an import: everything it needs to go on."""
 
     settings: Mapping[str, str]
-    """what was asked for; an import of something else does not go on with it"""
+    """the options of the import; one with others does not go on from here"""
     inputs: int = 0
     """inputs that are done"""
     reader: Mapping[str, Any] = field(default_factory=dict)
-    """where the reader of the next input goes on"""
+    """the place at which the reader of the next input goes on"""
     domains: Sequence[ImportedDomain] = ()
     closed: Sequence[Shard] = ()
     """shards that are complete"""

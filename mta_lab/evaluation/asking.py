@@ -31,7 +31,7 @@ class Asking:
 
     tokens: Sequence[int]
     answer: int
-    """how many of them, at the end, are the answer's"""
+    """the number of tokens, at the end, that are the answer's"""
 
 
 class Decoding:

@@ -25,7 +25,7 @@ class Prepared:
     context: int
     """most tokens of a sequence"""
     notes: Sequence[str]
-    """what was left out, each a clause"""
+    """clauses on what was left out"""
 
     @property
     def tokens(self) -> int:

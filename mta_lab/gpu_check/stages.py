@@ -20,7 +20,7 @@ class Stage:
     """seconds after which it is ended and counts as failed"""
     proves: str
     built: bool = True
-    """whether there is something to run; kernels for GPUs are still to be written"""
+    """False if there is nothing to run: kernels for GPUs are still to be written"""
 
 
 STAGES = (

@@ -31,11 +31,11 @@ class EvaluationResult:
     """95 % interval of each score over its questions, the model as it is;
     empty where no questions were asked, as what follows"""
     floors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """how often guesses without knowledge are right: by guess, then by group"""
+    """share of questions that a guess without knowledge answers: by guess, then by group"""
     further: Mapping[str, "EvaluationResult"] = field(default_factory=dict)
-    """what other metrics of the same questions came to, by name"""
+    """results of other metrics of the same questions, by name"""
     notes: Sequence[str] = ()
-    """what was left out, each a clause"""
+    """clauses on what was left out"""
 
     @property
     def score(self) -> float:

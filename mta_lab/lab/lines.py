@@ -51,7 +51,7 @@ class Progress:
         self._say, self._label = say, label
         self._began = self._last = time.monotonic()
         self._before: int | None = None
-        """what was done when this began: a part that a killed process left"""
+        """the part that was done before this began, by a process that was killed"""
 
     def advance(self, done: int, total: int) -> None:
         """Hear how much is done."""

@@ -59,7 +59,7 @@ class LaunchOptions:
     devices: Sequence[Gpu] = ()
     """the GPUs that workers have in turn; none where they train on the CPU"""
     devices_per_run: int = 1
-    """how many of them train a run together; on the CPU, how many processes"""
+    """the number of them that train a run together; on the CPU, of processes"""
 
     @property
     def place(self) -> str:

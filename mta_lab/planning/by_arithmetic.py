@@ -47,7 +47,7 @@ class Arithmetic:
     memory: StepMemory
     """of a step on a device"""
     fits: bool
-    """whether the step takes no more of the device than it may"""
+    """True if the step takes no more of the device's memory than it may"""
 
 
 def on_device(config: RunConfig, device: Device, devices: int = 1) -> Arithmetic:

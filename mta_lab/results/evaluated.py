@@ -36,11 +36,11 @@ class Evaluated:
     metrics: Mapping[str, GroupScores]
     """by metric; rows are compared by the first"""
     floors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """how often guesses without knowledge are right: by guess, then by group"""
+    """share of questions that a guess without knowledge answers: by guess, then by group"""
     notes: Sequence[str] = ()
-    """what was left out, each a clause"""
+    """clauses on what was left out"""
     finished: str
-    """when, as in ISO 8601"""
+    """date and time, as in ISO 8601"""
 
     def faults(self) -> Iterator[str]:
         """Yield in words why no evaluation can have come to this; nothing where one can."""

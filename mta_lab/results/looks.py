@@ -24,7 +24,7 @@ class UsedLooks:
     looks: Sequence[int]
     """numbers of seeds"""
     used: int
-    """how many of these looks were complete"""
+    """the number of these looks that were complete"""
 
 
 def used_looks(directory: Path) -> dict[str, list[UsedLooks]]:

@@ -79,7 +79,7 @@ class Record:
     """what other evaluations of the model came to, by metric;
     empty in records of earlier versions"""
     evaluated: Mapping[str, Evaluated] = field(default_factory=dict)
-    """what evaluations that ask questions came to, by their fingerprint;
+    """results of evaluations that ask questions, by their fingerprint;
     empty in records of earlier versions"""
 
     @property

@@ -38,7 +38,7 @@ class Tune:
     values: tuple[float, ...] = ()
     """the bracket of every row; empty for FACTORS times what the row says"""
     seeds: int = 1
-    """how many runs there are at each value"""
+    """the number of runs at each value"""
     scales: tuple[str, ...] = ()
     """the scales at which it is done; empty for all"""
 
@@ -55,7 +55,7 @@ class Point:
     score: float | None
     """mean over seeds; None before all have ended, and where one diverged"""
     loss: float | None
-    """what the smallest is best of: infinite where a run diverged, None before all have ended"""
+    """the smallest is best: infinite where a run diverged, None before all have ended"""
     seconds: float = 0.0
     """of its finished runs together"""
     runs: tuple[str, ...] = ()

@@ -43,7 +43,7 @@ class RunState:
     """the sequences read at a time, of each part of the run; none
     in checkpoints of earlier versions"""
     devices_per_run: int = 1
-    """how many trained it when it was kept; what is kept is whole, and goes on on any number"""
+    """the number that trained it when it was kept; it is kept whole, and goes on on any number"""
 
 
 class Checkpoints:

@@ -90,7 +90,7 @@ class TrainingResult:
     micro_batches: tuple[int, ...] = ()
     """sequences read at a time; several where the run was resumed with another number"""
     devices_per_run: int = 1
-    """how many devices trained it together at its end"""
+    """the number of devices that trained it together at its end"""
     kernels: str = ""
     """hash of the compiled kernels; empty where there were none"""
     place: Mapping[str, str] = field(default_factory=dict)

@@ -29,7 +29,7 @@ from mta_lab.results.failures import Kind
 LOOK = 0.2  # seconds between two looks for orders
 GRACE = 2.0  # seconds in which a rank is seen to be dead after another one has lost its connection to it
 LOST: tuple[Kind, ...] = ("exception", "device")
-"""what the failure of a rank counts as that has lost its connection to another"""
+"""the kinds of failure of a rank that has lost its connection to another"""
 PROGRAM = "mta_lab.executors.local.rank_program"
 
 
