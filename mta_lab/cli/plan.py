@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mta_lab.lab.costs import Costs
     from mta_lab.lab.plan import Plan
 
+NARROW = 100  # characters; a terminal of fewer shows no operations, so that differences need not break inside words
+
 
 def plan(
     name: SweepName,
@@ -75,22 +77,25 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console, explained: Sequen
     left = f"{costs.runs.total()} of {counted(len(sweep.runs()), 'run')} to train"
     before = "trial" if sweep.search else "tuning run"
     table = RichTable(title=f"{sweep.heading}: {left}")
-    for name in ("row", "to train", "differs from its baseline"):
-        table.add_column(name, overflow="fold")
-    for name in ("parameters", "operations", "time"):
+    narrow = console.width < NARROW
+    numbers = ("parameters", "time") if narrow else ("parameters", "operations", "time")
+    for name, most in (("row", max(12, console.width - 68)), ("to train", 9), ("differs from its baseline", None)):
+        table.add_column(name, overflow="fold", max_width=most if narrow else None)
+    for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     for row in sweep.rows:
         against = [f"against {row.baseline}"] if row.baseline not in (row.name, sweep.baseline) else []
         estimate, described = costs.estimates[row.name], lab.rows.described(row)
-        table.add_row(
-            row.name,
-            _to_train(costs, row.name, before),
-            "\n".join([*against, *described.differences]) or "-",
-            f"{described.parameters:,}",
-            f"{described.operations:.1e}",
-            duration(estimate.seconds) if estimate.seconds else "unknown",
-        )
+        shown = {
+            "parameters": f"{described.parameters:,}",
+            "operations": f"{described.operations:.1e}",
+            "time": duration(estimate.seconds) if estimate.seconds else "unknown",
+        }
+        differs = "\n".join([*against, *described.differences]) or "-"
+        table.add_row(row.name, _to_train(costs, row.name, before), differs, *(shown[name] for name in numbers))
     console.print(table)
+    if narrow:
+        console.print(f"A terminal of {NARROW} characters or more also shows the operations of each row.")
     for line in sweep.left_out_notes:
         console.print(line, markup=False, highlight=False)
     console.print(f"Scale {sweep.scale}: {lab.rows.sizes_of(sweep)}.")

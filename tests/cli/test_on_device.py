@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mta_lab.cli import terminal
 from mta_lab.devices import own
 from mta_lab.devices.visible import Gpu
 from mta_lab.lab import costs
@@ -23,6 +24,17 @@ def test_a_table_of_the_paper_has_times_and_memory(lab: Command, tmp_path: Path)
     assert "multi_token 9.5" in said  # the paper's own, beside what the arithmetic leaves out
     assert "device-hours for 63 runs: " in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_narrow_terminal_breaks_no_word_of_a_difference(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "LOG_WIDTH", 80)
+    out = lab("plan", "components", "--device", "h100").out
+    assert max(map(len, out.splitlines())) == 80
+    assert "0.058 s │" in out  # no line is cut off
+    for words in ("multi_token(post_softmax", "talking_heads", "[head_mixing])", "│ differential "):
+        assert words in out
+    assert "1.5e+12" not in out
+    assert "A terminal of 100 characters or more also shows the operations" in out
 
 
 def test_precision_auto_is_that_of_the_device_and_not_of_this_machine(lab: Command, tmp_path: Path) -> None:
