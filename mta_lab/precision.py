@@ -24,7 +24,7 @@ from mta_lab.errors import UserError
 from mta_lab.model import build_model
 from mta_lab.results.records import write_whole
 from mta_lab.strict import FaultError, as_json, content
-from mta_lab.training.step import TrainingStep, random_tokens
+from mta_lab.training.step import random_step
 from mta_lab.workspace import user_cache
 
 WORTH = 1.1  # bf16 must be this much faster: it costs digits
@@ -103,12 +103,11 @@ def measure(config: RunConfig) -> float:
     """
     device = own.device()
     own.set_precision("fp32")
-    model = build_model(config, seed=0).to(device)
-    step, tokens = TrainingStep(model, config.training), random_tokens(config).to(device)
+    step = random_step(build_model(config, seed=0), config, device)
 
     def timed(precision: Precision) -> float:
         started = time.perf_counter()
-        step(tokens, precision)
+        step(precision)
         own.synchronize(device)
         return time.perf_counter() - started
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from mta_lab.errors import UserError, nearest
 from mta_lab.model import Decoder, build_model, count_parameters, implementations
 from mta_lab.plugins import load_components
 from mta_lab.sweep.ledger import published_value
-from mta_lab.training.step import TrainingStep, random_tokens
+from mta_lab.training.step import random_step
 
 STEP, MEMORY = "step", "memory"
 BASELINE = "softmax by sdpa"  # the Transformer as torch computes it: the baseline
@@ -168,6 +167,5 @@ def _memory(entries: Entries, name: str) -> Measure:
 
 def _step(model: Decoder, config: RunConfig) -> Work:
     """Return a call of one training step on a batch of random tokens, on the device here."""
-    where = own.device()
     own.set_precision(config.training.precision)
-    return partial(TrainingStep(model.to(where), config.training), random_tokens(config).to(where))
+    return random_step(model, config, own.device())

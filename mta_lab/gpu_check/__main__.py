@@ -13,24 +13,12 @@ from mta_lab.errors import described
 from mta_lab.gpu_check.check import NOT_RUN
 from mta_lab.gpu_check.stages import NotRunError, StageError
 
-HOMES = {
-    "environment": "environment",
-    "tests": "suite",
-    "attention": "attention",
-    "step": "step",
-    "sweep": "sweep",
-    "failures": "failures",
-    "resume": "resume",
-    "workers": "sharing",
-}
-"""stage -> the module whose `run(folder, small)` it is"""
-
 
 def main(stage: str, folder: Path, small: bool) -> int:
-    """Run a stage; return the exit status."""
+    """Run a stage, which is the module of its name; return the exit status."""
     status = 0
     try:
-        result = import_module(f"mta_lab.gpu_check.{HOMES[stage]}").run(folder, small)
+        result = import_module(f"mta_lab.gpu_check.{stage}").run(folder, small)
     except NotRunError as error:
         status, result = NOT_RUN, str(error)
     except StageError as error:

@@ -9,7 +9,7 @@ from mta_lab.devices import own
 from mta_lab.devices.known import named_by_torch
 from mta_lab.model import build_model, implementations
 from mta_lab.planning.by_arithmetic import operations_of
-from mta_lab.training.step import TrainingStep, random_tokens
+from mta_lab.training.step import random_step
 
 SETTINGS = ("model.layers=4", "training.batch_size=4", "training.micro_batch=4")
 SMALL = ("model.width=32", "model.heads=2", "model.vocabulary=260", "model.context=32", "training.precision=fp32")
@@ -26,10 +26,10 @@ def _of(config: RunConfig) -> dict[str, Any]:
     where, tokens = own.device(), config.tokens_per_step
     own.set_precision(config.training.precision)
     before = own.start_peak() if own.on_gpu() else 0
-    model = build_model(config, seed=0).to(where)
-    step, batch = TrainingStep(model, config.training), random_tokens(config).to(where)
-    step(batch)
-    seconds = min(own.timed(lambda: step(batch), where) for _ in range(STEPS))
+    model = build_model(config, seed=0)
+    step = random_step(model, config, where)
+    step()
+    seconds = min(own.timed(step, where) for _ in range(STEPS))
     rate = operations_of(config, config.training.batch_size) / seconds
     device = named_by_torch(own.machine())
     return {

@@ -23,7 +23,7 @@ from mta_lab.provenance import contended
 from mta_lab.results.records import Record
 from mta_lab.sweep import Row, Sweep
 from mta_lab.training.sizes import GPU_SHARE, micro_batch_of
-from mta_lab.training.step import TrainingStep, random_tokens
+from mta_lab.training.step import random_step
 from mta_lab.words import counted, duration
 
 WARM_UP, STEPS = 2, 4  # of a probe
@@ -181,11 +181,11 @@ def _step_seconds(config: RunConfig) -> float:
     """Return the seconds of a training step, after a few that are not counted."""
     where = own.device()
     own.set_precision(config.training.precision)
-    step, tokens = TrainingStep(build_model(config, seed=0).to(where), config.training), random_tokens(config).to(where)
+    step = random_step(build_model(config, seed=0), config, where)
 
     def steps(number: int) -> None:
         for _ in range(number):
-            step(tokens)
+            step()
 
     steps(WARM_UP)
     return own.timed(lambda: steps(STEPS), where) / STEPS

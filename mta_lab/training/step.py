@@ -3,7 +3,8 @@
 Lightning calls its parts; measurements call `TrainingStep`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +79,14 @@ def adamw(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> torch
         weight_decay=training.weight_decay,
         fused=True,
     )
+
+
+def random_step(model: Decoder, config: RunConfig, where: torch.device) -> Callable[..., None]:
+    """Return a call of one training step on random tokens, of the model, which moves to `where`.
+
+    The call takes the precision, by default the training's.
+    """
+    return partial(TrainingStep(model.to(where), config.training), random_tokens(config).to(where))
 
 
 def random_tokens(config: RunConfig) -> Tensor:

@@ -15,7 +15,7 @@ from mta_lab.config import resolve, scale_layer
 from mta_lab.devices import own
 from mta_lab.gpu_check.stages import StageError
 from mta_lab.model import build_model
-from mta_lab.training.step import TrainingStep, random_tokens
+from mta_lab.training.step import random_step
 from mta_lab.words import duration
 
 NUMBERS, FEW = (1, 2, 4, 8), (1, 2)  # of processes at once
@@ -52,15 +52,14 @@ def _count(
     """Make steps as long as `rank` is among those at work, for each number in turn."""
     torch.set_num_threads(1)
     where, config = own.device(), resolve([scale_layer("nano")])
-    step = TrainingStep(build_model(config, seed=rank).to(where), config.training)
-    batch = random_tokens(config).to(where)
-    step(batch)
+    step = random_step(build_model(config, seed=rank), config, where)
+    step()
     own.synchronize(where)
     for number in numbers:
         meeting.wait(PATIENCE)
         until, done = time.monotonic() + seconds, 0
         while rank < number and time.monotonic() < until:
-            step(batch)
+            step()
             own.synchronize(where)
             done += 1
         counts.put((number, done))
