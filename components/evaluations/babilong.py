@@ -71,19 +71,20 @@ class BabiLong(TextEvaluation):
         if self.path is not None:
             return Asked([one for name in self.files() for one in _of_file(name, material.records[name])])
         filler = Filler(material.of(self.domains, USUAL).values(), material, worlds.label_words())
-        questions: list[Question] = []
-        notes: list[str] = []
-        for task in self.tasks:
-            for length in self.distraction:
-                found = self._own(task, length, filler, material)
-                questions += found
-                if len(found) < self.samples:
-                    why = f"{len(found)} of {self.samples} stories fit into {material.context:,} tokens"
-                    notes.append(f"'{_group(task, length)}': {why}")
+        found = {
+            (task, length): self._own(task, length, filler, material)
+            for task in self.tasks
+            for length in self.distraction
+        }
+        questions = [question for made in found.values() for question in made]
         if not questions:
             shortest = min(self.distraction)
             raise ComponentError(f"no story with {shortest} tokens around it fits into {material.context} tokens")
-        return Asked(questions, notes)
+        notes = (
+            self._shortage(length, {task: len(found[task, length]) for task in self.tasks}, material.context)
+            for length in self.distraction
+        )
+        return Asked(questions, [note for note in notes if note])
 
     def measure(self, question: Question, answers: Sequence[Answer]) -> Mapping[str, float]:
         likeliest = max(range(len(answers)), key=lambda place: answers[place].log_probability)
@@ -91,6 +92,18 @@ class BabiLong(TextEvaluation):
             BY_LIKELIHOOD.name: float(likeliest == question.right),
             FIRST_WORD.name: float(answers[question.right].written),
         }
+
+    def _shortage(self, length: int, fitting: Mapping[int, int], context: int) -> str:
+        """Return a note on the tasks that have too few stories of a length; empty without any."""
+        few = {task: number for task, number in fitting.items() if number < self.samples}
+        if not any(fitting.values()):
+            return f"{length:,} tokens around: no story fits into {context:,} tokens"
+        by_task = ", ".join(f"{number} of task {task}" for task, number in few.items())
+        return (
+            f"{length:,} tokens around: of {self.samples} stories each, {by_task} fit into {context:,} tokens"
+            if few
+            else ""
+        )
 
     def _own(self, task: int, length: int, filler: Filler, material: Material) -> list[Question]:
         """Return questions of our own worlds that fit into the context; fewer where few do."""
