@@ -30,6 +30,16 @@ def place(error: BaseException) -> str:
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the closest allowed name, or an empty string."""
-    close = difflib.get_close_matches(str(given), list(allowed), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    """Return `; did you mean 'x'?` for the closest allowed name, or an empty string.
+
+    Of `section.name`, the name is compared with those of that section: the section alone would make
+    all of them close. Initials are close: `training.lr` is `training.learning_rate`.
+    """
+    names, (section, dot, last) = list(allowed), str(given).rpartition(".")
+    ends = {name.removeprefix(section + dot): name for name in names if dot and name.startswith(section + dot)}
+    ends |= {name.rpartition(".")[2]: name for name in names if dot and name.endswith(dot + last)}
+    if not ends:
+        ends, last = dict(zip(names, names, strict=True)), str(given)
+    short = [end for end in ends if "_" in end and "".join(word[:1] for word in end.split("_")) == last]
+    close = short or difflib.get_close_matches(last, ends, n=1, cutoff=0.5)
+    return f"; did you mean '{ends[close[0]]}'?" if close else ""

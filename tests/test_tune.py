@@ -121,6 +121,8 @@ def test_the_runs_that_choose_share_nothing_with_the_table(tmp_path: Path) -> No
             [],
             "tune.training.learning_rat: no number of row 'transformer' has this name; did you",
         ),
+        ("training.lr", [], "has this name; did you mean 'training.learning_rate'"),
+        ("attention.learning_rate", [], "has this name; did you mean 'training.learning_rate'"),
         ("training.steps", [], "no number of row 'transformer' has this name"),
         ("training.weight_decay", ["training.weight_decay=0"], "is 0.0 in row 'transformer', which no factor changes"),
         ({RATE: BRACKET}, [f"{RATE}=0.01"], "the command line sets it, too; leave it out there"),

@@ -5,7 +5,6 @@ A key may be dotted (`model.heads`) or nested. A component is named by a string 
 that says which layer it is in.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
@@ -264,9 +263,9 @@ def _suggestion(key: str, path: str, hints: Mapping[str, Any]) -> str:
     """Return the nearest key at this place, or the section that has a key of this very name."""
     prefix = f"{path}." if path else ""
     elsewhere = [name for name, hint in hints.items() if is_dataclass(hint) and key in hint.__dataclass_fields__]
-    close = difflib.get_close_matches(key, hints, n=1, cutoff=0.5)
-    names = [f"{section}.{key}" for section in elsewhere] or [f"{prefix}{name}" for name in close]
-    return f"; did you mean '{names[0]}'?" if names else ";"
+    if elsewhere:
+        return f"; did you mean '{elsewhere[0]}.{key}'?"
+    return nearest(f"{prefix}{key}", [f"{prefix}{name}" for name in hints]) or ";"
 
 
 def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
