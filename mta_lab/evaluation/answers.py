@@ -12,7 +12,7 @@ from typing import Any
 from components.evaluations.questions import Answer
 from mta_lab.atomic import open_log, write_whole
 from mta_lab.config import Precision
-from mta_lab.evaluation.asking import Batch, ask
+from mta_lab.evaluation.batches import Batch, ask
 from mta_lab.evaluation.prepared import Prepared
 from mta_lab.model import Decoder
 from mta_lab.strict import FaultError, as_json, content

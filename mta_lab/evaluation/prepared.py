@@ -9,7 +9,7 @@ from components.registry import ComponentError
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus
 from mta_lab.errors import UserError
-from mta_lab.evaluation.asking import Batch, Decoding, batches_of
+from mta_lab.evaluation.batches import Batch, Decoding, batches_of
 from mta_lab.evaluation.material import material_of
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from components.evaluations import TextEvaluation
 from components.evaluations.questions import Answer, Material
-from mta_lab.evaluation.asking import Decoding, ask, batches_of
+from mta_lab.evaluation.batches import Decoding, ask, batches_of
 from mta_lab.evaluation.scores import evaluated_by
 from mta_lab.model import Decoder
 from mta_lab.results.evaluated import GroupScores

@@ -65,7 +65,7 @@ def test_a_result_is_of_its_settings_text_and_code(asked: mta_lab.LoadedSweep) -
 
 
 def test_a_kill_at_any_batch_changes_no_digit(asked: mta_lab.LoadedSweep, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mta_lab.evaluation.asking.A_PASS", 100)
+    monkeypatch.setattr("mta_lab.evaluation.batches.A_PASS", 100)
     whole = asked.run_of("plain").evaluate("last_word", sentences=4)
     trained, records, evaluation = (
         asked.run_of("plain")._trained,
