@@ -25,13 +25,13 @@ def material_of(evaluation: TextEvaluation, config: RunConfig, corpus: Corpus) -
     tokenizer.encode_special_tokens = True  # a special token's name in a text is plain text
     return Material(
         documents=_documents(config, corpus, tokenizer),
-        tokens=lambda texts: lengths(tokenizer, texts),
+        tokens=lambda texts: _lengths(tokenizer, texts),
         context=evaluation.context or config.model.context,
         records=records_of(evaluation),
     )
 
 
-def lengths(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:
+def _lengths(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:
     """Return the number of tokens of each text."""
     return [len(one.ids) for one in tokenizer.encode_batch_fast([*texts], add_special_tokens=False)]
 

@@ -17,7 +17,6 @@ from mta_lab.evaluation.material import material_of
 class Prepared:
     """The questions of an evaluation as tokens, in batches."""
 
-    evaluation: TextEvaluation
     questions: Sequence[Question]
     batches: Sequence[Batch]
     """of all possible answers, numbered through the questions"""
@@ -64,7 +63,6 @@ def prepare(evaluation: TextEvaluation, config: RunConfig, corpus: Corpus) -> Pr
         for group, number in long.items()
     ]
     return Prepared(
-        evaluation=evaluation,
         questions=kept,
         batches=batches_of(askings),
         decoding=decoding,

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.attention import AttentionConfig
-from components.evaluations import TextEvaluation
+from components.evaluations import Evaluation, TextEvaluation
 from components.kernels.substitute import set_compiled
 from mta_lab.config import plain
 from mta_lab.devices import own
 from mta_lab.errors import UserError
 from mta_lab.evaluation import Prepared, answered, evaluated_by, evaluation_fingerprint, floors_of, prepare
 from mta_lab.lab.display import Advance
-from mta_lab.lab.trained import corpus_of
+from mta_lab.lab.trained import corpus_of, refuse_changed
 from mta_lab.model import Decoder
 from mta_lab.pictures.trained import Trained
 from mta_lab.results.evaluated import Evaluated
@@ -44,30 +44,26 @@ def fingerprint_for(evaluation: TextEvaluation, run: Trained) -> str:
     Raises:
         UserError: the run reads no text, or its components' code has changed since it was trained.
     """
-    name, run_name = evaluation.name, run.record.fingerprint
+    name = evaluation.name
     if not run.config.reads_text:
-        raise UserError(f"{name}: run {run_name} was trained on {run.config.task.name}, and not on text")
-    if not run.current:
-        raise UserError(
-            f"{name}: the code of the components of run {run_name} has changed since it was trained, "
-            "so that its weights would make another model; train it again with its command and --rerun-stale"
-        )
+        raise UserError(f"{name}: run {run.record.fingerprint} was trained on {run.config.task.name}, and not on text")
+    refuse_changed(run, name)
     return evaluation_fingerprint(evaluation, run.config, run.record.content_hash)
 
 
 def ask_run(
     run: Trained, evaluation: TextEvaluation, records: Records, questions: Questions, advance: Advance
-) -> tuple[Evaluated, bool]:
-    """Return what a run comes to by an evaluation, and whether its record had that already.
+) -> Evaluated:
+    """Return what a run comes to by an evaluation: from its record, if that has it already.
 
-    Its record keeps it. Interrupted, the same call goes on from the last batch.
+    The record keeps it. Interrupted, the same call goes on from the last batch.
 
     Raises:
         UserError: the run cannot be asked, or an answer is not finite.
     """
     fingerprint = fingerprint_for(evaluation, run)
     if there := run.record.evaluated.get(fingerprint):
-        return there, True
+        return there
     prepared = questions.of(evaluation, run, fingerprint)
     kept, done = records.answers(run.record.fingerprint, fingerprint), 0
 
@@ -87,7 +83,7 @@ def ask_run(
         model.to("cpu")
     evaluated = Evaluated(
         name=evaluation.name,
-        settings=settings_of(evaluation),
+        settings=changed_settings(evaluation),
         metrics=metrics,
         floors=floors_of(prepared.questions),
         notes=[*prepared.notes, *_other_attention(run, prepared.context)],
@@ -96,7 +92,7 @@ def ask_run(
     records.add_evaluated(run.record.fingerprint, fingerprint, evaluated)
     with suppress(OSError):
         kept.parent.rmdir()  # where it is empty
-    return evaluated, False
+    return evaluated
 
 
 def _other_attention(run: Trained, context: int) -> list[str]:
@@ -105,7 +101,7 @@ def _other_attention(run: Trained, context: int) -> list[str]:
     return [f"texts of {context:,} tokens: attention.impl is auto in place of eager, which stores whole maps"]
 
 
-def settings_of(evaluation: TextEvaluation) -> dict[str, Any]:
+def changed_settings(evaluation: Evaluation) -> dict[str, Any]:
     """Return the settings of an evaluation that are not its defaults."""
     changed = {one.name for one in fields(evaluation) if getattr(evaluation, one.name) != one.default}
     return {name: value for name, value in plain(evaluation).items() if name in changed}

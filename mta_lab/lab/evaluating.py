@@ -9,8 +9,8 @@ from components.evaluations import Evaluation, TextEvaluation
 from components.metrics import METRICS, Metric, Scores
 from mta_lab.devices import own
 from mta_lab.errors import UserError, nearest
-from mta_lab.lab.asking import Questions, ask_run
-from mta_lab.lab.trained import corpus_of
+from mta_lab.lab.asking import Questions, ask_run, changed_settings
+from mta_lab.lab.trained import corpus_of, refuse_changed
 from mta_lab.pictures.trained import Trained
 from mta_lab.results.evaluated import Evaluated
 from mta_lab.results.records import Records
@@ -67,11 +67,6 @@ def written(metric: Metric, score: float) -> str:
     return f"{metric.words} {metric.written(score)}{metric.unit and ' ' + metric.unit}"
 
 
-def is_default(evaluation: Evaluation) -> bool:
-    """Return whether all settings are the defaults, which the metric's name stands for."""
-    return all(getattr(evaluation, one.name) == one.default for one in fields(evaluation))
-
-
 def evaluation_named(name: str, settings: Mapping[str, Any]) -> Evaluation:
     """Return the evaluation of that name with these settings.
 
@@ -103,18 +98,13 @@ def evaluate_run(run: Trained, evaluation: Evaluation, records: Records) -> Eval
         UserError: the run's components or text have changed since, or no finite score comes out.
     """
     if isinstance(evaluation, TextEvaluation):
-        evaluated, _ = ask_run(run, evaluation, records, Questions(), lambda done, total: None)
-        return _result_of(evaluated)
-    if not run.current:
-        raise UserError(
-            f"evaluate: the code of the components of run {run.record.fingerprint} has changed since it was trained, "
-            "so that its weights would make another model; train it again with its command and --rerun-stale"
-        )
+        return _result_of(ask_run(run, evaluation, records, Questions(), lambda done, total: None))
+    refuse_changed(run, "evaluate")
     try:
         (scores,) = _scores(run, evaluation)
     except (ComponentError, FloatingPointError) as error:
         raise UserError(f"evaluate: run {run.record.fingerprint}: {error}") from None
-    if is_default(evaluation):
+    if not changed_settings(evaluation):  # the metric's name stands for the defaults
         records.add_scores(run.record.fingerprint, evaluation.metric.name, scores)
     return EvaluationResult(metric=evaluation.metric, domains=scores.domains, scored=scores.scored)
 

@@ -10,8 +10,8 @@ from components.metrics import METRICS
 from mta_lab.config import component
 from mta_lab.errors import UserError
 from mta_lab.evaluation import evaluation_fingerprint
-from mta_lab.lab.asking import Questions, ask_run
-from mta_lab.lab.evaluating import evaluate_run, is_default, written
+from mta_lab.lab.asking import Questions, ask_run, changed_settings
+from mta_lab.lab.evaluating import evaluate_run, written
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.syncing import runs_to_sync
 from mta_lab.lab.trained import opened
@@ -117,7 +117,7 @@ class _Scoring:
         if not isinstance(evaluation, TextEvaluation):
             return str(evaluate_run(trained, evaluation, records))
         with display.progress(f"{run.label}, {evaluation.name}") as advance:
-            evaluated, _ = ask_run(trained, evaluation, records, self._questions, advance)
+            evaluated = ask_run(trained, evaluation, records, self._questions, advance)
         if trained.record.run_id:
             _enter(self._plan, trained.record, evaluated)
         return evaluated
@@ -130,7 +130,7 @@ def _before(run: Run, record: Record, evaluation: Evaluation) -> Evaluated | str
             return None
         return record.evaluated.get(evaluation_fingerprint(evaluation, run.config, run.content_hash))
     name = evaluation.metric.name
-    if is_default(evaluation) and name in record.evaluations:
+    if not changed_settings(evaluation) and name in record.evaluations:
         return written(evaluation.metric, record.evaluations[name].mean)
     return None
 

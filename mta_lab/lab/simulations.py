@@ -13,8 +13,6 @@ from mta_lab.stats.contrasts import Array
 from mta_lab.stats.simulation import Family, Rates, scenarios, simulate
 from mta_lab.workspace import again
 
-USUAL_DRAWS = 5000
-
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:

@@ -62,6 +62,15 @@ def opened(record: Record, records: Records, display: Display) -> trained.Traine
     return run
 
 
+def refuse_changed(run: trained.Trained, where: str) -> None:
+    """Raise UserError if the code of the run's components has changed since it was trained."""
+    if not run.current:
+        raise UserError(
+            f"{where}: the code of the components of run {run.record.fingerprint} has changed since it was trained, "
+            "so that its weights would make another model; train it again with its command and --rerun-stale"
+        )
+
+
 def record_of_row(found: Plan, name: str, seed: int | None) -> Record:
     """Return the record of a row's run under `seed`, or under the first.
 
