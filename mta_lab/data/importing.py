@@ -11,7 +11,7 @@ from mta_lab.data import cache, documents, tokenizer
 from mta_lab.data.content import TOKENIZER
 from mta_lab.data.imported import ImportedCorpus, open_imported
 from mta_lab.data.reading import Reader, State
-from mta_lab.data.shards import FORMAT, MANIFEST, SHARD, STATE, Manifest, Part, as_json, digest_of
+from mta_lab.data.shards import FORMAT, MANIFEST, SHARD, STATE, Manifest, Part, as_json
 from mta_lab.data.tokenizer import Given
 from mta_lab.data.writing import Writer, progress_in
 from mta_lab.errors import UserError
@@ -145,7 +145,7 @@ def _finish(asked: Asked, writer: Writer) -> None:
         settings=asked.settings,
         vocabulary=asked.given.vocabulary,
         end_of_text=asked.given.end_of_text,
-        tokenizer=replace(asked.given.file, kept=digest_of(kept)),
+        tokenizer=replace(asked.given.file, kept=cache.digest_of(kept)),
         domains=writer.domains,
         shards=shards,
     )

@@ -218,9 +218,3 @@ def sample_of(path: Path, size: int) -> str:
             file.seek(place)
             digest.update(file.read(BLOCK))
     return digest.hexdigest()
-
-
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a whole file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

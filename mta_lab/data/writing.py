@@ -17,7 +17,8 @@ import numpy as np
 
 from mta_lab import strict
 from mta_lab.atomic import write_whole
-from mta_lab.data.shards import STATE, ImportedDomain, Part, Shard, digest_of, sample_of, token_type
+from mta_lab.data.cache import digest_of
+from mta_lab.data.shards import STATE, ImportedDomain, Part, Shard, sample_of, token_type
 from mta_lab.errors import UserError
 
 DOMAINS = 100  # at most: a key with more values than that names something else

@@ -183,7 +183,7 @@ def test_other_validation_documents_move_neither_the_tokenizer_nor_the_training_
 def test_damaged_text_is_not_tokenized(own: DataConfig, tmp_path: Path) -> None:
     corpus = prepare(own, 300, tmp_path / "data")
     (corpus.directory.parent / "text" / "news.valid.jsonl").unlink()
-    with pytest.raises(UserError, match=r"news\.valid\.jsonl has 0 bytes"):
+    with pytest.raises(UserError, match=r"news\.valid\.jsonl is missing"):
         prepare(own, 301, tmp_path / "data")
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from mta_lab.config import DataConfig, RunConfig, fingerprint
+from mta_lab.config import RunConfig, fingerprint
 from mta_lab.data import find, prepare
+from mta_lab.data.cache import digest_of
 from mta_lab.data.imported import ImportedCorpus, open_imported
 from mta_lab.data.importing import import_tokens
-from mta_lab.data.shards import MANIFEST, Manifest, Shard, as_json, digest_of, sample_of
+from mta_lab.data.shards import MANIFEST, Manifest, Shard, as_json, sample_of
 from mta_lab.errors import UserError
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.corpora import verified
@@ -278,4 +279,3 @@ def test_a_manifest_is_what_it_says(tokens: Path) -> None:
     assert isinstance(manifest, Manifest)
     assert manifest.tokenizer.file == "tokenizer.model"
     assert manifest.settings == {"source": "s"}
-    assert DataConfig(tokens=str(tokens)) != DataConfig()
