@@ -56,7 +56,7 @@ def from_files(path: Path, say: Say) -> Iterator[Gathered]:
     for file, reason in found.left_out.items():
         say(f"left out: {file.relative_to(path)}: {reason}")
     if "its format is not read" in found.left_out.values():
-        say(f"formats that are read: {own.FORMATS}")
+        say(f"formats that are read: {own.in_words(own.READERS)}")
     for name, files in found.domains.items():
         chosen = documents.choose((text for file in files for text in own.own_text(file)), None)
         what = str(files[0]) if len(files) == 1 else f"{counted(len(files), 'file')} in {files[0].parent}"

@@ -13,9 +13,11 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from mta_lab.data import cache, mixture
+from mta_lab.data.shards import Part
 from mta_lab.errors import UserError, described
 
-SPLITS = ("train", "valid")
+SPLITS: tuple[Part, ...] = ("train", "valid")
+"""splits of prepared text, which has 'test' at the end of 'valid'"""
 TOKENIZER = "tokenizer.json"
 BLOCK = 1 << 20  # bytes read at once
 Stamps = Mapping[str, tuple[int, ...]]

@@ -80,7 +80,12 @@ READERS: dict[str, Callable[[str, Path], Iterator[str]]] = {
     ".txt": pieces,
     ".md": pieces,
 }
-FORMATS = f"{', '.join(READERS)}, each also compressed as {', '.join(UNPACKERS)}"
+
+
+def in_words(formats: Collection[str]) -> str:
+    """Return formats in words, with those in which their files may be compressed."""
+    packed = "all but .parquet" if ".parquet" in formats else "each"
+    return f"{', '.join(formats)}, {packed} also compressed as {', '.join(UNPACKERS)}"
 
 
 @dataclass
@@ -101,10 +106,8 @@ def own_files(path: Path, said: str = "data.path", formats: Collection[str] = tu
     Raises:
         UserError: the path does not exist, or holds no such file.
     """
-    packed = "all but .parquet" if ".parquet" in formats else "each"
-    read = f"{', '.join(formats)}, {packed} also compressed as {', '.join(UNPACKERS)}"
     if not path.exists():
-        raise UserError(f"{said}: {path} does not exist; give a folder, or a file: {read}")
+        raise UserError(f"{said}: {path} does not exist; give a folder, or a file: {in_words(formats)}")
     found = OwnFiles()
     for entry in sorted(path.iterdir()) if path.is_dir() else [path]:
         inside = entry.is_dir() and not entry.name.startswith(".")
@@ -120,7 +123,7 @@ def own_files(path: Path, said: str = "data.path", formats: Collection[str] = tu
                 found.domains.setdefault(entry.name if inside else divided(file)[0], []).append(file)
     if not found.domains:
         left = "".join(f"; {file.name} is left out: {reason}" for file, reason in [*found.left_out.items()][:1])
-        raise UserError(f"{said}: {path} holds no DOMAIN.jsonl or other text that is read ({read}){left}")
+        raise UserError(f"{said}: {path} holds no DOMAIN.jsonl or other text that is read ({in_words(formats)}){left}")
     return found
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from mta_lab.config import DataConfig
 from mta_lab.data import own
+from mta_lab.data.content import SPLITS
 from mta_lab.data.corpus import followed, prepare_text
 from mta_lab.data.hub import HUB, HubReader
 from mta_lab.data.imported import ImportedCorpus, open_imported
 from mta_lab.data.importing import Asked, Input, by_hash, import_tokens
 from mta_lab.data.reading import FORMATS, FileReader, Keys
-from mta_lab.data.shards import PARTS, Part
+from mta_lab.data.shards import PARTS, REMEDY, Part
 from mta_lab.data.sources import RECIPES
 from mta_lab.data.tokenizer import Given, read_given
 from mta_lab.errors import UserError, nearest
@@ -21,8 +22,6 @@ from mta_lab.lab.display import Display
 from mta_lab.workspace import CORPORA
 
 CORPUS = "corpus:"
-KEPT: tuple[Part, ...] = ("train", "valid")
-"""splits of prepared text, which has 'test' at the end of 'valid'"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ def imported(source: str, options: ImportOptions, display: Display) -> ImportedC
         raise UserError(f"--to: {to} is inside of what is imported; give a folder of its own")
     found = import_tokens(_asked(source, inputs, given, options), to, display.say)
     for domain in found.domains:
-        for split in KEPT if source.startswith(CORPUS) else PARTS:
+        for split in SPLITS if source.startswith(CORPUS) else PARTS:
             if not found.manifest.of(domain.name, split):
                 display.note(
                     f"domain '{domain.name}': no document fell to '{split}', so nothing can read that split; "
@@ -85,7 +84,7 @@ def verified_import(directory: Path) -> Iterator[str]:
         yield f"{corpus.directory / name}: {wrong or 'as it was imported'}"
         damaged += bool(wrong)
     if damaged:
-        raise UserError(f"data.tokens: {damaged} damaged in {corpus.directory}; restore from a copy, or import again")
+        raise UserError(f"data.tokens: {damaged} damaged in {corpus.directory}; {REMEDY}")
     yield f"{corpus.directory}: holds the tokens of its content hash, {corpus.content_hash[:16]}"
 
 
@@ -128,7 +127,7 @@ def _prepared(name: str, display: Display) -> Iterator[Input]:
         raise UserError(f"{CORPUS}{name}: allowed: {' or '.join(RECIPES)}{nearest(name, RECIPES)}")
     text = prepare_text(DataConfig(corpus=name), CORPORA, display.say)  # type: ignore[arg-type]  # it is a key of RECIPES
     for recipe in RECIPES[name]:
-        for split in KEPT:
+        for split in SPLITS:
             file = text / f"{recipe.name}.{split}.jsonl"
             read = partial(FileReader, file, recipe.name, Keys())
             yield Input(name=file.name, size=file.stat().st_size, split_of=partial(_always, split), read=read)

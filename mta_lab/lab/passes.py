@@ -1,8 +1,9 @@
 """Count how often the runs of a plan read their training text."""
 
 from collections.abc import Mapping
+from functools import cache, partial
 
-from mta_lab.data import Corpus, find
+from mta_lab.data import find
 from mta_lab.data.mixture import passes
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.texts import absent_texts
@@ -15,12 +16,9 @@ def passes_of(plan: Plan) -> Mapping[str, float]:
     most: dict[str, float] = {}
     if absent_texts(plan):
         return most
-    opened: dict[object, Corpus | None] = {}
+    opened = cache(partial(find, root=CORPORA))
     for config in (row.config for row in plan.sweep.rows if row.config.reads_text):
-        key = config.data, config.model.vocabulary
-        if key not in opened:
-            opened[key] = find(*key, CORPORA)
-        if corpus := opened[key]:
+        if corpus := opened(config.data, config.model.vocabulary):
             tokens = config.training.steps * config.tokens_per_step
             for name, number in passes(config.data, corpus.domains, tokens).items():
                 most[name] = max(number, most.get(name, 0.0))

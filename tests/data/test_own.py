@@ -109,7 +109,7 @@ def test_what_is_not_read_is_named_with_the_reason(tmp_path: Path) -> None:
         "left out: news/photo.png: its format is not read",
         "left out: page.html: its format is not read",
     ]
-    assert f"formats that are read: {own.FORMATS}" in said
+    assert f"formats that are read: {own.in_words(own.READERS)}" in said
 
 
 def test_a_summary_says_what_came_in_and_what_was_dropped_and_why(tmp_path: Path) -> None:
