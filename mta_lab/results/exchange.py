@@ -158,7 +158,11 @@ def _joined(record: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, An
 
     An answer that both have stays: one question to one run has one answer.
     """
-    answers = {part: {**other.get(part, {}), **record.get(part, {})} for part in ADDED_LATER}
+    answers = {}
+    for part in ADDED_LATER:
+        found = [one[part] for one in (other, record) if part in one]
+        if found and all(isinstance(one, dict) for one in found):  # another version may have something else there
+            answers[part] = {**found[0], **found[-1]}
     return {**record, **answers} if {**record, **answers} == {**other, **answers} else None
 
 

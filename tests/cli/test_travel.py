@@ -12,6 +12,7 @@ import pytest
 from components.metrics import Scores
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
+from mta_lab.results import exchange
 from mta_lab.results.records import Failure, Records
 from mta_lab.scheduling import Trials
 from mta_lab.sweep import load_sweep
@@ -161,6 +162,23 @@ def test_what_a_run_was_asked_here_and_elsewhere_is_joined(here: tuple[str, ...]
     assert joined
     assert set(joined.further) == {*here, "error_rate"}
     assert "joined" not in lab("results", "merge", "other/results", "--replace").out
+
+
+def test_records_that_no_question_was_put_to_and_those_of_other_versions_are_merged(
+    lab: Command, other: Records
+) -> None:
+    names = train(Records(Path("again")), "text")
+    here, there = (records.file(names["transformer", 0]) for records in (Records(), other))
+    record = json.loads(here.read_text())
+    asked_nothing = json.dumps({key: value for key, value in record.items() if key not in exchange.ADDED_LATER})
+    for file in (here, there):
+        file.write_text(asked_nothing)
+    newer = other.file(names["transformer", 1])
+    newer.write_text(json.dumps({**json.loads(newer.read_text()), "evaluated": None, "of_a_later_version": 1}))
+    done = lab("results", "merge", "other/results")
+    assert "2 files added, 4 the same" in done.out
+    assert f"runs/{newer.name}" in done.out
+    assert here.read_text() == asked_nothing
 
 
 def test_failures_and_weights_are_taken_where_they_are_asked_for(lab: Command, other: Records) -> None:
