@@ -1,12 +1,12 @@
 """Count the runs of a plan that are left, estimate their time, and fit seeds into a time."""
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mta_lab.devices import own
 from mta_lab.devices.visible import free_memory, gpus
+from mta_lab.executors.local.pool import threads
 from mta_lab.lab.display import Say
 from mta_lab.lab.placing import usual_workers
 from mta_lab.lab.plan import Plan
@@ -76,12 +76,11 @@ def whole_table(plan: Plan, costs: Costs) -> str:
     Empty where some row's time is unknown. No table takes less than its longest run.
     """
     runs = Counter({row.name: len(plan.sweep.seeds) for row in plan.sweep.rows}) + bracket_runs(plan.sweep)
-    threads = max(1, len(os.sched_getaffinity(0)) // costs.workers)
     seconds = seconds_of(runs, costs.estimates, 1)
     if seconds is None:
         return ""
     longest = max(estimate.seconds or 0.0 for estimate in costs.estimates.values())
-    on = (f"{duration(max(seconds * threads / cores, longest))} on {cores}" for cores in CORES)
+    on = (f"{duration(max(seconds * threads(costs.workers) / cores, longest))} on {cores}" for cores in CORES)
     return f"The whole table, {counted(runs.total(), 'run')}: {', '.join(on)} cores like this; on a GPU: --device h100."
 
 
@@ -173,5 +172,5 @@ def _estimates(plan: Plan, workers: int, probe: Say | None) -> Mapping[str, Esti
     history = plan.records.all_finished()
     if probe is None:
         return recorded(plan.sweep.rows, history)
-    threads = max(1, len(os.sched_getaffinity(0)) // workers)
-    return estimates(plan.sweep, history, threads, probe, (*plan.components, *plan.sweep.components))
+    components = (*plan.components, *plan.sweep.components)
+    return estimates(plan.sweep, history, threads(workers), probe, components)

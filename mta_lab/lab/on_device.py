@@ -5,14 +5,13 @@ from dataclasses import replace
 
 from mta_lab.bench.step import STEP, published
 from mta_lab.devices.known import Device, device_of
-from mta_lab.errors import UserError
 from mta_lab.lab.costs import Costs, left_of
+from mta_lab.lab.placing import check_batches
 from mta_lab.lab.plan import Plan
 from mta_lab.planning.by_arithmetic import UTILISATION, Arithmetic, on_device
 from mta_lab.planning.estimates import Estimate, seconds_of
 from mta_lab.report import numbers
 from mta_lab.sweep import Row
-from mta_lab.training.ranks import indivisible
 from mta_lab.training.sizes import GPU_SHARE, step_memory
 from mta_lab.words import counted, duration
 
@@ -30,9 +29,7 @@ def costs_on(plan: Plan, device: Device, devices: int = 1) -> Costs:
         UserError: the device's description lacks the peak of a row's precision, or a row's batch
             cannot be shared out among the devices.
     """
-    for row in plan.sweep.rows:
-        if (batch_size := row.config.training.batch_size) % devices:
-            raise UserError(f"{indivisible(devices, batch_size)}, in row '{row.name}'")
+    check_batches(plan, devices)
     runs, failed, trials = left_of(plan)
     found = {row.name: on_device(row.config, device, devices) for row in plan.sweep.rows}
     estimates = {name: Estimate(one.seconds, "arithmetic") for name, one in found.items()}

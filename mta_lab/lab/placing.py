@@ -76,6 +76,11 @@ def check_together(plan: Plan, devices: Sequence[Gpu], devices_per_run: int) -> 
             unequal = ", ".join(f"{gpu.key} ({gpu.name})" for gpu in together)
             allowed = "allowed: devices of one kind in each run; --devices chooses and orders them"
             raise UserError(f"--devices-per-run: got unequal devices for one run: {unequal}; {allowed}")
+    check_batches(plan, devices_per_run)
+
+
+def check_batches(plan: Plan, devices_per_run: int) -> None:
+    """Raise UserError if a row's batch cannot be shared out among so many devices."""
     for row in plan.sweep.rows:
         if (batch_size := row.config.training.batch_size) % devices_per_run:
             raise UserError(f"{indivisible(devices_per_run, batch_size)}, in row '{row.name}'")
