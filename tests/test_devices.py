@@ -299,3 +299,11 @@ def test_a_test_without_a_device_is_of_the_cpu(monkeypatch: pytest.MonkeyPatch) 
     """Also where torch has found a GPU."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert (own.device(), visible.gpus()) == (own.CPU, ())
+
+
+def test_memory_that_torch_holds_for_nothing_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [70]
+    monkeypatch.setattr(own, "on_gpu", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", held.clear)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (80 - sum(held), 80))
+    assert own.free_memory() == 80

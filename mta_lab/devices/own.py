@@ -88,8 +88,12 @@ def place() -> Mapping[str, str]:
 
 
 def free_memory() -> int:
-    """Return the bytes that are free where this process computes."""
+    """Return the bytes that are free where this process computes.
+
+    On a GPU also those that torch still holds of models that are gone.
+    """
     if on_gpu():
+        torch.cuda.empty_cache()
         return torch.cuda.mem_get_info()[0]
     return int(psutil.virtual_memory().available)
 
