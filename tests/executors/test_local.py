@@ -17,7 +17,7 @@ from components.registry import FAMILIES
 from mta_lab.config import fingerprint
 from mta_lab.executors.base import Cancelled, Failed, Finished, RunRequest
 from mta_lab.executors.local.executor import LocalExecutor
-from mta_lab.executors.local.messages import Stop
+from mta_lab.executors.local.messages import Setup, Stop
 from mta_lab.executors.local.pool import Pool
 from mta_lab.plugins import load_components
 from tests.config.helpers import config
@@ -192,7 +192,7 @@ def test_idle_threads_of_a_worker_wait_quietly_unless_the_user_says_otherwise(
     if mine:
         monkeypatch.setenv("OMP_WAIT_POLICY", mine)
     before = set(active_children())
-    pool = Pool(1, [], tmp_path, threads=1)
+    pool = Pool(1, Setup(components=(), threads=1), tmp_path)
     try:
         (worker,) = set(active_children()) - before
         process, until = Path(f"/proc/{worker.pid}"), time.monotonic() + 60

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from mta_lab.config import fingerprint
 from mta_lab.executors.base import Cancelled, Failed, Finished, Handle, Note, Progressed, RunRequest
 from mta_lab.executors.local import ranks
 from mta_lab.executors.local.executor import LocalExecutor
+from mta_lab.executors.local.messages import Setup
 from tests.executors.conformance import ENOUGH, Behaviour, ExecutorConformance, Polling, Subject, Told
 from tests.executors.test_local import component, request_of  # noqa: F401  fixtures
 
@@ -46,19 +48,23 @@ def test_a_rank_that_is_killed_ends_the_run_and_leaves_none_behind(
     component: Path,  # noqa: F811
     request_of: Callable[[Behaviour], RunRequest],  # noqa: F811
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As a worker trains it, which is this process here."""
     launch, worker = Pipe()
     log = tmp_path / "worker.log"
     log.touch()
     request = of_steps(5000, request_of("long"))  # it tells of each 50th
-    setup = ranks.RankSetup(components=[component], plugins=False, threads=1, texts={})
+    setup, temporary = Setup(components=[component], threads=1, count=2), tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with ThreadPoolExecutor(1) as thread:
-        training = thread.submit(ranks.train_run, request, worker, setup, count=2, log=log)
+        training = thread.submit(ranks.train_run, request, worker, setup, log=log)
         assert launch.poll(ENOUGH)
         assert isinstance(launch.recv(), Progressed)
         both = ranks_here()
         assert len(both) == 2
+        assert list(temporary.iterdir()) == []  # nothing that a worker which is killed would leave
         both[1].kill()
         end = training.result(ENOUGH)
     assert isinstance(end, Failed)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from mta_lab.devices.visible import together
 from mta_lab.errors import UserError
 from mta_lab.executors.base import (
     Cancelled,
@@ -19,7 +20,7 @@ from mta_lab.executors.base import (
     Slot,
     Started,
 )
-from mta_lab.executors.local.messages import PRINTED, Died, Message, Ready, Stop
+from mta_lab.executors.local.messages import PRINTED, Died, Message, Ready, Setup, Stop
 from mta_lab.executors.local.pool import Pool
 from mta_lab.words import duration
 
@@ -57,7 +58,8 @@ class LocalExecutor(Executor):
         self._overdue = set[int]()  # those of them that were killed because their run's time was over
         self._failed_starts = Counter[int]()
         self._events: list[tuple[Handle, RunEvent]] = []
-        self._pool = Pool(workers, components, logs, threads, devices, devices_per_run)
+        setup = Setup(components=tuple(components), threads=threads, count=devices_per_run)
+        self._pool = Pool(workers, setup, logs, together(devices, devices_per_run))
 
     def submit(self, request: RunRequest) -> Handle:
         """Hand a run to an idle worker, or queue it."""

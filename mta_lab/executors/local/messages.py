@@ -1,10 +1,27 @@
 """The messages between the pool and its workers, beside the events of a run (`executors.base`)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from mta_lab.data import content
 from mta_lab.executors.base import RunEvent
 from mta_lab.results.failures import Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """All that a worker or a rank is told before its runs."""
+
+    components: Sequence[Path]
+    threads: int
+    """torch threads of each process that trains"""
+    count: int = 1
+    """processes that train a run together, its ranks; 1: the worker itself trains"""
+    plugins: bool = False
+    """whether plugins are loaded, too"""
+    texts: Mapping[Path, content.Stamps] = field(default_factory=dict)
+    """files that the launch has read, and that need not be read again with the same stamps"""
 
 
 @dataclass(frozen=True, kw_only=True)

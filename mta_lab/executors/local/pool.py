@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -13,9 +14,9 @@ from pathlib import Path
 from mta_lab.atomic import open_log
 from mta_lab.children import safe_path
 from mta_lab.data import content
-from mta_lab.devices.visible import environment_of, together
+from mta_lab.devices.visible import environment_of
 from mta_lab.executors.base import RunRequest
-from mta_lab.executors.local.messages import Died, Message, Stop
+from mta_lab.executors.local.messages import Died, Message, Setup, Stop
 from mta_lab.executors.local.oom import OomKills, death, oom_counter
 from mta_lab.executors.local.process import TERMINATION, work
 from mta_lab.plugins import plugins_loaded
@@ -46,22 +47,10 @@ WORKER = "mta-lab worker"  # begins the name of each process
 
 
 class Pool:
-    """`workers` processes of so many torch threads each, until they are closed.
+    """So many worker processes, until they are closed; each has one of `devices`, in turn."""
 
-    Each has one of `devices`, in turn, or so many of them that train a run together.
-    """
-
-    def __init__(
-        self,
-        workers: int,
-        components: Sequence[Path],
-        logs: Path,
-        threads: int,
-        devices: Sequence[str] = (),
-        devices_per_run: int = 1,
-    ) -> None:
-        self._devices, self._devices_per_run = together(devices, devices_per_run), devices_per_run
-        self._components, self._logs, self.threads = tuple(components), logs, threads
+    def __init__(self, workers: int, setup: Setup, logs: Path, devices: Sequence[str] = ()) -> None:
+        self._setup, self._logs, self._devices = setup, logs, devices
         self._printed: dict[int, int] = {}  # bytes of a worker's log that are those of workers before it
         self._context = multiprocessing.get_context("spawn")
         self._oom_kills = OomKills(oom_counter())
@@ -102,20 +91,8 @@ class Pool:
     def _start(self, index: int) -> tuple[SpawnProcess, "Connection[RunRequest | Stop, Message]"]:
         ours, theirs = self._context.Pipe()
         log = self._logs / f"worker-{index}.log"
-        process = self._context.Process(
-            target=work,
-            args=(
-                theirs,
-                self._components,
-                plugins_loaded(),
-                self.threads,
-                log,
-                content.known(),
-                self._devices_per_run,
-            ),
-            name=f"{WORKER} {index}",
-            daemon=True,
-        )
+        setup = replace(self._setup, plugins=plugins_loaded(), texts=content.known())
+        process = self._context.Process(target=work, args=(theirs, setup, log), name=f"{WORKER} {index}", daemon=True)
         open_log(log).close()  # here, where it can be said that it is a link
         self._printed[index] = log.stat().st_size
         for name, value in ENVIRONMENT.items():  # read by the child's C libraries before its first line of Python

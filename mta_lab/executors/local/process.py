@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
@@ -14,39 +14,28 @@ from typing import TextIO, cast
 from mta_lab.atomic import open_log
 from mta_lab.data import content
 from mta_lab.executors.base import End, Failed, RunRequest
-from mta_lab.executors.local.messages import Message, Ready, Stop
+from mta_lab.executors.local.messages import Message, Ready, Setup, Stop
 from mta_lab.masking import MaskedStream
 
 TERMINATION = {signal.SIGTERM}
 TrainRun = Callable[[RunRequest, "Connection[Message, RunRequest | Stop]"], End]
 
 
-def work(
-    connection: "Connection[Message, RunRequest | Stop]",
-    components: Sequence[Path],
-    plugins: bool,
-    threads: int,
-    log: Path,
-    texts: Mapping[Path, content.Stamps],
-    devices: int,
-) -> None:
+def work(connection: "Connection[Message, RunRequest | Stop]", setup: Setup, log: Path) -> None:
     """Serve runs from `connection` until its end; what libraries print goes to `log`.
 
-    The launch has read the files of `texts`, and they need not be read again as long as they have
-    the same stamps. Started with SIGTERM blocked, which is let in only between runs. Each run is
-    trained on so many devices: on one of them here, on several in a process each.
+    Started with SIGTERM blocked, which is let in only between runs.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launch decides what an interrupt means
     _print_to(log)
-    content.trust(texts)
+    content.trust(setup.texts)
     from mta_lab.executors.local import ranks, trainer  # noqa: PLC0415  slow: the log takes what its libraries print
 
-    trainer.load(components, plugins)
-    if devices > 1:
-        setup = ranks.RankSetup(components=components, plugins=plugins, threads=threads, texts=texts)
-        train_run: TrainRun = partial(ranks.train_run, setup=setup, count=devices, log=log)
+    trainer.load(setup.components, setup.plugins)
+    if setup.count > 1:
+        train_run: TrainRun = partial(ranks.train_run, setup=setup, log=log)
     else:
-        trainer.warm_up(threads)
+        trainer.warm_up(setup.threads)
         train_run = trainer.train_run
     gc.freeze()  # what is imported lives as long as the process: no collection during training looks at it again
     connection.send(Ready())

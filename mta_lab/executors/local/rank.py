@@ -2,6 +2,7 @@
 
 import gc
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from mta_lab.data import content
@@ -12,13 +13,13 @@ from mta_lab.training.sharding import Sharded
 
 
 def train_one(connection: "Connection[Any, Any]") -> None:
-    """Receive a `RankSetup` and the request of a run, train it, and tell of it on `connection`."""
+    """Receive a `Setup`, a `Place` and the request of a run; train it, and tell of it."""
     mask_output()
-    setup = connection.recv()
+    setup, place = connection.recv(), connection.recv()
     content.trust(setup.texts)
     trainer.load(setup.components, setup.plugins)
     trainer.warm_up(setup.threads)
     gc.freeze()
     request = connection.recv()
-    ranks.join(Sharded(setup.rank, setup.count, setup.meeting))
+    ranks.join(Sharded(place.rank, setup.count, Path(f"/proc/self/fd/{place.meeting}")))
     connection.send(trainer.train_run(request, connection))

@@ -9,19 +9,17 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from mta_lab.children import python
-from mta_lab.data import content
 from mta_lab.devices.visible import VISIBLE, environment_of, keys_of
 from mta_lab.executors.base import Cancelled, End, Failed, RunRequest
-from mta_lab.executors.local.messages import PRINTED, Message, Stop
+from mta_lab.executors.local.messages import PRINTED, Message, Setup, Stop
 from mta_lab.executors.local.oom import OomKills, death, oom_counter
 from mta_lab.executors.local.orders import Orders
 from mta_lab.results.failures import Kind
@@ -34,17 +32,12 @@ PROGRAM = "mta_lab.executors.local.rank_program"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankSetup:
-    """All that a rank is told before its run, whose request may hold what components define."""
+class Place:
+    """A rank's place among those of its run."""
 
-    components: Sequence[Path]
-    plugins: bool
-    threads: int
-    texts: Mapping[Path, content.Stamps]
-    rank: int = 0
-    count: int = 1
-    meeting: Path = Path()
-    """the file by which the ranks of a run find each other"""
+    rank: int
+    meeting: int
+    """descriptor of the file by which they find each other"""
 
 
 @dataclass(frozen=True)
@@ -52,20 +45,22 @@ class _Rank:
     """The process of a rank, and the connection to it."""
 
     process: "subprocess.Popen[bytes]"
-    connection: "Connection[RankSetup | RunRequest | Stop, Message]"
+    connection: "Connection[Setup | Place | RunRequest | Stop, Message]"
 
 
 def train_run(
-    request: RunRequest, connection: "Connection[Message, RunRequest | Stop]", setup: RankSetup, count: int, log: Path
+    request: RunRequest, connection: "Connection[Message, RunRequest | Stop]", setup: Setup, log: Path
 ) -> End:
-    """Train the run of a request in `count` ranks, tell its progress, and return its end.
+    """Train the run of a request in its ranks, tell its progress, and return its end.
 
     The ranks print to `log`, as this process does.
     """
     orders, kills, printed = Orders(connection), OomKills(oom_counter()), log.stat().st_size
-    with TemporaryDirectory(prefix="mta-lab-") as folder, ExitStack() as stack:
-        setup = replace(setup, count=count, meeting=Path(folder) / "meeting")
-        ranks = [stack.enter_context(_started(replace(setup, rank=rank))) for rank in range(count)]
+    with ExitStack() as stack:
+        # In memory, without a name: nobody else can open it, and it goes with its processes.
+        meeting = stack.enter_context(open(os.memfd_create("meeting"), "rb")).fileno()
+        places = [Place(rank=rank, meeting=meeting) for rank in range(setup.count)]
+        ranks = [stack.enter_context(_started(setup, place)) for place in places]
         try:
             end = _end_of(ranks, request, connection, orders)
         except (EOFError, OSError):
@@ -80,18 +75,19 @@ def train_run(
 
 
 @contextmanager
-def _started(setup: RankSetup) -> Iterator[_Rank]:
+def _started(setup: Setup, place: Place) -> Iterator[_Rank]:
     """Start a rank; at the end, kill it: what should be kept has been.
 
     Its standard input is a pipe that only this process holds: it ends with this process.
     """
     ours, theirs = Pipe()
-    environment = {**os.environ, **environment_of(setup.rank, keys_of(os.environ.get(VISIBLE, "")))}
+    environment = {**os.environ, **environment_of(place.rank, keys_of(os.environ.get(VISIBLE, "")))}
     command, end = python("-m", PROGRAM, str(theirs.fileno())), theirs.fileno()
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, pass_fds=[end])
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, pass_fds=[end, place.meeting])
     theirs.close()
     try:
         ours.send(setup)
+        ours.send(place)
         yield _Rank(process, ours)
     finally:
         process.kill()
