@@ -56,8 +56,8 @@ DevicesPerRun = Annotated[
     typer.Option(
         min=1,
         metavar="N",
-        help="GPUs that train each run together, with the results of one to 1e-6 (FSDP2): for models that one cannot "
-        "hold; on a CPU, processes",
+        help="GPUs that train each run together (FSDP2), each step being that of one GPU up to rounding: for models "
+        "that one cannot hold; on a CPU, processes",
     ),
 ]
 TrialTimeout = Annotated[

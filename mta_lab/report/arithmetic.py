@@ -67,7 +67,7 @@ def resumed_note(table: Table) -> list[str]:
         return []
     return [
         f"Resumed with another micro-batch, in sequences read at a time: {', '.join(changed)}. Each step is that of an "
-        "uninterrupted run up to rounding, about 1e-6, and not to the bit."
+        "uninterrupted run up to rounding, about 1e-6 in fp32, and not to the bit."
     ]
 
 
@@ -83,7 +83,7 @@ def devices_note(table: Table) -> list[str]:
     said = "; ".join(f"{', '.join(some)} on {number}" for number, some in others)
     return [
         f"Devices a run: {counted(len(most), 'run')} on {devices}; {said}. Each step is the same up to rounding, about "
-        f"1e-6, and not to the bit: {MOVED}."
+        f"1e-6 in fp32, and not to the bit: {MOVED}."
     ]
 
 

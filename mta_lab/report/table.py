@@ -222,4 +222,5 @@ def _provenance(records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def _threads(record: Record) -> str:
-    return counted(record.provenance["threads"], "thread")
+    threads, devices = counted(record.provenance["threads"], "thread"), record.provenance.get("devices_per_run", 1)
+    return threads if devices == 1 else f"{threads} in {devices} processes"

@@ -17,6 +17,7 @@ from mta_lab.training.module import DecoderModule
 from mta_lab.training.result import InterruptedRunError
 
 INTERVAL = 60.0  # seconds between two checkpoints
+ROUNDED = "each step equal to about 1e-6 in fp32, not to the bit; training makes the difference grow"
 SHARE = 0.02  # of the time goes to checkpoints, at most; slow disks get a longer interval
 
 
@@ -59,7 +60,7 @@ class CheckpointCallback(Callback):
         self.say(f"resumed at step {state.step}")
         if state.devices_per_run != self._ranks.count:
             change = f"got {self._ranks.count}, where the run was kept with {state.devices_per_run}"
-            self.say(f"--devices-per-run: {change}: equal to about 1e-6, not to the bit")
+            self.say(f"--devices-per-run: {change}: {ROUNDED}")
         self._kept = state.step
         module.model.load_state_dict(state.model)
         self.progress_callback.load_state_dict(state.progress_callback)
@@ -78,7 +79,7 @@ class CheckpointCallback(Callback):
             module.micro_batch = min(before[-1], module.config.batch_size // self._ranks.count)
         elif before and module.micro_batch != before[-1]:
             change = f"got {module.micro_batch}, where the run was kept with {before[-1]} sequences at a time"
-            self.say(f"training.micro_batch: {change}: equal to about 1e-6, not to the bit")
+            self.say(f"training.micro_batch: {change}: {ROUNDED}")
         self.micro_batches = before if module.micro_batch in before[-1:] else (*before, module.micro_batch)
         if self.checkpoints:
             self.checkpoints.micro_batch = module.micro_batch

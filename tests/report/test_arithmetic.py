@@ -78,7 +78,9 @@ def test_runs_that_were_resumed_with_another_micro_batch_are_named(tmp_path: Pat
 
 def test_runs_that_were_trained_on_another_number_of_devices_are_named(tmp_path: Path) -> None:
     origin = dict(example_record("one", 30.0, example_sweep(tmp_path).rows[0].config).provenance)
-    changes = {"wide": {"provenance": {**origin, "devices_per_run": 4}}}
-    (found,) = [note for note in notes(table_of(tmp_path, CLEAR, changes=changes)) if note.startswith("Devices a run")]
+    changes = {"wide": {"provenance": {**origin, "devices_per_run": 4, "threads": 8}}}
+    built = table_of(tmp_path, CLEAR, changes=changes)
+    assert [place.split(", ")[1] for place in built.provenance] == ["1 thread a run", "8 threads in 4 processes a run"]
+    (found,) = [note for note in notes(built) if note.startswith("Devices a run")]
     assert found.startswith("Devices a run: 6 runs on 1; wide seed 0, wide seed 1, wide seed 2 on 4. Each step is the")
     assert not [note for note in notes(table(tmp_path)) if note.startswith("Devices a run")]

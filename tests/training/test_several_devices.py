@@ -177,7 +177,7 @@ def test_a_run_goes_on_with_another_number_of_devices(
     resumed, said = ways[1](config, corpus, tmp_path)
     assert said[0] == f"resumed at step {kept.step}"
     assert said[1].startswith(
-        f"--devices-per-run: got {3 - first}, where the run was kept with {first}: equal to about"
+        f"--devices-per-run: got {3 - first}, where the run was kept with {first}: each step equal to about"
     )
     torch.testing.assert_close(curve(resumed), curve(whole), rtol=1e-6, atol=0.0)
 
