@@ -4,7 +4,6 @@ import logging
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import lightning
@@ -66,41 +65,45 @@ def train(
     Where this process has joined others (`ranks.join`), each of them calls it alike: together they
     train the run, and the first one writes what is kept.
     """
-    spent = Spent()
+    spent, among = Spent(), ranks.own()
     _quiet()
-    if config.training.precision == "tf32" and not own.has_tf32():
+    _set_device(config.training, among)
+    data = data_of(config, corpus)
+    module = _module(config, data, among)
+    progress = ProgressCallback(report, max(1, config.training.steps // REPORTS), among)
+    keeping = CheckpointCallback(checkpoints, interrupted, say, progress, spent)
+    trainer = _trainer(config.training, [keeping, progress], among)
+    data.first_step = keeping.resume(trainer, module)
+    data.micro_batch = module.micro_batch * among.count
+    among.shard(module.model)
+    try:
+        _run(trainer, module, data, progress)
+    finally:
+        data.close()
+    result = _result(trainer, module, data, keeping, among)
+    if weights and not result.stopped_early:
+        _keep(weights, module, say, among)
+    return result
+
+
+def _set_device(training: TrainingConfig, among: Ranks) -> None:
+    """Set how the device of this process computes; refuse what it, or so many of them, cannot."""
+    if training.precision == "tf32" and not own.has_tf32():
         raise UserError(f"training.precision: got 'tf32', which {own.machine()} does not have; allowed: fp32, bf16")
-    own.set_precision(config.training.precision)
-    own.set_deterministic(config.training.deterministic)
-    among, data = ranks.own(), data_of(config, corpus)
-    if config.training.batch_size % among.count:
-        raise UserError(indivisible(among.count, config.training.batch_size))
+    if training.batch_size % among.count:
+        raise UserError(indivisible(among.count, training.batch_size))
+    own.set_precision(training.precision)
+    own.set_deterministic(training.deterministic)
+
+
+def _module(config: RunConfig, data: Data, among: Ranks) -> DecoderModule:
+    """Return the model to train; set the seed of what is drawn in training."""
     module = DecoderModule(config, data.domains, among)
     part = GPU_SHARE if own.on_gpu() else SHARE
     module.micro_batch = among.least(micro_batch_of(config, own.free_memory(), part, among.count))
     # after the model is built, as variants draw different amounts of random numbers for it
     torch.manual_seed(derive(config.seed, "dropout", config.stream))
-    progress_callback = ProgressCallback(report, max(1, config.training.steps // REPORTS), among)
-    checkpoint_callback = CheckpointCallback(checkpoints, interrupted, say, progress_callback, spent)
-    trainer = _trainer(config.training, [checkpoint_callback, progress_callback], among)
-    data.first_step = checkpoint_callback.resume(trainer, module)
-    data.micro_batch = module.micro_batch * among.count
-    among.shard(module.model)
-    try:
-        _run(trainer, module, data, config.training, progress_callback)
-    finally:
-        data.close()
-    result = _result(trainer, module, data, config.training, progress_callback, spent)
-    result = replace(
-        result,
-        micro_batches=checkpoint_callback.micro_batches,
-        devices_per_run=among.count,
-        place=among.places(own.place()),
-        text=data.text,
-    )
-    if weights and not result.stopped_early:
-        _keep(weights, module, say, among)
-    return result
+    return module
 
 
 def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback], among: Ranks) -> lightning.Trainer:
@@ -120,25 +123,15 @@ def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback], amon
     )
 
 
-def _run(
-    trainer: lightning.Trainer,
-    module: DecoderModule,
-    data: Data,
-    training: TrainingConfig,
-    progress_callback: ProgressCallback,
-) -> None:
+def _run(trainer: lightning.Trainer, module: DecoderModule, data: Data, progress: ProgressCallback) -> None:
     """Run the steps from the first of `data` to the last, with every validation that is due."""
-    start = data.first_step
-    if (
-        start
-        and start % _steps_a_validation(training) == 0
-        and not progress_callback.stopped
-        and not progress_callback.validated(start)
-    ):
+    start, training = data.first_step, module.config
+    due = start and start % _steps_a_validation(training) == 0
+    if due and not progress.stopped and not progress.validated(start):
         trainer.validate(module, datamodule=data, verbose=False)  # interrupted before or inside this validation
-    if start < training.steps and not progress_callback.stopped:
+    if start < training.steps and not progress.stopped:
         trainer.fit(module, datamodule=data)
-    if not progress_callback.stopped and not progress_callback.validated(training.steps):
+    if not progress.stopped and not progress.validated(training.steps):
         trainer.validate(module, datamodule=data, verbose=False)
 
 
@@ -146,11 +139,11 @@ def _result(
     trainer: lightning.Trainer,
     module: DecoderModule,
     data: Data,
-    training: TrainingConfig,
-    progress_callback: ProgressCallback,
-    spent: Spent,
+    keeping: CheckpointCallback,
+    among: Ranks,
 ) -> TrainingResult:
     """Return the result of a run; its cost leaves out the measurements made here."""
+    training, progress, spent = module.config, keeping.progress_callback, keeping.spent
     ran, peak, seconds = implementations(module.model), spent.peak_memory(), spent.seconds()
     tokens = trainer.global_step * training.batch_size * data.context
     module.to(own.device())  # Lightning leaves it on the CPU, which did not train it
@@ -159,17 +152,21 @@ def _result(
     return TrainingResult(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         implementations=ran,
-        losses=tuple(progress_callback.losses),
-        validations=tuple(progress_callback.validations),
-        tokens_per_second=tokens / progress_callback.training_seconds,
-        training_seconds=progress_callback.training_seconds,
-        step_seconds=progress_callback.step_seconds,
+        losses=tuple(progress.losses),
+        validations=tuple(progress.validations),
+        tokens_per_second=tokens / progress.training_seconds,
+        training_seconds=progress.training_seconds,
+        step_seconds=progress.step_seconds,
         seconds=seconds,
         peak_memory=peak,
         flops_per_token=flops_per_token(module.model, one_sequence, training.precision),
-        stopped_early=progress_callback.stopped,
+        stopped_early=progress.stopped,
         arithmetic=bits,
+        micro_batches=keeping.micro_batches,
+        devices_per_run=among.count,
         kernels=kernel_library() if training.compiled else "",
+        place=among.places(own.place()),
+        text=data.text,
     )
 
 
