@@ -1,6 +1,6 @@
 """Reads a sweep file: layers of settings become rows, and unfair comparisons are refused."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,26 +53,21 @@ def load_sweep(
     below, above = [scale_layer(scale), file.base()], [file.at_scale(scale), command_line(settings)]
     refuse_reserved([*below[1:], *above])
     rows = file.rows(_written_or_generated(file, below, above))
-    raw, left_out = _standing(rows, below, above)
-    baseline = _known_row(file.text("baseline", next(iter(rows))), raw, left_out, f"{file.source}: baseline")
-    search = _search(file, raw, below, above)
-    written = [row for row in raw if not search or row not in search.templates]
-    if search:
-        raw = _with_winners(raw, search, winners or {}, file.source)
+    standing, left_out = _standing(rows, below, above)
+    baseline = _known_row(file.text("baseline", next(iter(rows))), standing, left_out, f"{file.source}: baseline")
+    search = _search(file, standing, below, above)
+    raw = _with_winners(standing, search, winners or {}, file.source) if search else standing
     configs = {row: _config(raw[row], below, above) for row in raw}
     changed = _changed(configs, raw, below, above) if settings else {}
     against = _baselines(raw, configs, baseline, left_out, file.source)
     if search:
-        twins = _twins(configs, [*dict.fromkeys([*written, *against.values()])])
-        configs = {row: _on_test(config) for row, config in configs.items() if row not in twins}
-        left_out |= {row: f"its search found the settings that row '{twin}' has" for row, twin in twins.items()}
+        stay = [*(row for row in standing if row not in search.templates), *against.values()]
+        configs, twins = _without_twins(configs, stay)
+        left_out |= twins
     configs = {
         row: resolve_auto(config, configs[_last_baseline(row, against, file.source)]) for row, config in configs.items()
     }
     refuse_incomparable(configs, against, file.source)
-    tune = read_tune(file.values.get("tune"), scale, file.source)
-    if search and tune:
-        raise UserError(f"{file.source}: tune: a search chooses the values of its rows; leave one of the two out")
     settled = {row: flatten(config) for row, config in configs.items()}
     sweep = Sweep(
         name=sweep_name(file.path),
@@ -92,7 +87,7 @@ def load_sweep(
         settings=changed,
         file=None if is_shipped(file.path) else file.path,
     )
-    return replace(sweep, tuning=begun(tune, sweep.rows, changed, file.source)) if tune else sweep
+    return _with_tuning(sweep, file)
 
 
 def _written_or_generated(file: SweepFile, below: Sequence[Layer], above: Sequence[Layer]) -> Any:
@@ -166,15 +161,31 @@ def _with_winners(raw: Mapping[str, RawRow], search: Search, winners: Winners, s
     return found
 
 
-def _twins(configs: Mapping[str, RunConfig], stay: Collection[str]) -> dict[str, str]:
-    """Return the rows that a search has given the settings of another row, with that row's name.
+def _without_twins(
+    configs: Mapping[str, RunConfig], stay: Sequence[str]
+) -> tuple[dict[str, RunConfig], dict[str, str]]:
+    """Return the rows, scored on what their search has never seen, and why others are left out.
 
-    Rows in `stay` are kept.
+    A search may give a row the settings of another; it is then left out, unless `stay` names it.
     """
-    first = {configs[row]: row for row in reversed([*stay])}
+    first = {configs[row]: row for row in reversed(stay)}
     for row, config in configs.items():
         first.setdefault(config, row)
-    return {row: first[config] for row, config in configs.items() if row not in stay and first[config] != row}
+    twins = {row: first[config] for row, config in configs.items() if row not in stay and first[config] != row}
+    return (
+        {row: _on_test(config) for row, config in configs.items() if row not in twins},
+        {row: f"its search found the settings that row '{twin}' has" for row, twin in twins.items()},
+    )
+
+
+def _with_tuning(sweep: Sweep, file: SweepFile) -> Sweep:
+    """Return the sweep with its tuning before any run of it, if the file tunes at this scale."""
+    tune = read_tune(file.values.get("tune"), sweep.scale, file.source)
+    if tune is None:
+        return sweep
+    if sweep.search:
+        raise UserError(f"{file.source}: tune: a search chooses the values of its rows; leave one of the two out")
+    return replace(sweep, tuning=begun(tune, sweep.rows, sweep.settings, file.source))
 
 
 def _on_test(config: RunConfig) -> RunConfig:

@@ -11,7 +11,7 @@ from mta_lab.config import RunConfig, flatten
 from mta_lab.errors import UserError, nearest
 from mta_lab.results.failures import RETRY, Retry
 from mta_lab.sweep import naming
-from mta_lab.sweep.evidence import look_seeds
+from mta_lab.sweep.evidence import EQUAL_WITHIN, look_seeds, read_share
 from mta_lab.sweep.search import Search, Winners
 from mta_lab.sweep.tune import Tuning
 
@@ -63,7 +63,7 @@ class Sweep:
     seeds: tuple[int, ...]
     looks: tuple[int, ...] = ()
     """the numbers of seeds at which verdicts are given; none: one look at all seeds"""
-    equal_within: float = 0.01
+    equal_within: float = read_share(EQUAL_WITHIN, "equal_within")
     """the largest difference that counts as equal, as a share"""
     retry: Retry = field(default_factory=lambda: RETRY)
     """how often what failed is tried again"""
