@@ -3,6 +3,7 @@
 A sweep without `tune:` stays as it is.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,16 +14,11 @@ from mta_lab.lab.plan import Plan
 from mta_lab.lab.texts import known_runs, preparing
 from mta_lab.launch.launch import LaunchOptions, launch
 from mta_lab.planning.runs import Run, runs_of, states, to_train
-from mta_lab.results.records import Records
 from mta_lab.sweep import Sweep
 from mta_lab.sweep.tune import Curve, Point, Tuning, at_best, at_value, tried, tuning_sweep, values_of
 from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.words import counted, counted_are
 from mta_lab.workspace import again
-
-DIVERGED = "diverged"
-Values = Mapping[str, Sequence[float]]
-"""row -> the values that it is tried at"""
 
 
 @dataclass(frozen=True)
@@ -30,9 +26,10 @@ class _Tried:
     """The runs that tune a plan, as far as they are known by now."""
 
     sweep: Sweep
-    values: Values
-    runs: Sequence[Run] | None
-    """None where its text is not known, and so nothing is finished"""
+    runs: Sequence[Run]
+    """none where its text is not known, and so nothing is finished"""
+    points: Mapping[str, tuple[Point, ...]]
+    """the values that each row is tried at, with what is known of them"""
 
 
 def open_tuned(plan: Plan) -> Plan:
@@ -40,12 +37,8 @@ def open_tuned(plan: Plan) -> Plan:
     tuning = plan.sweep.tuning
     if tuning is None:
         return plan
-    found = _tried(plan, tuning)
-    names = _by_row(found, tuning)
-    curves = {
-        row: replace(curve, points=tuple(_point(value, names[row][value], plan) for value in found.values[row]))
-        for row, curve in tuning.curves.items()
-    }
+    points = _tried(plan, tuning).points
+    curves = {row: replace(curve, points=points[row]) for row, curve in tuning.curves.items()}
     return replace(plan, sweep=at_best(plan.sweep, replace(tuning, curves=curves)))
 
 
@@ -86,11 +79,11 @@ def tuning_runs(plan: Plan) -> dict[str, list[Run]]:
     if tuning is None:
         return {}
     found = _tried(plan, tuning)
-    runs: dict[str, list[Run]] = {}
-    for run in found.runs or ():
-        runs.setdefault(run.row, []).append(run)
-    named = {row: [tried(row, tuning.tune.key, value) for value in values] for row, values in found.values.items()}
-    return {row: [run for name in names for run in runs.get(name, ())] for row, names in named.items()}
+    runs = _by_name(found.runs)
+    return {
+        row: [run for point in points for run in runs.get(tried(row, tuning.tune.key, point.value), ())]
+        for row, points in found.points.items()
+    }
 
 
 def tuning_left(plan: Plan) -> Counter[str]:
@@ -143,41 +136,42 @@ def tuned_lines(plan: Plan, row: str) -> list[str]:
 
 def _tried(plan: Plan, tuning: Tuning) -> _Tried:
     """Return the runs at the brackets, and at what widens them as far as the records tell."""
-    values: Values = {row: curve.bracket for row, curve in tuning.curves.items()}
+    values: Mapping[str, Sequence[float]] = {row: curve.bracket for row, curve in tuning.curves.items()}
     while True:
         sweep = tuning_sweep(plan.sweep, tuning, values)
-        found = _Tried(sweep, values, known_runs(replace(plan, sweep=sweep)))
-        names = _by_row(found, tuning)
-        losses = {
-            row: {value: loss for value in tries if (loss := _point(value, names[row][value], plan).loss) is not None}
+        runs = known_runs(replace(plan, sweep=sweep)) or []
+        named = _by_name(runs)
+        points = {
+            row: tuple(_point(value, named.get(tried(row, tuning.tune.key, value), ()), plan) for value in tries)
             for row, tries in values.items()
+        }
+        losses = {
+            row: {point.value: point.loss for point in of_row if point.loss is not None}
+            for row, of_row in points.items()
         }
         wider = {row: values_of(tuning.curves[row].bracket, losses[row], tuning.widenings) for row in values}
         if all(len(wider[row]) == len(values[row]) for row in values):
-            return found
+            return _Tried(sweep, runs, points)
         values = wider
 
 
-def _by_row(found: _Tried, tuning: Tuning) -> dict[str, dict[float, list[str]]]:
-    """Return the fingerprints of the runs of each row at each value."""
-    names: dict[str, list[str]] = {}
-    for run in found.runs or ():
-        names.setdefault(run.row, []).append(run.fingerprint)
-    return {
-        row: {value: names.get(tried(row, tuning.tune.key, value), []) for value in values}
-        for row, values in found.values.items()
-    }
+def _by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Return the runs by the name of a row at a value."""
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(run.row, []).append(run)
+    return found
 
 
-def _point(value: float, fingerprints: Sequence[str], plan: Plan) -> Point:
+def _point(value: float, runs: Sequence[Run], plan: Plan) -> Point:
     """Return what is known of a row at a value; where a run diverged, no value is worse."""
-    records: Records = plan.records
+    records, fingerprints = plan.records, [run.fingerprint for run in runs]
     finished = [record for name in fingerprints if (record := records.usable(name))]
     seconds = sum(record.seconds for record in finished)
     point = Point(value=value, score=None, loss=None, seconds=seconds, runs=tuple(fingerprints))
     failures = [records.failed(name) for name in fingerprints]
-    if any(failure and failure.kind == DIVERGED for failure in failures):
-        return replace(point, loss=float("inf"))
+    if any(failure and failure.kind == "diverged" for failure in failures):
+        return replace(point, loss=math.inf)
     if not fingerprints or len(finished) < len(fingerprints):
         return point
     score = fmean(record.score for record in finished)
