@@ -8,6 +8,7 @@ import numpy as np
 
 from mta_lab.errors import UserError
 from mta_lab.report import Table
+from mta_lab.report.statistics import by_seed
 from mta_lab.stats.blocks import Blocks
 from mta_lab.stats.contrasts import Array
 from mta_lab.stats.simulation import Family, Rates, scenarios, simulate
@@ -78,8 +79,7 @@ def _noise(table: Table, rows: Sequence[str]) -> tuple[Array, Array] | None:
     there = [row for row in rows if len(scores[row]) > 1]
     if len(there) < 2 or there[0] != rows[0]:
         return None
-    seeds = sorted({seed for row in there for seed in scores[row]})
-    logs = np.log(np.array([[scores[row].get(seed, math.nan) for seed in seeds] for row in there]))
+    logs = np.log(by_seed([scores[row] for row in there]))
     blocks = Blocks(~np.isnan(logs))
     if not blocks.connected or blocks.total_degrees < 1:
         return None
@@ -87,6 +87,6 @@ def _noise(table: Table, rows: Sequence[str]) -> tuple[Array, Array] | None:
     residuals = np.where(blocks.there, blocks.residuals(logs)[1], np.nan)
     usual = math.sqrt(variances.mean())
     deviations = dict(zip(there, np.sqrt(variances).tolist(), strict=True))
-    of_rows = np.full((len(rows), len(seeds)), np.nan)
+    of_rows = np.full((len(rows), logs.shape[1]), np.nan)
     of_rows[[rows.index(row) for row in there]] = residuals
     return np.array([deviations.get(row, usual) for row in rows]), of_rows

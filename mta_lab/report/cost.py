@@ -1,13 +1,14 @@
 """Compare a row's cost with its baseline's, and its delta at equal operations."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 import numpy as np
 from scipy.special import stdtrit
 
+from mta_lab.report.statistics import by_seed
 from mta_lab.results.records import Record
 from mta_lab.stats.contrasts import LEVEL, Question
 from mta_lab.stats.paired import compare_paired
@@ -132,9 +133,10 @@ def ratios_of(costs: Costs, parameters: Mapping[str, int], baselines: Mapping[st
             if baseline in known:
                 means = {row: fmean(by_row[row].values()) / fmean(by_row[baseline].values()) for row in known}
                 ratios = {row: _exact(mean) if name in EXACT else Ratio(value=mean) for row, mean in means.items()}
-                intervals = {} if name in EXACT else _intervals([by_row[row] for row in known])
+                if name not in EXACT:
+                    ratios |= _intervals({row: by_row[row] for row in known})
                 for row, ratio in ratios.items():
-                    found[row][name] = intervals.get(known.index(row), ratio)
+                    found[row][name] = ratio
     return found
 
 
@@ -142,17 +144,14 @@ def _exact(value: float) -> Ratio:
     return Ratio(value=value, low=value, high=value)
 
 
-def _intervals(costs: Sequence[Mapping[int, float]]) -> dict[int, Ratio]:
-    """Return the ratio of each further row of costs (seed -> cost) to the first, by its place."""
-    seeds = sorted({seed for row in costs for seed in row})
-    compared = compare_paired(
-        np.array([[row.get(seed, math.nan) for seed in seeds] for row in costs]), Question(level=LEVEL)
-    )
+def _intervals(costs: Mapping[str, Mapping[int, float]]) -> dict[str, Ratio]:
+    """Return the ratio of each further row's costs (row -> seed -> cost) to the first one's."""
+    compared = compare_paired(by_seed(costs.values()), Question(level=LEVEL))
     if compared is None:
         return {}
     return {
-        place: Ratio(value=1 + one.delta, low=1 + one.low, high=1 + one.high)
-        for place, one in enumerate(compared[0], start=1)
+        row: Ratio(value=1 + one.delta, low=1 + one.low, high=1 + one.high)
+        for row, one in zip(list(costs)[1:], compared[0], strict=True)
         if one
     }
 

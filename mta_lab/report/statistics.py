@@ -128,7 +128,7 @@ def _look(
             continue
         contrasts |= _unpaired(baseline, [row for row in group if row in unshared], scores, question)
         rows = [row for row in [baseline, *group] if scores.get(row) and (row not in unshared or row == baseline)]
-        found = compare_paired(_array(scores, rows), question) if baseline in rows else None
+        found = compare_paired(by_seed([scores[row] for row in rows]), question) if baseline in rows else None
         if found:
             contrasts |= {row: contrast for row, contrast in zip(rows[1:], found[0], strict=True) if contrast}
             noise[baseline] = found[1]
@@ -179,7 +179,7 @@ def _rates(
             yield row, contrast
 
 
-def _array(scores: Scores, rows: Sequence[str]) -> Array:
-    """Return the scores of `rows` by seed, NaN where a run is missing."""
-    seeds = sorted({seed for row in rows for seed in scores[row]})
-    return np.array([[scores[row].get(seed, np.nan) for seed in seeds] for row in rows])
+def by_seed(rows: Collection[Mapping[int, float]]) -> Array:
+    """Return the values of rows (seed -> value) as rows x seeds, NaN where a run is missing."""
+    seeds = sorted({seed for row in rows for seed in row})
+    return np.array([[row.get(seed, np.nan) for seed in seeds] for row in rows])

@@ -2,7 +2,8 @@
 
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +49,27 @@ class Contrast:
     """that the rows are the same; of this one contrast, not corrected for the others"""
     p_equal: float
     """that the rows differ by `Question.within` or more, by two one-sided tests; not corrected"""
-    limit: float | None
-    """the smallest difference that is seen with `POWER` under this noise; None if none is"""
-    power: float
-    """chance of seeing `Question.effect` with these seeds"""
-    seeds_needed: int
-    """in all, to see `Question.effect` with `POWER`; MOST_SEEDS + 1 stands for more"""
+    seeds: int
+    """that it is over"""
+    find_limit: Callable[[], float | None] = field(compare=False, repr=False)
+    power_with: Callable[[int], float] = field(compare=False, repr=False)
+    """chance of seeing `Question.effect` with so many seeds under this noise"""
+
+    # Most tables state these of one row, and have thousands.
+    @cached_property
+    def limit(self) -> float | None:
+        """Return the smallest difference that is seen with `POWER`; None if none is."""
+        return self.find_limit()
+
+    @property
+    def power(self) -> float:
+        """Return the chance of seeing `Question.effect` with these seeds."""
+        return self.power_with(self.seeds)
+
+    @property
+    def seeds_needed(self) -> int:
+        """Return the seeds that see it with `POWER`; MOST_SEEDS + 1 stands for more."""
+        return seeds_needed(self.power_with)
 
 
 def seeds_needed(power: Callable[[int], float]) -> int:

@@ -128,7 +128,7 @@ def _contrast(effect: float, error: float, degrees: float, seeds: int, question:
         return None
     effect = 0.0 if abs(effect) < ROUNDING else effect
     if error < 2 * ROUNDING:
-        return _exact(effect, question)
+        return _exact(effect, seeds, question)
     reach = -float(stdtrit(degrees, LEVEL / 2)) * error
     stated = math.log1p(question.effect) / error
     inside = min(math.log1p(question.within) - effect, effect - math.log1p(-question.within))
@@ -138,13 +138,13 @@ def _contrast(effect: float, error: float, degrees: float, seeds: int, question:
         high=relative(effect + reach),
         p=2 * float(stdtr(degrees, -abs(effect) / error)),
         p_equal=float(stdtr(degrees, -inside / error)),
-        limit=relative(seen_size(degrees, question.level) * error),
-        power=power_of(stated, degrees, question.level),
-        seeds_needed=seeds_needed(with_seeds(stated, degrees, seeds, question.level)),
+        seeds=seeds,
+        find_limit=lambda: relative(seen_size(degrees, question.level) * error),
+        power_with=with_seeds(stated, degrees, seeds, question.level),
     )
 
 
-def _exact(effect: float, question: Question) -> Contrast:
+def _exact(effect: float, seeds: int, question: Question) -> Contrast:
     """Return a difference without any noise to test it against."""
     delta = relative(effect)
     equal = -question.within < delta < question.within
@@ -154,7 +154,7 @@ def _exact(effect: float, question: Question) -> Contrast:
         high=delta,
         p=0.0 if effect else 1.0,
         p_equal=0.0 if equal else 1.0,
-        limit=0.0,
-        power=1.0,
-        seeds_needed=2,
+        seeds=seeds,
+        find_limit=lambda: 0.0,
+        power_with=lambda _: 1.0,
     )

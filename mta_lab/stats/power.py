@@ -45,7 +45,7 @@ def with_seeds(size: float, degrees: float, seeds: int, level: float) -> Callabl
     """
 
     def power(more: int) -> float:
-        return power_of(size * (more / seeds) ** 0.5, degrees * (more - 1) / (seeds - 1), level)
+        return power_of(size * (more / seeds) ** 0.5, degrees * ((more - 1) / (seeds - 1)), level)
 
     return power
 

@@ -15,7 +15,7 @@ from statistics import fmean, variance
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from mta_lab.stats.contrasts import LEVEL, POWER, Contrast, Question, seeds_needed
+from mta_lab.stats.contrasts import LEVEL, POWER, Contrast, Question
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +92,9 @@ def compare_rates(row: Rates, baseline: Rates, question: Question) -> Contrast |
         high=high,
         p=_p_value(delta, degrees, bounds),
         p_equal=_p_equal(degrees, bounds, question.within),
-        limit=_limit(power, seeds),
-        power=power(question.effect, seeds),
-        seeds_needed=seeds_needed(lambda more: power(question.effect, more)),
+        seeds=seeds,
+        find_limit=lambda: _limit(power, seeds),
+        power_with=lambda more: power(question.effect, more),
     )
 
 
