@@ -1,14 +1,19 @@
 """Draw a page in a terminal."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from textwrap import wrap
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mta_lab.report.page import Page, Section
+from mta_lab.report.page import Page, Section, Tone
 
 NAME_WIDTH = 14  # characters that the column of names has at least
 STYLES = {"resolved": "bold", "plain": "none", "unresolved": "dim"}
@@ -31,7 +36,7 @@ def _tables(section: Section, width: int) -> Iterator[RichTable]:
     widths = [max(map(len, [*name.split(), *cells])) for name, cells in zip(section.header[1:], columns, strict=True)]
     title = section.title
     for places in _shared(widths, width - NAME_WIDTH):
-        yield _table(section, title, [(place, widths[place - 1]) for place in places])
+        yield _table(section, title, [(place, widths[place - 1]) for place in places], width)
         title = ""
 
 
@@ -48,7 +53,7 @@ def _shared(widths: Sequence[int], room: int) -> list[list[int]]:
     return tables
 
 
-def _table(section: Section, title: str, columns: Sequence[tuple[int, int]]) -> RichTable:
+def _table(section: Section, title: str, columns: Sequence[tuple[int, int]], width: int) -> RichTable:
     """Return a table of the names and the given columns: (place in the section, characters)."""
     drawn = RichTable(
         title=Text(title) if title else None,
@@ -60,9 +65,45 @@ def _table(section: Section, title: str, columns: Sequence[tuple[int, int]]) -> 
     for place, size in columns:
         heading = Text("\n".join(wrap(section.header[place], size)))
         drawn.add_column(heading, justify="right", vertical="bottom", overflow="fold", width=size + 1)
-    for line in section.lines:
-        cells = [line.cells[0], *(line.cells[place] for place, _ in columns)]
-        drawn.add_row(
-            *map(Text, cells), style=STYLES[line.tone]
-        )  # a Text, because Rich would read brackets in a name as markup
+    room = width - sum(size + 2 for _, size in columns) - 2
+    for cells, tone in _rows(section, [(0, room), *columns]):
+        drawn.add_row(*cells, style=STYLES[tone])
     return drawn
+
+
+def _rows(section: Section, columns: Sequence[tuple[int, int]]) -> Iterator[tuple[list[RenderableType], Tone]]:
+    """Yield the rows that Rich lays out: all lines of a tone that follow each other as one.
+
+    Where a cell is wider than its column, each line is a row, as Rich breaks such a cell.
+    """
+    lines = [[line.cells[place] for place, _ in columns] for line in section.lines]
+    tones = [line.tone for line in section.lines]
+    sizes = [size for _, size in columns]
+    if all(
+        cell.isprintable() and cell_len(cell) <= size for line in lines for cell, size in zip(line, sizes, strict=True)
+    ):
+        for tone, alike in groupby(zip(lines, tones, strict=True), key=itemgetter(1)):
+            yield [_Column(cells) for cells in zip(*(line for line, _ in alike), strict=True)], tone
+    else:
+        for line, tone in zip(lines, tones, strict=True):
+            yield [Text(cell) for cell in line], tone  # a Text, because Rich would read brackets as markup
+
+
+class _Column:
+    """Cells below each other, each of which fits.
+
+    Rich would wrap each Text, which takes seconds for tens of thousands.
+    """
+
+    def __init__(self, cells: Sequence[str]) -> None:
+        self.cells = cells
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        width = max(map(cell_len, self.cells))
+        return Measurement(width, width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for cell in self.cells:
+            blank = " " * (options.max_width - cell_len(cell))
+            yield Segment(f"{blank}{cell}" if options.justify == "right" else f"{cell}{blank}")
+            yield Segment.line()
