@@ -11,7 +11,7 @@ from mta_lab.masking import masked
 
 
 class UserError(Exception):
-    """Where, what was given, what is allowed: one line, no traceback."""
+    """A mistake of a user, in one line: where, what was given, what is allowed; no traceback."""
 
 
 def described(error: BaseException) -> str:

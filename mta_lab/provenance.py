@@ -1,4 +1,4 @@
-"""When, where and with what a result was measured."""
+"""Find out when, where and with what a result was measured."""
 
 import os
 import platform

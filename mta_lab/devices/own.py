@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mta_lab.devices.visible import driver, gpus
+from mta_lab.devices.visible import VISIBLE, driver, gpus
 
 CPU = torch.device("cpu")
 
@@ -79,7 +79,7 @@ def place() -> Mapping[str, str]:
         return {"machine": processor()}
     return {
         "machine": machine(),
-        "device": os.environ.get("CUDA_VISIBLE_DEVICES", "0"),
+        "device": os.environ.get(VISIBLE, "0"),
         "driver": driver(),
         "cuda": str(torch.version.cuda),
         "tf32": "on" if torch.backends.cuda.matmul.allow_tf32 else "off",

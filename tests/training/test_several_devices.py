@@ -51,7 +51,9 @@ def serve(rank: int, meeting: Path, orders: "Connection[Any, Any]") -> None:
         orders.send(attempt(**asked))
 
 
-def attempt(config: RunConfig, corpus: Corpus | None, folder: Path | None, stop: int) -> tuple[Any, list[str]]:
+def attempt(
+    config: RunConfig, corpus: Corpus | None, folder: Path | None = None, stop: int = -1
+) -> tuple[Any, list[str]]:
     """Return the result of a run or its error, and what it said.
 
     Where it looks for orders, it is told to stop the time `stop`, counted from 1.
@@ -133,7 +135,7 @@ def test_two_train_as_one(
     pair: Pair, configure: Configure, corpus: Corpus, tmp_path: Path, changed: dict[str, Any], micro_batch: int
 ) -> None:
     config = configure({**SHORT, **changed})
-    one, _ = attempt(config, corpus, tmp_path, stop=-1)
+    one, _ = attempt(config, corpus, tmp_path)
     two, _ = pair.attempt(config, corpus, tmp_path)
     torch.testing.assert_close(curve(two), curve(one), rtol=1e-6, atol=0.0)
     for before, after in zip(one.validations, two.validations, strict=True):
@@ -150,15 +152,11 @@ def test_two_train_as_one(
 @pytest.mark.slow
 def test_two_train_a_synthetic_task_as_one(pair: Pair) -> None:
     config = test_synthetic.configure({"training.steps": 6, "training.warmup_steps": 2, "attention.dropout": 0.1})
-    one, _ = attempt(config, None, None, stop=-1)
+    one, _ = attempt(config, None)
     two, _ = pair.attempt(config, None)
     torch.testing.assert_close(torch.tensor(two.losses), torch.tensor(one.losses), rtol=1e-6, atol=0.0)
     for before, after in zip(one.validations, two.validations, strict=True):
         assert (before.domains, before.scored) == (after.domains, after.scored)
-
-
-def one_alone(config: RunConfig, corpus: Corpus, folder: Path, stop: int = -1) -> tuple[Any, list[str]]:
-    return attempt(config, corpus, folder, stop)
 
 
 SLOW = [pytest.param(first, stop, marks=pytest.mark.slow) for first, stop in ((1, 7), (1, 11), (COUNT, 5), (COUNT, 11))]
@@ -169,8 +167,8 @@ def test_a_run_goes_on_with_another_number_of_devices(
     pair: Pair, configure: Configure, corpus: Corpus, tmp_path: Path, first: int, stop: int
 ) -> None:
     config = configure(SHORT)
-    whole, _ = attempt(config, corpus, None, stop=-1)
-    ways = [one_alone, pair.attempt] if first == 1 else [pair.attempt, one_alone]
+    whole, _ = attempt(config, corpus)
+    ways = [attempt, pair.attempt] if first == 1 else [pair.attempt, attempt]
     kept, _ = ways[0](config, corpus, tmp_path, stop)
     assert isinstance(kept, InterruptedRunError)
     assert kept.step > 0
