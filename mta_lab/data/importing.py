@@ -137,6 +137,12 @@ def _finish(asked: Asked, writer: Writer) -> None:
     shards = writer.close()
     if not shards:
         raise UserError(f"{asked.source}: holds no text")
+    trained_on = {shard.domain for shard in shards if shard.split == "train"}
+    for domain in writer.domains:
+        if domain.name not in trained_on:
+            lost = f"documents held out: {sum(domain.documents.values())}, dropped: {sum(domain.dropped.values())}"
+            mends = "a smaller --held-out, or a source without this domain, mends it; give a new folder"
+            raise UserError(f"{asked.source}: domain '{domain.name}' has no text to train on ({lost}); {mends}")
     kept = writer.directory / TOKENIZER
     asked.given.tokenizer.save(str(kept))
     manifest = Manifest(

@@ -288,6 +288,16 @@ FAULTS: list[tuple[str, dict[str, object], str]] = [
     ('{"text": "a", "m": 1}\n', {"domain_key": "m.set"}, r"has no 'm\.set' \(its keys: text, m\); --domain-key names"),
     ('{"text": "a", "m": "a/b"}\n', {"domain_key": "m"}, r"got 'a/b' for the name of a domain"),
     ("\n", {}, r"holds no text"),
+    (
+        '{"text": "a"}\n',
+        {"held_out": 0.999},
+        r"domain 'web' has no text to train on \(documents held out: 1, dropped: 0\)",
+    ),
+    (
+        '{"text": "a", "m": "x"}\n{"text": "", "m": "y"}\n',
+        {"domain_key": "m"},
+        r"domain 'y' has no text to train on \(documents held out: 0, dropped: 1\)",
+    ),
     ("{}", {"held_out": 1.5}, r"--held-out: got 1\.5, allowed: more than 0, less than 1"),
     ("{}", {"end_of_text": "<end>"}, r"--end-of-text: .* has no token <end>; name the one that ends a document"),
     ("{}", {"tokenizer": Path("none.json")}, r"--tokenizer: none\.json cannot be read"),
