@@ -17,8 +17,12 @@ def zstandard(raw: BinaryIO) -> io.BufferedReader:
 
 
 def rows(raw: BinaryIO, columns: Sequence[str]) -> Iterator[Any]:
-    """Yield the rows of an open parquet file, with those columns; with all if it lacks one."""
+    """Yield the rows of an open parquet file, with those columns; with all if it lacks one.
+
+    Columns are dotted where they are nested. A message then lists all that there are.
+    """
     file = ParquetFile(raw)
-    lacks = {column.split(".")[0] for column in columns} - {*file.schema_arrow.names}  # a message then lists all
-    for batch in file.iter_batches(batch_size=ROWS, columns=None if lacks else list(columns)):
+    leaves = [f"{file.schema.column(number).path}." for number in range(len(file.schema))]
+    has_all = all(any(leaf.startswith(f"{column}.") for leaf in leaves) for column in columns)
+    for batch in file.iter_batches(batch_size=ROWS, columns=list(columns) if has_all else None):
         yield from batch.to_pylist()

@@ -315,13 +315,15 @@ def test_bad_input_is_one_line(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("key", ["content", "other.set", "meta.set"])
 @pytest.mark.parametrize("option", ["text_key", "domain_key"])
 def test_a_parquet_file_without_a_key_is_refused_with_its_columns(
-    option: str, options: ImportOptions, tmp_path: Path
+    option: str, key: str, options: ImportOptions, tmp_path: Path
 ) -> None:
-    parquet(tmp_path / "web.parquet", ["a"])
-    asked = ImportOptions(**{**vars(options), option: "content"})
-    with pytest.raises(UserError, match=r"has no 'content' \(its keys: text, other\)"):
+    table = pyarrow.table({"text": ["a"], "other": [1], "meta": [{"name": "x"}]})
+    pyarrow.parquet.write_table(table, tmp_path / "web.parquet")
+    asked = ImportOptions(**{**vars(options), option: key})
+    with pytest.raises(UserError, match=rf"has no '{key}' \(its keys: text, other, meta\)"):
         imported(str(tmp_path / "web.parquet"), asked, quiet())
 
 
