@@ -7,6 +7,7 @@ import typer
 
 from mta_lab import lab
 from mta_lab.cli.terminal import Terminal
+from mta_lab.words import counted
 
 if TYPE_CHECKING:
     from mta_lab.data import Domain
@@ -73,4 +74,4 @@ def _amount(domain: "Domain") -> str:
     split = f"{domain.train_tokens:,} to train, {domain.valid_tokens:,} valid"
     if domain.test_tokens is not None:
         split += f", {domain.test_tokens:,} test"
-    return f"domain '{domain.name}': {domain.documents:,} documents{dropped}; tokens: {split}"
+    return f"domain '{domain.name}': {counted(domain.documents, 'document')}{dropped}; tokens: {split}"

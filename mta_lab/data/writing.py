@@ -150,7 +150,9 @@ def progress_in(directory: Path, settings: Mapping[str, str]) -> Progress:
     if other := [key for key in settings if found.settings.get(key) != settings[key]]:
         was, now = found.settings.get(other[0]), settings[other[0]]
         said = f"holds an import that has not ended, with {other[0]} {was}, not {now}"
-        raise UserError(f"--to: {directory} {said}; type that command to go on with it, or remove the folder")
+        raise UserError(
+            f"--to: {directory} {said}; type that command, on the same files, to go on with it, or remove the folder"
+        )
     return found
 
 

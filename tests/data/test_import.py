@@ -150,7 +150,7 @@ def test_documents_are_cleaned_and_empty_ones_counted(options: ImportOptions, tm
     assert sorted(found) == sorted([clean("the \r\nthing\ud800  "), *["in"] * 9])
 
 
-def test_equal_documents_are_in_the_same_split(options: ImportOptions, tmp_path: Path) -> None:
+def test_equal_documents_are_in_the_same_split() -> None:
     assert by_hash(0.3, "the  thing") == by_hash(0.3, "the\nthing")
 
 
@@ -403,5 +403,7 @@ def test_an_import_that_has_not_ended_is_not_trained_on(
         imported(str(source), options, Display(failing, print))
     with pytest.raises(UserError, match=r"its import has not ended: the same `mta-lab data import` command goes on"):
         open_imported(options.to)
-    with pytest.raises(UserError, match=r"has not ended, with --held-out 0\.2, not 0\.3; type that command"):
+    with pytest.raises(
+        UserError, match=r"has not ended, with --held-out 0\.2, not 0\.3; type that command, on the same files"
+    ):
         imported(str(source), ImportOptions(**{**vars(options), "held_out": 0.3}), quiet())
