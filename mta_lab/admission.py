@@ -50,8 +50,8 @@ def admit(configs: Iterable[RunConfig], components: Sequence[Path] = ()) -> None
 
 def _own_files(config: RunConfig) -> list[str]:
     """Return the files with the user's code in the attention of a configuration."""
-    own = (sys.modules[name].__file__ for name in modules_of(config) if name.partition(".")[0] != "components")
-    return sorted(Path(str(file)).name for file in own)
+    theirs = (sys.modules[name].__file__ for name in modules_of(config) if name.partition(".")[0] != "components")
+    return sorted(Path(str(file)).name for file in theirs)
 
 
 def _check(config: RunConfig) -> None:

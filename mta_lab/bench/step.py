@@ -58,8 +58,8 @@ class Entries:
         return [name for name in ordered if only in (None, name)]
 
     def _resolved(self, name: str, fixed: Mapping[str, Any]) -> RunConfig:
-        own = {key: value for key, value in self._special.items() if _has(name, key)}
-        layers = [self._scale, Layer("bench", {"attention": name}), Layer("command line", {**self._common, **own})]
+        special = {key: value for key, value in self._special.items() if _has(name, key)}
+        layers = [self._scale, Layer("bench", {"attention": name}), Layer("command line", {**self._common, **special})]
         return resolve([*layers, Layer("bench", fixed)])
 
     def _explain(self) -> list[str]:
