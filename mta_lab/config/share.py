@@ -16,7 +16,7 @@ def take_share(training: Any, origins: Mapping[str, str], sources: Sequence[str]
     Args:
         training: the section; its type is not checked yet.
         origins: by dotted key, the layer that set it.
-        sources: the layers, later ones first in rank.
+        sources: the layers in the order in which they are applied.
     """
     share = training.get("token_share", 1) if isinstance(training, dict) else 1
     if type(share) not in (int, float) or not 0 < share < 1:

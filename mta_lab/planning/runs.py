@@ -79,7 +79,7 @@ def _check_length(run: PlannedRun, corpus: Corpus) -> None:
     config, evaluate = run.config, run.config.data.evaluate
     held_out = {domain.name: domain.held_out_tokens(evaluate) for domain in corpus.domains}
     if bare := [name for name, tokens in held_out.items() if not tokens]:
-        scored = f"data.evaluate: got '{evaluate}', but the text holds no document of domain '{bare[0]}' out for it"
+        scored = f"data.evaluate: got '{evaluate}', but no document of domain '{bare[0]}' is held out for it"
         raise UserError(f"{run.label}: {scored}; import the text into another folder, with a larger --held-out")
     smallest = {domain.name: min(domain.train_tokens, held_out[domain.name]) for domain in corpus.domains}
     shortest = min(smallest, key=smallest.__getitem__)

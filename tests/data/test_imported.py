@@ -249,7 +249,9 @@ def test_a_run_is_refused_where_a_split_is_too_short(tokens: Path) -> None:
         lambda found: found.update(shards=[one for one in found["shards"] if (one["domain"], one["split"]) != gone]),
     )
     assert run().content_hash
-    with pytest.raises(UserError, match=r"got 'test', but .* no document of domain 'github' out .* larger --held-out"):
+    with pytest.raises(
+        UserError, match=r"got 'test', but no document of domain 'github' is held out for it; .* larger"
+    ):
         run("data.evaluate=test")
 
 
