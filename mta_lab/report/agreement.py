@@ -10,7 +10,7 @@ from mta_lab.report.measured import Measured
 from mta_lab.report.published import Published
 from mta_lab.report.row_noise import added_up, noise_of_means
 from mta_lab.report.statistics import Comparison
-from mta_lab.stats.contrasts import Array, Contrast
+from mta_lab.stats.contrasts import Array
 from mta_lab.stats.likeness import Likeness, chance_of_signs, correlation, likeness, tau
 
 
@@ -62,7 +62,7 @@ def agreement_of(rows: Sequence[_Row], comparison: Comparison) -> Agreement:
     both = [row for row in rows if row.published.scored and row.measured.role != "A/A"]
     resolved = [row for row in both if row.measured.resolved and row.published.delta]
     decided = [row for row in resolved if not row.published.undecided]
-    better = [(_better(row, row.measured.contrast), _better(row, row.published)) for row in decided]
+    better = [tuple(map(row.measured.metric.is_better, _deltas(row))) for row in decided]
     same = sum(ours == theirs for ours, theirs in better)
     ours, theirs = (sum(pair[side] for pair in better) for side in (0, 1))
     columns = _columns(both, comparison)
@@ -80,9 +80,9 @@ def agreement_of(rows: Sequence[_Row], comparison: Comparison) -> Agreement:
     )
 
 
-def _better(row: _Row, half: Contrast | Published | None) -> bool:
-    """Return whether the measured or published delta of a row is an improvement."""
-    return row.measured.metric.is_better((half and half.delta) or 0.0)
+def _deltas(row: _Row) -> tuple[float, float]:
+    """Return the delta that a resolved row's verdict is of, and the published one."""
+    return row.measured.called or 0.0, row.published.delta or 0.0
 
 
 def _columns(rows: Sequence[_Row], comparison: Comparison) -> tuple[Array, Array, tuple[Array, Array] | None]:

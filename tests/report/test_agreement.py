@@ -1,9 +1,11 @@
 """Signs, ranks and coverage beside the paper's."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mta_lab.report.agreement import agreement_of
 from mta_lab.report.index import entry
 from mta_lab.report.notes import notes
 from tests.report.examples import CLEAR, FILE, WITH_CONTROL, example_sweep, table_of, with_rows
@@ -30,6 +32,20 @@ def test_a_published_difference_within_the_papers_noise_is_left_out_of_signs(tmp
     found = table_of(tmp_path, CLEAR, sweep=with_rows(example_sweep(tmp_path), **changes)).agreement
     assert (found.same_sign, found.resolved, found.undecided) == (0, 0, 1)
     assert (found.published, found.rows) == (2, 2), "it keeps its place in the ranking"
+
+
+def test_the_sign_is_that_of_the_look_that_called_the_row(tmp_path: Path) -> None:
+    """`wide` was better at an early look, as in the paper, and is not at the last one."""
+    table = table_of(tmp_path, CLEAR)
+    rows = [
+        replace(row, measured=replace(row.measured, contrast=replace(row.measured.contrast, delta=0.01)))
+        if row.name == "wide"
+        else row
+        for row in table.rows
+    ]
+    assert rows[2].measured.verdict == "better"
+    found = agreement_of(rows, table.comparison)
+    assert (found.same_sign, found.resolved) == (1, 1)
 
 
 def test_a_control_never_counts_as_agreement(tmp_path: Path) -> None:
