@@ -1,6 +1,6 @@
 """Find runs of one table that differ by rounding only, and write the note about them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from mta_lab.report.table import Table
 from mta_lab.results.records import Record
@@ -18,11 +18,17 @@ def mixed(table: Table) -> Runs:
     Runs share such a part by name, but not to the bit. Empty where there is none.
     """
     found: dict[str, dict[str, list[str]]] = {}
+    for run, record in _runs(table):
+        for part, bits in _parts(record).items():
+            found.setdefault(part, {}).setdefault(bits, []).append(run)
+    return {part: runs for part, runs in sorted(found.items()) if len(runs) > 1}
+
+
+def _runs(table: Table) -> Iterator[tuple[str, Record]]:
+    """Yield the finished runs by name, `row seed 0`, with their records."""
     for row in table.rows:
         for seed, record in sorted(row.measured.records.items()):
-            for part, bits in _parts(record).items():
-                found.setdefault(part, {}).setdefault(bits, []).append(f"{row.name} seed {seed}")
-    return {part: runs for part, runs in sorted(found.items()) if len(runs) > 1}
+            yield f"{row.name} seed {seed}", record
 
 
 def _parts(record: Record) -> Mapping[str, str]:
@@ -58,9 +64,8 @@ def note(table: Table) -> list[str]:
 def resumed_note(table: Table) -> list[str]:
     """Return a note on runs that read another number of sequences at a time once resumed."""
     changed = [
-        f"{row.name} seed {seed} ({', then '.join(map(str, parts))})"
-        for row in table.rows
-        for seed, record in sorted(row.measured.records.items())
+        f"{run} ({', then '.join(map(str, parts))})"
+        for run, record in _runs(table)
         if len(parts := record.provenance.get("micro_batches", ())) > 1
     ]
     if not changed:
@@ -74,9 +79,8 @@ def resumed_note(table: Table) -> list[str]:
 def devices_note(table: Table) -> list[str]:
     """Return a note where runs of the table trained on different numbers of devices."""
     runs: dict[int, list[str]] = {}
-    for row in table.rows:
-        for seed, record in sorted(row.measured.records.items()):
-            runs.setdefault(record.provenance.get("devices_per_run", 1), []).append(f"{row.name} seed {seed}")
+    for run, record in _runs(table):
+        runs.setdefault(record.provenance.get("devices_per_run", 1), []).append(run)
     if len(runs) < 2:
         return []
     (devices, most), *others = sorted(runs.items(), key=lambda group: -len(group[1]))
