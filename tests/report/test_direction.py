@@ -1,5 +1,6 @@
 """A metric of which more is better: colours, front, rankings, searches and MLflow turn around."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,13 @@ import pytest
 from components.evaluations import TokenAccuracy
 from components.metrics import ERROR_RATE
 from mta_lab.report.figures.pareto import _point, front
-from mta_lab.report.figures.rows import colour
+from mta_lab.report.figures.rows import colour, mark
 from mta_lab.report.table import Table
 from mta_lab.scheduling import Trials
 from mta_lab.sweep.search import Range
 from mta_lab.theme.style import BETTER, WORSE
 from mta_lab.tracking.view import _state
-from tests.report.examples import example_sweep, scored_by, table_of
+from tests.report.examples import CLEAR, example_sweep, scored_by, table_of
 
 ACCURACY = TokenAccuracy.metric
 SCORES = {"softmax": 0.5, "narrow": 0.6, "wide": 0.8}
@@ -51,3 +52,10 @@ def test_a_search_looks_for_the_highest_score(tmp_path: Path) -> None:
 def test_mlflow_sorts_the_best_run_first() -> None:
     assert not _state(ACCURACY, ())["orderByAsc"]
     assert _state(ERROR_RATE, ())["orderByAsc"]
+
+
+def test_a_point_has_the_colour_of_its_verdict(tmp_path: Path) -> None:
+    """`wide` was better at an early look; its difference at the last one has the other sign."""
+    row = table_of(tmp_path, CLEAR).rows[2].measured
+    later = replace(row, contrast=replace(row.contrast, delta=0.01))
+    assert (later.verdict, mark(later)["color"]) == ("better", BETTER)

@@ -60,8 +60,8 @@ def mark(row: Measured) -> dict[str, Any]:
 
     A resolved row has a full point, any other a hollow grey one; an A/A row has a square.
     """
-    if row.resolved and row.contrast:
-        return {"marker": "o", "color": colour(row.metric, row.contrast.delta), "markersize": 4.5}
+    if row.resolved and row.called:
+        return {"marker": "o", "color": colour(row.metric, row.called), "markersize": 4.5}
     return {"marker": "s" if row.role == "A/A" else "o", "color": MUTED, "markerfacecolor": "none", "markersize": 4}
 
 
