@@ -19,7 +19,7 @@ class Setup:
     count: int = 1
     """processes that train a run together, its ranks; 1: the worker itself trains"""
     plugins: bool = False
-    """whether plugins are loaded, too"""
+    """True if plugins are loaded, too"""
     texts: Mapping[Path, content.Stamps] = field(default_factory=dict)
     """files that the launch has read, and that need not be read again with the same stamps"""
 
