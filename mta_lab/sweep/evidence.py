@@ -25,8 +25,10 @@ def read_looks(value: Any, scale: str, where: str) -> tuple[int, ...]:
             if name not in scales():
                 hint = nearest(name, scales()) or ";"
                 raise UserError(f"{where}.{name}: no such scale{hint} known: {', '.join(scales())}")
-        return read_looks(value[scale], scale, f"{where}.{scale}") if scale in value else ()
-    if value is None:
+        if scale not in value:
+            return ()
+        value, where = value[scale], f"{where}.{scale}"
+    elif value is None:
         return ()
     whole = isinstance(value, list) and all(type(count) is int for count in value)
     if not whole or not value or value[0] < 2 or any(b <= a for a, b in pairwise(value)):

@@ -77,6 +77,7 @@ def test_each_scale_may_have_looks_of_its_own(lab: Command) -> None:
     assert [one.looks for one in found.values()] == [(5,), (3, 6, 12), ()]
     assert [len(one.seeds) for one in found.values()] == [5, 12, 3]
     assert "looks.mikro: no such scale; did you mean 'micro'?" in lab("report", sweep("looks: {mikro: [3]}")).complaint
+    assert "looks.nano: got {'nano': [3]}, allowed" in lab("report", sweep("looks: {nano: {nano: [3]}}")).complaint
     assert "own.yaml: looks.nano: got [6, 3], allowed" in lab("report", sweep("looks: {nano: [6, 3]}")).complaint
 
 
