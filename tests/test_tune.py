@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from mta_lab.sweep.tune import (
     at_best,
     at_value,
     at_values,
+    is_possible,
     tuning_sweep,
     values_of,
 )
@@ -59,6 +61,13 @@ def test_a_bracket_widens_by_its_ratio_until_its_best_is_inside_and_three_times_
 ) -> None:
     everywhere = {0.001 * 2**power: abs(0.001 * 2**power / best - 1) for power in range(-4, 12)}
     assert values_of(BRACKET, everywhere) == tried
+
+
+def test_a_bracket_is_not_widened_to_a_value_that_the_setting_cannot_have(tmp_path: Path) -> None:
+    config = load(tmp_path, None).rows[0].config
+    falling = {0.9: 3.0, 0.95: 2.0, 0.98: 1.0}
+    assert values_of([*falling], falling, possible=partial(is_possible, config, "training.beta2")) == [*falling]
+    assert values_of([*falling], falling, possible=partial(is_possible, config, RATE)) == [*falling, 1.01095]
 
 
 def test_a_bracket_waits_for_all_its_runs_before_it_widens() -> None:
@@ -125,6 +134,7 @@ def test_the_runs_that_choose_share_nothing_with_the_table(tmp_path: Path) -> No
         ("attention.learning_rate", [], "has this name; did you mean 'training.learning_rate'"),
         ("training.steps", [], "no number of row 'transformer' has this name"),
         ("training.weight_decay", ["training.weight_decay=0"], "is 0.0 in row 'transformer', which no factor changes"),
+        ("training.beta2", [], r"'transformer' would be tried at 1\.\d+: beta2: got .*, allowed: 0 <= beta2 < 1"),
         ({RATE: BRACKET}, [f"{RATE}=0.01"], "the command line sets it, too; leave it out there"),
     ],
 )

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 
 from mta_lab.errors import UserError
@@ -15,7 +16,7 @@ from mta_lab.lab.texts import known_runs, preparing
 from mta_lab.launch.launch import LaunchOptions, launch
 from mta_lab.planning.runs import Run, runs_of, states, to_train
 from mta_lab.sweep import Sweep
-from mta_lab.sweep.tune import Curve, Point, Tuning, at_best, at_value, tried, tuning_sweep, values_of
+from mta_lab.sweep.tune import Curve, Point, Tuning, at_best, at_value, is_possible, tried, tuning_sweep, values_of
 from mta_lab.tracking.entries import LaunchSummary
 from mta_lab.words import counted, counted_are
 from mta_lab.workspace import again
@@ -149,7 +150,15 @@ def _tried(plan: Plan, tuning: Tuning) -> _Tried:
             row: {point.value: point.loss for point in of_row if point.loss is not None}
             for row, of_row in points.items()
         }
-        wider = {row: values_of(tuning.curves[row].bracket, losses[row], tuning.widenings) for row in values}
+        wider = {
+            row.name: values_of(
+                tuning.curves[row.name].bracket,
+                losses[row.name],
+                tuning.widenings,
+                partial(is_possible, row.config, tuning.tune.key),
+            )
+            for row in plan.sweep.rows
+        }
         if all(len(wider[row]) == len(values[row]) for row in values):
             return _Tried(sweep, runs, points)
         values = wider
@@ -196,8 +205,9 @@ def _refuse_unfinished(plan: Plan) -> None:
 
 
 def _stuck(row: str, curve: Curve, tuning: Tuning) -> str:
-    tried_at = f"{curve.points[0].value:g} to {curve.points[-1].value:g}"
+    key, tried_at = tuning.tune.key, f"{curve.points[0].value:g} to {curve.points[-1].value:g}"
+    widened = counted(len(curve.points) - len(curve.bracket), "widening")
     return (
-        f"row '{row}' is best at {tuning.tune.key} {curve.best:g}, still at the edge of {tried_at} after "
-        f"{counted(tuning.widenings, 'widening')}; give a bracket around its best: tune: {{{tuning.tune.key}: [...]}}"
+        f"row '{row}' is best at {key} {curve.best:g}, still at the edge of {tried_at} after {widened}; "
+        f"give a bracket around its best: tune: {{{key}: [...]}}"
     )

@@ -5,7 +5,7 @@ These runs are on a random stream of their own: no run of the table has chosen i
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -102,21 +102,29 @@ class Tuning:
         return [row for row, curve in self.curves.items() if curve.best is None]
 
 
-def values_of(bracket: Sequence[float], losses: Mapping[float, float], widenings: int = WIDENINGS) -> list[float]:
+def values_of(
+    bracket: Sequence[float],
+    losses: Mapping[float, float],
+    widenings: int = WIDENINGS,
+    possible: Callable[[float], bool] = lambda value: True,
+) -> list[float]:
     """Return the values to try, in ascending order: the bracket, widened while its edge is best.
 
-    It is widened by the ratio of the two values at that edge, at most `widenings` times, and not
-    before every value so far has a loss.
+    It is widened by the ratio of the two values at that edge, at most `widenings` times, not before
+    every value so far has a loss, and not to a value that is not `possible`.
     """
     values = sorted(bracket)
     for _ in range(widenings):
         if any(value not in losses for value in values):
             break
         best = min(values, key=losses.__getitem__)
-        if best == values[0]:
-            values.insert(0, _rounded(values[0] * values[0] / values[1]))
-        elif best == values[-1]:
-            values.append(_rounded(values[-1] * values[-1] / values[-2]))
+        if best not in (values[0], values[-1]):
+            break
+        beside = values[1] if best == values[0] else values[-2]
+        further = _rounded(best * best / beside)
+        if not possible(further):
+            break
+        values = sorted([*values, further])
     return values
 
 
@@ -124,6 +132,15 @@ def at_value(config: RunConfig, key: str, value: float) -> RunConfig:
     """Return the configuration with another value of the setting `key`."""
     changed: RunConfig = _replaced(config, key.split("."), value)
     return changed
+
+
+def is_possible(config: RunConfig, key: str, value: float) -> bool:
+    """Return whether the setting `key` of this configuration can have a value."""
+    try:
+        at_value(config, key, value)
+    except ValueError:
+        return False
+    return True
 
 
 def tuning_sweep(sweep: "Sweep", tuning: Tuning, values: Mapping[str, Sequence[float]]) -> "Sweep":
@@ -224,7 +241,8 @@ def begun(tune: Tune, rows: Sequence["Row"], set_by_hand: Mapping[str, Any], sou
     """Return the tuning of these rows before any of its runs.
 
     Raises:
-        UserError: the setting is no number of every row, or is also set by hand.
+        UserError: the setting is no number of every row, cannot have a value of the bracket, or is
+            also set by hand.
     """
     where = f"{source}: tune.{tune.key}"
     for row in rows:
@@ -235,6 +253,12 @@ def begun(tune: Tune, rows: Sequence["Row"], set_by_hand: Mapping[str, Any], sou
             raise UserError(f"{where}: no number of row '{row.name}' has this name{hint} allowed: {', '.join(numbers)}")
         if numbers[tune.key] <= 0:
             raise UserError(f"{where}: is {numbers[tune.key]} in row '{row.name}', which no factor changes")
+        for value in tune.bracket(row.config):
+            try:
+                at_value(row.config, tune.key, value)
+            except ValueError as error:
+                said = f"row '{row.name}' would be tried at {value:g}: {error}"
+                raise UserError(f"{where}: {said}; give the values: tune: {{{tune.key}: [...]}}") from None
     setters = {"the command line": set_by_hand, **{f"row '{row.name}'": row.sets for row in rows}}
     by_hand = [setter for setter, keys in setters.items() if tune.key in keys]
     if tune.values and by_hand:
