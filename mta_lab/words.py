@@ -1,6 +1,7 @@
 """Numbers in sentences: how many of a thing, and how long something takes."""
 
 import re
+from collections.abc import Sequence
 
 from mta_lab.errors import UserError
 
@@ -16,6 +17,11 @@ def counted(number: int, noun: str) -> str:
 def counted_are(number: int, noun: str) -> str:
     """Return a number with its noun and the verb that follows it: `1 run is`, `2 runs are`."""
     return f"{counted(number, noun)} {'is' if number == 1 else 'are'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them: `3`, `3 and 6`, `3, 6 and 12`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mta_lab.errors import UserError
-from mta_lab.words import counted, counted_are, duration, parse_duration
+from mta_lab.words import counted, counted_are, duration, listed, parse_duration
 from tests.test_architecture import MAY_IMPORT
 
 PACKAGE = Path(__file__).parents[1] / "mta_lab"
@@ -28,6 +28,10 @@ TIMES = {0.04: "0.04 s", 2: "2 s", 9.94: "9.9 s", 9.96: "10 s", 42: "42 s", 99.4
 @pytest.mark.parametrize("seconds", TIMES)
 def test_a_time_has_the_unit_that_suits_its_length(seconds: float) -> None:
     assert duration(seconds) == TIMES[seconds]
+
+
+def test_words_are_listed_as_a_sentence_lists_them() -> None:
+    assert [listed(["3", "6", "12"][:count]) for count in range(4)] == ["", "3", "3 and 6", "3, 6 and 12"]
 
 
 def test_no_other_place_formats_a_duration() -> None:

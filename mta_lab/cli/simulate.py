@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from mta_lab import lab
 from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Scale, Seeds, Settings, SweepName, conditions
 from mta_lab.cli.terminal import Terminal
-from mta_lab.words import counted
+from mta_lab.words import counted, listed
 
 if TYPE_CHECKING:
     from mta_lab.lab.simulations import Simulation
@@ -40,7 +40,7 @@ def simulate(
     for one in found:
         _print(one, f"{table.sweep.heading}: {counted(one.rows, 'row')} against {one.baseline}", size, display.console)
     display.console.print(
-        f"Looks at {' and '.join(looks)} seeds; {draws:,} tables each, so that a share of 5% is known to "
+        f"Looks at {listed(looks)} seeds; {draws:,} tables each, so that a share of 5% is known to "
         f"{math.sqrt(0.05 * 0.95 / draws):.1%} (standard error). False alarms: tables without any effect in which a "
         f"row is called better or worse. Seen: one row with an effect of {size:.1%}, the others without; in brackets "
         "by a paired t-test for each row alone."

@@ -9,6 +9,7 @@ from mta_lab.results.looks import UsedLooks, keep_looks
 from mta_lab.stats.contrasts import LEVEL
 from mta_lab.stats.looks import levels
 from mta_lab.strict import FaultError
+from mta_lab.words import listed
 from mta_lab.workspace import LOOKS
 
 
@@ -31,7 +32,7 @@ def changed_looks(plan: Plan, table: Table) -> tuple[str, ...]:
 
 
 def _remark(others: Sequence[UsedLooks]) -> str:
-    given = ", then ".join(f"{' and '.join(map(str, one.looks[: one.used]))} seeds" for one in others)
+    given = ", then ".join(f"{listed([*map(str, one.looks[: one.used])])} seeds" for one in others)
     spent = LEVEL + sum(sum(levels(one.looks)[: one.used]) for one in others)
     return (
         f"looks changed after looking: verdicts were given at {given} before, under other looks than these; the chance "

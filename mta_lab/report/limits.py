@@ -9,7 +9,7 @@ from components.metrics import Metric
 from mta_lab.report.table import Table
 from mta_lab.stats.contrasts import MOST_SEEDS, POWER, Contrast
 from mta_lab.stats.looks import levels
-from mta_lab.words import counted
+from mta_lab.words import counted, listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +96,4 @@ def planned_looks(looks: Sequence[int]) -> str:
     """Return in words at which numbers of seeds a sweep is looked at, and the levels."""
     shares = [f"{level:.3f}" for level in levels(looks)]
     seeds = [*map(str, looks[:-1]), counted(looks[-1], "seed")]
-    return f"Looks at {_listed(seeds)}, at levels {_listed(shares)}"
-
-
-def _listed(words: list[str]) -> str:
-    return f"{', '.join(words[:-1])} and {words[-1]}"
+    return f"Looks at {listed(seeds)}, at levels {listed(shares)}"
