@@ -96,7 +96,7 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """The attempt has failed: the run raised, its process died, or its time ran out."""
+    """The attempt has failed: the run raised, its process or machine is gone, or its time is up."""
 
     kind: Kind
     reason: str
@@ -133,8 +133,9 @@ class Executor(ABC):
     changes not later than the event is returned by `poll`.
 
     Failures. Whatever happens to one run ends as its `Failed`: no exception of a run leaves the
-    executor, and its slot goes on with the next run. A slot that was lost is replaced under the
-    same number. Only where no slot can be started any more does `poll` raise UserError.
+    executor, and its slot goes on with the next run. A process that died is `killed`; one whose
+    machine is gone is `lost`, which a launch forgives more often. A slot that was lost is replaced
+    under the same number. Only where no slot can be started any more does `poll` raise UserError.
 
     Time. A timeout counts from the run's start, however long it was queued. It ends as `Failed` of
     the kind `timed_out`, also where the run hangs. A run that was cancelled with `keep` has no

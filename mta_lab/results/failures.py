@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from mta_lab.errors import UserError, nearest
 
-Kind = Literal["exception", "diverged", "out_of_memory", "device", "killed", "timed_out"]
+Kind = Literal["exception", "diverged", "out_of_memory", "device", "killed", "lost", "timed_out"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MEANINGS: Mapping[Kind, str] = {
     "exception": "the run raised an error",
@@ -14,11 +14,12 @@ MEANINGS: Mapping[Kind, str] = {
     "out_of_memory": "memory was refused, or the system killed the worker for the memory that it took",
     "device": "the GPU or its libraries reported an error, after which the worker is replaced",
     "killed": "the worker process died of anything else",
+    "lost": "the machine that trained it is gone: taken away, down or out of reach",
     "timed_out": "the attempt took longer than --trial-timeout",
 }
 Retry = Mapping[Kind, int]
 """how often a launch tries a run again that failed so; 0 where it is not named"""
-RETRY: Retry = {"killed": 2, "out_of_memory": 2, "device": 1}
+RETRY: Retry = {"killed": 2, "lost": 5, "out_of_memory": 2, "device": 1}  # a machine that goes says nothing of a run
 
 # What allocators say; torch raises most of it as a plain RuntimeError.
 REFUSED = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")

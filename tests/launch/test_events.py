@@ -20,6 +20,7 @@ from mta_lab.launch.recording import Recorder
 from mta_lab.launch.retries import Retries
 from mta_lab.planning.runs import Run
 from mta_lab.results.exchange import merge
+from mta_lab.results.failures import RETRY, Kind, Retry
 from mta_lab.results.records import Record, Records
 from mta_lab.sweep import PlannedRun
 from mta_lab.training.result import Progress, TrainingResult, Validation
@@ -107,17 +108,18 @@ def starving(request: base.RunRequest, start: int) -> Iterator[base.RunEvent | N
         yield base.Failed(kind="out_of_memory", reason="none left", traceback="", micro_batch=number)
 
 
+SOME: Retry = {"killed": 1, "out_of_memory": 1}
 READ: list[int] = []
 """how many sequences each attempt of `starving` reads at a time"""
 
 
-def launched(folder: Path, queue: Runs, script: Script, *more: Listener) -> Heard:
+def launched(folder: Path, queue: Runs, script: Script, *more: Listener, retry: Retry = SOME) -> Heard:
     """Launch the queue's runs on one slot, with real records."""
     records, heard = Records(folder), Heard()
     announcer = Announcer([STEPS] * queue.left())
     with PretendingExecutor(1, script) as executor:
         recorder = Recorder(records, folder, None, lambda fingerprint: "")
-        loop = LaunchLoop(queue, executor, announcer, recorder, Retries({"killed": 1, "out_of_memory": 1}))
+        loop = LaunchLoop(queue, executor, announcer, recorder, Retries(retry))
         announcer.listeners += [RecordsListener(records), *more, heard]
         announcer.listeners += [NextRun(loop.submit), QueueListener(queue, loop.prune)]
         with loop.announced(LaunchStarted(sweep="two", scale="nano", command="mta-lab sweep two", slots=1)):
@@ -172,6 +174,22 @@ def test_an_attempt_that_fails_is_requeued_and_then_failed_for_good(tmp_path: Pa
     assert failure
     assert [(attempt.kind, attempt.step) for attempt in failure.attempts] == [("killed", 1)] * 2
     assert queue.ended == ["plain"]
+
+
+@pytest.mark.parametrize(("lost", "outcome"), [(5, "RunFinished"), (6, "RunFailed")])
+def test_machines_that_are_lost_are_counted_apart_from_processes_that_die(
+    lost: int, outcome: str, tmp_path: Path
+) -> None:
+    kinds: list[Kind] = ["killed", "killed", *["lost"] * lost]
+
+    def unlucky(request: base.RunRequest, start: int) -> Iterator[base.RunEvent | None]:
+        if kinds:
+            yield base.Failed(kind=kinds.pop(0), reason="gone", traceback="")
+        yield from well(request, start)
+
+    heard = launched(tmp_path, Runs("plain"), unlucky, retry=RETRY)
+    assert heard.names().count("RunStarted") == 8
+    assert heard.names()[-2] == outcome
 
 
 def test_a_poor_trial_is_pruned_and_the_next_run_starts(tmp_path: Path) -> None:
