@@ -1,8 +1,10 @@
 """Find out when, where and with what a result was measured."""
 
+import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -10,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from mta_lab.devices import own
+from mta_lab.identity import ENGINE
 
 CROWDED = 1.25  # times the cores: a launch with a worker a core comes a little above 1 by itself
+SOURCES = (".py", ".cpp", ".h", ".yaml")
 
 
 def provenance(threads: int) -> dict[str, Any]:
@@ -42,6 +46,23 @@ def commit() -> str:
         return found + ("+" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return f"mta-lab {version('mta-lab')}"
+
+
+@cache
+def sources() -> str:
+    """Return 12 hex digits over all sources of this installation, Python and C++."""
+    digest, root = hashlib.sha256(), Path(__file__).parents[1]
+    files = [file for package in ("components", "mta_lab") for file in (root / package).rglob("*")]
+    for file in sorted(file for file in files if file.suffix in SOURCES):
+        digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def versions() -> Mapping[str, str]:
+    """Return all that must be equal wherever runs of one launch are trained."""
+    libraries = {name: version(name) for name in ("torch", "lightning")}
+    return {"commit": commit(), "sources": sources(), "engine": str(ENGINE), **libraries}
 
 
 @cache

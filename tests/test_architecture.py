@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "admission": {"components", "config", "devices", "errors"},
     "results": {"atomic", "components", "config", "errors", "identity", "strict", "workspace"},
     "devices": {"children", "config", "errors", "plugins"},
-    "provenance": {"devices"},
+    "provenance": {"devices", "identity"},
     "sweep": {"components", "config", "errors", "plugins", "results", "words"},
     "model": {"components", "config", "errors"},
     "data": {"atomic", "children", "config", "errors", "strict", "words", "workspace"},
@@ -73,7 +73,7 @@ MAY_IMPORT = {
         "words",
     },
     "executors": {"atomic", "children", "config", "devices", "errors", "masking", "plugins", "results", "strict"}
-    | {"data", "training", "words"},
+    | {"data", "provenance", "training", "words", "workspace"},
     "launch": {"atomic", "config", "data", "devices", "errors", "executors", "masking", "planning", "provenance"}
     | {"results", "scheduling", "strict", "sweep", "tracking", "training", "words", "workspace"},
     "bench": {"children", "components", "config", "devices", "errors", "model", "plugins", "results", "sweep"}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
+from mta_lab.executors.places import Place
 from mta_lab.results.failures import Kind
 
 if TYPE_CHECKING:  # imports slowly
@@ -38,6 +39,8 @@ class Slot:
     number: int
     """0, 1, ...; the one that a person reads as `worker 0`"""
     resources: Resources
+    place: Place | None = None
+    """where it trains, once that is known; a slot whose machine is replaced is another slot"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +145,9 @@ class Executor(ABC):
     timeout any more.
     """
 
-    slots: Sequence[Slot]
-    """all of them, also those that are still starting; more runs than these may be submitted"""
+    slots: list[Slot]
+    """all of them, also those that are still starting; more runs than these may be submitted.
+    One whose worker becomes ready is replaced by one of the same number that has its place"""
 
     @abstractmethod
     def submit(self, request: RunRequest) -> Handle:

@@ -106,6 +106,14 @@ class ExecutorConformance(Polling):
         assert [slot.number for slot in subject.executor.slots] == [0, 1]
         assert all(slot.resources.cores >= 1 for slot in subject.executor.slots)
 
+    def test_the_slot_of_a_run_says_where_it_trains(self, subject: Subject, told: Told) -> None:
+        handle = subject.executor.submit(subject.request("quick"))
+        told.end_of(handle)
+        assert handle.slot in subject.executor.slots
+        assert handle.slot
+        assert handle.slot.place
+        assert all((handle.slot.place.host, handle.slot.place.machine, handle.slot.place.versions["torch"]))
+
     def test_more_runs_than_slots_wait_and_start_in_order(self, subject: Subject, told: Told) -> None:
         handles = [subject.executor.submit(subject.request("quick")) for _ in range(5)]
         assert handles[-1].state == "queued"

@@ -18,17 +18,21 @@ from mta_lab.executors.base import (
     Slot,
     Started,
 )
+from mta_lab.executors.places import Place
 
 Script = Callable[[RunRequest, int], Iterator[RunEvent | None]]
 """yields what a request's run tells, one event a poll,
 going on from a step; None at a poll without news"""
 
 
+HERE = Place(host="here", machine="a processor, 1 cores", threads=1, versions={"torch": "2"})
+
+
 class PretendingExecutor(Executor):
     """Plays `script` for each run, in so many slots."""
 
     def __init__(self, slots: int, script: Script) -> None:
-        self.slots = [Slot(number=number, resources=Resources(cores=1)) for number in range(slots)]
+        self.slots = [Slot(number=number, resources=Resources(cores=1), place=HERE) for number in range(slots)]
         self._script = script
         self._queued = deque[Handle]()
         self._playing: dict[Handle, Iterator[RunEvent | None]] = {}

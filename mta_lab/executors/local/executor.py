@@ -4,6 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from mta_lab.devices.visible import together
@@ -58,7 +59,8 @@ class LocalExecutor(Executor):
         self._overdue = set[int]()  # those of them that were killed because their run's time was over
         self._failed_starts = Counter[int]()
         self._events: list[tuple[Handle, RunEvent]] = []
-        setup = Setup(components=tuple(components), threads=threads, count=devices_per_run)
+        seen = logs.absolute()
+        setup = Setup(components=tuple(components), threads=threads, count=devices_per_run, directory=seen)
         self._pool = Pool(workers, setup, logs, together(devices, devices_per_run))
 
     def submit(self, request: RunRequest) -> Handle:
@@ -99,6 +101,7 @@ class LocalExecutor(Executor):
         if isinstance(message, Ready):
             self._ready.add(worker)
             self._failed_starts[worker] = 0
+            self.slots[worker] = replace(self.slots[worker], place=message.place)
         elif isinstance(message, Died):
             self._bury(worker, message)
         elif worker in self._running:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mta_lab.data import content
 from mta_lab.executors.base import RunEvent
+from mta_lab.executors.places import Place
 from mta_lab.results.failures import Kind
 
 
@@ -22,6 +23,8 @@ class Setup:
     """True if plugins are loaded, too"""
     texts: Mapping[Path, content.Stamps] = field(default_factory=dict)
     """files that the launch has read, and that need not be read again with the same stamps"""
+    directory: Path | None = None
+    """the launch's, in which workers elsewhere look for what it wrote for them"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,8 @@ class Stop:
 @dataclass(frozen=True, kw_only=True)
 class Ready:
     """From a worker: everything is imported, send a run."""
+
+    place: Place
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ def work(connection: "Connection[Message, RunRequest | Stop]", setup: Setup, log
         trainer.warm_up(setup.threads)
         train_run = trainer.train_run
     gc.freeze()  # what is imported lives as long as the process: no collection during training looks at it again
-    connection.send(Ready())
+    connection.send(Ready(place=trainer.place_of(setup)))
     while True:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINATION)  # here it ends the process
         try:

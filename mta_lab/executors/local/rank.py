@@ -13,13 +13,13 @@ from mta_lab.training.sharding import Sharded
 
 
 def train_one(connection: "Connection[Any, Any]") -> None:
-    """Receive a `Setup`, a `Place` and the request of a run; train it, and tell of it."""
+    """Receive a `Setup`, a `Seat` and the request of a run; train it, and tell of it."""
     mask_output()
-    setup, place = connection.recv(), connection.recv()
+    setup, seat = connection.recv(), connection.recv()
     content.trust(setup.texts)
     trainer.load(setup.components, setup.plugins)
     trainer.warm_up(setup.threads)
     gc.freeze()
     request = connection.recv()
-    ranks.join(Sharded(place.rank, setup.count, Path(f"/proc/self/fd/{place.meeting}")))
+    ranks.join(Sharded(seat.rank, setup.count, Path(f"/proc/self/fd/{seat.meeting}")))
     connection.send(trainer.train_run(request, connection))

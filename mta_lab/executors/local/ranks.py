@@ -32,8 +32,8 @@ PROGRAM = "mta_lab.executors.local.rank_program"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """A rank's place among those of its run."""
+class Seat:
+    """A rank's number among those of its run, and how they meet."""
 
     rank: int
     meeting: int
@@ -45,7 +45,7 @@ class _Rank:
     """The process of a rank, and the connection to it."""
 
     process: "subprocess.Popen[bytes]"
-    connection: "Connection[Setup | Place | RunRequest | Stop, Message]"
+    connection: "Connection[Setup | Seat | RunRequest | Stop, Message]"
 
 
 def train_run(
@@ -59,8 +59,8 @@ def train_run(
     with ExitStack() as stack:
         # In memory, without a name: nobody else can open it, and it goes with its processes.
         meeting = stack.enter_context(open(os.memfd_create("meeting"), "rb")).fileno()
-        places = [Place(rank=rank, meeting=meeting) for rank in range(setup.count)]
-        ranks = [stack.enter_context(_started(setup, place)) for place in places]
+        seats = [Seat(rank=rank, meeting=meeting) for rank in range(setup.count)]
+        ranks = [stack.enter_context(_started(setup, seat)) for seat in seats]
         try:
             end = _end_of(ranks, request, connection, orders)
         except (EOFError, OSError):
@@ -75,19 +75,19 @@ def train_run(
 
 
 @contextmanager
-def _started(setup: Setup, place: Place) -> Iterator[_Rank]:
+def _started(setup: Setup, seat: Seat) -> Iterator[_Rank]:
     """Start a rank; at the end, kill it: what should be kept has been.
 
     Its standard input is a pipe that only this process holds: it ends with this process.
     """
     ours, theirs = Pipe()
-    environment = {**os.environ, **environment_of(place.rank, keys_of(os.environ.get(VISIBLE, "")))}
+    environment = {**os.environ, **environment_of(seat.rank, keys_of(os.environ.get(VISIBLE, "")))}
     command, end = python("-m", PROGRAM, str(theirs.fileno())), theirs.fileno()
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, pass_fds=[end, place.meeting])
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, pass_fds=[end, seat.meeting])
     theirs.close()
     try:
         ours.send(setup)
-        ours.send(place)
+        ours.send(seat)
         yield _Rank(process, ours)
     finally:
         process.kill()

@@ -3,6 +3,7 @@
 Imports torch and Lightning, so only the worker process imports it.
 """
 
+import os
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,13 +15,17 @@ import torch
 from mta_lab.config import fingerprint
 from mta_lab.data import prepare
 from mta_lab.devices import own
+from mta_lab.devices.visible import VISIBLE
 from mta_lab.errors import UserError, described, place
 from mta_lab.executors.base import Cancelled, End, Failed, Finished, Note, Progressed, RunRequest
-from mta_lab.executors.local.messages import Message, Stop
+from mta_lab.executors.local.messages import Message, Setup, Stop
 from mta_lab.executors.local.orders import Orders
+from mta_lab.executors.places import Place, end_of_time, host, read_nonce
 from mta_lab.plugins import load_components, load_plugins
+from mta_lab.provenance import versions
 from mta_lab.results.failures import kind_of
 from mta_lab.training import InterruptedRunError, Progress, ranks
+from mta_lab.training.arithmetic import kernel_library
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.run import train
 from mta_lab.words import counted
@@ -37,6 +42,21 @@ def warm_up(threads: int) -> None:
     """Load the parts of torch that runs need, before one is timed; it has so many threads."""
     torch.set_num_threads(threads)
     own.warm_up(own.device())
+
+
+def place_of(setup: Setup) -> Place:
+    """Return where this process trains, or its ranks do."""
+    alone = setup.count == 1  # it has a context on its GPU anyway
+    return Place(
+        host=host(),
+        machine=own.machine() if alone else own.trains_on(),
+        device=os.environ.get(VISIBLE, "0") if own.on_gpu() else "",
+        threads=setup.threads,
+        versions=versions(),
+        kernels=kernel_library(),
+        ends=end_of_time(),
+        nonce=read_nonce(setup.directory) if setup.directory else "",
+    )
 
 
 def train_run(request: RunRequest, connection: "Connection[Message, RunRequest | Stop]") -> End:
