@@ -56,6 +56,9 @@ class RunRequest:
     """the file where the model of the finished run is kept"""
     timeout: float | None = None
     """seconds that the run may take, counted from its start in a slot; None for any time"""
+    attempt: str = ""
+    """the name by which this attempt has the run (see `executors.fence`);
+    empty where nobody else could have it"""
 
 
 class Handle:
@@ -139,6 +142,7 @@ class Executor(ABC):
     executor, and its slot goes on with the next run. A process that died is `killed`; one whose
     machine is gone is `lost`, which a launch forgives more often. A slot that was lost is replaced
     under the same number. Only where no slot can be started any more does `poll` raise UserError.
+    Whatever a slot says of a run after its `End` is dropped: another may have the run by then.
 
     Time. A timeout counts from the run's start, however long it was queued. It ends as `Failed` of
     the kind `timed_out`, also where the run hangs. A run that was cancelled with `keep` has no

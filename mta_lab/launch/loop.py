@@ -92,7 +92,8 @@ class LaunchLoop:
         self.submit()
         while self._submitted or self._queue.left():
             for handle, event in self._executor.poll(LOOK):
-                self._hear(self._submitted[handle], event)
+                if told := self._submitted.get(handle):  # else its run was given away
+                    self._hear(told, event)
             self.submit()
             if self._interrupt.asked and self._stopped():
                 raise KeyboardInterrupt

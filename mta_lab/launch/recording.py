@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mta_lab.config import identity_of, plain
 from mta_lab.devices.known import named_by_torch
+from mta_lab.executors import fence
 from mta_lab.executors.base import Failed, RunRequest
 from mta_lab.masking import masked
 from mta_lab.planning.runs import Run
@@ -82,14 +83,19 @@ class Recorder:
         self._records, self._corpus_root, self._timeout, self._run_id = records, corpus_root, timeout, run_id
 
     def request(self, run: Run, micro_batch: int | None = None) -> RunRequest:
-        """Return what an executor is handed of a run; `micro_batch` is in place of its own."""
+        """Give a run to a new attempt, and return what an executor is handed of it.
+
+        `micro_batch` is in place of its own.
+        """
         training = run.config.training
         if micro_batch:
             training = replace(training, micro_batch=micro_batch)
+        checkpoints = self._records.checkpoints(run.fingerprint)
         return RunRequest(
             config=replace(run.config, training=training),
             corpus_root=self._corpus_root,
-            checkpoints=self._records.checkpoints(run.fingerprint),
+            checkpoints=checkpoints,
+            attempt=fence.give(checkpoints),
             weights=self._records.weights(run.fingerprint),
             timeout=self._timeout,
         )

@@ -3,6 +3,13 @@
 The types of its result, named here, import nothing slow.
 """
 
-from mta_lab.training.result import InterruptedRunError, Progress, Report, TrainingResult, Validation
+from mta_lab.training.result import (
+    GivenAwayError,
+    InterruptedRunError,
+    Progress,
+    Report,
+    TrainingResult,
+    Validation,
+)
 
-__all__ = ["InterruptedRunError", "Progress", "Report", "TrainingResult", "Validation"]
+__all__ = ["GivenAwayError", "InterruptedRunError", "Progress", "Report", "TrainingResult", "Validation"]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mta_lab.errors import described
 from mta_lab.training import tensors
+from mta_lab.training.result import GivenAwayError
 
 KEPT = 2  # checkpoints a run: if one is damaged, the run goes on from the one before
 PATTERN = "*.ckpt"
@@ -49,8 +50,9 @@ class RunState:
 class Checkpoints:
     """The checkpoints of one run, in a directory named by the run's fingerprint."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, owned: Callable[[], bool] = lambda: True) -> None:
+        """Begin; `owned` is asked before each file whether this attempt still has the run."""
+        self.directory, self._owned = directory, owned
         self.micro_batch: int | None = None
         """sequences that the present attempt reads at a time; None before it has settled on it"""
 
@@ -70,11 +72,18 @@ class Checkpoints:
         """Write `state`, whole or not at all, and remove all but the last `KEPT` checkpoints.
 
         Raises:
+            GivenAwayError: another attempt has the run now.
             OSError: it cannot be written.
         """
+        self.refuse_given_away()
         tensors.write(self.directory / f"{state.step:09d}.ckpt", vars(state))
         for old in self._paths()[:-KEPT]:
             old.unlink(missing_ok=True)
+
+    def refuse_given_away(self) -> None:
+        """Raise GivenAwayError if another attempt has the run now."""
+        if not self._owned():
+            raise GivenAwayError
 
     def _read(self, path: Path) -> RunState:
         state = RunState(**tensors.read(path))

@@ -61,6 +61,13 @@ class InterruptedRunError(Exception):
         self.step = step
 
 
+class GivenAwayError(Exception):
+    """A run was given to another attempt, which alone may write its files from then on."""
+
+    def __init__(self) -> None:
+        super().__init__("the run was given to another attempt; this one ends and writes nothing")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
     """The result of a finished run."""

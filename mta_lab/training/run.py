@@ -58,6 +58,7 @@ def train(
 
     Raises:
         FloatingPointError: a loss or a score is not finite; the message has the step.
+        GivenAwayError: another attempt has the run now, as `checkpoints` says.
         InterruptedRunError: `interrupted` returned True; it has the step that the run goes on from.
         UserError: the precision is tf32, and the device has none; or the batch cannot be shared out
             among the processes that train the run.
@@ -82,7 +83,7 @@ def train(
         data.close()
     result = _result(trainer, module, data, keeping, among)
     if weights and not result.stopped_early:
-        _keep(weights, module, say, among)
+        _keep(weights, module, checkpoints, say, among)
     return result
 
 
@@ -174,11 +175,15 @@ def _steps_a_validation(training: TrainingConfig) -> int:
     return math.ceil(training.steps / training.validations)
 
 
-def _keep(weights: Path, module: DecoderModule, say: Callable[[str], None], among: Ranks) -> None:
+def _keep(
+    weights: Path, module: DecoderModule, checkpoints: Checkpoints | None, say: Callable[[str], None], among: Ranks
+) -> None:
     """Write the model's weights; where the disk takes none, report that and go on."""
     state = among.full(module.model.state_dict()) if among.count > 1 else module.cpu().model.state_dict()
     try:
         if among.rank == 0:
+            if checkpoints:
+                checkpoints.refuse_given_away()
             tensors.write(weights, state)
     except OSError as error:
         say(f"cannot keep the weights in {weights} ({described(error)}); no pictures of this run can be drawn")

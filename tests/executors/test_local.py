@@ -15,6 +15,7 @@ import pytest
 
 from components.registry import FAMILIES
 from mta_lab.config import fingerprint
+from mta_lab.executors import fence
 from mta_lab.executors.base import Cancelled, Failed, Finished, RunRequest
 from mta_lab.executors.local.executor import LocalExecutor
 from mta_lab.executors.local.messages import Setup, Stop
@@ -139,6 +140,26 @@ class TestWorkers(Polling):
         whole = subject.request("quick")
         told.end_of(subject.executor.submit(whole))
         assert whole.weights.exists()
+
+    @pytest.mark.parametrize("how", ["quick", "long"])
+    def test_an_attempt_whose_run_was_given_away_writes_nothing(
+        self, how: Behaviour, subject: Subject, told: Told
+    ) -> None:
+        request = subject.request(how)
+        request = replace(request, attempt=fence.give(request.checkpoints))
+        fence.give(request.checkpoints)
+        handle = subject.executor.submit(request)
+        if how == "long":
+            told.until_heard(handle)
+            subject.executor.cancel(handle, keep=True)
+        end = told.end_of(handle)
+        assert isinstance(end, Failed)
+        assert (end.kind, end.reason) == (
+            "lost",
+            "the run was given to another attempt; this one ends and writes nothing",
+        )
+        assert [path.name for path in request.checkpoints.iterdir()] == [fence.OWNER]
+        assert not request.weights.exists()
 
     def test_a_worker_that_is_terminated_gives_its_run_back(self, subject: Subject, told: Told) -> None:
         handle = subject.executor.submit(subject.request("long"))

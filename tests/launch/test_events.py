@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mta_lab.executors import base
+from mta_lab.executors import base, fence
 from mta_lab.lab.lines import Lines, count_of
 from mta_lab.launch import event_log
 from mta_lab.launch.event_log import EventLog
@@ -174,6 +174,19 @@ def test_an_attempt_that_fails_is_requeued_and_then_failed_for_good(tmp_path: Pa
     assert failure
     assert [(attempt.kind, attempt.step) for attempt in failure.attempts] == [("killed", 1)] * 2
     assert queue.ended == ["plain"]
+
+
+def test_each_attempt_is_given_the_run_that_another_had(tmp_path: Path) -> None:
+    given = []
+
+    def looking(request: base.RunRequest, start: int) -> Iterator[base.RunEvent | None]:
+        given.append(request)
+        assert [fence.owns(one.checkpoints, one.attempt) for one in given] == [*[False] * (len(given) - 1), True]
+        yield from failing(request, start) if len(given) == 1 else well(request, start)
+
+    launched(tmp_path, Runs("plain"), looking)
+    assert len(given) == 2
+    assert not fence.owns(given[1].checkpoints, given[1].attempt)  # it has finished
 
 
 @pytest.mark.parametrize(("lost", "outcome"), [(5, "RunFinished"), (6, "RunFailed")])

@@ -105,7 +105,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     (undisturbed / "data").rename(disturbed / "data")  # the same text need not be prepared twice
     launch(disturbed, kill_the_launch)
     interrupted = launch(disturbed, leave_alone, kill_the_worker, press_ctrl_c)
-    kept = sorted((disturbed / "results" / "checkpoints").glob("*/*"))
+    kept = sorted((disturbed / "results" / "checkpoints").glob("*/*.ckpt"))
     finished = launch(disturbed, leave_alone, terminate_the_worker)
     return Story(disturbed, interrupted, kept, finished, record(disturbed), record(undisturbed))
 

@@ -17,6 +17,7 @@ from mta_lab.data import prepare
 from mta_lab.devices import own
 from mta_lab.devices.visible import VISIBLE
 from mta_lab.errors import UserError, described, place
+from mta_lab.executors import fence
 from mta_lab.executors.base import Cancelled, End, Failed, Finished, Note, Progressed, RunRequest
 from mta_lab.executors.local.messages import Message, Setup, Stop
 from mta_lab.executors.local.orders import Orders
@@ -24,7 +25,7 @@ from mta_lab.executors.places import Place, end_of_time, host, read_nonce
 from mta_lab.plugins import load_components, load_plugins
 from mta_lab.provenance import versions
 from mta_lab.results.failures import kind_of
-from mta_lab.training import InterruptedRunError, Progress, ranks
+from mta_lab.training import GivenAwayError, InterruptedRunError, Progress, ranks
 from mta_lab.training.arithmetic import kernel_library
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.run import train
@@ -64,7 +65,8 @@ def train_run(request: RunRequest, connection: "Connection[Message, RunRequest |
 
     Of the processes of a run on several devices, the first one tells.
     """
-    orders, checkpoints = Orders(connection), Checkpoints(request.checkpoints)
+    orders = Orders(connection)
+    checkpoints = Checkpoints(request.checkpoints, lambda: fence.owns(request.checkpoints, request.attempt))
 
     def tell(message: Message) -> None:
         if ranks.own().rank:
@@ -93,6 +95,8 @@ def train_run(request: RunRequest, connection: "Connection[Message, RunRequest |
         return Finished(result=result)
     except InterruptedRunError as error:
         return Cancelled(step=error.step, kept=True)
+    except GivenAwayError as error:
+        return Failed(kind="lost", reason=str(error), traceback="")
     except Exception as error:
         kind, reason = kind_of(error), f"{described(error)} ({place(error)})"
         if kind == "exception" and not own.answers():
