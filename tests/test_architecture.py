@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "strict": set(),
     "identity": set(),
     "workspace": {"errors"},
+    "locks": {"atomic", "strict", "words", "workspace"},
     "config": {"components", "errors", "identity", "strict", "workspace"},
     "plugins": {"components", "errors"},
     "admission": {"components", "config", "devices", "errors"},
@@ -33,7 +34,7 @@ MAY_IMPORT = {
     "provenance": {"devices", "identity"},
     "sweep": {"components", "config", "errors", "plugins", "results", "words"},
     "model": {"components", "config", "errors"},
-    "data": {"atomic", "children", "config", "errors", "strict", "words", "workspace"},
+    "data": {"atomic", "children", "config", "errors", "locks", "strict", "words", "workspace"},
     "training": {"atomic", "components", "config", "data", "devices", "errors", "model"},
     "evaluation": {"atomic", "components", "config", "data", "errors", "model", "results", "strict"},
     "precision": {
@@ -48,7 +49,7 @@ MAY_IMPORT = {
         "training",
         "workspace",
     },
-    "scheduling": {"config", "errors", "strict", "sweep", "workspace"},
+    "scheduling": {"config", "errors", "locks", "strict", "sweep", "workspace"},
     "tracking": {
         "components",
         "config",
@@ -74,7 +75,18 @@ MAY_IMPORT = {
     },
     "executors": {"atomic", "children", "config", "devices", "errors", "masking", "plugins", "results", "strict"}
     | {"data", "provenance", "training", "words", "workspace"},
-    "launch": {"atomic", "config", "data", "devices", "errors", "executors", "masking", "planning", "provenance"}
+    "launch": {
+        "atomic",
+        "config",
+        "data",
+        "devices",
+        "errors",
+        "executors",
+        "locks",
+        "masking",
+        "planning",
+        "provenance",
+    }
     | {"results", "scheduling", "strict", "sweep", "tracking", "training", "words", "workspace"},
     "bench": {"children", "components", "config", "devices", "errors", "model", "plugins", "results", "sweep"}
     | {"theme", "training", "words"},

@@ -8,20 +8,20 @@ import errno
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from mta_lab.atomic import link_refused
 from mta_lab.errors import UserError
+from mta_lab.locks import HeldError, holding
 from mta_lab.workspace import in_shell
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
+LOOK = 0.1  # seconds between two looks at a lock that another process has
 
 
 @contextmanager
@@ -133,19 +133,25 @@ def digest_of(path: Path) -> str:
 @contextmanager
 def lock(directory: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Lock `directory` for this process, waiting for others; the lock ends with the process."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        held = FileLock(directory / LOCK)
+    with ExitStack() as held:
         try:
-            with link_refused(directory / LOCK):
-                held.acquire(timeout=0)
-        except Timeout:
-            say(f"waiting for another process that prepares {directory}")
-            held.acquire()
-    except OSError as error:
-        where = error.filename if error.errno == errno.ELOOP else directory
-        raise UserError(f"data: cannot write to {where} ({error.strerror}); choose another folder") from error
-    try:
+            directory.mkdir(parents=True, exist_ok=True)
+            _wait_for(directory / LOCK, held, say)
+        except OSError as error:
+            where = error.filename if error.errno == errno.ELOOP else directory
+            raise UserError(f"data: cannot write to {where} ({error.strerror}); choose another folder") from error
         yield
-    finally:
-        held.release()
+
+
+def _wait_for(lock: Path, held: ExitStack, say: Callable[[str], None]) -> None:
+    """Take a lock until `held` is closed; where another process has it, say so once and wait."""
+    said = False
+    while True:
+        try:
+            held.enter_context(holding(lock))
+            return
+        except HeldError as error:
+            if not said:
+                say(f"waiting for {error}, which prepares {lock.parent}{error.remedy}")
+            said = True
+            time.sleep(LOOK)

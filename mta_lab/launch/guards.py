@@ -5,14 +5,13 @@ import fcntl
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
-from filelock import FileLock, Timeout
-
 from mta_lab.atomic import UnwritableError, link_refused
 from mta_lab.errors import UserError
+from mta_lab.locks import HeldError, holder_elsewhere, holding
 from mta_lab.workspace import LAUNCH_LOCK
 
 
@@ -22,26 +21,23 @@ def only_launch(directory: Path) -> Iterator[None]:
 
     Both would train the same runs.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(directory / LAUNCH_LOCK)
-        with link_refused(directory / LAUNCH_LOCK):
-            lock.acquire(timeout=0.5)  # `launch_runs` may hold it for a moment
-    except Timeout:
-        where = "wait for it, or start in another directory"
-        raise UserError(f"{directory}: another sweep is running here; {where}") from None
-    except OSError as error:
-        raise UserError(f"{error.filename or directory}: cannot be written: {error.strerror}") from None
-    try:
+    with ExitStack() as held:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            held.enter_context(holding(directory / LAUNCH_LOCK, 0.5))  # `launch_runs` may hold it for a moment
+        except HeldError as error:
+            remedy = f"wait for it, or start in another directory{error.remedy}"
+            raise UserError(f"{directory}: another sweep is running here ({error}); {remedy}") from None
+        except OSError as error:
+            raise UserError(f"{error.filename or directory}: cannot be written: {error.strerror}") from None
         yield
-    finally:
-        lock.release()
 
 
 def launch_runs(directory: Path) -> bool:
     """Return whether a launch holds the results directory.
 
-    The system takes the lock from a launch that died.
+    The system takes the lock from a launch that died; on another host it is believed as long as it
+    touches its note (see `mta_lab.locks`).
     """
     return is_held(directory / LAUNCH_LOCK)
 
@@ -55,7 +51,7 @@ def is_held(lock: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         finally:
             os.close(file)
-        return False
+        return holder_elsewhere(lock) is not None
     except FileNotFoundError:
         return False
     except BlockingIOError:

@@ -13,8 +13,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from mta_lab.errors import UserError, described
+from mta_lab.locks import held_here
 from mta_lab.strict import FaultError, content, opened, shortened
-from mta_lab.workspace import in_shell
+from mta_lab.workspace import LAUNCH_LOCK, in_shell
 
 MOST = 1 << 32  # bytes of a journal
 Direction = Literal["minimize", "maximize"]
@@ -84,13 +85,15 @@ def journal_trouble_said(journal: Path) -> Iterator[None]:
 def open_journal(journal: Path, say: Callable[[str], None]) -> JournalStorage:
     """Return the journal, made where it is not there; a torn last line of it is cut, and said.
 
-    The caller owns it: a lock that is found there is that of a launch which was killed.
+    The caller owns it. Where this process has the launch's lock, a lock of Optuna's that is found
+    there is that of a launch which was killed; Optuna would wait for it for half a minute.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal.parent.mkdir(parents=True, exist_ok=True)
     if journal.is_symlink():  # Optuna would follow it
         raise FaultError("it is a symbolic link, which is not followed; link the folder")
-    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)  # Optuna would wait for half a minute
+    if held_here(journal.parent / LAUNCH_LOCK):
+        journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
     if _cut_torn_line(journal):
         say(f"{journal}: its last line was cut short, and is removed")
     return JournalStorage(JournalFileBackend(str(journal)))

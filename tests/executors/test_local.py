@@ -3,12 +3,13 @@
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count
-from multiprocessing import active_children
+from multiprocessing import Pipe, active_children
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from components.registry import FAMILIES
 from mta_lab.config import fingerprint
 from mta_lab.executors import fence
 from mta_lab.executors.base import Cancelled, Failed, Finished, RunRequest
+from mta_lab.executors.local import trainer
 from mta_lab.executors.local.executor import LocalExecutor
 from mta_lab.executors.local.messages import Setup, Stop
 from mta_lab.executors.local.pool import Pool
@@ -203,6 +205,18 @@ def test_each_worker_has_its_device_alone(
 
 class TestLocalExecutor(ExecutorConformance):
     """The whole suite."""
+
+
+def test_a_worker_finds_the_text_that_the_launch_has_prepared_or_says_where_it_is_not(tmp_path: Path) -> None:
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "news.txt").write_text("some text")
+    run = config(f"data.path={tmp_path / 'text'}")
+    prepared = tmp_path / "data"
+    request = RunRequest(config=run, corpus_root=prepared, checkpoints=tmp_path / "run", weights=tmp_path / "run.pt")
+    end = trainer.train_run(request, Pipe()[0])
+    assert isinstance(end, Failed)
+    assert f"host {socket.gethostname()} does not find it in {prepared}, which is to be on a disk" in end.reason
+    assert not prepared.exists()
 
 
 @pytest.mark.parametrize(("mine", "theirs"), [(None, "passive"), ("active", "active")])

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
+from mta_lab.locks import holding
 from mta_lab.scheduling import Study
+from mta_lab.workspace import LAUNCH_LOCK
 from tests.scheduling.conftest import plain_study
 
 # Claims two runs, reports on one, and dies without a word. argv: the journal.
@@ -173,8 +175,9 @@ def test_the_lock_of_a_launch_that_was_killed_while_it_wrote_is_not_waited_for(j
     Study(journal, "table", print).claim("aaaa", "plain", 0)
     journal.with_name(f"{journal.name}.lock").symlink_to(journal)
     started = time.monotonic()
-    study = Study(journal, "table", print)
-    study.claim("aaaa", "plain", 0)
-    study.finish("aaaa", 1.0)
+    with holding(journal.parent / LAUNCH_LOCK):
+        study = Study(journal, "table", print)
+        study.claim("aaaa", "plain", 0)
+        study.finish("aaaa", 1.0)
     assert time.monotonic() - started < 25
     assert [trial.value for trial in trials(journal)] == [None, 1.0]

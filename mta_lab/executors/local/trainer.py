@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from mta_lab.config import fingerprint
-from mta_lab.data import prepare
+from mta_lab.data import Corpus, find
 from mta_lab.devices import own
 from mta_lab.devices.visible import VISIBLE
 from mta_lab.errors import UserError, described, place
@@ -80,7 +80,7 @@ def train_run(request: RunRequest, connection: "Connection[Message, RunRequest |
 
     try:
         config = request.config
-        corpus = prepare(config.data, config.model.vocabulary, request.corpus_root) if config.reads_text else None
+        corpus = _found(request) if config.reads_text else None
         if fingerprint(config, corpus.content_hash if corpus else "") != request.checkpoints.name:
             raise UserError("the text or a component's code has changed since this launch began; launch it again")
         result = train(
@@ -105,3 +105,14 @@ def train_run(request: RunRequest, connection: "Connection[Message, RunRequest |
         if kind == "out_of_memory" and micro_batch:
             reason += f", reading {counted(micro_batch, 'sequence')} at a time{own.peak_of_all()}"
         return Failed(kind=kind, reason=reason, traceback=traceback.format_exc(), micro_batch=micro_batch)
+
+
+def _found(request: RunRequest) -> Corpus:
+    """Return the text of a run, which the launch has prepared before."""
+    config = request.config
+    corpus = find(config.data, config.model.vocabulary, request.corpus_root)
+    if corpus is None:
+        where = f"host {host()} does not find it in {request.corpus_root.absolute()}"
+        raise UserError(f"data: the launch has prepared the text, but {where}, which is to be on a disk that all share")
+    corpus.check()
+    return corpus
