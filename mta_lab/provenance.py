@@ -21,7 +21,12 @@ SOURCES = (".py", ".cpp", ".h", ".yaml")
 def provenance(threads: int) -> dict[str, Any]:
     """Return time, commit, processor and versions, for a result by `threads` torch threads."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"finished": now, "threads": threads, "contended": contended(), **_machine()}
+    return {"finished": now, "threads": threads, **here()}
+
+
+def here() -> dict[str, Any]:
+    """Return what is to be said of this machine and what is installed on it."""
+    return {"contended": contended(), **_machine()}
 
 
 def contended() -> bool | None:

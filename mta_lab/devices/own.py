@@ -35,6 +35,14 @@ def machine() -> str:
     return torch.cuda.get_device_name() if on_gpu() else processor()
 
 
+def kind() -> str:
+    """Return what decides about rounding here: the GPU's name, or the processor and the threads."""
+    if on_gpu():
+        return machine()
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
 def trains_on() -> str:
     """Return the machine that a launch here trains on, without a CUDA context in this process."""
     found = gpus()

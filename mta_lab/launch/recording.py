@@ -22,10 +22,12 @@ def record_of(
 ) -> Record:
     """Return the record of a finished run.
 
-    It was computed with `threads` torch threads, after failed `attempts`.
+    It was computed with `threads` torch threads, after failed `attempts`. Machine and versions are
+    those of the worker that trained it, as far as the result says them.
     """
     last, identity = result.validations[-1], identity_of(run.config, run.content_hash)
     several = {"devices_per_run": result.devices_per_run} if result.devices_per_run > 1 else {}
+    machines = {"machines": list(result.machines)} if len(result.machines) > 1 else {}
     passes = {"micro_batches": list(result.micro_batches), "recompute": run.config.training.recompute}
     return Record(
         fingerprint=run.fingerprint,
@@ -50,6 +52,7 @@ def record_of(
             **provenance(threads),
             **result.place,
             **several,
+            **machines,
             **passes,
             **result.text,
             **_share_of_peak(run, result),

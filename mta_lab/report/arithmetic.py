@@ -61,19 +61,28 @@ def note(table: Table) -> list[str]:
     ]
 
 
-def resumed_note(table: Table) -> list[str]:
-    """Return a note on runs that read another number of sequences at a time once resumed."""
-    changed = [
-        f"{run} ({', then '.join(map(str, parts))})"
-        for run, record in _runs(table)
-        if len(parts := record.provenance.get("micro_batches", ())) > 1
-    ]
-    if not changed:
-        return []
-    return [
-        f"Resumed with another micro-batch, in sequences read at a time: {', '.join(changed)}. Each step is that of an "
-        "uninterrupted run up to rounding, about 1e-6 in fp32, and not to the bit."
-    ]
+RESUMED = {
+    "micro_batches": "Resumed with another micro-batch, in sequences read at a time",
+    "machines": "Resumed across kinds of machine",
+}
+"""by what provenance lists of the parts of a run"""
+
+
+def resumed_notes(table: Table) -> list[str]:
+    """Return a note for each way in which runs went on otherwise than they had begun."""
+    lines = []
+    for key, how in RESUMED.items():
+        changed = [
+            f"{run} ({', then '.join(map(str, parts))})"
+            for run, record in _runs(table)
+            if len(parts := record.provenance.get(key, ())) > 1
+        ]
+        if changed:
+            lines.append(
+                f"{how}: {', '.join(changed)}. Each step is that of an uninterrupted run up to rounding, about 1e-6 in "
+                "fp32, and not to the bit."
+            )
+    return lines
 
 
 def devices_note(table: Table) -> list[str]:

@@ -35,7 +35,7 @@ def notes(table: Table) -> tuple[str, ...]:
     if len(table.rows) > 1:
         lines += [_deltas(table), *limit_note(table), *look_note(table), *effects_note(table)]
         lines += [*pairing_note(table), *controls_note(table), *agreement_note(table), *cost_note(table)]
-    lines += [*arithmetic.note(table), *arithmetic.resumed_note(table), *arithmetic.devices_note(table)]
+    lines += [*arithmetic.note(table), *arithmetic.resumed_notes(table), *arithmetic.devices_note(table)]
     lines += _contended(table)
     total = len(table.rows) * len(table.sweep.seeds)
     if table.finished < total:

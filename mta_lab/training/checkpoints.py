@@ -45,6 +45,8 @@ class RunState:
     in checkpoints of earlier versions"""
     devices_per_run: int = 1
     """the number that trained it when it was kept; it is kept whole, and goes on on any number"""
+    machines: tuple[str, ...] = ()
+    """the kind of machine of each part of the run; none in checkpoints of earlier versions"""
 
 
 class Checkpoints:

@@ -47,6 +47,8 @@ class CheckpointCallback(Callback):
         self._random: list[Tensor] = []
         self.micro_batches: tuple[int, ...] = ()
         """the sequences read at a time so far, the last of them now"""
+        self.machines: tuple[str, ...] = (own.kind(),)
+        """the kinds of machine so far, the last of them this one"""
 
     def resume(self, trainer: lightning.Trainer, module: DecoderModule) -> int:
         """Go on from the latest checkpoint, if there is one; return the step to start at."""
@@ -61,6 +63,7 @@ class CheckpointCallback(Callback):
         if state.devices_per_run != self._ranks.count:
             change = f"got {self._ranks.count}, where the run was kept with {state.devices_per_run}"
             self.say(f"--devices-per-run: {change}: {ROUNDED}")
+        self._settle_machine(state.machines)
         self._kept = state.step
         module.model.load_state_dict(state.model)
         self.progress_callback.load_state_dict(state.progress_callback)
@@ -83,6 +86,13 @@ class CheckpointCallback(Callback):
         self.micro_batches = before if module.micro_batch in before[-1:] else (*before, module.micro_batch)
         if self.checkpoints:
             self.checkpoints.micro_batch = module.micro_batch
+
+    def _settle_machine(self, before: tuple[str, ...]) -> None:
+        """Say so where a run goes on on another kind of machine than it was kept on."""
+        (here,) = self.machines
+        if before and before[-1] != here:
+            self.say(f"it goes on on {here}, where it was kept on {before[-1]}: {ROUNDED}")
+        self.machines = before if here in before[-1:] else (*before, here)
 
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Restore the optimizer and its schedule, which did not exist before."""
@@ -133,6 +143,7 @@ class CheckpointCallback(Callback):
             peak_memory=self.spent.peak_memory(),
             micro_batches=self.micro_batches,
             devices_per_run=self._ranks.count,
+            machines=self.machines,
         )
         failed = False
         try:

@@ -98,9 +98,11 @@ class TrainingResult:
     """sequences read at a time; several where the run was resumed with another number"""
     devices_per_run: int = 1
     """the number of devices that trained it together at its end"""
+    machines: tuple[str, ...] = ()
+    """the kinds of machine that trained it; several where it was resumed on another kind"""
     kernels: str = ""
     """hash of the compiled kernels; empty where there were none"""
     place: Mapping[str, str] = field(default_factory=dict)
-    """the machine that trained it; of a GPU also its device, driver and CUDA"""
+    """the machine that trained it and its versions; of a GPU also its device, driver and CUDA"""
     text: Mapping[str, Any] = field(default_factory=dict)
     """its tokenizer in words, and the passes over each domain; empty for a synthetic task"""

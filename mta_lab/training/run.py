@@ -165,6 +165,7 @@ def _result(
         arithmetic=bits,
         micro_batches=keeping.micro_batches,
         devices_per_run=among.count,
+        machines=keeping.machines,
         kernels=kernel_library() if training.compiled else "",
         place=among.places(own.place()),
         text=data.text,

@@ -28,6 +28,15 @@ def test_the_score_of_a_record_is_that_of_the_last_validation_and_not_the_best_o
     assert record.validations == [[10, 30.0], [20, 20.0], [30, 25.0]]
 
 
+def test_a_record_says_where_it_was_trained_and_not_where_it_was_written() -> None:
+    (run,) = runs(corpus(2050))
+    theirs = {"machine": "a GPU", "commit": "0123456789ab", "torch": "3.0", "python": "4.0", "contended": None}
+    result = replace(RESULT, place=theirs, machines=("another GPU", "a GPU"))
+    found = record_of(run, result, run_id="", threads=3).provenance
+    assert {name: found[name] for name in theirs} == theirs
+    assert (found["threads"], found["machines"]) == (3, ["another GPU", "a GPU"])
+
+
 @pytest.mark.parametrize(
     ("machine", "devices", "share"),
     [

@@ -76,6 +76,13 @@ def test_runs_that_were_resumed_with_another_micro_batch_are_named(tmp_path: Pat
     assert not [note for note in notes(table(tmp_path)) if note.startswith("Resumed with")]
 
 
+def test_runs_that_went_on_on_another_kind_of_machine_are_named(tmp_path: Path) -> None:
+    origin = dict(example_record("one", 30.0, example_sweep(tmp_path).rows[0].config).provenance)
+    changes = {"wide": {"provenance": {**origin, "machines": ["NVIDIA A100", "NVIDIA H100"]}}}
+    (found,) = [note for note in notes(table_of(tmp_path, CLEAR, changes=changes)) if note.startswith("Resumed")]
+    assert found.startswith("Resumed across kinds of machine: wide seed 0 (NVIDIA A100, then NVIDIA H100), wide seed 1")
+
+
 def test_runs_that_were_trained_on_another_number_of_devices_are_named(tmp_path: Path) -> None:
     origin = dict(example_record("one", 30.0, example_sweep(tmp_path).rows[0].config).provenance)
     changes = {"wide": {"provenance": {**origin, "devices_per_run": 4, "threads": 8}}}

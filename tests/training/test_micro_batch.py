@@ -10,6 +10,7 @@ from components.attention import set_dropout_seeds
 from components.registry import FAMILIES
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
+from mta_lab.devices import own
 from mta_lab.errors import UserError
 from mta_lab.model import build_model, hidden_width, layers_with_maps
 from mta_lab.training import sizes
@@ -173,6 +174,21 @@ def test_a_resumed_run_keeps_its_micro_batch(configure: Configure, corpus: Corpu
     resumed, whole = train(auto, corpus, checkpoints=checkpoints), train(config, corpus)
     assert resumed.micro_batches == (2,)
     assert torch.equal(curve(resumed), curve(whole))
+
+
+def test_a_run_resumed_on_another_kind_of_machine_says_so(
+    configure: Configure, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure({**SHORT, "training.micro_batch": 2})
+    checkpoints = Checkpoints(tmp_path / fingerprint(config, ""))
+    here = own.kind()
+    monkeypatch.setattr(own, "kind", lambda: "an older GPU")
+    kept(configure, corpus, checkpoints)
+    monkeypatch.undo()
+    said: list[str] = []
+    resumed = train(config, corpus, checkpoints=checkpoints, say=said.append)
+    assert f"it goes on on {here}, where it was kept on an older GPU: each step equal to about 1e-6" in said[-1]
+    assert resumed.machines == ("an older GPU", here)
 
 
 def test_a_run_resumed_with_another_says_so(configure: Configure, corpus: Corpus, tmp_path: Path) -> None:

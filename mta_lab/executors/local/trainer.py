@@ -7,6 +7,7 @@ import os
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from mta_lab.executors.local.messages import Message, Setup, Stop
 from mta_lab.executors.local.orders import Orders
 from mta_lab.executors.places import Place, end_of_time, host, read_nonce
 from mta_lab.plugins import load_components, load_plugins
-from mta_lab.provenance import versions
+from mta_lab.provenance import here, versions
 from mta_lab.results.failures import kind_of
 from mta_lab.training import GivenAwayError, InterruptedRunError, Progress, ranks
 from mta_lab.training.arithmetic import kernel_library
@@ -92,7 +93,7 @@ def train_run(request: RunRequest, connection: "Connection[Message, RunRequest |
             interrupted=lambda: orders.now() == Stop(keep=True),
             say=lambda text: tell(Note(text=text)),
         )
-        return Finished(result=result)
+        return Finished(result=replace(result, place={**here(), **result.place}))
     except InterruptedRunError as error:
         return Cancelled(step=error.step, kept=True)
     except GivenAwayError as error:
