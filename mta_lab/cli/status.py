@@ -90,7 +90,8 @@ def _print_lines(console: Console, tell: "Callable[[], LaunchStatus | None]", ru
 
 def _worker_line(busy: "Busy") -> str:
     loss = "" if busy.loss is None else f" loss {busy.loss:.3f}"
-    return f"worker {busy.worker}: {busy.label} step {busy.step}/{busy.steps}{loss}"
+    host = f" on {busy.host}" if busy.host else ""
+    return f"worker {busy.worker}{host}: {busy.label} step {busy.step}/{busy.steps}{loss}"
 
 
 def _progress(status: "LaunchStatus") -> str:
@@ -136,11 +137,12 @@ def _kept(directory: Path) -> str:
 
 def _workers(status: "LaunchStatus") -> RichTable:
     table = RichTable(title="workers")
-    for column in ("worker", "run", "step", "since", "loss"):
-        table.add_column(column, justify="left" if column == "run" else "right")
+    for column in ("worker", "host", "device", "run", "step", "since", "loss"):
+        table.add_column(column, justify="left" if column in ("host", "device", "run") else "right")
     for busy in status.workers:
         loss = "-" if busy.loss is None else f"{busy.loss:.3f}"
-        table.add_row(str(busy.worker), busy.label, f"{busy.step}/{busy.steps}", _clock(busy.since), loss)
+        where, step = (busy.host or "-", busy.device or "-"), f"{busy.step}/{busy.steps}"
+        table.add_row(str(busy.worker), *where, busy.label, step, _clock(busy.since), loss)
     return table
 
 

@@ -39,6 +39,11 @@ class Place:
     """what it read in the launch's directory; empty where it found nothing"""
 
     @property
+    def computes_on(self) -> str:
+        """Return what computes there, in words: `NVIDIA H100 (3)`, or `CPU`."""
+        return f"{self.machine} ({self.device})" if self.device else "CPU"
+
+    @property
     def near_its_end(self) -> bool:
         """Return whether a run that it took now would hardly come to a checkpoint."""
         return self.ends is not None and self.ends - time.time() < NEAR

@@ -90,6 +90,8 @@ def _line(event: Event, outlook: Outlook) -> str:
     about: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": NAMES[type(event)]}
     if not isinstance(event, LaunchStarted | Note | LaunchEnded):
         about |= {"run": event.run.label, "fingerprint": event.run.fingerprint, "slot": event.slot}
+    if isinstance(event, RunStarted) and event.place:
+        about |= {"host": event.place.host, "device": event.place.computes_on}
     about |= _fields(event, outlook)
     return json.dumps({name: _clean(value) for name, value in about.items()})
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from mta_lab.executors.places import Place
 from mta_lab.launch.outlook import Outlook, Tally
 from mta_lab.results.records import Failure, Record
 
@@ -32,6 +33,8 @@ class RunStarted:
 
     run: "Run"
     slot: int
+    place: Place | None = None
+    """where the slot trains; None where its executor does not say"""
 
 
 @dataclass(frozen=True, kw_only=True)

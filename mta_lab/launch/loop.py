@@ -117,7 +117,8 @@ class LaunchLoop:
 
     def _hear(self, told: Submitted, event: base.RunEvent) -> None:
         if isinstance(event, base.Started):
-            self._announce(RunStarted(run=told.run, slot=told.slot))
+            slot = told.handle.slot
+            self._announce(RunStarted(run=told.run, slot=told.slot, place=slot.place if slot else None))
         elif isinstance(event, base.Progressed):
             self._progressed(told, event.progress)
         elif isinstance(event, base.Note):

@@ -48,6 +48,10 @@ class Busy:
     step: int = 0
     loss: float | None = None
     """nats a token, mean since the report before"""
+    host: str = ""
+    """the machine's name in its network; empty where it is not known, as what follows"""
+    device: str = ""
+    """what it computes on, in words"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,4 +176,13 @@ class StatusFile:
 def _busy(event: RunStarted) -> Busy:
     run = event.run
     steps = run.config.training.steps
-    return Busy(worker=event.slot, fingerprint=run.fingerprint, label=run.label, since=time.time(), steps=steps)
+    place = event.place
+    return Busy(
+        worker=event.slot,
+        fingerprint=run.fingerprint,
+        label=run.label,
+        since=time.time(),
+        steps=steps,
+        host=place.host if place else "",
+        device=place.computes_on if place else "",
+    )

@@ -1,6 +1,8 @@
 """A sweep as another process sees it: while it runs, after it was killed, and when it is stale."""
 
 import os
+import re
+import socket
 import subprocess
 import sys
 import time
@@ -91,6 +93,7 @@ def test_a_running_launch_shows_its_worker_and_its_runs(story: dict[str, tuple[i
     assert status == 0
     assert "two (nano): 1 finished" in said
     assert "long seed 0" in said
+    assert re.search(rf" {re.escape(socket.gethostname())} +│ CPU ", said)
     runs = {line.split("│")[1].strip(): line.split("│")[2:7] for line in said.splitlines() if line.startswith("│")}
     assert [count.strip() for count in runs["own"]] == ["1", "-", "-", "-", "-"]
     assert [count.strip() for count in runs["long"]] == ["-", "1", "-", "-", "-"]
