@@ -28,7 +28,7 @@ from mta_lab.launch.events import (
     RunValidated,
 )
 from mta_lab.launch.outlook import Outlook
-from mta_lab.masking import masked
+from mta_lab.masking import masked, one_environment
 from mta_lab.workspace import LAUNCH_EVENTS
 
 MOST = 16 << 20  # bytes of the file
@@ -65,7 +65,7 @@ class EventLog:
             if now - self._written.get(name, -INTERVAL) < INTERVAL:
                 return
             self._written[name] = now
-        with suppress(OSError):
+        with suppress(OSError), one_environment():
             self._append(_line(event, outlook))
 
     def _append(self, line: str) -> None:

@@ -155,7 +155,7 @@ class Announcer:
             case RunStarted():
                 self._tally.start(event.slot)
             case RunProgressed():
-                self._tally.running[event.slot] = event.progress.step
+                self._tally.advance(event.slot, event.progress.step)
             case RunFinished():
                 self._tally.end(event.slot, event.run.config.training.steps, event.run.config.training.steps)
             case RunFailed():  # its steps count for nothing: they say little of the speed

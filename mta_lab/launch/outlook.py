@@ -38,8 +38,8 @@ class Tally:
     def __init__(self, steps: Sequence[int]) -> None:
         """Begin; `steps` are those of each run to train."""
         self.slots = 1
-        self.running: dict[int, int] = {}
-        """the step that the run of each slot has reached"""
+        self._reached: dict[int, int] = {}  # the step of the run of each slot
+        self._under_way = 0  # steps of all of them
         self._runs, self._ended = len(steps), 0
         self._total, self._done = sum(steps), 0
         self._first: float | None = None
@@ -51,6 +51,11 @@ class Tally:
         self._started[slot] = time.monotonic()
         self._first = self._first or self._started[slot]
 
+    def advance(self, slot: int, step: int) -> None:
+        """Note the step that the run of a slot has reached."""
+        self._under_way += step - self._reached.get(slot, 0)
+        self._reached[slot] = step
+
     def end(self, slot: int, steps: int, done: int) -> None:
         """Count a run that ended after `done` of its `steps`; the remaining steps are dropped."""
         self.release(slot)
@@ -60,13 +65,13 @@ class Tally:
 
     def release(self, slot: int) -> None:
         """Count the time of an attempt that has ended, and none of its steps."""
-        self.running.pop(slot, None)
+        self._under_way -= self._reached.pop(slot, 0)
         self._spent += time.monotonic() - self._started.pop(slot)
 
     def outlook(self) -> Outlook:
         """Return how far the launch is now."""
         left = busy = None
-        done = self._done + sum(self.running.values())
+        done = self._done + self._under_way
         if self._first is not None and (passed := time.monotonic() - self._first):
             busy = self._spent / (self.slots * passed)
             if done > 0.01 * self._total:  # both are 0 where every run has failed

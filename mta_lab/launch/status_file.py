@@ -118,7 +118,13 @@ class StatusFile:
 
     def __init__(self, sweep: "Sweep", runs: Sequence["Run"], found: dict[str, str], path: Path, command: str) -> None:
         self.path, self._command = path, command
-        self._sweep, self._runs, self._states = sweep, runs, found
+        self._sweep, self._found, self._states = sweep, found, dict(found)
+        self._rows: dict[str, Counter[str]] = {}  # how many runs of each row are in each state
+        self._rows_of: dict[str, list[Counter[str]]] = {}  # those of the rows that share a run
+        for run in runs:
+            counts = self._rows.setdefault(run.row, Counter())
+            counts[found[run.fingerprint]] += 1
+            self._rows_of.setdefault(run.fingerprint, []).append(counts)
         self._since = time.time()
         self._busy: dict[int, Busy] = {}
         self._ended = Counter[str]()
@@ -129,11 +135,13 @@ class StatusFile:
         match event:
             case RunStarted():
                 self._busy[event.slot] = _busy(event)
+                self._move(event.run, "running")
             case RunProgressed():
                 progress = event.progress
                 self._busy[event.slot] = replace(self._busy[event.slot], step=progress.step, loss=progress.loss)
             case RunRequeued(slot=int(slot)):
                 self._busy.pop(slot, None)
+                self._move(event.run, self._found.get(event.run.fingerprint, "pending"))
             case RunFinished():
                 self._end(event, "finished")
             case RunFailed():
@@ -147,19 +155,14 @@ class StatusFile:
 
     def write(self, left: str) -> None:
         """Write the file; a disk that takes nothing is no reason to end a launch."""
-        running = {busy.fingerprint for busy in self._busy.values()}
-        rows: dict[str, Counter[str]] = {}
-        for run in self._runs:
-            state = "running" if run.fingerprint in running else self._states[run.fingerprint]
-            rows.setdefault(run.row, Counter())[state] += 1
         status = LaunchStatus(
             sweep=self._sweep.name,
             scale=self._sweep.conditions,
             command=self._command,
             process=os.getpid(),
             since=self._since,
-            left=left if self._runs else "",
-            rows={row: dict(counts) for row, counts in rows.items()},
+            left=left if self._rows else "",
+            rows={row: dict(+counts) for row, counts in self._rows.items()},
             ended=dict(self._ended),
             workers=[self._busy[worker] for worker in sorted(self._busy)],
         )
@@ -169,8 +172,15 @@ class StatusFile:
 
     def _end(self, event: RunFinished | RunFailed | RunPruned, how: str) -> None:
         self._busy.pop(event.slot, None)
-        self._states[event.run.fingerprint] = how
+        self._move(event.run, how)
         self._ended[how] += 1
+
+    def _move(self, run: "Run", to: str) -> None:
+        """Count a run in another state, in each row that shares it; a trial is in none."""
+        for counts in self._rows_of.get(run.fingerprint, ()):
+            counts[self._states[run.fingerprint]] -= 1
+            counts[to] += 1
+        self._states[run.fingerprint] = to
 
 
 def _busy(event: RunStarted) -> Busy:

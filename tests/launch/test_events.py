@@ -1,7 +1,7 @@
 """A launch's events: their order, their log, and its progress at each; no process is started."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 
 from mta_lab.executors import base, fence
 from mta_lab.lab.lines import Lines, count_of
-from mta_lab.launch import event_log
+from mta_lab.launch import event_log, status_file
 from mta_lab.launch.event_log import EventLog
 from mta_lab.launch.events import Announcer, Event, LaunchStarted, Listener, Note, RunRequeued
 from mta_lab.launch.listeners import NextRun, QueueListener, RecordsListener
@@ -18,14 +18,17 @@ from mta_lab.launch.loop import LaunchLoop
 from mta_lab.launch.outlook import Outlook, Tally
 from mta_lab.launch.recording import Recorder
 from mta_lab.launch.retries import Retries
+from mta_lab.launch.status_file import StatusFile, launch_status
 from mta_lab.planning.runs import Run
 from mta_lab.results.exchange import merge
 from mta_lab.results.failures import RETRY, Kind, Retry
 from mta_lab.results.records import Record, Records
+from mta_lab.results.states import State
 from mta_lab.sweep import PlannedRun
 from mta_lab.training.result import Progress, TrainingResult, Validation
 from tests.config.helpers import config
 from tests.executors.pretending import PretendingExecutor, Script
+from tests.report.examples import example_sweep
 
 STEPS = 4
 FIRST = Validation(step=2, quantity="perplexity", domains={"a": 9.0}, scored={"a": 1})
@@ -267,6 +270,36 @@ def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert lines(tmp_path)[-1]["text"] == "the last"
 
 
+def test_the_status_counts_the_runs_of_each_row_by_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_file, "INTERVAL", 0.0)
+    queue, told = Runs("plain", "poor", "plain"), list[tuple[str, Mapping[str, Mapping[str, int]]]]()
+    states: dict[str, State] = {run.fingerprint: "pending" for run in queue.waiting}
+    status = StatusFile(example_sweep(tmp_path), list(queue.waiting), states, tmp_path / "launch.json", "mta-lab sweep")
+
+    class Looking:
+        def hear(self, event: Event, outlook: Outlook) -> None:
+            if found := launch_status(tmp_path):
+                told.append((type(event).__name__, found.rows))
+
+    kinds = iter(("killed",))
+
+    def unlucky(request: base.RunRequest, start: int) -> Iterator[base.RunEvent | None]:
+        yield from failing(request, start) if next(kinds, None) else well(request, start)
+
+    launched(tmp_path, queue, unlucky, status, Looking())
+    seen = [rows for name, rows in told if name in ("RunStarted", "RunRequeued", "RunFinished", "RunPruned")]
+    assert seen == [
+        {"plain": {"pending": 1, "running": 1}, "poor": {"pending": 1}},
+        {"plain": {"pending": 2}, "poor": {"pending": 1}},
+        {"plain": {"pending": 2}, "poor": {"running": 1}},
+        {"plain": {"pending": 2}, "poor": {"pruned": 1}},
+        {"plain": {"pending": 1, "running": 1}, "poor": {"pruned": 1}},
+        {"plain": {"pending": 1, "finished": 1}, "poor": {"pruned": 1}},
+        {"plain": {"finished": 1, "running": 1}, "poor": {"pruned": 1}},
+        {"plain": {"finished": 2}, "poor": {"pruned": 1}},
+    ]
+
+
 def test_a_disk_that_takes_no_log_does_not_end_the_launch(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").symlink_to(tmp_path / "elsewhere")
     heard = launched(tmp_path, Runs("plain"), well, EventLog(tmp_path))
@@ -293,7 +326,8 @@ def test_busy_share_is_of_all_slots_since_the_first_start(monkeypatch: pytest.Mo
     now = 106.0
     tally.end(0, 10, 10)
     now = 110.0
-    tally.running[1] = 5
+    tally.advance(1, 2)
+    tally.advance(1, 5)
     outlook = tally.outlook()
     assert outlook.busy == pytest.approx(6 / 20)
     assert (outlook.ended, outlook.done, outlook.steps) == (1, 15, 20)
