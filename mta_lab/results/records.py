@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -110,7 +110,7 @@ class Records:
 
     def finish(self, record: Record) -> None:
         """Keep a finished run and forget its failure, if it had one, and its checkpoints."""
-        write_whole(self.file(record.fingerprint), json.dumps(asdict(record), indent=1))
+        write_whole(self.file(record.fingerprint), _json(record))
         self.forget_the_way(record.fingerprint)
 
     def add_scores(self, fingerprint: str, metric: str, scores: Scores) -> None:
@@ -118,14 +118,14 @@ class Records:
         record = self.finished(fingerprint)
         if record and metric not in record.evaluations:
             further = {**record.further, metric: scores}
-            write_whole(self.file(fingerprint), json.dumps(asdict(replace(record, further=further)), indent=1))
+            write_whole(self.file(fingerprint), _json(replace(record, further=further)))
 
     def add_evaluated(self, fingerprint: str, evaluation: str, evaluated: Evaluated) -> None:
         """Keep what a finished run came to by an evaluation of that fingerprint."""
         record = self.finished(fingerprint)
         if record and evaluation not in record.evaluated:
             found = {**record.evaluated, evaluation: evaluated}
-            write_whole(self.file(fingerprint), json.dumps(asdict(replace(record, evaluated=found)), indent=1))
+            write_whole(self.file(fingerprint), _json(replace(record, evaluated=found)))
         kept = self.answers(fingerprint, evaluation)
         for file in kept.parent.glob(f"{kept.name}*"):  # a killed process may have left half a file beside it
             file.unlink(missing_ok=True)
@@ -164,7 +164,7 @@ class Records:
     def fail(self, failure: Failure) -> None:
         """Keep why a run failed."""
         path = self._path("failed", failure.fingerprint)
-        write_whole(path, json.dumps(asdict(failure), indent=1), private=True)  # no mask knows every secret
+        write_whole(path, _json(failure), private=True)  # no mask knows every secret
 
     def clear_failure(self, fingerprint: str) -> None:
         """Let a run that failed for good be tried again; its attempts stay known."""
@@ -256,6 +256,11 @@ class Records:
             failure = OtherVersionError if isinstance(error, OtherFieldsError) else DamagedError
             remedy = f"delete it to run the run again: rm {in_shell(path)}"
             raise failure(f"{path}: cannot be read ({error}); {remedy}") from None
+
+
+def _json(found: Record | Failure) -> str:
+    """Return a file's text; `asdict` would first copy all of it."""
+    return json.dumps(vars(found), indent=1, default=vars)
 
 
 def run_files(directory: Path, start: str = "") -> list[Path]:
