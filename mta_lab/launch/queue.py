@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from mta_lab.errors import UserError
-from mta_lab.planning.runs import Run, next_run
+from mta_lab.launch.order import Order
+from mta_lab.planning.runs import Run
 from mta_lab.results.records import Record, Records
 from mta_lab.sweep import PlannedRun
 from mta_lab.sweep.search import Search
@@ -43,19 +44,17 @@ class SweepQueue:
     """The runs of a plan, each a trial of the sweep's study."""
 
     def __init__(self, pending: Sequence[Run], study: "Study") -> None:
-        self._pending, self._study = list(pending), study
+        self._order, self._study = Order(pending), study
         self._requeued = deque[Run]()
-        self._seconds: dict[str, float] = {}  # what a row's last run took
 
     def left(self) -> int:
-        return len(self._pending) + len(self._requeued)
+        return len(self._order) + len(self._requeued)
 
     def next(self) -> Run | None:
         if self._requeued:
             run = self._requeued.popleft()
-        elif self._pending:
-            run = next_run(self._pending, self._seconds)
-            self._pending.remove(run)
+        elif len(self._order):
+            run = self._order.pop()
         else:
             return None
         self._study.claim(run.fingerprint, run.row, run.seed)
@@ -70,7 +69,7 @@ class SweepQueue:
         return False
 
     def finished(self, run: Run, record: Record) -> None:
-        self._seconds[run.row] = record.seconds
+        self._order.learn(run.row, record.seconds)
         self._study.finish(run.fingerprint, record.score)
 
     def stopped(self, run: Run) -> None:

@@ -1,6 +1,5 @@
 """The runs of a sweep with what identifies each, and which of them are missing."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -101,16 +100,6 @@ def _check_mixture(run: PlannedRun, corpus: Corpus) -> None:
         shares(run.config.data, [domain.name for domain in corpus.domains])
     except UserError as error:
         raise UserError(f"{run.label}: {error}") from None
-
-
-def next_run(pending: Sequence[Run], seconds: Mapping[str, float]) -> Run:
-    """Return the run to start next: by seed, and within a seed the row that takes longest.
-
-    So the runs that run last are short, and no worker waits long for another at the end. Rows that
-    nothing is known about go first, in the sweep's order.
-    """
-    alike = [run for run in pending if run.seed == pending[0].seed]
-    return max(alike, key=lambda run: seconds.get(run.row, math.inf))
 
 
 def states(runs: Sequence[Run], records: Records) -> dict[str, State]:

@@ -7,7 +7,8 @@ import pytest
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus, Domain
 from mta_lab.errors import UserError
-from mta_lab.planning.runs import Run, next_run, runs_of
+from mta_lab.launch.order import Order
+from mta_lab.planning.runs import Run, runs_of
 from mta_lab.sweep import PlannedRun, single_run
 from tests.config.helpers import config
 
@@ -15,15 +16,13 @@ from tests.config.helpers import config
 def order(rows: str, seeds: int, seconds: dict[str, float]) -> list[str]:
     """The labels of all runs in the order they would start."""
     runs = [PlannedRun(row=row, seed=seed, config=config()) for seed in range(seeds) for row in rows.split()]
-    pending = [
+    waiting = Order(
         Run(row=run.row, seed=run.seed, config=run.config, content_hash="0", fingerprint=run.label) for run in runs
-    ]
-    labels = []
-    while pending:
-        run = next_run(pending, seconds)
-        pending.remove(run)
-        labels.append(f"{run.row}{run.seed}")
-    return labels
+    )
+    for row, known in seconds.items():
+        waiting.learn(row, known)
+    started = [waiting.pop() for _ in runs]
+    return [f"{run.row}{run.seed}" for run in started]
 
 
 def test_nothing_is_known_at_first_and_the_sweeps_order_counts() -> None:
