@@ -46,11 +46,11 @@ class Sight:
 
 def sight(noise: Noise, seeds: int, question: Question) -> Sight:
     """Return what the row of median noise will see under so many seeds, 2 or more."""
-    base, *others = np.log1p(noise.rows) ** 2
+    base, *others = np.maximum(np.log1p(noise.rows), ROUNDING) ** 2  # rows of equal scores have none
     row = float(np.median(others))
     own = (seeds - 1) * (1 - 1 / len(noise.rows))
     degrees = (row + base) ** 2 / (row**2 / (own + noise.prior) + base**2 / own)
-    error = max(math.sqrt((row + base) / seeds), ROUNDING)
+    error = math.sqrt((row + base) / seeds)
     stated = math.log1p(question.effect) / error
     return Sight(
         limit=relative(seen_size(degrees, question.level) * error),

@@ -1,5 +1,6 @@
 """Power of a t-test: for an effect, the least effect that it sees, the seeds for one."""
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -16,7 +17,8 @@ def power_of(size: float, degrees: float, level: float) -> float:
 
     A verdict of the wrong sign sees nothing.
     """
-    return 1 - float(nctdtr(degrees, abs(size), _reach(degrees, level)))
+    unseen = float(nctdtr(degrees, abs(size), _reach(degrees, level)))
+    return 1.0 if math.isnan(unseen) else 1 - unseen  # not a number where the effect is far beyond the test's reach
 
 
 def seen_size(degrees: float, level: float) -> float:

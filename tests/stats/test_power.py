@@ -89,3 +89,12 @@ def test_what_a_table_will_see_is_what_it_sees_when_it_is_complete() -> None:
     assert expected.limit == pytest.approx(np.median(limits), rel=0.02)
     assert sight(first[1], 8, question).limit == pytest.approx(np.median(limits), rel=0.4)
     assert (expected.limit > 0.03) == (expected.power < 0.8) == (expected.seeds_needed > 8)
+
+
+def test_rows_of_equal_scores_leave_nothing_unseen() -> None:
+    question = Question(level=0.05)
+    found = compare_paired(np.tile([30.0, 31.0, 29.5], (2, 1)), question)
+    assert found
+    seen = sight(found[1], 3, question)
+    assert seen.limit == pytest.approx(0, abs=1e-9)
+    assert (seen.power, seen.seeds_needed) == (1.0, 2)
