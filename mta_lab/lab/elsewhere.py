@@ -9,6 +9,7 @@ from typing import Any
 from mta_lab.config import flatten, plain
 from mta_lab.errors import UserError
 from mta_lab.lab.plan import Plan
+from mta_lab.results.recorded_settings import ROWS
 from mta_lab.results.records import settings_key
 from mta_lab.sweep import Sweep
 from mta_lab.sweep.naming import in_settings
@@ -17,29 +18,28 @@ from mta_lab.workspace import again
 
 MOST = 3  # conditions that are listed
 LOOKED_AT = 8  # conditions that are looked at: a search leaves hundreds, each of a few runs
-ROWS = ("attention", "seed", "stream")  # settings in which rows and seeds differ; all others are conditions
 
 
 def elsewhere(found: Plan) -> list[str]:
     """Return a line for each other set of conditions under which runs are finished, most first."""
     assert found.under
-    recorded = found.records.settings()
-    here = _keys(found.sweep)
+    keys, here = found.records.keys(), _keys(found.sweep)
+    recorded = {each.settings for each in keys.values()}
     groups = defaultdict[str, list[str]](list)
-    for name, alike in found.records.conditions().items():
-        if recorded.get(name) not in here:
-            groups[alike].append(name)
+    for name, each in keys.items():
+        if each.settings not in here:
+            groups[each.conditions].append(name)
     largest = sorted(groups.values(), key=len, reverse=True)[:LOOKED_AT]
     at_scale = cache(partial(_at_scale, found))
     there: dict[str, tuple[int, str]] = {}
     for names in largest:
         record = found.records.usable(names[0])
-        for scale, settings in _candidates(at_scale, record.config, set(recorded.values())) if record else ():
+        for scale, settings in _candidates(at_scale, record.config, recorded) if record else ():
             try:
                 sweep, command = found.under(scale, in_settings(settings))
             except UserError:  # a setting of another version, or one that contradicts the rest by now
                 continue
-            finished = _keys(sweep) & set(recorded.values())
+            finished = _keys(sweep) & recorded
             count = len(finished)
             # A tuned row has a value that a command may set: those runs are in this table already.
             if not finished <= here and sweep.shown_as != found.sweep.shown_as:

@@ -1,11 +1,11 @@
-"""The settings of a directory's records, kept in one file, so that only new records are read."""
+"""Keys of a directory's records, kept in one file, so that only new records are read."""
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mta_lab.atomic import write_whole
 from mta_lab.errors import UserError
@@ -13,6 +13,23 @@ from mta_lab.strict import FaultError, as_json, content
 
 LATER: Mapping[tuple[str, str], Any] = {("training", "compiled"): True, ("data", "mixture"): {}}
 """settings that earlier versions did not have, with the value that all their runs had"""
+
+
+class Keys(NamedTuple):
+    """Keys of a record's settings."""
+
+    settings: str
+    conditions: str
+    """of those in which rows and seeds do not differ"""
+
+
+ROWS = ("attention", "seed", "stream")
+"""settings in which rows and seeds differ; all others are conditions"""
+
+
+def keys_of(config: Mapping[str, Any]) -> Keys:
+    """Return the keys of a configuration in its canonical form."""
+    return Keys(settings_key(config), settings_key({key: one for key, one in config.items() if key not in ROWS}))
 
 
 def settings_key(config: Mapping[str, Any]) -> str:
@@ -29,7 +46,7 @@ def settings_key(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(earlier, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def recorded_settings(path: Path, files: Iterable[Path], read: Callable[[str], str]) -> dict[str, str]:
+def recorded_keys(path: Path, files: Iterable[Path], read: Callable[[str], Keys | None]) -> dict[str, Keys]:
     """Return what `read` says of each of `files`, by stem; `path` keeps what it said.
 
     Files of which it says nothing are left out.
@@ -46,7 +63,7 @@ def recorded_settings(path: Path, files: Iterable[Path], read: Callable[[str], s
     if found != known:
         with suppress(UserError):  # where nothing can be written, they are read again
             write_whole(path, json.dumps({"runs": found, "check": _check(found)}))
-    return {name: key for name, (_, key) in found.items() if key}
+    return {name: Keys(*keys) for name, (_, keys) in found.items() if keys}
 
 
 def _known(path: Path) -> dict[str, list[Any]]:
@@ -59,4 +76,5 @@ def _known(path: Path) -> dict[str, list[Any]]:
 
 
 def _check(runs: Any) -> str:
-    return hashlib.sha256(json.dumps(runs, sort_keys=True).encode()).hexdigest()[:16]
+    """Return a digest of what is kept; of what a version with other keys kept, it is another."""
+    return hashlib.sha256(json.dumps([Keys._fields, runs], sort_keys=True).encode()).hexdigest()[:16]

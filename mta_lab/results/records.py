@@ -20,7 +20,7 @@ from mta_lab.errors import UserError
 from mta_lab.results.evaluated import Evaluated
 from mta_lab.results.failures import Attempt
 from mta_lab.results.record import Failure, Record
-from mta_lab.results.recorded_settings import recorded_settings, settings_key
+from mta_lab.results.recorded_settings import Keys, keys_of, recorded_keys, settings_key
 from mta_lab.strict import FaultError, OtherFieldsError, as_json, built, content
 from mta_lab.workspace import RESULTS, in_shell
 
@@ -178,16 +178,16 @@ class Records:
         """
         return [record for path in self.files() if (record := self._counting(path.stem))]
 
-    def settings(self) -> dict[str, str]:
-        """Return each record's settings as a key, by fingerprint.
+    def keys(self) -> dict[str, Keys]:
+        """Return the keys of each record's settings, by fingerprint.
 
         Records that cannot be used are left out.
         """
-        return recorded_settings(self.directory / "settings.json", self.files(), self._settings_of)
+        return recorded_keys(self.directory / "settings.json", self.files(), self._keys_of)
 
-    def conditions(self) -> dict[str, str]:
-        """Return a key of each record's settings without rows and seeds."""
-        return recorded_settings(self.directory / "conditions.json", self.files(), self._conditions_of)
+    def settings(self) -> dict[str, str]:
+        """Return each record's settings as a key, by fingerprint."""
+        return {fingerprint: keys.settings for fingerprint, keys in self.keys().items()}
 
     def files(self) -> list[Path]:
         """Return the files of finished runs by fingerprint, without copies that somebody made."""
@@ -215,14 +215,9 @@ class Records:
                 self._say(str(error))
             return None
 
-    def _settings_of(self, fingerprint: str) -> str:
+    def _keys_of(self, fingerprint: str) -> Keys | None:
         record = self._counting(fingerprint)
-        return settings_key(record.config) if record else ""
-
-    def _conditions_of(self, fingerprint: str) -> str:
-        record = self._counting(fingerprint)
-        rows = ("attention", "seed", "stream")
-        return settings_key({key: one for key, one in record.config.items() if key not in rows}) if record else ""
+        return keys_of(record.config) if record else None
 
     def _path(self, kind: str, fingerprint: str) -> Path:
         if not _is_fingerprint(fingerprint):  # whatever names come from, none leaves this directory

@@ -9,6 +9,7 @@ Survey Methodology 28): with two rows, this is the paired t-test.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,11 @@ class Blocks:
         self.weights = own + np.einsum("rs,kst,rt->rk", reach, of_rows, reach, optimize=True)
         """(rows - 1) x rows: the variance of each difference, in variances of the rows"""
 
+    @classmethod
+    def of(cls, there: NDArray[np.bool_]) -> "Blocks":
+        """Return the design of these runs, once made: a table's scores and costs share one."""
+        return _made(there.shape, there.tobytes())
+
     @property
     def total_degrees(self) -> int:
         """Residual degrees of freedom of the whole table."""
@@ -101,3 +107,8 @@ class Blocks:
         told = (self.degrees[1:] > LEAST) & (self.degrees[0] > LEAST)
         effects = of_rows[..., 1:] - of_rows[..., :1]
         return Fit(effects, np.where(told, np.sqrt(errors), np.nan), degrees, variances, prior)
+
+
+@lru_cache(maxsize=8)
+def _made(shape: tuple[int, ...], there: bytes) -> Blocks:
+    return Blocks(np.frombuffer(there, dtype=np.bool_).reshape(shape))

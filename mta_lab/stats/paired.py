@@ -71,7 +71,7 @@ def compare_paired(scores: Array, question: Question) -> tuple[list[Contrast | N
     if len(scores) < 2 or not telling[0] or telling.sum() < 2:
         return None
     seeds = there[telling].any(axis=0)
-    blocks = Blocks(there[telling][:, seeds])
+    blocks = Blocks.of(there[telling][:, seeds])
     if not blocks.connected or blocks.total_degrees < 1:
         return None
     logs = np.log(np.where(blocks.there, scores[telling][:, seeds], 1.0))
