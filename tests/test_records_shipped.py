@@ -9,9 +9,11 @@ import pytest
 
 from mta_lab.launch.recording import record_of
 from mta_lab.planning.runs import Run
+from mta_lab.results.looks import used_looks
 from mta_lab.results.records import Records
 from mta_lab.sweep.rows import PlannedRun
 from mta_lab.training.run import train
+from mta_lab.workspace import LOOKS
 from tests.config.helpers import config
 
 KEPT = Path(__file__).parents[1] / "sweeps" / "results" / "records"
@@ -21,8 +23,9 @@ PATHS = re.compile(r"(?<![\w.])(?:/(?:home|root|tmp|work|Users|mnt)/|[A-Z]:\\\\)
 
 @pytest.mark.skipif(not KEPT.exists(), reason="no run is kept in the repository yet")
 def test_every_kept_run_can_be_used_and_is_small() -> None:
-    files = [*KEPT.rglob("*.*")]
+    files = [file for file in KEPT.rglob("*.*") if file != KEPT / LOOKS]
     assert files
+    used_looks(KEPT)
     for file in files:
         assert file.parent == KEPT / "runs"
         Records(KEPT).check(file)

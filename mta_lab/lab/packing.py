@@ -13,12 +13,12 @@ from mta_lab.plugins import component_files
 from mta_lab.report import Table, markdown
 from mta_lab.report.files import artifacts
 from mta_lab.results import exchange
-from mta_lab.results.looks import merge_looks
+from mta_lab.results.looks import looks_of, merge_looks
 from mta_lab.results.records import Records
 from mta_lab.scheduling import take_searches
 from mta_lab.scheduling.merge import Taken
 from mta_lab.strict import FaultError
-from mta_lab.workspace import JOURNAL, again
+from mta_lab.workspace import JOURNAL, LOOKS, again
 
 
 def merge_searches(records: Records, other: Path, say: Callable[[str], None], *, replace: bool) -> Taken | None:
@@ -51,6 +51,16 @@ def export(plan: Plan, target: Path) -> exchange.Merged:
     return done
 
 
+def _looks(plan: Plan) -> dict[str, str]:
+    """Return the looks at which verdicts were given, by their place in an archive."""
+    try:
+        found = looks_of(plan.records.directory, plan.sweep.shown_as)
+    except FaultError as error:
+        file = plan.records.directory / LOOKS
+        raise UserError(f"{file}: cannot be read ({error}), so that the archive would lack the looks used") from None
+    return {f"results/{LOOKS}": found} if found else {}
+
+
 def _finished(plan: Plan, table: Table) -> list[str]:
     """Return the fingerprints of the runs in a plan's table, and of those that tuned it."""
     runs = [record.fingerprint for row in table.rows for record in row.measured.records.values()]
@@ -70,14 +80,14 @@ def pack(plan: Plan, target: Path | None, *, weights: bool) -> tuple[Path, int, 
         The archive, the number of runs, and the number of files in it.
 
     Raises:
-        UserError: no run is finished, or one of the user's own files lies outside the current
-            directory.
+        UserError: no run is finished, the looks cannot be read, or one of the user's own files lies
+            outside the current directory.
     """
     sources, table = _sources(plan), finished_table(plan)
     runs = _finished(plan, table)
     files = exchange.files_to_pack(plan.records, runs, weights=weights)
     files |= artifacts(table, plan.command, dashboard_address())
-    files |= {"report.md": markdown(table), "README.txt": _readme(plan), **sources}
+    files |= {"report.md": markdown(table), "README.txt": _readme(plan), **_looks(plan), **sources}
     if plan.sweep.search and (plan.records.directory / JOURNAL).exists():
         files[f"results/{JOURNAL}"] = plan.records.directory / JOURNAL
     target = target or Path(f"{plan.sweep.shown_as}.tar.gz")

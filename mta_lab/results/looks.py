@@ -84,6 +84,19 @@ def _joined(looks: Sequence[UsedLooks]) -> list[UsedLooks]:
     return list(most.values())
 
 
+def looks_of(directory: Path, sweep: str) -> str:
+    """Return the file's content with the looks of one sweep alone; empty where it has used none.
+
+    Raises:
+        FaultError: the file cannot be read.
+    """
+    found = {name: looks for name, looks in used_looks(directory).items() if name == sweep}
+    return _content(found) if found else ""
+
+
 def _write(directory: Path, looks: Mapping[str, Sequence[UsedLooks]]) -> None:
-    found = {sweep: [asdict(one) for one in kept] for sweep, kept in looks.items()}
-    write_whole(directory / LOOKS, json.dumps(found, indent=2) + "\n")
+    write_whole(directory / LOOKS, _content(looks))
+
+
+def _content(looks: Mapping[str, Sequence[UsedLooks]]) -> str:
+    return json.dumps({sweep: [asdict(one) for one in kept] for sweep, kept in looks.items()}, indent=2) + "\n"

@@ -133,18 +133,24 @@ def test_seeds_that_are_added_without_looks_are_told_too(lab: Command, corpus: C
     assert "up to 15%, not 5%" in remark
 
 
-@pytest.mark.parametrize("exported", [False, True])
-def test_looks_travel_with_the_records(exported: bool, lab: Command, corpus: Corpus) -> None:
+@pytest.mark.parametrize("way", ["moved", "exported", "archived"])
+def test_looks_travel_with_the_records(way: str, lab: Command, corpus: Corpus) -> None:
     trained(corpus, 3)
     sweep("looks: [3, 6]")
     table(lab)
-    if exported:
-        assert lab("results", "export", "own.yaml", OWN, "--output", "other").status == 0
+    other = "other"
+    if way == "exported":
+        assert lab("results", "export", "own.yaml", OWN, "--output", other).status == 0
         shutil.rmtree("results")
+    elif way == "archived":
+        assert lab("results", "archive", "own.yaml", OWN, "--output", "other.tar.gz").status == 0
+        shutil.rmtree("results")
+        shutil.unpack_archive("other.tar.gz", filter="data")
+        other = "other/results"
     else:
-        shutil.move("results", "other")
+        shutil.move("results", other)
     Path("results").mkdir()
-    assert lab("results", "merge", "other").status == 0
+    assert lab("results", "merge", other).status == 0
     sweep("looks: [2, 3]")
     (remark,) = table(lab)["remarks"]
     assert "looks changed after looking" in remark
