@@ -101,8 +101,9 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console, explained: Sequen
     console.print(f"Scale {sweep.scale}: {lab.rows.sizes_of(sweep)}.")
     for line in lab.evidence.evidence(plan):
         console.print(line)
-    for line in explained or _here(plan, costs):
-        console.print(line, markup=False)
+    for line in (*(explained or _here(plan, costs)), lab.costs.widening(plan, costs.estimates)):
+        if line:
+            console.print(line, markup=False)
 
 
 def _here(plan: "Plan", costs: "Costs") -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mta_lab.devices import own
+from mta_lab.devices.known import device_of
 from mta_lab.devices.visible import free_memory, gpus
 from mta_lab.executors.local.pool import threads
 from mta_lab.lab.display import Say
@@ -12,7 +13,8 @@ from mta_lab.lab.placing import usual_workers
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.searches import trials_left
 from mta_lab.lab.texts import known_runs
-from mta_lab.lab.tuning import bracket_runs, tuning_left
+from mta_lab.lab.tuning import bracket_runs, tuning_left, widenings_left
+from mta_lab.planning.by_arithmetic import on_device
 from mta_lab.planning.estimates import Estimate, affordable_seeds, estimates, recorded, seconds_of
 from mta_lab.planning.runs import in_state, states, to_train
 from mta_lab.report import numbers
@@ -20,7 +22,7 @@ from mta_lab.sweep import Row
 from mta_lab.training.sizes import GPU_SHARE, LITTLE, SHARE, micro_batch_of, step_memory
 from mta_lab.words import counted, duration
 
-CORES = (2, 16, 64)
+CORES, GPU = (2, 16, 64), "h100"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,8 @@ def left_of(plan: Plan) -> tuple[Counter[str], Counter[str], Counter[str]]:
 def whole_table(plan: Plan, costs: Costs) -> str:
     """Return in words the time of a whole table, tuning included, on so many cores of this speed.
 
-    Empty where some row's time is unknown. No table takes less than its longest run.
+    Then that of its operations on a GPU. Empty where some row's time is unknown. No table takes
+    less than its longest run.
     """
     runs = Counter({row.name: len(plan.sweep.seeds) for row in plan.sweep.rows}) + bracket_runs(plan.sweep)
     seconds = seconds_of(runs, costs.estimates, 1)
@@ -81,7 +84,25 @@ def whole_table(plan: Plan, costs: Costs) -> str:
         return ""
     longest = max(estimate.seconds or 0.0 for estimate in costs.estimates.values())
     on = (f"{duration(max(seconds * threads(costs.workers) / cores, longest))} on {cores}" for cores in CORES)
-    return f"The whole table, {counted(runs.total(), 'run')}: {', '.join(on)} cores like this; on a GPU: --device h100."
+    gpu = device_of(GPU)
+    least = sum(on_device(row.config, gpu).seconds * runs[row.name] for row in plan.sweep.rows)
+    return (
+        f"The whole table, {counted(runs.total(), 'run')}: {', '.join(on)} cores like this; on an {GPU.upper()} at "
+        f"least {duration(least)}, by arithmetic: --device {GPU} says how."
+    )
+
+
+def widening(plan: Plan, estimates: Mapping[str, Estimate]) -> str:
+    """Return in words what widening the brackets of rows that are not tuned yet takes at most.
+
+    Empty where none can be widened.
+    """
+    runs = +widenings_left(plan)
+    if not runs:
+        return ""
+    seconds = seconds_of(runs, estimates, 1)
+    took = f", {duration(seconds)} one after another" if seconds is not None else ""
+    return f"Tuning widens a bracket while its best is at the edge: at most {counted(runs.total(), 'run')} more{took}."
 
 
 def memory_of(plan: Plan) -> str:
@@ -131,7 +152,10 @@ def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple
     chosen = replace(_with_seeds(plan, seeds), command=plan.command + option, retry=plan.retry + option)
     runs = Counter(_left_and_failed(chosen)[0])
     total = Costs(runs=runs, trials=trials, failed=Counter(), estimates=found, workers=workers).total
-    return chosen, f"{counted(seeds, 'seed')} of every row, {total}{_inside_a_look(plan, seeds)}{_busy(found)}"
+    wider = widening(plan, found).rstrip(".")
+    on_top = f"; not counted: {wider[0].lower()}{wider[1:]}" if wider else ""
+    said = f"{counted(seeds, 'seed')} of every row, {total}{_inside_a_look(plan, seeds)}{on_top}{_busy(found)}"
+    return chosen, said
 
 
 def _inside_a_look(plan: Plan, seeds: int) -> str:

@@ -88,7 +88,7 @@ def tuning_runs(plan: Plan) -> dict[str, list[Run]]:
 
 
 def tuning_left(plan: Plan) -> Counter[str]:
-    """Return how many runs each row's tuning lacks; a widening comes on top.
+    """Return how many runs each row's tuning lacks; a further widening comes on top.
 
     What rows with the same settings share counts for the first of them.
     """
@@ -111,6 +111,21 @@ def bracket_runs(sweep: Sweep) -> Counter[str]:
         found[row.name] = len(tries - seen) * tuning.tune.seeds
         seen |= tries
     return found
+
+
+def widenings_left(plan: Plan) -> Counter[str]:
+    """Return how many runs the widening of each row's bracket can take beyond `tuning_left`."""
+    tuning = plan.sweep.tuning
+    if tuning is None:
+        return Counter()
+    own = bracket_runs(plan.sweep)  # none of a row that shares another's
+    return Counter(
+        {
+            row: (tuning.widenings - max(len(curve.points) - len(curve.bracket), 0)) * tuning.tune.seeds
+            for row, curve in tuning.curves.items()
+            if curve.best is None and own[row]
+        }
+    )
 
 
 def _missing(plan: Plan, runs: Sequence[Run]) -> list[Run]:

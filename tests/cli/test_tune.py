@@ -1,6 +1,7 @@
 """A sweep that tunes its rows, from its plan to its page, over made-up records."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,10 +68,13 @@ def words(text: str) -> str:
 
 
 def test_a_plan_counts_the_runs_that_tune(lab: Command, tuned: Callable[[Scores], None]) -> None:
-    assert "3 tuning runs, 2 runs" in words(lab("sweep", "tuned.yaml", OWN, "--dry-run").out)
+    planned = words(lab("sweep", "tuned.yaml", OWN, "--dry-run").out)
+    assert "3 tuning runs, 2 runs" in planned
+    assert "Tuning widens a bracket while its best is at the edge: at most 6 runs more" in planned
     tuned({"mta": {4e-3: 31.0, 8e-3: 30.0, 16e-3: 29.0}})
     planned = words(lab("sweep", "tuned.yaml", OWN, "--dry-run").out)
     assert "1 tuning run, 2 runs" in planned, "its best is at the edge"
+    assert "at most 5 runs more" in planned, "one of its three is planned by now"
     assert "0 of 4 runs finished, 4 runs of its tuning left" in words(lab("status", "tuned.yaml", OWN).out)
     assert "is not tuned yet, 1 run left: 0.004 (31.00), 0.008 (30.00), 0.016 (29.00)" in words(
         lab("why", "tuned.yaml", "mta", OWN).out
@@ -87,6 +91,9 @@ def test_each_row_stands_at_its_own_best_and_the_page_has_the_curve(
     assert (done.status, done.err) == (0, "")
     said = words(done.out)
     assert "all 4 runs are finished, nothing to train" in said
+    planned = words(lab("plan", "tuned.yaml", OWN).out)
+    assert "at most" not in planned, "each row has its value"
+    assert re.search(r"The whole table, 10 runs: .* on 2, .* on 64 cores like this; on an H100 at least ", planned)
     assert "mta 31.00 30.00 29.00 * 33.00" in said
     assert "chosen by 1 run at each value on the random stream 'tune'" in said
     assert "Cost of the choice: 7 runs, 84 s of one worker" in said
