@@ -40,7 +40,7 @@ def changed_since_written(table: Mapping[str, Any], text_of: TextOf = unknown) -
         sweep = _sweep_today(table)
     except UserError as error:
         return [f"the sweep cannot be read today: {error}"]
-    today, found = sweep.runs(), dict.fromkeys(_tuned_otherwise(table, sweep))
+    today, found = sweep.runs(), dict.fromkeys([*_mixed(table), *_tuned_otherwise(table, sweep)])
     for name in rows.keys() ^ {run.row for run in today}:
         found[f"row {name} is {'gone' if name in rows else 'new'}"] = None
     for run in today:
@@ -177,6 +177,12 @@ def _known(cls: type, value: Any) -> Any:
     """Return the entries of a mapping that are fields of `cls`; a table has many more."""
     names = {one.name for one in fields(cls)}
     return {name: one for name, one in value.items() if name in names} if isinstance(value, dict) else value
+
+
+def _mixed(table: Mapping[str, Any]) -> list[str]:
+    """Return a line if rounding alone tells some runs of the table from others."""
+    parts = table.get("mixed_arithmetic") or {}
+    return [f"its runs were computed in several arithmetics ({', '.join(parts)})"] if parts else []
 
 
 def _tuned_otherwise(table: Mapping[str, Any], sweep: Sweep) -> list[str]:

@@ -24,3 +24,22 @@ def test_a_shipped_table_of_other_runs_than_todays_is_marked(file: Path) -> None
 
 def test_there_are_shipped_tables() -> None:
     assert len(TABLES) >= 14
+
+
+def signatures() -> dict[str, dict[str, set[str]]]:
+    """Return the arithmetic of the unmarked tables: part -> its bits -> tables with such runs."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for file in TABLES:
+        table = read(file)
+        runs = [] if table.get(SHOWN) else [run for row in table["rows"] for run in row["runs"].values()]
+        for run in runs:
+            assert run["arithmetic"], f"{file.stem}: a run does not say in which arithmetic it was computed"
+            for part, bits in run["arithmetic"].items():
+                found.setdefault(part, {}).setdefault(bits, set()).add(file.stem)
+    return found
+
+
+def test_all_shipped_tables_that_are_not_marked_have_one_arithmetic() -> None:
+    """Rounding alone moves runs: a table that was computed otherwise is to be trained anew."""
+    mixed = {part: tables for part, tables in signatures().items() if len(tables) > 1}
+    assert not mixed

@@ -73,6 +73,10 @@ CAUSES: Mapping[str, tuple[Callable[[Table], None], list[str]]] = {
     "text": (lambda table: as_of(table, text="other"), ["text"]),
     "identification": (as_of, [OTHERWISE]),
     "no fingerprints": (lambda table: each_run(table, lambda run: run.pop("fingerprint")), [BEFORE]),
+    "arithmetic": (
+        lambda table: table.update(mixed_arithmetic={"fused, fp32": {"0a": ["two seed 0"], "1b": ["two seed 1"]}}),
+        ["its runs were computed in several arithmetics (fused, fp32)"],
+    ),
     "no runs": (lambda table: [row.pop("runs") for row in table["rows"]] and None, [BEFORE]),
 }
 
