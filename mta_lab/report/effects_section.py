@@ -112,3 +112,15 @@ def effects_document(table: Table) -> dict[str, Any] | None:
             for effect in found.effects
         ],
     }
+
+
+def effect_columns(table: Table, row: str) -> dict[str, float]:
+    """Return the columns of a row in CSV: the main effect of each factor whose level it has."""
+    columns: dict[str, float] = {}
+    for effect in table.effects.effects if table.effects else ():
+        if row in effect.column.rows:
+            name, ours, paper = f"effect.{effect.name}", effect.ours, effect.paper
+            columns |= {f"row.{name}": ours.value, f"row.{name}.low": ours.low, f"row.{name}.high": ours.high}
+            columns |= {f"row.{name}.p_holm": effect.p_holm}
+            columns |= {f"published_{name}": paper.value} if paper else {}
+    return columns

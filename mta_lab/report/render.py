@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from mta_lab.report.data import as_csv, as_json
+from mta_lab.report.data import as_json
 from mta_lab.report.drawn import terminal
 from mta_lab.report.index import index_csv, index_json, index_page
 from mta_lab.report.latex import page_as_latex
 from mta_lab.report.markdown import page_as_markdown
 from mta_lab.report.notes import notes
 from mta_lab.report.page import Page
+from mta_lab.report.run_lines import as_csv
 from mta_lab.report.sections import sections
 from mta_lab.report.table import Table
 

@@ -7,7 +7,8 @@ from statistics import fmean
 import pytest
 
 from components.metrics import METRICS, Scores
-from mta_lab.report.data import as_csv, document
+from mta_lab.report.data import document
+from mta_lab.report.run_lines import as_csv
 from mta_lab.report.sections import sections
 from mta_lab.results.records import Record, Records
 from mta_lab.sweep import load_sweep

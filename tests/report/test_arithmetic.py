@@ -10,8 +10,8 @@ import pytest
 
 from mta_lab.report import Table
 from mta_lab.report.arithmetic import mixed
-from mta_lab.report.data import as_csv
 from mta_lab.report.notes import notes
+from mta_lab.report.run_lines import as_csv
 from tests.report.examples import CLEAR, example_record, example_sweep, table_of
 from tests.report.test_render import FORMATS, shown
 

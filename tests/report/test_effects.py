@@ -1,5 +1,6 @@
 """Effects by factor: what counts as a factor, and what the fit says of it."""
 
+import csv
 import json
 import math
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from mta_lab.report.data import document
 from mta_lab.report.effects import Effects, effects_of
 from mta_lab.report.effects_section import TITLE
 from mta_lab.report.factors import Design, design_of
+from mta_lab.report.run_lines import as_csv
 from mta_lab.sweep import Sweep, load_sweep
 from tests.report.examples import CLEAR, table_of
 
@@ -135,6 +137,11 @@ def test_every_format_shows_ours_beside_the_papers(tmp_path: Path) -> None:
     depth = next(effect for effect in effects if effect["names"] == ["norm: depth"])
     assert depth["effect"] == pytest.approx(math.expm1(0.1))
     assert depth["published_effect"] < 0
+    lines = {line["row"]: line for line in csv.DictReader(as_csv(table).splitlines())}
+    own = lines["7 kq pre, head post, depth"]
+    assert float(own["row.effect.norm: depth"]) == depth["effect"]
+    assert float(own["published_effect.norm: depth"]) == depth["published_effect"]
+    assert own["row.effect.norm: gate"] == lines["transformer"]["row.effect.norm: depth"] == "", "levels it lacks"
 
 
 def test_a_table_without_effects_has_none_in_json(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from components.evaluations.last_word import PERPLEXITY
 from components.evaluations.needles import FOUND
-from mta_lab.report.data import as_csv, as_json
+from mta_lab.report.data import as_json
 from mta_lab.report.evaluated import evaluated_sections, mean_of, over_seeds
 from mta_lab.report.figures import figures
 from mta_lab.report.render import markdown
+from mta_lab.report.run_lines import as_csv
 from mta_lab.report.table import Table
 from mta_lab.results.evaluated import Evaluated, GroupScores
 from mta_lab.stats.proportions import Rates, interval

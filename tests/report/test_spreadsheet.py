@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta_lab.report.data import as_csv
+from mta_lab.report.run_lines import as_csv
 from mta_lab.report.spreadsheet import written
 from tests.report.examples import CLEAR, renamed, table_of
 
