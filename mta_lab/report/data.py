@@ -8,6 +8,7 @@ from components.metrics import Metric, Scale
 from mta_lab.report.arithmetic import mixed
 from mta_lab.report.controls import pairing
 from mta_lab.report.cost import COSTS
+from mta_lab.report.course_section import courses_document
 from mta_lab.report.effects_section import effects_document
 from mta_lab.report.evaluated import evaluated_document
 from mta_lab.report.limits import limits_of
@@ -70,6 +71,7 @@ def document(table: Table) -> dict[str, Any]:
             "rows": agreement.rows,
         },
         "effects": effects_document(table),
+        "courses": courses_document(table),
         "coverage": {"published": agreement.published, "finished": agreement.finished},
         "pairing": asdict(paired) if paired else None,
         "aa": {row.name: row.measured.passed for row in table.rows if row.measured.role == "A/A"},

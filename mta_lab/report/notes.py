@@ -6,6 +6,7 @@ from mta_lab.report import arithmetic
 from mta_lab.report.agreement_note import agreement_note
 from mta_lab.report.controls import controls_note, pairing_note
 from mta_lab.report.cost_section import cost_note
+from mta_lab.report.course_section import course_note
 from mta_lab.report.effects_section import effects_note
 from mta_lab.report.evaluated import evaluated_notes
 from mta_lab.report.limits import limit_note, look_note, size
@@ -33,7 +34,7 @@ def notes(table: Table) -> tuple[str, ...]:
     lines = [table.sweep.about] if table.sweep.about else []
     lines += [*table.sweep.left_out_notes, *_search(table), *tuning_notes(table), badge(table)]
     if len(table.rows) > 1:
-        lines += [_deltas(table), *limit_note(table), *look_note(table), *effects_note(table)]
+        lines += [_deltas(table), *limit_note(table), *look_note(table), *effects_note(table), *course_note(table)]
         lines += [*pairing_note(table), *controls_note(table), *agreement_note(table), *cost_note(table)]
     lines += [*arithmetic.note(table), *arithmetic.resumed_notes(table), *arithmetic.devices_note(table)]
     lines += _contended(table)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from components.metrics import METRICS, Metric
 from mta_lab.report import numbers
 from mta_lab.report.cost_section import cost, printed_cost
+from mta_lab.report.course_section import course_section
 from mta_lab.report.effects_section import effects_section
 from mta_lab.report.evaluated import evaluated_sections
 from mta_lab.report.measured import Measured
@@ -17,8 +18,8 @@ from mta_lab.words import counted
 
 
 def sections(table: Table) -> tuple[Section, ...]:
-    """Return scores, effects, cost, other evaluations and published values, as far as there are."""
-    found = [scores(table), *effects_section(table), *cost(table)]
+    """Return a table's sections, as far as it has them, the scores first."""
+    found = [scores(table), *effects_section(table), *course_section(table), *cost(table)]
     if (tuning := table.sweep.tuning) and any(curve.scored for curve in tuning.curves.values()):
         found.append(curve_section(table, tuning))
     if any(row.measured.further for row in table.rows):

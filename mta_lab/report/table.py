@@ -10,6 +10,7 @@ from components.metrics import metric_named
 from mta_lab.model import count_parameters
 from mta_lab.report.agreement import Agreement, agreement_of
 from mta_lab.report.cost import RowCost, compare_costs
+from mta_lab.report.course import Courses, courses_of
 from mta_lab.report.effects import Effects, effects_of
 from mta_lab.report.measured import Measured, Role
 from mta_lab.report.published import Published, published_of
@@ -67,6 +68,11 @@ class Table:
     def effects(self) -> Effects | None:
         """Return the effects by factor; None where the rows are no factorial."""
         return effects_of(self)
+
+    @cached_property
+    def courses(self) -> Courses | None:
+        """Return the rows' deltas along training; None where no row has a course."""
+        return courses_of(self)
 
     def to_frame(self) -> "DataFrame":
         """Return the rows as a pandas DataFrame at full precision; `report.frame` describes it."""

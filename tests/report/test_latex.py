@@ -35,7 +35,7 @@ def test_environments_and_braces_are_balanced(tmp_path: Path) -> None:
 def test_each_line_of_a_table_has_as_many_runs_as_columns(tmp_path: Path) -> None:
     text = example(tmp_path)
     tables = re.findall(r"\\begin\{tabular\}\{(\w+)\}\n\\toprule\n(.*?)\\bottomrule", text, flags=re.DOTALL)
-    assert len(tables) == 3
+    assert len(tables) == 4
     for columns, body in tables:
         lines = [line for line in body.splitlines() if line != r"\midrule"]
         assert body.count(r"\midrule") == 1
@@ -49,7 +49,7 @@ def test_no_special_character_is_left(tmp_path: Path) -> None:
         r"50\% \& \#1\_a\{b\}\textasciitilde{}\textasciicircum{}\textbackslash{}c \$x\$"
     )
     names = [line for line in example(tmp_path).splitlines() if line.startswith((r"50\%", "{[4x9]"))]
-    assert len(names) == 6  # scores and both costs of either row
+    assert len(names) == 8  # scores, deltas along training and both costs of either row
     for line in names:
         assert not re.search(r"(?<!\\)[%#_~^]", line)
 
