@@ -13,6 +13,7 @@ from mta_lab.report.effects_section import effects_document
 from mta_lab.report.evaluated import evaluated_document
 from mta_lab.report.limits import limits_of
 from mta_lab.report.settings import settings_of
+from mta_lab.report.sizes import tokens_a_parameter
 from mta_lab.report.table import Table, TableRow
 from mta_lab.report.tuning import tuning_document
 from mta_lab.results.records import Record
@@ -40,6 +41,7 @@ def document(table: Table) -> dict[str, Any]:
         "delta_unit": sweep.metric.scale,
         "baselines": table.baselines,
         "seeds": list(sweep.seeds),
+        "tokens_per_parameter": list(tokens_a_parameter(row.config for row in sweep.rows)),
         "runs": {"finished": table.finished, "planned": len(table.rows) * len(sweep.seeds)},
         "noise": {
             baseline: {

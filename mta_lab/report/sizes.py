@@ -19,8 +19,18 @@ def sizes(configs: Iterable[RunConfig]) -> str:
     runs = list(configs)
     parameters = _range(numbers.count(value) for value in _ends(map(count_parameters, runs)))
     tokens = _range(numbers.count(value) for value in _ends(run.training_tokens for run in runs))
-    ratio = _range(f"{value:.{int(value < 10)}f}" for value in _ends(map(tokens_per_parameter, runs)))
+    ratio = ratio_in_words(*tokens_a_parameter(runs))
     return f"{parameters} parameters, {tokens} training tokens, {ratio} tokens a parameter"
+
+
+def tokens_a_parameter(configs: Iterable[RunConfig]) -> tuple[float, float]:
+    """Return the least and the most training tokens a parameter of one or more runs."""
+    return _ends(map(tokens_per_parameter, configs))
+
+
+def ratio_in_words(least: float, most: float) -> str:
+    """Return tokens a parameter: `4.3`, or `21 to 22`."""
+    return _range(f"{value:.{int(value < 10)}f}" for value in (least, most))
 
 
 def _ends(values: Iterable[N]) -> tuple[N, N]:
