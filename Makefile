@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 DEVELOPER := $(VENV)/.developer
+REAL := $(VENV)/.real
 TOOLS := .venv-tools
 NEWEST := .venv-newest
 PIP := -m pip install --quiet --disable-pip-version-check
@@ -42,6 +43,10 @@ $(DEVELOPER): $(READY) lock/developer.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/developer.txt
 	@touch $@
 
+$(REAL): $(DEVELOPER) lock/ray.txt
+	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/ray.txt
+	@touch $@
+
 sweep-%: $(READY) ## train what is missing of sweeps/%.yaml and print its table
 	@$(BIN)/mta-lab sweep $(subst -,_,$*) $(OPTIONS) $(if $(WORKERS),--workers $(WORKERS))
 
@@ -57,7 +62,7 @@ test: $(DEVELOPER) ## the fast tests
 test-slow: $(DEVELOPER) ## the tests that take long, at most an hour
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
-test-real: $(DEVELOPER) ## the tests that need a server, a browser or the network
+test-real: $(REAL) ## the tests that need a server, a browser, the network, Ray or Slurm
 	@$(BIN)/python -m pytest -n 0 -m 'network or real' $(ARGS)
 
 ASAN = MTA_LAB_KERNEL_FLAGS="-fsanitize=address -g1 -DMTA_POISON" ASAN_OPTIONS=detect_leaks=0 \
@@ -83,9 +88,10 @@ $(TOOLS):
 COMPILE = $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock' --constraint lock/torch.txt --group build pyproject.toml
 lock: $(TOOLS) ## resolve pyproject.toml into lock/ (torch is the version in lock/torch.txt)
-	$(COMPILE) $(ARGS) --all-extras --output-file lock/developer.txt
+	$(COMPILE) $(ARGS) --extra dev --extra docs --output-file lock/developer.txt
 	$(COMPILE) $(ARGS) --constraint lock/developer.txt --output-file lock/user.txt
-	for lock in developer user; do awk '/^[a-z]/ {skip = /^(torch==|triton==|nvidia-|cuda-)/} !skip' lock/$$lock.txt > lock/new \
+	$(COMPILE) $(ARGS) --constraint lock/developer.txt --extra ray --output-file lock/ray.txt
+	for lock in developer user ray; do awk '/^[a-z]/ {skip = /^(torch==|triton==|nvidia-|cuda-)/} !skip' lock/$$lock.txt > lock/new \
 	  && mv lock/new lock/$$lock.txt || exit 1; done
 
 newest: ## the fast tests with the newest releases of everything, in a .venv of their own

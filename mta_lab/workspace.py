@@ -28,12 +28,16 @@ LAUNCH_STATUS = "launch.json"
 """the file that says what a launch does now"""
 LAUNCH_EVENTS = "events.jsonl"
 """the log of what launches did"""
+RAY_TOKEN = "ray.token"
+"""the file of the token that a Ray cluster started here asks for"""
 OWN_SWEEPS = "sweeps.json"
 """the file that names the user's own sweeps"""
 LOOKS = "looks.json"
 """the file that says at which looks verdicts were given"""
 CORPORA = Path("data")
 """the folder of prepared text and its tokens"""
+LAUNCHER = Path("launcher.yaml")
+"""the file of a launch's options, where every launch of this workspace has the same"""
 MLFLOW_DATABASE = Path("mlflow.db")
 """the file of MLflow's default store"""
 MLFLOW_FILES = Path("mlruns")

@@ -112,7 +112,7 @@ MAY_IMPORT = {
 }
 MAY_IMPORT["lab"] = set(MAY_IMPORT)
 ORACLES = {"components", "testing"}  # rooms that may know the shipped variants
-SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training"}
+SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training", "ray": "executors"}
 
 
 def imports(file: Path) -> Iterator[str]:

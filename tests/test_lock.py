@@ -10,7 +10,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LOCKS = ("user", "developer")
+LOCKS = ("user", "developer", "ray")
+EXTRAS = {"user": (), "developer": ("dev", "docs"), "ray": ("ray",)}
 
 
 def locked(name: str) -> dict[str, list[Requirement]]:
@@ -25,10 +26,10 @@ def locked(name: str) -> dict[str, list[Requirement]]:
 
 
 def wanted(name: str) -> list[str]:
-    """Return what pyproject.toml asks for, of users or of developers."""
+    """Return what pyproject.toml asks for, of those who install a lock."""
     asked = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["build"]
     extras = PROJECT["project"]["optional-dependencies"]
-    return asked + ([*extras["dev"], *extras["docs"]] if name == "developer" else [])
+    return asked + [text for extra in EXTRAS[name] for text in extras[extra]]
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -54,11 +55,17 @@ def test_a_lock_leaves_torch_and_the_libraries_of_its_builds_to_the_index_that_s
     assert not [package for package in locked(name) if re.match(r"(torch$|triton$|nvidia-|cuda-)", package)]
 
 
-def test_developers_have_the_releases_of_users_and_users_have_no_tools_of_developers():
-    user, developer = locked("user"), locked("developer")
-    assert {package: [one.specifier for one in developer[package]] for package in user} == {
+@pytest.mark.parametrize("name", ["developer", "ray"])
+def test_whoever_has_more_has_the_releases_of_users(name):
+    user, more = locked("user"), locked(name)
+    assert {package: [one.specifier for one in more[package]] for package in user} == {
         package: [one.specifier for one in found] for package, found in user.items()
     }
+
+
+def test_users_have_no_tools_of_developers_and_neither_has_ray():
+    user, developer = locked("user"), locked("developer")
+    assert "ray" not in developer
     assert not {"pytest", "mypy", "ruff", "hypothesis"} & user.keys()
 
 

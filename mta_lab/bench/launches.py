@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
 
@@ -38,29 +39,33 @@ def compare(rounds: int | None, say: Say) -> list[Comparison]:
     with tempfile.TemporaryDirectory() as directory:
         here = Path(directory)
         say(f"launches of {FEW} and {MANY} runs of one step, and of {RUNS} of {STEPS}", 1, 3)
-        launches = [_launches(here), _shared(here)]
+        launchers = ["local", *(["ray"] if find_spec("ray") else [])]
+        launches = [*(_launches(here, launcher) for launcher in launchers), _shared(here)]
         say(f"finished sweeps of {' and '.join(str(size**2) for size in FINISHED)} runs", 2, 3)
         return [*launches, _answers(here, rounds)]
 
 
-def _launches(here: Path) -> Comparison:
+def _launches(here: Path, launcher: str) -> Comparison:
     """Return times of launches on one worker, so that one run follows another.
 
     Each launch trains runs that none before it has trained.
     """
-    file = str(write(here / "sweep.yaml", ONE_STEP, rows=1, seeds=1))
-    _mta_lab(here, "sweep", file, "--workers", "1")  # creates MLflow's tables
+    place = here / launcher
+    place.mkdir()
+    file = str(write(place / "sweep.yaml", ONE_STEP, rows=1, seeds=1))
+    command = ("sweep", file, "--workers", "1", "--launcher", launcher)
+    _mta_lab(place, *command)  # creates MLflow's tables
     seconds, before = {}, 1
     for runs in (FEW, MANY):
         started = time.perf_counter()
-        _mta_lab(here, "sweep", file, "--workers", "1", "--seeds", str(before + runs))
+        _mta_lab(place, *command, "--seeds", str(before + runs))
         seconds[runs], before = time.perf_counter() - started, before + runs
-    steps = fmean(record.training_seconds or 0.0 for record in Records(here / "results").all_finished())
+    steps = fmean(record.training_seconds or 0.0 for record in Records(place / "results").all_finished())
     run = (seconds[MANY] - seconds[FEW]) / (MANY - FEW)
     note = f"each further run takes {1e3 * run:.0f} ms, {1e3 * steps:.0f} of them for its step, the rest for the engine"
     return Comparison(
-        title="launches of runs of one step, on one worker",
-        settings={"runs": [FEW, MANY]},
+        title=f"launches of runs of one step, on one worker (--launcher {launcher})",
+        settings={"runs": [FEW, MANY], "launcher": launcher},
         contestants=tuple(
             Contestant(name=counted(runs, "run"), measures={LAUNCH: Measure(unit="s", values=(seconds[runs],))})
             for runs in (FEW, MANY)
@@ -86,7 +91,7 @@ def _shared(here: Path) -> Comparison:
 
 def _answers(here: Path, rounds: int | None) -> Comparison:
     """Return times of finished sweeps, whose records are copies of one measured record."""
-    measured = Records(here / "results").all_finished()[0]
+    measured = Records(here / "local" / "results").all_finished()[0]
     places = {}
     for size in FINISHED:
         places[size] = here / str(size)

@@ -60,6 +60,29 @@ DevicesPerRun = Annotated[
         "that one cannot hold; on a CPU, processes",
     ),
 ]
+Launcher = Annotated[
+    str | None,
+    typer.Option(
+        metavar="local|ray|slurm",
+        help="what trains the runs: processes here, a Ray cluster, or Ray on nodes that Slurm gives; default: as "
+        "launcher.yaml says, or else local",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="the head of a Ray cluster; default: one is started here, for this launch",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="torch threads of each run on a cluster, and the cores that it asks for; default: 1"),
+]
+Slurm = Annotated[
+    list[str] | None,
+    typer.Option("--slurm", metavar="KEY=VALUE", help="an option of sbatch, like partition=gpu; repeatable"),
+]
 TrialTimeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="end an attempt at a run that takes longer than this, like 30m")
 ]

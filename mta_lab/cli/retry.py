@@ -8,12 +8,16 @@ from mta_lab import lab
 from mta_lab.cli import completion
 from mta_lab.cli.arguments import (
     DEFAULT_SCALE,
+    Address,
     Components,
     Devices,
     DevicesPerRun,
+    Launcher,
     Scale,
     Seeds,
+    Slurm,
     SweepName,
+    Threads,
     TrialTimeout,
     Workers,
     WorkersPerDevice,
@@ -43,6 +47,10 @@ def retry(
     devices: Devices = None,
     workers_per_device: WorkersPerDevice = None,
     devices_per_run: DevicesPerRun = 1,
+    launcher: Launcher = None,
+    address: Address = None,
+    threads: Threads = None,
+    slurm: Slurm = None,
     trial_timeout: TrialTimeout = None,
     components: Components = None,
 ) -> None:
@@ -51,11 +59,12 @@ def retry(
     Where there are some, go on as `sweep` does, with that row alone if one is named.
     """
     seconds, display = duration(trial_timeout, "--trial-timeout"), Terminal()
-    gpus = lab.placing.gpus_of(devices)
-    workers = lab.placing.workers_of(workers, gpus, workers_per_device, devices_per_run)
+    where = lab.launchers.launcher_of(launcher, workers, address, threads, slurm)
+    gpus = lab.placing.gpus_of(devices, where)
+    workers = lab.placing.workers_of(where.workers, gpus, workers_per_device, devices_per_run)
     row, settings = row_and_settings(words)
     plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
-    plan = lab.placing.asking_for(plan, devices_per_run)
+    plan = lab.placing.asking_for(plan, devices_per_run, where)
     rows = [plan.sweep.row(row).name] if row else None
     cleared = lab.retries.clear_failures(plan, rows[0] if rows else None)
     if not cleared:
@@ -63,4 +72,5 @@ def retry(
         display.console.print(f"{plan.sweep.title}: no run failed that could be tried again; {trains}", markup=False)
         return
     display.console.print(f"{plan.sweep.title}: {counted_are(cleared, 'failed run')} tried again", markup=False)
-    raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, workers, seconds, rows, gpus, devices_per_run)))
+    launch = lab.launches.launch_plan
+    raise typer.Exit(status_of(lambda: launch(plan, workers, seconds, rows, gpus, devices_per_run, where)))

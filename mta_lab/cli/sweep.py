@@ -10,13 +10,17 @@ import typer
 from mta_lab import lab
 from mta_lab.cli.arguments import (
     DEFAULT_SCALE,
+    Address,
     Components,
     Devices,
     DevicesPerRun,
+    Launcher,
     Scale,
     Seeds,
     Settings,
+    Slurm,
     SweepName,
+    Threads,
     TrialTimeout,
     Workers,
     WorkersPerDevice,
@@ -43,6 +47,10 @@ def sweep(
     devices: Devices = None,
     workers_per_device: WorkersPerDevice = None,
     devices_per_run: DevicesPerRun = 1,
+    launcher: Launcher = None,
+    address: Address = None,
+    threads: Threads = None,
+    slurm: Slurm = None,
     budget: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="train as many seeds of every row as fit into this time, like 45m or 1h30m"),
@@ -65,10 +73,11 @@ def sweep(
 ) -> None:
     """Train what is missing of a sweep and print its table."""
     seconds, display = duration(trial_timeout, "--trial-timeout"), Terminal()
-    gpus = lab.placing.gpus_of(devices)
-    workers = lab.placing.workers_of(workers, gpus, workers_per_device, devices_per_run)
+    where = lab.launchers.launcher_of(launcher, workers, address, threads, slurm)
+    gpus = lab.placing.gpus_of(devices, where)
+    workers = lab.placing.workers_of(where.workers, gpus, workers_per_device, devices_per_run)
     found = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
-    found = lab.placing.asking_for(found, devices_per_run)
+    found = lab.placing.asking_for(found, devices_per_run, where)
     lab.placing.check_together(found, gpus, devices_per_run)  # before --budget measures; --dry-run launches nothing
     if rerun_stale:
         found = replace(found, rerun_stale=True, command=f"{found.command} --rerun-stale")
@@ -84,11 +93,11 @@ def sweep(
         print_plan(found, lab.costs.costs_of(found, workers, None), display.console)
     elif check_lr:
         check = lab.learning_rates.check_learning_rates
-        for line in interruptible(lambda: check(found, workers, seconds, gpus, devices_per_run)):
+        for line in interruptible(lambda: check(found, workers, seconds, gpus, devices_per_run, where)):
             display.console.print(line)
     else:
         launch = lab.launches.launch_plan
-        raise typer.Exit(status_of(lambda: launch(found, workers, seconds, None, gpus, devices_per_run)))
+        raise typer.Exit(status_of(lambda: launch(found, workers, seconds, None, gpus, devices_per_run, where)))
 
 
 def status_of(launch: Callable[[], "Launched"]) -> int:

@@ -3,7 +3,19 @@
 import typer
 
 from mta_lab import lab
-from mta_lab.cli.arguments import DEFAULT_SCALE, Components, Devices, DevicesPerRun, Scale, Settings, conditions
+from mta_lab.cli.arguments import (
+    DEFAULT_SCALE,
+    Address,
+    Components,
+    Devices,
+    DevicesPerRun,
+    Launcher,
+    Scale,
+    Settings,
+    Slurm,
+    Threads,
+    conditions,
+)
 from mta_lab.cli.sweep import status_of
 from mta_lab.cli.terminal import Terminal
 
@@ -13,11 +25,17 @@ def train(
     scale: Scale = DEFAULT_SCALE,
     devices: Devices = None,
     devices_per_run: DevicesPerRun = 1,
+    launcher: Launcher = None,
+    address: Address = None,
+    threads: Threads = None,
+    slurm: Slurm = None,
     components: Components = None,
 ) -> None:
     """Train one model and print its scores. For example: `mta-lab train attention=multi_token`."""
-    gpus = lab.placing.gpus_of(devices)
+    where = lab.launchers.launcher_of(launcher, 1, address, threads, slurm)
+    gpus = lab.placing.gpus_of(devices, where)
     plan = lab.plans.plan_of_one(conditions(settings, scale, components=components), Terminal())
-    plan = lab.placing.asking_for(plan, devices_per_run)
+    plan = lab.placing.asking_for(plan, devices_per_run, where)
     lab.retries.clear_failures(plan)
-    raise typer.Exit(status_of(lambda: lab.launches.launch_plan(plan, 1, None, None, gpus, devices_per_run)))
+    launch = lab.launches.launch_plan
+    raise typer.Exit(status_of(lambda: launch(plan, 1, None, None, gpus, devices_per_run, where)))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         frames,
         gpu_checking,
         imports,
+        launchers,
         launches,
         learning_rates,
         lines,

@@ -9,6 +9,7 @@ from mta_lab.admission import admit
 from mta_lab.config import scale_layer, shortened_warmup
 from mta_lab.devices.visible import Gpu, gpus, trouble
 from mta_lab.errors import UserError
+from mta_lab.executors.launchers import LOCAL, Launcher
 from mta_lab.lab.own_sweeps import remember
 from mta_lab.lab.passes import repeated
 from mta_lab.lab.placing import check_together, usual_workers, workers_of
@@ -86,6 +87,7 @@ def launch_plan(
     rows: Sequence[str] | None = None,
     devices: Sequence[Gpu] | None = None,
     devices_per_run: int = 1,
+    launcher: Launcher = LOCAL,
 ) -> Launched:
     """Train what is missing of a plan, or of its `rows`; show the table, and say what is left.
 
@@ -96,6 +98,7 @@ def launch_plan(
         rows: names of the rows to train; None for all.
         devices: the GPUs that workers have in turn; None for all that are visible.
         devices_per_run: how many of them train a run together; on the CPU, how many processes.
+        launcher: where the workers are.
 
     Raises:
         UserError: a row's precision is tf32, and there is no GPU; or so many devices cannot train a
@@ -103,7 +106,7 @@ def launch_plan(
         KeyboardInterrupt: the launch was interrupted. The table is shown first, and the message
             says what is left; the same launch goes on from there.
     """
-    options = launch_options(plan, workers, trial_timeout, devices, devices_per_run)
+    options = launch_options(plan, workers, trial_timeout, devices, devices_per_run, launcher)
     plan = _prepared(plan, options)
     runs = runs_of(plan.sweep, preparing(plan.display))
     launched = Launched(plan, runs, states(runs, plan.records), rows)
@@ -135,19 +138,24 @@ def launch_options(
     trial_timeout: float | None,
     devices: Sequence[Gpu] | None,
     devices_per_run: int = 1,
+    launcher: Launcher = LOCAL,
 ) -> LaunchOptions:
     """Return the options of a launch of the plan; the arguments are those of `launch_plan`.
 
     Raises:
         UserError: the plan has what cannot be trained here.
     """
-    devices = gpus() if devices is None else devices
+    if devices is None:
+        devices = () if launcher.elsewhere else gpus()
     check_together(plan, devices, devices_per_run)
-    _check(plan, devices)
+    if not launcher.elsewhere:
+        _check_here(plan, devices)
+    admit((row.config for row in plan.sweep.rows), (*plan.components, *plan.sweep.components))
     return LaunchOptions(
         workers=workers_of(workers, devices, None, devices_per_run) or usual_workers(plan, devices),
         devices=devices,
         devices_per_run=devices_per_run,
+        launcher=launcher,
         components=plan.components,
         corpus_root=CORPORA,
         command=plan.command,
@@ -156,14 +164,13 @@ def launch_options(
     )
 
 
-def _check(plan: Plan, devices: Sequence[Gpu]) -> None:
+def _check_here(plan: Plan, devices: Sequence[Gpu]) -> None:
     """Refuse what cannot be trained on the devices; say where a GPU is not used."""
     if not devices and any(row.config.training.precision == "tf32" for row in plan.sweep.rows):
         raise UserError(
             "training.precision: got 'tf32', but runs train on the CPU here, where it would be fp32 by another name; "
             "allowed: fp32, bf16, auto"
         )
-    admit((row.config for row in plan.sweep.rows), (*plan.components, *plan.sweep.components))
     if line := trouble():
         plan.display.say(line)
 

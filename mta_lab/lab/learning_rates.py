@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from mta_lab.devices.visible import Gpu
 from mta_lab.errors import UserError
+from mta_lab.executors.launchers import LOCAL, Launcher
 from mta_lab.lab.launches import launch_options
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.retries import clear_failures
@@ -24,6 +25,7 @@ def check_learning_rates(
     trial_timeout: float | None = None,
     devices: Sequence[Gpu] | None = None,
     devices_per_run: int = 1,
+    launcher: Launcher = LOCAL,
 ) -> list[str]:
     """Run the baseline and the best rows at three learning rates; return lines on their ranking.
 
@@ -42,7 +44,7 @@ def check_learning_rates(
     sweep = replace(plan.sweep, rows=rows, tuning=tuning, search=None)
     checked = open_tuned(replace(plan, sweep=sweep, command=command, retry=command))
     clear_failures(checked)
-    checked = tune(checked, launch_options(checked, workers, trial_timeout, devices, devices_per_run))
+    checked = tune(checked, launch_options(checked, workers, trial_timeout, devices, devices_per_run, launcher))
     assert checked.sweep.tuning
     return [*(line for row in names for line in tuned_lines(checked, row)), *_rankings(checked.sweep.tuning.curves)]
 

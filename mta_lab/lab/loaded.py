@@ -14,11 +14,12 @@ from mta_lab.config import in_words, plain
 from mta_lab.config.tree import as_tree, from_tree
 from mta_lab.errors import UserError, nearest
 from mta_lab.executors.local.executor import UNGUARDED
-from mta_lab.executors.local.pool import WORKER
+from mta_lab.executors.local.worker import WORKER
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.costs import costs_of
 from mta_lab.lab.display import Display
 from mta_lab.lab.frames import curves_of, plan_frame
+from mta_lab.lab.launchers import launcher_of
 from mta_lab.lab.launches import launch_plan
 from mta_lab.lab.on_device import costs_on, device_of
 from mta_lab.lab.opened import FinishedRun
@@ -172,7 +173,8 @@ class LoadedSweep:
         _check_number("workers", workers, int)
         _check_number("trial_timeout", trial_timeout, float)
         _check_number("devices_per_run", devices_per_run, int)
-        found = gpus_of(devices)
+        where = launcher_of(workers=workers)
+        found = gpus_of(devices, where)
         for row in rows or ():
             self._plan.sweep.row(row)
         if retry:
@@ -180,7 +182,7 @@ class LoadedSweep:
             for name in chosen:
                 clear_failures(self._plan, name)
         given = replace(self._plan, rerun_stale=rerun_stale)
-        launched = launch_plan(given, workers, trial_timeout, rows, found, devices_per_run or 1)
+        launched = launch_plan(given, where.workers, trial_timeout, rows, found, devices_per_run or 1, where)
         self._plan = replace(launched.plan, rerun_stale=False)
         return launched.table
 

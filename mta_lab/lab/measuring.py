@@ -14,7 +14,7 @@ from mta_lab.bench.results import Comparison, Report, Say, as_tree
 from mta_lab.devices import own
 from mta_lab.devices.visible import gpus
 from mta_lab.errors import UserError, nearest
-from mta_lab.executors.local.pool import ENVIRONMENT
+from mta_lab.executors.local.worker import ENVIRONMENT
 from mta_lab.provenance import provenance
 from mta_lab.results.records import Records, write_whole
 from mta_lab.words import counted

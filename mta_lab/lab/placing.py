@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mta_lab.devices.visible import VISIBLE, Gpu, free_memory, gpus, trouble
 from mta_lab.errors import UserError
+from mta_lab.executors.launchers import LOCAL, Launcher
 from mta_lab.lab.plan import Plan
 from mta_lab.planning.sharing import workers_a_gpu
 from mta_lab.training.ranks import indivisible
@@ -55,9 +56,13 @@ def workers_of(
     return (per_device or 1) * max(1, places // devices_per_run)
 
 
-def asking_for(plan: Plan, devices_per_run: int) -> Plan:
-    """Return the plan; the commands that it says to type next ask for as many devices a run."""
+def asking_for(plan: Plan, devices_per_run: int, launcher: Launcher = LOCAL) -> Plan:
+    """Return the plan; the commands that it says to type next ask for as many devices a run.
+
+    They have the launcher's options, too.
+    """
     option = f" --devices-per-run {devices_per_run}" if devices_per_run > 1 else ""
+    option += launcher.options
     return replace(plan, command=plan.command + option, retry=plan.retry + option)
 
 
@@ -86,12 +91,18 @@ def check_batches(plan: Plan, devices_per_run: int) -> None:
             raise UserError(f"{indivisible(devices_per_run, batch_size)}, in row '{row.name}'")
 
 
-def gpus_of(devices: str | None) -> tuple[Gpu, ...]:
+def gpus_of(devices: str | None, launcher: Launcher = LOCAL) -> tuple[Gpu, ...]:
     """Return the GPUs of `--devices`, like '0,1'; all that are visible where it is not given.
 
+    None where runs train elsewhere: their GPUs are the cluster's to give.
+
     Raises:
-        UserError: one of them is not visible, or is named twice.
+        UserError: one of them is not visible, or is named twice; or runs train elsewhere.
     """
+    if launcher.elsewhere:
+        if devices is not None:
+            raise UserError("--devices: names GPUs of this machine; on a cluster, each run is given free ones")
+        return ()
     visible = gpus()
     if devices is None:
         return visible

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 from mta_lab.data.corpus import corpus_name
 from mta_lab.devices.visible import Gpu, counted_gpus
 from mta_lab.executors.base import Executor
-from mta_lab.executors.local.executor import LocalExecutor
-from mta_lab.executors.local.pool import threads
+from mta_lab.executors.launchers import LOCAL, Launcher, Wanted, executor_of
 from mta_lab.launch.event_log import EventLog
 from mta_lab.launch.events import Announcer, LaunchStarted, Listener
 from mta_lab.launch.guards import disk_full_reported, only_launch
@@ -60,6 +59,8 @@ class LaunchOptions:
     """the GPUs that workers have in turn; none where they train on the CPU"""
     devices_per_run: int = 1
     """the number of them that train a run together; on the CPU, of processes"""
+    launcher: Launcher = LOCAL
+    """where the workers are"""
 
     @property
     def place(self) -> str:
@@ -67,6 +68,8 @@ class LaunchOptions:
         devices = counted_gpus(self.devices[: self.workers * self.devices_per_run])
         each = f", {self.devices_per_run} {'GPUs' if devices else 'processes'} a run"
         on = f" on {devices}" if devices else ""
+        if self.launcher.elsewhere:
+            on = f" on {self.launcher.address or 'Slurm'}"
         return f"{counted(self.workers, 'worker')}{on}{each if self.devices_per_run > 1 else ''}"
 
 
@@ -92,20 +95,18 @@ def launch(
         if not pending:
             return
         announcer = Announcer([run.config.training.steps for run in pending])
-        with (
-            status_file(sweep, runs, found, records.directory, options.command) as status,
-            _executor(sweep, options, len(pending), records) as executor,
-        ):
+        with status_file(sweep, runs, found, records.directory, options.command) as status:
             announcer.listeners += _first(records, status, display)
-            from mta_lab.scheduling import Study  # noqa: PLC0415  imports Optuna while the workers start
+            with _executor(sweep, options, len(pending), records, announcer) as executor:
+                from mta_lab.scheduling import Study  # noqa: PLC0415  imports Optuna while the workers start
 
-            study = Study(records.directory / JOURNAL, sweep.shown_as, announcer.say, sweep.metric.direction)
-            queue = SweepQueue(pending, study)
-            loop, tracker = _loop(sweep, queue, records, options, executor, announcer, shown)
-            with loop.announced(_started(sweep, options, executor)):
-                queue.import_finished(runs, records)
-                tracker.enter_later(entry_of(sweep, run) for run in runs)
-                loop.until_done()
+                study = Study(records.directory / JOURNAL, sweep.shown_as, announcer.say, sweep.metric.direction)
+                queue = SweepQueue(pending, study)
+                loop, tracker = _loop(sweep, queue, records, options, executor, announcer, shown)
+                with loop.announced(_started(sweep, options, executor)):
+                    queue.import_finished(runs, records)
+                    tracker.enter_later(entry_of(sweep, run) for run in runs)
+                    loop.until_done()
 
 
 def launch_search(
@@ -126,39 +127,40 @@ def launch_search(
         only_launch(records.directory),
         disk_full_reported(journal),
         status_file(sweep, [], {}, records.directory, options.command) as status,
-        _executor(sweep, options, missing, records) as executor,
     ):
         announcer.listeners += _first(records, status, display)
-        from mta_lab.scheduling import Trials  # noqa: PLC0415  imports Optuna while the workers start
+        with _executor(sweep, options, missing, records, announcer) as executor:
+            from mta_lab.scheduling import Trials  # noqa: PLC0415  imports Optuna while the workers start
 
-        studies = {
-            row: Trials.opened(
-                journal, study_name(sweep, row), announcer.say, search.space_of(row), sweep.metric.direction
-            )
-            for row in search.templates
-        }
+            studies = {
+                row: Trials.opened(
+                    journal, study_name(sweep, row), announcer.say, search.space_of(row), sweep.metric.direction
+                )
+                for row in search.templates
+            }
 
-        def shown() -> LaunchSummary:
-            counts = {row: study.counts() for row, study in studies.items()}
-            return LaunchSummary("\n".join(f"- {row}: {count}" for row, count in counts.items()))
+            def shown() -> LaunchSummary:
+                counts = {row: study.counts() for row, study in studies.items()}
+                return LaunchSummary("\n".join(f"- {row}: {count}" for row, count in counts.items()))
 
-        queue = SearchQueue(search, studies, run_of, records)
-        queue.ask_again()
-        loop, _ = _loop(sweep, queue, records, options, executor, announcer, shown)
-        with loop.announced(_started(sweep, options, executor)):
-            loop.until_done()
+            queue = SearchQueue(search, studies, run_of, records)
+            queue.ask_again()
+            loop, _ = _loop(sweep, queue, records, options, executor, announcer, shown)
+            with loop.announced(_started(sweep, options, executor)):
+                loop.until_done()
 
 
-def _executor(sweep: Sweep, options: LaunchOptions, runs: int, records: Records) -> Executor:
-    """Return an executor for so many runs.
-
-    Torch has as many threads as if all workers were needed: see `threads`.
-    """
-    components = [*options.components, *sweep.components]
-    devices = [gpu.key for gpu in options.devices]
-    workers, together = min(options.workers, runs), options.devices_per_run
-    threads_each = threads(options.workers * together)
-    return LocalExecutor(workers, components, records.directory, threads_each, devices, together)
+def _executor(sweep: Sweep, options: LaunchOptions, runs: int, records: Records, announcer: Announcer) -> Executor:
+    """Return an executor for so many runs."""
+    wanted = Wanted(
+        workers=min(options.workers, runs),
+        of=options.workers,
+        components=[*options.components, *sweep.components],
+        directory=records.directory,
+        devices=[gpu.key for gpu in options.devices],
+        devices_per_run=options.devices_per_run,
+    )
+    return executor_of(options.launcher, wanted, announcer.say)
 
 
 def _first(records: Records, status: StatusFile, display: Listener) -> list[Listener]:

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -135,11 +136,11 @@ def test_engine_plans_launches_and_answers(lab: Command, monkeypatch: pytest.Mon
     ]
     assert found == [
         {"10 runs": {"plan": 2}, "20 runs": {"plan": 2}},
-        {"1 run": {"launch": 1}, "3 runs": {"launch": 1}},
+        *[{"1 run": {"launch": 1}, "3 runs": {"launch": 1}}] * (2 if find_spec("ray") else 1),
         {"2 runs": {"launch": 1}},
         {"1 run": {"answer": 2}, "4 runs": {"answer": 2}},
     ]
-    assert "the workers were busy" in tree["comparisons"][2]["notes"][0]
+    assert "the workers were busy" in tree["comparisons"][-2]["notes"][0]
     assert not Path("mlflow.db").exists()
     assert not Path("results").exists()
 

@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mta_lab.data import content
 from mta_lab.executors.base import RunEvent
 from mta_lab.executors.places import Place
 from mta_lab.results.failures import Kind
+
+if TYPE_CHECKING:  # imports slowly
+    from mta_lab.data.content import Stamps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +24,7 @@ class Setup:
     """processes that train a run together, its ranks; 1: the worker itself trains"""
     plugins: bool = False
     """True if plugins are loaded, too"""
-    texts: Mapping[Path, content.Stamps] = field(default_factory=dict)
+    texts: "Mapping[Path, Stamps]" = field(default_factory=dict)
     """files that the launch has read, and that need not be read again with the same stamps"""
     directory: Path | None = None
     """the launch's, in which workers elsewhere look for what it wrote for them"""
@@ -33,6 +36,13 @@ class Stop:
 
     keep: bool = False
     """and keep where it is: another will go on with it"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrived:
+    """From a relay: it has a place on a host, and a worker process starts there."""
+
+    host: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,4 +66,4 @@ class Died:
 
 
 PRINTED = 4000  # characters of what a dead process printed last that a failure holds
-Message = Ready | RunEvent | Died
+Message = Arrived | Ready | RunEvent | Died

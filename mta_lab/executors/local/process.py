@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from mta_lab.atomic import open_log
-from mta_lab.data import content
 from mta_lab.executors.base import End, Failed, RunRequest
 from mta_lab.executors.local.messages import Message, Ready, Setup, Stop
 from mta_lab.masking import MaskedStream
@@ -28,10 +27,9 @@ def work(connection: "Connection[Message, RunRequest | Stop]", setup: Setup, log
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launch decides what an interrupt means
     _print_to(log)
-    content.trust(setup.texts)
     from mta_lab.executors.local import ranks, trainer  # noqa: PLC0415  slow: the log takes what its libraries print
 
-    trainer.load(setup.components, setup.plugins)
+    trainer.load(setup)
     if setup.count > 1:
         train_run: TrainRun = partial(ranks.train_run, setup=setup, log=log)
     else:

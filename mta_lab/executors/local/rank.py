@@ -5,7 +5,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mta_lab.data import content
 from mta_lab.executors.local import trainer
 from mta_lab.executors.local.process import mask_output
 from mta_lab.training import ranks
@@ -16,8 +15,7 @@ def train_one(connection: "Connection[Any, Any]") -> None:
     """Receive a `Setup`, a `Seat` and the request of a run; train it, and tell of it."""
     mask_output()
     setup, seat = connection.recv(), connection.recv()
-    content.trust(setup.texts)
-    trainer.load(setup.components, setup.plugins)
+    trainer.load(setup)
     trainer.warm_up(setup.threads)
     gc.freeze()
     request = connection.recv()

@@ -5,16 +5,14 @@ Imports torch and Lightning, so only the worker process imports it.
 
 import os
 import traceback
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import torch
 
 from mta_lab.config import fingerprint
-from mta_lab.data import Corpus, find
+from mta_lab.data import Corpus, content, find
 from mta_lab.devices import own
 from mta_lab.devices.visible import VISIBLE
 from mta_lab.errors import UserError, described, place
@@ -33,10 +31,11 @@ from mta_lab.training.run import train
 from mta_lab.words import counted
 
 
-def load(components: Sequence[Path], plugins: bool) -> None:
+def load(setup: Setup) -> None:
     """Load the user's components, and plugins if asked, before a run comes that holds them."""
-    load_components(components)
-    if plugins:
+    content.trust(setup.texts)
+    load_components(setup.components)
+    if setup.plugins:
         load_plugins()
 
 

@@ -1,0 +1,32 @@
+"""Ray itself, imported with the environment that it reads as it is imported.
+
+Only the modules of this folder import it, and they are imported when a launch asks for Ray.
+"""
+
+import os
+import sys
+
+from mta_lab.errors import UserError
+
+MODE = "RAY_AUTH_MODE"
+
+if "ray" in sys.modules and os.environ.get(MODE) != "token":
+    raise UserError(f"Ray was imported before, without tokens; set {MODE}=token before `import ray`")
+os.environ.update(
+    {
+        # Said on each side: `ray start` asks for tokens where ~/.ray/auth_token lies, and a driver
+        # that is told nothing then sends none, and waits 20 s for an answer.
+        MODE: "token",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_AUTO_CONNECT": "0",  # or else a call after the end starts another Ray
+        # A message to a worker that has died: its death is told by itself.
+        "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+    }
+)
+os.environ.pop("RAY_LOG_TO_STDERR", None)  # any value, 0 too, sends the logs of Ray's processes to the terminal
+
+import ray  # noqa: E402  reads the environment
+from ray import exceptions  # noqa: E402
+from ray._private import ray_constants as constants  # noqa: E402
+
+__all__ = ["constants", "exceptions", "ray"]

@@ -1,0 +1,176 @@
+"""The executor of a Ray cluster, on a Ray of this machine alone."""
+
+import importlib.util
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from mta_lab.errors import UserError
+from mta_lab.executors.base import Cancelled, Failed, Finished, RunRequest
+from mta_lab.executors.local.messages import Setup
+from tests.executors.conformance import ENOUGH, Behaviour, ExecutorConformance, Polling, Subject, Told
+from tests.executors.test_local import component, request_of  # noqa: F401  fixtures
+
+if TYPE_CHECKING:
+    from mta_lab.executors.ray.executor import RayExecutor
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'mta-lab[ray]'"),
+]
+SECRET = "a-password-of-a-tracking-server"
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
+def subject(
+    component: Path,  # noqa: F811
+    request_of: Callable[[Behaviour], RunRequest],  # noqa: F811
+    state: Path,
+) -> Iterator[Subject]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
+        with started(component, state) as executor:
+            yield Subject(executor, request_of)
+
+
+def started(component: Path, state: Path) -> "RayExecutor":  # noqa: F811
+    from mta_lab.executors.ray.executor import on_this_machine
+
+    return on_this_machine(2, Setup(components=[component], threads=1), state)
+
+
+def ray_processes() -> list[psutil.Process]:
+    """Return the processes of the Ray that this process has started, the workers among them."""
+    return [process for process in psutil.Process().children(recursive=True) if process.is_running()]
+
+
+def relays() -> list[psutil.Process]:
+    return [process for process in ray_processes() if process.cmdline()[:1] == ["ray::Relay"]
+            or (process.cmdline() or [""])[0].startswith("ray::Relay")]  # fmt: skip
+
+
+def relay_and_worker(told: Told, slot: int) -> tuple[psutil.Process, psutil.Process]:
+    """Return the relay of a slot and its worker process, which has the slot's log open."""
+    name = f"worker-{slot}.log"
+    for relay in relays():
+        for child in relay.children():
+            if any(Path(file.path).name == name for file in child.open_files()):
+                return relay, child
+    raise AssertionError(f"no relay of slot {slot}: {[process.cmdline() for process in ray_processes()]}")
+
+
+def wait_until_gone(process: psutil.Process) -> None:
+    end = time.monotonic() + ENOUGH
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < end, f"not gone: {process}"
+        time.sleep(0.05)
+
+
+class TestRelays(Polling):
+    """Promises of places on a cluster."""
+
+    def test_a_worker_that_is_killed_ends_its_run_as_on_one_machine(self, subject: Subject, told: Told) -> None:
+        handle = subject.executor.submit(subject.request("long"))
+        told.until_heard(handle)
+        assert handle.slot
+        _, worker = relay_and_worker(told, handle.slot.number)
+        worker.kill()
+        end = told.end_of(handle)
+        assert isinstance(end, Failed)
+        assert (end.kind, end.reason) == ("killed", "the worker process died (signal SIGKILL)")
+
+    @pytest.mark.parametrize("how", ["long", "hanging"])
+    def test_a_relay_that_is_killed_takes_its_worker_along_and_is_replaced(
+        self, subject: Subject, told: Told, how: Behaviour
+    ) -> None:
+        handle = subject.executor.submit(subject.request(how))
+        if how == "long":
+            told.until_heard(handle)
+        else:
+            told.until(lambda: handle.state == "running")
+        assert handle.slot
+        relay, worker = relay_and_worker(told, handle.slot.number)
+        relay.kill()
+        end = told.end_of(handle)
+        assert isinstance(end, Failed)
+        assert end.kind == "lost"
+        assert "\n" not in end.reason
+        wait_until_gone(worker)
+        following = [subject.executor.submit(subject.request("quick")) for _ in range(3)]
+        assert all(isinstance(told.end_of(handle), Finished) for handle in following)
+
+    def test_a_worker_that_is_terminated_gives_its_run_back(self, subject: Subject, told: Told) -> None:
+        handle = subject.executor.submit(subject.request("long"))
+        told.until_heard(handle)
+        assert handle.slot
+        _, worker = relay_and_worker(told, handle.slot.number)
+        worker.terminate()
+        end = told.end_of(handle)
+        assert isinstance(end, Cancelled)
+        assert end.kept
+        assert end.step > 0
+
+    def test_a_relay_has_no_torch(self, subject: Subject, told: Told) -> None:
+        handle = subject.executor.submit(subject.request("long"))
+        told.until_heard(handle)
+        assert handle.slot
+        relay, worker = relay_and_worker(told, handle.slot.number)
+        assert any("libtorch" in mapped.path for mapped in worker.memory_maps())
+        assert not any("libtorch" in mapped.path for mapped in relay.memory_maps())
+
+    def test_no_secret_is_in_an_argument_or_reaches_another_process(
+        self, subject: Subject, told: Told, state: Path
+    ) -> None:
+        token = (state / "ray.token").read_text()
+        assert len(token) >= 32
+        assert (state / "ray.token").stat().st_mode & 0o077 == 0
+        handle = subject.executor.submit(subject.request("long"))
+        told.until_heard(handle)
+        found = ray_processes()
+        assert len(found) > 4
+        for process in found:
+            folder = Path(f"/proc/{process.pid}")
+            assert token not in (folder / "cmdline").read_text(errors="replace")
+            assert token not in (folder / "environ").read_text(errors="replace")
+            assert SECRET not in (folder / "environ").read_text(errors="replace")
+
+    def test_nothing_listens_beyond_this_machine(self, subject: Subject, told: Told) -> None:
+        handle = subject.executor.submit(subject.request("long"))
+        told.until_heard(handle)
+        found = [
+            (address, process.cmdline()[:1])
+            for process in [psutil.Process(), *ray_processes()]
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN and (address := connection.laddr.ip)
+        ]
+        assert len(found) > 4
+        assert {address for address, _ in found} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, found
+
+
+class TestRayExecutor(ExecutorConformance):
+    """The whole suite; its last test closes the subject."""
+
+
+def test_after_the_end_nothing_is_left(subject: Subject) -> None:
+    end = time.monotonic() + ENOUGH
+    while left := [process for process in ray_processes() if "ray" in " ".join(process.cmdline())]:
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+
+
+def test_an_address_where_nothing_answers_is_said_at_once() -> None:
+    from mta_lab.executors.ray.cluster import connect
+
+    with pytest.raises(UserError, match=r"--address: nothing answers at 127\.0\.0\.1:9: Connection refused"):
+        connect("127.0.0.1:9")
+    with pytest.raises(UserError, match="allowed: HOST:PORT"):
+        connect("head")
