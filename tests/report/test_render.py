@@ -199,12 +199,7 @@ def test_notes_say_what_computed_the_attention(tmp_path: Path) -> None:
 def test_markdown_tables_have_equal_rows(tmp_path: Path) -> None:
     table = renamed(table_of(tmp_path, CLEAR), {"wide": "a | b"})
     blocks = [block.splitlines() for block in shown(table, "markdown").split("\n\n") if block.startswith("|")]
-    assert [len(block) for block in blocks] == [
-        5,
-        4,
-        5,
-        5,
-    ]  # scores, deltas along training, cost as counted and as measured
+    assert [len(block) for block in blocks] == [5, 4, 5, 5], "scores, along training, cost counted and measured"
     for block in blocks:
         assert len({line.replace(r"\|", "").count("|") for line in block}) == 1
 
