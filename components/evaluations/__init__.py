@@ -3,6 +3,7 @@
 from components.evaluations.babilong import BabiLong
 from components.evaluations.base import Evaluation, Predicted
 from components.evaluations.error_rate import ErrorRate
+from components.evaluations.found import Found
 from components.evaluations.last_word import LastWord
 from components.evaluations.needles import Needles
 from components.evaluations.perplexity import Perplexity
@@ -14,6 +15,7 @@ __all__ = [
     "BabiLong",
     "ErrorRate",
     "Evaluation",
+    "Found",
     "LastWord",
     "Needles",
     "Perplexity",

@@ -2,9 +2,19 @@
 
 from components.tasks.base import SyntheticTask, TaskConfig
 from components.tasks.find_block import FindBlock
+from components.tasks.grouped import GroupedTask
 from components.tasks.language import Language
+from components.tasks.needles import SymbolNeedles
 
 LANGUAGE: TaskConfig = Language()
 """next-token prediction on text: the default of a run"""
 
-__all__ = ["LANGUAGE", "FindBlock", "Language", "SyntheticTask", "TaskConfig"]
+__all__ = [
+    "LANGUAGE",
+    "FindBlock",
+    "GroupedTask",
+    "Language",
+    "SymbolNeedles",
+    "SyntheticTask",
+    "TaskConfig",
+]

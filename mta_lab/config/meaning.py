@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from components.attention import AttentionConfig, rotary_table
 from components.evaluations import Evaluation, Predicted
 from components.initialise import initialise
-from components.tasks import SyntheticTask, TaskConfig
+from components.tasks import GroupedTask, SyntheticTask, TaskConfig
 
 HEAD_WIDTH = 4
 SEQUENCES = 32  # of a synthetic task
+HELD_OUT = 2  # sequences of each group of a task that has some
 DIGITS = 1e-6  # of the norm of a tensor: rounding of float64 on any machine is far below
 MARGIN = 8  # tokens beyond what the largest kernels reach
 
@@ -44,6 +45,11 @@ def task_meaning(task: TaskConfig) -> str:
     if isinstance(task, SyntheticTask):
         tokens, scored = task.sequences(SEQUENCES, torch.Generator().manual_seed(0))
         lines += [f"{task.vocabulary} {task.context}", str(tokens.tolist()), str(scored.tolist())]
+    if isinstance(task, GroupedTask):
+        few = replace(task, held_out=HELD_OUT)
+        for group in few.groups:
+            tokens, scored = few.held_out_of(group, torch.Generator().manual_seed(0))
+            lines += [group, str(tokens.tolist()), str(scored.tolist())]
     return _digest(lines)
 
 

@@ -1,6 +1,7 @@
 """Show what finished runs came to by evaluations that ask questions: means, intervals, floors.
 
-Only results of one fingerprint stand side by side: the same settings, code, text and files.
+The groups of a synthetic task's held-out sequences are shown alike. Of an evaluation, only results
+of one fingerprint stand side by side: the same settings, code, text and files.
 """
 
 import math
@@ -16,7 +17,7 @@ from mta_lab.report.table import Table
 from mta_lab.results.evaluated import Evaluated, GroupScores
 from mta_lab.results.records import Record
 from mta_lab.stats.means import mean_interval
-from mta_lab.stats.proportions import Rates, interval
+from mta_lab.stats.proportions import Rates, interval, of_one_seed
 from mta_lab.words import counted
 
 LARGEST = 700.0  # nats; exp of more is no number any more
@@ -53,7 +54,39 @@ def results_of(table: Table) -> list[Results]:
                     found.setdefault(fingerprint, {}).setdefault(row.name, {})[seed] = one
     every = [Results(fingerprint=fingerprint, rows=rows) for fingerprint, rows in found.items()]
     newest = {one.title: one for one in sorted(every, key=_last)}
-    return [newest[title] for title in sorted(newest)]
+    return [*_of_groups(table), *(newest[title] for title in sorted(newest))]
+
+
+def _of_groups(table: Table) -> list[Results]:
+    """Return the groups that a synthetic task holds out as results; none of other tasks."""
+    name, floors = table.sweep.rows[0].config.task.name, table.sweep.floors
+    if floors is None:
+        return []
+    rows = {
+        row.name: {
+            seed: Evaluated(
+                name=name,
+                settings={},
+                metrics={record.quantity: _shares(record)},
+                floors=floors,
+                finished=str(record.provenance.get("finished", "")),
+            )
+            for seed, record in sorted(row.measured.records.items())
+        }
+        for row in table.rows
+        if row.measured.records
+    }
+    return [Results(fingerprint="", rows=rows)] if rows else []
+
+
+def _shares(record: Record) -> GroupScores:
+    ends = {group: of_one_seed(share, record.scored[group]) for group, share in record.domains.items()}
+    return GroupScores(
+        scores=record.domains,
+        low={group: low for group, (low, _) in ends.items()},
+        high={group: high for group, (_, high) in ends.items()},
+        n=record.scored,
+    )
 
 
 def _last(results: Results) -> str:

@@ -54,6 +54,11 @@ def interval(row: Rates, table: Sequence[Rates] = ()) -> tuple[float, float] | N
     return min(low, row.mean), max(high, row.mean)
 
 
+def of_one_seed(rate: float, sequences: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of the rate of one seed, the model as it is."""
+    return _wilson(rate, sequences, -float(ndtri(LEVEL / 2)))
+
+
 def _interval(rows: Sequence[Rates], row: Rates) -> tuple[float, float]:
     """Return Wilson's interval of a row, its seeds as far apart as those of `rows`."""
     effective = len(row.rates) * min(1 / _correlation(rows), row.sequences)

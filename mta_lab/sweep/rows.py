@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.metrics import Metric
+from components.tasks import GroupedTask
 from mta_lab.config import RunConfig, flatten
 from mta_lab.errors import UserError, nearest
 from mta_lab.results.failures import RETRY, Retry
@@ -114,6 +115,15 @@ class Sweep:
     def metric(self) -> Metric:
         """Return what its rows are scored by, one for all of them."""
         return self.rows[0].config.task.metric
+
+    @property
+    def floors(self) -> Mapping[str, Mapping[str, float]] | None:
+        """Return how often guesses are right on each group that a synthetic task holds out.
+
+        None of other tasks.
+        """
+        task = self.rows[0].config.task
+        return task.floors() if isinstance(task, GroupedTask) else None
 
     def row(self, name: str) -> Row:
         """Return the row of that name; raise UserError with all names and the nearest."""

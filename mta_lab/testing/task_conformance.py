@@ -1,11 +1,13 @@
 """The contract that every task keeps, shipped or yours; see `conformance`."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from components import ComponentError
 from components.metrics import METRICS
-from components.tasks import SyntheticTask, TaskConfig
+from components.tasks import GroupedTask, SyntheticTask, TaskConfig
 from mta_lab.testing.subjects import under_test
 
 COUNT = 50
@@ -68,10 +70,26 @@ def test_text_tells_sequences_apart(task: SyntheticTask) -> None:
 
 
 def test_a_model_that_does_not_fit_is_refused(task: SyntheticTask) -> None:
-    task.check(vocabulary=task.vocabulary, context=task.context)
-    task.check(vocabulary=task.vocabulary, context=task.context + 10)
+    longest = task.longest if isinstance(task, GroupedTask) else task.context
+    task.check(vocabulary=task.vocabulary, context=longest)
+    task.check(vocabulary=task.vocabulary, context=longest + 10)
     for vocabulary in (task.vocabulary - 1, task.vocabulary + 1):
         with pytest.raises(ComponentError, match=rf"{task.name} needs model.vocabulary={task.vocabulary}, got"):
-            task.check(vocabulary=vocabulary, context=task.context)
-    with pytest.raises(ComponentError, match=rf"{task.name} needs model.context={task.context} or more, got"):
-        task.check(vocabulary=task.vocabulary, context=task.context - 1)
+            task.check(vocabulary=vocabulary, context=longest)
+    with pytest.raises(ComponentError, match=rf"{task.name} needs model.context={longest} or more"):
+        task.check(vocabulary=task.vocabulary, context=longest - 1)
+
+
+def test_groups_are_scored_apart(task: SyntheticTask) -> None:
+    """Each has as many sequences as are held out, and floors for each."""
+    if not isinstance(task, GroupedTask):
+        pytest.skip("its held-out sequences are one group")
+    few = replace(task, held_out=3)
+    assert len(set(few.groups)) == len(few.groups)
+    assert all(list(by_group) == list(few.groups) for by_group in few.floors().values())
+    for group in few.groups:
+        tokens, scored = few.held_out_of(group, generator())
+        assert tokens.shape == (3, scored.shape[1] + 1)
+        assert scored.shape[1] <= few.longest
+        assert scored.any(dim=-1).all()
+        assert torch.equal(few.held_out_of(group, generator())[0], tokens)

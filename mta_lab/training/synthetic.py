@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from components.tasks import SyntheticTask
+from components.tasks import GroupedTask, SyntheticTask
 from mta_lab.config import RunConfig
 from mta_lab.training.ahead import BatchModule
 from mta_lab.training.loss import Answers, Batch
@@ -19,7 +19,8 @@ class SequencesModule(BatchModule):
     """A task's sequences as batches: training by (seed, step), held-out ones equal for all runs."""
 
     def __init__(self, config: RunConfig, task: SyntheticTask) -> None:
-        super().__init__(config, (task.name,), task.context)
+        groups = task.groups if isinstance(task, GroupedTask) else (task.name,)
+        super().__init__(config, groups, task.context)
         self.task = task
 
     def training_batches(self) -> "SequenceBatches":
@@ -28,9 +29,9 @@ class SequencesModule(BatchModule):
         return SequenceBatches(self.task, seed=seed, steps=training.steps, batch_size=training.batch_size)
 
     def val_dataloader(self) -> list[DataLoader[tuple[Tensor, ...]]]:
-        """Return one loader, because a task is one domain."""
-        tokens, scored = held_out(self.task, self.run.data.evaluate)
-        return [DataLoader(TensorDataset(tokens, scored), batch_size=self.micro_batch)]
+        """Return one loader for each group of held-out sequences; most tasks have one."""
+        found = (held_out(self.task, self.run.data.evaluate, group) for group in self.domains)
+        return [DataLoader(TensorDataset(*answers), batch_size=self.micro_batch) for answers in found]
 
 
 class SequenceBatches(Dataset[Batch]):
@@ -47,6 +48,11 @@ class SequenceBatches(Dataset[Batch]):
         return self.task.sequences(self.batch_size, torch.Generator().manual_seed(mixed))
 
 
-def held_out(task: SyntheticTask, evaluate: str) -> Answers:
-    """Return the held-out sequences of 'valid' or 'test', which no run's seed produces."""
+def held_out(task: SyntheticTask, evaluate: str, group: str = "") -> Answers:
+    """Return the held-out sequences of 'valid' or 'test', which no run's seed produces.
+
+    Of a task that has groups, return those of one of them.
+    """
+    if isinstance(task, GroupedTask):
+        return task.held_out_of(group, torch.Generator().manual_seed(derive(0, f"held out: {evaluate}, {group}")))
     return task.sequences(task.held_out, torch.Generator().manual_seed(derive(0, f"held out: {evaluate}")))

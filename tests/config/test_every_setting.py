@@ -13,7 +13,7 @@ from components.attention import AttentionConfig, MultiToken
 from components.evaluations import TextEvaluation
 from components.registry import FAMILIES, Component, ComponentError
 from components.score_ops import KeyQuery
-from components.tasks import Language, SyntheticTask
+from components.tasks import GroupedTask, Language, SyntheticTask
 from mta_lab.config import DataConfig, ModelConfig, RunConfig, TrainingConfig, fingerprint
 from mta_lab.config.schema import NO_PART
 from mta_lab.data.corpus import corpus_name
@@ -28,7 +28,7 @@ BASE = config(
 LIKELY: tuple[Any, ...] = (
     *("constant", "bf16", "test", "eager", "exact", "left", "channel", "all", "first", "stdlib", "another", "tests"),
     *("blocks", "zero"),
-    *(True, False, 2, 3, 8, 30, 300, 0.25, 0.5, 100.0, (2, 3), {"a": 1.0}),
+    *(True, False, 2, 3, 8, 30, 300, 0.25, 0.5, 100.0, (2, 3), (80, 90), {"a": 1.0}),
 )
 """values of which at least one is another valid one of any
 field, besides the registered components"""
@@ -57,7 +57,7 @@ def run_with(value: Any) -> RunConfig:
         if isinstance(value, type(getattr(BASE, section))):
             return replace(BASE, **{section: value})
     if isinstance(value, SyntheticTask):
-        model = replace(BASE.model, vocabulary=28, context=400)
+        model = replace(BASE.model, vocabulary=value.vocabulary, context=400)
         return replace(BASE, task=value, model=model)
     if isinstance(value, Language):
         return replace(BASE, task=value)
@@ -100,6 +100,8 @@ def computed(run: RunConfig) -> list[Any]:
     if isinstance(run.task, SyntheticTask):
         made += [run.task.held_out, run.task.sequences(2, torch.Generator().manual_seed(0))[0].tolist()]
         made += [run.task.sequences(2, torch.Generator().manual_seed(0))[1].tolist()]
+    if isinstance(run.task, GroupedTask):
+        made += [run.task.groups, run.task.longest]
     return made
 
 
@@ -119,7 +121,11 @@ def test_another_value_makes_another_run(owner: type, field: Field[Any], tmp_pat
         assert fingerprint(base, "") != fingerprint(other, "")
 
 
-ARCHITECTURE = [(owner, field) for owner, field in FIELDS if owner is ModelConfig or issubclass(owner, Component)]
+ARCHITECTURE = [
+    (owner, field)
+    for owner, field in FIELDS
+    if owner is ModelConfig or issubclass(owner, Component)
+]
 
 
 @pytest.mark.parametrize(

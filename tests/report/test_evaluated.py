@@ -17,6 +17,7 @@ from mta_lab.report.run_lines import as_csv
 from mta_lab.report.table import Table
 from mta_lab.results.evaluated import Evaluated, GroupScores
 from mta_lab.stats.proportions import Rates, interval
+from mta_lab.sweep import load_sweep
 from mta_lab.theme.style import styled
 from tests.report.examples import CLEAR, GROUPS, asked, shares, table_of
 
@@ -86,6 +87,22 @@ def test_needles_are_drawn_by_depth_and_by_number(tmp_path: Path) -> None:
     assert [*line.get_ydata()] == [0.5] * 5
     assert [tick.get_text() for tick in by_number.get_xticklabels()] == ["2", "4"]
     assert "needles" not in figures(table_of(tmp_path, CLEAR), 7.0)
+
+
+def test_groups_of_a_synthetic_task_are_shown_with_intervals_and_floors(tmp_path: Path) -> None:
+    sweep = load_sweep("needle_symbols", scale="nano")
+    groups = sweep.rows[0].config.task.groups  # type: ignore[attr-defined]
+    changes = {"domains": dict.fromkeys(groups, 0.5), "scored": dict.fromkeys(groups, 100)}
+    table = table_of(tmp_path, {"mta": {0: 0.5}}, sweep=sweep, changes={"mta": changes})
+    first, *others = evaluated_sections(table)
+    assert len(others) == 9
+    assert first.title == "needles: needle accuracy, %, up to 100 questions each, not tested; 2 needles, 72 tokens"
+    mta, any_number, of_the_text = first.lines
+    assert mta.cells[:4] == ("mta", "1 of 3", "50.0", "50.0 [40.4, 59.6]")  # Wilson's interval
+    assert any_number.cells[2:] == ("10.0",) * 6
+    assert of_the_text.cells[2:] == ("55.0",) * 6
+    with styled():
+        assert "needles" in figures(table, 7.0)
 
 
 def test_json_and_csv_have_every_group(tmp_path: Path) -> None:

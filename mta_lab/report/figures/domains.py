@@ -11,14 +11,16 @@ from mta_lab.report.figures.rows import ROOMY, ROW, colour, cut, name_rows
 from mta_lab.report.table import Table, TableRow
 from mta_lab.theme.style import INK, MUTED, PAPER, hover
 
+MOST = 20  # panels; the groups of a synthetic task are drawn by `needles`
+
 
 def domains(table: Table, width: float) -> Figure | None:
-    """Return the figure, or None for fewer than two domains or a baseline without scores."""
+    """Return the figure, or None for one domain or very many, or a baseline without scores."""
     by_name = {row.name: row for row in table.rows}
     bases = {row.name: by_name[row.measured.baseline] for row in table.rows}
     rows = [row for row in table.rows if row.measured.role != "baseline" and row.measured.domains]
     names = list(dict.fromkeys(name for row in rows for name in row.measured.domains))
-    if len(names) < 2 or not any(bases[row.name].measured.domains for row in rows):
+    if not 2 <= len(names) <= MOST or not any(bases[row.name].measured.domains for row in rows):
         return None
     roomy = width > ROOMY
     columns = len(names) if roomy else 2
