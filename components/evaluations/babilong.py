@@ -8,13 +8,13 @@ name, and by its first word, whether greedy decoding writes the right label.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import ClassVar
 
 from components.evaluations import worlds
 from components.evaluations.passages import words
-from components.evaluations.questions import Answer, Asked, Material, Question, TextEvaluation
+from components.evaluations.questions import Answer, Asked, Exercise, Material, Question, TextEvaluation
 from components.evaluations.scattering import Filler, scattered
 from components.metrics import Metric
 from components.registry import ComponentError, register
@@ -86,6 +86,24 @@ class BabiLong(TextEvaluation):
         )
         return Asked(questions, [note for note in notes if note])
 
+    def exercises(self, material: Material, asked: int) -> Callable[[Random], Exercise]:
+        """Return what draws stories that are asked about as they are told, as bAbI's own are."""
+        if self.path is not None:
+            raise ComponentError(f"path: got '{self.path}', allowed for exercises: null, as worlds of our own are told")
+        filler = Filler(material.of(self.domains, USUAL).values(), material, worlds.label_words())
+
+        def exercise(random: Random) -> Exercise:
+            for _ in range(DRAWS):
+                told = worlds.story(random.choice(self.tasks), random)[:asked]
+                made = _told(told, random.choice(self.distraction), filler, random)
+                while made and sum(material.tokens([text for part in made for text in part])) > material.context:
+                    made.pop()
+                if made:
+                    return made
+            raise ComponentError(f"no story of tasks {list(self.tasks)} fits into {material.context} tokens")
+
+        return exercise
+
     def measure(self, question: Question, answers: Sequence[Answer]) -> Mapping[str, float]:
         likeliest = max(range(len(answers)), key=lambda place: answers[place].log_probability)
         return {
@@ -124,6 +142,20 @@ class BabiLong(TextEvaluation):
             if len(made) == self.samples:
                 break
         return _with_commonest(made)
+
+
+def _told(told: Sequence[worlds.Told], length: int, filler: Filler, random: Random) -> list[tuple[str, str]]:
+    """Return a story's questions, each behind what is told since the one before, and answers.
+
+    So many tokens of other text stand around all of its statements.
+    """
+    parts, start, begin = [], 0, ""
+    for one in told:
+        around = filler.draw(length // len(told), random) if length // len(told) else ()
+        text = scattered(one.statements[start:], around, random)
+        parts.append((f"{begin}{_prompt(text, one.question)}", f" {one.answer}"))
+        start, begin = len(one.statements), "\n"
+    return parts
 
 
 def _group(task: int, length: int) -> str:

@@ -6,12 +6,12 @@ depths, shuffled needles and 500 samples; our own choices are that one needle of
 for, that numbers are 1 to 9, and that the other needles stand at random places.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from statistics import multimode
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
-from components.evaluations.questions import Answer, Asked, Material, Question, TextEvaluation
+from components.evaluations.questions import Answer, Asked, Exercise, Material, Question, TextEvaluation
 from components.evaluations.scattering import Filler, at_gaps
 from components.metrics import Metric
 from components.registry import ComponentError, register
@@ -94,6 +94,37 @@ class Needles(TextEvaluation):
             raise ComponentError(f"contexts: {notes[0]}; fewer `counts` or a longer `context` are possible")
         return Asked(questions, notes)
 
+    def exercises(self, material: Material, asked: int) -> Callable[[Random], Exercise]:
+        """Return what draws texts with needles, of which several are asked for.
+
+        These are drawn with replacement: otherwise the number that was asked last would never be
+        the answer.
+        """
+        filler = Filler(material.of(self.domains, USUAL).values(), material, AVOIDED)
+        more = max(material.tokens([f".{_needle(city, self.largest)}" for city in CITIES]))
+        rooms = [
+            (count, room)
+            for context in self.contexts or (material.context,)
+            for count in self.counts
+            if context <= material.context
+            and (room := context - self._needed(count, material) - (min(asked, count) - 1) * more) >= 0
+        ]
+        if not rooms:
+            said = f"no text of {material.context} tokens holds {_needles(min(self.counts))} and its questions"
+            raise ComponentError(f"counts: {said}; fewer `counts` or `asked`, or a longer context, are possible")
+
+        def exercise(random: Random) -> Exercise:
+            count, room = random.choice(rooms)
+            told = _told(count, random.randint(0, 100), self.largest, filler, room, random)
+            cities = random.choices(range(count), k=min(asked, count))
+            starts = [told.text, *["."] * (len(cities) - 1)]
+            return [
+                (f"{start} {_question_on(told.cities[city])}", f" {told.numbers[city]}")
+                for start, city in zip(starts, cities, strict=True)
+            ]
+
+        return exercise
+
     def measure(self, question: Question, answers: Sequence[Answer]) -> Mapping[str, float]:
         (answer,) = answers
         return {FOUND.name: float(answer.written)}
@@ -107,25 +138,42 @@ class Needles(TextEvaluation):
     def _group(self, group: str, count: int, depth: int, room: int, filler: Filler) -> Iterator[Question]:
         random = Random(f"{self.seed} {group}")
         for _ in range(self.samples):
-            cities = random.sample(CITIES, count)
-            numbers = [random.randint(1, self.largest) for _ in cities]
-            around = filler.draw(room, random) if room else []
-            places = placed(depth, count, len(around), random)
-            needles = [_needle(city, number) for city, number in zip(cities, numbers, strict=True)]
-            order = sorted(range(count), key=lambda needle: places[needle])
-            text = at_gaps([(places[needle][0], needles[needle]) for needle in order], around)
-            right, commonest = numbers[0], multimode(numbers)
+            told = _told(count, depth, self.largest, filler, room, random)
+            right, commonest = told.numbers[0], multimode(told.numbers)
             yield Question(
                 group=group,
-                prompt=f"{text} {_question_on(cities[0])}",
+                prompt=f"{told.text} {_question_on(told.cities[0])}",
                 answers=(f" {right}",),
                 guesses={
                     "any number at random": 1 / self.largest,
-                    "a number of the text at random": numbers.count(right) / count,
+                    "a number of the text at random": told.numbers.count(right) / count,
                     "its commonest number": (right in commonest) / len(commonest),
-                    "its last number": float(numbers[order[-1]] == right),
+                    "its last number": float(told.last == right),
                 },
             )
+
+
+class _Told(NamedTuple):
+    """A text with needles."""
+
+    text: str
+    cities: Sequence[str]
+    numbers: Sequence[int]
+    """of the cities"""
+    last: int
+    """the number that stands last in the text"""
+
+
+def _told(count: int, depth: int, largest: int, filler: Filler, room: int, random: Random) -> _Told:
+    """Return a text in which the first needle stands at a depth, the others anywhere."""
+    cities = random.sample(CITIES, count)
+    numbers = [random.randint(1, largest) for _ in cities]
+    sentences = filler.draw(room, random) if room else []
+    places = placed(depth, count, len(sentences), random)
+    needles = [_needle(city, number) for city, number in zip(cities, numbers, strict=True)]
+    order = sorted(range(count), key=lambda needle: places[needle])
+    text = at_gaps([(places[needle][0], needles[needle]) for needle in order], sentences)
+    return _Told(text, cities, numbers, numbers[order[-1]])
 
 
 def placed(depth: int, count: int, sentences: int, random: Random) -> list[tuple[int, float]]:

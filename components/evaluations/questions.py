@@ -8,6 +8,7 @@ disk nor network.
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import ClassVar, NamedTuple
 
 from torch import Tensor
@@ -77,6 +78,10 @@ class Material:
         return {name: self.documents[name] for name in names}
 
 
+Exercise = Sequence[tuple[str, str]]
+"""a text to learn from: its parts, each with the answer that follows it"""
+
+
 class Asked(NamedTuple):
     """The questions of an evaluation."""
 
@@ -134,6 +139,22 @@ class TextEvaluation(Evaluation):
 
         Raises ComponentError where none can be made.
         """
+
+    def exercises(self, material: Material, asked: int) -> Callable[[Random], Exercise]:
+        """Return what draws exercises of its kind, to train on, from other text than it asks about.
+
+        An exercise has at most `asked` answers, and fits into the context. Here it is one of the
+        questions that can be made of the material, with its right answer.
+
+        Raises ComponentError where none can be made.
+        """
+        questions = self.ask(material).questions
+
+        def exercise(random: Random) -> Exercise:
+            question = random.choice(questions)
+            return [(question.prompt, question.answers[question.right])]
+
+        return exercise
 
     @abstractmethod
     def measure(self, question: Question, answers: Sequence[Answer]) -> Mapping[str, float]:

@@ -12,7 +12,7 @@ from typing import Any
 from components.attention import AttentionConfig
 from components.evaluations import Evaluation
 from components.registry import LATER, Component
-from components.tasks import TaskConfig
+from components.tasks import ExercisedTask, TaskConfig
 from mta_lab.config.layers import type_hints
 from mta_lab.config.meaning import attention_meaning, evaluation_meaning, task_meaning
 from mta_lab.config.remembered import remembered
@@ -133,6 +133,7 @@ def _meaning(attention: AttentionConfig, scoring: Scoring, heads: int, layers: i
     parts = [
         remembered({"attention": plain(attention), **sizes}, lambda: attention_meaning(attention, heads, layers)),
         remembered({"task": plain(task)}, lambda: task_meaning(task)),
+        *(code_of(one) for one in (task.exercised if isinstance(task, ExercisedTask) else ())),
         *(remembered({"evaluation": plain(one)}, partial(evaluation_meaning, one)) for one in further),
     ]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]

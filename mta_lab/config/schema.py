@@ -13,7 +13,7 @@ import torch
 from components.attention import PLAIN, AttentionConfig
 from components.evaluations import Evaluation, TextEvaluation
 from components.registry import LATER
-from components.tasks import LANGUAGE, SyntheticTask, TaskConfig
+from components.tasks import LANGUAGE, ExercisedTask, SyntheticTask, TaskConfig
 from mta_lab.errors import described, place
 
 NO_PART = "no part of the identity"
@@ -269,6 +269,11 @@ class RunConfig:
     def training_tokens(self) -> int:
         """Of a whole run."""
         return self.training.steps * self.tokens_per_step
+
+    @property
+    def text_tokens(self) -> float:
+        """Of a whole run, those in windows of text; exercises take little of each document."""
+        return self.training_tokens * (1 - self.task.share if isinstance(self.task, ExercisedTask) else 1)
 
     def attention_classes(self) -> frozenset[type]:
         """Return the classes of all modules in the attention of every layer.

@@ -38,7 +38,7 @@ def shares(data: "DataConfig", domains: Collection[str]) -> dict[str, float]:
     return {name: weights[name] / total for name in sorted(domains)}
 
 
-def passes(data: "DataConfig", domains: Collection["Domain"], tokens: int) -> dict[str, float]:
+def passes(data: "DataConfig", domains: Collection["Domain"], tokens: float) -> dict[str, float]:
     """Return how often each domain's training text is read, on average, among `tokens` tokens."""
     share = shares(data, [domain.name for domain in domains])
     return {domain.name: share[domain.name] * tokens / max(1, domain.train_tokens) for domain in domains}

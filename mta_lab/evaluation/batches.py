@@ -12,12 +12,12 @@ from itertools import islice
 
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from components.evaluations.questions import Answer, Question
 from mta_lab.config import Precision
 from mta_lab.data import Corpus
+from mta_lab.data.decoded import plain_tokenizer
 from mta_lab.model import Decoder
 
 A_PASS = 8192
@@ -38,8 +38,7 @@ class Decoding:
     """A tokenizer with what else it takes to ask in tokens."""
 
     def __init__(self, corpus: Corpus) -> None:
-        self._tokenizer: Tokenizer = corpus.tokenizer()
-        self._tokenizer.encode_special_tokens = True
+        self._tokenizer = plain_tokenizer(corpus)
         self.end_of_text = corpus.end_of_text
         texts = [self._tokenizer.decode([token], skip_special_tokens=False) for token in range(corpus.vocabulary)]
         # Part of a letter that takes several tokens goes on with a word, too.

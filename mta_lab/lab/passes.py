@@ -19,8 +19,7 @@ def passes_of(plan: Plan) -> Mapping[str, float]:
     opened = cache(partial(find, root=CORPORA))
     for config in (row.config for row in plan.sweep.rows if row.config.reads_text):
         if corpus := opened(config.data, config.model.vocabulary):
-            tokens = config.training.steps * config.tokens_per_step
-            for name, number in passes(config.data, corpus.domains, tokens).items():
+            for name, number in passes(config.data, corpus.domains, config.text_tokens).items():
                 most[name] = max(number, most.get(name, 0.0))
     return most
 

@@ -14,6 +14,7 @@ from components.metrics import METRICS
 from mta_lab.testing.subjects import under_test
 
 CONTEXT = 600
+ASKED = 3  # answers of an exercise
 NOUNS = ("river", "garden", "letter", "window", "winter", "mountain", "village", "teacher", "market", "forest")
 
 
@@ -77,6 +78,17 @@ def test_the_same_questions_come_again(asking: TextEvaluation) -> None:
     assert torch.equal(torch.get_rng_state(), state[0])
     assert random.getstate() == state[1]
     torch.set_rng_state(before[0])
+
+
+def test_exercises_depend_on_what_they_are_drawn_from_alone(asking: TextEvaluation) -> None:
+    """They have answers, as many as are allowed at most, and fit into the context."""
+    draw = asking.exercises(material(), ASKED)
+    for seed in range(5):
+        exercise = draw(random.Random(seed))
+        assert draw(random.Random(seed)) == exercise
+        assert 1 <= len(exercise) <= ASKED
+        assert all(text == text.rstrip() and answer.startswith(" ") for text, answer in exercise)
+        assert sum(_words([part for both in exercise for part in both])) <= CONTEXT
 
 
 def test_a_model_that_knows_is_better_than_one_that_errs(asking: TextEvaluation) -> None:

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
+from components.tasks import ExercisedTask
 from mta_lab.config import RunConfig
 from mta_lab.data import Corpus
 from mta_lab.data.batches import TrainingBatches, ValidationBatches
 from mta_lab.data.mixture import passes, shares
 from mta_lab.training.ahead import BatchModule
+from mta_lab.training.exercises import MixedBatches
+from mta_lab.training.loss import Batch
 from mta_lab.training.seeds import derive
 
 
@@ -24,16 +27,18 @@ class TextModule(BatchModule):
     @property
     def text(self) -> Mapping[str, Any]:
         """Return what the record says of the text: tokenizer, and passes over each domain."""
-        read = self.run.training.steps * self.run.training.batch_size * self.context
         return {
             "tokenizer": self.corpus.tokenizer_name,
-            "passes": passes(self.run.data, self.corpus.domains, read),
+            "passes": passes(self.run.data, self.corpus.domains, self.run.text_tokens),
         }
 
-    def training_batches(self) -> TrainingBatches:
-        """Return the training batches: each [batch size, context + 1] tokens, int64."""
-        training = self.run.training
-        return TrainingBatches(
+    def training_batches(self) -> Dataset[Batch]:
+        """Return the training batches: each [batch size, context + 1] tokens, int64.
+
+        Those of exercises come with the mask of their answers.
+        """
+        training, task = self.run.training, self.run.task
+        text = TrainingBatches(
             {name: self.corpus.tokens(name, "train") for name in self.domains},
             shares(self.run.data, self.domains),
             seed=derive(self.run.seed, "batches", self.run.stream),
@@ -41,6 +46,7 @@ class TextModule(BatchModule):
             batch_size=training.batch_size,
             context=self.context,
         )
+        return MixedBatches(text, task, self.corpus) if isinstance(task, ExercisedTask) else text
 
     def val_dataloader(self) -> list[DataLoader[Tensor]]:
         """Return one loader a domain, in the order of `domains`."""
