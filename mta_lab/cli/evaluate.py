@@ -27,7 +27,8 @@ def evaluate(
         typer.Option(
             "--on",
             metavar="EVALUATION",
-            help="an evaluation: needles, or '{name: needles, counts: [2, 4]}' with settings; repeatable",
+            help="an evaluation: needles, or '{name: needles, counts: [2, 4]}' with settings; repeatable; "
+            "without it, those of the sweep's evaluate",
         ),
     ] = None,
     scale: Scale = DEFAULT_SCALE,
@@ -43,7 +44,7 @@ def evaluate(
     display, (row, settings) = Terminal(), row_and_settings(words)
     plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
     row_name = plan.sweep.row(row).name if row else None
-    evaluations = lab.evaluations.evaluations_of(on or [])
+    evaluations = lab.evaluations.evaluations_of(on or [], plan.sweep.evaluations)
     done = lab.evaluations.evaluate_plan(plan, row_name, evaluations)
     there = f", {done.there} were there" if done.there else ""
     left = f", {counted(done.left_out, 'run')} left out" if done.left_out else ""

@@ -101,6 +101,9 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console, explained: Sequen
     console.print(f"Scale {sweep.scale}: {lab.rows.sizes_of(sweep)}.")
     for line in lab.evidence.evidence(plan):
         console.print(line)
+    if sweep.evaluations:
+        asked = ", ".join(dict.fromkeys(evaluation.name for evaluation in sweep.evaluations))
+        console.print(f"Each finished run is asked: {asked}; the times are without that.")
     for line in (*(explained or _here(plan, costs)), lab.costs.widening(plan, costs.estimates)):
         if line:
             console.print(line, markup=False)

@@ -11,7 +11,7 @@ from mta_lab.config.identity import (
 )
 from mta_lab.config.layers import InvalidError, Layer, command_line, in_words, nested
 from mta_lab.config.reader import NOTHING, read_yaml
-from mta_lab.config.resolve import component, resolve, scale_layer, scales, shortened_warmup
+from mta_lab.config.resolve import component, component_of, resolve, scale_layer, scales, shortened_warmup
 from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig, Split, TrainingConfig
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "TrainingConfig",
     "command_line",
     "component",
+    "component_of",
     "difference",
     "differing",
     "fingerprint",

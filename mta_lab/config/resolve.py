@@ -53,12 +53,19 @@ def component(family: str, text: str, source: str) -> Component:
         UserError: it says none, or a setting is wrong.
     """
     try:
-        return _component(FAMILIES[family].base, read_value(text), None, "")
+        value = read_value(text)
+    except ValueError as error:
+        raise UserError(f"{source}: '{text}' is not a YAML value ({error})") from None
+    return component_of(family, value, source)
+
+
+def component_of(family: str, value: Any, source: str) -> Component:
+    """Return the component that a value of a file says, as `component` does of a text."""
+    try:
+        return _component(FAMILIES[family].base, value, None, "")
     except InvalidError as error:
         key = f" {error.key}:" if error.key else ""
         raise UserError(f"{source}:{key} {error}") from None
-    except ValueError as error:
-        raise UserError(f"{source}: '{text}' is not a YAML value ({error})") from None
 
 
 def shortened_warmup(steps: int) -> int:

@@ -37,12 +37,16 @@ class Outcome:
     """runs that could not be scored, each with a line that said why"""
 
 
-def evaluations_of(words: Sequence[str]) -> list[Evaluation]:
+def evaluations_of(words: Sequence[str], usual: Sequence[Evaluation] = ()) -> list[Evaluation]:
     """Return the evaluations that words name: `needles`, or `{name: needles, counts: [2, 4]}`.
 
+    Without words, return the usual ones.
+
     Raises:
-        UserError: a word names none, or a setting is wrong.
+        UserError: a word names none, or a setting is wrong; or there is neither.
     """
+    if not words and usual:
+        return [*usual]
     if not words:
         asking = ", ".join(variant.name for variant in FAMILIES["evaluations"].registered())
         raise UserError(f"--on: is missing; type for example --on needles; evaluations: {asking}")
@@ -73,6 +77,27 @@ def evaluate_plan(plan: Plan, row: str | None, evaluations: Sequence[Evaluation]
             for run in finished:
                 scoring.score(run, evaluation)
     return Outcome(new=scoring.new, there=scoring.there, left_out=len(scoring.left_out))
+
+
+def ask_finished(plan: Plan, runs: Sequence[Run]) -> bool:
+    """Ask finished runs of a plan what its sweep says; return whether all of them were asked.
+
+    Interrupted, the same command goes on from the last batch.
+    """
+    scoring = _Scoring(plan)
+    to_ask = [
+        (run, evaluation)
+        for evaluation in plan.sweep.evaluations
+        for run in runs
+        if (record := plan.records.usable(run.fingerprint)) and _before(run, record, evaluation) is None
+    ]
+    if to_ask:
+        said = ", ".join(evaluation.name for evaluation in plan.sweep.evaluations)
+        plan.display.say(f"{plan.sweep.title}: {counted(len(to_ask), 'evaluation')} of finished runs: {said}")
+        with only_launch(plan.records.directory):
+            for run, evaluation in to_ask:
+                scoring.score(run, evaluation)
+    return not scoring.left_out
 
 
 def shown_by(plan: Plan) -> str:

@@ -10,6 +10,7 @@ from mta_lab.config import scale_layer, shortened_warmup
 from mta_lab.devices.visible import Gpu, gpus, trouble
 from mta_lab.errors import UserError
 from mta_lab.executors.launchers import LOCAL, Launcher
+from mta_lab.lab.evaluations import ask_finished
 from mta_lab.lab.own_sweeps import remember
 from mta_lab.lab.passes import repeated
 from mta_lab.lab.placing import check_together, usual_workers, workers_of
@@ -40,6 +41,8 @@ class Launched:
     """state of each run, by fingerprint"""
     rows: Sequence[str] | None = None
     """names of the rows that were launched; None: all"""
+    asked: bool = True
+    """False if a finished run could not be asked what its sweep says"""
     _shown: bool = field(default=False, init=False)
 
     @property
@@ -63,8 +66,8 @@ class Launched:
 
     @property
     def complete(self) -> bool:
-        """Return True if every run that was launched is finished."""
-        return all(self.states[run.fingerprint] == "finished" for run in self.launched)
+        """Return True if every run that was launched is finished, and asked what it should be."""
+        return self.asked and all(self.states[run.fingerprint] == "finished" for run in self.launched)
 
     def left(self) -> list[str]:
         """Return one line on stale runs and one on failed runs, with the command to type next."""
@@ -126,10 +129,20 @@ def launch_plan(
             raise KeyboardInterrupt(f"interrupted; {counted(left, 'run')} left, {goes_on}") from None
         launched.states = states(runs, plan.records)
     remember(plan.given, plan.records, plan.display)
+    _ask(launched)
     launched.show()
     for line in launched.left():
         plan.display.say(line)
     return launched
+
+
+def _ask(launched: Launched) -> None:
+    """Ask the finished runs what their sweep says, those that have not been asked."""
+    plan = launched.plan
+    try:
+        launched.asked = ask_finished(plan, launched.launched)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; the same command goes on with it: {again(plan.command)}") from None
 
 
 def launch_options(
@@ -231,6 +244,8 @@ def _train(launched: Launched, options: LaunchOptions) -> None:
         display = bars.enter_context(plan.display.launch())
 
         def shown() -> LaunchSummary:
+            if plan.sweep.evaluations:  # which are asked next
+                return LaunchSummary(f"`{again(plan.report)}` shows the table.")
             whole = launch_summary(plan, launched.table)
 
             def files() -> Mapping[str, str]:

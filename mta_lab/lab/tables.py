@@ -6,6 +6,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from mta_lab.errors import UserError
+from mta_lab.evaluation import evaluation_fingerprint
 from mta_lab.lab.looks import changed_looks
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.texts import absent_texts, known_runs
@@ -15,6 +16,7 @@ from mta_lab.report.data import summary
 from mta_lab.stats.contrasts import EFFECT
 from mta_lab.sweep.evidence import read_share
 from mta_lab.tracking.entries import LaunchSummary
+from mta_lab.words import counted_are
 from mta_lab.workspace import again
 
 DASHBOARD = "http://127.0.0.1:5000"  # where `mta-lab dashboard` listens by default
@@ -49,8 +51,30 @@ def table_of(plan: Plan, runs: Sequence[Run], effect: float = EFFECT) -> Table:
     It states the power for an `effect`. The looks that it has used are kept beside the records.
     """
     fingerprints = {(run.row, run.seed): run.fingerprint for run in runs}
-    table = build_table(plan.sweep, fingerprints, plan.records, effect)
-    return replace(table, remarks=(*_remarks(plan, runs), *changed_looks(plan, table)))
+    table = build_table(plan.sweep, fingerprints, plan.records, effect, _asked(plan, runs))
+    return replace(table, remarks=(*_remarks(plan, runs), *_unasked(plan, runs, table), *changed_looks(plan, table)))
+
+
+def _asked(plan: Plan, runs: Sequence[Run]) -> dict[str, str]:
+    """Return the fingerprint of the evaluation that rows are compared by, by row, if there is one.
+
+    It is the same for all seeds of a row.
+    """
+    first = {run.row: run for run in reversed(runs)}
+    return {
+        row: evaluation_fingerprint(evaluation, run.config, run.content_hash)
+        for evaluation in plan.sweep.evaluations[:1]
+        for row, run in first.items()
+    }
+
+
+def _unasked(plan: Plan, runs: Sequence[Run], table: Table) -> tuple[str, ...]:
+    """Return a remark on finished runs that were not asked yet, and so have no score here."""
+    left = sum(plan.records.has_finished(run.fingerprint) for run in runs) - table.finished
+    if not plan.sweep.evaluations or left <= 0:
+        return ()
+    name = plan.sweep.evaluations[0].name
+    return (f"{counted_are(left, 'run')} trained and not asked yet: `{again(plan.command)}` asks {name}",)
 
 
 def launch_summary(plan: Plan, table: Table) -> LaunchSummary:

@@ -138,7 +138,7 @@ def tuned_lines(plan: Plan, row: str) -> list[str]:
     if tuning is None:
         return []
     curve, key = tuning.curves[row], tuning.tune.key
-    metric = plan.sweep.metric
+    metric = plan.sweep.validated_by
     known = [
         f"{point.value:g} ({'diverged' if point.score is None else metric.written(point.score)})"
         for point in curve.points
@@ -199,7 +199,7 @@ def _point(value: float, runs: Sequence[Run], plan: Plan) -> Point:
     if not fingerprints or len(finished) < len(fingerprints):
         return point
     score = fmean(record.score for record in finished)
-    return replace(point, score=score, loss=plan.sweep.metric.loss(score))
+    return replace(point, score=score, loss=plan.sweep.validated_by.loss(score))
 
 
 def _refuse_unfinished(plan: Plan) -> None:

@@ -100,7 +100,7 @@ def launch(
             with _executor(sweep, options, len(pending), records, announcer) as executor:
                 from mta_lab.scheduling import Study  # noqa: PLC0415  imports Optuna while the workers start
 
-                study = Study(records.directory / JOURNAL, sweep.shown_as, announcer.say, sweep.metric.direction)
+                study = Study(records.directory / JOURNAL, sweep.shown_as, announcer.say, sweep.validated_by.direction)
                 queue = SweepQueue(pending, study)
                 loop, tracker = _loop(sweep, queue, records, options, executor, announcer, shown)
                 with loop.announced(_started(sweep, options, executor)):
@@ -134,7 +134,7 @@ def launch_search(
 
             studies = {
                 row: Trials.opened(
-                    journal, study_name(sweep, row), announcer.say, search.space_of(row), sweep.metric.direction
+                    journal, study_name(sweep, row), announcer.say, search.space_of(row), sweep.validated_by.direction
                 )
                 for row in search.templates
             }

@@ -44,7 +44,7 @@ def launch_of(sweep: Sweep) -> Launch:
     return Launch(
         name=sweep.shown_as,
         tags=tags,
-        metric=sweep.metric,
+        metric=sweep.validated_by,
         params=(*sweep.differing, "seed"),
         formerly="" if sweep.settings else sweep.name,
     )

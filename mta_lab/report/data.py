@@ -10,7 +10,7 @@ from mta_lab.report.controls import pairing
 from mta_lab.report.cost import COSTS
 from mta_lab.report.course_section import courses_document
 from mta_lab.report.effects_section import effects_document
-from mta_lab.report.evaluated import evaluated_document
+from mta_lab.report.evaluated import evaluated_document, questions_document
 from mta_lab.report.limits import limits_of
 from mta_lab.report.settings import settings_of
 from mta_lab.report.sizes import tokens_a_parameter
@@ -38,6 +38,7 @@ def document(table: Table) -> dict[str, Any]:
         "changed": dict(sweep.settings),
         "file": str(sweep.file) if sweep.file else None,
         "metric": sweep.metric.name,
+        **({"evaluate": questions} if (questions := questions_document(sweep)) else {}),
         "delta_unit": sweep.metric.scale,
         "baselines": table.baselines,
         "seeds": list(sweep.seeds),

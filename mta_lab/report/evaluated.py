@@ -11,13 +11,15 @@ from statistics import fmean, geometric_mean
 from typing import Any
 
 from components.metrics import METRICS, Metric, metric_named
-from mta_lab.config import in_words
+from mta_lab.config import in_words, plain
+from mta_lab.config.identity import code_of
 from mta_lab.report.page import Line, Section
 from mta_lab.report.table import Table
 from mta_lab.results.evaluated import Evaluated, GroupScores
 from mta_lab.results.records import Record
 from mta_lab.stats.means import mean_interval
 from mta_lab.stats.proportions import Rates, interval, of_one_seed
+from mta_lab.sweep import Sweep
 from mta_lab.words import counted
 
 LARGEST = 700.0  # nats; exp of more is no number any more
@@ -200,6 +202,11 @@ def evaluated_notes(table: Table) -> list[str]:
     )
     left = [f"{one.title}: {'; '.join(one.any.notes)}" for one in found if one.any.notes]
     return [f"{line}." for line in (about, *left)]
+
+
+def questions_document(sweep: Sweep) -> list[dict[str, Any]]:
+    """Return the JSON form of what a sweep asks its runs: settings and code of each evaluation."""
+    return [{**plain(one), "code": code_of(one)} for one in sweep.evaluations]
 
 
 def evaluated_document(record: Record) -> dict[str, Any]:

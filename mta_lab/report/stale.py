@@ -9,6 +9,7 @@ from typing import Any
 from mta_lab.config import RunConfig, fingerprint, flatten, identity_of, in_words
 from mta_lab.errors import UserError
 from mta_lab.identity import Identity
+from mta_lab.report.evaluated import questions_document
 from mta_lab.results.records import write_whole
 from mta_lab.results.states import OTHERWISE, causes
 from mta_lab.strict import FaultError, as_json, built, content
@@ -40,7 +41,8 @@ def changed_since_written(table: Mapping[str, Any], text_of: TextOf = unknown) -
         sweep = _sweep_today(table)
     except UserError as error:
         return [f"the sweep cannot be read today: {error}"]
-    today, found = sweep.runs(), dict.fromkeys([*_mixed(table), *_tuned_otherwise(table, sweep)])
+    changed = [*_mixed(table), *_tuned_otherwise(table, sweep), *_asked_otherwise(table, sweep)]
+    today, found = sweep.runs(), dict.fromkeys(changed)
     for name in rows.keys() ^ {run.row for run in today}:
         found[f"row {name} is {'gone' if name in rows else 'new'}"] = None
     for run in today:
@@ -138,6 +140,7 @@ class _Table:
     changed: Mapping[str, Any] = field(default_factory=dict)
     winners: Mapping[str, Any] = field(default_factory=dict)
     tuning: Mapping[str, Any] | None = None
+    evaluate: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,11 @@ def _tuned_otherwise(table: Mapping[str, Any], sweep: Sweep) -> list[str]:
     then = (table.get("tuning") or {}).get("key", "nothing")
     now = sweep.tuning.tune.key if sweep.tuning else "nothing"
     return [] if then == now else [f"what is tuned for each row ({then} then, {now} now)"]
+
+
+def _asked_otherwise(table: Mapping[str, Any], sweep: Sweep) -> list[str]:
+    """Return a line if the sweep asks its runs something else today than it did for the table."""
+    return [] if table.get("evaluate", []) == questions_document(sweep) else ["what its runs are asked, or how"]
 
 
 def _sweep_today(table: Mapping[str, Any]) -> Sweep:

@@ -92,18 +92,25 @@ class Table:
 
 
 def build_table(
-    sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records, effect: float = EFFECT
+    sweep: Sweep,
+    fingerprints: Mapping[tuple[str, int], str],
+    records: Records,
+    effect: float = EFFECT,
+    asked: Mapping[str, str] = {},
 ) -> Table:
     """Return the table of `sweep`.
 
     `fingerprints` has the fingerprint of each (row, seed), under which `records` is searched. A run
     without a record is pending, failed or stale. `effect` is the one whose power the table states.
+    `asked` has, by row, the fingerprint of the evaluation that rows are compared by, where these
+    are asked questions; a finished run that was not asked is pending.
     """
     found: dict[str, dict[int, Record]] = {row.name: {} for row in sweep.rows}
     failed: dict[str, dict[int, Failure]] = {row.name: {} for row in sweep.rows}
     for (row, seed), identity in fingerprints.items():
         if record := records.usable(identity):
-            found[row][seed] = record
+            if scored := record.asked(asked[row]) if asked else record:
+                found[row][seed] = scored
         elif failure := records.failed(identity):
             failed[row][seed] = failure
     missing = {(row, seed): identity for (row, seed), identity in fingerprints.items() if seed not in found[row]}

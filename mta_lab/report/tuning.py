@@ -11,7 +11,7 @@ from mta_lab.words import counted, duration
 def curve_section(table: Table, tuning: Tuning) -> Section:
     """Return a line for each row: its score at each value that any row tried, the best marked."""
     values = sorted({point.value for curve in tuning.curves.values() for point in curve.points})
-    metric = table.sweep.metric
+    metric = table.sweep.validated_by
 
     def cell(curve: Curve, value: float) -> str:
         found = next((point for point in curve.points if point.value == value), None)

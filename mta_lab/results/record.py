@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -89,6 +89,26 @@ class Record:
         The first is the one by which rows are compared.
         """
         return {self.quantity: Scores(domains=self.domains, scored=self.scored), **self.further}
+
+    def asked(self, fingerprint: str) -> "Record | None":
+        """Return the record as scored by an evaluation that asked questions, or None before it did.
+
+        Its own scores are among the further ones. Its validations are left out: they are of another
+        metric.
+        """
+        if fingerprint not in self.evaluated:
+            return None
+        metric, found = next(iter(self.evaluated[fingerprint].metrics.items()))
+        own = Scores(domains=self.domains, scored=self.scored)
+        return replace(
+            self,
+            quantity=metric,
+            score=found.mean,
+            domains=found.scores,
+            scored=found.n,
+            validations=(),
+            further={self.quantity: own, **self.further},
+        )
 
     @property
     def metric(self) -> Metric:

@@ -42,6 +42,14 @@ def refuse_incomparable(configs: Mapping[str, RunConfig], baselines: Mapping[str
             )
 
 
+def refuse_unasked(configs: Mapping[str, RunConfig], source: str) -> None:
+    """Raise UserError for a row that reads no text, of which questions could be made."""
+    for row, config in configs.items():
+        if not config.reads_text:
+            said = f"was trained on {config.task.name}, and questions are made of held-out text"
+            raise UserError(f"{source}: evaluate: row '{row}' {said}; leave evaluate out")
+
+
 def refuse_undeclared(
     differs: Mapping[str, Any],
     base: Mapping[str, Any],

@@ -16,7 +16,11 @@ FILE = (
     ),
     Setting("base", "a mapping", "{}", "settings of a run", "what every row starts from"),
     Setting(
-        "scales", "a mapping", "{}", "names of scales, each with settings", "what holds at one scale, above the rows"
+        "scales",
+        "a mapping",
+        "{}",
+        "names of scales, each with settings and evaluate",
+        "what holds at one scale, above the rows",
     ),
     Setting("baseline", "a text", "the first row", "the name of a row", "the row that the others are compared with"),
     Setting(
@@ -29,6 +33,13 @@ FILE = (
         "one, at all seeds",
         "rising numbers of seeds, like [3, 6, 12], or scales with such lists",
         "when verdicts are given while seeds are added, said before the first; the last one is the default of seeds",
+    ),
+    Setting(
+        "evaluate",
+        "a list",
+        "nothing",
+        "evaluations that ask questions, like [needles], each by its name or with settings",
+        "what a launch asks its finished runs; rows are compared by the first; one in scales replaces it",
     ),
     Setting(
         "equal_within", "a text", EQUAL_WITHIN, "a percentage, like 1%", "the largest difference that counts as equal"

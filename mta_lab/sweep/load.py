@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from components.evaluations import TextEvaluation
 from mta_lab.config import (
     Layer,
     RunConfig,
@@ -17,7 +18,14 @@ from mta_lab.config import (
 )
 from mta_lab.errors import UserError, nearest
 from mta_lab.results.failures import read_retry
-from mta_lab.sweep.checks import reads, refuse_incomparable, refuse_reserved, refuse_undeclared, settings_of
+from mta_lab.sweep.checks import (
+    reads,
+    refuse_incomparable,
+    refuse_reserved,
+    refuse_unasked,
+    refuse_undeclared,
+    settings_of,
+)
 from mta_lab.sweep.generate import GENERATORS, with_parts
 from mta_lab.sweep.ledger import published
 from mta_lab.sweep.naming import is_shipped, sweep_name
@@ -55,7 +63,7 @@ def load_sweep(
     rows = file.rows(_written_or_generated(file, below, above))
     standing, left_out = _standing(rows, below, above)
     baseline = _known_row(file.text("baseline", next(iter(rows))), standing, left_out, f"{file.source}: baseline")
-    search = _search(file, standing, below, above)
+    evaluations, search = file.evaluations(scale), _search(file, standing, below, above)
     raw = _with_winners(standing, search, winners or {}, file.source) if search else standing
     configs = {row: _config(raw[row], below, above) for row in raw}
     changed = _changed(configs, raw, below, above) if settings else {}
@@ -68,6 +76,7 @@ def load_sweep(
         row: resolve_auto(config, configs[_last_baseline(row, against, file.source)]) for row, config in configs.items()
     }
     refuse_incomparable(configs, against, file.source)
+    refuse_unasked(configs if evaluations else {}, file.source)
     settled = {row: flatten(config) for row, config in configs.items()}
     sweep = Sweep(
         name=sweep_name(file.path),
@@ -75,7 +84,8 @@ def load_sweep(
         about=file.text("about", "").strip(),
         scale=scale,
         baseline=baseline,
-        rows=tuple(_row(row, raw, configs[row], settled, against[row], file.source) for row in configs),
+        rows=tuple(_row(row, raw, configs[row], settled, against[row], evaluations, file.source) for row in configs),
+        evaluations=evaluations,
         seeds=tuple(range(file.seeds(scale, seeds))),
         looks=file.looks(scale),
         equal_within=file.equal_within(),
@@ -199,6 +209,7 @@ def _row(
     config: RunConfig,
     settled: Mapping[str, Mapping[str, Any]],
     baseline: str,
+    evaluations: Sequence[TextEvaluation],
     source: str,
 ) -> Row:
     """Return the row; raise UserError for an undeclared difference from its baseline.
@@ -206,7 +217,8 @@ def _row(
     `settled` has the flattened settings of each row.
     """
     where, given = f"{source}: rows.{name}", raw[name].published
-    values, references = ({}, ()) if given is None else published(given, config.task.metric, where)
+    metric = evaluations[0].metric if evaluations else config.task.metric
+    values, references = ({}, ()) if given is None else published(given, metric, where)
     differs = differing(settled[name], settled[baseline])
     declared = [raw[name].settings, raw[name].times, raw[baseline].settings, raw[baseline].times]
     refuse_undeclared(differs, settled[baseline], declared, where, baseline)

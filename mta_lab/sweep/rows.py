@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from components.evaluations import TextEvaluation
 from components.metrics import Metric
 from components.tasks import GroupedTask
 from mta_lab.config import RunConfig, flatten
@@ -66,6 +67,8 @@ class Sweep:
     """the numbers of seeds at which verdicts are given; none: one look at all seeds"""
     equal_within: float = read_share(EQUAL_WITHIN, "equal_within")
     """the largest difference that counts as equal, as a share"""
+    evaluations: tuple[TextEvaluation, ...] = ()
+    """what finished runs are asked at the end of a launch; rows are compared by the first"""
     retry: Retry = field(default_factory=lambda: RETRY)
     """how often what failed is tried again"""
     search: Search | None = None
@@ -113,7 +116,12 @@ class Sweep:
 
     @property
     def metric(self) -> Metric:
-        """Return what its rows are scored by, one for all of them."""
+        """Return what its rows are compared by, one for all of them."""
+        return self.evaluations[0].metric if self.evaluations else self.validated_by
+
+    @property
+    def validated_by(self) -> Metric:
+        """Return what its runs are scored by while they are trained."""
         return self.rows[0].config.task.metric
 
     @property

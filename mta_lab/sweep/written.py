@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mta_lab.config import NOTHING, Layer, RunConfig, read_yaml, scales
+from components.evaluations import TextEvaluation
+from mta_lab.config import NOTHING, Layer, RunConfig, component_of, read_yaml, scales
 from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
 from mta_lab.sweep.checks import refuse_reserved
@@ -19,6 +20,7 @@ from mta_lab.sweep.ledger import LEDGER
 
 TEXTS = ("title", "about", "baseline", "against", "published")  # names and prose, which may look like a number
 RUN_SETTINGS = {field.name for field in fields(RunConfig)} - {"scale", "seed"}  # a file has `scales` and `seeds`
+EVALUATE = "evaluate"
 SECTIONS = tuple(field.name for field in fields(RunConfig))
 MOST_SEEDS = 100_000  # of a row: every run of a plan is listed
 
@@ -58,6 +60,25 @@ class SweepFile:
 
     def at_scale(self, scale: str) -> Layer:
         """Return the settings that hold at one scale, above every row's."""
+        settings = {key: value for key, value in self._special(scale).items() if key != EVALUATE}
+        return Layer(f"{self.source}: scales.{scale}", settings)
+
+    def evaluations(self, scale: str) -> tuple[TextEvaluation, ...]:
+        """Return what finished runs are asked at a scale."""
+        special = self._special(scale)
+        where = f"{self.source}: {f'scales.{scale}.' if EVALUATE in special else ''}{EVALUATE}"
+        given = special.get(EVALUATE, self.values.get(EVALUATE, []))
+        if not isinstance(given, list):
+            raise UserError(f"{where}: got {given!r}, allowed: a list of evaluations, like [needles]")
+        found = [component_of("evaluations", one, where) for one in given]
+        for one in found:
+            if not isinstance(one, TextEvaluation):
+                allowed = "write it below base: as evaluations: [...]; allowed here: those that ask questions"
+                raise UserError(f"{where}: '{one.name}' is an evaluation of a validation; {allowed}")
+        return tuple(one for one in found if isinstance(one, TextEvaluation))
+
+    def _special(self, scale: str) -> Mapping[str, Any]:
+        """Return what the file says for one scale."""
         special = _mapping(
             self.values.get("scales"), f"{self.source}: scales", "scales, each with a mapping of settings"
         )
@@ -65,8 +86,7 @@ class SweepFile:
             if name not in scales():
                 hint = nearest(name, scales()) or ";"
                 raise UserError(f"{self.source}: scales.{name}: no such scale{hint} known: {', '.join(scales())}")
-        where = f"{self.source}: scales.{scale}"
-        return Layer(where, _mapping(special.get(scale), where, "settings"))
+        return _mapping(special.get(scale), f"{self.source}: scales.{scale}", "settings")
 
     def seeds(self, scale: str, given: int | None = None) -> int:
         """Return the number of seeds: the one `given` on the command line, or else the file's.

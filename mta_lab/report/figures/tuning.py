@@ -17,7 +17,7 @@ def tuning(table: Table, width: float) -> Figure | None:
     shown = [row for row in table.rows if row.name in curves and _points(curves[row.name])]
     if not found or not shown:
         return None
-    metric = table.sweep.metric
+    metric = table.sweep.validated_by
     ticks = sorted({value for row in shown for value, _ in _points(curves[row.name])})
 
     def draw(axes: Axes, row: TableRow) -> None:
