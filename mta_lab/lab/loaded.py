@@ -208,8 +208,9 @@ class LoadedSweep:
         Args:
             name: `forest` (differences from the baseline with intervals), `heat` (a grid of kernel
                 sizes), `curves` (validations by step), `gains` (difference from the baseline by
-                step), `pareto` (score against cost), `domains` (differences by domain) or `needles`
-                (needles found, by depth and by number).
+                step), `pareto` (score against cost), `domains` (differences by domain), `needles`
+                (needles found, by depth and by number) or `facts` (facts in a long text, by task
+                and by length).
 
         Raises:
             UserError: there is no figure of that name, or too little is finished to draw it.

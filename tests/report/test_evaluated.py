@@ -3,17 +3,20 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from components.evaluations.babilong import BY_LIKELIHOOD
 from components.evaluations.last_word import PERPLEXITY
 from components.evaluations.needles import FOUND
-from mta_lab.report.data import as_json
+from mta_lab.report.data import as_json, document
 from mta_lab.report.evaluated import evaluated_sections, mean_of, over_seeds
 from mta_lab.report.figures import figures
 from mta_lab.report.render import markdown
 from mta_lab.report.run_lines import as_csv
+from mta_lab.report.stale import changed_since_written
 from mta_lab.report.table import Table
 from mta_lab.results.evaluated import Evaluated, GroupScores
 from mta_lab.stats.proportions import Rates, interval
@@ -89,6 +92,29 @@ def test_needles_are_drawn_by_depth_and_by_number(tmp_path: Path) -> None:
     assert "needles" not in figures(table_of(tmp_path, CLEAR), 7.0)
 
 
+def test_facts_are_drawn_by_task_and_by_length(tmp_path: Path) -> None:
+    groups = [f"task {task}, {length} tokens around" for task in (1, 2) for length in ("0", "1,000")]
+    by = GroupScores(
+        scores=dict(zip(groups, (0.4, 0.2, 0.6, 0.4), strict=True)),
+        low=dict.fromkeys(groups, 0.1),
+        high=dict.fromkeys(groups, 0.7),
+        n=dict.fromkeys(groups, 9),
+    )
+    floors = {"any label at random": dict.fromkeys(groups, 1 / 6)}
+    found = replace(asked(0.5), name="babilong", metrics={BY_LIKELIHOOD.name: by}, floors=floors)
+    with styled():
+        figure = figures(asked_table(tmp_path, aaaa=found), 7.0)["facts"]
+    one, two, mean, *_ = figure.axes
+    assert (one.get_title("left"), two.get_title("left")) == ("task 1", "task 2")
+    line, floor = one.lines
+    assert [*line.get_xdata()] == [0, 1000]
+    assert [*line.get_ydata()] == pytest.approx([0.4, 0.2])
+    assert [*floor.get_ydata()] == [1 / 6] * 2
+    (by_length,) = mean.lines
+    assert [*by_length.get_ydata()] == pytest.approx([0.5, 0.3])
+    assert [tick.get_text() for tick in mean.get_xticklabels()] == ["0", "1,000"]
+
+
 def test_groups_of_a_synthetic_task_are_shown_with_intervals_and_floors(tmp_path: Path) -> None:
     sweep = load_sweep("needle_symbols", scale="nano")
     groups = sweep.rows[0].config.task.groups  # type: ignore[attr-defined]
@@ -103,6 +129,17 @@ def test_groups_of_a_synthetic_task_are_shown_with_intervals_and_floors(tmp_path
     assert of_the_text.cells[2:] == ("55.0",) * 6
     with styled():
         assert "needles" in figures(table, 7.0)
+
+
+def test_a_written_table_whose_sweep_asks_something_else_today_is_stale(tmp_path: Path) -> None:
+    sweep = load_sweep("last_word", scale="nano")
+    table = document(table_of(tmp_path, {}, sweep=sweep))
+    assert not changed_since_written(table)
+    (asked_then,) = table["evaluate"]
+    assert (asked_then["name"], asked_then["samples"]) == ("last_word", 5000)
+    for change in ({"samples": 10}, {"code": "other"}):
+        other = {**table, "evaluate": [{**asked_then, **change}]}
+        assert changed_since_written(other) == ["what its runs are asked, or how"]
 
 
 def test_json_and_csv_have_every_group(tmp_path: Path) -> None:

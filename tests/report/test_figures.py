@@ -27,7 +27,7 @@ def in_style() -> Iterator[None]:
 def test_a_whole_table_has_every_figure_but_those_of_factors_tuning_and_questions(tmp_path: Path) -> None:
     sweep = example_sweep(tmp_path, WITH_CONTROL)
     table = table_of(tmp_path, {**CLEAR, **AGAIN}, sweep=sweep, changes=COSTS)
-    missing = ("effects", "heat", "tuning", "needles")
+    missing = ("effects", "heat", "tuning", "needles", "facts")
     assert list(figures(table, 7.0)) == [name for name in FIGURES if name not in missing]
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
+from mta_lab.report.figures.asked import facts, needles
 from mta_lab.report.figures.curves import curves, gains
 from mta_lab.report.figures.domains import domains
 from mta_lab.report.figures.effects import effects
 from mta_lab.report.figures.forest import forest
 from mta_lab.report.figures.heat import heat
-from mta_lab.report.figures.needles import needles
 from mta_lab.report.figures.pareto import pareto
 from mta_lab.report.figures.tuning import tuning
 from mta_lab.report.table import Table
@@ -24,6 +24,7 @@ FIGURES: dict[str, Callable[[Table, float], Figure | None]] = {
     "domains": domains,
     "tuning": tuning,
     "needles": needles,
+    "facts": facts,
 }
 
 

@@ -14,6 +14,7 @@ TITLES = {
     "domains": "By domain",
     "tuning": "Each row's score over the setting that was tuned",
     "needles": "Needles found, by depth and by number",
+    "facts": "Facts in a long text, by task and by length",
 }
 CAPTIONS = {
     "forest": "A full point is a resolved row, a hollow one any other row, a square an A/A row. Blue is better "
@@ -31,6 +32,8 @@ CAPTIONS = {
     "share no random numbers with the table's.",
     "needles": "Mean over seeds, with the 95 % interval over seeds and questions; grey: the baseline. Dotted: a number "
     "of the text at random. The paper's Figures 3 and 8 are curves without printed numbers.",
+    "facts": "Mean over seeds, with the 95 % interval over seeds and questions; grey: the baseline. Dotted: any label "
+    "at random. The paper's Figures 5 (left) and 7 are curves without printed numbers.",
 }
 PRINTED = {
     "forest": "Published differences stand beside ours, against the published baseline and on a scale of their own; "
