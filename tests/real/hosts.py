@@ -21,7 +21,7 @@ PREFIX = "mta"
 NAMESPACES = Path("/run/netns")
 TEMPORARY = Path(tempfile.gettempdir())
 SWITCH = "switch"
-MISSING = [name for name in ("ip", "ss", "nsenter", "unshare", "hostname") if not shutil.which(name)]
+MISSING = [name for name in ("ip", "ss", "nsenter", "unshare", "hostname", "curl") if not shutil.which(name)]
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="pretended hosts are network namespaces: run as root")
 WITH_TOOLS = pytest.mark.skipif(bool(MISSING), reason=f"pretended hosts need {', '.join(MISSING)}")
 NAMED = 'hostname "$0" && exec "$@"'  # a script of sh, which is replaced by the command
