@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LATEST = 1e11  # seconds since 1970, and more steps than a run has
 INTERVAL = 1.0  # seconds between two writings, at least
+SHARE = 0.01  # of the time goes to writing, at most: with a thousand workers, or on a slow disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +129,10 @@ class StatusFile:
         self._since = time.time()
         self._busy: dict[int, Busy] = {}
         self._ended = Counter[str]()
-        self._told = 0.0
+        self._due = 0.0
 
     def hear(self, event: Event, outlook: Outlook) -> None:
-        """Note what slots do, and write it down once a second at most."""
+        """Note what slots do, and write it down now and then: once a second at most."""
         match event:
             case RunStarted():
                 self._busy[event.slot] = _busy(event)
@@ -150,11 +151,12 @@ class StatusFile:
                 self._end(event, "pruned")
             case _:
                 return
-        if time.monotonic() - self._told >= INTERVAL:
+        if time.monotonic() >= self._due:
             self.write(outlook.left)
 
     def write(self, left: str) -> None:
         """Write the file; a disk that takes nothing is no reason to end a launch."""
+        started = time.monotonic()
         status = LaunchStatus(
             sweep=self._sweep.name,
             scale=self._sweep.conditions,
@@ -166,9 +168,10 @@ class StatusFile:
             ended=dict(self._ended),
             workers=[self._busy[worker] for worker in sorted(self._busy)],
         )
-        self._told = time.monotonic()
         with suppress(OSError), replacing(self.path, private=True) as file:
-            file.write(json.dumps(asdict(status)).encode())
+            file.write(json.dumps(vars(status), default=vars).encode())
+        ended = time.monotonic()
+        self._due = ended + max(INTERVAL, (ended - started) / SHARE)
 
     def _end(self, event: RunFinished | RunFailed | RunPruned, how: str) -> None:
         self._busy.pop(event.slot, None)

@@ -1,6 +1,7 @@
 """A launch's events: their order, their log, and its progress at each; no process is started."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -272,6 +273,7 @@ def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_status_counts_the_runs_of_each_row_by_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status_file, "INTERVAL", 0.0)
+    monkeypatch.setattr(status_file, "SHARE", math.inf)
     queue, told = Runs("plain", "poor", "plain"), list[tuple[str, Mapping[str, Mapping[str, int]]]]()
     states: dict[str, State] = {run.fingerprint: "pending" for run in queue.waiting}
     status = StatusFile(example_sweep(tmp_path), list(queue.waiting), states, tmp_path / "launch.json", "mta-lab sweep")
