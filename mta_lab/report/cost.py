@@ -15,6 +15,8 @@ from mta_lab.stats.paired import compare_paired
 
 EXACT = ("parameters", "flops_per_token")
 MEASURED = ("step_seconds", "training_seconds", "tokens_per_second", "peak_memory")
+COMPARED = ("step_seconds", "peak_memory")
+"""those of the measured ones whose ratios have intervals: the others are by the wall clock"""
 COSTS = (*EXACT, *MEASURED)
 Runs = Mapping[str, Mapping[int, Record]]
 """row -> seed -> record"""
@@ -120,7 +122,7 @@ def cost_of(row: str, parameters: int, costs: Costs) -> Cost:
 def ratios_of(costs: Costs, parameters: Mapping[str, int], baselines: Mapping[str, str]) -> dict[str, dict[str, Ratio]]:
     """Return each row's costs over its baseline's (row -> baseline), by name, where both are known.
 
-    Measured costs are compared as scores are: paired by seed, since the runs of a seed follow each
+    Costs of COMPARED are so as scores are: paired by seed, since the runs of a seed follow each
     other, and with the noise that the table's runs show. Parameters and operations have none.
     """
     found: dict[str, dict[str, Ratio]] = {row: {} for row in baselines}
@@ -133,7 +135,7 @@ def ratios_of(costs: Costs, parameters: Mapping[str, int], baselines: Mapping[st
             if baseline in known:
                 means = {row: fmean(by_row[row].values()) / fmean(by_row[baseline].values()) for row in known}
                 ratios = {row: _exact(mean) if name in EXACT else Ratio(value=mean) for row, mean in means.items()}
-                if name not in EXACT:
+                if name in COMPARED:
                     ratios |= _intervals({row: by_row[row] for row in known})
                 for row, ratio in ratios.items():
                     found[row][name] = ratio

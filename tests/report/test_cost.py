@@ -70,6 +70,7 @@ def test_counted_ratios_are_exact_and_measured_ones_paired_with_an_interval(tmp_
     assert 1.4 < ratios["step_seconds"].low < ratios["step_seconds"].high < 1.6, "the machine's slowness cancels"
     assert ratios["step_seconds"].apart
     assert not found["narrow"].ratios["step_seconds"].apart
+    assert ratios["tokens_per_second"].low is None, "what the wall clock says is not compared"
 
 
 def test_a_run_without_its_median_step_puts_all_on_the_mean(tmp_path: Path) -> None:
