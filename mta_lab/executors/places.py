@@ -37,6 +37,8 @@ class Place:
     """when its time is over, in seconds since 1970; None where nothing says so"""
     nonce: str = ""
     """what it read in the launch's directory; empty where it found nothing"""
+    trouble: str = ""
+    """a line on a GPU there that runs do not use; empty where there is none"""
 
     @property
     def computes_on(self) -> str:
@@ -77,6 +79,23 @@ def read_nonce(directory: Path) -> str:
         return ""
 
 
+def refusal(place: Place, versions: Mapping[str, str], directory: Path, nonce: str) -> str:
+    """Return in one line why a place may not train for a launch, or nothing.
+
+    It must see the `nonce` in the launch's `directory`, and have its `versions`. Commits may differ
+    where the sources do not.
+    """
+    if place.nonce != nonce:
+        shared = "results and prepared text lie in one directory that every host mounts at the same path"
+        return f"host {place.host} does not see {directory}: {shared}"
+    same = place.versions.get("sources") == versions["sources"]
+    for name, ours in versions.items():
+        if (theirs := place.versions.get(name, "none")) != ours and not (name == "commit" and same):
+            remedy = "install the same there, or start from a folder that all hosts share"
+            return f"host {place.host} has {name} {theirs}, where the launch has {ours}: {remedy}"
+    return ""
+
+
 class Gate:
     """Lets those places train that compute what the launch would, and write where it reads.
 
@@ -94,7 +113,8 @@ class Gate:
 
     def refusal(self, place: Place) -> str:
         """Return in one line why a place may not train, or nothing; say it once."""
-        why = self._refusal(place)
+        left_out = self.refused[place.host] if self.left_out(place.host) else ""
+        why = left_out or refusal(place, self._versions, self._directory, self._nonce)
         if why:
             self.refused[place.host] = why
             if why not in self._said:
@@ -121,16 +141,3 @@ class Gate:
     def left_out(self, host: str) -> bool:
         """Return whether the host has failed so often that nothing is trained there any more."""
         return self._failed[host] >= FAILURES
-
-    def _refusal(self, place: Place) -> str:
-        if self.left_out(place.host):
-            return self.refused[place.host]
-        if place.nonce != self._nonce:
-            shared = "results and prepared text lie in one directory that every host mounts at the same path"
-            return f"host {place.host} does not see {self._directory}: {shared}"
-        same = place.versions.get("sources") == self._versions["sources"]
-        for name, ours in self._versions.items():
-            if (theirs := place.versions.get(name, "none")) != ours and not (name == "commit" and same):
-                remedy = "install the same there, or start from a folder that all hosts share"
-                return f"host {place.host} has {name} {theirs}, where the launch has {ours}: {remedy}"
-        return ""

@@ -173,6 +173,8 @@ class WorkersExecutor(Executor):
                 self._pool.kill(slot.number)
 
     def _start_queued(self) -> None:
+        if not self._queued:  # as nearly always: a thousand workers need not be looked at for each message
+            return
         for worker in sorted(self._ready - self._ending - self._running.keys()):
             if not self._queued:
                 return

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         corpora,
         costs,
         display,
+        doctor,
         drawing,
         elsewhere,
         evaluating,

@@ -27,6 +27,7 @@ COMMANDS = {
     "new": ("attention",),
     "bench": ("--scale", "--components", "--shape", "--json", "--plot", "KEY=VALUE"),
     "gpu-check": ("--out", "--only"),
+    "doctor": ("--launcher", "--workers", "--wait"),
     "dashboard": ("--port", "--host"),
     "data prepare": ("--scale",),
     "data show": ("--scale",),

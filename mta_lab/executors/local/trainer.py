@@ -14,7 +14,7 @@ import torch
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus, content, find
 from mta_lab.devices import own
-from mta_lab.devices.visible import VISIBLE
+from mta_lab.devices.visible import VISIBLE, trouble
 from mta_lab.errors import UserError, described, place
 from mta_lab.executors import fence
 from mta_lab.executors.base import Cancelled, End, Failed, Finished, Note, Progressed, RunRequest
@@ -57,6 +57,7 @@ def place_of(setup: Setup) -> Place:
         kernels=kernel_library(),
         ends=end_of_time(),
         nonce=read_nonce(setup.directory) if setup.directory else "",
+        trouble=trouble(),
     )
 
 
