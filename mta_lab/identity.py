@@ -32,6 +32,8 @@ class Identity:
     """a hash of the text that it reads; empty for a synthetic task, which reads none"""
     engine: int | None = ENGINE
     """None of a record that an earlier version wrote"""
+    parent: str = ""
+    """the fingerprint of the run that it starts from, of a stage; empty of any other run"""
 
 
 def fingerprint_of(config: Mapping[str, Any], identity: Identity) -> str:
@@ -39,10 +41,12 @@ def fingerprint_of(config: Mapping[str, Any], identity: Identity) -> str:
 
     A record holds all it needs.
     """
-    canonical = {name: section for name, section in config.items() if name != "scale"}
+    canonical = {name: section for name, section in config.items() if name not in ("scale", "parent")}
     data = config.get("data", {})
     canonical["data"] = {"evaluate": data.get("evaluate")}  # the content hash says what is read,
     if data.get("mixture"):  # and the domains' shares where they are not set
         canonical["data"]["mixture"] = data["mixture"]
     whole = {"config": canonical, **vars(identity)}
+    if not identity.parent:  # most runs start from drawn weights, and earlier ones knew nothing else
+        del whole["parent"]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]

@@ -72,6 +72,7 @@ MAY_IMPORT = {
         "sweep",
         "training",
         "words",
+        "workspace",
     },
     "executors": {"atomic", "children", "config", "devices", "errors", "masking", "plugins", "results", "strict"}
     | {"data", "provenance", "training", "words", "workspace"},

@@ -54,7 +54,7 @@ class Bars:
                 steps = event.run.config.training.steps
                 self._bars.reset(self._workers[event.slot], total=steps, description=event.run.label, note="")
             case RunProgressed(progress=progress):
-                note = f"loss {progress.loss:.3f}"
+                note = f"loss {progress.loss:.3f}" if progress.step else ""
                 self._bars.update(self._workers[event.slot], completed=progress.step, note=note)
             case RunRequeued(slot=int(slot)):
                 self._bars.reset(self._workers[slot], description="", note="")

@@ -73,7 +73,7 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console, explained: Sequen
 
     The lines of `explained` stand in place of those on this machine.
     """
-    sweep = plan.sweep
+    sweep = plan.sweep.staged
     left = f"{costs.runs.total()} of {counted(len(sweep.runs()), 'run')} to train"
     before = "trial" if sweep.search else "tuning run"
     table = RichTable(title=f"{sweep.heading}: {left}")
@@ -89,9 +89,10 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console, explained: Sequen
         shown = {
             "parameters": f"{described.parameters:,}",
             "operations": f"{described.operations:.1e}",
-            "time": duration(estimate.seconds) if estimate.seconds else "unknown",
+            "time": "unknown" if estimate.seconds is None else duration(estimate.seconds),
         }
-        differs = "\n".join([*against, *described.differences]) or "-"
+        parent = [f"goes on from {start}"] if (start := sweep.parent_of(row)) else []
+        differs = "\n".join([*parent, *against, *described.differences]) or "-"
         table.add_row(row.name, _to_train(costs, row.name, before), differs, *(shown[name] for name in numbers))
     console.print(table)
     if narrow:

@@ -49,6 +49,9 @@ def report(
         str | None,
         typer.Option(metavar="PERCENT", help="say with which power the table sees this effect; default: 2%"),
     ] = None,
+    stages: Annotated[
+        bool, typer.Option("--stages", help="show each stage of a row, and what the first one starts from")
+    ] = False,
     components: Components = None,
 ) -> None:
     """Print a sweep's table, or write it as a page or figures.
@@ -62,7 +65,9 @@ def report(
         raise UserError(f"--format: got '{form}'{nearest(form, allowed) or ';'} allowed: {', '.join(allowed)}")
     display, under = Terminal(), conditions(settings, scale, seeds, components)
     size = lab.tables.effect_of(effect)
-    plans, tables = _all(under, size, display) if name == "all" else _one(name, under, size, display)
+    if stages and name == "all":
+        raise UserError("--stages: shows the stages of one sweep; name it in place of all")
+    plans, tables = _all(under, size, display) if name == "all" else _one(name, under, size, display, stages)
     if form in FIGURES:
         _write_figures(tables, form, display.console)
     elif form == "html":
@@ -84,8 +89,11 @@ def _all(under: Conditions, effect: float, display: Terminal) -> "tuple[list[Pla
     return plans, [lab.tables.table_of(each, _runs(each), effect) for each in plans]
 
 
-def _one(name: str, under: Conditions, effect: float, display: Terminal) -> "tuple[list[Plan], list[Table]]":
+def _one(
+    name: str, under: Conditions, effect: float, display: Terminal, stages: bool
+) -> "tuple[list[Plan], list[Table]]":
     plan = lab.plans.plan(name, under, display)
+    plan = lab.plans.every_stage(plan) if stages else plan
     for line in lab.elsewhere.elsewhere(plan):  # first: they may be all there is
         display.note(f"{name}: {line}")
     table = lab.tables.finished_table(plan, effect)

@@ -13,6 +13,7 @@ from mta_lab.config.layers import InvalidError, Layer, command_line, in_words, n
 from mta_lab.config.reader import NOTHING, read_yaml
 from mta_lab.config.resolve import component, component_of, resolve, scale_layer, scales, shortened_warmup
 from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig, Split, TrainingConfig
+from mta_lab.config.stage import StageConfig, chain_of, parent_of, started_from, throughout
 
 __all__ = [
     "NOTHING",
@@ -23,7 +24,9 @@ __all__ = [
     "Precision",
     "RunConfig",
     "Split",
+    "StageConfig",
     "TrainingConfig",
+    "chain_of",
     "command_line",
     "component",
     "component_of",
@@ -35,10 +38,13 @@ __all__ = [
     "identity_of",
     "in_words",
     "nested",
+    "parent_of",
     "plain",
     "read_yaml",
     "resolve",
     "scale_layer",
     "scales",
     "shortened_warmup",
+    "started_from",
+    "throughout",
 ]

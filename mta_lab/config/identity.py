@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from mta_lab.config.layers import type_hints
 from mta_lab.config.meaning import attention_meaning, evaluation_meaning, task_meaning
 from mta_lab.config.remembered import remembered
 from mta_lab.config.schema import NO_PART, RunConfig
+from mta_lab.config.stage import StageConfig
 from mta_lab.identity import Identity, fingerprint_of
 
 
@@ -54,9 +55,14 @@ def _settings(cls: type) -> list[tuple[str, bool, bool]]:
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     """Return the canonical form with dotted keys.
 
-    A list of components becomes the list of their names, and each component under its number.
+    A list of components becomes the list of their names, and each component under its number. Of a
+    stage's parent, it has what differs from the stage, as `parent.KEY`.
     """
-    return dict(_leaves(plain(config), prefix))
+    if not isinstance(config, StageConfig):
+        return dict(_leaves(plain(config), prefix))
+    own = dict(_leaves({key: value for key, value in plain(config).items() if key != "parent"}, prefix))
+    before = flatten(config.parent, prefix)
+    return own | {f"{PARENT}{key}": value for key, value in before.items() if own.get(key, _ABSENT) != value}
 
 
 def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -77,11 +83,25 @@ def difference(config: RunConfig, base: RunConfig) -> dict[str, Any]:
 
 
 def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the flattened settings of `ours` that `theirs` lacks or sets otherwise, seed aside."""
-    return {key: value for key, value in ours.items() if key != "seed" and theirs.get(key, _ABSENT) != value}
+    """Return the flattened settings of `ours` that `theirs` lacks or sets otherwise, seed aside.
+
+    A stage's parent is compared with the other's parent, or with the other run itself.
+    """
+    keys = dict.fromkeys([*ours, *(key for key in theirs if key.startswith(PARENT))])
+    both = {key: (_found(ours, key), _found(theirs, key)) for key in keys if key != "seed"}
+    return {key: our for key, (our, their) in both.items() if our is not _ABSENT and our != their}
+
+
+def _found(flat: Mapping[str, Any], key: str) -> Any:
+    """Return a setting; of a parent that has it as its stage has, the stage's."""
+    while key not in flat and key.startswith(PARENT):
+        key = key.removeprefix(PARENT)
+    return flat.get(key, _ABSENT)
 
 
 _ABSENT = object()
+PARENT = "parent."
+"""begins the key of what a stage's parent has, if it differs"""
 Scoring = tuple[TaskConfig, *tuple[Evaluation, ...]]
 """a run's task, and its evaluations besides the task's own"""
 
@@ -90,28 +110,36 @@ DECIDE_NOTHING = {"components.registry", "components.hints"}
 """modules that find components and refuse arguments, and have no part in what is computed"""
 
 
-def identity_of(config: RunConfig, content_hash: str) -> Identity:
-    """Return the identity of a run on a text.
+def identity_of(config: RunConfig, content_hash: str, parent: str = "") -> Identity:
+    """Return the identity of a run on a text; `parent` is the fingerprint that a stage starts from.
 
     Its parts about components are measured once for each attention.
     """
-    return Identity(meaning=meaning_of(config), code=own_code(config), text=content_hash)
+    return Identity(meaning=meaning_of(config), code=own_code(config), text=content_hash, parent=parent)
 
 
-def fingerprint(config: RunConfig, content_hash: str) -> str:
+def fingerprint(config: RunConfig, content_hash: str, parent: str = "") -> str:
     """Return 16 hex digits over a run's configuration and its identity.
 
     The scale's name is left out: it is a label. Names, messages and comments in shipped components
     do not count, what they compute does; a user's own components count by their code, without
-    comments and docstrings, besides.
+    comments and docstrings, besides. A stage is identified by its parent's fingerprint, too.
     """
-    return fingerprints(config, content_hash, [config.seed])[config.seed]
+    return fingerprints(config, content_hash, [config.seed], {config.seed: parent})[config.seed]
 
 
-def fingerprints(config: RunConfig, content_hash: str, seeds: Iterable[int]) -> dict[int, str]:
-    """Return the fingerprint of a configuration under each of `seeds`, whatever its own seed."""
+def fingerprints(
+    config: RunConfig, content_hash: str, seeds: Iterable[int], parents: Mapping[int, str] = {}
+) -> dict[int, str]:
+    """Return the fingerprint of a configuration under each of `seeds`, whatever its own seed.
+
+    `parents` are those of the runs that a stage starts from, by seed.
+    """
     settings, identity = plain(config), identity_of(config, content_hash)
-    return {seed: fingerprint_of({**settings, "seed": seed}, identity) for seed in seeds}
+    return {
+        seed: fingerprint_of({**settings, "seed": seed}, replace(identity, parent=parents.get(seed, "")))
+        for seed in seeds
+    }
 
 
 def meaning_of(config: RunConfig) -> str:

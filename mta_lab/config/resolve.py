@@ -17,7 +17,7 @@ from components.hints import finite, fits, readable
 from components.registry import Component, ComponentError
 from mta_lab.config.layers import InvalidError, Layer, Tree, type_hints, variants
 from mta_lab.config.reader import NOTHING, read_value, read_yaml
-from mta_lab.config.schema import RunConfig
+from mta_lab.config.schema import STEPS, RunConfig
 from mta_lab.config.share import take_share
 from mta_lab.errors import UserError, nearest
 
@@ -25,8 +25,11 @@ SCALES = resources.files("mta_lab.config") / "scales"
 YOUR_OWN = "for one of your own: --components FILE, MTA_LAB_COMPONENTS=FILE, or components: [FILE] in the sweep file"
 
 
-def resolve(layers: Sequence[Layer]) -> RunConfig:
-    """Merge the layers, later ones first in rank, and return the checked, frozen configuration."""
+def resolve(layers: Sequence[Layer], *, fewest_steps: int = 1) -> RunConfig:
+    """Merge the layers, later ones first in rank, and return the checked, frozen configuration.
+
+    A run has `fewest_steps` or more: a stage may have none.
+    """
     merged: Tree = {}
     origins: dict[str, str] = {}
     for layer in layers:
@@ -39,6 +42,8 @@ def resolve(layers: Sequence[Layer]) -> RunConfig:
     take_share(merged.get("training"), origins, [layer.source for layer in layers])
     _shorten_warmup(merged, origins)
     try:
+        if fewest_steps and isinstance(training := merged.get("training"), dict) and training.get("steps") == 0:
+            raise InvalidError("training.steps", f"got 0, allowed: {STEPS}")
         config: RunConfig = _build(RunConfig, merged, "")
     except InvalidError as error:
         source = _latest(error.among, layers, origins) if error.among else _origin(error.key, origins)

@@ -16,6 +16,7 @@ from components.registry import LATER
 from components.tasks import LANGUAGE, ExercisedTask, SyntheticTask, TaskConfig
 from mta_lab.errors import described, place
 
+STEPS = "1 or more, or 0 in a stage"
 NO_PART = "no part of the identity"
 """marks a setting of how a run is computed: it changes what
 comes out by rounding alone"""
@@ -117,7 +118,7 @@ class TrainingConfig:
     """
 
     steps: int
-    """optimizer steps"""
+    """optimizer steps; a stage of 0 steps is scored with the weights of its parent as they are"""
     token_share: float = field(default=1.0, metadata={NO_PART: True})
     """share of the tokens to train on, like 0.05: multiplies `steps`, `warmup_steps` and
     `validations` (at least 4 stay) of the scale, or of an earlier layer"""
@@ -167,7 +168,9 @@ class TrainingConfig:
         return self.batch_size if self.micro_batch == "auto" else self.micro_batch
 
     def __post_init__(self) -> None:
-        positive = ("steps", "batch_size", "learning_rate", "validation_tokens", "validations")
+        if self.steps < 0:
+            raise ValueError(f"steps: got {self.steps}, allowed: {STEPS}")
+        positive = ("batch_size", "learning_rate", "validation_tokens", "validations")
         _positive(self, *positive, "epsilon", "gradient_clip")
         for name in ("warmup_steps", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
@@ -181,10 +184,10 @@ class TrainingConfig:
             divisors = [n for n in range(1, self.batch_size + 1) if self.batch_size % n == 0]
             allowed = f"'auto', or a divisor of batch_size ({self.batch_size}): {divisors}"
             raise ValueError(f"micro_batch: got {self.micro_batch}, allowed: {allowed}")
-        if self.warmup_steps >= self.steps:
+        if self.warmup_steps > max(0, self.steps - 1):
             fewer = f"fewer than steps ({self.steps}); for example training.warmup_steps={self.steps // 10}"
             raise ValueError(f"warmup_steps: got {self.warmup_steps}, allowed: {fewer}")
-        if self.validations > self.steps:
+        if self.validations > max(1, self.steps):
             most = f"at most steps ({self.steps}); for example training.validations=1"
             raise ValueError(f"validations: got {self.validations}, allowed: {most}")
 
@@ -240,6 +243,11 @@ class RunConfig:
             raise ValueError(f"task: {error}") from error
 
     @property
+    def draws(self) -> str:
+        """Return the stream of its batches and its dropout."""
+        return self.stream
+
+    @property
     def reads_text(self) -> bool:
         """Return whether the task reads the text of `data`; synthetic tasks make sequences."""
         return not isinstance(self.task, SyntheticTask)
@@ -267,7 +275,7 @@ class RunConfig:
 
     @property
     def training_tokens(self) -> int:
-        """Of a whole run."""
+        """Of a whole run, from its drawn weights on."""
         return self.training.steps * self.tokens_per_step
 
     @property

@@ -54,6 +54,8 @@ class RunRequest:
     """the directory where the unfinished run is kept, named by the run's fingerprint"""
     weights: Path
     """the file where the model of the finished run is kept"""
+    start: Path | None = None
+    """the weights from which a stage starts, named by its parent's fingerprint; None: drawn ones"""
     timeout: float | None = None
     """seconds that the run may take, counted from its start in a slot; None for any time"""
     attempt: str = ""

@@ -78,14 +78,14 @@ def whole_table(plan: Plan, costs: Costs) -> str:
     Then that of its operations on a GPU. Empty where some row's time is unknown. No table takes
     less than its longest run.
     """
-    runs = Counter({row.name: len(plan.sweep.seeds) for row in plan.sweep.rows}) + bracket_runs(plan.sweep)
+    runs = Counter({row.name: len(plan.sweep.seeds) for row in plan.sweep.staged.rows}) + bracket_runs(plan.sweep)
     seconds = seconds_of(runs, costs.estimates, 1)
     if seconds is None:
         return ""
     longest = max(estimate.seconds or 0.0 for estimate in costs.estimates.values())
     on = (f"{duration(max(seconds * threads(costs.workers) / cores, longest))} on {cores}" for cores in CORES)
     gpu = device_of(GPU)
-    least = sum(on_device(row.config, gpu).seconds * runs[row.name] for row in plan.sweep.rows)
+    least = sum(on_device(row.config, gpu).seconds * runs[row.name] for row in plan.sweep.staged.rows)
     return (
         f"The whole table, {counted(runs.total(), 'run')}: {', '.join(on)} cores like this; on an {GPU.upper()} at "
         f"least {duration(least)}, by arithmetic: --device {GPU} says how."
@@ -107,8 +107,9 @@ def widening(plan: Plan, estimates: Mapping[str, Estimate]) -> str:
 
 def memory_of(plan: Plan) -> str:
     """Return in words the memory of a training step of the row that needs most, by arithmetic."""
-    steps = {row.name: step_memory(row.config, 1) for row in plan.sweep.rows}
-    row = max(plan.sweep.rows, key=lambda row: steps[row.name].total)
+    rows = plan.sweep.staged.rows
+    steps = {row.name: step_memory(row.config, 1) for row in rows}
+    row = max(rows, key=lambda row: steps[row.name].total)
     step, batch = steps[row.name], row.config.training.batch_size
     fixed = numbers.size(step.weights + step.gradients + step.optimizer)
     return (
@@ -185,7 +186,7 @@ def _left_and_failed(plan: Plan) -> tuple[Counter[str], Counter[str]]:
     """Return how many runs of each row are to train, and how many have failed for good."""
     runs = known_runs(plan)
     if runs is None:
-        return Counter(run.row for run in plan.sweep.runs()), Counter()
+        return Counter(run.row for run in plan.sweep.staged.runs()), Counter()
     found = states(runs, plan.records)
     kinds = to_train(runs, found, rerun_stale=plan.rerun_stale), in_state(runs, found, "failed")
     left, failed = (Counter(run.row for run in kind) for kind in kinds)
@@ -195,6 +196,6 @@ def _left_and_failed(plan: Plan) -> tuple[Counter[str], Counter[str]]:
 def _estimates(plan: Plan, workers: int, probe: Say | None) -> Mapping[str, Estimate]:
     history = plan.records.all_finished()
     if probe is None:
-        return recorded(plan.sweep.rows, history)
+        return recorded(plan.sweep.staged.rows, history)
     components = (*plan.components, *plan.sweep.components)
-    return estimates(plan.sweep, history, threads(workers), probe, components)
+    return estimates(plan.sweep.staged, history, threads(workers), probe, components)

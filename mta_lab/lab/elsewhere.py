@@ -6,7 +6,7 @@ from copy import deepcopy
 from functools import cache, partial
 from typing import Any
 
-from mta_lab.config import flatten, plain
+from mta_lab.config import flatten, parent_of, plain, throughout
 from mta_lab.errors import UserError
 from mta_lab.lab.plan import Plan
 from mta_lab.results.recorded_settings import ROWS
@@ -65,8 +65,7 @@ def _are(count: int) -> str:
 
 
 def _keys(sweep: Sweep) -> set[str]:
-    rows = [plain(row.config) for row in sweep.rows]
-    return {settings_key({**row, "seed": seed}) for row in rows for seed in sweep.seeds}
+    return {settings_key(plain(throughout(row.config, seed=seed))) for row in sweep.rows for seed in sweep.seeds}
 
 
 def _at_scale(found: Plan, scale: str) -> Sweep | None:
@@ -86,9 +85,11 @@ def _candidates(
     sweep = at_scale(scale)
     if sweep is None:
         return
-    theirs = _conditions(flatten(config))
+    theirs = _conditions(flatten(_first(config)))
     tried: list[Mapping[str, Any]] = []
-    for row in sweep.rows:
+    for row in sweep.staged.rows:  # a stage follows from the run that a row starts with
+        if parent_of(row.config):
+            continue
         usual = _conditions(flatten(row.config))
         changed = {key: value for key, value in theirs.items() if usual.get(key) != value}
         if changed in tried:
@@ -97,6 +98,11 @@ def _candidates(
         if any(settings_key({**tree, "seed": seed}) in recorded for seed in sweep.seeds):
             tried.append(changed)
             yield scale, changed
+
+
+def _first(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the configuration of the run that a chain of stages began with."""
+    return _first(config["parent"]) if "parent" in config else config
 
 
 def _conditions(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def plan_frame(sweep: Sweep, costs: Costs) -> DataFrame:
             "difference": dict(row.difference),
             "seconds_a_run": costs.estimates[row.name].seconds,
         }
-        for row in sweep.rows
+        for row in sweep.staged.rows
     ]
     return DataFrame(lines).set_index("row")
 

@@ -20,7 +20,16 @@ from mta_lab.lab.tables import launch_summary, table_of
 from mta_lab.lab.texts import preparing
 from mta_lab.lab.tuning import tune
 from mta_lab.launch.launch import LaunchOptions, launch
-from mta_lab.planning.runs import Run, in_state, refuse_damaged, runs_of, states, to_train, why_stale
+from mta_lab.planning.runs import (
+    Run,
+    in_state,
+    lost_records,
+    refuse_damaged,
+    runs_of,
+    states,
+    to_train,
+    why_stale,
+)
 from mta_lab.report import Table
 from mta_lab.results.states import State
 from mta_lab.tracking.entries import LaunchSummary
@@ -115,7 +124,7 @@ def launch_plan(
     launched = Launched(plan, runs, states(runs, plan.records), rows)
     refuse_damaged(runs, launched.states, plan.records)
     to_do = to_train(launched.launched, launched.states, rerun_stale=plan.rerun_stale)
-    for line in [*shortened_warmups(plan), *shared_tokens(plan), *repeated(plan)]:
+    for line in [*shortened_warmups(plan), *shared_tokens(plan), *repeated(plan), *lost_records(to_do, plan.records)]:
         plan.display.say(line)
     plan.display.say(f"{plan.sweep.title}: {_to_do(launched, len(to_do), options)}")
     if to_do:
@@ -163,7 +172,7 @@ def launch_options(
     check_together(plan, devices, devices_per_run)
     if not launcher.elsewhere:
         _check_here(plan, devices)
-    admit((row.config for row in plan.sweep.rows), (*plan.components, *plan.sweep.components))
+    admit((row.config for row in plan.sweep.staged.rows), (*plan.components, *plan.sweep.components))
     return LaunchOptions(
         workers=workers_of(workers, devices, None, devices_per_run) or usual_workers(plan, devices),
         devices=devices,
@@ -179,7 +188,7 @@ def launch_options(
 
 def _check_here(plan: Plan, devices: Sequence[Gpu]) -> None:
     """Refuse what cannot be trained on the devices; say where a GPU is not used."""
-    if not devices and any(row.config.training.precision == "tf32" for row in plan.sweep.rows):
+    if not devices and any(row.config.training.precision == "tf32" for row in plan.sweep.staged.rows):
         raise UserError(
             "training.precision: got 'tf32', but runs train on the CPU here, where it would be fp32 by another name; "
             "allowed: fp32, bf16, auto"
@@ -193,7 +202,7 @@ def shortened_warmups(plan: Plan) -> list[str]:
     scale: int = scale_layer(plan.sweep.scale).values["training"]["warmup_steps"]
     if WARMUP in plan.command:
         return []
-    trainings = [row.config.training for row in plan.sweep.rows if WARMUP not in row.sets]
+    trainings = [row.config.training for row in plan.sweep.staged.rows if WARMUP not in row.sets]
     whole = [one for one in trainings if one.token_share == 1]
     steps = {one.steps for one in whole if one.steps <= scale and one.warmup_steps == shortened_warmup(one.steps)}
     return [
@@ -205,7 +214,7 @@ def shortened_warmups(plan: Plan) -> list[str]:
 
 def shared_tokens(plan: Plan) -> list[str]:
     """Return a line for each share of the tokens that rows train on."""
-    shared = {one for one in (row.config.training for row in plan.sweep.rows) if one.token_share < 1}
+    shared = {one for one in (row.config.training for row in plan.sweep.staged.rows) if one.token_share < 1}
     lines = {
         f"training.token_share={one.token_share}: {counted(one.steps, 'step')}, of them {one.warmup_steps} of warm-up, "
         f"and {counted(one.validations, 'validation')}"

@@ -39,6 +39,10 @@ def check_learning_rates(
         raise UserError(f"--check-lr: {plan.given} tunes {plan.sweep.tuning.tune.key}; `{again(plan.report)}` shows it")
     names = [plan.sweep.baseline, *_best_rows(plan)]
     rows = tuple(row for row in plan.sweep.rows if row.name in names)
+    if staged := [row.name for row in rows if row.stages]:
+        raise UserError(
+            f"--check-lr: row '{staged[0]}' has stages, and whole runs are tried; check the rate without them"
+        )
     tuning = replace(begun(Tune(key=KEY), rows, {}, plan.given), widenings=0)
     command = f"{plan.command} --check-lr"
     sweep = replace(plan.sweep, rows=rows, tuning=tuning, search=None)

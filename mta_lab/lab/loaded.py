@@ -26,7 +26,7 @@ from mta_lab.lab.opened import FinishedRun
 from mta_lab.lab.picture import Picture
 from mta_lab.lab.placing import gpus_of
 from mta_lab.lab.plan import Plan
-from mta_lab.lab.plans import plan
+from mta_lab.lab.plans import every_stage, plan
 from mta_lab.lab.retries import clear_failures
 from mta_lab.lab.tables import table_of
 from mta_lab.lab.texts import known_runs
@@ -186,12 +186,16 @@ class LoadedSweep:
         self._plan = replace(launched.plan, rerun_stale=False)
         return launched.table
 
-    def table(self) -> Table:
+    def table(self, *, stages: bool = False) -> Table:
         """Return the table of what is finished; Jupyter shows it.
 
         Its `to_frame()` is a pandas DataFrame.
+
+        Args:
+            stages: True to show each stage of a row, and what the first one starts from.
         """
-        return table_of(self._plan, known_runs(self._plan) or [])
+        plan = every_stage(self._plan) if stages else self._plan
+        return table_of(plan, known_runs(plan) or [])
 
     def curves(self) -> "DataFrame":
         """Return one line for each loss and validation of the finished runs.

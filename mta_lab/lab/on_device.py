@@ -31,14 +31,14 @@ def costs_on(plan: Plan, device: Device, devices: int = 1) -> Costs:
     """
     check_batches(plan, devices)
     runs, failed, trials = left_of(plan)
-    found = {row.name: on_device(row.config, device, devices) for row in plan.sweep.rows}
+    found = {row.name: on_device(row.config, device, devices) for row in plan.sweep.staged.rows}
     estimates = {name: Estimate(one.seconds, "arithmetic") for name, one in found.items()}
     return Costs(runs=runs, trials=trials, failed=failed, estimates=estimates, workers=1)
 
 
 def explained(plan: Plan, device: Device, costs: Costs, devices: int = 1) -> list[str]:
     """Return the arithmetic of the estimates in lines: time, memory, hours of the table."""
-    rows = plan.sweep.rows
+    rows = plan.sweep.staged.rows
     found = {row.name: on_device(row.config, device, devices) for row in rows}
     baseline = plan.sweep.row(plan.sweep.baseline)
     largest = max(rows, key=lambda row: found[row.name].memory.total)

@@ -7,8 +7,10 @@ from mta_lab.errors import UserError
 from mta_lab.lab.elsewhere import hint
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.tables import dashboard_address, finished_table
+from mta_lab.lab.texts import known_runs
 from mta_lab.lab.tuning import tuning_runs
 from mta_lab.launch.guards import only_launch
+from mta_lab.planning.runs import with_parents
 from mta_lab.plugins import component_files
 from mta_lab.report import Table, markdown
 from mta_lab.report.files import artifacts
@@ -63,14 +65,17 @@ def _looks(plan: Plan) -> dict[str, str]:
 
 def _finished(plan: Plan, table: Table) -> list[str]:
     """Return the fingerprints of the runs in a plan's table, and of those that tuned it."""
-    runs = [record.fingerprint for row in table.rows for record in row.measured.records.values()]
+    finished = {record.fingerprint for row in table.rows for record in row.measured.records.values()}
+    runs = [
+        run.fingerprint for run in with_parents(one for one in known_runs(plan) or () if one.fingerprint in finished)
+    ]
     if not runs:
         nothing = (
             f"{plan.given}: no run is finished, so there is nothing to pack; `{again(plan.command)}` trains the sweep"
         )
         raise UserError(f"{nothing}{hint(plan)}")
     tuned = [run.fingerprint for tries in tuning_runs(plan).values() for run in tries]
-    return [*runs, *filter(plan.records.has_finished, tuned)]
+    return [*filter(plan.records.has_finished, [*runs, *tuned])]
 
 
 def pack(plan: Plan, target: Path | None, *, weights: bool) -> tuple[Path, int, int]:

@@ -17,7 +17,7 @@ def passes_of(plan: Plan) -> Mapping[str, float]:
     if absent_texts(plan):
         return most
     opened = cache(partial(find, root=CORPORA))
-    for config in (row.config for row in plan.sweep.rows if row.config.reads_text):
+    for config in (row.config for row in plan.sweep.staged.rows if row.config.reads_text):
         if corpus := opened(config.data, config.model.vocabulary):
             for name, number in passes(config.data, corpus.domains, config.text_tokens).items():
                 most[name] = max(number, most.get(name, 0.0))

@@ -27,7 +27,7 @@ def usual_workers(plan: Plan, devices: Sequence[Gpu] | None = None) -> int:
     found, cores = gpus() if devices is None else devices, len(os.sched_getaffinity(0))
     if not found:
         return cores
-    configs, history = [row.config for row in plan.sweep.rows], plan.records.all_finished()
+    configs, history = [row.config for row in plan.sweep.staged.rows], plan.records.all_finished()
     kinds = {gpu.name: [other for other in found if other.name == gpu.name] for gpu in found}
     shares = [
         workers_a_gpu(configs, history, gpu=name, free=free_memory(alike), cores=cores // len(found))
@@ -86,7 +86,7 @@ def check_together(plan: Plan, devices: Sequence[Gpu], devices_per_run: int) -> 
 
 def check_batches(plan: Plan, devices_per_run: int) -> None:
     """Raise UserError if a row's batch cannot be shared out among so many devices."""
-    for row in plan.sweep.rows:
+    for row in plan.sweep.staged.rows:
         if (batch_size := row.config.training.batch_size) % devices_per_run:
             raise UserError(f"{indivisible(devices_per_run, batch_size)}, in row '{row.name}'")
 

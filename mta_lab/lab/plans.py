@@ -72,6 +72,14 @@ def _plan(name: str, conditions: Conditions, display: Display, device: Device | 
     return open_tuned(open_existing(found))
 
 
+def every_stage(plan: Plan) -> Plan:
+    """Return the plan with each stage as a row, for a table of them.
+
+    It has a name of its own: its page and its looks are not those of the table without.
+    """
+    return replace(plan, sweep=replace(plan.sweep.staged, name=f"{plan.sweep.name}-stages"))
+
+
 def plan_of_one(conditions: Conditions, display: Display) -> Plan:
     """Return the plan of `mta-lab train`: a sweep of one run."""
     load_components(conditions.components)

@@ -5,7 +5,7 @@ from mta_lab.lab.searches import failed_trials
 from mta_lab.lab.texts import known_runs
 from mta_lab.lab.tuning import tuning_runs
 from mta_lab.launch.guards import only_launch
-from mta_lab.planning.runs import in_state, states
+from mta_lab.planning.runs import in_state, states, with_parents
 
 
 def clear_failures(plan: Plan, row: str | None = None) -> int:
@@ -16,7 +16,7 @@ def clear_failures(plan: Plan, row: str | None = None) -> int:
     runs += failed_trials(plan)
     chosen = [run for run in runs if row in (None, run.row)]
     chosen += [run for name, tries in tuning_runs(plan).items() for run in tries if row in (None, name)]
-    failed = in_state(chosen, states(chosen, plan.records), "failed")
+    failed = in_state(with_parents(chosen), states(chosen, plan.records), "failed")
     if failed:
         with only_launch(plan.records.directory):
             for run in failed:

@@ -10,7 +10,7 @@ from mta_lab.lab.tables import launch_summary, table_of
 from mta_lab.lab.texts import known_runs
 from mta_lab.lab.tuning import tuning_runs
 from mta_lab.launch.tracked import entry_of, launch_of
-from mta_lab.planning.runs import Run
+from mta_lab.planning.runs import Run, with_parents
 from mta_lab.tracking.sync import Synced, sync
 from mta_lab.workspace import again
 
@@ -36,7 +36,10 @@ def sync_plan(plan: Plan, runs: Sequence[Run]) -> Synced:
     No launch may run at the same time.
     """
     sweep = plan.sweep
-    entries = (entry_of(sweep, run) for run in [*runs, *finished_trials(plan), *chain(*tuning_runs(plan).values())])
+    entries = (
+        entry_of(sweep, run)
+        for run in [*with_parents(runs), *finished_trials(plan), *chain(*tuning_runs(plan).values())]
+    )
     return sync(
         sweep.shown_as,
         launch_of(sweep),

@@ -10,7 +10,7 @@ from mta_lab.evaluation import evaluation_fingerprint
 from mta_lab.lab.looks import changed_looks
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.texts import absent_texts, known_runs
-from mta_lab.planning.runs import Run
+from mta_lab.planning.runs import Run, with_parents
 from mta_lab.report import Table, build_table, markdown
 from mta_lab.report.data import summary
 from mta_lab.stats.contrasts import EFFECT
@@ -51,7 +51,8 @@ def table_of(plan: Plan, runs: Sequence[Run], effect: float = EFFECT) -> Table:
     It states the power for an `effect`. The looks that it has used are kept beside the records.
     """
     fingerprints = {(run.row, run.seed): run.fingerprint for run in runs}
-    table = build_table(plan.sweep, fingerprints, plan.records, effect, _asked(plan, runs))
+    parents = {run.fingerprint: run.parent.fingerprint for run in with_parents(runs) if run.parent}
+    table = build_table(plan.sweep, fingerprints, plan.records, effect, _asked(plan, runs), parents)
     return replace(table, remarks=(*_remarks(plan, runs), *_unasked(plan, runs, table), *changed_looks(plan, table)))
 
 

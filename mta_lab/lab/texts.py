@@ -35,7 +35,9 @@ def known_runs(plan: Plan) -> list[Run] | None:
 
 def absent_texts(plan: Plan) -> list[tuple[DataConfig, int]]:
     """Return the texts of the sweep that are not prepared here, each with its vocabulary's size."""
-    texts = {(run.data, run.model.vocabulary) for run in (row.config for row in plan.sweep.rows) if run.reads_text}
+    texts = {
+        (run.data, run.model.vocabulary) for run in (row.config for row in plan.sweep.staged.rows) if run.reads_text
+    }
     return [(data, vocabulary) for data, vocabulary in texts if not _is_here(data, vocabulary)]
 
 

@@ -1,7 +1,6 @@
 """Find a finished run by its sweep, row and seed or its fingerprint, and what it can read."""
 
 import re
-from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from mta_lab.pictures.reading import Reading, drawn, read_text
 from mta_lab.planning.runs import run_of
 from mta_lab.plugins import load_components
 from mta_lab.results.records import Record, Records, run_files
-from mta_lab.sweep import PlannedRun
 from mta_lab.workspace import CORPORA, again
 
 
@@ -82,7 +80,7 @@ def record_of_row(found: Plan, name: str, seed: int | None) -> Record:
     if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
         raise UserError(f"seed: got {seed!r}, allowed: a whole number, 0 or more")
     seed = int(seed)  # of numpy's, as a DataFrame holds them
-    run = PlannedRun(row=row.name, seed=seed, config=replace(row.config, seed=seed))
+    run = found.sweep.run(row.name, row.config, seed)
     record = found.records.finished(run_of(run, lambda run: _corpus(run.config)).fingerprint)
     if record is None:
         more = "" if seed in found.sweep.seeds else f", with --seeds {seed + 1}"

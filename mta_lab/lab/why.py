@@ -11,7 +11,7 @@ from mta_lab.lab.texts import known_runs
 from mta_lab.lab.tuning import tuned_lines
 from mta_lab.launch.guards import launch_runs
 from mta_lab.launch.status_file import Busy
-from mta_lab.planning.runs import Run, last_result, states, why_stale
+from mta_lab.planning.runs import Run, decider, last_result, states, why_stale, with_parents
 from mta_lab.results.records import Record
 from mta_lab.words import duration
 from mta_lab.workspace import again
@@ -25,7 +25,7 @@ def explain(plan: Plan, row: str, seed: int | None = None) -> list[str]:
     Raises:
         UserError: the sweep has no such row or seed, or its text is not prepared here.
     """
-    plan.sweep.row(row)
+    plan.sweep.staged.row(row)
     if seed is not None and seed not in plan.sweep.seeds:
         raise UserError(f"--seed: got {seed}, allowed: {', '.join(map(str, plan.sweep.seeds))}")
     runs = known_runs(plan)
@@ -35,8 +35,8 @@ def explain(plan: Plan, row: str, seed: int | None = None) -> list[str]:
             f"type: {again(plan.command)}{hint(plan)}"
         )
     running = _running(plan)
-    chosen = [run for run in runs if run.row == row and seed in (None, run.seed)]
-    lines = tuned_lines(plan, row)
+    chosen = [run for run in with_parents(runs) if run.row == row and seed in (None, run.seed)]
+    lines = tuned_lines(plan, row) if plan.sweep.tuning else []
     lines += [line for run in chosen for line in _lines(run, plan, running.get(run.fingerprint))]
     return lines + (elsewhere(plan) if plan.under else [])
 
@@ -60,6 +60,8 @@ def _lines(run: Run, plan: Plan, busy: Busy | None) -> list[str]:
         return _failed(run, plan)
     if state == "stale":
         return _stale(run, plan)
+    if run.parent and states([run], plan.records)[run.parent.fingerprint] != "finished":
+        return [f"{run.label}: pending, waits for its parent, {run.parent.label}", f"  next: {again(plan.command)}"]
     kept = sorted(plan.records.checkpoints(run.fingerprint).glob("*.ckpt"))
     came = f", with a checkpoint at step {int(kept[-1].stem)}" if kept else ""
     return [f"{run.label}: pending{came}", f"  next: {again(plan.command)}"]
@@ -75,9 +77,19 @@ def _finished(run: Run, plan: Plan) -> list[str]:
     return [
         f"{run.label}: finished {when}, in {duration(record.seconds)}: {record.quantity} {record.score:.3f}",
         f"  record: {plan.records.file(run.fingerprint)}",
+        *_start(run, plan),
         f"  arithmetic: {_arithmetic(record)}",
         f"  MLflow run: {record.run_id or later}",
     ]
+
+
+def _start(run: Run, plan: Plan) -> list[str]:
+    """Return a line on what a stage started from."""
+    if run.parent is None:
+        return []
+    record = plan.records.file(run.parent.fingerprint)
+    gone = "" if record.exists() else ", which is gone; nothing needs it but a stage that is still to start"
+    return [f"  started from: {run.parent.label}, {record}{gone}"]
 
 
 def _arithmetic(record: Record) -> str:
@@ -93,9 +105,13 @@ def _arithmetic(record: Record) -> str:
 
 
 def _failed(run: Run, plan: Plan) -> list[str]:
-    failure = plan.records.failed(run.fingerprint)
+    failed = decider(run, plan.records)
+    failure = plan.records.failed(failed.fingerprint)
     assert failure
-    file = plan.records.directory / "failed" / f"{run.fingerprint}.json"
+    file = plan.records.directory / "failed" / f"{failed.fingerprint}.json"
+    if failed is not run:
+        said = f"{run.label}: failed with its parent, {failed.label}: {failure.reason}"
+        return [said, f"  full traceback: {file}", f"  next: {again(plan.retry)} {shlex.quote(run.row)}"]
     return [
         f"{run.label}: failed ({failure.kind}, attempts: {max(1, len(failure.attempts))}): {failure.reason}",
         *(f"    {line}" for line in failure.traceback.splitlines()[-TRACEBACK:]),
@@ -105,10 +121,12 @@ def _failed(run: Run, plan: Plan) -> list[str]:
 
 
 def _stale(run: Run, plan: Plan) -> list[str]:
-    record, changed = last_result(run, plan.records), why_stale(run, plan.records)
+    old = decider(run, plan.records)
+    record, changed = last_result(old, plan.records), why_stale(old, plan.records)
     when, commit = record.provenance.get("finished", "an unknown day"), record.provenance["commit"]
+    whose = "its result" if old is run else f"the result of its parent, {old.label},"
     return [
-        f"{run.label}: stale: {changed} changed since its result of {when}, commit {commit}",
+        f"{run.label}: stale: {changed} changed since {whose} of {when}, commit {commit}",
         f"  that result: {record.quantity} {record.score:.3f}, {plan.records.file(record.fingerprint)}",
         f"  next: {again(plan.command)} --rerun-stale",
     ]

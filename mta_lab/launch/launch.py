@@ -28,7 +28,7 @@ from mta_lab.launch.recording import Recorder
 from mta_lab.launch.retries import Retries
 from mta_lab.launch.status_file import StatusFile, status_file
 from mta_lab.launch.tracked import entry_of
-from mta_lab.planning.runs import Run, states, to_train
+from mta_lab.planning.runs import Run, refuse_lost_weights, states, to_train, with_parents
 from mta_lab.results.records import Records
 from mta_lab.sweep import PlannedRun, Sweep
 from mta_lab.tracking.entries import LaunchSummary
@@ -90,22 +90,23 @@ def launch(
     """
     with only_launch(records.directory), disk_full_reported(records.directory / JOURNAL):
         records.clean_up()
-        found = states(runs, records)
+        found, every = states(runs, records), with_parents(runs)
         pending = to_train(runs, found, rerun_stale=options.rerun_stale)
         if not pending:
             return
+        refuse_lost_weights(pending, found, records)
         announcer = Announcer([run.config.training.steps for run in pending])
-        with status_file(sweep, runs, found, records.directory, options.command) as status:
+        with status_file(sweep, every, found, records.directory, options.command) as status:
             announcer.listeners += _first(records, status, display)
             with _executor(sweep, options, len(pending), records, announcer) as executor:
                 from mta_lab.scheduling import Study  # noqa: PLC0415  imports Optuna while the workers start
 
                 study = Study(records.directory / JOURNAL, sweep.shown_as, announcer.say, sweep.validated_by.direction)
-                queue = SweepQueue(pending, study)
+                queue = SweepQueue(pending, study, announcer.say)
                 loop, tracker = _loop(sweep, queue, records, options, executor, announcer, shown)
                 with loop.announced(_started(sweep, options, executor)):
-                    queue.import_finished(runs, records)
-                    tracker.enter_later(entry_of(sweep, run) for run in runs)
+                    queue.import_finished(every, records)
+                    tracker.enter_later(entry_of(sweep, run) for run in every)
                     loop.until_done()
 
 

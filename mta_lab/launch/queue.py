@@ -43,12 +43,20 @@ class Queue(Protocol):
 class SweepQueue:
     """The runs of a plan, each a trial of the sweep's study."""
 
-    def __init__(self, pending: Sequence[Run], study: "Study") -> None:
-        self._order, self._study = Order(pending), study
+    def __init__(self, pending: Sequence[Run], study: "Study", say: Callable[[str], None] = lambda line: None) -> None:
+        """Begin; `say` hears which stages are given up with the run that they would start from."""
+        self._order, self._study, self._say = Order(), study, say
+        self._waiting: dict[str, list[Run]] = {}  # stages, by what they start from
+        unfinished = {run.fingerprint for run in pending}
+        for run in pending:
+            if run.parent and run.parent.fingerprint in unfinished:
+                self._waiting.setdefault(run.parent.fingerprint, []).append(run)
+            else:
+                self._order.add(run)
         self._requeued = deque[Run]()
 
     def left(self) -> int:
-        return len(self._order) + len(self._requeued)
+        return len(self._order) + len(self._requeued) + sum(map(len, self._waiting.values()))
 
     def next(self) -> Run | None:
         if self._requeued:
@@ -70,6 +78,8 @@ class SweepQueue:
 
     def finished(self, run: Run, record: Record) -> None:
         self._order.learn(run.row, record.seconds)
+        for stage in self._waiting.pop(run.fingerprint, ()):
+            self._order.add(stage)
         self._study.finish(run.fingerprint, record.score)
 
     def stopped(self, run: Run) -> None:
@@ -77,6 +87,13 @@ class SweepQueue:
 
     def failed(self, run: Run, reason: str) -> None:
         self._study.fail(run.fingerprint, reason)
+        if lost := self._given_up(run):
+            self._say(f"{run.label} failed, and with it what starts from it: {', '.join(one.label for one in lost)}")
+
+    def _given_up(self, run: Run) -> list[Run]:
+        """Take out and return the stages that would start from a run, and those from them."""
+        stages = self._waiting.pop(run.fingerprint, [])
+        return [one for stage in stages for one in (stage, *self._given_up(stage))]
 
     def import_finished(self, runs: Sequence[Run], records: Records) -> None:
         """Enter the runs that were finished before, by another sweep perhaps."""

@@ -62,6 +62,7 @@ def record_of(
         meaning=identity.meaning,
         component_code=identity.code,
         engine=identity.engine,
+        parent=run.parent.fingerprint if run.parent else "",
         arithmetic=result.arithmetic,
         kernels=result.kernels,
     )
@@ -100,6 +101,7 @@ class Recorder:
             checkpoints=checkpoints,
             attempt=fence.give(checkpoints),
             weights=self._records.weights(run.fingerprint),
+            start=self._records.weights(run.parent.fingerprint) if run.parent else None,
             timeout=self._timeout,
         )
 

@@ -1,6 +1,7 @@
 """The state of a launch, in one small file that other processes may read; removed at its end."""
 
 import json
+import math
 import os
 import time
 from collections import Counter
@@ -139,7 +140,7 @@ class StatusFile:
                 self._move(event.run, "running")
             case RunProgressed():
                 progress = event.progress
-                self._busy[event.slot] = replace(self._busy[event.slot], step=progress.step, loss=progress.loss)
+                self._busy[event.slot] = replace(self._busy[event.slot], step=progress.step, loss=_known(progress.loss))
             case RunRequeued(slot=int(slot)):
                 self._busy.pop(slot, None)
                 self._move(event.run, self._found.get(event.run.fingerprint, "pending"))
@@ -184,6 +185,11 @@ class StatusFile:
             counts[self._states[run.fingerprint]] -= 1
             counts[to] += 1
         self._states[run.fingerprint] = to
+
+
+def _known(loss: float) -> float | None:
+    """Return a loss; None where no step has been made, of which a stage may have none."""
+    return None if math.isnan(loss) else loss
 
 
 def _busy(event: RunStarted) -> Busy:

@@ -12,7 +12,9 @@ from mta_lab.tracking.entries import Launch, TrackedRun
 
 def entry_of(sweep: Sweep, run: Run) -> TrackedRun:
     """Return how the tracker shows a run of the sweep."""
-    identity = identity_of(run.config, run.content_hash)
+    identity, start = identity_of(run.config, run.content_hash), {}
+    if run.parent:
+        start = {"parent": run.parent.fingerprint, "parent_run": run.parent.label}
     tags = {
         "sweep": sweep.name,
         "scale": sweep.scale,
@@ -23,6 +25,7 @@ def entry_of(sweep: Sweep, run: Run) -> TrackedRun:
         "meaning": identity.meaning,
         "component_code": identity.code,
         "engine": str(identity.engine),
+        **start,
     }
     return TrackedRun(
         fingerprint=run.fingerprint,

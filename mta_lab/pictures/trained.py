@@ -9,7 +9,7 @@ from components.attention import Attention
 from components.kernels.base import MapOps
 from components.kernels.substitute import set_compiled
 from components.score_ops import ScoreOp
-from mta_lab.config import Layer, RunConfig, fingerprint, resolve
+from mta_lab.config import Layer, RunConfig, fingerprint, resolve, started_from
 from mta_lab.errors import UserError, described
 from mta_lab.model import Decoder
 from mta_lab.results.records import Record, Records
@@ -49,7 +49,8 @@ class Trained:
     @property
     def current(self) -> bool:
         """Return True if the code of its components is what it was trained with."""
-        return fingerprint(self.config, self.record.content_hash) == self.record.fingerprint
+        found = self.record
+        return fingerprint(self.config, found.content_hash, found.parent) == found.fingerprint
 
 
 def load(record: Record, records: Records) -> Trained:
@@ -64,13 +65,25 @@ def load(record: Record, records: Records) -> Trained:
         raise UserError(
             f"{path}: is missing: an earlier version finished this run, or its weights were deleted; {remedy}"
         )
-    config = resolve([Layer(str(run), record.config)])
+    config = config_of(record.config, str(run))
     model = set_compiled(Decoder(config.model, config.attention), config.training.compiled)
     try:
         model.load_state_dict(tensors.read(path))
     except Exception as error:  # a damaged file may raise anything
         raise UserError(f"{path}: cannot be read ({described(error)}); {remedy}") from None
     return Trained(record=record, config=config, model=model.eval())
+
+
+def config_of(recorded: Mapping[str, Any], source: str) -> RunConfig:
+    """Return the configuration that a record has in its canonical form.
+
+    Raises:
+        UserError: no run can have it, with `source`.
+    """
+    own = {key: value for key, value in recorded.items() if key != "parent"}
+    if "parent" not in recorded:
+        return resolve([Layer(source, own)])
+    return started_from(config_of(recorded["parent"], source), resolve([Layer(source, own)], fewest_steps=0))
 
 
 def operations(attention: Attention) -> list[tuple[Place, ScoreOp]]:

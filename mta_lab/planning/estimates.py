@@ -63,7 +63,7 @@ def _timed(history: Sequence[Record]) -> dict[str, Estimate]:
     They are those of this machine or else of one other, never of several.
     """
     seconds: dict[str, dict[str, dict[bool | None, list[float]]]] = {}
-    for record in history:
+    for record in (one for one in history if one.config["training"]["steps"]):
         machines = seconds.setdefault(step_of(record.config), {})
         known = machines.setdefault(record.machine, {})
         known.setdefault(record.contended, []).append(record.seconds / record.config["training"]["steps"])

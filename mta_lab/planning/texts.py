@@ -49,13 +49,15 @@ def _finished(sweep: Sweep, records: Records) -> list[tuple[PlannedRun, Record]]
         of_settings.setdefault(settings, []).append(name)
     pairs = [
         (run, record)
-        for run in sweep.runs()
+        for run in sweep.staged.runs()
         if run.config.reads_text
         for name in of_settings.get(settings_key(plain(run.config)), [])
         if (record := records.usable(name))
     ]
     current = [
-        (run, record) for run, record in pairs if fingerprint(run.config, record.content_hash) == record.fingerprint
+        (run, record)
+        for run, record in pairs
+        if fingerprint(run.config, record.content_hash, record.parent) == record.fingerprint
     ]
     return current or pairs
 

@@ -95,12 +95,12 @@ def recorded(runs: Runs) -> Costs:
 
     Where one run lacks its median time of a step, all have the mean: the two are not compared.
     """
-    every = [record for found in runs.values() for record in found.values()]
+    every = [record for found in runs.values() for record in found.values() if record.config["training"]["steps"]]
     medians = all(record.step_seconds for record in every)
 
     def value(record: Record, name: str) -> float:
         if name == "step_seconds" and not medians:
-            return (record.training_seconds or 0.0) / int(record.config["training"]["steps"])
+            return (record.training_seconds or 0.0) / max(1, int(record.config["training"]["steps"]))
         found: float | None = getattr(record, name)
         return found or 0.0
 

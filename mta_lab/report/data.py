@@ -145,6 +145,7 @@ def run_document(record: Record) -> dict[str, Any]:
         "meaning": record.meaning or None,
         "component_code": record.component_code or None,
         "engine": record.engine,
+        "parent": record.parent or None,
         "arithmetic": dict(record.arithmetic),
         "kernels": record.kernels or None,
         "torch": record.provenance.get("torch"),

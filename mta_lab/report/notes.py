@@ -32,7 +32,7 @@ TOY_SIZE = 256, 4, 100_000, 64  # width, layers, steps, sequences a step
 def notes(table: Table) -> tuple[str, ...]:
     """Return the notes, the most important first."""
     lines = [table.sweep.about] if table.sweep.about else []
-    lines += [*table.sweep.left_out_notes, *_search(table), *tuning_notes(table), badge(table)]
+    lines += [*table.sweep.left_out_notes, *_search(table), *tuning_notes(table), *_stages(table), badge(table)]
     if len(table.rows) > 1:
         lines += [_deltas(table), *limit_note(table), *look_note(table), *effects_note(table), *course_note(table)]
         lines += [*pairing_note(table), *controls_note(table), *agreement_note(table), *cost_note(table)]
@@ -72,6 +72,19 @@ def _finished_later(table: Table) -> list[str]:
 
 def _kinds(attempts: Sequence[Attempt]) -> str:
     return ", ".join(attempt.kind.replace("_", " ") for attempt in attempts)
+
+
+def _stages(table: Table) -> list[str]:
+    """Return what the rows with stages go on from, in one line; none where no row has stages."""
+    sweep = table.sweep
+    begun: dict[str, list[str]] = {}
+    for row in sweep.rows:
+        if parent := sweep.parent_of(row):
+            begun.setdefault(parent, []).append(row.name)
+    if not begun:
+        return []
+    told = "; ".join(f"{parent} ({', '.join(rows)})" for parent, rows in begun.items())
+    return [f"Rows that go on from the weights of another run, with their own costs alone: from {told}."]
 
 
 def _search(table: Table) -> list[str]:

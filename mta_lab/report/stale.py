@@ -49,7 +49,7 @@ def changed_since_written(table: Mapping[str, Any], text_of: TextOf = unknown) -
         written = rows.get(run.row, {}).get("runs", {}).get(str(run.seed))
         if written:
             settings = {**table["settings"], **rows[run.row]["settings"]}
-            found |= dict.fromkeys(_causes(written, settings, run, text_of(run.config)))
+            found |= dict.fromkeys(_causes(written, settings, run, text_of))
     return list(found)
 
 
@@ -116,6 +116,7 @@ class _Run:
     text: str | None
     engine: int | None
     torch: str | None = None
+    parent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -216,15 +217,30 @@ def _sweep_today(table: Mapping[str, Any]) -> Sweep:
     return at_values(sweep, tuning["key"], best)
 
 
-def _causes(written: Mapping[str, Any], settings: Mapping[str, Any], run: PlannedRun, text: str) -> list[str]:
+def _causes(written: Mapping[str, Any], settings: Mapping[str, Any], run: PlannedRun, text_of: TextOf) -> list[str]:
     """Return the causes for which a run of the table is another run today."""
-    config = run.config
-    if config.training.precision == "auto":  # compare with what the measuring machine chose
-        config = replace(config, training=replace(config.training, precision=settings["training.precision"]))
-    then = Identity(written["meaning"] or "", written["component_code"] or "", written["text"] or "", written["engine"])
-    now = identity_of(config, text or then.text)
-    if written["fingerprint"] == fingerprint(config, now.text):
+    then = Identity(
+        written["meaning"] or "",
+        written["component_code"] or "",
+        written["text"] or "",
+        written["engine"],
+        written.get("parent") or "",
+    )
+
+    def as_measured(config: RunConfig) -> RunConfig:
+        """Return the run with the precision that the measuring machine chose."""
+        if config.training.precision != "auto":
+            return config
+        return replace(config, training=replace(config.training, precision=settings["training.precision"]))
+
+    def name_of(run: PlannedRun) -> str:
+        parent = name_of(run.parent) if run.parent else ""
+        return fingerprint(as_measured(run.config), text_of(run.config) or then.text, parent)
+
+    if written["fingerprint"] == name_of(run):
         return []
+    config = as_measured(run.config)
+    now = identity_of(config, text_of(config) or then.text, name_of(run.parent) if run.parent else "")
     changes = [
         f"{key} of row {run.row} ({in_words(settings.get(key))} then, {in_words(value)} now)"
         for key, value in flatten(config).items()

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from components.metrics import metric_named
+from mta_lab.config import throughout
 from mta_lab.model import count_parameters
 from mta_lab.report.agreement import Agreement, agreement_of
 from mta_lab.report.cost import RowCost, compare_costs
@@ -97,6 +98,7 @@ def build_table(
     records: Records,
     effect: float = EFFECT,
     asked: Mapping[str, str] = {},
+    parents: Mapping[str, str] = {},
 ) -> Table:
     """Return the table of `sweep`.
 
@@ -104,6 +106,7 @@ def build_table(
     without a record is pending, failed or stale. `effect` is the one whose power the table states.
     `asked` has, by row, the fingerprint of the evaluation that rows are compared by, where these
     are asked questions; a finished run that was not asked is pending.
+    `parents` has, by fingerprint, what stages start from: they fail with it.
     """
     found: dict[str, dict[int, Record]] = {row.name: {} for row in sweep.rows}
     failed: dict[str, dict[int, Failure]] = {row.name: {} for row in sweep.rows}
@@ -111,7 +114,7 @@ def build_table(
         if record := records.usable(identity):
             if scored := record.asked(asked[row]) if asked else record:
                 found[row][seed] = scored
-        elif failure := records.failed(identity):
+        elif failure := _failure(identity, records, parents):
             failed[row][seed] = failure
     missing = {(row, seed): identity for (row, seed), identity in fingerprints.items() if seed not in found[row]}
     comparison, stale = _compare(sweep, found, effect), _stale(sweep, missing, records)
@@ -127,6 +130,19 @@ def build_table(
         agreement=agreement_of(rows, comparison),
         provenance=_provenance([record for runs in found.values() for record in runs.values()]),
     )
+
+
+def _failure(identity: str, records: Records, parents: Mapping[str, str]) -> Failure | None:
+    """Return the failure of a run, or of the one that it would start from."""
+    if own := records.failed(identity):
+        return own
+    while (before := parents.get(identity)) and not records.has_finished(before):
+        if failure := records.failed(before):
+            return replace(
+                failure, reason=f"{failure.label} failed, from which it starts: {failure.reason}", attempts=()
+            )
+        identity = before
+    return None
 
 
 def _compare(sweep: Sweep, found: Runs, effect: float) -> Comparison:
@@ -145,7 +161,7 @@ def _compare(sweep: Sweep, found: Runs, effect: float) -> Comparison:
 def _stale(sweep: Sweep, missing: Mapping[tuple[str, int], str], records: Records) -> dict[str, frozenset[int]]:
     """Return the seeds of each row whose only results are stale, of the runs that have no other."""
     configs = {row.name: row.config for row in sweep.rows}
-    runs = {identity: replace(configs[row], seed=seed) for (row, seed), identity in missing.items()}
+    runs = {identity: throughout(configs[row], seed=seed) for (row, seed), identity in missing.items()}
     states = states_of(runs, records)
     seeds: dict[str, set[int]] = {row.name: set() for row in sweep.rows}
     for (row, seed), identity in missing.items():
@@ -207,7 +223,7 @@ def _further(records: Sequence[Record]) -> dict[str, float]:
 def _role(row: Row, baseline: Row) -> Role:
     if row is baseline:
         return "baseline"
-    again = replace(row.config, stream=baseline.config.stream)
+    again = throughout(row.config, stream=baseline.config.stream)
     return "A/A" if row.config != baseline.config == again else "row"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from mta_lab.atomic import replacing
 from mta_lab.errors import UserError
 from mta_lab.results.looks import merge_looks
+from mta_lab.results.recorded_settings import without
 from mta_lab.results.records import RUN_FOLDERS, OtherVersionError, Record, Records, run_files, write_whole
 from mta_lab.strict import FaultError, as_json, content
 from mta_lab.workspace import LOOKS
@@ -274,7 +275,7 @@ def files_to_pack(records: Records, fingerprints: Iterable[str], *, weights: boo
 
 
 def _without_seed(config: Mapping[str, Any]) -> str:
-    return json.dumps({key: value for key, value in config.items() if key not in ("seed", "stream")}, sort_keys=True)
+    return json.dumps(without(config, ("seed", "stream")), sort_keys=True)
 
 
 def _day(record: Record) -> str:

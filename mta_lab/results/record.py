@@ -74,6 +74,8 @@ class Record:
     equal where rounding is"""
     kernels: str = ""
     """a hash of the compiled kernels' sources, flags and torch; empty where there were none"""
+    parent: str = ""
+    """the fingerprint of the run that it starts from, of a stage; empty of any other run"""
 
     further: Mapping[str, Scores] = field(default_factory=dict)
     """what other evaluations of the model came to, by metric;
@@ -109,6 +111,11 @@ class Record:
             validations=(),
             further={self.quantity: own, **self.further},
         )
+
+    @property
+    def identity(self) -> Identity:
+        """Return the parts that identify it besides its configuration."""
+        return Identity(self.meaning, self.component_code, self.content_hash, self.engine, self.parent)
 
     @property
     def metric(self) -> Metric:
@@ -178,6 +185,8 @@ class Record:
         for name, kind in measured.items():
             if type(self.provenance.get(name)) is not kind:
                 yield f"provenance.{name}: got {self.provenance.get(name)!r}, allowed: {KINDS[kind]}"
+        if bool(self.parent) != ("parent" in self.config):
+            yield "parent: allowed: the fingerprint of the run whose settings config.parent has, or neither"
         yield from _faults_of_config(self.config)
 
     def _faults_of_cost(self) -> Iterator[str]:
@@ -189,7 +198,11 @@ class Record:
             name: getattr(self, name)
             for name in ("parameters", "tokens_per_second", "seconds", "training_seconds", "step_seconds")
         }
+        training = self.config.get("training")
+        untrained = isinstance(training, dict) and training.get("steps") == 0
         for name, number in cost.items():
+            if untrained and number == 0:  # a stage of no steps has no time of a step
+                continue
             if number is not None and not 0 < number <= MOST:
                 yield f"{name}: got {number}, allowed: more than 0, at most {MOST:g}"
         rest = {"peak_memory": self.peak_memory, "flops_per_token": self.flops_per_token, **self.scored}
@@ -204,8 +217,7 @@ class Record:
         """
         if self.engine != ENGINE or not self.meaning:
             return ""
-        identity = Identity(self.meaning, self.component_code, self.content_hash, self.engine)
-        if fingerprint_of(self.config, identity) == self.fingerprint:
+        if fingerprint_of(self.config, self.identity) == self.fingerprint:
             return ""
         return "config: it is of another run than the fingerprint says"
 
@@ -230,9 +242,10 @@ def _faults_of_config(config: Mapping[str, Any]) -> Iterator[str]:
             return
     if type(config["attention"].get("name")) is not str:
         yield "config.attention.name: allowed: a text"
-    if type(steps := config["training"].get("steps")) is not int or steps < 1:
-        yield f"config.training.steps: got {steps!r}, allowed: 1 or more"
-    for name in ("task", "data"):
+    fewest = 0 if "parent" in config else 1
+    if type(steps := config["training"].get("steps")) is not int or steps < fewest:
+        yield f"config.training.steps: got {steps!r}, allowed: {fewest} or more"
+    for name in ("task", "data", "parent"):
         if name in config and type(config[name]) is not dict:
             yield f"config.{name}: got {config[name]!r}, allowed: a mapping"
 

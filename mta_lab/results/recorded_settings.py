@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ ROWS = ("attention", "seed", "stream")
 
 def keys_of(config: Mapping[str, Any]) -> Keys:
     """Return the keys of a configuration in its canonical form."""
-    return Keys(settings_key(config), settings_key({key: one for key, one in config.items() if key not in ROWS}))
+    return Keys(settings_key(config), settings_key(without(config, ROWS)))
 
 
 def settings_key(config: Mapping[str, Any]) -> str:
@@ -44,6 +44,11 @@ def settings_key(config: Mapping[str, Any]) -> str:
         for name, section in config.items()
     }
     return hashlib.sha256(json.dumps(earlier, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def without(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return a configuration without some settings, in the run that it starts from as well."""
+    return {name: without(one, names) if name == "parent" else one for name, one in config.items() if name not in names}
 
 
 def recorded_keys(path: Path, files: Iterable[Path], read: Callable[[str], Keys | None]) -> dict[str, Keys]:

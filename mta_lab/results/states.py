@@ -49,10 +49,13 @@ def latest(fingerprints: list[str], records: Records) -> Record:
     return max(found, key=lambda record: str(record.provenance.get("finished", "")))
 
 
-def changed_since(record: Record, config: RunConfig, content_hash: str) -> str:
-    """Return the parts of the identity by which the record is another run's, by name."""
-    then = Identity(record.meaning, record.component_code, record.content_hash, record.engine)
-    found = causes(then, identity_of(config, content_hash), str(record.provenance.get("torch", "")))
+def changed_since(record: Record, config: RunConfig, content_hash: str, parent: str = "") -> str:
+    """Return the parts of the identity by which the record is another run's, by name.
+
+    `parent` is the fingerprint of the run that a stage starts from today.
+    """
+    now = identity_of(config, content_hash, parent)
+    found = causes(record.identity, now, str(record.provenance.get("torch", "")))
     return ", ".join(found) or OTHERWISE
 
 
@@ -71,7 +74,8 @@ def causes(then: Identity, now: Identity, torch_then: str) -> list[str]:
         found = ["component code"]
     else:
         found = _other_meaning(torch_then) if then.meaning != now.meaning else []
-    return found + ["text"] * (then.text != now.text)
+    found += ["text"] * (then.text != now.text)
+    return found or ["the run that it starts from"] * (then.parent != now.parent)
 
 
 def _other_meaning(torch_then: str) -> list[str]:

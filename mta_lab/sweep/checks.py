@@ -1,11 +1,15 @@
 """Refuse rows that would mislead: equal runs, other text, or a difference that is not said."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mta_lab.config import Layer, RunConfig
 from mta_lab.errors import UserError
+
+if TYPE_CHECKING:
+    from mta_lab.sweep.rows import Sweep
 
 
 def refuse_reserved(layers: Sequence[Layer]) -> None:
@@ -68,13 +72,21 @@ def refuse_undeclared(
     for settings in declared:
         for key, value in leaves(settings):
             (names if isinstance(value, str) else sections).add(key)
-    for key, value in differs.items():
+    for written, value in differs.items():
+        key = written.rpartition("parent.")[2]  # what a stage's parent has, the row or an earlier stage sets
         inside = {key.rsplit(".", depth)[0] for depth in range(key.count(".") + 1)}
-        if key in base and not (inside & sections or key in names or key.removesuffix(".name") in names):
+        if written in base and not (inside & sections or key in names or key.removesuffix(".name") in names):
             raise UserError(
-                f"{where}: {key}: is {value!r} here and {base[key]!r} in '{baseline}', and neither of the two sets it; "
-                f"set it in one of them, or to the same value in both"
+                f"{where}: {written}: is {value!r} here and {base[written]!r} in '{baseline}', "
+                f"and neither of the two sets it; set it in one of them, or to the same value in both"
             )
+
+
+def refuse_taken_names(sweep: "Sweep", source: str) -> None:
+    """Raise UserError where a row has the name that a run before another row's stage goes by."""
+    names = Counter(row.name for row in sweep.staged.rows)
+    if taken := [name for name, rows in names.items() if rows > 1]:
+        raise UserError(f"{source}: rows.{taken[0]}: the name is kept for the run before a stage; choose another")
 
 
 def settings_of(settings: Mapping[str, Any]) -> set[str]:

@@ -26,6 +26,13 @@ FILE = (
     Setting(
         "rows", "a mapping or a text", REQUIRED, "names, each with settings; leave_one_out", "what each row sets itself"
     ),
+    Setting(
+        "stages",
+        "a mapping",
+        "{}",
+        "names, each with settings",
+        "runs that go on from a row's run, where it names them",
+    ),
     Setting("seeds", "a whole number", str(SEEDS), COUNT, "how often each row is trained, with other random numbers"),
     Setting(
         "looks",
@@ -66,10 +73,18 @@ ROW = (
     Setting("times", "a mapping", "{}", "settings, each with a factor", "multiplies what the layers below come to"),
     Setting("published", "a text, a mapping or a list", "nothing", "like table5.11", "the published value of the row"),
     Setting("against", "a text", "the baseline", "the name of a row", "the row that this one is compared with"),
+    Setting(
+        "stages",
+        "a text or a list",
+        "none",
+        "names of stages of the file",
+        "goes on from the row's run stage by stage; the row stands for the last one",
+    ),
     Setting("if", "a text", "always", "like model.layers >= 12", "leaves the row out where it does not hold"),
     Setting("grid", "a mapping", "one row", "settings or $NAMEs, each with values", "makes a row of each combination"),
     Setting("zip", "a mapping", "one row", "settings or $NAMEs, equally many values", "makes a row of each place"),
 )
+STAGE = (Setting("times", "a mapping", "{}", "settings, each with a factor", "multiplies what the run before it has"),)
 VARIED = ("grid", "zip")
 """the keys of a row that make several of it"""
 BESIDE = tuple(setting.key for setting in ROW if setting.key not in VARIED)
@@ -107,6 +122,11 @@ def file_keys() -> list[Section]:
     return [
         Section("a sweep file", "Its keys; settings of a run stand in base, scales and rows.", FILE),
         Section("rows.NAME in a sweep file", "Keys that stand beside the settings of a row.", ROW),
+        Section(
+            "stages.NAME in a sweep file",
+            "It sets model.context, model.rope_theta, training, data, task and evaluations; beside them stands",
+            STAGE,
+        ),
         Section("rows.NAME.published in a sweep file", "A value that the paper ledger does not have.", PUBLISHED),
         Section("search in a sweep file", "How a search is done.", SEARCH),
         Section("search.space.NAME in a sweep file", "A range: its two ends, or choices.", RANGE),

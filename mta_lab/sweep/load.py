@@ -8,13 +8,16 @@ from components.evaluations import TextEvaluation
 from mta_lab.config import (
     Layer,
     RunConfig,
+    chain_of,
     command_line,
     difference,
     differing,
     flatten,
     nested,
+    parent_of,
     resolve,
     scale_layer,
+    started_from,
 )
 from mta_lab.errors import UserError, nearest
 from mta_lab.results.failures import read_retry
@@ -22,6 +25,7 @@ from mta_lab.sweep.checks import (
     reads,
     refuse_incomparable,
     refuse_reserved,
+    refuse_taken_names,
     refuse_unasked,
     refuse_undeclared,
     settings_of,
@@ -30,12 +34,13 @@ from mta_lab.sweep.generate import GENERATORS, with_parts
 from mta_lab.sweep.ledger import published
 from mta_lab.sweep.naming import is_shipped, sweep_name
 from mta_lab.sweep.placeholders import filled
+from mta_lab.sweep.products import products
 from mta_lab.sweep.rows import Row, Sweep
 from mta_lab.sweep.search import Search, Template, Winners, read_search
+from mta_lab.sweep.stages import refuse_beside, staged
 from mta_lab.sweep.tune import begun, read_tune
 from mta_lab.sweep.written import RawRow, SweepFile, read_sweep
 
-DIGITS = 15  # significant ones of a product: 3 times 0.1 is the 0.3 that another row may write
 Settle = Callable[[RunConfig, RunConfig], RunConfig]
 
 
@@ -63,6 +68,8 @@ def load_sweep(
     rows = file.rows(_written_or_generated(file, below, above))
     standing, left_out = _standing(rows, below, above)
     baseline = _known_row(file.text("baseline", next(iter(rows))), standing, left_out, f"{file.source}: baseline")
+    for key in {"search", "tune"} & file.values.keys():
+        refuse_beside({row: values.stages for row, values in rows.items()}, key, file.source)
     evaluations, search = file.evaluations(scale), _search(file, standing, below, above)
     raw = _with_winners(standing, search, winners or {}, file.source) if search else standing
     configs = {row: _config(raw[row], below, above) for row in raw}
@@ -73,7 +80,8 @@ def load_sweep(
         configs, twins = _without_twins(configs, stay)
         left_out |= twins
     configs = {
-        row: resolve_auto(config, configs[_last_baseline(row, against, file.source)]) for row, config in configs.items()
+        row: _settled(config, configs[_last_baseline(row, against, file.source)], resolve_auto)
+        for row, config in configs.items()
     }
     refuse_incomparable(configs, against, file.source)
     refuse_unasked(configs if evaluations else {}, file.source)
@@ -97,6 +105,7 @@ def load_sweep(
         settings=changed,
         file=None if is_shipped(file.path) else file.path,
     )
+    refuse_taken_names(sweep, file.source)
     return _with_tuning(sweep, file)
 
 
@@ -220,7 +229,8 @@ def _row(
     metric = evaluations[0].metric if evaluations else config.task.metric
     values, references = ({}, ()) if given is None else published(given, metric, where)
     differs = differing(settled[name], settled[baseline])
-    declared = [raw[name].settings, raw[name].times, raw[baseline].settings, raw[baseline].times]
+    both = raw[name], raw[baseline]
+    declared = [part for row in both for part in (row.settings, row.times, *(one.declared for one in row.stages))]
     refuse_undeclared(differs, settled[baseline], declared, where, baseline)
     return Row(
         name=name,
@@ -229,12 +239,29 @@ def _row(
         difference=differs,
         published=values,
         references=references,
-        sets=frozenset(settings_of(raw[name].settings)),
+        sets=frozenset(settings_of(raw[name].settings)).union(*(stage.sets for stage in raw[name].stages)),
+        stages=tuple(stage.name for stage in raw[name].stages),
     )
 
 
+def _settled(config: RunConfig, like: RunConfig, resolve_auto: Settle) -> RunConfig:
+    """Return the run with what each run of its chain leaves open decided as for that of `like`."""
+    parent = parent_of(config)
+    if parent:
+        config = started_from(_settled(parent, parent_of(like) or like, resolve_auto), config)
+    return resolve_auto(config, like)
+
+
 def _config(raw: RawRow, below: Sequence[Layer], above: Sequence[Layer]) -> RunConfig:
-    """Return the row's configuration.
+    """Return the row's configuration: that of its last stage, where it has stages."""
+    config = _without_stages(raw, below, above)
+    for stage in raw.stages:
+        config = staged(config, stage)
+    return config
+
+
+def _without_stages(raw: RawRow, below: Sequence[Layer], above: Sequence[Layer]) -> RunConfig:
+    """Return the configuration of the row's own run.
 
     `times` multiplies what all layers below the command line come to.
     """
@@ -242,16 +269,8 @@ def _config(raw: RawRow, below: Sequence[Layer], above: Sequence[Layer]) -> RunC
     if not raw.times:
         return resolve([*below, row_layer, *above])
     before = flatten(resolve([*below, row_layer, *above[:-1]]))
-    numbers = {key: value for key, value in before.items() if type(value) in (int, float)}
-    products: dict[str, Any] = {}
-    for key, factor in raw.times.items():
-        if key not in numbers:
-            raise UserError(f"{where}: times.{key}: no setting of this name holds a number{nearest(key, numbers)}")
-        if type(factor) not in (int, float) or factor <= 0:
-            raise UserError(f"{where}: times.{key}: got {factor!r}, allowed: a number above 0")
-        product = float(f"{numbers[key] * factor:.{DIGITS}g}")
-        products[key] = int(product) if isinstance(numbers[key], int) and product.is_integer() else product
-    return resolve([*below, row_layer, *above[:-1], Layer(f"{where}: times", products), above[-1]])
+    times = Layer(f"{where}: times", products(before, raw.times, where))
+    return resolve([*below, row_layer, *above[:-1], times, above[-1]])
 
 
 def _changed(
@@ -271,8 +290,9 @@ def _changed(
         tells.setdefault(row if sections & _sections({**values.settings, **values.times}) else None, row)
     found: dict[str, Any] = {}
     try:
-        for row in tells.values():
-            found |= difference(configs[row], _config(raw[row], below, [*written, Layer(given.source, {})]))
+        for row in tells.values():  # stages go on from what the command line changes
+            usual = _without_stages(raw[row], below, [*written, Layer(given.source, {})])
+            found |= difference(chain_of(configs[row])[0], usual)
     except UserError:
         return flatten(nested(given.values.items()))
     return found

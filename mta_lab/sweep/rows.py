@@ -9,13 +9,16 @@ from typing import Any
 from components.evaluations import TextEvaluation
 from components.metrics import Metric
 from components.tasks import GroupedTask
-from mta_lab.config import RunConfig, flatten
+from mta_lab.config import RunConfig, chain_of, difference, flatten, parent_of, throughout
 from mta_lab.errors import UserError, nearest
 from mta_lab.results.failures import RETRY, Retry
 from mta_lab.sweep import naming
 from mta_lab.sweep.evidence import EQUAL_WITHIN, look_seeds, read_share
 from mta_lab.sweep.search import Search, Winners
 from mta_lab.sweep.tune import Tuning
+
+START = "start"
+"""how the run is called that a row's first stage starts from"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,8 @@ class Row:
     """where it was published: `table5.11` of the paper, or another source"""
     sets: frozenset[str] = frozenset()
     """the keys, dotted, that the row itself sets in the file"""
+    stages: tuple[str, ...] = ()
+    """the names of its stages, of which it stands for the last"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,8 @@ class PlannedRun:
     row: str
     seed: int
     config: RunConfig
+    parent: "PlannedRun | None" = None
+    """the run that it starts from, of a stage"""
 
     @property
     def label(self) -> str:
@@ -149,11 +156,48 @@ class Sweep:
 
     def runs(self) -> list[PlannedRun]:
         """Every row under every seed; a seed is finished over all rows before the next begins."""
-        return [
-            PlannedRun(row=row.name, seed=seed, config=replace(row.config, seed=seed))
-            for seed in self.seeds
-            for row in self.rows
-        ]
+        return [self.run(row.name, row.config, seed) for seed in self.seeds for row in self.rows]
+
+    def run(self, row: str, config: RunConfig, seed: int) -> PlannedRun:
+        """Return a row's run under a seed, with the runs that lead to it."""
+        parent = parent_of(config)
+        before = self.run(self._names[parent], parent, seed) if parent else None
+        return PlannedRun(row=row, seed=seed, config=throughout(config, seed=seed), parent=before)
+
+    def parent_of(self, row: Row) -> str:
+        """Return the name of the run that a row's last stage starts from; empty without stages."""
+        parent = parent_of(row.config)
+        return self._names[parent] if parent else ""
+
+    @cached_property
+    def _names(self) -> Mapping[RunConfig, str]:
+        """The name of each run, whatever its seed: its row's, or by the first that needs it."""
+        names = {row.config: row.name for row in self.rows}
+        for row in self.rows:
+            for config, stage in zip(chain_of(row.config)[:-1], (START, *row.stages), strict=False):
+                names.setdefault(config, f"{row.name}, {stage}")
+        return names
+
+    @cached_property
+    def staged(self) -> "Sweep":
+        """The sweep with the runs that its stages start from as rows of their own, each once."""
+        if not any(row.stages for row in self.rows):
+            return self
+        rows = {row.name: row for row in self.rows}
+        found: dict[RunConfig, Row] = {}
+        for row in self.rows:
+            base = chain_of(rows[row.baseline].config)
+            for place, config in enumerate(chain_of(row.config)):
+                name = self._names[config]
+                like = base[min(place, len(base) - 1)]
+                found.setdefault(config, rows[name] if name in rows else _before(name, config, self._names[like], like))
+        return replace(self, rows=tuple(found.values()))
+
+
+def _before(name: str, config: RunConfig, baseline: str, like: RunConfig) -> Row:
+    """Return a run that a stage starts from as a row; `like` is its baseline's."""
+    differs = difference(config, like)
+    return Row(name=name, config=config, baseline=baseline, difference=differs, published={}, references=())
 
 
 def _differs(key: str, rows: list[dict[str, Any]]) -> bool:

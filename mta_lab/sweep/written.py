@@ -17,6 +17,7 @@ from mta_lab.sweep.files import SHIPPED
 from mta_lab.sweep.grid import made_rows
 from mta_lab.sweep.keys import FILE, ROW, SEEDS, names
 from mta_lab.sweep.ledger import LEDGER
+from mta_lab.sweep.stages import Stage, chosen, read_stages
 
 TEXTS = ("title", "about", "baseline", "against", "published")  # names and prose, which may look like a number
 RUN_SETTINGS = {field.name for field in fields(RunConfig)} - {"scale", "seed"}  # a file has `scales` and `seeds`
@@ -36,6 +37,8 @@ class RawRow:
     published: Any
     against: str
     condition: Condition | None
+    stages: tuple[Stage, ...] = ()
+    """the runs that go on from its own, the last of which it stands for"""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,12 @@ class SweepFile:
             if not row.isprintable():
                 bad = next(letter for letter in row if not letter.isprintable())
                 raise UserError(f"{where}: a row's name cannot contain {bad!a}, which cannot be printed")
-        return {row: _raw_row(values, where) for row, (values, where) in made.items()}
+        stages = self._stages()
+        return {row: _raw_row(values, where, stages) for row, (values, where) in made.items()}
+
+    def _stages(self) -> dict[str, Stage]:
+        given = _mapping(self.values.get("stages"), f"{self.source}: stages", "names of stages to their settings")
+        return read_stages(given, self.source)
 
     def _ranges(self) -> Collection[str]:
         """Return the names of the ranges of `search`, if any; they are checked elsewhere."""
@@ -181,13 +189,14 @@ def _shipped_name(name: str) -> str:
     return meant if meant in shipped_sweeps() and not os.path.isfile(name) else name
 
 
-def _raw_row(values: Any, where: str) -> RawRow:
+def _raw_row(values: Any, where: str, stages: Mapping[str, Stage]) -> RawRow:
     own = dict(_mapping(values, where, "settings"))
     times = _mapping(own.pop("times", None), f"{where}: times", "settings to factors")
-    for key in ("published", "against", "if"):
+    for key in ("published", "against", "if", "stages"):
         _refuse_nothing(own.get(key), f"{where}: {key}")
     published, against = own.pop("published", None), own.pop("against", "")
     condition = read_condition(own.pop("if", None), f"{where}: if")
+    named = chosen(own.pop("stages"), stages, f"{where}: stages") if "stages" in own else ()
     if not isinstance(against, str):
         raise UserError(f"{where}: against: got {against!r}, allowed: the name of a row")
     refuse_reserved([Layer(where, own)])
@@ -195,7 +204,7 @@ def _raw_row(values: Any, where: str) -> RawRow:
         if "." not in key and key not in SECTIONS:
             known = (*SECTIONS, *names(ROW))
             raise UserError(f"{where}: {key}: no such key{nearest(key, known) or ';'} allowed: {', '.join(known)}")
-    return RawRow(where, own, times, published, against, condition)
+    return RawRow(where, own, times, published, against, condition, named)
 
 
 def _mapping(value: Any, where: str, of: str) -> Mapping[str, Any]:

@@ -52,9 +52,12 @@ class RunState:
 class Checkpoints:
     """The checkpoints of one run, in a directory named by the run's fingerprint."""
 
-    def __init__(self, directory: Path, owned: Callable[[], bool] = lambda: True) -> None:
-        """Begin; `owned` is asked before each file whether this attempt still has the run."""
-        self.directory, self._owned = directory, owned
+    def __init__(self, directory: Path, owned: Callable[[], bool] = lambda: True, start: Path | None = None) -> None:
+        """Begin; `owned` is asked before each file whether this attempt still has the run.
+
+        `start` is the file of the weights from which a stage starts; None for drawn ones.
+        """
+        self.directory, self._owned, self.start = directory, owned, start
         self.micro_batch: int | None = None
         """sequences that the present attempt reads at a time; None before it has settled on it"""
 

@@ -32,7 +32,7 @@ class DecoderModule(lightning.LightningModule):
         self.micro_batch = config.training.sequences_a_pass
         """sequences that a step reads at a time"""
         self._drops = config.attention.dropout > 0
-        self._dropout_seed = derive(config.seed, "dropout", config.stream)
+        self._dropout_seed = derive(config.seed, "dropout", config.draws)
         self.domains = domains
         self.validations: list[Validation] = []
         self._scoring = Scoring((config.task.evaluation, *config.evaluations), domains)

@@ -48,9 +48,9 @@ def train(
         corpus: the text; None for a synthetic task, which makes its own sequences.
         report: called about a hundred times with the training loss, and with each validation;
             returning True stops the run.
-        checkpoints: where the run is kept. It goes on from the latest checkpoint, and ends to the
-            bit as an uninterrupted run would, on a CPU with as many threads, or on a GPU with
-            `training.deterministic`.
+        checkpoints: where the run is kept, and the weights that a stage starts from. It goes on
+            from the latest checkpoint, and ends to the bit as an uninterrupted run would, on a CPU
+            with as many threads, or on a GPU with `training.deterministic`.
         weights: the file that the model's weights are written to when the run ends.
         interrupted: called before every step and validation batch; returning True keeps the run and
             ends it.
@@ -60,8 +60,8 @@ def train(
         FloatingPointError: a loss or a score is not finite; the message has the step.
         GivenAwayError: another attempt has the run now, as `checkpoints` says.
         InterruptedRunError: `interrupted` returned True; it has the step that the run goes on from.
-        UserError: the precision is tf32, and the device has none; or the batch cannot be shared out
-            among the processes that train the run.
+        UserError: the precision is tf32, and the device has none; the batch cannot be shared out
+            among the processes that train the run; or the weights to start from cannot be read.
 
     Where this process has joined others (`ranks.join`), each of them calls it alike: together they
     train the run, and the first one writes what is kept.
@@ -71,6 +71,8 @@ def train(
     _set_device(config.training, among)
     data = data_of(config, corpus)
     module = _module(config, data, among)
+    if checkpoints and checkpoints.start:
+        _take(checkpoints.start, module)
     progress = ProgressCallback(report, max(1, config.training.steps // REPORTS), among)
     keeping = CheckpointCallback(checkpoints, interrupted, say, progress, spent)
     trainer = _trainer(config.training, [keeping, progress], among)
@@ -103,8 +105,17 @@ def _module(config: RunConfig, data: Data, among: Ranks) -> DecoderModule:
     part = GPU_SHARE if own.on_gpu() else SHARE
     module.micro_batch = among.least(micro_batch_of(config, own.free_memory(), part, among.count))
     # after the model is built, as variants draw different amounts of random numbers for it
-    torch.manual_seed(derive(config.seed, "dropout", config.stream))
+    torch.manual_seed(derive(config.seed, "dropout", config.draws))
     return module
+
+
+def _take(start: Path, module: DecoderModule) -> None:
+    """Give the model the weights of a finished run."""
+    try:
+        module.model.load_state_dict(tensors.read(start))
+    except Exception as error:  # a damaged file may raise anything
+        again = "delete the record of that run in results/runs, and it is trained again"
+        raise UserError(f"{start}: the stage cannot start from these weights ({described(error)}); {again}") from None
 
 
 def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback], among: Ranks) -> lightning.Trainer:
@@ -155,7 +166,7 @@ def _result(
         implementations=ran,
         losses=tuple(progress.losses),
         validations=tuple(progress.validations),
-        tokens_per_second=tokens / progress.training_seconds,
+        tokens_per_second=tokens / progress.training_seconds if tokens else 0.0,
         training_seconds=progress.training_seconds,
         step_seconds=progress.step_seconds,
         seconds=seconds,
@@ -173,7 +184,7 @@ def _result(
 
 
 def _steps_a_validation(training: TrainingConfig) -> int:
-    return math.ceil(training.steps / training.validations)
+    return max(1, math.ceil(training.steps / training.validations))
 
 
 def _keep(
@@ -187,7 +198,8 @@ def _keep(
                 checkpoints.refuse_given_away()
             tensors.write(weights, state)
     except OSError as error:
-        say(f"cannot keep the weights in {weights} ({described(error)}); no pictures of this run can be drawn")
+        lost = "no picture of this run can be drawn, and no stage can start from it"
+        say(f"cannot keep the weights in {weights} ({described(error)}); {lost}")
 
 
 def _quiet() -> None:

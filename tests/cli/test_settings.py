@@ -73,7 +73,7 @@ def test_each_word_that_a_setting_may_be_is_listed(section: Section, setting: Se
 @pytest.mark.parametrize(
     ("key", "allowed"),
     [
-        ("training.steps", "1 or more"),
+        ("training.steps", "1 or more, or 0 in a stage"),
         ("training.learning_rate", "more than 0"),
         ("training.beta2", "0 <= beta2 < 1"),
         ("task.letters", "1 to 25"),

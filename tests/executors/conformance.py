@@ -13,10 +13,12 @@ class TestMine(ExecutorConformance): ...
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from mta_lab.config import fingerprint, started_from
 from mta_lab.executors.base import (
     Cancelled,
     End,
@@ -83,6 +85,36 @@ class Polling:
             if not any(isinstance(event, End) for event in told.of(handle)):
                 subject.executor.cancel(handle, keep=False)
                 told.end_of(handle)
+
+
+class TrainsStages(Polling):
+    """Promises of an executor whose runs really train."""
+
+    def test_a_stage_starts_from_the_weights_of_a_finished_run(self, subject: Subject, told: Told) -> None:
+        request = subject.request("quick")
+        first = told.end_of(subject.executor.submit(request))
+        assert isinstance(first, Finished)
+        stage = _stage(request, start=request.weights)
+        second = told.end_of(subject.executor.submit(stage))
+        assert isinstance(second, Finished)
+        assert second.result.validations[0].domains == first.result.validations[-1].domains
+        assert stage.weights.exists()
+
+    def test_a_stage_whose_weights_are_gone_fails_with_one_line(self, subject: Subject, told: Told) -> None:
+        request = subject.request("quick")
+        end = told.end_of(subject.executor.submit(_stage(request, start=request.weights)))
+        assert isinstance(end, Failed)
+        assert f"{request.weights}: the stage cannot start from these weights (FileNotFoundError" in end.reason
+        assert "\n" not in end.reason
+
+
+def _stage(request: RunRequest, start: Path) -> RunRequest:
+    """Return the request of a stage of no steps."""
+    training = replace(request.config.training, steps=0, warmup_steps=0, validations=1)
+    config = started_from(request.config, replace(request.config, training=training))
+    name = fingerprint(config, "", start.stem)
+    folder = request.checkpoints.parent
+    return replace(request, config=config, checkpoints=folder / name, weights=folder / f"{name}.pt", start=start)
 
 
 class ExecutorConformance(Polling):

@@ -24,7 +24,7 @@ from mta_lab.executors.local.messages import Setup, Stop
 from mta_lab.executors.local.pool import Pool
 from mta_lab.plugins import load_components
 from tests.config.helpers import config
-from tests.executors.conformance import Behaviour, ExecutorConformance, Polling, Subject, Told
+from tests.executors.conformance import Behaviour, ExecutorConformance, Subject, Told, TrainsStages
 
 SIZES = ("model.width=16", "model.heads=2", "model.layers=1", "model.vocabulary=28", "model.feed_forward_multiple=16")
 RUN = ("task={name: find_block, letters: 3, blocks: 2, held_out: 12}", "training.validations=2")
@@ -75,7 +75,7 @@ def blocked(process: int | None) -> bool:
     return all(mask and int(mask[1], 16) & 1 << signal.SIGTERM - 1 for mask in masks)
 
 
-class TestWorkers(Polling):
+class TestWorkers(TrainsStages):
     """Further promises of worker processes."""
 
     def test_a_stop_that_comes_late_does_not_hurt(self, subject: Subject, told: Told) -> None:

@@ -19,7 +19,7 @@ from mta_lab.executors.base import Cancelled, Failed, Finished, Handle, Note, Pr
 from mta_lab.executors.local import ranks
 from mta_lab.executors.local.executor import LocalExecutor
 from mta_lab.executors.local.messages import Setup
-from tests.executors.conformance import ENOUGH, Behaviour, ExecutorConformance, Polling, Subject, Told
+from tests.executors.conformance import ENOUGH, Behaviour, ExecutorConformance, Subject, Told, TrainsStages
 from tests.executors.test_local import component, request_of  # noqa: F401  fixtures
 
 
@@ -86,7 +86,7 @@ def until_gone(processes: list[psutil.Process]) -> None:
 
 
 @pytest.mark.slow
-class TestRanks(Polling):
+class TestRanks(TrainsStages):
     """Promises of workers that have two processes a run."""
 
     def test_slots_have_the_cores_of_all_ranks(self, subject: Subject) -> None:

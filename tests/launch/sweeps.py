@@ -21,6 +21,7 @@ def write_sweep(
     search: dict[str, Any] | None = None,
     retry: dict[str, int] | None = None,
     components: Sequence[str] = (),
+    stages: dict[str, dict[str, Any]] | None = None,
     **base: Any,
 ) -> Path:
     """Write a sweep of `rows` at the small sizes.
@@ -35,8 +36,7 @@ def write_sweep(
         content["components"] = [*components]
     if search:
         content["search"] = search
-    if retry:
-        content["retry"] = retry
+    content |= {key: value for key, value in {"retry": retry, "stages": stages}.items() if value}
     file.write_text(json.dumps(content), encoding="utf-8")
     return file
 

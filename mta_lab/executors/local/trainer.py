@@ -7,6 +7,7 @@ import os
 import traceback
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 
 import torch
@@ -67,7 +68,8 @@ def train_run(request: RunRequest, connection: "Connection[Message, RunRequest |
     Of the processes of a run on several devices, the first one tells.
     """
     orders = Orders(connection)
-    checkpoints = Checkpoints(request.checkpoints, lambda: fence.owns(request.checkpoints, request.attempt))
+    owned = partial(fence.owns, request.checkpoints, request.attempt)
+    checkpoints = Checkpoints(request.checkpoints, owned, request.start)
 
     def tell(message: Message) -> None:
         if ranks.own().rank:
@@ -81,8 +83,8 @@ def train_run(request: RunRequest, connection: "Connection[Message, RunRequest |
 
     try:
         config = request.config
-        corpus = _found(request) if config.reads_text else None
-        if fingerprint(config, corpus.content_hash if corpus else "") != request.checkpoints.name:
+        corpus, parent = _found(request) if config.reads_text else None, request.start.stem if request.start else ""
+        if fingerprint(config, corpus.content_hash if corpus else "", parent) != request.checkpoints.name:
             raise UserError("the text or a component's code has changed since this launch began; launch it again")
         result = train(
             config,

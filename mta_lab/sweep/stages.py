@@ -1,0 +1,125 @@
+"""`stages:` in a sweep file: runs that go on from a row's run, with other settings.
+
+    stages:
+      longer: {model.context: 512, training.token_share: 0.1}
+    rows:
+      mta, trained on: {attention: multi_token, stages: [longer]}
+
+The first stage of a row starts from the weights of the run that the row itself says, each further
+one from those of the stage before it; the optimizer is new. What a stage does not set is as in the
+run before it, `times` multiplies what stands there.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from mta_lab.config import Layer, RunConfig, StageConfig, flatten, plain, resolve, started_from
+from mta_lab.config.schema import NO_PART, TrainingConfig
+from mta_lab.errors import UserError, nearest
+from mta_lab.sweep.checks import settings_of
+from mta_lab.sweep.products import products
+
+SECTIONS = ("training", "data", "task", "evaluations")
+MODEL = ("model.context", "model.rope_theta")
+"""what the weights of a model leave open: positions are turned by angles, and have no table"""
+FOLLOW = ("training.steps", "training.warmup_steps", "training.validations")
+"""what a share of the tokens, or no steps, changes besides"""
+MAY_CHANGE = f"a stage may change {', '.join(MODEL)}, {', '.join(SECTIONS)}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as the file says it."""
+
+    name: str
+    where: str
+    """its place in the file, for errors"""
+    settings: Mapping[str, Any]
+    times: Mapping[str, Any]
+
+    @property
+    def sets(self) -> set[str]:
+        """Return the keys that it sets or multiplies, dotted."""
+        return settings_of(self.settings) | self.times.keys()
+
+    @property
+    def declared(self) -> dict[str, Any]:
+        """Return what it changes by its own word: a share of the tokens is of warm-up, too."""
+        follow = FOLLOW if self.sets & {"training.token_share", "training.steps"} else ()
+        return dict.fromkeys([*self.sets, *follow], 0)
+
+
+def read_stages(given: Mapping[str, Any], source: str) -> dict[str, Stage]:
+    """Return the stages of a file by name; raise UserError for what no stage can say."""
+    found = {}
+    for name, values in given.items():
+        where = f"{source}: stages.{name}"
+        if not isinstance(values, Mapping) or not values:
+            raise UserError(f"{where}: got {values!r}, allowed: a mapping of settings; {MAY_CHANGE}")
+        own = dict(values)
+        times = own.pop("times", {})
+        if not isinstance(times, Mapping):
+            raise UserError(f"{where}: times: got {times!r}, allowed: a mapping of settings to factors")
+        found[name] = Stage(name, where, own, times)
+    return found
+
+
+def chosen(given: Any, known: Mapping[str, Stage], where: str) -> tuple[Stage, ...]:
+    """Return the stages that a row names, in order: a name, or a list of names."""
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{where}: got {given!r}, allowed: a list of stages, like [longer]")
+    for place, name in enumerate(names):
+        if name not in known:
+            hint = nearest(name, known) or ";"
+            raise UserError(f"{where}: no stage named '{name}'{hint} stages of this file: {', '.join(known) or 'none'}")
+        if name in names[:place]:
+            circle = "' after '".join(reversed(names[: place + 1]))
+            raise UserError(f"{where}: goes round in a circle: '{circle}'; name each stage once")
+    return tuple(known[name] for name in names)
+
+
+def staged(parent: RunConfig, stage: Stage) -> StageConfig:
+    """Return the run of a stage that starts from `parent`.
+
+    Raises:
+        UserError: the stage sets what it cannot change, or a value that it cannot have.
+    """
+    where, before = stage.where, flatten(parent)
+    _refuse_other_keys(stage.sets, before, where)
+    given = {**stage.settings, **products(before, stage.times, where)}
+    layers = [Layer(f"the run before {stage.name}", _kept(parent)), Layer(where, given)]
+    if _steps(given) == 0:
+        layers.insert(1, Layer(f"{where}: 0 steps", {"training.warmup_steps": 0, "training.validations": 1}))
+    return started_from(parent, resolve(layers, fewest_steps=0))
+
+
+def _refuse_other_keys(keys: Collection[str], before: Mapping[str, Any], where: str) -> None:
+    for key in sorted(keys):
+        if key.partition(".")[0] in SECTIONS or key in MODEL:
+            continue
+        if any(one == key or one.startswith(f"{key}.") for one in before):
+            raise UserError(f"{where}: {key}: stays that of the run before it, whose weights are kept; {MAY_CHANGE}")
+        raise UserError(f"{where}: {key}: no such key{nearest(key, (*MODEL, *SECTIONS)) or ';'} {MAY_CHANGE}")
+
+
+def _kept(parent: RunConfig) -> dict[str, Any]:
+    """Return the settings of the run before, those included that decide no result."""
+    settings = {key: value for key, value in plain(parent, later=True).items() if key != "parent"}
+    others = [one.name for one in fields(TrainingConfig) if NO_PART in one.metadata and one.name != "token_share"]
+    settings["training"] |= {name: getattr(parent.training, name) for name in others}
+    return settings
+
+
+def _steps(given: Mapping[str, Any]) -> Any:
+    """Return the steps that a stage says, written dotted or nested; None where it says none."""
+    section = given.get("training")
+    return given.get("training.steps", section.get("steps") if isinstance(section, Mapping) else None)
+
+
+def refuse_beside(stages: Mapping[str, Sequence[Stage]], key: str, source: str) -> None:
+    """Raise UserError where rows with stages stand beside `search` or `tune`."""
+    if rows := [row for row, of_row in stages.items() if of_row]:
+        said = f"row '{rows[0]}' has stages, whose runs start from others"
+        raise UserError(f"{source}: {key}: {said}; leave one of the two out")
