@@ -14,10 +14,11 @@ from rich.console import Console
 
 from mta_lab.data import Corpus, prepare
 from mta_lab.launch.recording import record_of
-from mta_lab.planning.runs import Run, runs_of
+from mta_lab.planning.runs import Run, runs_of, with_parents
 from mta_lab.report import FORMATS, Table, build_table, render
 from mta_lab.results.records import Records
 from mta_lab.sweep import PlannedRun, Sweep, load_sweep, shipped_sweeps
+from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.run import train
 from tests.shipped import shipped
 
@@ -62,7 +63,7 @@ def tabulate(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Tabulate:
     def made(name: str) -> Table:
         sweep = loaded(name, text)
         tasks = runs_of(sweep, open_corpus)
-        for task in tasks:
+        for task in with_parents(tasks):
             if records.finished(task.fingerprint) is None:
                 keep(records, task, open_corpus(task) if task.config.reads_text else None)
         return build_table(sweep, {(task.row, task.seed): task.fingerprint for task in tasks}, records)
@@ -72,7 +73,9 @@ def tabulate(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Tabulate:
 
 def keep(records: Records, task: Run, corpus: Corpus | None) -> None:
     """Train a run and keep its result."""
-    result = train(task.config, corpus)
+    start = records.weights(task.parent.fingerprint) if task.parent else None
+    checkpoints = Checkpoints(records.checkpoints(task.fingerprint), start=start)
+    result = train(task.config, corpus, checkpoints=checkpoints, weights=records.weights(task.fingerprint))
     assert result.validations[-1].step == task.config.training.steps
     records.finish(record_of(task, result, run_id="", threads=1))
 
