@@ -55,14 +55,16 @@ def test_nothing_that_a_run_is_made_of_is_left_out() -> None:
 )
 def test_a_key_set_to_the_default_that_is_shown_changes_nothing(section: Section, setting: Setting) -> None:
     place, _, variant = section.title.partition(": ")
-    named = {"attention.norm": [Layer("the test", {"attention": "multi_token"})], "task": [FITTING]}.get(place, [])
+    fitting = Layer("the test", {"model.vocabulary": VOCABULARIES.get(variant, 300), "model.context": 512})
+    named = {"attention.norm": [Layer("the test", {"attention": "multi_token"})], "task": [fitting]}.get(place, [])
     layers = [NANO, *named, *([Layer("the test", {place: variant})] if variant else [])]
     written = re.sub(r".* \(nano: (.*)\)", r"\1", setting.default)
     given = Layer("the test", {setting.key: read_value(written)})
     assert resolve([*layers, given]) == resolve(layers)
 
 
-FITTING = Layer("the test", {"model.vocabulary": 28, "model.context": 512})
+VOCABULARIES = {"find_block": 28, "needles": 53}
+"""of the synthetic tasks"""
 
 
 @pytest.mark.parametrize(("section", "setting"), [(a, b) for a, b in KEYS if b.allowed.startswith("'")], ids=label)
