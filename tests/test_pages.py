@@ -106,6 +106,15 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     assert not [path for path in named if not list(ROOT.glob(path)) and not (ROOT / path).exists()]
 
 
+def test_the_image_is_made_of_files_that_are_there() -> None:
+    text = (ROOT / "docs/Containerfile").read_text(encoding="utf-8")
+    copied = [name for line in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE) for name in line.split()]
+    installed = re.findall(r"--requirement (\S+)", text)
+    assert len(copied) > 5
+    assert len(installed) == 2
+    assert not [name for name in (*copied, *installed) if not (ROOT / name).exists()]
+
+
 if __name__ == "__main__":
     page = ARCHITECTURE.read_text(encoding="utf-8")
     ARCHITECTURE.write_text(IMPORTS.sub(lambda _: imports_table(MAY_IMPORT), page), encoding="utf-8")
