@@ -151,7 +151,7 @@ MODULES = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix("
 IMPORTS = [(file, room, name) for file, room in FILES for name in imports(file)]
 
 
-LATE = 16  # imports inside functions, at most
+LATE = 17  # imports inside functions, at most
 
 
 def late_imports(file: Path) -> list[ast.AST]:
@@ -385,6 +385,7 @@ def loaded_by(*commands: str, cwd: Path) -> list[str]:
 PATHS = {
     "launch.lock",
     "launch.json",
+    "launch.slurm",
     "events.jsonl",
     "sweeps.json",
     "optuna.journal",

@@ -1,11 +1,11 @@
 """The launchers: how a launch comes to its workers. Where runs train changes no result of them."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from mta_lab.errors import UserError
 from mta_lab.executors.base import Executor
 from mta_lab.executors.local.executor import LocalExecutor
 from mta_lab.executors.local.messages import Setup
@@ -38,10 +38,11 @@ class Launcher:
     def options(self) -> str:
         """Return the options as they are typed, each behind a space; empty for this machine."""
         typed = {"launcher": self.launcher, "address": self.address or ""} if self.launcher != "local" else {}
+        typed |= {"workers": str(self.workers)} if self.elsewhere else {}
+        typed |= {"threads": str(self.threads)} if self.elsewhere and self.threads > 1 else {}
         words = [f" --{name} {value}" for name, value in typed.items() if value]
-        if self.elsewhere and self.threads > 1:
-            words.append(f" --threads {self.threads}")
-        return "".join(words + [f" --slurm {key}={value}" for key, value in self.slurm.items()])
+        slurm = [f"{key}={value}" if value else key for key, value in self.slurm.items()]
+        return "".join([*words, *(f" --slurm {shlex.quote(option)}" for option in slurm)])
 
 
 LOCAL = Launcher()
@@ -69,7 +70,8 @@ def executor_of(launcher: Launcher, wanted: Wanted, say: Callable[[str], None]) 
     Torch has as many threads on one machine as if all workers were needed: see `threads`.
 
     Raises:
-        UserError: there is no Ray, no such cluster, or it refuses this process.
+        UserError: there is no Ray, no such cluster, or it refuses this process; Slurm refuses its
+            options.
     """
     together, directory = wanted.devices_per_run, wanted.directory
     each = launcher.threads if launcher.elsewhere else threads(wanted.of * together)
@@ -79,7 +81,9 @@ def executor_of(launcher: Launcher, wanted: Wanted, say: Callable[[str], None]) 
 
     setup = Setup(components=wanted.components, threads=each, count=together, directory=directory.absolute())
     if launcher.launcher == "slurm":
-        raise UserError("--launcher: got 'slurm', allowed: local, ray")
+        from mta_lab.executors.slurm.executor import SlurmExecutor  # noqa: PLC0415  it imports Ray
+
+        return SlurmExecutor(wanted.workers, launcher.slurm, setup, directory, say)
     if launcher.address:
         return executor.on_cluster(launcher.address, wanted.workers, setup, directory, say)
     return executor.on_this_machine(wanted.workers, setup, directory, wanted.devices)

@@ -8,6 +8,7 @@ from typing import Any
 from mta_lab.config import read_yaml
 from mta_lab.errors import UserError, nearest
 from mta_lab.executors.launchers import Launcher
+from mta_lab.executors.slurm.array import check
 from mta_lab.strict import FaultError, built
 from mta_lab.workspace import LAUNCHER
 
@@ -80,6 +81,7 @@ def _check(found: Launcher) -> None:
         raise UserError(f"--address: names the head of a Ray cluster, beside --launcher ray, not {found.launcher}")
     if found.slurm and found.launcher != "slurm":
         raise UserError(f"--slurm: holds options of sbatch, beside --launcher slurm, not {found.launcher}")
+    check(found.slurm)
     if found.threads > 1 and not found.elsewhere:
         raise UserError("--threads: is of a cluster; on one machine, workers share the cores")
     if found.launcher != "local" and find_spec("ray") is None:

@@ -34,7 +34,7 @@ def test_what_is_typed_stands_above_the_file(workspace: Path) -> None:
     found = launcher_of(workers=4, threads=2)
     assert found == Launcher(launcher="ray", address="10.0.0.1:6379", workers=4, threads=2)
     assert found.elsewhere
-    assert found.options == " --launcher ray --address 10.0.0.1:6379 --threads 2"
+    assert found.options == " --launcher ray --address 10.0.0.1:6379 --workers 4 --threads 2"
 
 
 def test_options_of_sbatch_are_passed_as_they_are(workspace: Path) -> None:
@@ -50,6 +50,7 @@ def test_options_of_sbatch_are_passed_as_they_are(workspace: Path) -> None:
         "gres": "gpu:h100=1",
         "requeue": "",
     }
+    assert found.options.endswith(" --slurm exclusive --slurm gres=gpu:h100=1 --slurm requeue")
 
 
 def test_a_cluster_gives_its_own_devices() -> None:
@@ -84,6 +85,7 @@ def test_a_file_that_says_something_else_is_refused(text: str, said: str, worksp
         ({"address": "head:6379"}, "--address: names the head of a Ray cluster, beside --launcher ray"),
         ({"slurm": ["partition=gpu"]}, "--slurm: holds options of sbatch, beside --launcher slurm"),
         ({"launcher": "slurm", "workers": 1, "slurm": ["=gpu"]}, "--slurm: got '=gpu', allowed: KEY=VALUE"),
+        ({"launcher": "slurm", "workers": 1, "slurm": ["array=1-4"]}, "--slurm: got 'array', but each worker is a job"),
         ({"threads": 2}, "--threads: is of a cluster"),
         ({"launcher": "ray", "address": "head:6379"}, "--workers: is needed on a cluster"),
     ],
