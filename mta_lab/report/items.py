@@ -69,7 +69,7 @@ def _cells(table: Written, *, by_cost: bool) -> tuple[str, ...]:
     return (
         table["scale"],
         or_dash(table.get("tokens_per_parameter"), lambda ends: ratio_in_words(*ends)),
-        str(len(table["seeds"])),
+        _seeds(table),
         "compared by cost" if by_cost else counts,
         "-" if by_cost else or_dash(table.get("detection_limit"), lambda limit: size(limit, metric)),
         _signs(agreement),
@@ -77,6 +77,13 @@ def _cells(table: Written, *, by_cost: bool) -> tuple[str, ...]:
         _coefficient(agreement["tau"]),
         "**stale**" if table.get(SHOWN) else _finished(table),
     )
+
+
+def _seeds(table: Written) -> str:
+    """Return how many seeds verdicts are of, and of how many planned ones where looks are left."""
+    looks, planned = table.get("looks") or {"used": 0}, len(table["seeds"])
+    counted = looks["seeds"][looks["used"] - 1] if looks["used"] else planned
+    return str(planned) if counted == planned else f"{counted} of {planned}"
 
 
 def _verdict(row: Written, metric: Metric) -> str:

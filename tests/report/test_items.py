@@ -53,6 +53,12 @@ def test_a_line_has_what_the_table_says(written: dict[str, Any], tmp_path: Path)
     assert line["table"] == "current"
 
 
+def test_a_table_between_looks_has_the_seeds_that_its_verdicts_are_of(written: dict[str, Any], tmp_path: Path) -> None:
+    looks = {"seeds": [3, 6, 12], "levels": [0.01, 0.015, 0.025], "used": 2}
+    (tmp_path / "components-micro.json").write_text(json.dumps({**written, "seeds": [*range(12)], "looks": looks}))
+    assert cells(items(tmp_path), "components")[0]["seeds"] == "6 of 12"
+
+
 def test_a_stale_table_and_an_unfinished_one_say_so(written: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "components-micro.json"
     file.write_text(json.dumps({**written, "runs": {"finished": 7, "planned": 9}}))
