@@ -9,14 +9,14 @@ from mta_lab.stats.pairing import Pairing, pairing_of
 
 
 def pairing(table: Table) -> Pairing | None:
-    """Return what the finished rows tell of their pairing by seed; None where it is not told.
+    """Return what the rows tell of their pairing by seed; None where it is not told.
 
     Shares are not paired. A/A rows have random numbers of their own, and share nothing by seed.
     """
     if table.sweep.metric.is_share:
         return None
-    rows = [row.measured for row in table.rows if row.measured.role != "A/A" and row.measured.complete]
-    scores = [[row.scores[seed] for seed in row.seeds] for row in rows]
+    seeds, rows = table.counted_seeds, [row.measured for row in table.rows if row.measured.role != "A/A"]
+    scores = [[row.scores[seed] for seed in seeds] for row in rows if all(seed in row.scores for seed in seeds)]
     return pairing_of(np.array(scores)) if scores else None
 
 

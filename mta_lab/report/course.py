@@ -95,8 +95,7 @@ def courses_of(table: "Table") -> Courses | None:
 
 def _curves(table: "Table") -> Curves:
     """Return the validation curves of the runs that verdicts are of, without A/A rows."""
-    used = max((row.measured.looks_used for row in table.rows), default=0)
-    seeds = table.sweep.look_seeds[used - 1] if used else table.sweep.seeds
+    seeds = table.counted_seeds
     streams = {row.name: row.config.stream for row in table.sweep.rows}
     return {
         row.name: {seed: _curve(row.measured.records[seed]) for seed in seeds if seed in row.measured.records}

@@ -8,7 +8,7 @@ from mta_lab.report.limits import size
 from mta_lab.report.page import Line, Section
 from mta_lab.report.table import Table
 from mta_lab.stats.contrasts import LEVEL, Contrast
-from mta_lab.words import counted, listed
+from mta_lab.words import counted_are
 
 TITLE = "Delta along training"
 
@@ -45,13 +45,14 @@ def course_note(table: Table) -> list[str]:
     if found is None:
         return []
     states = [course.state for course in found.rows.values()]
-    told = listed([f"{counted(states.count(state), 'row')} {state}" for state in ("moving", "at rest", "not told")])
+    moving, rest, untold = (states.count(state) for state in ("moving", "at rest", "not told"))
+    told = f"{counted_are(moving, 'row')} moving and {rest} at rest; of {untold} neither is told"
     since, within = numbers.count(found.half), size(table.comparison.terms.within, table.sweep.metric)
     return [
         "Along training: deltas on the validation text; before the end, the learning rate has not decayed. At the end, "
-        f"{told}: moving if the delta has changed from {since} tokens on, at {LEVEL:.0%} after Holm's correction over "
-        f"the rows; at rest if it has changed by less than {within} (two one-sided tests). Nothing is extrapolated: a "
-        "delta is of the tokens that were read."
+        f"{told}. A row is moving if its delta has changed from {since} tokens on, at {LEVEL:.0%} after Holm's "
+        f"correction over the rows, and at rest if it has changed by less than {within} (two one-sided tests). Nothing "
+        "is extrapolated: a delta is of the tokens that were read."
     ]
 
 

@@ -1,7 +1,7 @@
 """Fit the main effects of a table's factors, ours beside the paper's."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -68,14 +68,18 @@ class Effects:
     paper_rows: int
     """number of rows that the paper's effects are fitted to"""
     unfinished: int
-    """number of rows that lack a seed, which are left out"""
+    """number of rows that lack a seed of those that verdicts are of, which are left out"""
 
 
 def effects_of(table: "Table") -> Effects | None:
-    """Return the effects over the table's finished rows; None where these are no factorial."""
+    """Return the effects over the rows that have the seeds that verdicts are of.
+
+    None where these are no factorial.
+    """
     configs = apart_from_tuning(table.sweep)
     rows = {row.name: row for row in table.rows if row.measured.role != "A/A"}
-    finished = {name: row for name, row in rows.items() if row.measured.complete}
+    counted = {name: _counted(row, table.counted_seeds) for name, row in rows.items()}
+    finished = {name: row for name, row in counted.items() if row}
     if len(finished) <= FEWEST_FACTORS + FEWEST_DEGREES:
         return None
     design = design_of({name: configs[name] for name in finished}, table.baselines[0])
@@ -109,6 +113,14 @@ def effects_of(table: "Table") -> Effects | None:
         paper_rows=paper_rows,
         unfinished=len(rows) - len(finished),
     )
+
+
+def _counted(row: "TableRow", seeds: Sequence[int]) -> "TableRow | None":
+    """Return the row with the scores of these seeds alone; None where it lacks one."""
+    measured = row.measured
+    if not all(seed in measured.scores for seed in seeds):
+        return None
+    return replace(row, measured=replace(measured, scores={seed: measured.scores[seed] for seed in seeds}))
 
 
 def _half(effect: Effect, metric: Metric) -> Half:

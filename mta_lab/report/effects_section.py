@@ -64,7 +64,8 @@ def effects_note(table: Table) -> list[str]:
     if found.design.left_out:
         said.append(f"Left out, as another attention: {', '.join(found.design.left_out)}")
     if found.unfinished:
-        said.append(f"Left out, as not all seeds have finished: {counted(found.unfinished, 'row')}")
+        seeds, rows = counted(len(table.counted_seeds), "seed"), counted(found.unfinished, "row")
+        said.append(f"Left out, as not all of {seeds} have finished: {rows}")
     if found.untold:
         names = "; ".join(" + ".join(column.names) for column in found.untold)
         said.append(f"Not told apart by these rows: {names}")

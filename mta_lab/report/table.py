@@ -65,6 +65,12 @@ class Table:
         runs = counted(planned, "run") if self.finished == planned else f"{self.finished} of {counted(planned, 'run')}"
         return f"{counted(rows, 'row')}, {under}, {runs} finished"
 
+    @property
+    def counted_seeds(self) -> tuple[int, ...]:
+        """Return the seeds that verdicts are of: of the last complete look, or else all planned."""
+        used = max((row.measured.looks_used for row in self.rows), default=0)
+        return tuple(self.sweep.look_seeds[used - 1]) if used else self.sweep.seeds
+
     @cached_property
     def effects(self) -> Effects | None:
         """Return the effects by factor; None where the rows are no factorial."""

@@ -94,7 +94,7 @@ def test_the_page_and_json_say_it(tmp_path: Path) -> None:
     assert f"**{TITLE}, %, after so many tokens [95 %]**" in page
     assert "| wide | -6.7 [" in page
     assert "| row | 262k | 524k | 1.05M | change from 524k on | at the end |" in page
-    assert "At the end, 0 rows moving, 2 rows at rest and 0 rows not told" in page
+    assert "At the end, 0 rows are moving and 2 at rest; of 0 neither is told." in page
     found = document(table)["courses"]
     assert found["rows"]["wide"]["state"] == "at rest"
     assert found["rows"]["wide"]["deltas"][-1] == document(table)["rows"][2]["delta"]

@@ -124,6 +124,16 @@ def test_unfinished_rows_are_left_out_and_counted(tmp_path: Path) -> None:
     assert found.unfinished == 1
 
 
+def test_effects_between_looks_are_of_the_seeds_that_verdicts_are_of(tmp_path: Path) -> None:
+    sweep = replace(load_sweep("components", scale="nano"), looks=(3, 5))
+    scores = made_up(sweep, {"norm: depth": 0.1})
+    first = {row: {seed: of[seed] for seed in range(3)} for row, of in scores.items()}
+    further = {**first, "differential": scores["differential"], "transformer": {**first["transformer"], 3: 99.0}}
+    found = [effects_of(table_of(tmp_path / name, of, sweep=sweep)) for name, of in (("1", first), ("2", further))]
+    assert found[0].effects == found[1].effects
+    assert found[0].unfinished == 0
+
+
 def test_every_format_shows_ours_beside_the_papers(tmp_path: Path) -> None:
     sweep = load_sweep("components", scale="nano")
     table = table_of(tmp_path, {**made_up(sweep, {"norm: depth": 0.1}), "A/A": {}}, sweep=sweep)
