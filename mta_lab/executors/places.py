@@ -46,6 +46,15 @@ class Place:
         return f"{self.machine} ({self.device})" if self.device else "CPU"
 
     @property
+    def advice(self) -> str:
+        """Return a line on what could be better there, or nothing; runs train all the same."""
+        if self.trouble:
+            return f"host {self.host}: {self.trouble}"
+        if self.device or self.kernels:
+            return ""
+        return f"host {self.host} has no compiled kernels, so its runs are slower; type there: mta-lab build-kernel"
+
+    @property
     def near_its_end(self) -> bool:
         """Return whether a run that it took now would hardly come to a checkpoint."""
         return self.ends is not None and self.ends - time.time() < NEAR
@@ -112,14 +121,18 @@ class Gate:
         """why, of each host of which a place was refused"""
 
     def refusal(self, place: Place) -> str:
-        """Return in one line why a place may not train, or nothing; say it once."""
+        """Return in one line why a place may not train, or nothing.
+
+        Say that once, or what could be better there.
+        """
         left_out = self.refused[place.host] if self.left_out(place.host) else ""
         why = left_out or refusal(place, self._versions, self._directory, self._nonce)
         if why:
             self.refused[place.host] = why
-            if why not in self._said:
-                self._said.add(why)
-                self._say(why)
+        line = why or place.advice
+        if line and line not in self._said:
+            self._said.add(line)
+            self._say(line)
         return why
 
     def failed(self, host: str, reason: str) -> None:

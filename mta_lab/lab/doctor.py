@@ -50,10 +50,7 @@ class Examined:
     @property
     def advice(self) -> str:
         """Return what could be better where all is well, in one line; empty where nothing could."""
-        if self.wrong or not self.place:
-            return ""
-        unbuilt = "the compiled kernels are not built there, so runs are slower; there, type: mta-lab build-kernel"
-        return self.place.trouble or ("" if self.place.device or self.place.kernels else unbuilt)
+        return "" if self.wrong or not self.place else self.place.advice
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ def gate(tmp_path: Path, said: list[str]) -> Gate:
 
 @pytest.fixture
 def place(gate: Gate, tmp_path: Path) -> Place:
-    return Place(host="gpu07", machine="a GPU", threads=1, versions=OURS, nonce=read_nonce(tmp_path))
+    return Place(host="gpu07", machine="a GPU", device="0", threads=1, versions=OURS, nonce=read_nonce(tmp_path))
 
 
 def test_a_place_that_is_as_the_launch_is_taken(gate: Gate, place: Place, said: list[str]) -> None:
@@ -54,6 +54,16 @@ def test_a_refusal_is_said_once(gate: Gate, place: Place, said: list[str]) -> No
     for _ in range(3):
         gate.refusal(replace(place, nonce=""))
     assert said == [gate.refused["gpu07"]]
+
+
+def test_a_place_that_could_do_better_is_taken_and_said(gate: Gate, place: Place, said: list[str]) -> None:
+    assert not gate.refusal(replace(place, trouble="the GPU cannot be used"))
+    for _ in range(2):
+        assert not gate.refusal(replace(place, device=""))
+    assert said == [
+        "host gpu07: the GPU cannot be used",
+        "host gpu07 has no compiled kernels, so its runs are slower; type there: mta-lab build-kernel",
+    ]
 
 
 def test_a_host_that_fails_again_and_again_is_left_out(gate: Gate, place: Place, said: list[str]) -> None:
