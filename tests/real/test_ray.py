@@ -1,6 +1,9 @@
 """The executor of a Ray cluster, on a Ray of this machine alone."""
 
 import importlib.util
+import os
+import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +12,16 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from mta_lab.children import python
 from mta_lab.errors import UserError
 from mta_lab.executors.base import Cancelled, Failed, Finished, RunRequest
 from mta_lab.executors.local.messages import Setup
+from mta_lab.results.records import Records
+from mta_lab.workspace import RAY_TOKEN
 from tests.executors.conformance import ENOUGH, Behaviour, ExecutorConformance, Polling, Subject, Told
 from tests.executors.test_local import component, request_of  # noqa: F401  fixtures
+from tests.launch.sweeps import write_words
+from tests.real.test_dashboard import COMMAND, environment
 
 if TYPE_CHECKING:
     from mta_lab.executors.ray.executor import RayExecutor
@@ -22,6 +30,7 @@ pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'mta-lab[ray]'"),
 ]
+TOKEN = "RAY_AUTH_TOKEN"
 SECRET = "a-password-of-a-tracking-server"
 
 
@@ -165,6 +174,81 @@ def test_after_the_end_nothing_is_left(subject: Subject) -> None:
     while left := [process for process in ray_processes() if "ray" in " ".join(process.cmdline())]:
         assert time.monotonic() < end, left
         time.sleep(0.1)
+
+
+CONNECT = """
+import sys
+from mta_lab.errors import UserError
+from mta_lab.executors.ray.cluster import connect
+try:
+    connect(sys.argv[1]).close()
+    print("connected")
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_cluster_takes_nobody_without_its_token(state: Path, subject: Subject, tmp_path: Path) -> None:
+    """The one before is closed: a process has one at a time."""
+    from mta_lab.executors.ray.cluster import start
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        asked.connect(("192.0.2.1", 9))  # sends nothing: the system only chooses the way
+        mine = asked.getsockname()[0]
+    cluster = start(state, cores=1, host=mine)  # not on the loopback, which no other process takes for a cluster's
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": str(tmp_path)}
+    said = {}
+    for name, token in {
+        "none": {},
+        "another": {TOKEN: "f" * 64},
+        "its own": {TOKEN: (state / RAY_TOKEN).read_text()},
+    }.items():
+        command = python("-c", CONNECT, cluster.address)
+        done = subprocess.run(command, env=bare | token, capture_output=True, text=True, timeout=ENOUGH, check=True)
+        assert not done.stderr
+        said[name] = done.stdout.strip()
+    cluster.close()
+    remedy = "RAY_AUTH_TOKEN_PATH names the file that holds it, by default ~/.ray/auth_token"
+    assert said == {
+        "none": f"--address {cluster.address}: needs the cluster's token: {remedy}",
+        "another": f"--address {cluster.address}: the cluster has another token than this process: {remedy}",
+        "its own": "connected",
+    }
+
+
+SIZES = ("model.width=16", "model.heads=2", "model.layers=4", "model.context=16", "model.vocabulary=300")
+FEW = ("training.steps=12", "training.batch_size=4", "training.warmup_steps=2", "training.validations=2")
+
+
+def test_a_sweep_through_ray_comes_to_the_same_table_digit_for_digit(tmp_path: Path) -> None:
+    words, found = write_words(tmp_path), {}
+    text = (f"data.path={words}", "training.validation_tokens=128", "model.feed_forward_multiple=16")
+    for launcher in ("local", "ray"):
+        folder = tmp_path / launcher
+        folder.mkdir()
+        command = [*COMMAND, "sweep", "kernel_sizes", "--seeds", "1", "--workers", "2", "--launcher", launcher]
+        settings = (*SIZES, *FEW, *text)
+        done = subprocess.run(
+            [*command, *settings],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        records = Records(folder / "results").all_finished()
+        found[launcher] = {one.fingerprint: (one.score, one.domains, one.losses, one.validations) for one in records}
+        table = subprocess.run(
+            [*COMMAND, "report", "kernel_sizes", "--seeds", "1", "--format", "latex", *settings],
+            cwd=folder, env=environment(), capture_output=True, text=True, timeout=600, check=True,
+        )  # fmt: skip
+        scores, _, _ = table.stdout.partition(r"\end{tabular}")  # a table of times follows
+        found[f"the table of {launcher}"] = scores
+    assert len(found["local"]) == 5
+    assert found["ray"] == found["local"]
+    assert found["the table of ray"] == found["the table of local"]
 
 
 def test_an_address_where_nothing_answers_is_said_at_once() -> None:

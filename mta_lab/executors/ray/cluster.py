@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import sysconfig
 import tempfile
 import time
@@ -26,6 +27,7 @@ LOOPBACK = "127.0.0.1"
 LOOK = 0.5  # seconds between two looks for a node
 PATIENCE = 5.0  # seconds without a node after which that is said
 STORE = 80_000_000  # bytes of the object store, about the least that Ray takes: no message is large
+REMEDY = f"{TOKEN_PATH} names the file that holds it, by default ~/.ray/auth_token"
 SECRETS = "MLFLOW_TRACKING_"  # begins the variables that only the driver needs
 SYSTEM = {
     # A node that is dead, or cut off, is given up within 15 s; by default that takes a minute.
@@ -178,10 +180,32 @@ def _init(asked: str, **options: Any) -> None:
     if ray.is_initialized():
         raise UserError(f"{asked}: this process is connected to Ray already; `ray.shutdown()` ends that")
     variables = {"PYTHONPATH": module_path()}
+    said: list[str] = []
     try:
-        ray.init(**options, **QUIET, runtime_env={"env_vars": variables})
+        with _hushed(said):
+            ray.init(**options, **QUIET, runtime_env={"env_vars": variables})
+    except exceptions.AuthenticationError:
+        raise UserError(f"{asked}: needs the cluster's token: {REMEDY}") from None
     except (ConnectionError, OSError, RuntimeError, ValueError, exceptions.RayError) as error:
+        if "InvalidAuthToken" in "".join(said):
+            raise UserError(f"{asked}: the cluster has another token than this process: {REMEDY}") from None
         raise UserError(f"{asked}: Ray refuses: {described(error)}") from None
+
+
+@contextmanager
+def _hushed(said: list[str]) -> Iterator[None]:
+    """Keep from the terminal what Ray's core prints there; at the end, it is in `said`."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            said.append(os.pread(file.fileno(), 1 << 20, 0).decode(errors="replace"))
 
 
 @contextmanager
