@@ -189,20 +189,17 @@ except UserError as error:
 
 
 def test_a_cluster_takes_nobody_without_its_token(state: Path, subject: Subject, tmp_path: Path) -> None:
-    """The one before is closed: a process has one at a time."""
     from mta_lab.executors.ray.cluster import start
 
+    subject.executor.close()  # a process is connected to one cluster at a time
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         asked.connect(("192.0.2.1", 9))  # sends nothing: the system only chooses the way
         mine = asked.getsockname()[0]
-    cluster = start(state, cores=1, host=mine)  # not on the loopback, which no other process takes for a cluster's
+    cluster = start(state, cores=1, host=mine)  # not on the loopback, where Ray looks for no cluster
     bare = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": str(tmp_path)}
+    tokens = {"none": {}, "another": {TOKEN: "f" * 64}, "its own": {TOKEN: (state / RAY_TOKEN).read_text()}}
     said = {}
-    for name, token in {
-        "none": {},
-        "another": {TOKEN: "f" * 64},
-        "its own": {TOKEN: (state / RAY_TOKEN).read_text()},
-    }.items():
+    for name, token in tokens.items():
         command = python("-c", CONNECT, cluster.address)
         done = subprocess.run(command, env=bare | token, capture_output=True, text=True, timeout=ENOUGH, check=True)
         assert not done.stderr
@@ -218,37 +215,32 @@ def test_a_cluster_takes_nobody_without_its_token(state: Path, subject: Subject,
 
 SIZES = ("model.width=16", "model.heads=2", "model.layers=4", "model.context=16", "model.vocabulary=300")
 FEW = ("training.steps=12", "training.batch_size=4", "training.warmup_steps=2", "training.validations=2")
+TEXT = ("training.validation_tokens=128", "model.feed_forward_multiple=16")
 
 
 def test_a_sweep_through_ray_comes_to_the_same_table_digit_for_digit(tmp_path: Path) -> None:
-    words, found = write_words(tmp_path), {}
-    text = (f"data.path={words}", "training.validation_tokens=128", "model.feed_forward_multiple=16")
+    (tmp_path / "words").mkdir()
+    sweep = ("kernel_sizes", "--seeds", "1", f"data.path={write_words(tmp_path / 'words')}", *SIZES, *FEW, *TEXT)
+    found = {}
     for launcher in ("local", "ray"):
         folder = tmp_path / launcher
         folder.mkdir()
-        command = [*COMMAND, "sweep", "kernel_sizes", "--seeds", "1", "--workers", "2", "--launcher", launcher]
-        settings = (*SIZES, *FEW, *text)
-        done = subprocess.run(
-            [*command, *settings],
-            cwd=folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        printed(folder, "sweep", *sweep, "--workers", "2", "--launcher", launcher)
+        scores, _, _ = printed(folder, "report", *sweep, "--format", "latex").partition(r"\end{tabular}")  # then times
         records = Records(folder / "results").all_finished()
-        found[launcher] = {one.fingerprint: (one.score, one.domains, one.losses, one.validations) for one in records}
-        table = subprocess.run(
-            [*COMMAND, "report", "kernel_sizes", "--seeds", "1", "--format", "latex", *settings],
-            cwd=folder, env=environment(), capture_output=True, text=True, timeout=600, check=True,
-        )  # fmt: skip
-        scores, _, _ = table.stdout.partition(r"\end{tabular}")  # a table of times follows
-        found[f"the table of {launcher}"] = scores
-    assert len(found["local"]) == 5
+        runs = {one.fingerprint: (one.score, one.domains, one.losses, one.validations) for one in records}
+        found[launcher] = (scores, runs)
+    assert len(found["local"][1]) == 5
     assert found["ray"] == found["local"]
-    assert found["the table of ray"] == found["the table of local"]
+
+
+def printed(folder: Path, *words: str) -> str:
+    """Return what a command prints in a folder."""
+    done = subprocess.run(
+        [*COMMAND, *words], cwd=folder, env=environment(), capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_an_address_where_nothing_answers_is_said_at_once() -> None:
