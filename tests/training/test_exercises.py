@@ -99,6 +99,15 @@ def test_a_run_trains_on_the_mix_and_is_scored_on_held_out_text(folder: Path) ->
     assert result.text["passes"]["book"] == pytest.approx(whole.text["passes"]["book"] / 2, rel=1e-3)
 
 
+def test_the_losses_are_those_of_the_batch_however_many_sequences_are_read_at_a_time(folder: Path) -> None:
+    short = {"training.steps": 4}
+    whole, one = (
+        train(configured(folder, {**short, **more}), prepared(configured(folder), folder)).losses
+        for more in ({}, {"training.micro_batch": 1})
+    )
+    assert [loss for _, loss in one] == pytest.approx([loss for _, loss in whole], rel=1e-4)
+
+
 def test_a_mix_is_part_of_a_runs_identity(folder: Path) -> None:
     changes: list[dict[str, Any]] = [
         {},
