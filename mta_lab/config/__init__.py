@@ -10,6 +10,7 @@ from mta_lab.config.identity import (
     plain,
 )
 from mta_lab.config.layers import InvalidError, Layer, command_line, in_words, nested
+from mta_lab.config.meaning import in_plain_torch
 from mta_lab.config.reader import NOTHING, read_yaml
 from mta_lab.config.resolve import component, component_of, resolve, scale_layer, scales, shortened_warmup
 from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig, Split, TrainingConfig
@@ -36,6 +37,7 @@ __all__ = [
     "fingerprints",
     "flatten",
     "identity_of",
+    "in_plain_torch",
     "in_words",
     "nested",
     "parent_of",

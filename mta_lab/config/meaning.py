@@ -30,7 +30,7 @@ MARGIN = 8  # tokens beyond what the largest kernels reach
 
 def attention_meaning(attention: AttentionConfig, heads: int, layers: int) -> str:
     """Return 16 hex digits over the initial values, outputs and gradients of every layer."""
-    plain, threads = _in_plain_torch(attention), torch.get_num_threads()
+    plain, threads = in_plain_torch(attention), torch.get_num_threads()
     torch.set_num_threads(1)  # small tensors: threads would wait for each other
     try:
         measured = (tensor for layer in range(1, layers + 1) for tensor in _measured(plain, heads, layer, layers))
@@ -93,7 +93,7 @@ def _measured(attention: AttentionConfig, heads: int, layer: int, layers: int) -
             yield from (torch.zeros(1) if gradient is None else gradient for gradient in gradients)
 
 
-def _in_plain_torch(attention: AttentionConfig) -> AttentionConfig:
+def in_plain_torch(attention: AttentionConfig) -> AttentionConfig:
     """Return the same attention by its readable reference, where it has several implementations."""
     has_choice = any(field.name == "impl" for field in fields(attention))
     return replace(attention, impl="eager") if has_choice else attention  # type: ignore[call-arg]

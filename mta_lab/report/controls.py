@@ -7,11 +7,17 @@ from mta_lab.report.table import Table
 from mta_lab.stats.contrasts import LEVEL
 from mta_lab.stats.pairing import Pairing, pairing_of
 
+UNPAIRED = "on a random stream of its own, so that it is tested unpaired and with its own noise"
+PAIRED = (
+    "under the same seeds by another implementation of its attention, so that it is tested in pairs as all rows are"
+)
+
 
 def pairing(table: Table) -> Pairing | None:
     """Return what the rows tell of their pairing by seed; None where it is not told.
 
-    Shares are not paired. A/A rows have random numbers of their own, and share nothing by seed.
+    Shares are not paired. A/A rows are left out: on random numbers of their own, they share nothing
+    by seed.
     """
     if table.sweep.metric.is_share:
         return None
@@ -36,7 +42,7 @@ def pairing_note(table: Table) -> list[str]:
 def controls_note(table: Table) -> list[str]:
     """Return the outcome of each A/A row, and the difference that it would have shown."""
     lines = []
-    for row in table.rows:
+    for row, planned in zip(table.rows, table.sweep.rows, strict=True):
         measured = row.measured
         if measured.role != "A/A":
             continue
@@ -49,8 +55,6 @@ def controls_note(table: Table) -> list[str]:
             if limit:
                 seen = f". A false difference shows here from {size(limit, measured.metric)} on, most of the time"
             outcome = f"{verdict}, p = {measured.contrast.p:.2g} uncorrected{by_chance}{seen}"
-        lines.append(
-            f"A/A row {row.name}: {measured.baseline} again, on a random stream of its own, so that it is tested "
-            f"unpaired and with its own noise: {outcome}."
-        )
+        apart = planned.config.stream != table.sweep.row(measured.baseline).config.stream
+        lines.append(f"A/A row {row.name}: {measured.baseline} again, {UNPAIRED if apart else PAIRED}: {outcome}.")
     return lines

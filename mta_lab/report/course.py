@@ -100,7 +100,7 @@ def _curves(table: "Table") -> Curves:
     return {
         row.name: {seed: _curve(row.measured.records[seed]) for seed in seeds if seed in row.measured.records}
         for row, planned in zip(table.rows, table.sweep.rows, strict=True)
-        if planned.config.stream == streams[planned.baseline]
+        if row.measured.role != "A/A" and planned.config.stream == streams[planned.baseline]
     }
 
 

@@ -40,7 +40,7 @@ def index_page(tables: Sequence[Table]) -> Page:
             "sweeps. Agree in sign: of the resolved rows with a published difference beyond the paper's own "
             "noise, those that differ in the same direction. tau: Kendall's rank correlation of our rows with the "
             "paper's, with the interval that it would have without noise. A/A: the baseline compared with itself on "
-            "other random numbers; passed if they do not differ.",
+            "other random numbers, or by another implementation; passed if they do not differ.",
             *filter(None, [families_note(families)]),
         ),
     )

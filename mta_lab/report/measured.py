@@ -14,7 +14,8 @@ from mta_lab.stats.contrasts import LEVEL, Contrast
 
 Verdict = Literal["better", "worse", "equal", "unresolved"]
 Role = Literal["row", "baseline", "A/A"]
-"""an A/A row repeats the baseline on a random stream of its own, to detect false alarms"""
+"""an A/A row repeats the baseline to detect false alarms: on a random stream of its own, or under
+the same seeds by another implementation of its attention, which rounds otherwise"""
 
 
 @dataclass(frozen=True, kw_only=True)

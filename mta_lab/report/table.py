@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from components.metrics import metric_named
-from mta_lab.config import throughout
+from mta_lab.config import in_plain_torch, throughout
 from mta_lab.model import count_parameters
 from mta_lab.report.agreement import Agreement, agreement_of
 from mta_lab.report.cost import RowCost, compare_costs
@@ -229,8 +229,9 @@ def _further(records: Sequence[Record]) -> dict[str, float]:
 def _role(row: Row, baseline: Row) -> Role:
     if row is baseline:
         return "baseline"
-    again = throughout(row.config, stream=baseline.config.stream)
-    return "A/A" if row.config != baseline.config == again else "row"
+    ours, theirs = (in_plain_torch(one.config.attention) for one in (row, baseline))
+    again = replace(throughout(row.config, stream=baseline.config.stream), attention=baseline.config.attention)
+    return "A/A" if row.config != baseline.config == again and ours == theirs else "row"
 
 
 def _interval(row: str, found: Runs) -> tuple[float, float] | None:

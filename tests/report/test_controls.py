@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mta_lab.report.controls import controls_note, pairing, pairing_note
 from mta_lab.report.data import document
-from tests.report.examples import AGAIN, CLEAR, WITH_CONTROL, example_sweep, scored_by, table_of
+from tests.report.examples import AGAIN, CLEAR, FILE, WITH_CONTROL, example_sweep, scored_by, table_of
 
 APART = {
     "softmax": {0: 30.0, 1: 30.3, 2: 29.8},
@@ -33,6 +33,20 @@ def test_an_a_a_row_is_no_part_of_the_pairing_and_says_what_it_would_show(tmp_pa
     (note,) = controls_note(table)
     assert "passed" in note
     assert "A false difference shows here from " in note
+
+
+def test_a_baseline_by_another_implementation_is_an_a_a_row_that_is_tested_in_pairs(tmp_path: Path) -> None:
+    """Its seeds' luck is the baseline's, which would hide a difference of 0.3 % without pairs."""
+    rounded = {0: 30.09, 1: 30.39, 2: 29.89}
+    sweep = example_sweep(tmp_path, FILE + "  rounded: {attention: {name: softmax, impl: eager}}\n")
+    table = table_of(tmp_path, {**CLEAR, "rounded": rounded}, sweep=sweep)
+    measured = table.rows[-1].measured
+    assert (measured.role, measured.passed) == ("A/A", False)
+    (note,) = controls_note(table)
+    assert note.startswith("A/A row rounded: softmax again, under the same seeds by another implementation")
+    assert "FAILED" in note
+    assert table.agreement.published == 2, "it is no row of the paper"
+    assert "rounded" not in table.courses.rows
 
 
 def test_error_rates_and_few_rows_are_not_paired(tmp_path: Path) -> None:
