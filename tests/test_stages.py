@@ -168,6 +168,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "another stage's key": (with_stage(stages=["one"]), r"stages.one: stages: no such key"),
     "a wrong factor": (with_stage(times={"model.context": "2"}), r"stages.one: times.model.context: got '2', allowed"),
     "factors of nothing": (with_stage(times=3), r"stages.one: times: got 3, allowed: a mapping"),
+    "a value and a factor": (
+        with_stage(**{"model.context": 64, "times": {"model.context": 2}}),
+        r"stages.one: model.context: is set and multiplied; keep one",
+    ),
     "half a sequence": (
         with_stage(times={"training.batch_size": 0.3}),
         r"training.batch_size: got 2.4, allowed: a who",

@@ -61,7 +61,9 @@ def read_stages(given: Mapping[str, Any], source: str) -> dict[str, Stage]:
         times = own.pop("times", {})
         if not isinstance(times, Mapping):
             raise UserError(f"{where}: times: got {times!r}, allowed: a mapping of settings to factors")
-        found[name] = Stage(name, where, own, times)
+        found[name] = stage = Stage(name, where, own, times)
+        if twice := sorted(settings_of(stage.settings) & stage.times.keys()):
+            raise UserError(f"{where}: {twice[0]}: is set and multiplied; keep one")
     return found
 
 

@@ -18,7 +18,7 @@ from mta_lab.executors.base import Cancelled, Failed, Finished, RunRequest
 from mta_lab.executors.local.messages import Setup
 from mta_lab.results.records import Records
 from mta_lab.workspace import RAY_TOKEN
-from tests.executors.conformance import ENOUGH, Behaviour, ExecutorConformance, Polling, Subject, Told
+from tests.executors.conformance import ENOUGH, Behaviour, ExecutorConformance, Subject, Told, TrainsStages
 from tests.executors.test_local import component, request_of  # noqa: F401  fixtures
 from tests.launch.sweeps import write_words
 from tests.real.test_dashboard import COMMAND, environment
@@ -84,7 +84,7 @@ def wait_until_gone(process: psutil.Process) -> None:
         time.sleep(0.05)
 
 
-class TestRelays(Polling):
+class TestRelays(TrainsStages):
     """Promises of places on a cluster."""
 
     def test_a_worker_that_is_killed_ends_its_run_as_on_one_machine(self, subject: Subject, told: Told) -> None:

@@ -127,4 +127,5 @@ def _absolute(message: RunRequest | Stop) -> RunRequest | Stop:
         corpus_root=message.corpus_root.absolute(),
         checkpoints=message.checkpoints.absolute(),
         weights=message.weights.absolute(),
+        start=message.start.absolute() if message.start else None,
     )
