@@ -203,7 +203,7 @@ def shortened_warmups(plan: Plan) -> list[str]:
     if WARMUP in plan.command:
         return []
     trainings = [row.config.training for row in plan.sweep.staged.rows if WARMUP not in row.sets]
-    whole = [one for one in trainings if one.token_share == 1]
+    whole = [one for one in trainings if one.token_share == 1 and one.steps]
     steps = {one.steps for one in whole if one.steps <= scale and one.warmup_steps == shortened_warmup(one.steps)}
     return [
         f"warm-up: {shortened_warmup(one)} of {one} steps, as the {scale} of scale {plan.sweep.scale} leave none after "

@@ -75,8 +75,8 @@ def line_of(event: Event, outlook: Outlook) -> str:
         case Note():
             return event.text
         case RunFinished(record=record):
-            speed = f"{record.tokens_per_second:,.0f} tokens/s, {duration(record.seconds)}"
-            return f"{event.run.label}: {record.quantity} {record.score:.3f}, {speed}"
+            speed = f"{record.tokens_per_second:,.0f} tokens/s, " if record.tokens_per_second else ""  # of no steps
+            return f"{event.run.label}: {record.quantity} {record.score:.3f}, {speed}{duration(record.seconds)}"
         case RunFailed():
             return f"{event.run.label} FAILED: {event.failure.reason}"
         case RunPruned(validation=last):
