@@ -113,10 +113,14 @@ def test_the_jobs_of_a_launch_that_was_killed_are_cancelled_by_the_next(programs
     assert not (programs.folder / "scancel.options").exists()
 
 
-def test_jobs_that_are_left_are_those_of_the_array(programs: Programs, array: Array) -> None:
+def test_jobs_are_gone_when_slurm_says_so(programs: Programs, array: Array) -> None:
     array.submit(3, {}, COMMAND)
-    programs.answer("squeue", "echo '12 12'; echo '14 12'; echo '120 120'")
-    assert array.left() == 2
+    programs.answer("squeue", "echo 12; echo 120")
+    assert not array.is_gone()
+    programs.answer("squeue", "echo 120")
+    assert array.is_gone()
+    programs.answer("squeue", "exit 1")
+    assert not array.is_gone()
 
 
 def test_this_machine_is_reached_at_the_address_of_the_way_to_the_cluster(programs: Programs) -> None:

@@ -23,21 +23,8 @@ SETTLED = {
     **dict.fromkeys(("parsable", "quiet", "test-only", "wait"), "the launch needs to hear the number of its jobs"),
 }
 """sbatch's options that leave no choice, and why"""
-NAMED = {
-    "HOME",
-    "LANG",
-    "LD_LIBRARY_PATH",
-    "LOGNAME",
-    "PATH",
-    "PYTHONPATH",
-    "SHELL",
-    "SLURM_CONF",
-    "TMPDIR",
-    "TZ",
-    "USER",
-}
-NAMED |= {"VIRTUAL_ENV"}
-BEGUN = ("SBATCH_", "LC_", "XDG_CACHE_", "NCCL_", "GLOO_")
+NAMED = {"HOME", "LANG", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYTHONPATH", "SHELL", "TMPDIR", "TZ", "USER"}
+BEGUN = ("SBATCH_", "SLURM_CONF", "VIRTUAL_ENV", "LC_", "XDG_CACHE_", "NCCL_", "GLOO_")
 """variables that jobs have from the launch, by name or by how the name begins; no more: Slurm keeps
 them in files and shows them to administrators, and a secret must not be among them"""
 PATIENCE = 120.0  # seconds in which a program of Slurm must have answered: a busy controller is slow
@@ -104,10 +91,12 @@ class Array:
                 ask("scancel", "--quiet", self.number)
         self._file.unlink(missing_ok=True)
 
-    def left(self) -> int:
-        """Return how many of the jobs wait or run; raise UserError if Slurm does not answer."""
-        mine = ("squeue", "--noheader", "--array", "--me", "--format=%A %F")
-        return sum(line.split()[-1:] == [self.number] for line in ask(*mine).splitlines())
+    def is_gone(self) -> bool:
+        """Return whether Slurm says that none of the jobs waits or runs."""
+        with suppress(UserError):  # a controller that is away for a while knows of the jobs later
+            arrays = ask("squeue", "--noheader", "--me", "--format=%F").split()
+            return self.number not in arrays
+        return False
 
 
 def reached_at() -> str:

@@ -51,9 +51,9 @@ class SlurmExecutor(RayExecutor):
     def poll(self, seconds: float) -> Sequence[tuple[Handle, RunEvent]]:
         """Return what the workers told; raise UserError where none can come any more."""
         if not self._ready and time.monotonic() > self._look_again:
-            if not self._array.left():
-                raise UserError(f"Slurm has none of the workers' jobs any more; their logs: {self._array.logs}")
             self._look_again = time.monotonic() + LOOK
+            if self._array.is_gone():
+                raise UserError(f"Slurm has none of the workers' jobs any more; their logs: {self._array.logs}")
         return super().poll(seconds)
 
 
