@@ -18,6 +18,9 @@ os.environ.update(
         # that is told nothing then sends none, and waits 20 s for an answer.
         MODE: "token",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # What Ray prints of machines that are gone, with stack traces: the launch says a line.
+        "RAY_DEDUP_LOGS": "1",
+        "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
         "RAY_ENABLE_AUTO_CONNECT": "0",  # or else a call after the end starts another Ray
         # A message to a worker that has died: its death is told by itself.
         "RAY_IGNORE_UNHANDLED_ERRORS": "1",

@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from mta_lab.data import content
 from mta_lab.devices.visible import ORDER, WORKSPACE
 from mta_lab.executors.base import Resources, RunRequest
 from mta_lab.executors.local.messages import Arrived, Died, Message, Setup, Stop
-from mta_lab.executors.ray.cluster import nodes
+from mta_lab.executors.ray.cluster import Node, nodes
 from mta_lab.executors.ray.engine import exceptions, ray
 from mta_lab.executors.ray.relay import Relay, Surroundings
 from mta_lab.plugins import plugins_loaded
+from mta_lab.results.failures import Kind
 
 HANDED = ("MTA_LAB_", "MALLOC_", "OMP_", "MKL_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32", "TORCH_", "PYTORCH_")
 """what variables begin with that workers have from the driver: they choose components and bits"""
@@ -39,6 +41,7 @@ class RayPool:
             scheduling_strategy="SPREAD",
         )(Relay)
         self._left_out = set[str]()  # the nodes of hosts
+        self._hosts: dict[int, str] = {}
         self._actors: dict[int, Any] = {}
         self._polls: dict[Any, int] = {}
         for worker in range(workers):
@@ -79,6 +82,9 @@ class RayPool:
             messages: list[Message] = [pickle.loads(message) for message in ray.get(ref)]
         except exceptions.RayError as error:
             messages = self._lost(worker, error)
+        for message in messages:
+            if isinstance(message, Arrived):
+                self._hosts[worker] = message.host
         if messages and isinstance(messages[-1], Died):
             # An actor that is unavailable may come back: killed, before its run is given away.
             ray.kill(self._actors[worker])
@@ -104,18 +110,29 @@ class RayPool:
 
     def _lost(self, worker: int, error: Exception) -> list[Message]:
         """Return the death of a worker whose relay, machine or connection is gone, and its host."""
-        said = str(error)
-        address = ADDRESS.search(said)
-        host = next((node.host for node in nodes() if address and node.address == address[1]), "")
+        said, present = str(error), nodes()
+        host = self._hosts.pop(worker, "") or _host_in(said, present)
+        where = f"host {host}" if host else "its machine"
         lines = [line.strip() for line in said.splitlines() if line.strip()]
-        died = Died(
-            kind="lost",
-            by_itself=getattr(error, "actor_init_failed", False),
-            reason=f"its place was lost ({type(error).__name__}: {lines[-1] if lines else 'no reason'})",
-            log=self._logs / f"worker-{worker}.log",
-            printed=said,
-        )
+        kind: Kind = "lost"
+        if begun := getattr(error, "actor_init_failed", False):
+            reason = f"no worker can be started on {where}: {lines[-1]}"
+        elif "low on memory" in said:  # Ray has looked itself, as it does unless it is told otherwise
+            kind, reason = "out_of_memory", f"Ray ended it, as {where} was low on memory"
+        elif isinstance(error, exceptions.ActorUnavailableError):
+            reason = f"{where} does not answer"
+        elif host in {node.host for node in present}:
+            reason = f"its relay on {where} died"
+        else:
+            reason = f"{where} is gone"
+        died = Died(kind=kind, by_itself=begun, reason=reason, log=self._logs / f"worker-{worker}.log", printed=said)
         return [Arrived(host=host), died] if host else [died]
+
+
+def _host_in(said: str, present: Sequence[Node]) -> str:
+    """Return the host whose address stands in what Ray says of it; empty if none does."""
+    address = ADDRESS.search(said)
+    return next((node.host for node in present if address and node.address == address[1]), "")
 
 
 def _absolute(message: RunRequest | Stop) -> RunRequest | Stop:
