@@ -1,5 +1,7 @@
 """`mta-lab train`: train one model, as a sweep of a single run."""
 
+from dataclasses import replace
+
 import typer
 
 from mta_lab import lab
@@ -35,7 +37,7 @@ def train(
     where = lab.launchers.launcher_of(launcher, 1, address, threads, slurm)
     gpus = lab.placing.gpus_of(devices, where)
     plan = lab.plans.plan_of_one(conditions(settings, scale, components=components), Terminal())
-    plan = lab.placing.asking_for(plan, devices_per_run, where)
+    plan = lab.placing.asking_for(plan, devices_per_run, replace(where, workers=None))  # it has no such option
     lab.retries.clear_failures(plan)
     launch = lab.launches.launch_plan
     raise typer.Exit(status_of(lambda: launch(plan, 1, None, None, gpus, devices_per_run, where)))

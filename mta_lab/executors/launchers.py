@@ -38,7 +38,7 @@ class Launcher:
     def options(self) -> str:
         """Return the options as they are typed, each behind a space; empty for this machine."""
         typed = {"launcher": self.launcher, "address": self.address or ""} if self.launcher != "local" else {}
-        typed |= {"workers": str(self.workers)} if self.elsewhere else {}
+        typed |= {"workers": str(self.workers or "")} if self.elsewhere else {}
         typed |= {"threads": str(self.threads)} if self.elsewhere and self.threads > 1 else {}
         words = [f" --{name} {value}" for name, value in typed.items() if value]
         slurm = [f"{key}={value}" if value else key for key, value in self.slurm.items()]

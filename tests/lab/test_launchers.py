@@ -1,6 +1,7 @@
 """The options of a launch: typed, or in the workspace's `launcher.yaml`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -34,6 +35,7 @@ def test_what_is_typed_stands_above_the_file(workspace: Path) -> None:
     found = launcher_of(workers=4, threads=2)
     assert found == Launcher(launcher="ray", address="10.0.0.1:6379", workers=4, threads=2)
     assert found.elsewhere
+    assert replace(found, workers=None).options == " --launcher ray --address 10.0.0.1:6379 --threads 2"
     assert found.options == " --launcher ray --address 10.0.0.1:6379 --workers 4 --threads 2"
 
 
