@@ -175,6 +175,20 @@ def test_after_the_end_nothing_is_left(subject: Subject) -> None:
         time.sleep(0.1)
 
 
+def test_no_worker_comes_to_a_host_that_is_left_out(component: Path, state: Path, subject: Subject) -> None:  # noqa: F811
+    subject.executor.close()  # a process is connected to one cluster at a time
+    with started(component, state) as executor:
+        told = Told(executor)
+        told.until(lambda: executor._ready == {0, 1})
+        assert not executor._pool.leave_out(socket.gethostname())  # no other is left
+        _, worker = relay_and_worker(told, 0)
+        worker.kill()
+        told.until(lambda: executor._ready == {1})
+        end = time.monotonic() + 5  # a relay would be there in one
+        told.until(lambda: time.monotonic() > end)
+        assert len(relays()) == 1
+
+
 CONNECT = """
 import sys
 from mta_lab.errors import UserError

@@ -118,7 +118,7 @@ def start(state: Path, *, cores: int, devices: Sequence[str] = (), host: str = L
                 _temp_dir=str(folder),
                 _system_config=SYSTEM,
             )
-    except UserError:
+    except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return Cluster(ray.get_runtime_context().gcs_address, folder)
@@ -162,7 +162,7 @@ def own_token(state: Path) -> Path:
     Ray writes its own in the home directory, for everybody to read.
     """
     file = state.absolute() / RAY_TOKEN
-    if not file.exists():
+    if not file.exists() or file.stat().st_mode & 0o077:  # copied, and others may have read it
         with replacing(file, private=True) as written:
             written.write(secrets.token_hex(32).encode())
     return file
