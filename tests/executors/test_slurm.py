@@ -1,10 +1,12 @@
 """The words to Slurm, and its answers; its programs are scripts here."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from mta_lab.children import python
 from mta_lab.errors import UserError
 from mta_lab.executors.slurm.array import Array, asks_for_gpus, check, reached_at
 
@@ -139,3 +141,25 @@ def test_this_machine_is_reached_at_the_address_of_the_way_to_the_cluster(progra
 )
 def test_jobs_have_gpus_where_their_options_ask_for_some(options: dict[str, str], asked: bool) -> None:
     assert asks_for_gpus(options) == asked
+
+
+START = """
+import signal, sys
+from pathlib import Path
+from mta_lab.executors.local.messages import Setup
+from mta_lab.executors.local.worker import Worker
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    worker = Worker(0, Setup(components=(), threads=1), Path(sys.argv[1]), work=print)
+    worker.process.join()
+    print(signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+
+
+def test_who_starts_a_worker_in_a_job_goes_on_blocking_slurms_signal(tmp_path: Path) -> None:
+    (tmp_path / "start.py").write_text(START)
+    told = subprocess.run(
+        python(str(tmp_path / "start.py"), str(tmp_path)), capture_output=True, text=True, timeout=60, check=True
+    )
+    assert told.stdout.splitlines()[-1] == "True"

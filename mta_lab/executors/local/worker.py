@@ -52,10 +52,11 @@ class Worker:
         for variable, value in ENVIRONMENT.items():  # read by the child's C libraries before its first line of Python
             os.environ.setdefault(variable, value)
         with safe_path(), _set(devices or {}):
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
             resource_tracker.ensure_running()  # or else the first start of a process does it, and unblocks SIGTERM
             # Blocked in all of its threads: by one that takes SIGTERM, Lightning would hear of it
             # and drop the run. And Ctrl-C, which the launch answers, would end it while it starts.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, {*TERMINATION, signal.SIGINT})
+            signal.pthread_sigmask(signal.SIG_BLOCK, {*TERMINATION, signal.SIGINT})
             self.process.start()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
