@@ -7,14 +7,14 @@ is set up on this machine is read, started or stopped.
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.real.cluster import wait_until
 from tests.real.hosts import AS_ROOT, WITH_TOOLS, Host, hosts
 from tests.real.test_dashboard import environment
 
@@ -52,8 +52,6 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SchedulerParameters=sched_interval=2,batch_sched_delay=0,bf_interval=2
 SlurmdParameters=config_overrides
-PreemptType=preempt/partition_prio
-PreemptMode=REQUEUE
 ReturnToService=2
 SlurmdTimeout=15
 KillWait=10
@@ -61,8 +59,7 @@ GresTypes=gpu
 """
 NODE = "NodeName={node.name} NodeAddr={node.address} CPUs={cores} Gres=gpu:2\n"
 PARTITIONS = """
-PartitionName=gpu Nodes={names} Default=YES PriorityTier=1
-PartitionName=urgent Nodes={names} PriorityTier=10 PreemptMode=OFF
+PartitionName=gpu Nodes={names} Default=YES
 """
 GPUS = "NodeName={names} Name=gpu File=/dev/tty[0-1]\n"  # no GPUs, but Slurm hands them out as such
 
@@ -131,7 +128,7 @@ class Slurm:
         origin = f"--origin={self.head.address}"  # it else asks the network for its name
         places = [f"--{option}={self.folder}/munge.{name}" for option, name in files.items()]
         self.start(self.head, "munged", "--foreground", "--force", f"--key-file={key}", origin, *places)
-        wait_until((self.folder / "munge.socket").exists)
+        wait_until((self.folder / "munge.socket").exists, 60, "munge listens")
 
     def wait_until_idle(self) -> None:
         """Wait until the controller knows all nodes as idle."""
@@ -141,7 +138,7 @@ class Slurm:
             said = subprocess.run(asked, env=self.environment, capture_output=True, text=True, check=False, timeout=60)
             return said.stdout.split() == ["idle"] * len(self.nodes)
 
-        wait_until(idle)
+        wait_until(idle, 60, "all nodes are idle")
 
 
 @contextmanager
@@ -156,10 +153,3 @@ def slurm(nodes: int = NODES) -> Iterator[Slurm]:
             made.start_node(node)
         made.wait_until_idle()
         yield made
-
-
-def wait_until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
