@@ -61,8 +61,10 @@ def _written(page: Path, block: re.Match[str]) -> str:
     if "*" not in place.name:
         return _table(page, place, titles)
     files = sorted(place.parent.glob(place.name))
-    sweep = place.name.partition("-")[0]
-    none = f"No table of `{sweep}` is written yet; `mta-lab sweep {sweep}` trains it."
+    sweep, _, rest = place.stem.partition("-")
+    scale = rest.strip("*")
+    at, option = (f" at `{scale}`", f" --scale {scale}") if scale else ("", "")
+    none = f"No table of `{sweep}`{at} is written yet; `mta-lab sweep {sweep}{option}` trains it."
     return "\n\n".join(_parts_of(file, titles) if titles else _table(page, file, ()) for file in files) or none
 
 

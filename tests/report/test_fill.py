@@ -108,10 +108,17 @@ def test_a_block_of_many_tables_without_titles_has_each_as_a_block_of_its_own(tm
     assert written[0] == written[1] != one
 
 
-def test_a_block_of_many_tables_says_where_there_is_none(tmp_path: Path) -> None:
-    file = page(tmp_path, "norm_at_start-*.json | Perplexity")
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ("norm_at_start-*.json", "`norm_at_start` is written yet; `mta-lab sweep norm_at_start` trains it."),
+        ("a-micro*.json | Scores", "`a` at `micro` is written yet; `mta-lab sweep a --scale micro` trains it."),
+    ],
+)
+def test_a_block_of_many_tables_says_where_there_is_none(block: str, said: str, tmp_path: Path) -> None:
+    file = page(tmp_path, block)
     fill(file)
-    assert "No table of `norm_at_start` is written yet; `mta-lab sweep norm_at_start` trains it." in file.read_text()
+    assert f"No table of {said}" in file.read_text()
 
 
 @pytest.mark.parametrize("text", ["no block", f"<!-- results: {TABLE} -->\nno end\n"])
