@@ -98,6 +98,8 @@ def test_every_row_trains_and_its_table_is_shown_in_every_format(name: str, tabu
         assert math.isfinite(found[0]), row
         assert found[0] <= 1 if table.sweep.metric.is_share else 1 < found[0] < 5000, row
     assert table.finished == len(rows)
+    effects = table.effects.effects if table.effects else ()
+    assert not [name for effect in effects for name in effect.column.names if "parent" in name]
     texts = {form: shown(table, form) for form in FORMATS}
     for form in ("rich", "markdown"):
         assert [row for row in rows if row not in texts[form].replace("\\", "")] == [], form

@@ -86,7 +86,7 @@ def cost_note(table: Table) -> list[str]:
     records = [record for row in table.rows for record in row.measured.records.values()]
     step = (
         "the median over a run's steps, on a CPU in processor seconds"
-        if all(record.step_seconds for record in records)
+        if all(record.step_seconds for record in records if record.config["training"]["steps"])
         else "the mean over a run's steps by the wall clock, as runs of earlier versions have no median"
     )
     several = " The runs come from several machines or versions." if len(table.provenance) > 1 else ""

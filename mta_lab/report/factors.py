@@ -61,7 +61,7 @@ def design_of(rows: Mapping[str, RunConfig], baseline: str) -> Design:
     same = {name: replace(config, attention=config.attention.in_operations()) for name, config in rows.items()}
     usual = Counter(config.attention.name for config in same.values()).most_common(1)[0][0]
     found = {
-        name: dict(_levels(plain(config, later=True)))
+        name: dict(_levels({key: value for key, value in plain(config, later=True).items() if key != "parent"}))
         for name, config in same.items()
         if config.attention.name == usual
     }

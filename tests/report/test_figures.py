@@ -46,6 +46,15 @@ def test_points_and_intervals_are_the_tables(tmp_path: Path) -> None:
     assert {(band.get_x(), band.get_width()) for band in ours.patches} == {(-noise, 2 * noise)}
 
 
+def test_a_run_of_no_steps_has_no_curve(tmp_path: Path) -> None:
+    changes = {"wide": {"validations": [[0, 28.0]], "training_seconds": None}}
+    titles = [
+        axes.get_title("left") for axes in figures(table_of(tmp_path, CLEAR, changes=changes), 7.0)["curves"].axes
+    ]
+    assert "narrow" in titles
+    assert "wide" not in titles
+
+
 @pytest.mark.parametrize("scores", [{}, {"softmax": {0: 30.0}}, {"wide": {0: 28.0, 1: 28.1}}])
 def test_a_table_with_gaps_draws_what_it_has(scores: dict[str, dict[int, float]], tmp_path: Path) -> None:
     drawn = figures(table_of(tmp_path, scores, {("narrow", 0): "killed"}), 4.0)

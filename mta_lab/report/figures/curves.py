@@ -131,7 +131,9 @@ def _grid(courses: Courses) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _scores(records: Mapping[int, Record]) -> Courses:
-    found = {seed: [(step, score) for step, score in record.validations] for seed, record in records.items()}
+    found = {  # a stage of no steps has a score, and no curve
+        seed: [(step, score) for step, score in record.validations if step] for seed, record in records.items()
+    }
     return {seed: course for seed, course in found.items() if course}
 
 
