@@ -144,7 +144,7 @@ class Gate:
 
     def well(self, host: str) -> None:
         """Note that a run on the host comes further."""
-        if host not in self.refused:
+        if not self.left_out(host):
             self._failed.pop(host, None)
 
     def close(self) -> None:
