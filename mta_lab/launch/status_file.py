@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mta_lab.planning.runs import Run
     from mta_lab.results.states import State
     from mta_lab.sweep import Sweep
+    from mta_lab.training.result import Progress
 
 LATEST = 1e11  # seconds since 1970, and more steps than a run has
 INTERVAL = 1.0  # seconds between two writings, at least
@@ -128,7 +129,8 @@ class StatusFile:
             counts[found[run.fingerprint]] += 1
             self._rows_of.setdefault(run.fingerprint, []).append(counts)
         self._since = time.time()
-        self._busy: dict[int, Busy] = {}
+        self._busy: dict[int, Busy] = {}  # as it started
+        self._progress: dict[int, Progress] = {}  # the last one of each that has come further
         self._ended = Counter[str]()
         self._due = 0.0
 
@@ -139,10 +141,9 @@ class StatusFile:
                 self._busy[event.slot] = _busy(event)
                 self._move(event.run, "running")
             case RunProgressed():
-                progress = event.progress
-                self._busy[event.slot] = replace(self._busy[event.slot], step=progress.step, loss=_known(progress.loss))
+                self._progress[event.slot] = event.progress
             case RunRequeued(slot=int(slot)):
-                self._busy.pop(slot, None)
+                self._free(slot)
                 self._move(event.run, self._found.get(event.run.fingerprint, "pending"))
             case RunFinished():
                 self._end(event, "finished")
@@ -167,7 +168,7 @@ class StatusFile:
             left=left if self._rows else "",
             rows={row: dict(+counts) for row, counts in self._rows.items()},
             ended=dict(self._ended),
-            workers=[self._busy[worker] for worker in sorted(self._busy)],
+            workers=[self._now(worker) for worker in sorted(self._busy)],
         )
         with suppress(OSError), replacing(self.path, private=True) as file:
             file.write(json.dumps(vars(status), default=vars).encode())
@@ -175,9 +176,17 @@ class StatusFile:
         self._due = ended + max(INTERVAL, (ended - started) / SHARE)
 
     def _end(self, event: RunFinished | RunFailed | RunPruned, how: str) -> None:
-        self._busy.pop(event.slot, None)
+        self._free(event.slot)
         self._move(event.run, how)
         self._ended[how] += 1
+
+    def _free(self, slot: int) -> None:
+        self._busy.pop(slot, None)
+        self._progress.pop(slot, None)
+
+    def _now(self, slot: int) -> Busy:
+        busy, progress = self._busy[slot], self._progress.get(slot)
+        return replace(busy, step=progress.step, loss=_known(progress.loss)) if progress else busy
 
     def _move(self, run: "Run", to: str) -> None:
         """Count a run in another state, in each row that shares it; a trial is in none."""

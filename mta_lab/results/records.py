@@ -254,8 +254,12 @@ class Records:
 
 
 def _json(found: Record | Failure) -> str:
-    """Return a file's text; `asdict` would first copy all of it."""
-    return json.dumps(vars(found), indent=1, default=vars)
+    """Return a file's text, a line a field.
+
+    `asdict` would first copy all of it, and with `indent` the encoder is ten times as slow.
+    """
+    fields = (f" {json.dumps(name)}: {json.dumps(value, default=vars)}" for name, value in vars(found).items())
+    return "{\n" + ",\n".join(fields) + "\n}"
 
 
 def run_files(directory: Path, start: str = "") -> list[Path]:
