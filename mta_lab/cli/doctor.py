@@ -25,7 +25,7 @@ def doctor(
     slurm: Slurm = None,
     wait: Annotated[str, typer.Option(metavar="TIME", help="how long workers may take to come, like 10m")] = "2m",
 ) -> None:
-    """Train a tiny run in each place of a launcher, and say what is wrong and what to type.
+    """Train a tiny run in each place, and say what is wrong.
 
     The exit status is 1 if something is wrong.
     """
