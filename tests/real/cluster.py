@@ -59,8 +59,9 @@ class Cluster:
         self._start(host, f"--address={self.address}", "--num-cpus=1")
 
     def mend(self) -> None:
-        """Start each node that is gone, in place of what is left of it."""
+        """Plug all cables in, and start each node that is gone in place of what is left of it."""
         for host in self.nodes:
+            host.join()
             if not raylet(host):
                 host.kill()
                 self.start_node(host)

@@ -13,6 +13,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
+from mta_lab.launch.status_file import Busy, launch_status
 from mta_lab.results.records import Record, Records
 from tests.launch.sweeps import write_sweep
 from tests.real.test_dashboard import COMMAND, environment
@@ -64,6 +65,11 @@ class Launch:
     def finished(self) -> int:
         """Return how many runs have ended well, in this launch or before it."""
         return len(list((self.folder / "results" / "runs").glob("*.json")))
+
+    def busy(self) -> Sequence[Busy]:
+        """Return what each of its workers trains, as it last told."""
+        status = launch_status(self.folder / "results")
+        return status.workers if status else ()
 
     def tried_again(self) -> int:
         """Return how many attempts it has seen fail that are tried again."""
