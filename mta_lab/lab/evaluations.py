@@ -96,7 +96,10 @@ def ask_finished(plan: Plan, runs: Sequence[Run]) -> bool:
         plan.display.say(f"{plan.sweep.title}: {counted(len(to_ask), 'evaluation')} of finished runs: {said}")
         with only_launch(plan.records.directory):
             for run, evaluation in to_ask:
-                scoring.score(run, evaluation)
+                try:
+                    scoring.score(run, evaluation)
+                except UserError as error:  # the table shows the other runs all the same
+                    scoring.leave_out(run, error)
     return not scoring.left_out
 
 
@@ -113,7 +116,7 @@ class _Scoring:
         self._said = set[str]()
         self.new = self.there = 0
         self.left_out = set[str]()
-        """runs without weights"""
+        """runs that could not be scored"""
 
     def score(self, run: Run, evaluation: Evaluation) -> None:
         """Score a run, unless its record has the result."""
@@ -124,9 +127,7 @@ class _Scoring:
             try:
                 trained = opened(record, self._plan.records, self._plan.display)
             except UserError as error:  # no weights
-                if run.label not in self.left_out:
-                    self._plan.display.note(f"{run.label} is left out: {error}")
-                self.left_out.add(run.label)
+                self.leave_out(run, error)
                 return
             found, anew = self._computed(run, trained, evaluation), True
         self.new, self.there = self.new + anew, self.there + (not anew)
@@ -136,6 +137,13 @@ class _Scoring:
             if f"{evaluation.name}: {about}" not in self._said:
                 self._said.add(f"{evaluation.name}: {about}")
                 self._plan.display.say(f"{evaluation.name}: {about}")
+
+    def leave_out(self, run: Run, why: UserError) -> None:
+        """Say why a run cannot be scored, each reason once."""
+        if str(why) not in self._said:
+            self._plan.display.note(f"{run.label} is left out: {why}")
+        self._said.add(str(why))
+        self.left_out.add(run.label)
 
     def _computed(self, run: Run, trained: Trained, evaluation: Evaluation) -> Evaluated | str:
         records, display = self._plan.records, self._plan.display

@@ -1,6 +1,7 @@
 """A sweep says what a launch asks its finished runs, once, and rows are compared by that."""
 
 import json
+import re
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -77,6 +78,17 @@ def test_a_run_without_weights_leaves_the_launch_incomplete() -> None:
     Records().weights(runs[0].fingerprint).unlink()
     assert not ask_finished(plan, runs)
     assert [row.name for row in table_of(plan, runs).rows if row.measured.scores] == ["mta"]
+
+
+@pytest.mark.usefixtures("asked")
+def test_what_cannot_be_asked_is_said_once_and_costs_no_table(capsys: pytest.CaptureFixture[str]) -> None:
+    short = {"name": "needles", "counts": [10], "context": 64}
+    found = mta_lab.load({**sweep(), "evaluate": [short]})
+    table = found.run()
+    assert table.finished == 0
+    assert not table.rows[0].measured.scores
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "is left out" in line]
+    assert re.fullmatch(r"plain seed 0 is left out: needles: contexts: 10 needles and a question need .*", line)
 
 
 def written(folder: Path, **keys: Any) -> str:
