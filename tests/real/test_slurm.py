@@ -6,7 +6,9 @@ ARGS='-k slurm -s'`.
 """
 
 import random
+import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,6 +117,16 @@ def test_the_command_of_the_page_does_what_it_says(where: Slurm, folder: Path, p
     assert "its place was lost" not in started.said()
     assert not where.jobs()
     assert_as_in_peace(folder, peace)
+
+
+def test_the_doctor_of_the_page_finds_nothing_wrong(where: Slurm, tmp_path: Path) -> None:
+    (line,) = re.findall(r"^mta-lab (doctor --launcher slurm .*?)  +#", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    command = where.head.command(*COMMAND, *line.split(), "--wait", "10m")
+    told = subprocess.run(
+        command, cwd=tmp_path, env=where.environment, capture_output=True, text=True, timeout=ENOUGH, check=False
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert not where.jobs()
 
 
 def test_slurm_is_told_no_secret_and_jobs_end_that_miss_their_launch(
