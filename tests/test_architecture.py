@@ -151,7 +151,7 @@ MODULES = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix("
 IMPORTS = [(file, room, name) for file, room in FILES for name in imports(file)]
 
 
-LATE = 17  # imports inside functions, at most
+LATE = 15  # imports inside functions, at most
 
 
 def late_imports(file: Path) -> list[ast.AST]:

@@ -8,7 +8,6 @@ from typing import Literal
 
 from mta_lab.executors.base import Executor
 from mta_lab.executors.local.executor import LocalExecutor
-from mta_lab.executors.local.messages import Setup
 from mta_lab.executors.local.pool import threads
 
 Name = Literal["local", "ray", "slurm"]
@@ -77,13 +76,6 @@ def executor_of(launcher: Launcher, wanted: Wanted, say: Callable[[str], None]) 
     each = launcher.threads if launcher.elsewhere else threads(wanted.of * together)
     if launcher.launcher == "local":
         return LocalExecutor(wanted.workers, wanted.components, directory, each, wanted.devices, together)
-    from mta_lab.executors.ray import executor  # noqa: PLC0415  Ray is an extra, and is imported with an environment
+    from mta_lab.executors.clusters import on_cluster  # noqa: PLC0415  Ray is an extra, imported with an environment
 
-    setup = Setup(components=wanted.components, threads=each, count=together, directory=directory.absolute())
-    if launcher.launcher == "slurm":
-        from mta_lab.executors.slurm.executor import SlurmExecutor  # noqa: PLC0415  it imports Ray
-
-        return SlurmExecutor(wanted.workers, launcher.slurm, setup, directory, say)
-    if launcher.address:
-        return executor.on_cluster(launcher.address, wanted.workers, setup, directory, say)
-    return executor.on_this_machine(wanted.workers, setup, directory, wanted.devices)
+    return on_cluster(launcher, wanted, each, say)

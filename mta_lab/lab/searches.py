@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mta_lab.errors import UserError
+from mta_lab.lab.display import Say
 from mta_lab.lab.plan import Plan, resolved_auto
 from mta_lab.lab.texts import preparing
 from mta_lab.launch.launch import LaunchOptions, launch_search, study_name
@@ -63,6 +64,7 @@ def search(plan: Plan, options: LaunchOptions) -> Plan:
                 records=plan.records,
                 options=options,
                 display=display,
+                open_studies=lambda say: _studies(plan, found, say),
             )
     plan = open_existing(plan)
     for row, trials in _studies(plan, found).items():
@@ -130,14 +132,15 @@ def _runs(plan: Plan, search: Search, trials: Sequence[tuple[str, str, Mapping[s
     return runs
 
 
-def _studies(plan: Plan, search: Search) -> dict[str, "Trials"]:
-    """Return the studies that exist, by row."""
+def _studies(plan: Plan, search: Search, say: Say | None = None) -> dict[str, "Trials"]:
+    """Return the studies that exist, by row; or with `say`, all of them, opened for a launch."""
     from mta_lab.scheduling import Trials  # noqa: PLC0415  imports Optuna; sweeps without a search do without
 
-    journal = plan.records.directory / JOURNAL
+    journal, direction = plan.records.directory / JOURNAL, plan.sweep.validated_by.direction
     found = {
-        row: Trials.open_existing(journal, study_name(plan.sweep, row), search.space_of(row))
+        row: Trials.opened(journal, name, say, space, direction) if say else Trials.open_existing(journal, name, space)
         for row in search.templates
+        for name, space in [(study_name(plan.sweep, row), search.space_of(row))]
     }
     return {row: trials for row, trials in found.items() if trials}
 

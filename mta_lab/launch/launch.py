@@ -9,7 +9,7 @@ Its listeners hear each event in this order:
 5. the tracker, the slowest: at the end of the launch it waits for MLflow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +36,7 @@ from mta_lab.words import counted
 from mta_lab.workspace import JOURNAL
 
 if TYPE_CHECKING:
+    from mta_lab.scheduling import Trials
     from mta_lab.tracking.tracker import Tracker
 
 
@@ -118,8 +119,12 @@ def launch_search(
     records: Records,
     options: LaunchOptions,
     display: Listener,
+    open_studies: Callable[[Callable[[str], None]], Mapping[str, "Trials"]],
 ) -> None:
-    """Run the `missing` trials of the sweep's search; return when each has ended."""
+    """Run the `missing` trials of the sweep's search; return when each has ended.
+
+    `open_studies` opens the study of each row that is searched, and says lines on the way.
+    """
     search = sweep.search
     assert search
     journal = records.directory / JOURNAL
@@ -131,14 +136,7 @@ def launch_search(
     ):
         announcer.listeners += _first(records, status, display)
         with _executor(sweep, options, missing, records, announcer) as executor:
-            from mta_lab.scheduling import Trials  # noqa: PLC0415  imports Optuna while the workers start
-
-            studies = {
-                row: Trials.opened(
-                    journal, study_name(sweep, row), announcer.say, search.space_of(row), sweep.validated_by.direction
-                )
-                for row in search.templates
-            }
+            studies = open_studies(announcer.say)
 
             def shown() -> LaunchSummary:
                 counts = {row: study.counts() for row, study in studies.items()}
