@@ -11,6 +11,7 @@ from mta_lab.report.sizes import ratio_in_words
 from mta_lab.report.stale import SHOWN, read
 from mta_lab.sweep import shipped_sweeps
 from mta_lab.sweep.ledger import contents
+from mta_lab.words import counted
 
 HEADER = (
     "of the paper",
@@ -112,4 +113,6 @@ def _coefficient(found: Any) -> str:
 
 def _finished(table: Written) -> str:
     runs = table["runs"]
-    return "current" if runs["finished"] == runs["planned"] else f"{runs['finished']} of {runs['planned']} runs"
+    if runs["finished"] == runs["planned"]:
+        return "current"
+    return f"{runs['finished']} of {counted(runs['planned'], 'run')}"
