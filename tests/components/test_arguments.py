@@ -15,6 +15,7 @@ from torch import nn
 
 from components import Component, ComponentError, register
 from components.attention import MultiToken, Softmax
+from components.evaluations import Evaluation, Needles
 from components.kernel_init import Constant, KernelInitConfig, Uniform
 from components.norms import Depth, Gate, NormConfig
 from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOpConfig
@@ -37,6 +38,7 @@ WRONG: dict[Any, tuple[Any, ...]] = {
     NormConfig: ("gate", Gate, HeadMixing(), None, (Gate(),), {"name": "gate"}, nn.Identity()),
     KernelInitConfig: ("zero", Constant, Gate(), None, (Constant(),), 0.3),
     tuple[ScoreOpConfig, ...]: (KeyQuery(), ["key_query"], ("key_query",), [KeyQuery()], (KeyQuery,), (Gate(),), None),
+    tuple[Evaluation, ...]: (Needles(), ["needles"], ("needles",), [Needles()], (Needles,), (Gate(),), None),
 }
 """values of other types, by the type of the setting; of one
 of a few texts, they are other texts and no texts"""

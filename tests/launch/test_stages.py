@@ -91,7 +91,7 @@ def test_a_parent_that_failed_fails_its_stages_with_one_line(chains: Chains) -> 
     assert chains.launched.status == 1
     lines = chains.why("raising").splitlines()
     assert lines[0].startswith("raising seed 0: failed with its parent, raising, start seed 0: RuntimeError: the mood")
-    assert lines[-1].startswith("  next: mta-lab retry")
+    assert any(line.startswith("  next: mta-lab retry") for line in lines)
     assert chains.why("raising, start").startswith("raising, start seed 0: failed (exception")
     (row,) = [one for one in finished_table(chains.plan).rows if one.name == "raising"]
     said = "raising, start seed 0 failed, from which it starts: RuntimeError: the mood is bad"

@@ -1,6 +1,6 @@
 """A small sweep, and records of results that were never measured, to test the arithmetic."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -40,14 +40,15 @@ AGAIN = {"again": {0: 30.2, 1: 29.7, 2: 30.15}}
 WITH_CONTROL = FILE + "  again: {attention: softmax, stream: other}\n"
 GROUPS = [f"{count} needles, {depth} %" for count in (2, 4) for depth in (0, 25, 50, 75, 100)]
 """of questions to a finished run"""
+FACTS = [f"task {task}, {tokens}" for task in (1, 2) for tokens in ("0k", "1k", "2k")]
 
 
-def shares(score: float, n: int = 100) -> GroupScores:
+def shares(score: float, n: int = 100, groups: Sequence[str] = GROUPS) -> GroupScores:
     return GroupScores(
-        scores=dict.fromkeys(GROUPS, score),
-        low=dict.fromkeys(GROUPS, max(score - 0.1, 0.0)),
-        high=dict.fromkeys(GROUPS, min(score + 0.1, 1.0)),
-        n=dict.fromkeys(GROUPS, n),
+        scores=dict.fromkeys(groups, score),
+        low=dict.fromkeys(groups, max(score - 0.1, 0.0)),
+        high=dict.fromkeys(groups, min(score + 0.1, 1.0)),
+        n=dict.fromkeys(groups, n),
     )
 
 
@@ -59,6 +60,15 @@ def asked(score: float, finished: str = "2026-01-02T00:00:00+00:00") -> Evaluate
         floors={"any number at random": dict.fromkeys(GROUPS, 1 / 9)},
         notes=["6 needles and a question need 156 tokens, not 128"],
         finished=finished,
+    )
+
+
+def asked_facts(score: float) -> Evaluated:
+    return replace(
+        asked(score),
+        name="babilong",
+        metrics={FOUND.name: shares(score, groups=FACTS)},
+        floors={"any label at random": dict.fromkeys(FACTS, 1 / 6)},
     )
 
 

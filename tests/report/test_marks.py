@@ -20,7 +20,7 @@ from mta_lab.report.table import TableRow
 from mta_lab.sweep import load_sweep
 from mta_lab.sweep.tune import Curve, Point, Tune, Tuning
 from mta_lab.theme.style import BETTER, INK, MUTED, WORSE, inline, save, styled
-from tests.report.examples import asked, example_sweep, table_of
+from tests.report.examples import asked, asked_facts, example_sweep, table_of
 
 QUERIES, KEYS = (1, 2, 4), (1, 3, 5, 7, 9)
 GRID = """
@@ -59,7 +59,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
             "flops_per_token": 1600.0 - 37 * (place * 5 % 16),
             "domains": {"github": 20.0 + place, "wikipedia": 40.0 - place},
             "validations": [[256, 40.0 + place], [512, 35.0 - place / 3], [1024, means[row.name]]],
-            "evaluated": {"aaaa": asked(place / 16)},
+            "evaluated": {"aaaa": asked(place / 16), "bbbb": asked_facts(place / 16)},
         }
         for place, row in enumerate(sweep.rows)
     }
