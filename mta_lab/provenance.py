@@ -65,7 +65,7 @@ def sources() -> str:
 
 @cache
 def versions() -> Mapping[str, str]:
-    """Return all that must be equal wherever runs of one launch are trained."""
+    """Return the versions of this installation and of the libraries that results depend on."""
     libraries = {name: version(name) for name in ("torch", "lightning")}
     return {"commit": commit(), "sources": sources(), "engine": str(ENGINE), **libraries}
 

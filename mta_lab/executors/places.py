@@ -14,6 +14,7 @@ from mta_lab.workspace import LAUNCH_NONCE
 
 FAILURES = 3  # of a host, with no progress of a run between them, after which it is left out
 NEAR = 90.0  # seconds before the end of a place's time in which it takes no run: a start and a checkpoint take as long
+KERNELS, NONE = "kernels", "none"  # the compiled ones among versions, and a version of what is not there
 JOB_END = "SLURM_JOB_END_TIME"  # in seconds since 1970, in the environment of Slurm's jobs
 
 
@@ -30,9 +31,7 @@ class Place:
     threads: int
     """that torch computes with"""
     versions: Mapping[str, str]
-    """of all that decides about results: see `provenance.versions`"""
-    kernels: str = ""
-    """hash of the compiled kernels that it can load; empty where it has none"""
+    """of all that decides about results: see `installed`"""
     ends: float | None = None
     """when its time is over, in seconds since 1970; None where nothing says so"""
     nonce: str = ""
@@ -50,7 +49,7 @@ class Place:
         """Return a line on what could be better there, or nothing; runs train all the same."""
         if self.trouble:
             return f"host {self.host}: {self.trouble}"
-        if self.device or self.kernels:
+        if self.device or self.versions.get(KERNELS) != NONE:
             return ""
         return f"host {self.host} has no compiled kernels, so its runs are slower; type there: mta-lab build-kernel"
 
@@ -92,17 +91,27 @@ def refusal(place: Place, versions: Mapping[str, str], directory: Path, nonce: s
     """Return in one line why a place may not train for a launch, or nothing.
 
     It must see the `nonce` in the launch's `directory`, and have its `versions`. Commits may differ
-    where the sources do not.
+    where the sources do not, and compiled kernels where a GPU trains.
     """
     if place.nonce != nonce:
         shared = "results and prepared text lie in one directory that every host mounts at the same path"
         return f"host {place.host} does not see {directory}: {shared}"
     same = place.versions.get("sources") == versions["sources"]
+    free = {"commit"} if same else set()
+    free |= {KERNELS} if place.device else set()
     for name, ours in versions.items():
-        if (theirs := place.versions.get(name, "none")) != ours and not (name == "commit" and same):
-            remedy = "install the same there, or start from a folder that all hosts share"
+        if (theirs := place.versions.get(name, NONE)) != ours and name not in free:
+            shared = "install the same there, or start from a folder that all hosts share"
+            remedy = _remedy(ours, theirs) if name == KERNELS else shared
             return f"host {place.host} has {name} {theirs}, where the launch has {ours}: {remedy}"
     return ""
+
+
+def _remedy(ours: str, theirs: str) -> str:
+    """Return what to do about other compiled kernels, by which results have other last digits."""
+    if NONE in (ours, theirs):
+        return f"type {'here' if ours == NONE else 'there'}: mta-lab build-kernel"
+    return "its processor is of another kind; start the launch on a host of that kind"
 
 
 class Gate:

@@ -12,10 +12,10 @@ from mta_lab.devices.visible import Gpu
 from mta_lab.errors import UserError
 from mta_lab.executors import fence
 from mta_lab.executors.base import End, Executor, Failed, Finished, Handle, RunEvent, RunRequest, Slot, Started
+from mta_lab.executors.installed import installed
 from mta_lab.executors.launchers import Launcher, Wanted, executor_of
 from mta_lab.executors.places import Place, read_nonce, refusal, write_nonce
 from mta_lab.launch.guards import only_launch
-from mta_lab.provenance import versions
 from mta_lab.words import duration
 from mta_lab.workspace import DOCTOR, RESULTS
 
@@ -109,7 +109,7 @@ def diagnose(launcher: Launcher, wanted: Wanted, patience: float, say: Callable[
         with executor_of(launcher, wanted, say) as executor:
             examination = Examination(executor, wanted.directory)
             examination.run(patience)
-    found = Diagnosis(versions=versions(), directory=RESULTS.absolute(), places=examination.places)
+    found = Diagnosis(versions=installed(), directory=RESULTS.absolute(), places=examination.places)
     if found.well:
         shutil.rmtree(DOCTOR)
     return found
@@ -178,7 +178,7 @@ class Examination:
 
     def _examined(self, worker: int, place: Place) -> Examined:
         """Return what a place says of itself, and what is wrong with that."""
-        wrong = refusal(place, versions(), self._directory.absolute(), self._nonce)
+        wrong = refusal(place, installed(), self._directory.absolute(), self._nonce)
         return Examined(worker=worker, place=place, sees=place.nonce == self._nonce, wrong=wrong)
 
     def _hear(self, handle: Handle, event: RunEvent) -> None:

@@ -33,7 +33,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             return executor_of(ScriptedWorkers(["gpu01", "gpu02"], script, wanted.directory))
 
         monkeypatch.setattr(doctor, "executor_of", opened)
-        monkeypatch.setattr(doctor, "versions", lambda: VERSIONS)
+        monkeypatch.setattr(doctor, "installed", lambda: VERSIONS)
 
     return pretend
 
@@ -42,7 +42,7 @@ def test_places_that_are_well_are_a_table_and_nothing_stays(scripted: Callable[.
     scripted(played)
     done = lab("doctor")
     assert done.status == 0
-    assert "engine 4, torch 2, lightning 2; results are kept in " in done.out
+    assert "engine 4, torch 2, lightning 2, kernels none; results are kept in " in done.out
     for host in ("gpu01", "gpu02"):
         (line,) = [line for line in done.out.splitlines() if f"│ {host} " in line]
         cells = [cell.strip() for cell in line.split("│")]

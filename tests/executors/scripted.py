@@ -13,7 +13,14 @@ Script = Callable[[RunRequest, int], Iterator[RunEvent | None]]
 """yields what a request's run tells, one event a poll,
 going on from a step; None at a poll without news"""
 PACE = 0.002  # seconds of each poll
-VERSIONS = {"commit": "0123456789ab", "sources": "aaaa", "engine": "4", "torch": "2", "lightning": "2"}
+VERSIONS = {
+    "commit": "0123456789ab",
+    "sources": "aaaa",
+    "engine": "4",
+    "torch": "2",
+    "lightning": "2",
+    "kernels": "none",
+}
 
 
 @dataclass

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from mta_lab.executors.installed import installed
 from mta_lab.executors.places import FAILURES, JOB_END, Gate, Place, end_of_time, read_nonce
-from mta_lab.provenance import versions
 
-OURS = {"commit": "0123456789ab", "sources": "aaaa", "engine": "4", "torch": "2.13.0", "lightning": "2.6.6"}
+OURS = {
+    "commit": "0123456789ab",
+    "sources": "aaaa",
+    "engine": "4",
+    "torch": "2.13.0",
+    "lightning": "2.6.6",
+    "kernels": "none",
+}
 
 
 @pytest.fixture
@@ -33,11 +40,29 @@ def test_a_place_that_is_as_the_launch_is_taken(gate: Gate, place: Place, said: 
     assert said == []
 
 
-@pytest.mark.parametrize("name", [name for name in OURS if name != "commit"])
+@pytest.mark.parametrize("name", [name for name in OURS if name not in ("commit", "kernels")])
 def test_a_place_of_another_version_is_refused_with_both_values(name: str, gate: Gate, place: Place) -> None:
     why = gate.refusal(replace(place, versions={**OURS, name: "another"}))
     assert f"host gpu07 has {name} another, where the launch has {OURS[name]}: " in why
     assert "\n" not in why
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "remedy"),
+    [
+        ("aaaa", "none", "type there: mta-lab build-kernel"),
+        ("none", "bbbb", "type here: mta-lab build-kernel"),
+        ("aaaa", "bbbb", "its processor is of another kind; start the launch on a host of that kind"),
+    ],
+)
+def test_a_place_of_other_kernels_is_refused_where_they_compute(
+    ours: str, theirs: str, remedy: str, tmp_path: Path, place: Place
+) -> None:
+    gate = Gate(tmp_path, {**OURS, "kernels": ours}, lambda line: None)
+    other = replace(place, versions={**OURS, "kernels": theirs}, nonce=read_nonce(tmp_path))
+    assert not gate.refusal(other)  # a GPU computes there
+    why = f"host gpu07 has kernels {theirs}, where the launch has {ours}: {remedy}"
+    assert gate.refusal(replace(other, device="")) == why
 
 
 def test_other_sources_are_called_by_their_commits(gate: Gate, place: Place) -> None:
@@ -97,5 +122,5 @@ def test_a_place_says_when_its_time_is_over(place: Place, monkeypatch: pytest.Mo
 
 
 def test_versions_name_all_that_decides_about_results() -> None:
-    assert set(versions()) == set(OURS)
-    assert all(versions().values())
+    assert set(installed()) == set(OURS)
+    assert all(installed().values())

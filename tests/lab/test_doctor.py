@@ -22,7 +22,7 @@ def well(request: RunRequest, start: int) -> Iterator[RunEvent | None]:
 
 @pytest.fixture(autouse=True)
 def ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "versions", lambda: VERSIONS)
+    monkeypatch.setattr(doctor, "installed", lambda: VERSIONS)
 
 
 @pytest.fixture

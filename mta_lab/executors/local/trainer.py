@@ -19,14 +19,14 @@ from mta_lab.devices.visible import VISIBLE, trouble
 from mta_lab.errors import UserError, described, place
 from mta_lab.executors import fence
 from mta_lab.executors.base import Cancelled, End, Failed, Finished, Note, Progressed, RunRequest
+from mta_lab.executors.installed import installed
 from mta_lab.executors.local.messages import Message, Setup, Stop
 from mta_lab.executors.local.orders import Orders
 from mta_lab.executors.places import Place, end_of_time, host, read_nonce
 from mta_lab.plugins import load_components, load_plugins
-from mta_lab.provenance import here, versions
+from mta_lab.provenance import here
 from mta_lab.results.failures import kind_of
 from mta_lab.training import GivenAwayError, InterruptedRunError, Progress, ranks
-from mta_lab.training.arithmetic import kernel_library
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.run import train
 from mta_lab.words import counted
@@ -54,8 +54,7 @@ def place_of(setup: Setup) -> Place:
         machine=own.machine() if alone else own.trains_on(),
         device=os.environ.get(VISIBLE, "0") if own.on_gpu() else "",
         threads=setup.threads,
-        versions=versions(),
-        kernels=kernel_library(),
+        versions=installed(),
         ends=end_of_time(),
         nonce=read_nonce(setup.directory) if setup.directory else "",
         trouble=trouble(),

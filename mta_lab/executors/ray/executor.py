@@ -6,12 +6,12 @@ from pathlib import Path
 
 from mta_lab.errors import UserError
 from mta_lab.executors.base import Resources, Slot
+from mta_lab.executors.installed import installed
 from mta_lab.executors.local.messages import Setup
 from mta_lab.executors.places import Gate
 from mta_lab.executors.ray.cluster import Cluster, connect, first_node, start
 from mta_lab.executors.ray.pool import RayPool
 from mta_lab.executors.workers import WorkersExecutor
-from mta_lab.provenance import versions
 
 
 class RayExecutor(WorkersExecutor):
@@ -64,7 +64,7 @@ def on_nodes(cluster: Cluster, workers: int, setup: Setup, logs: Path, say: Call
     """
     gpus = float(setup.count) if "GPU" in first_node(say) else 0.0
     share = Resources(cores=setup.threads * setup.count, gpus=gpus)
-    return RayExecutor(workers, share, setup, logs, cluster, Gate(logs, versions(), say))
+    return RayExecutor(workers, share, setup, logs, cluster, Gate(logs, installed(), say))
 
 
 def _gpus(workers: int, together: int, devices: int) -> float:

@@ -7,12 +7,12 @@ from pathlib import Path
 from mta_lab.children import python
 from mta_lab.errors import UserError
 from mta_lab.executors.base import Handle, Resources, RunEvent
+from mta_lab.executors.installed import installed
 from mta_lab.executors.local.messages import Setup
 from mta_lab.executors.places import Gate
 from mta_lab.executors.ray.cluster import Cluster, own_token, start
 from mta_lab.executors.ray.executor import RayExecutor
 from mta_lab.executors.slurm.array import Array, asks_for_gpus, reached_at
-from mta_lab.provenance import versions
 
 LOOK = 30.0  # seconds between two questions to Slurm whether jobs are left: its administrators ask for few
 
@@ -45,7 +45,7 @@ class SlurmExecutor(RayExecutor):
             head.close()
             raise
         self._look_again = time.monotonic() + LOOK
-        share, gate = Resources(cores=cores, gpus=gpus), Gate(logs, versions(), say)
+        share, gate = Resources(cores=cores, gpus=gpus), Gate(logs, installed(), say)
         super().__init__(workers, share, setup, logs, _WithJobs(head, self._array), gate)
 
     def poll(self, seconds: float) -> Sequence[tuple[Handle, RunEvent]]:
