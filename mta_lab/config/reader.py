@@ -80,7 +80,7 @@ def read_yaml(path: Any, source: str, texts: Collection[str] = ()) -> dict[str, 
     if value is NOTHING:
         return {}
     if not isinstance(value, dict):
-        raise UserError(f"{source}: got {shortened(value)}, allowed: keys with values, like rows: {{...}}")
+        raise UserError(f"{source}: got {shortened(value)}, allowed: keys with values, a line each, like KEY: VALUE")
     return value
 
 

@@ -70,7 +70,7 @@ def test_a_cluster_gives_its_own_devices() -> None:
         ("workers: many", "launcher.yaml: workers: got 'many', allowed: a whole number or null"),
         ("workers: 0", "workers: got 0, allowed: 1 or more"),
         ("slurm: gpu", "launcher.yaml: slurm: got 'gpu', allowed: a mapping"),
-        ("- ray", "launcher.yaml: got ['ray'], allowed: keys with values"),
+        ("- ray", "launcher.yaml: got ['ray'], allowed: keys with values, a line each, like KEY: VALUE"),
     ],
 )
 def test_a_file_that_says_something_else_is_refused(text: str, said: str, workspace: Path) -> None:
