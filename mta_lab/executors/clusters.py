@@ -23,4 +23,5 @@ def on_cluster(launcher: Launcher, wanted: Wanted, threads: int, say: Callable[[
         return SlurmExecutor(wanted.workers, launcher.slurm, setup, directory, say)
     if launcher.address:
         return ray.on_cluster(launcher.address, wanted.workers, setup, directory, say)
+    say("starting Ray on this machine, for this launch")
     return ray.on_this_machine(wanted.workers, setup, directory, wanted.devices)

@@ -130,6 +130,12 @@ def test_this_machine_is_reached_at_the_address_of_the_way_to_the_cluster(progra
     assert reached_at() == "127.0.0.1"
 
 
+def test_a_machine_without_a_cluster_is_told_where_to_start(programs: Programs) -> None:
+    programs.answer("sinfo", "echo 'sinfo: error: Unknown host' >&2; exit 1")
+    with pytest.raises(UserError, match="sinfo: Unknown host; start on a host of the cluster"):
+        reached_at()
+
+
 @pytest.mark.parametrize(
     ("options", "asked"),
     [

@@ -105,7 +105,11 @@ def reached_at() -> str:
     Raises:
         UserError: Slurm does not answer, or none of its hosts has a known address.
     """
-    for host in ask("sinfo", "--noheader", "--Node", "--format=%o").split():
+    try:
+        hosts = ask("sinfo", "--noheader", "--Node", "--format=%o").split()
+    except UserError as error:
+        raise UserError(f"{error}; start on a host of the cluster, where `sinfo` answers") from None
+    for host in hosts:
         with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
             asked.connect((host, 9))  # sends nothing: the system only chooses the way
             address: str = asked.getsockname()[0]
