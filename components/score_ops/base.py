@@ -210,5 +210,5 @@ def _layers_by_name(rule: str, layers: int) -> frozenset[int]:
         raise ComponentError(f"layers: got '{rule}', allowed: {LAYER_RULE_HELP}")
     chosen = frozenset(layer for layer in everywhere if layer % number == number - 1)
     if not chosen:
-        raise ComponentError(f"layers: '{rule}' picks none of the model's {layers} layers; to say so, use 'none'")
+        raise ComponentError(f"layers: '{rule}' picks none of the model's {layers} layers, allowed: {LAYER_RULE_HELP}")
     return chosen
