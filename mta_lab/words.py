@@ -1,7 +1,7 @@
 """Numbers in sentences: how many of a thing, and how long something takes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mta_lab.errors import UserError
 
@@ -22,6 +22,12 @@ def counted_are(number: int, noun: str) -> str:
 def listed(words: Sequence[str]) -> str:
     """Return words as a sentence lists them: `3`, `3 and 6`, `3, 6 and 12`."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def named(names: Iterable[str]) -> str:
+    """Return names in a row, in quotes where one of them has a comma: `a, b`, `'a', 'a, b'`."""
+    several = list(names)
+    return ", ".join(f"'{name}'" if any("," in each for each in several) else name for name in several)
 
 
 def duration(seconds: float) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mta_lab.errors import UserError
-from mta_lab.words import counted, counted_are, duration, listed, parse_duration
+from mta_lab.words import counted, counted_are, duration, listed, named, parse_duration
 from tests.test_architecture import MAY_IMPORT
 
 PACKAGE = Path(__file__).parents[1] / "mta_lab"
@@ -18,6 +18,11 @@ PACKAGE = Path(__file__).parents[1] / "mta_lab"
 def test_one_of_a_thing_is_singular(number: int, words: str) -> None:
     assert counted(number, "run") == words
     assert counted_are(number, "run") == f"{words} {'is' if number == 1 else 'are'}"
+
+
+def test_names_with_a_comma_are_told_apart() -> None:
+    assert named(["mta", "talking heads"]) == "mta, talking heads"
+    assert named(["mta", "mta, longer"]) == "'mta', 'mta, longer'"
 
 
 TIMES = {0.04: "0.04 s", 2: "2 s", 9.94: "9.9 s", 9.96: "10 s", 42: "42 s", 99.4: "99 s", 99.6: "1.7 min",

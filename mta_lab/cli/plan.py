@@ -22,7 +22,7 @@ from mta_lab.cli.arguments import (
 )
 from mta_lab.cli.terminal import Terminal
 from mta_lab.errors import UserError
-from mta_lab.words import counted, duration
+from mta_lab.words import counted, duration, named
 
 if TYPE_CHECKING:
     from mta_lab.lab.costs import Costs
@@ -127,7 +127,7 @@ def _origins(costs: "Costs") -> str:
         if estimate.seconds:
             rows.setdefault(estimate.origin, []).append(row)
     several = len(rows) > 1
-    parts = [f"{origin} for {', '.join(names)}" if several else origin for origin, names in rows.items()]
+    parts = [f"{origin} for {named(names)}" if several else origin for origin, names in rows.items()]
     return f"Time of a run: {'; '.join(parts)}. " if parts else ""
 
 

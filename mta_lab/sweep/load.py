@@ -40,6 +40,7 @@ from mta_lab.sweep.search import Search, Template, Winners, read_search
 from mta_lab.sweep.stages import refuse_beside, staged
 from mta_lab.sweep.tune import begun, read_tune
 from mta_lab.sweep.written import RawRow, SweepFile, read_sweep
+from mta_lab.words import named
 
 Settle = Callable[[RunConfig, RunConfig], RunConfig]
 
@@ -341,7 +342,7 @@ def _known_row(name: str, raw: Mapping[str, RawRow], left_out: Mapping[str, str]
     if name in left_out:
         raise UserError(f"{where}: row '{name}' is left out: {left_out[name]}; name a row that stands")
     if name not in raw:
-        raise UserError(f"{where}: no row named '{name}'{nearest(name, raw) or ';'} rows: {', '.join(raw)}")
+        raise UserError(f"{where}: no row named '{name}'{nearest(name, raw) or ';'} rows: {named(raw)}")
     return name
 
 

@@ -16,6 +16,7 @@ from mta_lab.sweep import naming
 from mta_lab.sweep.evidence import EQUAL_WITHIN, look_seeds, read_share
 from mta_lab.sweep.search import Search, Winners
 from mta_lab.sweep.tune import Tuning
+from mta_lab.words import named
 
 START = "start"
 """how the run is called that a row's first stage starts from"""
@@ -145,7 +146,7 @@ class Sweep:
         rows = {row.name: row for row in self.rows}
         if name not in rows:
             given = f"no row named '{name}'{nearest(name, rows) or ';'}" if name else "row: say which;"
-            raise UserError(f"{self.name}: {given} rows: {', '.join(rows)}")
+            raise UserError(f"{self.name}: {given} rows: {named(rows)}")
         return rows[name]
 
     @cached_property
