@@ -56,12 +56,21 @@ def _of_file() -> dict[str, Any]:
             hint = nearest(key, KEYS) or ";"
             raise UserError(f"{LAUNCHER}: no key named '{key}'{hint} allowed: {', '.join(KEYS)}")
     if isinstance(slurm := found.get("slurm"), Mapping):
-        found["slurm"] = {key: "" if value is True else str(value) for key, value in slurm.items()}
+        found["slurm"] = {key: _of_sbatch(value, f"{LAUNCHER}: slurm.{key}") for key, value in slurm.items()}
     try:
         built(Launcher, found)
     except FaultError as error:
         raise UserError(f"{LAUNCHER}: {error}") from None
     return found
+
+
+def _of_sbatch(value: Any, where: str) -> str:
+    """Return the value of an option of sbatch as it is typed; a flag has none."""
+    if value is True:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise UserError(f"{where}: got {value!r}, allowed: a text, a number, or true for an option without a value")
+    return str(value)
 
 
 def _pair(text: str) -> tuple[str, str]:

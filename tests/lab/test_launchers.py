@@ -70,6 +70,10 @@ def test_a_cluster_gives_its_own_devices() -> None:
         ("workers: many", "launcher.yaml: workers: got 'many', allowed: a whole number or null"),
         ("workers: 0", "workers: got 0, allowed: 1 or more"),
         ("slurm: gpu", "launcher.yaml: slurm: got 'gpu', allowed: a mapping"),
+        ("slurm: {exclusive: false}", "launcher.yaml: slurm.exclusive: got False, allowed: a text, a number, or true"),
+        ("slurm: {partition: null}", "launcher.yaml: slurm.partition: got None, allowed: a text, a number, or true"),
+        ("slurm: {gres: [a, b]}", "launcher.yaml: slurm.gres: got ['a', 'b'], allowed: a text, a number, or true"),
+        ("slurm: {gres: {gpu: 1}}", "launcher.yaml: slurm.gres: got {'gpu': 1}, allowed: a text, a number, or true"),
         ("- ray", "launcher.yaml: got ['ray'], allowed: keys with values, a line each, like KEY: VALUE"),
     ],
 )
