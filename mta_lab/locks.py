@@ -99,9 +99,10 @@ def _note(lock: Path) -> Path:
 def _holder(lock: Path) -> Holder | None:
     """Return who has left a note; None without one, or where it cannot be read."""
     try:
-        return built(Holder, as_json(content(_note(lock), MOST)))
+        holder = built(Holder, as_json(content(_note(lock), MOST)))
     except (OSError, FaultError):
         return None
+    return holder if holder.process > 0 and holder.since > 0 else None
 
 
 def _lives(holder: Holder, lock: Path, now: float) -> bool:

@@ -105,7 +105,18 @@ def test_a_lock_is_touched_as_long_as_it_is_held(lock: Path, monkeypatch: pytest
             time.sleep(0.01)
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"host": 3}', "x" * 5000])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "",
+        "{",
+        '{"host": 3}',
+        "x" * 5000,
+        json.dumps({"host": "gpu07", "process": 0, "since": 1e9}),
+        json.dumps({"host": "gpu07", "process": 4242, "since": -1e300}),
+        json.dumps({"host": socket.gethostname(), "process": -1, "since": 1e9}),
+    ],
+)
 def test_a_damaged_note_holds_nothing(damage: str, lock: Path) -> None:
     left(lock, "gpu07", 4242).write_text(damage)
     with holding(lock):
