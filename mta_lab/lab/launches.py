@@ -29,6 +29,7 @@ from mta_lab.planning.runs import (
     states,
     to_train,
     why_stale,
+    with_parents,
 )
 from mta_lab.report import Table
 from mta_lab.results.states import State
@@ -235,10 +236,11 @@ def _prepared(plan: Plan, options: LaunchOptions) -> Plan:
 
 def _to_do(launched: Launched, to_do: int, options: LaunchOptions) -> str:
     """Return in words how many runs are to be trained, or that none is."""
-    runs = len(launched.launched)
+    every = with_parents(launched.launched)
+    runs = len(every)
     if to_do:
         return f"{to_do} of {counted(runs, 'run')} to train on {options.place}"
-    finished = sum(launched.states[run.fingerprint] == "finished" for run in launched.launched)
+    finished = sum(launched.states[run.fingerprint] == "finished" for run in every)
     part = f"{finished} of " if finished < runs else "all " if finished > 1 else ""
     return f"{part}{counted_are(runs, 'run')} finished, nothing to train"
 

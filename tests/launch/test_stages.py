@@ -72,6 +72,10 @@ def test_each_run_of_a_chain_starts_once_and_after_its_parent_ended(chains: Chai
             assert events.index(("ended", one.parent.fingerprint)) < events.index(("started", one.fingerprint))
 
 
+def test_a_launch_counts_what_no_row_stands_for(chains: Chains) -> None:
+    assert ": 7 of 7 runs to train on 1 worker\n" in chains.launched.output
+
+
 def test_a_record_names_the_run_it_started_from(chains: Chains) -> None:
     found = chains.records
     assert found["plain"].parent == ""
