@@ -163,6 +163,15 @@ class TestRelays(TrainsStages):
         assert len(found) > 4
         assert {address for address, _ in found} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, found
 
+    def test_its_sockets_lie_in_a_folder_that_is_closed_to_others(self, subject: Subject, told: Told) -> None:
+        handle = subject.executor.submit(subject.request("long"))
+        told.until_heard(handle)
+        names = [one.laddr for process in ray_processes() for one in process.net_connections("unix")]
+        found = {Path(name) for name in names if name.startswith("/")}
+        assert found
+        for path in found:
+            assert any(folder.stat().st_mode & 0o077 == 0 for folder in path.parents), path
+
 
 class TestRayExecutor(ExecutorConformance):
     """The whole suite; its last test closes the subject."""

@@ -98,7 +98,7 @@ def start(state: Path, *, cores: int, devices: Sequence[str] = (), host: str = L
     os.environ[TOKEN_PATH] = str(own_token(state))
     os.environ.pop(TOKEN, None)  # it would win over the file
     # Short, as it is the beginning of the names of sockets, which have 107 characters; on a disk of
-    # this machine, and closed to others. Nodes that join use the same path.
+    # this machine. Ray opens its own folder to all, so that lies in one which is closed to others.
     folder = Path(tempfile.mkdtemp(prefix="mta-ray-", dir="/tmp"))
     # On Linux it puts the address of an interface in the place of this one, and listens on all of
     # them. It spares other systems that, whose firewalls would ask the user: so it can do without.
@@ -115,7 +115,7 @@ def start(state: Path, *, cores: int, devices: Sequence[str] = (), host: str = L
                 object_store_memory=STORE,
                 include_dashboard=False,
                 _node_ip_address=host,
-                _temp_dir=str(folder),
+                _temp_dir=str(folder / "r"),
                 _system_config=SYSTEM,
             )
     except BaseException:
