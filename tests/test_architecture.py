@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "model": {"components", "config", "errors"},
     "data": {"atomic", "children", "config", "errors", "locks", "strict", "words", "workspace"},
     "training": {"atomic", "components", "config", "data", "devices", "errors", "model"},
-    "evaluation": {"atomic", "components", "config", "data", "errors", "model", "results", "strict"},
+    "evaluation": {"atomic", "components", "config", "data", "errors", "model", "results", "stats", "strict"},
     "precision": {
         "children",
         "components",

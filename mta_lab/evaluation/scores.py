@@ -3,16 +3,14 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
-
-from scipy.special import stdtrit
-from scipy.stats import binomtest
+from statistics import fmean
 
 from components.evaluations.questions import Answer, Question, TextEvaluation
 from components.metrics import Metric
 from mta_lab.results.evaluated import GroupScores
+from mta_lab.stats.means import mean_interval
+from mta_lab.stats.proportions import of_one_seed
 
-LEVEL = 0.95
 LARGEST = 700.0  # nats; exp of more is no number any more
 
 
@@ -57,16 +55,13 @@ def _score(metric: Metric, values: Sequence[float]) -> tuple[float, float, float
     """
     mean = fmean(values)
     if metric.is_share:
-        low, high = binomtest(round(sum(values)), len(values)).proportion_ci(LEVEL, method="wilson")
-        return mean, float(low), float(high)
-    reach = math.inf
-    if len(values) > 1:
-        reach = float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * stdev(values) / math.sqrt(len(values))
+        return mean, *of_one_seed(mean, len(values))
+    lowest, highest = mean_interval(values) or (-math.inf, math.inf)
     score = _exp(mean)
     if not math.isfinite(score):
         raise FloatingPointError(f"no finite {metric.words} of a mean loss of {mean:g} nats")
     largest = math.exp(LARGEST)
-    return score, max(_exp(mean - reach), metric.least), min(_exp(mean + reach), largest)
+    return score, max(_exp(lowest), metric.least), min(_exp(highest), largest)
 
 
 def _exp(nats: float) -> float:
