@@ -26,6 +26,7 @@ from mta_lab.results.records import Record, Records
 from mta_lab.sweep import Row, load_sweep, single_run
 from tests.config.helpers import config, registry_restored
 from tests.report.examples import finish
+from tests.test_sweep import load
 
 VARIANT = '''
 from components.attention import AttentionConfig, Softmax
@@ -124,6 +125,26 @@ def test_two_workers_take_half_of_what_one_takes() -> None:
     one, two = (seconds_of({"a": 3, "b": 1, "c": 0}, {**COSTS, "c": UNKNOWN}, workers) for workers in (1, 2))
     assert (one, two) == (50.0, 25.0)
     assert seconds_of({"a": 3, "c": 1}, {**COSTS, "c": UNKNOWN}, 1) is None
+
+
+def test_no_plan_takes_less_than_its_longest_run_or_chain() -> None:
+    left = {"a": 3, "b": 1}
+    assert seconds_of(left, COSTS, 16) == 20
+    assert seconds_of(left, COSTS, 16, [["a"], ["a", "b"]]) == 30
+    assert seconds_of({**left, "a": 0}, COSTS, 16, [["a"], ["a", "b"]]) == 20, "the first run is finished"
+    assert seconds_of(left, COSTS, 1, [["a"], ["a", "b"]]) == 50
+
+
+def test_a_budget_below_the_longest_chain_fits_no_seed() -> None:
+    with pytest.raises(UserError, match=r"got 25 s, but one seed of every row takes about 30 s on 4 workers"):
+        affordable_seeds(COSTS, lambda n: {"a": n, "b": n}, budget=25, workers=4, chains=[["a"], ["a", "b"]])
+
+
+def test_a_stage_of_no_steps_takes_no_time_and_is_not_timed(tmp_path: Path) -> None:
+    stages = {"as it is": {"training.steps": 0}}
+    file = {"stages": stages, "rows": {"plain": {}, "scored": {"stages": ["as it is"]}}}
+    found = recorded(load(tmp_path, file).rows, [])
+    assert (found["plain"].seconds, found["scored"].seconds) == (None, 0.0)
 
 
 def test_times_of_another_machine_count_only_where_there_are_none_of_this(tmp_path: Path) -> None:

@@ -88,6 +88,12 @@ def test_what_rows_share_is_one_run_under_the_name_of_its_row(sweep: Sweep) -> N
     assert len({run.fingerprint for run in found.values()}) == len(sweep.staged.rows)
 
 
+def test_a_chain_names_its_runs_in_order(sweep: Sweep) -> None:
+    assert sweep.chains[0] == ["plain"]
+    assert sweep.chains[-1] == ["twice, start", "twice, longer", "twice"]
+    assert sweep.staged.chains[-2:] == [["twice, start", "twice, longer"], sweep.chains[-1]]
+
+
 def test_each_stage_has_the_seed_of_its_run_and_batches_of_its_own(sweep: Sweep) -> None:
     run = sweep.runs()[-1]
     assert {config.seed for config in chain_of(run.config)} == {1}

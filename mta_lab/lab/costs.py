@@ -1,7 +1,7 @@
 """Count the runs of a plan that are left, estimate their time, and fit seeds into a time."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mta_lab.devices import own
@@ -37,6 +37,8 @@ class Costs:
     """runs that failed for good"""
     estimates: Mapping[str, Estimate]
     """estimates of the time of a run"""
+    chains: Sequence[Sequence[str]]
+    """for each row, those whose runs lead to its own, itself the last"""
     workers: int
 
     @property
@@ -46,7 +48,7 @@ class Costs:
         rows = [row for row, runs in left.items() if runs]
         if not rows:
             return "nothing to train"
-        seconds = seconds_of(left, self.estimates, self.workers)
+        seconds = seconds_of(left, self.estimates, self.workers, self.chains)
         if seconds is None:
             unknown = sum(self.estimates[row].seconds is None for row in rows)
             return f"unknown: {counted(unknown, 'row')} without a recorded run"
@@ -61,7 +63,14 @@ def costs_of(plan: Plan, workers: int | None, probe: Say | None) -> Costs:
     """
     runs, failed, trials = left_of(plan)
     workers = workers or usual_workers(plan)
-    return Costs(runs=runs, trials=trials, failed=failed, estimates=_estimates(plan, workers, probe), workers=workers)
+    return Costs(
+        runs=runs,
+        trials=trials,
+        failed=failed,
+        estimates=_estimates(plan, workers, probe),
+        chains=plan.sweep.chains,
+        workers=workers,
+    )
 
 
 def left_of(plan: Plan) -> tuple[Counter[str], Counter[str], Counter[str]]:
@@ -75,15 +84,14 @@ def left_of(plan: Plan) -> tuple[Counter[str], Counter[str], Counter[str]]:
 def whole_table(plan: Plan, costs: Costs) -> str:
     """Return in words the time of a whole table, tuning included, on so many cores of this speed.
 
-    Then that of its operations on a GPU. Empty where some row's time is unknown. No table takes
-    less than its longest run.
+    Then that of its operations on a GPU. Empty where some row's time is unknown.
     """
     runs = Counter({row.name: len(plan.sweep.seeds) for row in plan.sweep.staged.rows}) + bracket_runs(plan.sweep)
-    seconds = seconds_of(runs, costs.estimates, 1)
-    if seconds is None:
+    each = threads(costs.workers)
+    took = {cores: seconds_of(runs, costs.estimates, cores / each, costs.chains) for cores in CORES}
+    on = [f"{duration(seconds)} on {cores}" for cores, seconds in took.items() if seconds is not None]
+    if not on:
         return ""
-    longest = max(estimate.seconds or 0.0 for estimate in costs.estimates.values())
-    on = (f"{duration(max(seconds * threads(costs.workers) / cores, longest))} on {cores}" for cores in CORES)
     gpu = device_of(GPU)
     least = sum(on_device(row.config, gpu).seconds * runs[row.name] for row in plan.sweep.staged.rows)
     return (
@@ -147,15 +155,17 @@ def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple
     def left(seeds: int) -> Mapping[str, int]:
         return _left_and_failed(_with_seeds(plan, seeds))[0] + trials
 
-    seeds = affordable_seeds(found, left, budget=seconds, workers=workers)
+    seeds = affordable_seeds(found, left, budget=seconds, workers=workers, chains=plan.sweep.chains)
     seeds = min(seeds, plan.sweep.looks[-1]) if plan.sweep.looks else seeds
     option = f" --seeds {seeds}"
     chosen = replace(_with_seeds(plan, seeds), command=plan.command + option, retry=plan.retry + option)
     runs = Counter(_left_and_failed(chosen)[0])
-    total = Costs(runs=runs, trials=trials, failed=Counter(), estimates=found, workers=workers).total
+    costs = Costs(
+        runs=runs, trials=trials, failed=Counter(), estimates=found, chains=plan.sweep.chains, workers=workers
+    )
     wider = widening(plan, found).rstrip(".")
     on_top = f"; not counted: {wider[0].lower()}{wider[1:]}" if wider else ""
-    said = f"{counted(seeds, 'seed')} of every row, {total}{_inside_a_look(plan, seeds)}{on_top}{_busy(found)}"
+    said = f"{counted(seeds, 'seed')} of every row, {costs.total}{_inside_a_look(plan, seeds)}{on_top}{_busy(found)}"
     return chosen, said
 
 

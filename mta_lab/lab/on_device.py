@@ -33,7 +33,7 @@ def costs_on(plan: Plan, device: Device, devices: int = 1) -> Costs:
     runs, failed, trials = left_of(plan)
     found = {row.name: on_device(row.config, device, devices) for row in plan.sweep.staged.rows}
     estimates = {name: Estimate(one.seconds, "arithmetic") for name, one in found.items()}
-    return Costs(runs=runs, trials=trials, failed=failed, estimates=estimates, workers=1)
+    return Costs(runs=runs, trials=trials, failed=failed, estimates=estimates, chains=plan.sweep.chains, workers=1)
 
 
 def explained(plan: Plan, device: Device, costs: Costs, devices: int = 1) -> list[str]:
@@ -129,7 +129,8 @@ def _in_all(costs: Costs, devices: int, *, bounded: bool) -> str:
     about, hours = "at least" if bounded else "about", seconds * devices / 3600
     shown = f"{hours:,.0f}" if hours > 10 else f"{hours:.2g}"
     groups = MANY // devices
-    several = f", {duration(seconds / groups)} on {groups * devices}" if groups > 1 else ""
+    together = seconds_of(left, costs.estimates, groups, costs.chains) if groups > 1 else None
+    several = f", {duration(together)} on {groups * devices}" if together else ""
     return (
         f"In all: {about} {shown} device-hours for {counted(left.total(), 'run')}: "
         f"{duration(seconds)} on {counted(devices, 'device')}{several}."

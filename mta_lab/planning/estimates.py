@@ -82,7 +82,9 @@ def step_of(config: Mapping[str, Any]) -> str:
 
 
 def _scaled(step: Estimate | None, steps: int) -> Estimate:
-    """Return the estimate of `steps` steps; unknown if that of one step is."""
+    """Return the estimate of `steps` steps; unknown if that of one step is, except for none."""
+    if not steps:  # a stage that is only scored
+        return Estimate(0.0, "arithmetic")
     if step is None or step.seconds is None:
         return Estimate(None, "unknown")
     return replace(step, seconds=step.seconds * steps)
@@ -109,32 +111,47 @@ def estimates(
     return found
 
 
-def seconds_of(left: Mapping[str, int], costs: Mapping[str, Estimate], workers: int) -> float | None:
+def seconds_of(
+    left: Mapping[str, int],
+    costs: Mapping[str, Estimate],
+    workers: float,
+    chains: Sequence[Sequence[str]] = (),
+) -> float | None:
     """Return the seconds that so many runs of each row take on `workers` workers.
 
-    None where some row's time is unknown.
+    Never less than the longest run, nor than the longest of `chains`: rows that start one from
+    another, whose runs cannot run side by side. None where some row's time is unknown.
     """
-    seconds = [(runs, costs[row].seconds) for row, runs in left.items() if runs]
-    known = [runs * each for runs, each in seconds if each is not None]
-    return sum(known) / workers if len(known) == len(seconds) else None
+    seconds = {row: costs[row].seconds for row, runs in left.items() if runs}
+    known = {row: each for row, each in seconds.items() if each is not None}
+    if len(known) < len(seconds):
+        return None
+    alone = [sum(known.get(row, 0.0) for row in chain) for chain in chains]
+    return max([sum(left[row] * each for row, each in known.items()) / workers, *known.values(), *alone])
 
 
 def affordable_seeds(
-    costs: Mapping[str, Estimate], left: Callable[[int], Mapping[str, int]], *, budget: float, workers: int
+    costs: Mapping[str, Estimate],
+    left: Callable[[int], Mapping[str, int]],
+    *,
+    budget: float,
+    workers: int,
+    chains: Sequence[Sequence[str]] = (),
 ) -> int:
     """Return how many seeds of all rows fit `budget` seconds on `workers` workers.
 
     The choice depends on times, and never on a result.
 
     `left(n)` says how many runs of each row are still to train with n seeds; what is finished costs
-    nothing. Raises UserError where a row's time is unknown, or where not even one seed fits.
+    nothing. `chains` are rows that start one from another. Raises UserError where a row's time is
+    unknown, or where not even one seed fits.
     """
     unknown = [name for name, cost in costs.items() if cost.seconds is None]
     if unknown:
         raise UserError(f"--budget: nobody knows how long '{unknown[0]}' takes here; give --seeds N instead")
 
     def takes(seeds: int) -> float:
-        return seconds_of(left(seeds), costs, workers) or 0.0
+        return seconds_of(left(seeds), costs, workers, chains) or 0.0
 
     most = 1
     while takes(most) <= budget:

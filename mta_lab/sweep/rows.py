@@ -170,6 +170,11 @@ class Sweep:
         parent = parent_of(row.config)
         return self._names[parent] if parent else ""
 
+    @property
+    def chains(self) -> list[list[str]]:
+        """Return for each row the names of the runs that lead to it, itself the last."""
+        return [[self._names[config] for config in chain_of(row.config)] for row in self.rows]
+
     @cached_property
     def _names(self) -> Mapping[RunConfig, str]:
         """The name of each run, whatever its seed: its row's, or by the first that needs it."""
