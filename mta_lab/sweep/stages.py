@@ -3,7 +3,7 @@
     stages:
       longer: {model.context: 512, training.token_share: 0.1}
     rows:
-      mta, trained on: {attention: multi_token, stages: [longer]}
+      mta trained on: {attention: multi_token, stages: [longer]}
 
 The first stage of a row starts from the weights of the run that the row itself says, each further
 one from those of the stage before it; the optimizer is new. What a stage does not set is as in the
