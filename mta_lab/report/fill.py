@@ -113,7 +113,7 @@ def _parts_of(file: Path, titles: Sequence[str]) -> str:
     drawn = _drawn(file)
     chosen = [text for name, text in drawn.sections.items() if name.startswith(tuple(titles))]
     notes = [line for line in drawn.notes.split("\n") if line.removeprefix("- ").startswith(tuple(titles))]
-    lacks = [] if chosen else [f"Written by an earlier version, which had no section *{titles[0]}*."]
+    lacks = [] if chosen else [f"This table has no section *{titles[0]}*."]
     return "\n\n".join([drawn.title, *drawn.stale, *lacks, *chosen, *filter(None, ["\n".join(notes)])])
 
 

@@ -90,7 +90,7 @@ def test_a_block_of_many_tables_has_their_sections_and_notes_of_these_names_alon
     fill(file)
     text = file.read_text(encoding="utf-8")
     lacks, has = text.index("*mine-micro*"), text.index("*mine-nano*")
-    assert "Written by an earlier version, which had no section *Effects*." in text[lacks:has]
+    assert "This table has no section *Effects*." in text[lacks:has]
     assert "**Effects by factor**" in text[has:]
     assert text.count("- Looks: 2") == 2
     assert "Scores" not in text
