@@ -1,8 +1,7 @@
-"""Text, and exercises made of it: what a small model needs in order to learn to look back.
+"""Text, and exercises made of it, so that a small model has occasion to learn to look back.
 
-A model of a quarter of a million parameters learns no needles from text alone, whatever its
-attention. Exercises are made of training text; an evaluation makes its questions of held-out text,
-which is never trained on.
+An MTA of the scale nano had learned no needles from text alone (docs/components.md). Exercises are
+made of training text; an evaluation makes its questions of held-out text, which is not trained on.
 """
 
 from components.registry import register
