@@ -122,8 +122,9 @@ def cost_of(row: str, parameters: int, costs: Costs) -> Cost:
 def ratios_of(costs: Costs, parameters: Mapping[str, int], baselines: Mapping[str, str]) -> dict[str, dict[str, Ratio]]:
     """Return each row's costs over its baseline's (row -> baseline), by name, where both are known.
 
-    Costs of COMPARED are so as scores are: paired by seed, since the runs of a seed follow each
-    other, and with the noise that the table's runs show. Parameters and operations have none.
+    Those in COMPARED have intervals, made as those of scores are: paired by seed, since the runs of
+    a seed follow each other, with the noise of the table's runs. Parameters and operations have no
+    noise.
     """
     found: dict[str, dict[str, Ratio]] = {row: {} for row in baselines}
     for row, baseline in baselines.items():

@@ -10,7 +10,6 @@ from components.tasks import SymbolNeedles
 from components.tasks.needles import NEEDLE, _places
 from mta_lab.training.synthetic import held_out
 
-WORDS = ["the A1 B0 is 1 .", "the A0 B1 is 0 ."]
 SMALL: dict[str, Any] = {"halves": 2, "numbers": 2, "filler": 1, "counts": (2,), "held_out_counts": (2,)}
 
 
