@@ -6,7 +6,7 @@ from copy import deepcopy
 from functools import cache, partial
 from typing import Any
 
-from mta_lab.config import flatten, parent_of, plain, throughout
+from mta_lab.config import flatten, parent_of, plain
 from mta_lab.errors import UserError
 from mta_lab.lab.plan import Plan
 from mta_lab.results.recorded_settings import ROWS
@@ -65,7 +65,14 @@ def _are(count: int) -> str:
 
 
 def _keys(sweep: Sweep) -> set[str]:
-    return {settings_key(plain(throughout(row.config, seed=seed))) for row in sweep.rows for seed in sweep.seeds}
+    trees = [plain(row.config) for row in sweep.rows]
+    return {settings_key(_seeded(tree, seed)) for tree in trees for seed in sweep.seeds}
+
+
+def _seeded(tree: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return a configuration, in its canonical form, under a seed, and all that it starts from."""
+    parent = {"parent": _seeded(tree["parent"], seed)} if "parent" in tree else {}
+    return {**tree, "seed": seed, **parent}
 
 
 def _at_scale(found: Plan, scale: str) -> Sweep | None:

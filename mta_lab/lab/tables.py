@@ -71,8 +71,10 @@ def _asked(plan: Plan, runs: Sequence[Run]) -> dict[str, str]:
 
 def _unasked(plan: Plan, runs: Sequence[Run], table: Table) -> tuple[str, ...]:
     """Return a remark on finished runs that were not asked yet, and so have no score here."""
+    if not plan.sweep.evaluations:
+        return ()
     left = sum(plan.records.has_finished(run.fingerprint) for run in runs) - table.finished
-    if not plan.sweep.evaluations or left <= 0:
+    if left <= 0:
         return ()
     name = plan.sweep.evaluations[0].name
     return (f"{counted_are(left, 'run')} trained and not asked yet: `{again(plan.command)}` asks {name}",)

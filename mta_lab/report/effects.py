@@ -78,7 +78,8 @@ def effects_of(table: "Table") -> Effects | None:
     """
     configs = apart_from_tuning(table.sweep)
     rows = {row.name: row for row in table.rows if row.measured.role != "A/A"}
-    counted = {name: _counted(row, table.counted_seeds) for name, row in rows.items()}
+    seeds = table.counted_seeds
+    counted = {name: _counted(row, seeds) for name, row in rows.items()}
     finished = {name: row for name, row in counted.items() if row}
     if len(finished) <= FEWEST_FACTORS + FEWEST_DEGREES:
         return None
