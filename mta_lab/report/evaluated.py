@@ -130,15 +130,13 @@ def _parts(groups: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _lines(table: Table, results: Results, metric: Metric, groups: Sequence[str]) -> Iterator[Line]:
+    every = {row: [one.metrics[metric.name] for one in seeds.values()] for row, seeds in results.rows.items()}
     for row in table.rows:
-        runs = [one.metrics[metric.name] for one in results.rows.get(row.name, {}).values()]
-        others = [
-            [one.metrics[metric.name] for one in results.rows.get(other.name, {}).values()] for other in table.rows
-        ]
+        runs = every.get(row.name)
         if not runs:
             continue
         mean = [metric.written(fmean(mean_of(metric, group, runs) for group in groups))]
-        cells = [_cell(metric, group, runs, others) for group in groups]
+        cells = [_cell(metric, group, runs, [*every.values()]) for group in groups]
         seeds = f"{len(runs)} of {len(row.measured.seeds)}"
         yield Line(cells=(row.name, seeds, *(mean if len(groups) > 1 else []), *cells))
 
