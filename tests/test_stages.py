@@ -121,6 +121,15 @@ def test_stages_are_varied_as_all_else_of_a_row(tmp_path: Path) -> None:
     assert len(found.staged.rows) == 3
 
 
+def test_a_condition_on_what_a_stage_sets_is_judged_by_the_stage(tmp_path: Path) -> None:
+    file = with_stage(times={"model.context": 2})
+    usual = load(tmp_path, file).rows[0].config.model.context
+    file["rows"]["b"]["if"] = f"model.context > {usual}"
+    assert load(tmp_path, file).left_out == {}
+    file["rows"]["b"]["if"] = f"model.context == {usual}"
+    assert [*load(tmp_path, file).left_out] == ["b"]
+
+
 def test_a_difference_names_what_a_parent_has_alone(sweep: Sweep) -> None:
     assert sweep.row("twice").baseline == "plain"
     assert {key for key in sweep.row("longer").difference if key.startswith("parent.")} == set()

@@ -144,10 +144,11 @@ def test_a_mistake_is_answered_in_one_line(tune: Any, settings: list[str], said:
     assert "\n" not in str(refused.value)
 
 
-def test_a_row_that_sets_the_value_itself_is_refused_beside_a_bracket(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", [{RATE: 0.01}, {"times": {RATE: 2}}])
+def test_a_row_that_sets_the_value_itself_is_refused_beside_a_bracket(own: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="row 'own' sets it, too"):
-        load(tmp_path, {RATE: BRACKET}, own={RATE: 0.01})
-    assert load(tmp_path, RATE, own={RATE: 0.01}).tuning
+        load(tmp_path, {RATE: BRACKET}, own=own)
+    assert load(tmp_path, RATE, own=own).tuning
 
 
 def test_the_best_value_is_known_once_every_value_has_ended() -> None:

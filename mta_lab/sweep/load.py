@@ -14,7 +14,6 @@ from mta_lab.sweep.checks import (
     refuse_taken_names,
     refuse_unasked,
     refuse_undeclared,
-    settings_of,
 )
 from mta_lab.sweep.generate import GENERATORS, with_parts
 from mta_lab.sweep.layered import Layers
@@ -118,9 +117,7 @@ def _missing(raw: RawRow, layers: Layers) -> str:
     """
     condition = raw.condition
     assert condition
-    if not condition.reads(settings_of(raw.settings) | raw.times.keys()) and (
-        missing := condition.missing(layers.without_rows())
-    ):
+    if not condition.reads(raw.sets) and (missing := condition.missing(layers.without_rows())):
         return missing
     return condition.missing(layers.config_of(raw))
 
@@ -232,7 +229,7 @@ def _row(
         difference=differs,
         published=values,
         references=references,
-        sets=frozenset(settings_of(raw[name].settings)).union(*(stage.sets for stage in raw[name].stages)),
+        sets=raw[name].sets,
         stages=tuple(stage.name for stage in raw[name].stages),
     )
 

@@ -38,7 +38,7 @@ class Row:
     references: tuple[str, ...]
     """where it was published: `table5.11` of the paper, or another source"""
     sets: frozenset[str] = frozenset()
-    """the keys, dotted, that the row itself sets in the file"""
+    """the keys, dotted, that the row or one of its stages sets or multiplies in the file"""
     stages: tuple[str, ...] = ()
     """the names of its stages, of which it stands for the last"""
 

@@ -10,7 +10,7 @@ from components.evaluations import TextEvaluation
 from mta_lab.config import NOTHING, Layer, RunConfig, component_of, read_yaml, scales
 from mta_lab.errors import UserError, nearest
 from mta_lab.plugins import load_components
-from mta_lab.sweep.checks import refuse_reserved
+from mta_lab.sweep.checks import refuse_reserved, settings_of
 from mta_lab.sweep.conditions import Condition, read_condition
 from mta_lab.sweep.evidence import EQUAL_WITHIN, read_looks, read_share, refuse_later_seeds
 from mta_lab.sweep.files import SHIPPED
@@ -39,6 +39,11 @@ class RawRow:
     condition: Condition | None
     stages: tuple[Stage, ...] = ()
     """the runs that go on from its own, the last of which it stands for"""
+
+    @property
+    def sets(self) -> frozenset[str]:
+        """Return the keys, dotted, that it or one of its stages sets or multiplies."""
+        return frozenset(settings_of(self.settings) | self.times.keys()).union(*(one.sets for one in self.stages))
 
 
 @dataclass(frozen=True)
