@@ -19,7 +19,7 @@ from mta_lab.sweep.tune import Tuning
 from mta_lab.words import named
 
 START = "start"
-"""how the run is called that a row's first stage starts from"""
+"""name of the run that a row's first stage starts from"""
 
 
 @dataclass(frozen=True, kw_only=True)

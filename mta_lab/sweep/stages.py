@@ -22,9 +22,9 @@ from mta_lab.sweep.products import products
 
 SECTIONS = ("training", "data", "task", "evaluations")
 MODEL = ("model.context", "model.rope_theta")
-"""what the weights of a model leave open: positions are turned by angles, and have no table"""
+"""settings that the weights leave open: positions are turned by angles, and have no table"""
 FOLLOW = ("training.steps", "training.warmup_steps", "training.validations")
-"""what a share of the tokens, or no steps, changes besides"""
+"""settings that a share of the tokens, or no steps, changes besides"""
 MAY_CHANGE = f"a stage may change {', '.join(MODEL)}, {', '.join(SECTIONS)}"
 
 

@@ -17,7 +17,7 @@ from tests.launch.sweeps import write_sweep
 
 pytestmark = pytest.mark.slow
 KILLS = (0, 0, 1, 1, 2)
-"""how many runs of the chain have finished before each kill"""
+"""number of runs of the chain that have finished before each kill"""
 STAGES = {
     "longer": {"times": {"model.context": 2, "training.batch_size": 0.5}, "model.rope_theta": 500000.0},
     "cooler": {"times": {"training.learning_rate": 0.5}},

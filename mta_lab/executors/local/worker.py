@@ -29,7 +29,7 @@ ENVIRONMENT = {
     # threads was 30 times slower.
     "OMP_WAIT_POLICY": "passive",
 }
-"""what a worker starts with, unless the user has set it"""
+"""variables that a worker starts with, unless the user has set them"""
 WORKER = "mta-lab worker"  # begins the name of each process
 CONTEXT = multiprocessing.get_context("spawn")
 Work = Callable[["Connection[Message, RunRequest | Stop]", Setup, Path], None]

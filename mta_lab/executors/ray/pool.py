@@ -19,7 +19,7 @@ from mta_lab.plugins import plugins_loaded
 from mta_lab.results.failures import Kind
 
 HANDED = ("MTA_LAB_", "MALLOC_", "OMP_", "MKL_", "CUBLAS_", "CUDNN_", "NVIDIA_TF32", "TORCH_", "PYTORCH_")
-"""what variables begin with that workers have from the driver: they choose components and bits"""
+"""beginnings of the variables that workers have from the driver: they choose components and bits"""
 ADDRESS = re.compile(r"\bip[=:] ?([\d.]+)")  # of the node, as Ray's errors say it
 CALLS = 3  # that a relay answers at a time: it waits for messages while it passes on others
 

@@ -28,7 +28,7 @@ from mta_lab.executors.places import host
 PATIENCE = 60.0  # seconds that a call waits for a message: no connection is idle for long, and calls are few
 PARENT_DIES = 1  # PR_SET_PDEATHSIG of prctl(2)
 OWN = ("OMP_NUM_THREADS", "RAY_AUTH_TOKEN", "MLFLOW_TRACKING_")
-"""what variables begin with that a worker does not take over from Ray: Ray sets the number of
+"""beginnings of the variables that a worker does not take over from Ray: Ray sets the number of
 threads itself, with which results would have other bits; the others are secrets"""
 
 

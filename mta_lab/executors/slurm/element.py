@@ -25,7 +25,7 @@ from mta_lab.children import python
 from mta_lab.executors.places import JOB_END
 
 TIME_OVER, ENDED = signal.SIGUSR1, signal.SIGTERM
-"""what Slurm sends before the time of a job is over, and where it is cancelled or requeued"""
+"""signals of Slurm: before the time of a job is over, and where it is cancelled or requeued"""
 ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): what Ray leaves behind can be found here
 KEEPING = 20.0  # seconds that runs have to be kept; Slurm kills 30 s after its SIGTERM, unless it is set up otherwise
 TELLING = 1.0  # seconds in which Ray passes on that they are kept
