@@ -35,13 +35,13 @@ def launcher_of(
         UserError: there is no such launcher, or an option is of another one.
     """
     typed = {"launcher": launcher, "workers": workers, "address": address, "threads": threads}
-    given = _of_file() | {name: value for name, value in typed.items() if value is not None}
+    given = _of_file()
+    if launcher and given.get("launcher", launcher) != launcher:
+        given = {}  # options of another launcher
+    given |= {name: value for name, value in typed.items() if value is not None}
     if slurm:
         given["slurm"] = given.get("slurm", {}) | dict(map(_pair, slurm))
-    try:
-        found = built(Launcher, given)
-    except FaultError as error:
-        raise UserError(f"--{error}") from None
+    found = _built(given, "--")
     _check(found)
     return found
 
@@ -57,10 +57,20 @@ def _of_file() -> dict[str, Any]:
             raise UserError(f"{LAUNCHER}: no key named '{key}'{hint} allowed: {', '.join(KEYS)}")
     if isinstance(slurm := found.get("slurm"), Mapping):
         found["slurm"] = {key: _of_sbatch(value, f"{LAUNCHER}: slurm.{key}") for key, value in slurm.items()}
+    _built(found, f"{LAUNCHER}: ")
+    return found
+
+
+def _built(options: Mapping[str, Any], where: str) -> Launcher:
+    """Return the launcher of options; refuse impossible ones in a line that begins with `where`."""
     try:
-        built(Launcher, found)
+        found = built(Launcher, options)
     except FaultError as error:
-        raise UserError(f"{LAUNCHER}: {error}") from None
+        raise UserError(f"{where}{error}") from None
+    for name, number in (("workers", found.workers), ("threads", found.threads)):
+        if number is not None and number < 1:
+            raise UserError(f"{where}{name}: got {number}, allowed: 1 or more")
+    check(found.slurm, f"{where}slurm")
     return found
 
 
@@ -82,15 +92,11 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _check(found: Launcher) -> None:
-    if found.workers is not None and found.workers < 1:
-        raise UserError(f"workers: got {found.workers}, allowed: 1 or more")
-    if found.threads < 1:
-        raise UserError(f"threads: got {found.threads}, allowed: 1 or more")
+    """Refuse options that do not go together."""
     if found.address and found.launcher != "ray":
         raise UserError(f"--address: names the head of a Ray cluster, beside --launcher ray, not {found.launcher}")
     if found.slurm and found.launcher != "slurm":
         raise UserError(f"--slurm: holds options of sbatch, beside --launcher slurm, not {found.launcher}")
-    check(found.slurm)
     if found.threads > 1 and not found.elsewhere:
         raise UserError("--threads: is of a cluster; on one machine, workers share the cores")
     if found.launcher != "local" and find_spec("ray") is None:

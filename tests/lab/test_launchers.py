@@ -39,6 +39,13 @@ def test_what_is_typed_stands_above_the_file(workspace: Path) -> None:
     assert found.options == " --launcher ray --address 10.0.0.1:6379 --workers 4 --threads 2"
 
 
+def test_another_launcher_that_is_typed_has_nothing_from_the_file(workspace: Path) -> None:
+    (workspace / "launcher.yaml").write_text("launcher: ray\naddress: 10.0.0.1:6379\nworkers: 16\nthreads: 4\n")
+    assert launcher_of("local") == LOCAL
+    assert launcher_of("slurm", 2, slurm=["exclusive"]) == Launcher(launcher="slurm", workers=2, slurm={"exclusive": ""})
+    assert launcher_of("ray").address == "10.0.0.1:6379"
+
+
 def test_options_of_sbatch_are_passed_as_they_are(workspace: Path) -> None:
     (workspace / "launcher.yaml").write_text(
         "launcher: slurm\nworkers: 2\nslurm: {partition: cpu, time: 12:00:00, nice: 5, exclusive: true}\n"
@@ -68,7 +75,10 @@ def test_a_cluster_gives_its_own_devices() -> None:
         ("lancher: ray", "launcher.yaml: no key named 'lancher'; did you mean 'launcher'?"),
         ("launcher: kubernetes", "launcher.yaml: launcher: got 'kubernetes', allowed: 'local' or 'ray' or 'slurm'"),
         ("workers: many", "launcher.yaml: workers: got 'many', allowed: a whole number or null"),
-        ("workers: 0", "workers: got 0, allowed: 1 or more"),
+        ("workers: 0", "launcher.yaml: workers: got 0, allowed: 1 or more"),
+        ("threads: -2", "launcher.yaml: threads: got -2, allowed: 1 or more"),
+        ("slurm: {array: 1-4}", "launcher.yaml: slurm: got 'array', but each worker is a job"),
+        ("slurm: {Time: 1}", "launcher.yaml: slurm: got 'Time', allowed: a long option of sbatch"),
         ("slurm: gpu", "launcher.yaml: slurm: got 'gpu', allowed: a mapping"),
         ("slurm: {exclusive: false}", "launcher.yaml: slurm.exclusive: got False, allowed: a text, a number, or true"),
         ("slurm: {partition: null}", "launcher.yaml: slurm.partition: got None, allowed: a text, a number, or true"),

@@ -30,17 +30,19 @@ them in files and shows them to administrators, and a secret must not be among t
 PATIENCE = 120.0  # seconds in which a program of Slurm must have answered: a busy controller is slow
 
 
-def check(options: Mapping[str, str]) -> None:
+def check(options: Mapping[str, str], where: str = "--slurm") -> None:
     """Check options of sbatch, whose flags have an empty value, as far as Slurm does not.
+
+    The line that refuses one begins with `where` they stand.
 
     Raises:
         UserError: one cannot be an option, or leaves no choice.
     """
     for key in options:
         if not re.fullmatch("[a-z][a-z-]+", key):
-            raise UserError(f"--slurm: got '{key}', allowed: a long option of sbatch, like partition=gpu or exclusive")
+            raise UserError(f"{where}: got '{key}', allowed: a long option of sbatch, like partition=gpu or exclusive")
         if key in SETTLED:
-            raise UserError(f"--slurm: got '{key}', but {SETTLED[key]}")
+            raise UserError(f"{where}: got '{key}', but {SETTLED[key]}")
 
 
 def asks_for_gpus(options: Mapping[str, str]) -> bool:
