@@ -9,7 +9,7 @@ would run in place of Python's own. This file imports as little as it can: what 
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -22,14 +22,33 @@ def python(*arguments: str) -> list[str]:
 
 
 @contextmanager
+def variables(values: Mapping[str, str | None]) -> Iterator[None]:
+    """Set variables of this process and of those started meanwhile; take away one that is None."""
+    before = {name: os.environ.get(name) for name in values}
+    _set(values)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@contextmanager
 def safe_path() -> Iterator[None]:
     """Keep the current folder off the module path of this process and of those started meanwhile.
 
     A folder that PYTHONPATH names stays, the current one, too. So does the folder of this package,
     as far behind as it can be and still be the one that is found.
     """
-    path, environment = sys.path.copy(), {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
-    entries = (environment["PYTHONPATH"] or "").split(os.pathsep)
+    path = sys.path.copy()
+    entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     named = [entry for entry in entries if entry]
     unasked = {""}
     if named != entries and os.path.abspath("") not in map(os.path.abspath, named):
@@ -38,17 +57,10 @@ def safe_path() -> Iterator[None]:
     if ROOT not in sys.path:
         others = (place for place, entry in enumerate(sys.path) if os.path.isdir(os.path.join(entry, "mta_lab")))
         sys.path.insert(next(others, len(sys.path)), ROOT)
-    os.environ["PYTHONSAFEPATH"] = "1"  # read by every Python process, those that libraries start among them
-    if named:
-        os.environ["PYTHONPATH"] = os.pathsep.join(named)
-    else:
-        os.environ.pop("PYTHONPATH", None)
+    # Read by every Python process, those that libraries start among them.
+    safe = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(named) or None}
     try:
-        yield
+        with variables(safe):
+            yield
     finally:
         sys.path[:] = path
-        for name, value in environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -6,14 +6,13 @@ It imports nothing slow, so that a process that only relays for a worker stays s
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from mta_lab.atomic import open_log
-from mta_lab.children import safe_path
+from mta_lab.children import safe_path, variables
 from mta_lab.executors.base import RunRequest
 from mta_lab.executors.local.messages import Died, Message, Setup, Stop
 from mta_lab.executors.local.oom import OomKills, death
@@ -51,7 +50,7 @@ class Worker:
         self.process = CONTEXT.Process(target=work, args=(theirs, setup, self.log), name=name, daemon=True)
         for variable, value in ENVIRONMENT.items():  # read by the child's C libraries before its first line of Python
             os.environ.setdefault(variable, value)
-        with safe_path(), _set(devices or {}):
+        with safe_path(), variables(devices or {}):
             before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
             resource_tracker.ensure_running()  # or else the first start of a process does it, and unblocks SIGTERM
             # Blocked in all of its threads: by one that takes SIGTERM, Lightning would hear of it
@@ -79,18 +78,3 @@ class Worker:
         if not self.log.exists():
             return ""
         return self.log.read_bytes()[self._printed_before :].decode(errors="replace")
-
-
-@contextmanager
-def _set(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for the processes that are started meanwhile."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mta_lab.atomic import replacing
-from mta_lab.children import ROOT
+from mta_lab.children import ROOT, variables
 from mta_lab.devices.visible import VISIBLE
 from mta_lab.errors import UserError, described
 from mta_lab.executors.ray.engine import constants, exceptions, ray
@@ -103,10 +103,11 @@ def start(state: Path, *, cores: int, devices: Sequence[str] = (), host: str = L
     # On Linux it puts the address of an interface in the place of this one, and listens on all of
     # them. It spares other systems that, whose firewalls would ask the user: so it can do without.
     constants.ENABLE_RAY_CLUSTER = host != LOOPBACK
-    more = {constants.ENABLE_RAY_CLUSTERS_ENV_VAR: str(int(host != LOOPBACK))}
-    more |= {VISIBLE: ",".join(devices)} if devices else {}
+    chosen = {constants.ENABLE_RAY_CLUSTERS_ENV_VAR: str(int(host != LOOPBACK))}
+    chosen |= {VISIBLE: ",".join(devices)} if devices else {}
+    hidden = dict.fromkeys(name for name in os.environ if name.startswith(SECRETS))
     try:
-        with _environment(more):
+        with variables({**hidden, **chosen}):
             _init(
                 "--launcher ray",
                 address="local",  # or else Ray looks for one that runs here, anybody's
@@ -179,11 +180,10 @@ def module_path() -> str:
 def _init(asked: str, **options: Any) -> None:
     if ray.is_initialized():
         raise UserError(f"{asked}: this process is connected to Ray already; `ray.shutdown()` ends that")
-    variables = {"PYTHONPATH": module_path()}
     said: list[str] = []
     try:
         with _hushed(said):
-            ray.init(**options, **QUIET, runtime_env={"env_vars": variables})
+            ray.init(**options, **QUIET, runtime_env={"env_vars": {"PYTHONPATH": module_path()}})
     except exceptions.AuthenticationError:
         raise UserError(f"{asked}: needs the cluster's token: {REMEDY}") from None
     except (ConnectionError, OSError, RuntimeError, ValueError, exceptions.RayError) as error:
@@ -206,17 +206,3 @@ def _hushed(said: list[str]) -> Iterator[None]:
             os.dup2(terminal, 2)
             os.close(terminal)
             said.append(os.pread(file.fileno(), 1 << 20, 0).decode(errors="replace"))
-
-
-@contextmanager
-def _environment(more: Mapping[str, str]) -> Iterator[None]:
-    """Set variables and hide secrets from the processes that are started meanwhile."""
-    before = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith(SECRETS)]:
-        del os.environ[name]
-    os.environ.update(more)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
