@@ -6,8 +6,9 @@ import typer
 from rich.table import Table as RichTable
 
 from mta_lab import lab
-from mta_lab.cli.arguments import Address, Devices, DevicesPerRun, Launcher, Slurm, Threads, Workers, duration
+from mta_lab.cli.arguments import Address, Devices, DevicesPerRun, Launcher, Slurm, Threads, Workers
 from mta_lab.cli.terminal import make_console, note
+from mta_lab.words import parse_duration
 
 if TYPE_CHECKING:
     from mta_lab.lab.doctor import Diagnosis, Examined
@@ -30,7 +31,7 @@ def doctor(
     The exit status is 1 if something is wrong.
     """
     where = lab.launchers.launcher_of(launcher, workers, address, threads, slurm)
-    patience = duration(wait, "--wait") or 0.0
+    patience = parse_duration(wait, "--wait")
     wanted = lab.doctor.wanted_of(where, lab.placing.gpus_of(devices, where), devices_per_run)
     found = lab.doctor.diagnose(where, wanted, patience, note)
     console = make_console()
