@@ -42,7 +42,7 @@ def test_what_is_typed_stands_above_the_file(workspace: Path) -> None:
 def test_another_launcher_that_is_typed_has_nothing_from_the_file(workspace: Path) -> None:
     (workspace / "launcher.yaml").write_text("launcher: ray\naddress: 10.0.0.1:6379\nworkers: 16\nthreads: 4\n")
     assert launcher_of("local") == LOCAL
-    assert launcher_of("slurm", 2, slurm=["exclusive"]) == Launcher(launcher="slurm", workers=2, slurm={"exclusive": ""})
+    assert launcher_of("slurm", 2) == Launcher(launcher="slurm", workers=2)
     assert launcher_of("ray").address == "10.0.0.1:6379"
 
 
