@@ -1,17 +1,15 @@
 """Workers that play scripts in this process, on hosts that come late, are lost and are cut off."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mta_lab.executors.base import Cancelled, End, Progressed, RunEvent, RunRequest
 from mta_lab.executors.local.messages import Arrived, Died, Message, Ready, Stop
 from mta_lab.executors.places import Place, read_nonce
+from tests.executors.pretending import Script
 
-Script = Callable[[RunRequest, int], Iterator[RunEvent | None]]
-"""yields what a request's run tells, one event a poll,
-going on from a step; None at a poll without news"""
 PACE = 0.002  # seconds of each poll
 VERSIONS = {
     "commit": "0123456789ab",

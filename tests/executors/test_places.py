@@ -8,15 +8,7 @@ import pytest
 
 from mta_lab.executors.installed import installed
 from mta_lab.executors.places import FAILURES, JOB_END, Gate, Place, end_of_time, read_nonce
-
-OURS = {
-    "commit": "0123456789ab",
-    "sources": "aaaa",
-    "engine": "4",
-    "torch": "2.13.0",
-    "lightning": "2.6.6",
-    "kernels": "none",
-}
+from tests.executors.scripted import VERSIONS as OURS
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ Nothing here runs `ray stop`, which would end the Ray of everybody else on this 
 
 import os
 import secrets
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,12 +13,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from mta_lab.children import python
 from tests.real.hosts import AS_ROOT, WITH_TOOLS, Host, hosts
+from tests.real.launches import Launch
+from tests.real.test_dashboard import COMMAND
 
+Victim = Literal["child", "relay", "node", "link"]
 PORT = 6379
 QUIET = ("--disable-usage-stats", "--include-log-monitor=false")
 NODES = 3
@@ -39,6 +44,12 @@ class Cluster:
     @property
     def address(self) -> str:
         return f"{self.head.address}:{PORT}"
+
+    def launched(self, folder: Path, name: str) -> Launch:
+        """Launch the sweep of a folder on the head, with three workers."""
+        options = ("--launcher", "ray", "--address", self.address, "--workers", "3")
+        command = self.head.command(*COMMAND)
+        return Launch.started(folder, name, *options, command=command, variables=self.environment)
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -117,6 +128,19 @@ def raylet(host: Host) -> int | None:
     """Return the process that makes a host a node; None where there is none."""
     found = (process for process in host.processes() if Path((arguments(process) or [""])[0]).name == "raylet")
     return next(found, None)
+
+
+def strike(victim: Victim, node: Host) -> None:
+    """Let something of a node fail."""
+    match victim:
+        case "child":
+            os.kill(children(node)[0], signal.SIGKILL)
+        case "relay":
+            os.kill(relays(node)[0], signal.SIGKILL)
+        case "node":
+            node.kill()
+        case "link":
+            node.cut()
 
 
 def wait_until(happened: Callable[[], object], seconds: float, what: str) -> float:

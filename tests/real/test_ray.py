@@ -14,7 +14,7 @@ import pytest
 
 from mta_lab.children import python
 from mta_lab.errors import UserError
-from mta_lab.executors.base import Cancelled, Failed, Finished, RunRequest
+from mta_lab.executors.base import Cancelled, Failed, Finished, Handle, RunRequest
 from mta_lab.executors.local.messages import Setup
 from mta_lab.results.records import Records
 from mta_lab.workspace import RAY_TOKEN
@@ -63,11 +63,23 @@ def ray_processes() -> list[psutil.Process]:
 
 
 def relays() -> list[psutil.Process]:
-    return [process for process in ray_processes() if process.cmdline()[:1] == ["ray::Relay"]
-            or (process.cmdline() or [""])[0].startswith("ray::Relay")]  # fmt: skip
+    return [process for process in ray_processes() if (process.cmdline() or [""])[0].startswith("ray::Relay")]
 
 
-def relay_and_worker(told: Told, slot: int) -> tuple[psutil.Process, psutil.Process]:
+def training(
+    subject: Subject, told: Told, behaviour: Behaviour = "long"
+) -> tuple[Handle, psutil.Process, psutil.Process]:
+    """Start a run and wait until it trains; return it, its slot's relay and the worker there."""
+    handle = subject.executor.submit(subject.request(behaviour))
+    if behaviour == "long":
+        told.until_heard(handle)
+    else:
+        told.until(lambda: handle.state == "running")
+    assert handle.slot
+    return handle, *relay_and_worker(handle.slot.number)
+
+
+def relay_and_worker(slot: int) -> tuple[psutil.Process, psutil.Process]:
     """Return the relay of a slot and its worker process, which has the slot's log open."""
     name = f"worker-{slot}.log"
     for relay in relays():
@@ -88,10 +100,7 @@ class TestRelays(TrainsStages):
     """Promises of places on a cluster."""
 
     def test_a_worker_that_is_killed_ends_its_run_as_on_one_machine(self, subject: Subject, told: Told) -> None:
-        handle = subject.executor.submit(subject.request("long"))
-        told.until_heard(handle)
-        assert handle.slot
-        _, worker = relay_and_worker(told, handle.slot.number)
+        handle, _, worker = training(subject, told)
         worker.kill()
         end = told.end_of(handle)
         assert isinstance(end, Failed)
@@ -101,13 +110,7 @@ class TestRelays(TrainsStages):
     def test_a_relay_that_is_killed_takes_its_worker_along_and_is_replaced(
         self, subject: Subject, told: Told, how: Behaviour
     ) -> None:
-        handle = subject.executor.submit(subject.request(how))
-        if how == "long":
-            told.until_heard(handle)
-        else:
-            told.until(lambda: handle.state == "running")
-        assert handle.slot
-        relay, worker = relay_and_worker(told, handle.slot.number)
+        handle, relay, worker = training(subject, told, how)
         relay.kill()
         end = told.end_of(handle)
         assert isinstance(end, Failed)
@@ -117,10 +120,7 @@ class TestRelays(TrainsStages):
         assert all(isinstance(told.end_of(handle), Finished) for handle in following)
 
     def test_a_worker_that_is_terminated_gives_its_run_back(self, subject: Subject, told: Told) -> None:
-        handle = subject.executor.submit(subject.request("long"))
-        told.until_heard(handle)
-        assert handle.slot
-        _, worker = relay_and_worker(told, handle.slot.number)
+        handle, _, worker = training(subject, told)
         worker.terminate()
         end = told.end_of(handle)
         assert isinstance(end, Cancelled)
@@ -128,10 +128,7 @@ class TestRelays(TrainsStages):
         assert end.step > 0
 
     def test_a_relay_has_no_torch(self, subject: Subject, told: Told) -> None:
-        handle = subject.executor.submit(subject.request("long"))
-        told.until_heard(handle)
-        assert handle.slot
-        relay, worker = relay_and_worker(told, handle.slot.number)
+        _, relay, worker = training(subject, told)
         assert any("libtorch" in mapped.path for mapped in worker.memory_maps())
         assert not any("libtorch" in mapped.path for mapped in relay.memory_maps())
 
@@ -141,8 +138,7 @@ class TestRelays(TrainsStages):
         token = (state / "ray.token").read_text()
         assert len(token) >= 32
         assert (state / "ray.token").stat().st_mode & 0o077 == 0
-        handle = subject.executor.submit(subject.request("long"))
-        told.until_heard(handle)
+        training(subject, told)
         found = ray_processes()
         assert len(found) > 4
         for process in found:
@@ -152,8 +148,7 @@ class TestRelays(TrainsStages):
             assert SECRET not in (folder / "environ").read_text(errors="replace")
 
     def test_nothing_listens_beyond_this_machine(self, subject: Subject, told: Told) -> None:
-        handle = subject.executor.submit(subject.request("long"))
-        told.until_heard(handle)
+        training(subject, told)
         found = [
             (address, process.cmdline()[:1])
             for process in [psutil.Process(), *ray_processes()]
@@ -164,8 +159,7 @@ class TestRelays(TrainsStages):
         assert {address for address, _ in found} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, found
 
     def test_its_sockets_lie_in_a_folder_that_is_closed_to_others(self, subject: Subject, told: Told) -> None:
-        handle = subject.executor.submit(subject.request("long"))
-        told.until_heard(handle)
+        training(subject, told)
         names = [one.laddr for process in ray_processes() for one in process.net_connections("unix")]
         found = {Path(name) for name in names if name.startswith("/")}
         assert found
@@ -190,7 +184,7 @@ def test_no_worker_comes_to_a_host_that_is_left_out(component: Path, state: Path
         told = Told(executor)
         told.until(lambda: executor._ready == {0, 1})
         assert not executor._pool.leave_out(socket.gethostname())  # no other is left
-        _, worker = relay_and_worker(told, 0)
+        _, worker = relay_and_worker(0)
         worker.kill()
         told.until(lambda: executor._ready == {1})
         end = time.monotonic() + 5  # a relay would be there in one

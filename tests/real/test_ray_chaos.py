@@ -3,27 +3,25 @@
 Ten passes, each with other victims: `MTA_LAB_CHAOS=10 make test-real ARGS='-k ray_chaos -s'`.
 """
 
-import os
 import random
-import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.launch.sweeps import write_words
-from tests.real.cluster import NEEDED, Cluster, children, cluster, raylet, relays, wait_until
+from tests.real.cluster import NEEDED, Cluster, Victim, children, cluster, raylet, strike, wait_until
 from tests.real.hosts import Host
 from tests.real.launches import ENOUGH, Launch, assert_as_in_peace, in_peace, prepared, written
 from tests.real.test_chaos import PASSES, RUNS
-from tests.real.test_dashboard import COMMAND
 
 pytestmark = [pytest.mark.real, *NEEDED]
-VICTIMS = ("child", "relay", "node", "link")
+VICTIMS: Sequence[Victim] = get_args(Victim)
 PAUSE = (2.0, 5.0)  # seconds between two victims, at least
 BETWEEN = 3  # runs that finish between them, so that a busy machine gets on, too
 AWAY = 20.0  # seconds that a cable is out
@@ -67,16 +65,9 @@ class Chaos:
         victim, node = self.generator.choice(VICTIMS), self.generator.choice(nodes)
         self.log(f"{victim} of", node, launch)
         with suppress(IndexError, ProcessLookupError):  # it has just ended
-            match victim:
-                case "child":
-                    os.kill(children(node)[0], signal.SIGKILL)
-                case "relay":
-                    os.kill(relays(node)[0], signal.SIGKILL)
-                case "node":
-                    node.kill()
-                case "link":
-                    node.cut()
-                    self.away[node] = time.monotonic() + AWAY
+            strike(victim, node)
+        if victim == "link":
+            self.away[node] = time.monotonic() + AWAY
         return True
 
     def mend(self) -> None:
@@ -114,12 +105,6 @@ def where() -> Iterator[Cluster]:
         yield made
 
 
-def launched(where: Cluster, folder: Path, name: str) -> Launch:
-    """Launch the sweep on the head."""
-    options = ("--launcher", "ray", "--address", where.address, "--workers", "3")
-    return Launch.started(folder, name, *options, command=where.head.command(*COMMAND), variables=where.environment)
-
-
 @pytest.mark.parametrize("seed", range(PASSES))
 def test_every_run_ends_once_with_the_result_it_has_in_peace(
     seed: int, where: Cluster, peace: Path, tmp_path: Path, request: pytest.FixtureRequest
@@ -127,12 +112,12 @@ def test_every_run_ends_once_with_the_result_it_has_in_peace(
     folder, chaos = prepared(tmp_path, peace), Chaos(where, random.Random(seed))
     where.mend()
     print(f"\nseed {seed}, {time.strftime('%FT%TZ', time.gmtime())}")
-    first = launched(where, folder, "first")
+    first = where.launched(folder, "first")
     request.addfinalizer(first.end)
     chaos.reign(first, until=chaos.generator.randrange(RUNS // 3, 2 * RUNS // 3))
     chaos.log("the driver, on", where.head, first)
     first.end()
-    second = launched(where, folder, "second")  # at once
+    second = where.launched(folder, "second")  # at once
     request.addfinalizer(second.end)
     chaos.reign(second, until=RUNS)
     second.wait(ENOUGH)

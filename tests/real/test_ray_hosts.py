@@ -3,10 +3,9 @@
 Each ends with every run once, and with the numbers that the sweep has on this machine, to the bit.
 """
 
-import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +13,14 @@ import pytest
 
 from mta_lab.training.checkpoints import PATTERN
 from tests.launch.sweeps import write_words
-from tests.real.cluster import NEEDED, Cluster, children, cluster, raylet, relays, wait_until
+from tests.real.cluster import NEEDED, Cluster, Victim, children, cluster, raylet, strike, wait_until
 from tests.real.hosts import Host
 from tests.real.launches import ENOUGH, Launch, assert_as_in_peace, in_peace, prepared, written
-from tests.real.test_dashboard import COMMAND
 
 Launches = Callable[..., Launch]
 pytestmark = [pytest.mark.real, *NEEDED]
-PROMISED = {"child": 2.0, "relay": 2.0, "node": 5.0, "link": 20.0}  # seconds after which a free machine knows
+PROMISED: Mapping[Victim, float] = {"child": 2.0, "relay": 2.0, "node": 5.0, "link": 20.0}
+"""seconds after which a free machine knows"""
 AS_GRPC = ("-H", "content-type: application/grpc", "-H", "te: trailers", "--data-binary", "@-")
 CALLS = (
     "InternalKVGcsService/InternalKVKeys",
@@ -66,9 +65,7 @@ def launch(whole: Cluster, folder: Path) -> Iterator[Launches]:
     launches: list[Launch] = []
 
     def started(name: str = "launch", where: Cluster = whole) -> Launch:
-        options = ("--launcher", "ray", "--address", where.address, "--workers", "3")
-        command = where.head.command(*COMMAND)
-        launches.append(Launch.started(folder, name, *options, command=command, variables=where.environment))
+        launches.append(where.launched(folder, name))
         return launches[-1]
 
     yield started
@@ -90,19 +87,6 @@ def training(where: Cluster, started: Launch, nodes: int) -> list[Host]:
 
     wait_until(look, ENOUGH, f"{nodes} nodes train")
     return found
-
-
-def strike(victim: str, node: Host) -> None:
-    """Let something of a node fail."""
-    match victim:
-        case "child":
-            os.kill(children(node)[0], signal.SIGKILL)
-        case "relay":
-            os.kill(relays(node)[0], signal.SIGKILL)
-        case "node":
-            node.kill()
-        case "link":
-            node.cut()
 
 
 def refuses(host: Host, port: int) -> bool:
@@ -128,7 +112,7 @@ def test_an_undisturbed_sweep_is_what_it_is_on_this_machine(
 
 @pytest.mark.parametrize("victim", PROMISED)
 def test_what_fails_is_seen_and_its_run_goes_on_elsewhere(
-    victim: str, whole: Cluster, launch: Launches, folder: Path, peace: Path
+    victim: Victim, whole: Cluster, launch: Launches, folder: Path, peace: Path
 ) -> None:
     started = launch()
     node = training(whole, started, 1)[0]

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from mta_lab.launch.status_file import launch_status
 from tests.launch.sweeps import write_words
 from tests.real.cluster import WITH_RAY, children, wait_until
 from tests.real.hosts import Host, inside
@@ -90,8 +89,7 @@ def training(where: Slurm, started: Launch) -> Host:
 
     def look() -> bool:
         assert started.process.poll() is None, started.said()
-        status = launch_status(started.folder / "results")
-        busy = {worker.host for worker in status.workers if worker.step} if status else set()
+        busy = {one.host for one in started.busy() if one.step}
         found[:] = [node for node in where.nodes if node.name in busy]
         return bool(found)
 
