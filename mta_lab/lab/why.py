@@ -111,18 +111,24 @@ def _failed(run: Run, plan: Plan) -> list[str]:
     file = plan.records.directory / "failed" / f"{failed.fingerprint}.json"
     if failed is not run:
         said = f"{run.label}: failed with its parent, {failed.label}: {failure.reason}"
-        return [said, f"  full traceback: {file}", f"  next: {again(plan.retry)} {shlex.quote(run.row)}"]
+        return [said, f"  full traceback: {file}", f"  next: {_retry(run, plan)}"]
     return [
         f"{run.label}: failed ({failure.kind}, attempts: {max(1, len(failure.attempts))}): {failure.reason}",
         *(f"    {line}" for line in failure.traceback.splitlines()[-TRACEBACK:]),
         f"  full traceback: {file}; logs of the workers: {plan.records.directory}/worker-*.log",
-        f"  next: {again(plan.retry)} {shlex.quote(run.row)}",
+        f"  next: {_retry(run, plan)}",
     ]
+
+
+def _retry(run: Run, plan: Plan) -> str:
+    """Return the command that tries a run again: its row's, or all where it is no row."""
+    rows = {row.name for row in plan.sweep.rows}
+    return again(plan.retry) + (f" {shlex.quote(run.row)}" if run.row in rows else "")
 
 
 def _stale(run: Run, plan: Plan) -> list[str]:
     old = decider(run, plan.records)
-    record, changed = last_result(old, plan.records), why_stale(old, plan.records)
+    record, changed = last_result(old, plan.records), why_stale(run, plan.records)
     when, commit = record.provenance.get("finished", "an unknown day"), record.provenance["commit"]
     whose = "its result" if old is run else f"the result of its parent, {old.label},"
     return [

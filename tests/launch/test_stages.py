@@ -95,8 +95,11 @@ def test_a_parent_that_failed_fails_its_stages_with_one_line(chains: Chains) -> 
     assert chains.launched.status == 1
     lines = chains.why("raising").splitlines()
     assert lines[0].startswith("raising seed 0: failed with its parent, raising, start seed 0: RuntimeError: the mood")
-    assert any(line.startswith("  next: mta-lab retry") for line in lines)
-    assert chains.why("raising, start").startswith("raising, start seed 0: failed (exception")
+    assert any(line.startswith("  next: mta-lab retry") and line.endswith(" raising") for line in lines)
+    start = chains.why("raising, start")
+    assert start.startswith("raising, start seed 0: failed (exception")
+    assert "  next: mta-lab retry" in start
+    assert "'raising, start'" not in start, "it is no row, which is all that retry takes"
     (row,) = [one for one in finished_table(chains.plan).rows if one.name == "raising"]
     said = "raising, start seed 0 failed, from which it starts: RuntimeError: the mood is bad"
     assert row.measured.failures[0].reason.startswith(said)
