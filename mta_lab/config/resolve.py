@@ -5,24 +5,21 @@ A key may be dotted (`model.heads`) or nested. A component is named by a string 
 that says which layer it is in.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 from components import FAMILIES
-from components.hints import finite, fits, readable
 from components.registry import Component, ComponentError
+from mta_lab.config.building import build, build_component
 from mta_lab.config.layers import InvalidError, Layer, Tree, type_hints, variants
-from mta_lab.config.reader import NOTHING, read_value, read_yaml
+from mta_lab.config.reader import read_value, read_yaml
 from mta_lab.config.schema import STEPS, RunConfig
 from mta_lab.config.share import take_share
 from mta_lab.errors import UserError, nearest
 
 SCALES = resources.files("mta_lab.config") / "scales"
-YOUR_OWN = "for one of your own: --components FILE, MTA_LAB_COMPONENTS=FILE, or components: [FILE] in the sweep file"
 
 
 def resolve(layers: Sequence[Layer], *, fewest_steps: int = 1) -> RunConfig:
@@ -44,7 +41,7 @@ def resolve(layers: Sequence[Layer], *, fewest_steps: int = 1) -> RunConfig:
     try:
         if fewest_steps and isinstance(training := merged.get("training"), dict) and training.get("steps") == 0:
             raise InvalidError("training.steps", f"got 0, allowed: {STEPS}")
-        config: RunConfig = _build(RunConfig, merged, "")
+        config: RunConfig = build(RunConfig, merged, "")
     except InvalidError as error:
         source = _latest(error.among, layers, origins) if error.among else _origin(error.key, origins)
         raise UserError(f"{source}: {error.key}: {error}{_set_before(error.key, source, origins)}") from None
@@ -67,7 +64,7 @@ def component(family: str, text: str, source: str) -> Component:
 def component_of(family: str, value: Any, source: str) -> Component:
     """Return the component that a value of a file says, as `component` does of a text."""
     try:
-        return _component(FAMILIES[family].base, value, None, "")
+        return build_component(FAMILIES[family].base, value, None, "")
     except InvalidError as error:
         key = f" {error.key}:" if error.key else ""
         raise UserError(f"{source}:{key} {error}") from None
@@ -177,153 +174,3 @@ def _latest(sections: Sequence[str], layers: Sequence[Layer], origins: Mapping[s
     """
     setters = {source for key, source in origins.items() if key.startswith(tuple(sections))}
     return next((layer.source for layer in reversed(layers) if layer.source in setters), "defaults")
-
-
-def _build(schema: type, node: Any, path: str) -> Any:
-    """Turn a tree into an instance of the dataclass `schema`, with values of the declared types."""
-    hints = _hints(schema)
-    if not isinstance(node, Mapping):
-        raise InvalidError(path, f"got {node!r}, allowed: a mapping of {', '.join(hints)}")
-    settings = {}
-    for key, value in node.items():
-        if key not in hints:
-            allowed = ", ".join(hints) or "nothing"
-            more = " ".join(["mta-lab settings", *path.split(".")[:1]]).strip()
-            said = f"no such key{_suggestion(key, path, hints)} allowed: {allowed}; `{more}` explains them"
-            raise InvalidError(_inside(path, key), said)
-        settings[key] = _setting(hints[key], value, getattr(schema, key, None), _inside(path, key))
-    for name in _required(schema):
-        if name not in node:
-            raise InvalidError(_inside(path, name), "is not set and has no default; set it, or use a scale")
-    try:
-        built = schema(**settings)
-    except ValueError as error:
-        name, _, message = str(error).partition(": ")
-        if name not in hints:
-            raise InvalidError(path, str(error)) from None
-        raise InvalidError(_inside(path, name), message, _read_together(path, name)) from None
-    for key in hints:  # a default, too
-        if not finite(value := getattr(built, key)):
-            raise InvalidError(_inside(path, key), f"got {value}, allowed: a finite number")
-    return built
-
-
-@cache
-def _hints(schema: Any) -> dict[str, Any]:
-    """Return the type of each setting of a dataclass."""
-    return {field.name: type_hints(schema)[field.name] for field in fields(schema)}
-
-
-@cache
-def _required(schema: Any) -> list[str]:
-    """Return the settings of a dataclass that have no default."""
-    return [field.name for field in fields(schema) if field.default is MISSING is field.default_factory]
-
-
-def _inside(path: str, key: str) -> str:
-    """Return the dotted key of a setting in the section `path`; the root's path is empty."""
-    return f"{path}.{key}" if path else key
-
-
-def _setting(hint: Any, given: Any, default: Any, path: str) -> Any:
-    """Return the value of one setting, of its declared type; raise InvalidError for others."""
-    if given is NOTHING:
-        raise InvalidError(path, "got nothing; leave the setting out for the default")
-    value = _value(hint, given, default, path)
-    if type(value) is hint:  # most are; what follows takes longer
-        return value
-    if not _is_section(hint) and not fits(hint, value):
-        allowed = f"{readable(hint, in_file=True)}{_spelling(hint, value)}"
-        raise InvalidError(path, f"got {given!r}, allowed: {allowed}")
-    return _declared(hint, value)
-
-
-def _declared(hint: Any, value: Any) -> Any:
-    """Return a value that fits `hint`, a whole number as a fraction where one is declared.
-
-    So 1 and 1.0 are one value.
-    """
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is dict:
-        return {key: _declared(inner[1], item) for key, item in value.items()}
-    if origin is tuple and isinstance(value, tuple):
-        each = inner[:1] * len(value) if inner[1:] == (...,) else inner
-        return tuple(map(_declared, each, value))
-    kinds = inner if origin in (Union, UnionType) else (hint,)
-    return float(value) if type(value) is int and float in kinds and int not in kinds else value
-
-
-def _is_section(hint: Any) -> bool:
-    """Return whether values of that type are built here.
-
-    Those are sections, components and lists of components.
-    """
-    if get_origin(hint) is tuple:
-        element = get_args(hint)[0]
-        return isinstance(element, type) and issubclass(element, Component)
-    return isinstance(hint, type) and is_dataclass(hint)
-
-
-def _read_together(path: str, name: str) -> list[str]:
-    """Return the sections that a failed check of `name` at `path` may have compared."""
-    if path:
-        return [path.partition("[")[0]]
-    return ["model", name] if name in ("attention", "task") else []
-
-
-def _suggestion(key: str, path: str, hints: Mapping[str, Any]) -> str:
-    """Return the nearest key at this place, or the section that has a key of this very name."""
-    prefix = f"{path}." if path else ""
-    elsewhere = [name for name, hint in hints.items() if is_dataclass(hint) and key in hint.__dataclass_fields__]
-    if elsewhere:
-        return f"; did you mean '{elsewhere[0]}.{key}'?"
-    return nearest(f"{prefix}{key}", [f"{prefix}{name}" for name in hints]) or ";"
-
-
-def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
-    """Return mappings and names as components and configurations, and all else as it is."""
-    if isinstance(hint, type) and issubclass(hint, Component):
-        return _component(hint, value, default, path)
-    if isinstance(hint, type) and is_dataclass(hint):
-        return _build(hint, value, path)
-    origin = get_origin(hint)
-    element = get_args(hint)[0] if origin is tuple else None
-    if isinstance(element, type) and issubclass(element, Component):
-        if not isinstance(value, list | tuple):
-            raise InvalidError(path, f"got {value!r}, allowed: a list of {element.family}")
-        return tuple(_component(element, item, None, f"{path}[{index}]") for index, item in enumerate(value))
-    if origin is dict and isinstance(value, Mapping):
-        return dict(_dotted(value))
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of a mapping with free keys, which may have dots in their names."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:  # an empty one is no value, and refused as such
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _component(base: type[Component], value: Any, default: Component | None, path: str) -> Component:
-    settings = {"name": value} if isinstance(value, str) else value
-    if not isinstance(settings, Mapping):
-        raise InvalidError(path, f"got {value!r}, allowed: the name of one of {base.family}, or a mapping with 'name'")
-    name = settings.get("name", default.name if default else None)
-    if not isinstance(name, str):
-        raise InvalidError(path, f"got {value!r}, allowed: a mapping with the 'name' of one of {base.family}")
-    try:
-        variant = FAMILIES[base.family].get(name)
-    except ComponentError as error:
-        raise InvalidError(path, f"{error}; {YOUR_OWN}") from None
-    component: Component = _build(variant, {k: v for k, v in settings.items() if k != "name"}, path)
-    return component
-
-
-def _spelling(hint: Any, value: Any) -> str:
-    """Return a hint on how a number, or a text that looks like one, is written."""
-    items = value if isinstance(value, tuple) else (value,)
-    if any(isinstance(item, str) and item[:1] in tuple("+-.0123456789") for item in items):
-        return "; a number has no leading zero, no '_', no ':' and no quotes"
-    return "; in quotes, a number is a text" if fits(hint, "") and not isinstance(value, str) else ""
