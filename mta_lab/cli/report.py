@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mta_lab.report import Table
 
 FIGURES = ("pdf", "png", "svg")
-FILES = ("html", *FIGURES)
 """formats that are written to files, the others are printed"""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mta_lab.cli import completion
-from mta_lab.cli.report import FILES
+from mta_lab.cli.report import FIGURES
 from mta_lab.config import scales
 from mta_lab.report import FORMATS
 from mta_lab.sweep import shipped_sweeps
@@ -34,7 +34,7 @@ def test_names_offered_are_those_that_are_taken(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     assert completion.sweeps() == shipped_sweeps()
     assert completion.scales() == sorted(scales())
-    assert completion.formats() == [*FORMATS, *FILES]
+    assert completion.formats() == [*FORMATS, "html", *FIGURES]
 
 
 @pytest.mark.parametrize("command", ["sweep", "plan", "retry", "report", "status", "why", "sync", "kernels", "attend"])
