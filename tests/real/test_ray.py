@@ -172,6 +172,7 @@ class TestRayExecutor(ExecutorConformance):
 
 
 def test_after_the_end_nothing_is_left(subject: Subject) -> None:
+    subject.executor.close()
     end = time.monotonic() + ENOUGH
     while left := [process for process in ray_processes() if "ray" in " ".join(process.cmdline())]:
         assert time.monotonic() < end, left

@@ -3,7 +3,6 @@
 import math
 import os
 import secrets
-import shutil
 import socket
 import sys
 import sysconfig
@@ -20,6 +19,7 @@ from mta_lab.children import ROOT, variables
 from mta_lab.devices.visible import VISIBLE
 from mta_lab.errors import UserError, described
 from mta_lab.executors.ray.engine import constants, exceptions, ray
+from mta_lab.executors.ray.folder import Folder
 from mta_lab.workspace import RAY_TOKEN
 
 TOKEN_PATH, TOKEN = "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_TOKEN"
@@ -46,7 +46,7 @@ QUIET: Mapping[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}  #
 class Cluster:
     """The connection of this process to a Ray cluster."""
 
-    def __init__(self, address: str, folder: Path | None = None) -> None:
+    def __init__(self, address: str, folder: Folder | None = None) -> None:
         """Keep what is needed at its end: the temporary `folder` of a head started here."""
         self.address = address
         self._folder = folder
@@ -59,7 +59,8 @@ class Cluster:
         """
         ray.shutdown()
         if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.remove()
+            self._folder = None
 
 
 def connect(address: str) -> Cluster:
@@ -97,9 +98,7 @@ def start(state: Path, *, cores: int, devices: Sequence[str] = (), host: str = L
     """
     os.environ[TOKEN_PATH] = str(own_token(state))
     os.environ.pop(TOKEN, None)  # it would win over the file
-    # Short, as it is the beginning of the names of sockets, which have 107 characters; on a disk of
-    # this machine. Ray opens its own folder to all, so that lies in one which is closed to others.
-    folder = Path(tempfile.mkdtemp(prefix="mta-ray-", dir="/tmp"))
+    folder = Folder()
     # On Linux it puts the address of an interface in the place of this one, and listens on all of
     # them. It spares other systems that, whose firewalls would ask the user: so it can do without.
     constants.ENABLE_RAY_CLUSTER = host != LOOPBACK
@@ -116,11 +115,11 @@ def start(state: Path, *, cores: int, devices: Sequence[str] = (), host: str = L
                 object_store_memory=STORE,
                 include_dashboard=False,
                 _node_ip_address=host,
-                _temp_dir=str(folder / "r"),
+                _temp_dir=str(folder.path / "r"),  # which Ray opens to all users
                 _system_config=SYSTEM,
             )
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()
         raise
     return Cluster(ray.get_runtime_context().gcs_address, folder)
 

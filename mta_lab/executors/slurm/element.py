@@ -8,7 +8,6 @@ worker process, which answers it by keeping its run and saying so; Ray ends afte
 import argparse
 import ctypes
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +22,7 @@ import psutil
 
 from mta_lab.children import python
 from mta_lab.executors.places import JOB_END
+from mta_lab.executors.ray.folder import Folder
 
 TIME_OVER, ENDED = signal.SIGUSR1, signal.SIGTERM
 """signals of Slurm: before the time of a job is over, and where it is cancelled or requeued"""
@@ -30,7 +30,7 @@ ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): what Ray leaves behind
 KEEPING = 20.0  # seconds that runs have to be kept; Slurm kills 30 s after its SIGTERM, unless it is set up otherwise
 TELLING = 1.0  # seconds in which Ray passes on that they are kept
 JOINING = 10.0  # seconds that the launch has to answer
-LONGEST = 35  # letters of the folder of Ray's sockets, whose paths may have 107
+LONGEST = 26  # letters of the folder in which Ray's is made: the paths of its sockets have up to 81 more, of 107
 STORE = 80_000_000  # bytes of shared memory; the least that Ray takes, as nothing big goes through it
 SMALL = (f"--object-store-memory={STORE}", "--disable-usage-stats")
 # Any that are free, as several jobs may be on one host.
@@ -53,10 +53,10 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"no launch answers at {given.address}: it has ended, or this host cannot reach it", flush=True)
         return 0
     ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1)
-    folder = tempfile.mkdtemp(prefix="mta-", dir=short_folder())
+    folder = Folder(short_folder())
     try:
         room = (f"--num-cpus={given.cores}", f"--num-gpus={given.gpus}")
-        joining = ("start", "--block", f"--address={given.address}", f"--temp-dir={folder}", *room, *SMALL, *PORTS)
+        joining = ("start", "--block", f"--address={given.address}", f"--temp-dir={folder.path}", *room, *SMALL, *PORTS)
         command = python("-m", "ray.scripts.scripts", *joining)
         joined = subprocess.Popen(command, env=environment(os.environ, given.token))
         told = wait(joined)
@@ -64,7 +64,7 @@ def main(words: Sequence[str] | None = None) -> int:
             keep_runs()
     finally:
         end_all()
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()
     if told == TIME_OVER:
         return subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=False).returncode
     return joined.returncode or 0
@@ -101,10 +101,10 @@ def end_of_job() -> str:
     return ""
 
 
-def short_folder() -> str:
+def short_folder() -> Path:
     """Return a local folder in which sockets may lie."""
     folder = tempfile.gettempdir()
-    return folder if len(folder) < LONGEST else "/tmp"
+    return Path(folder if len(folder) <= LONGEST else "/tmp")
 
 
 def wait(joined: "subprocess.Popen[bytes]") -> int | None:
