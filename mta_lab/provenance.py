@@ -66,8 +66,7 @@ def sources() -> str:
 @cache
 def versions() -> Mapping[str, str]:
     """Return the versions of this installation and of the libraries that results depend on."""
-    libraries = {name: version(name) for name in ("torch", "lightning")}
-    return {"commit": commit(), "sources": sources(), "engine": str(ENGINE), **libraries}
+    return {"commit": commit(), "sources": sources(), "engine": str(ENGINE), **_libraries()}
 
 
 @cache
@@ -76,8 +75,12 @@ def _machine() -> dict[str, Any]:
         "commit": commit(),
         "machine": own.processor(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "lightning")},
+        **_libraries(),
     }
+
+
+def _libraries() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "lightning")}
 
 
 def _git(directory: Path, *arguments: str) -> str:
