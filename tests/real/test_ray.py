@@ -1,6 +1,5 @@
 """The executor of a Ray cluster, on a Ray of this machine alone."""
 
-import importlib.util
 import os
 import socket
 import subprocess
@@ -21,15 +20,13 @@ from mta_lab.workspace import RAY_TOKEN
 from tests.executors.conformance import ENOUGH, Behaviour, ExecutorConformance, Subject, Told, TrainsStages
 from tests.executors.test_local import component, request_of  # noqa: F401  fixtures
 from tests.launch.sweeps import write_words
+from tests.real.cluster import WITH_RAY
 from tests.real.test_dashboard import COMMAND, environment
 
 if TYPE_CHECKING:
     from mta_lab.executors.ray.executor import RayExecutor
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'mta-lab[ray]'"),
-]
+pytestmark = [pytest.mark.real, WITH_RAY]
 TOKEN = "RAY_AUTH_TOKEN"
 SECRET = "a-password-of-a-tracking-server"
 
