@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mta_lab.lab import (
         asking,
         catalogue,
+        cleaning,
         compiling,
         conditions,
         corpora,

@@ -83,12 +83,12 @@ def sizes(records: Records) -> Mapping[str, tuple[int, int]]:
     found = {}
     for kind, folders in FOLDERS.items():
         files = [path for name in folders for path in (records.directory / name).rglob("*")]
-        bytes_of = [size for path in files if (size := _size(path)) is not None]
+        bytes_of = [size for path in files if (size := size_of(path)) is not None]
         found[kind] = (len(bytes_of), sum(bytes_of))
     return found
 
 
-def _size(path: Path) -> int | None:
+def size_of(path: Path) -> int | None:
     """Return the bytes of a file; None of what is none, or went away: a launch may be running."""
     try:
         found = path.stat()
