@@ -4,7 +4,7 @@ Shapes: B batch, T tokens, D model width, V vocabulary.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any, Self
 
@@ -13,7 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from components.attention import Attention, AttentionConfig, Rotary, rotary_table, with_present_seeds
+from components.attention import (
+    Attention,
+    AttentionConfig,
+    LayerCache,
+    Rotary,
+    rotary_table,
+    share_keys,
+    with_present_seeds,
+)
 from components.initialise import initialise
 from components.kernels.choice import OWN
 from components.kernels.linear_cross_entropy import linear_cross_entropy
@@ -22,6 +30,8 @@ from components.kernels.substitute import Switched, set_compiled
 from components.norms.rms import RMSNorm
 from components.score_ops import ScoreOp
 from mta_lab.config import ModelConfig, RunConfig
+from mta_lab.generation.cache import Cache
+from mta_lab.generation.sampling import GREEDY, Sampling, continued
 
 
 class Decoder(Switched, nn.Module):
@@ -51,9 +61,13 @@ class Decoder(Switched, nn.Module):
         self.rotary = (self._table() if table.is_meta else table).to(self.get_buffer("rotary").device)
         return self
 
-    def forward(self, tokens_BT: Tensor) -> Tensor:
-        """Return the logits [B, T, V] of each position's next token."""
-        return F.linear(self.features(tokens_BT), self.embedding.weight)
+    def forward(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
+        """Return the logits [B, T, V] of each position's next token.
+
+        With a `cache` (see `new_cache`), the tokens follow those that it has read.
+        """
+        x_BTD = self.features(tokens_BT) if cache is None else self.further_features(tokens_BT, cache)
+        return F.linear(x_BTD, self.embedding.weight)
 
     def loss(self, tokens_BT: Tensor, targets_BT: Tensor, scored_N: Tensor | None, divisor: int) -> Tensor:
         """Return the sum of the scored predictions' losses, in nats, over `divisor`.
@@ -69,8 +83,7 @@ class Decoder(Switched, nn.Module):
     def features(self, tokens_BT: Tensor) -> Tensor:
         """Return the last layer's normed output [B, T, D], which the embedding makes logits of."""
         turns, tokens = self.get_buffer("rotary"), tokens_BT.shape[-1]
-        if tokens > len(turns):
-            raise ValueError(f"tokens: got {tokens} in a sequence, allowed: up to the model's context ({len(turns)})")
+        self._check_context(tokens)
         x_BTD, rotary = self.embedding(tokens_BT), turns[:tokens]
         recompute = self.recompute and self.training and torch.is_grad_enabled()
         for block in self.blocks:
@@ -81,6 +94,60 @@ class Decoder(Switched, nn.Module):
         normed_BTD: Tensor = self.norm(x_BTD)
         return normed_BTD
 
+    def new_cache(self, padding: Sequence[int] = ()) -> Cache:
+        """Return an empty cache for sequences that begin with these numbers of padding tokens."""
+        return Cache([block.get_submodule("attention") for block in self.blocks], padding)
+
+    @torch.no_grad()
+    def further_features(self, tokens_Bn: Tensor, cache: Cache) -> Tensor:
+        """Return the `features` of tokens that follow those of `cache`, which then has them, too.
+
+        They mean nothing at the padding. They hold no gradient.
+        """
+        new = tokens_Bn.shape[-1]
+        self._check_context(cache.longest(new))
+        if cache.uncached:
+            whole = [whole_T[None] for whole_T in cache.anew(tokens_Bn)]
+            found = [self.features(one_1T)[:, -new:] if one_1T.numel() else self.embedding(one_1T) for one_1T in whole]
+            x_BnD = torch.cat([F.pad(part_1tD, (0, 0, new - part_1tD.shape[1], 0)) for part_1tD in found])
+        else:
+            x_BnD, rotary = self.embedding(tokens_Bn), cache.turns(self.get_buffer("rotary"), new)
+            for block, layer in zip(self.blocks, cache.layers, strict=True):
+                x_BnD = block(x_BnD, rotary, layer)
+            x_BnD = self.norm(x_BnD)
+        cache.tokens += new
+        return x_BnD
+
+    def next_logits(self, tokens_Bn: Tensor, cache: Cache) -> Tensor:
+        """Return the logits [B, V] of the token after these, which follow those of `cache`."""
+        return F.linear(self.further_features(tokens_Bn, cache)[:, -1], self.embedding.weight)
+
+    def generate(
+        self,
+        prompt_BT: Tensor,
+        limit: int,
+        sampling: Sampling = GREEDY,
+        *,
+        padding: Sequence[int] = (),
+        end: int | None = None,
+    ) -> Iterator[Tensor]:
+        """Yield the next token of each sequence, [B] int64, at most `limit` times; see `continued`.
+
+        Raises ValueError where the prompts are empty, or would grow longer than the context.
+        """
+        batch, tokens = prompt_BT.shape
+        if limit < 1 or min(tokens - pad for pad in padding or (0,)) < 1:
+            raise ValueError(f"generate: got {limit} tokens after prompts of {tokens}, allowed: 1 or more of both")
+        if padding and len(padding) != batch:
+            raise ValueError(f"padding: got {len(padding)} numbers, allowed: one a sequence ({batch})")
+        self._check_context(tokens - min(padding, default=0) + limit - 1)  # nothing reads the last token
+        return continued(self, prompt_BT, limit, sampling, padding=padding, end=end)
+
+    def _check_context(self, tokens: int) -> None:
+        context = len(self.get_buffer("rotary"))
+        if tokens > context:
+            raise ValueError(f"tokens: got {tokens} in a sequence, allowed: up to the model's context ({context})")
+
 
 class Block(nn.Module):
     """Attention and feed-forward, each behind an RMSNorm and added to the residual stream."""
@@ -90,12 +157,14 @@ class Block(nn.Module):
         scale = attention.pre_norm_scale(layer)
         self.attention_norm = RMSNorm(model.width, scale)
         self.attention = attention.build(width=model.width, heads=model.heads, layer=layer, layers=model.layers)
+        if model.kv_heads is not None:
+            share_keys(self.attention, model.kv_heads)
         self.feed_forward_norm = RMSNorm(model.width, scale)
         self.feed_forward = SwiGLU(model.width, model.feed_forward_multiple)
 
-    def forward(self, x_BTD: Tensor, rotary: Rotary) -> Tensor:
-        """One decoder block."""
-        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), rotary)
+    def forward(self, x_BTD: Tensor, rotary: Rotary, *cache: LayerCache) -> Tensor:
+        """One decoder block; with a `cache`, of tokens that follow those that it holds."""
+        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), rotary, *cache)
         out_BTD: Tensor = x_BTD + self.feed_forward(self.feed_forward_norm(x_BTD))
         return out_BTD
 

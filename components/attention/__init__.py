@@ -1,16 +1,11 @@
 """Attention variants, one file each."""
 
-from components.attention.base import (
-    Attention,
-    AttentionConfig,
-    Rotary,
-    rotary_table,
-    set_dropout_seeds,
-    with_present_seeds,
-)
-from components.attention.core import CoreAttention, CoreConfig
+from components.attention.base import AttentionConfig, Core, set_dropout_seeds, with_present_seeds
+from components.attention.cache import LayerCache
+from components.attention.core import CoreAttention, CoreConfig, MapCore
 from components.attention.differential import Differential
 from components.attention.multi_token import MultiToken
+from components.attention.projections import Attention, Rotary, rotary_table, share_keys
 from components.attention.softmax import Softmax
 from components.attention.talking_heads import TalkingHeads
 
@@ -21,14 +16,18 @@ __all__ = [
     "PLAIN",
     "Attention",
     "AttentionConfig",
+    "Core",
     "CoreAttention",
     "CoreConfig",
     "Differential",
+    "LayerCache",
+    "MapCore",
     "MultiToken",
     "Rotary",
     "Softmax",
     "TalkingHeads",
     "rotary_table",
     "set_dropout_seeds",
+    "share_keys",
     "with_present_seeds",
 ]

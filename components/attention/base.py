@@ -1,10 +1,8 @@
-"""The parts of every attention variant: config contract, projections and rotary embedding.
+"""The contract of an attention variant, and of what it computes between its projections.
 
-Shapes: B batch, T tokens, D model width, M heads, d head width (D / M), Q query position, K key
-position.
+Shapes: B batch, T tokens, D model width, M heads, N key-value heads, d head width (D / M).
 """
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,20 +11,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from components.hints import fits, shown
+from components.attention.cache import LayerCache
 from components.kernels.base import MapOps
 from components.kernels.choice import OWN, Choice
-from components.kernels.pointwise import rotate
-from components.kernels.substitute import Switched, calls_only
+from components.kernels.substitute import Switched
 from components.registry import Component, ComponentError, check_sizes
-
-Rotary = Tensor
-"""cosine and sine of the angles by which each position's channel pairs are turned: [T, 2, d / 2]"""
 
 LAYER_STRIDE = 0x5851F42D4C957F2D
 """between the dropout seeds of two layers: odd, so that no two of them meet"""
-CAST = (torch.float32, torch.bfloat16, torch.float16)
-"""dtypes that autocast turns into its own"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,59 +69,43 @@ class AttentionConfig(Component, family="attention"):
         return {}
 
 
-class Attention(Switched, nn.Module):
-    """Query, key, value and output projections around the `attend` of a variant."""
+class Core(Switched, nn.Module):
+    """Attention between the projections: of queries, keys and values, the output of each head.
 
-    def __init__(self, *, width: int, heads: int, dropout: float = 0.0) -> None:
+    An adapter that has projections of its own calls `read`.
+    """
+
+    heads_a_mask = 1
+    """neighbouring heads that are parts of one: their weights are dropped at the same places, and
+    they share key-value heads as one"""
+
+    def __init__(self, *, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
-        head_width(width, heads)  # refuses what does not divide
-        self.width = width
         self.heads = heads
         self.dropout = dropout
         self.dropout_seeds: Tensor | None = None
         """a seed for each sequence of the next batch, see `set_dropout_seeds`"""
         self.ran: Choice | None = None
         """what computed the last forward"""
-        self.query = nn.Linear(width, width, bias=False)
-        self.key = nn.Linear(width, width, bias=False)
-        self.value = nn.Linear(width, width, bias=False)
-        self.output = nn.Linear(width, width, bias=False)
 
-    def forward(self, x_BTD: Tensor, rotary: Rotary | None = None) -> Tensor:
-        """Causal self-attention; `rotary` (see `rotary_table`) turns queries and keys."""
-        self._check(x_BTD, rotary)
-        query_BTD, key_BTD = self.query(x_BTD), self.key(x_BTD)
-        if rotary is not None:
-            query_BTD, key_BTD = (rotate(z_BTD, rotary, compiled=self.compiled) for z_BTD in (query_BTD, key_BTD))
-        query_BMTd, key_BMTd, value_BMTd = (
-            z_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2) for z_BTD in (query_BTD, key_BTD, self.value(x_BTD))
-        )
+    def read(self, query_BMTd: Tensor, key_BNTd: Tensor, value_BNTd: Tensor, cache: LayerCache | None = None) -> Tensor:
+        """Return what the queries read, [B, M, T, d] or with fewer and wider heads.
+
+        Keys and values have M heads, or fewer that neighbouring heads share. With a `cache`, the
+        tokens follow those that it holds, and it holds them too from then on.
+        """
+        if cache is not None:
+            return self.read_on(query_BMTd, key_BNTd, value_BNTd, cache)
         self.ran = self.implementation(query_BMTd)
-        y_BMTd = self.attend(query_BMTd, key_BMTd, value_BMTd)
-        out_BTD: Tensor = self.output(y_BMTd.transpose(1, 2).flatten(2))
-        return out_BTD
+        return self.attend(query_BMTd, self._shared(key_BNTd), self._shared(value_BNTd))
 
-    def _check(self, x_BTD: Any, rotary: Any) -> None:
-        """Raise ComponentError for what would fail later, or turn by wrong angles."""
-        if not isinstance(x_BTD, Tensor) or x_BTD.dim() != 3 or x_BTD.shape[-1] != self.width:
-            raise ComponentError(f"x: got {_described(x_BTD)}, allowed: a tensor [batch, tokens, {self.width}]")
-        # A projection of another class, or with hooks, may take another dtype than its weight's.
-        plain = type(self.query) is nn.Linear
-        if plain and not _go_together(x_BTD, self.query.weight) and calls_only(self.query, nn.Linear):
-            allowed = f"{_name(self.query.weight.dtype)}, as the weights are"
-            raise ComponentError(f"x: got {_described(x_BTD)}, allowed: {allowed}")
-        if rotary is not None:
-            self._check_rotary(x_BTD, rotary)
-
-    def _check_rotary(self, x_BTD: Tensor, rotary: Any) -> None:
-        width = self.width // self.heads
-        if width % 2:
-            raise ComponentError(f"rotary: got {_described(rotary)}, allowed: None, as the heads' width {width} is odd")
-        dtype = torch.float64 if x_BTD.dtype == getattr(rotary, "dtype", None) == torch.float64 else torch.float32
-        shape = (x_BTD.shape[1], 2, width // 2)
-        if not isinstance(rotary, Tensor) or rotary.shape != shape or rotary.dtype != dtype:
-            allowed = f"{_name(dtype)} {list(shape)}, like rotary_table({shape[0]}, {width}, theta)"
-            raise ComponentError(f"rotary: got {_described(rotary)}, allowed: {allowed}")
+    def _shared(self, z_BNTd: Tensor) -> Tensor:
+        """Return keys or values for each head; key-value head n is read by M / N heads in a row."""
+        if z_BNTd.shape[1] == self.heads:
+            return z_BNTd
+        batch, heads, tokens, width = z_BNTd.shape
+        groups_BGPTd = z_BNTd.reshape(batch, heads // self.heads_a_mask, self.heads_a_mask, tokens, width)
+        return groups_BGPTd.repeat_interleave(self.heads // heads, dim=1).flatten(1, 2)
 
     def map_ops(self) -> MapOps | None:
         """Return the operations on the attention map; None (the default) where there are none.
@@ -155,6 +131,24 @@ class Attention(Switched, nn.Module):
         In the result, heads may be fewer and wider; their order stays.
         """
 
+    def uncached(self) -> str | None:
+        """Return why earlier tokens must be computed anew for each further one; None if not.
+
+        Default: nobody knows what a variant reads that computes attention itself.
+        """
+        return f"{type(self).__name__} computes attention itself, and does not say what it reads of earlier tokens"
+
+    def earlier_queries(self) -> int:
+        """Return how many earlier queries `read_on` reads beside all keys and values."""
+        return 0
+
+    def read_on(self, query_BMTd: Tensor, key_BNTd: Tensor, value_BNTd: Tensor, cache: LayerCache) -> Tensor:
+        """Return what `read` returns for T tokens that follow those of `cache`.
+
+        Only where `uncached` returns None.
+        """
+        raise ComponentError(f"cache: {self.uncached()}")
+
 
 def set_dropout_seeds(model: nn.Module, seeds_B: Tensor | None) -> None:
     """Let each attention in `model` drop weights by the seeds [B] int64 of a batch's sequences.
@@ -168,8 +162,8 @@ def set_dropout_seeds(model: nn.Module, seeds_B: Tensor | None) -> None:
     if seeds_B is not None and not (
         isinstance(seeds_B, Tensor) and seeds_B.dim() == 1 and seeds_B.dtype == torch.int64
     ):
-        raise ComponentError(f"dropout seeds: got {_described(seeds_B)}, allowed: one a sequence, int64 [batch]")
-    layers = [part for part in model.modules() if isinstance(part, Attention)]
+        raise ComponentError(f"dropout seeds: got {described(seeds_B)}, allowed: one a sequence, int64 [batch]")
+    layers = [part for part in model.modules() if isinstance(part, Core)]
     for place, layer in enumerate(layers):
         layer.dropout_seeds = None if seeds_B is None else seeds_B + place * LAYER_STRIDE % 2**63
 
@@ -180,7 +174,7 @@ def with_present_seeds(module: nn.Module) -> Callable[..., Tensor]:
     So a block that is computed anew for its gradient drops what it dropped, whatever seeds were set
     in between.
     """
-    layers = [part for part in module.modules() if isinstance(part, Attention)]
+    layers = [part for part in module.modules() if isinstance(part, Core)]
     present = [layer.dropout_seeds for layer in layers]
 
     def call(*inputs: Tensor) -> Tensor:
@@ -195,7 +189,7 @@ def with_present_seeds(module: nn.Module) -> Callable[..., Tensor]:
     return call
 
 
-def _set_seeds(layers: Sequence[Attention], seeds: Sequence[Tensor | None]) -> None:
+def _set_seeds(layers: Sequence[Core], seeds: Sequence[Tensor | None]) -> None:
     for layer, own in zip(layers, seeds, strict=True):
         layer.dropout_seeds = own
 
@@ -208,30 +202,8 @@ def head_width(width: int, heads: int) -> int:
     return width // heads
 
 
-def rotary_table(tokens: int, head_width: int, theta: float, device: torch.device | None = None) -> Rotary:
-    """Return the rotary embedding's turns of positions 0..tokens-1 (Su et al., 2104.09864)."""
-    if not isinstance(tokens, torch.SymInt) and (not fits(int, tokens) or tokens < 0):
-        raise ComponentError(f"tokens: got {shown(tokens)}, allowed: a whole number, 0 or more")
-    if not fits(int, head_width) or head_width < 2 or head_width % 2:
-        raise ComponentError(f"head_width: got {shown(head_width)}, allowed: an even whole number, 2 or more")
-    if not fits(float, theta) or not 0 < theta < math.inf:
-        raise ComponentError(f"theta: got {shown(theta)}, allowed: a finite number above 0")
-    frequencies = theta ** -(torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width)
-    angles = torch.outer(torch.arange(tokens, device=device, dtype=torch.float32), frequencies)
-    return torch.stack((angles.cos(), angles.sin()), dim=1)
-
-
-def _go_together(x: Tensor, weight: Tensor) -> bool:
-    """Return whether a linear layer takes both: of equal dtypes, or made so by autocast."""
-    if x.dtype == weight.dtype:
-        return True
-    cast = x.dtype in CAST and weight.dtype in CAST and torch.amp.is_autocast_available(x.device.type)
-    return cast and torch.is_autocast_enabled(x.device.type)
-
-
-def _described(value: Any) -> str:
-    return f"{_name(value.dtype)} {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+def described(value: Any) -> str:
+    """Return a tensor's dtype and shape, or another value's class, for a message."""
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"

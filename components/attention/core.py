@@ -9,10 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.attention.base import Attention, AttentionConfig
-from components.kernels.base import Conditions, MapOps
+from components.attention.base import AttentionConfig, Core
+from components.attention.cache import LayerCache
+from components.attention.projections import Attention
+from components.kernels import streaming
+from components.kernels.base import Conditions, MapOps, undeclared
 from components.kernels.choice import IMPLEMENTATIONS, Choice, Impl, choose, refuse
 from components.kernels.dropout import Dropout
 from components.registry import ComponentError
@@ -28,27 +32,23 @@ class CoreConfig(AttentionConfig):
     CPU), 'streaming' (stores no map), 'eager' or 'auto', the best that can"""
 
 
-class CoreAttention(Attention):
+class MapCore(Core):
     """Equations 1 and 4 to 7 of 2504.00927.
 
     In this order: logits, operations, softmax, operations, dropout, values, norm.
     """
 
-    heads_a_mask = 1
-    """neighbouring heads whose weights are dropped at the same places"""
-
     def __init__(
         self,
         *,
-        width: int,
-        heads: int,
         dropout: float,
         impl: Impl,
         pre_softmax: Sequence[ScoreOp],
         post_softmax: Sequence[ScoreOp],
         norm: nn.Module,
+        **sizes: int,
     ) -> None:
-        super().__init__(width=width, heads=heads, dropout=dropout)
+        super().__init__(dropout=dropout, **sizes)
         self.impl = impl
         self.pre_softmax = nn.ModuleList(pre_softmax)
         self.post_softmax = nn.ModuleList(post_softmax)
@@ -78,6 +78,41 @@ class CoreAttention(Attention):
         y_BMTd = IMPLEMENTATIONS[self.ran.name].attend(query_BMTd, key_BMTd, value_BMTd, self.map_ops(), dropout)
         return self.norm(y_BMTd)  # type: ignore[no-any-return]
 
+    def uncached(self) -> str | None:
+        own = [name for name in _READING if getattr(type(self), name) is not getattr(MapCore, name)]
+        if own := own or [name for name in _READING if name in vars(self)]:
+            return f"{type(self).__name__} has its own {own[0]}"
+        if not getattr(self.norm, "each_token_alone", isinstance(self.norm, nn.Identity)):
+            return f"{type(self.norm).__name__} does not say each_token_alone"
+        return undeclared(self.map_ops().all(), "earlier_queries")
+
+    def earlier_queries(self) -> int:
+        return streaming.reach(self.map_ops().all())
+
+    def read_on(self, query_BMTd: Tensor, key_BNTd: Tensor, value_BNTd: Tensor, cache: LayerCache) -> Tensor:
+        if self.training and self.dropout:
+            raise ComponentError(
+                f"cache: dropout {self.dropout} while training, allowed: evaluation; type model.eval()"
+            )
+        tokens = query_BMTd.shape[2]
+        if not cache.tokens and not any(cache.padding):
+            cache.extend(query_BMTd, key_BNTd, value_BNTd)
+            return self.read(query_BMTd, key_BNTd, value_BNTd)
+        query_BMQd, key_BNKd, value_BNKd = cache.extend(query_BMTd, key_BNTd, value_BNTd)
+        parts = []
+        for rows, padding in cache.spans():
+            seen = cache.tokens - padding
+            new, queries = max(0, min(tokens, seen)), max(0, min(query_BMQd.shape[2], seen))
+            part_BMtd = streaming.attend_last(
+                query_BMQd[rows, :, query_BMQd.shape[2] - queries :],
+                self._shared(key_BNKd[rows, :, padding:]),
+                self._shared(value_BNKd[rows, :, padding:]),
+                self.map_ops(),
+                new,
+            )
+            parts.append(F.pad(part_BMtd, (0, 0, tokens - new, 0)) if new < tokens else part_BMtd)
+        return self.norm(parts[0] if len(parts) == 1 else torch.cat(parts))  # type: ignore[no-any-return]
+
     def _dropped(self, query_BMTd: Tensor) -> Dropout:
         """Return what is dropped: by the seeds that were set, else by torch's global stream."""
         seeds_B = self.dropout_seeds
@@ -89,6 +124,30 @@ class CoreAttention(Attention):
         elif seeds_B.device != query_BMTd.device:
             raise ComponentError(f"dropout seeds: got them on {seeds_B.device}, allowed: on {query_BMTd.device}")
         return Dropout(self.dropout, seeds_B, self.heads_a_mask)
+
+
+class CoreAttention(MapCore, Attention):
+    """A `MapCore` between projections."""
+
+    def core(self) -> MapCore:
+        """Return the same attention without projections, for an adapter that has its own.
+
+        Operations and norm are those of this layer.
+        """
+        found = MapCore(
+            heads=self.heads,
+            dropout=self.dropout,
+            impl=self.impl,
+            pre_softmax=[*self.pre_softmax],
+            post_softmax=[*self.post_softmax],
+            norm=self.norm,
+        )
+        found.heads_a_mask = self.heads_a_mask
+        return found
+
+
+_READING = ("attend", "map_ops", "read", "read_on")
+"""methods that the cached computation stands for, and is made of"""
 
 
 def _check_order(place: str, ops: Sequence[ScoreOp]) -> None:

@@ -22,6 +22,9 @@ class NormConfig(Component, family="norms"):
     def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
         """Return a module `y_BMTd -> y_BMTd` for heads of `width` channels.
 
+        One that reads each token alone says so with an attribute `each_token_alone = True`;
+        generation then does not compute earlier tokens anew.
+
         `layer` is counted from 1.
 
         `model_width` is D, the channels of the model around it.
@@ -49,6 +52,8 @@ class ScaledRMSNorm(nn.Module):
 
     All heads share one learned weight, which starts at `start`.
     """
+
+    each_token_alone = True
 
     def __init__(self, width: int, scale: float = 1.0, start: float = 1.0) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from components.attention import PLAIN, AttentionConfig
+from components.attention import PLAIN, AttentionConfig, share_keys
 from components.evaluations import Evaluation, TextEvaluation
 from components.registry import LATER
 from components.tasks import LANGUAGE, ExercisedTask, SyntheticTask, TaskConfig
@@ -43,6 +43,9 @@ class ModelConfig:
     """number of decoder blocks"""
     heads: int
     """M, attention heads; a divisor of the width, with an even head width (rotary pairs)"""
+    kv_heads: int | None = field(default=None, metadata=LATER)
+    """heads of keys and values, a divisor of `heads`, each shared by neighbouring heads
+    (grouped-query attention, 2305.13245); not set: each head has its own"""
     vocabulary: int
     """tokens in the vocabulary; the tokenizer is trained to this size,
     that of imported tokens has at most as many, a synthetic task says its own"""
@@ -65,6 +68,9 @@ class ModelConfig:
         if self.width % self.heads or (self.width // self.heads) % 2:
             allowed = [n for n in range(1, self.width // 2 + 1) if self.width % (2 * n) == 0]
             raise ValueError(f"heads: got {self.heads}, allowed for width {self.width}: {allowed}")
+        shared = [n for n in range(1, self.heads + 1) if self.heads % n == 0]
+        if self.kv_heads is not None and self.kv_heads not in shared:
+            raise ValueError(f"kv_heads: got {self.kv_heads}, allowed for {self.heads} heads: {shared}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,15 +294,21 @@ class RunConfig:
 
         Building them runs every check of the variant.
         """
-        return _attention_classes(self.attention, self.model.width, self.model.heads, self.model.layers)
+        model = self.model
+        return _attention_classes(self.attention, model.width, model.heads, model.layers, model.kv_heads)
 
 
 @cache  # the runs of a row differ in the seed alone
-def _attention_classes(attention: AttentionConfig, width: int, heads: int, layers: int) -> frozenset[type]:
+def _attention_classes(
+    attention: AttentionConfig, width: int, heads: int, layers: int, kv_heads: int | None
+) -> frozenset[type]:
     with torch.device("meta"):  # takes no memory
         found = [
             attention.build(width=width, heads=heads, layer=layer, layers=layers) for layer in range(1, layers + 1)
         ]
+        if kv_heads is not None:
+            for module in found:
+                share_keys(module, kv_heads)
     return frozenset(type(inner) for module in found for inner in module.modules())
 
 

@@ -24,14 +24,15 @@ import torch
 from torch import Tensor
 
 from components import Component, ComponentError, set_compiled
-from components.attention import CoreAttention, Softmax, rotary_table
+from components.attention import Core, CoreAttention, Softmax, rotary_table
 from components.kernels import streaming
 from components.kernels.choice import IMPLEMENTATIONS
 from components.score_ops import ScoreOp
-from mta_lab.testing import implementations
+from mta_lab.testing import chunks, implementations
 from mta_lab.testing.subjects import HEADS, WIDTH, Subject, under_test
 
 BATCH, TOKENS = 2, 9
+CHUNKED = 16  # tokens, more than the largest kernels reach
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -186,6 +187,22 @@ def test_implementations(subject: Subject, impl: str, monkeypatch: pytest.Monkey
     for name, value in expected.items():
         scale = value.abs().max().item()
         torch.testing.assert_close(found[name], value, rtol=0, atol=3e-5 * scale)
+
+
+@pytest.mark.parametrize("split", chunks.splits(CHUNKED))
+def test_chunks(subject: Subject, split: str) -> None:
+    """Chunks read with a cache give the output of the whole, also in a batch with padding."""
+    layer = subject.build_random().double().eval()
+    if not isinstance(layer, Core) or layer.uncached():
+        pytest.skip("it does not say what it reads of earlier tokens: these are computed anew")
+    x_BTD = torch.randn(3, CHUNKED, WIDTH, generator=torch.Generator().manual_seed(2)).double()
+    rotary, sizes = rotary_table(CHUNKED, WIDTH // HEADS, theta=100.0).double(), chunks.splits(CHUNKED)[split]
+    whole_BTD = layer(x_BTD, rotary).detach()
+    torch.testing.assert_close(chunks.in_chunks(layer, x_BTD, rotary, sizes), whole_BTD, rtol=0, atol=1e-12)
+    padding = (0, 5, CHUNKED - 1)
+    padded_BTD = chunks.without_padding(chunks.in_chunks(layer, x_BTD, rotary, sizes, padding), padding)
+    expected_BTD = chunks.each_alone(layer, x_BTD, rotary, padding)
+    torch.testing.assert_close(padded_BTD, expected_BTD, rtol=0, atol=1e-12)
 
 
 def operation(subject: Subject) -> ScoreOp:

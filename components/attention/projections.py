@@ -1,0 +1,131 @@
+"""The layer around attention: projections of queries, keys, values and output, rotary embedding.
+
+Shapes: B batch, T tokens, D model width, M heads, N key-value heads, d head width (D / M).
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from components.attention.base import Core, described, head_width
+from components.attention.cache import LayerCache
+from components.hints import fits, shown
+from components.kernels.pointwise import rotate
+from components.kernels.substitute import calls_only
+from components.registry import ComponentError
+
+Rotary = Tensor
+"""cosine and sine of the angles by which each position's channel pairs are turned: [T, 2, d / 2]"""
+
+CAST = (torch.float32, torch.bfloat16, torch.float16)
+"""dtypes that autocast turns into its own"""
+
+
+class Attention(Core):
+    """Query, key, value and output projections around the `attend` of a variant."""
+
+    def __init__(self, *, width: int, heads: int, dropout: float = 0.0) -> None:
+        head_width(width, heads)  # refuses what does not divide
+        super().__init__(heads=heads, dropout=dropout)
+        self.width = width
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width, bias=False)
+        self.output = nn.Linear(width, width, bias=False)
+
+    def forward(self, x_BTD: Tensor, rotary: Rotary | None = None, cache: LayerCache | None = None) -> Tensor:
+        """Causal self-attention; `rotary` (see `rotary_table`) turns queries and keys.
+
+        With a `cache`, the tokens follow those that it holds, and `rotary` has their positions; it
+        is [B, T, 2, d / 2] where these differ between sequences.
+        """
+        self._check(x_BTD, rotary, cache)
+        query_BTD, key_BTD = self.query(x_BTD), self.key(x_BTD)
+        if rotary is not None:
+            query_BTD, key_BTD = (self._turned(z_BTD, rotary) for z_BTD in (query_BTD, key_BTD))
+        width = self.width // self.heads
+        query_BMTd, key_BNTd, value_BNTd = (
+            z_BTD.unflatten(-1, (-1, width)).transpose(1, 2) for z_BTD in (query_BTD, key_BTD, self.value(x_BTD))
+        )
+        y_BMTd = self.read(query_BMTd, key_BNTd, value_BNTd, cache)
+        out_BTD: Tensor = self.output(y_BMTd.transpose(1, 2).flatten(2))
+        return out_BTD
+
+    def share_keys(self, kv_heads: int) -> None:
+        """Have `kv_heads` heads of keys and values, each read by neighbouring heads (2305.13245).
+
+        Raises ComponentError where they do not divide the heads.
+        """
+        allowed = [n for n in range(self.heads_a_mask, self.heads + 1, self.heads_a_mask) if self.heads % n == 0]
+        if kv_heads not in allowed:
+            raise ComponentError(f"kv_heads: got {kv_heads}, allowed for {self.heads} heads: {allowed}")
+        narrow = kv_heads * (self.width // self.heads)
+        self.key = nn.Linear(self.width, narrow, bias=False)
+        self.value = nn.Linear(self.width, narrow, bias=False)
+
+    def _turned(self, z_BTD: Tensor, rotary: Rotary) -> Tensor:
+        if rotary.dim() == 3:
+            return rotate(z_BTD, rotary, compiled=self.compiled)
+        flat_1TD = z_BTD.flatten(0, 1).unsqueeze(0)  # as one sequence, whose positions are anything
+        return rotate(flat_1TD, rotary.flatten(0, 1), compiled=self.compiled).view_as(z_BTD)
+
+    def _check(self, x_BTD: Any, rotary: Any, cache: LayerCache | None) -> None:
+        """Raise ComponentError for what would fail later, or turn by wrong angles."""
+        if not isinstance(x_BTD, Tensor) or x_BTD.dim() != 3 or x_BTD.shape[-1] != self.width:
+            raise ComponentError(f"x: got {described(x_BTD)}, allowed: a tensor [batch, tokens, {self.width}]")
+        # A projection of another class, or with hooks, may take another dtype than its weight's.
+        plain = type(self.query) is nn.Linear
+        if plain and not _go_together(x_BTD, self.query.weight) and calls_only(self.query, nn.Linear):
+            allowed = f"{_name(self.query.weight.dtype)}, as the weights are"
+            raise ComponentError(f"x: got {described(x_BTD)}, allowed: {allowed}")
+        if rotary is not None:
+            self._check_rotary(x_BTD, rotary, cache)
+
+    def _check_rotary(self, x_BTD: Tensor, rotary: Any, cache: LayerCache | None) -> None:
+        width = self.width // self.heads
+        if width % 2:
+            raise ComponentError(f"rotary: got {described(rotary)}, allowed: None, as the heads' width {width} is odd")
+        dtype = torch.float64 if x_BTD.dtype == getattr(rotary, "dtype", None) == torch.float64 else torch.float32
+        shape = (x_BTD.shape[1], 2, width // 2)
+        shapes = [shape] if cache is None else [shape, (x_BTD.shape[0], *shape)]
+        if not isinstance(rotary, Tensor) or rotary.shape not in shapes or rotary.dtype != dtype:
+            allowed = f"{_name(dtype)} {list(shape)}, like rotary_table({shape[0]}, {width}, theta)"
+            raise ComponentError(f"rotary: got {described(rotary)}, allowed: {allowed}")
+
+
+def share_keys(layer: nn.Module, kv_heads: int) -> None:
+    """Give an attention layer `kv_heads` key-value heads, see `Attention.share_keys`.
+
+    Raises ComponentError for one that has projections of its own.
+    """
+    if not isinstance(layer, Attention):
+        said = f"kv_heads: got {kv_heads}, but {type(layer).__name__} makes keys and values itself"
+        raise ComponentError(f"{said}; allowed: variants derived from Attention")
+    layer.share_keys(kv_heads)
+
+
+def rotary_table(tokens: int, head_width: int, theta: float, device: torch.device | None = None) -> Rotary:
+    """Return the rotary embedding's turns of positions 0..tokens-1 (Su et al., 2104.09864)."""
+    if not isinstance(tokens, torch.SymInt) and (not fits(int, tokens) or tokens < 0):
+        raise ComponentError(f"tokens: got {shown(tokens)}, allowed: a whole number, 0 or more")
+    if not fits(int, head_width) or head_width < 2 or head_width % 2:
+        raise ComponentError(f"head_width: got {shown(head_width)}, allowed: an even whole number, 2 or more")
+    if not fits(float, theta) or not 0 < theta < math.inf:
+        raise ComponentError(f"theta: got {shown(theta)}, allowed: a finite number above 0")
+    frequencies = theta ** -(torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width)
+    angles = torch.outer(torch.arange(tokens, device=device, dtype=torch.float32), frequencies)
+    return torch.stack((angles.cos(), angles.sin()), dim=1)
+
+
+def _go_together(x: Tensor, weight: Tensor) -> bool:
+    """Return whether a linear layer takes both: of equal dtypes, or made so by autocast."""
+    if x.dtype == weight.dtype:
+        return True
+    cast = x.dtype in CAST and weight.dtype in CAST and torch.amp.is_autocast_available(x.device.type)
+    return cast and torch.is_autocast_enabled(x.device.type)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
