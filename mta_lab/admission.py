@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from components import set_compiled
 from components.attention import AttentionConfig, CoreAttention, rotary_table
+from components.attention.insertion import grown, kept_operations
 from components.initialise import initialise
 from components.kernels.base import Conditions
 from components.kernels.choice import IMPLEMENTATIONS
 from components.kernels.streaming import BLOCK
 from components.registry import ComponentError
-from mta_lab.config import ModelConfig, RunConfig
+from mta_lab.config import ModelConfig, RunConfig, parent_of
 from mta_lab.config.identity import modules_of
 from mta_lab.devices import own
 from mta_lab.devices.child import computing
@@ -33,14 +34,14 @@ ALIKE = 1e-3  # the largest difference between implementations, of the largest v
 def admit(configs: Iterable[RunConfig], components: Sequence[Path] = ()) -> None:
     """Raise UserError for an attention that fails a check on random tokens.
 
-    It may not raise, return another shape than its input's, look ahead, or be computed by a faster
-    implementation otherwise than by `eager`.
+    It may not raise, return another shape than its input's, look ahead, be computed by a faster
+    implementation otherwise than by `eager`, or change the output of a model that it is put into.
 
     Looks at those with code of the user's in them, which the files and folders `components` hold:
     on the device that trains, on a few random tokens and after some imagined training. A variant's
     `exempt` counts as in the conformance tests.
     """
-    distinct = {(config.attention, config.model): config for config in configs}
+    distinct = {(config.attention, config.model, (parent_of(config) or config).attention): config for config in configs}
     theirs = [config for config in distinct.values() if _own_files(config)]
     if theirs:
         with computing(components) as call:
@@ -63,6 +64,7 @@ def _check(config: RunConfig) -> None:
         try:
             fault = _fault(module, model, attention.exempt, where)
             fault = fault or _disagreement(module, model, attention.exempt, where)
+            fault = fault or _insertion_fault(layer, config)
         except ComponentError as error:
             raise UserError(f"{named}: {error}") from error
         except (Exception, SystemExit) as error:  # the user's code
@@ -136,6 +138,31 @@ def _disagreement(module: nn.Module, model: ModelConfig, exempt: Mapping[str, st
                     "does, or set impl: eager"
                 )
     return ""
+
+
+def _insertion_fault(layer: int, config: RunConfig) -> str:
+    """Return by how much a stage changes the output of its parent's layer at the start; else ''."""
+    parent, model, generator = parent_of(config) or config, config.model, torch.Generator().manual_seed(2)
+    if parent.attention == config.attention:
+        return ""
+    sizes = {"width": model.width, "heads": model.heads, "layer": layer, "layers": model.layers}
+    before, after = (one.build(**sizes).eval() for one in (parent.attention, config.attention))
+    for module in (before, after):
+        initialise(module, seed=0)
+    with torch.no_grad():
+        for parameter in before.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+        kept = kept_operations(parent.attention, config.attention, layer, model.layers)
+        after.load_state_dict(grown(before.state_dict(), after.state_dict(), kept))
+        x_1TD = torch.randn(1, TOKENS, model.width, generator=generator)
+        expected_1TD = before(x_1TD)
+        far = (after(x_1TD) - expected_1TD).abs().max().item()
+    if far <= ALIKE * expected_1TD.abs().max().item():
+        return ""
+    return (
+        f"cannot be inserted into '{parent.attention.name}': it changes the output before any step, by {far:.3g}; let "
+        "it start as the identity, or train from the start"
+    )
 
 
 def _can(cores: Iterable[CoreAttention], impl: str, where: torch.device) -> bool:

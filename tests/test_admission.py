@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mta_lab.admission import admit
+from mta_lab.config import started_from
 from mta_lab.errors import UserError
 from mta_lab.plugins import load_components
 from mta_lab.testing import implementations
@@ -189,3 +190,17 @@ def test_an_overridden_forward_is_admitted_and_computed_as_it_is_written(tmp_pat
     layer(torch.zeros(1, 3, 8))
     assert layer.ran is not None
     assert "overrides" in layer.ran.reason
+
+
+def test_an_operation_that_a_stage_inserts_is_admitted_if_it_changes_nothing(tmp_path: Path) -> None:
+    load_operation(tmp_path, "    pass")
+    trained = config("attention=talking_heads")
+    stage = "attention={name: multi_token, pre_softmax: [mine, head_mixing], post_softmax: [head_mixing], norm: none}"
+    admit([started_from(trained, config(stage))])
+
+
+def test_an_operation_that_changes_the_output_of_its_parent_is_refused(tmp_path: Path) -> None:
+    load_operation(tmp_path, "    def forward(self, scores, visible):\n        return 2.0 * scores")
+    says = r"^mine.py: multi_token on layer 1 cannot be inserted into 'softmax': it changes the output before any step"
+    with pytest.raises(UserError, match=says):
+        admit([started_from(config("attention=softmax"), config(MINE))])

@@ -34,6 +34,7 @@ STAGES: dict[str, Any] = {
     "as it is": {"model.context": 256, "training.steps": 0},
     "cooler": {"times": {"training.learning_rate": 0.5}},
 }
+INSERTED: dict[str, Any] = {"name": "multi_token", "norm": "none"}
 FILE: dict[str, Any] = {
     "stages": STAGES,
     "seeds": 2,
@@ -143,6 +144,17 @@ def test_a_chain_that_began_otherwise_is_a_difference(tmp_path: Path) -> None:
     assert dict(found.row("b").difference) == {"parent.training.learning_rate": 0.5}
 
 
+def test_a_stage_inserts_operations_and_keeps_how_attention_is_computed(tmp_path: Path) -> None:
+    file = with_stage(attention=INSERTED)
+    found = load(tmp_path, file, "attention.dropout=0.1", "attention.impl=eager").row("b")
+    base, stage = (one.attention for one in chain_of(found.config))
+    assert (base.name, stage.name) == ("softmax", "multi_token")
+    assert (stage.dropout, getattr(stage, "impl", "")) == (0.1, "eager")
+    assert found.difference["attention.name"] == "multi_token"
+    file["stages"]["one"]["attention"] = {**INSERTED, "dropout": 0.3}
+    assert load(tmp_path, file, "attention.dropout=0.1").row("b").config.attention.dropout == 0.3
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown stage": (
         {"stages": STAGES, "rows": {"a": {"stages": ["longr"]}}},
@@ -171,11 +183,33 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "another width": (
         with_stage(**{"model.width": 128}),
         r"stages.one: model.width: stays that of the run before it, whose weights are kept; a stage may change "
-        r"model.context, model.rope_theta, training, data, task, evaluations",
+        r"model.context, model.rope_theta, training, data, task, evaluations, attention",
     ),
     "a factor of the width": (with_stage(times={"model.width": 2}), r"stages.one: model.width: stays that of the run"),
-    "another attention": (with_stage(attention="talking_heads"), r"stages.one: attention: stays that of the run"),
-    "a part of the attention": (with_stage(attention={"dropout": 0.1}), r"stages.one: attention.dropout: stays that"),
+    "another attention": (
+        with_stage(attention="differential"),
+        r"stages.one: attention.name: 'softmax' cannot go on as 'differential', which computes something else \(lambda "
+        r"starts above zero and the output is always normalised\); allowed: that of the trained model",
+    ),
+    "a norm of the attention": (
+        with_stage(attention="multi_token"),
+        r"stages.one: attention.norm: got 'gate' after 'none', which changes the output before any step; allowed: that "
+        r"of the trained model",
+    ),
+    "an operation that is not the identity": (
+        with_stage(attention={**INSERTED, "post_softmax": [{"name": "key_query", "init": "zero"}]}),
+        r"stages.one: attention.post_softmax: got 'key_query' with init: zero, which changes the output before any "
+        r"step; allowed: init: identity",
+    ),
+    "an operation that is taken away": (
+        {
+            "stages": {"one": {"attention": {**INSERTED, "pre_softmax": ["key_query"]}}},
+            "rows": {"a": {}, "b": {"attention": "talking_heads", "stages": "one"}},
+        },
+        r"stages.one: attention.pre_softmax: got no 'head_mixing' as the trained model has it on layer 1; "
+        r"allowed: its operations in their order, and new ones",
+    ),
+    "no attention": (with_stage(attention="flash"), r"stages.one: attention: no attention named 'flash'"),
     "a seed": (with_stage(seed=3), r"stages.one: seed: stays that of the run before it"),
     "a scale": (with_stage(scale="micro"), r"stages.one: scale: stays that of the run before it"),
     "a slip": (with_stage(**{"model.contxt": 256}), r"model.contxt: no such key; did you mean 'model.context'\?"),

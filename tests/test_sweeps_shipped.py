@@ -55,9 +55,13 @@ def test_published_values_are_the_ledgers(name: str) -> None:
         assert row.published == {key: value for values in printed for key, value in values.items()}
 
 
+LLAMAS = {f"table10.llama {size} to {end}" for size in ("3.2 1B", "3.2 3B", "3.1 8B") for end in ("same", "mta")}
+"""for sweeps of those who have these weights, which do not ship"""
+
+
 def test_every_published_value_is_referred_to_by_a_row() -> None:
     referred = {reference for name in SWEEPS for row in shipped(name).rows for reference in row.references}
-    assert set(LEDGER_ROWS) == referred
+    assert set(LEDGER_ROWS) == referred | LLAMAS
 
 
 def test_rows_of_a_printed_configuration_have_its_published_value() -> None:

@@ -7,22 +7,27 @@
 
 The first stage of a row starts from the weights of the run that the row itself says, each further
 one from those of the stage before it; the optimizer is new. What a stage does not set is as in the
-run before it, `times` multiplies what stands there.
+run before it, `times` multiplies what stands there. A stage may insert operations into the
+attention, if they are the identity at the start.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from components.attention.insertion import refuse_change
+from components.registry import ComponentError
 from mta_lab.config import Layer, RunConfig, StageConfig, flatten, plain, resolve, started_from
 from mta_lab.config.schema import NO_PART, TrainingConfig
 from mta_lab.errors import UserError, nearest
 from mta_lab.sweep.checks import settings_of
 from mta_lab.sweep.products import products
 
-SECTIONS = ("training", "data", "task", "evaluations")
+SECTIONS = ("training", "data", "task", "evaluations", "attention")
 MODEL = ("model.context", "model.rope_theta")
 """settings that the weights leave open: positions are turned by angles, and have no table"""
+WAYS = ("dropout", "impl")
+"""settings of how an attention is computed, which one of another name has, too"""
 FOLLOW = ("training.steps", "training.warmup_steps", "training.validations")
 """settings that a share of the tokens, or no steps, changes besides"""
 MAY_CHANGE = f"a stage may change {', '.join(MODEL)}, {', '.join(SECTIONS)}"
@@ -94,7 +99,26 @@ def staged(parent: RunConfig, stage: Stage) -> StageConfig:
     layers = [Layer(f"the run before {stage.name}", _kept(parent)), Layer(where, given)]
     if _steps(given) == 0:
         layers.insert(1, Layer(f"{where}: 0 steps", {"training.warmup_steps": 0, "training.validations": 1}))
-    return started_from(parent, resolve(layers, fewest_steps=0))
+    if ways := _ways(parent, stage):
+        layers.append(Layer(f"the run before {stage.name}", ways))
+    config = resolve(layers, fewest_steps=0)
+    try:
+        refuse_change(parent.attention, config.attention, config.model.layers)
+    except ComponentError as error:
+        raise UserError(f"{where}: attention.{error}") from None
+    return started_from(parent, config)
+
+
+def _ways(parent: RunConfig, stage: Stage) -> dict[str, Any]:
+    """Return how the parent computes its attention, for a stage that names another one.
+
+    What the stage itself sets is left out, and so is what is usual.
+    """
+    if not stage.sets & {"attention", "attention.name"}:
+        return {}  # it goes on from its parent's
+    attention, usual = parent.attention, type(parent.attention)
+    keys = [f"attention.{name}" for name in WAYS if getattr(attention, name, None) != getattr(usual, name, None)]
+    return {key: getattr(attention, key.partition(".")[2]) for key in keys if key not in stage.sets}
 
 
 def _refuse_other_keys(keys: Collection[str], before: Mapping[str, Any], where: str) -> None:

@@ -23,6 +23,7 @@ from mta_lab.training.flops import flops_per_token
 from mta_lab.training.keeping import CheckpointCallback
 from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule
+from mta_lab.training.parents import take_weights
 from mta_lab.training.ranks import ALONE, Ranks, indivisible
 from mta_lab.training.result import Report, TrainingResult
 from mta_lab.training.seeds import derive
@@ -72,7 +73,7 @@ def train(
     data = data_of(config, corpus)
     module = _module(config, data, among)
     if checkpoints and checkpoints.start:
-        _take(checkpoints.start, module)
+        take_weights(checkpoints.start, module.model, config)
     progress = ProgressCallback(report, max(1, config.training.steps // REPORTS), among)
     keeping = CheckpointCallback(checkpoints, interrupted, say, progress, spent)
     trainer = _trainer(config.training, [keeping, progress], among)
@@ -107,15 +108,6 @@ def _module(config: RunConfig, data: Data, among: Ranks) -> DecoderModule:
     # after the model is built, as variants draw different amounts of random numbers for it
     torch.manual_seed(derive(config.seed, "dropout", config.draws))
     return module
-
-
-def _take(start: Path, module: DecoderModule) -> None:
-    """Give the model the weights of a finished run."""
-    try:
-        module.model.load_state_dict(tensors.read(start))
-    except Exception as error:  # a damaged file may raise anything
-        again = "delete the record of that run in results/runs, and it is trained again"
-        raise UserError(f"{start}: the stage cannot start from these weights ({described(error)}); {again}") from None
 
 
 def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback], among: Ranks) -> lightning.Trainer:

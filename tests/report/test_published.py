@@ -89,7 +89,7 @@ def test_std_and_runs_stand_where_they_are_printed() -> None:
     printed = {name: (row.get("std"), row.get("runs")) for name, row in entries().items()}
     assert {printed[f"table2.{name}"] for name in ("transformer", "talking_heads")} == {(0.0, 2)}
     assert (printed["table2.differential"], printed["table2.multi_token"]) == ((0.02, 2), (0.01, 2))
-    assert {runs for name, (_, runs) in printed.items() if name.startswith("table1")} == {3}
+    assert {runs for name, (_, runs) in printed.items() if name.startswith("table1.")} == {3}
     assert {found for name, found in printed.items() if name.startswith("table5")} == {(None, None)}
 
 
