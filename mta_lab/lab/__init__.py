@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         conditions,
         corpora,
         costs,
+        diffs,
         display,
         doctor,
         drawing,

@@ -31,15 +31,14 @@ def find_run(
     Raises:
         UserError: no such run is finished, or its weights are gone.
     """
-    if name.endswith(".json") or (re.fullmatch("[0-9a-f]{4,16}", name) and not Path(name).exists()):
-        records = open_records(display, Path(name).parent.parent) if name.endswith(".json") else open_records(display)
+    if is_run(name):
         if row or conditions.settings or seed is not None:
             given = " ".join([row, *conditions.settings]).strip() or "--seed"
             raise UserError(
                 f"{name}: got {given}, allowed: nothing besides, as a fingerprint or file names one run by itself"
             )
         load_components(conditions.components)
-        record = _by_fingerprint(Path(name).name.removesuffix(".json"), records)
+        record, records = run_named(name, display)
     elif name == "train":
         if row:
             raise UserError(f"train: got '{row}', allowed: settings alone, like attention=softmax")
@@ -114,15 +113,25 @@ def corpus_of(run: trained.Trained) -> Corpus | None:
     return corpus
 
 
-def _by_fingerprint(start: str, records: Records) -> Record:
-    """Return the finished run whose fingerprint begins with `start`."""
+def is_run(name: str) -> bool:
+    """Return whether a name is that of one run: the start of a fingerprint, or a record's file."""
+    return name.endswith(".json") or bool(re.fullmatch("[0-9a-f]{4,16}", name) and not Path(name).exists())
+
+
+def run_named(name: str, display: Display) -> tuple[Record, Records]:
+    """Return the finished run whose fingerprint begins with `name`, or whose record is that file.
+
+    Raises UserError where there is none, or several.
+    """
+    records = open_records(display, Path(name).parent.parent) if name.endswith(".json") else open_records(display)
+    start = Path(name).name.removesuffix(".json")
     names = [path.stem for path in run_files(records.directory, start)]
     if len(names) > 1:
         raise UserError(f"{start}: the fingerprints of several runs begin with it: {', '.join(names)}")
     record = records.finished(names[0]) if names else None
     if record is None:
         raise UserError(f"{start}: no finished run in {records.directory} has a fingerprint that begins with it")
-    return record
+    return record, records
 
 
 def _corpus(config: RunConfig) -> Corpus:

@@ -41,6 +41,11 @@ def page_of(table: Table) -> Page:
     return Page(name=sweep.name, title=sweep.heading, sections=sections(table), notes=notes(table), extent=table.extent)
 
 
+def render_page(page: Page, form: str, console: Console) -> None:
+    """Print any page to `console` as `rich`, `markdown` or `latex`."""
+    _print(form, console, lambda: page, {})
+
+
 def _print(form: str, console: Console, page: Callable[[], Page], data: dict[str, Callable[[], str]]) -> None:
     if form == "rich":
         console.print(terminal(page(), console.width))

@@ -134,7 +134,7 @@ def build_table(
         rows=rows,
         comparison=comparison,
         agreement=agreement_of(rows, comparison),
-        provenance=_provenance([record for runs in found.values() for record in runs.values()]),
+        provenance=origins([record for runs in found.values() for record in runs.values()]),
     )
 
 
@@ -157,7 +157,7 @@ def _compare(sweep: Sweep, found: Runs, effect: float) -> Comparison:
         {row: {seed: record.score for seed, record in runs.items()} for row, runs in found.items()},
         baselines={row.name: row.baseline for row in sweep.rows},
         unshared={row.name for row in sweep.rows if row.config.stream != configs[row.baseline].stream},
-        sequences={row: _sequences(list(runs.values())) for row, runs in found.items()}
+        sequences={row: sequences_of(list(runs.values())) for row, runs in found.items()}
         if sweep.metric.is_share
         else None,
         terms=Terms(looks=sweep.look_seeds, within=sweep.equal_within, effect=effect),
@@ -236,19 +236,20 @@ def _role(row: Row, baseline: Row) -> Role:
 
 def _interval(row: str, found: Runs) -> tuple[float, float] | None:
     rows = {
-        name: Rates(rates=[record.score for record in runs.values()], sequences=_sequences(list(runs.values())))
+        name: Rates(rates=[record.score for record in runs.values()], sequences=sequences_of(list(runs.values())))
         for name, runs in found.items()
         if runs
     }
     return interval(rows[row], list(rows.values())) if row in rows else None
 
 
-def _sequences(records: Sequence[Record]) -> int:
+def sequences_of(records: Sequence[Record]) -> int:
     """Return the number of scored sequences behind a share; 1, the most cautious, if unknown."""
     return max(min((sum(record.scored.values()) for record in records), default=1), 1)
 
 
-def _provenance(records: Sequence[Record]) -> tuple[str, ...]:
+def origins(records: Sequence[Record]) -> tuple[str, ...]:
+    """Return the distinct machines and commits that records come from, each with its days."""
     days: dict[str, set[str]] = {}
     for record in records:
         found = record.provenance
