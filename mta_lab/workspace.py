@@ -38,6 +38,8 @@ OWN_SWEEPS = "sweeps.json"
 """the file that names the user's own sweeps"""
 LOOKS = "looks.json"
 """the file that says at which looks verdicts were given"""
+NOTES = "notes.json"
+"""the file of what a person wrote down on finished runs"""
 CORPORA = Path("data")
 """the folder of prepared text and its tokens"""
 LAUNCHER = Path("launcher.yaml")

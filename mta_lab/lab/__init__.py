@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         loaded,
         marking,
         measuring,
+        noting,
         on_device,
         opened,
         own_sweeps,

@@ -1,6 +1,6 @@
 """Take in another directory's searches, and pack a sweep's results for elsewhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mta_lab.errors import UserError
@@ -16,11 +16,12 @@ from mta_lab.report import Table, markdown
 from mta_lab.report.files import artifacts
 from mta_lab.results import exchange
 from mta_lab.results.looks import looks_of, merge_looks
+from mta_lab.results.notes import merge_notes, notes_of, written_notes
 from mta_lab.results.records import Records
 from mta_lab.scheduling import take_searches
 from mta_lab.scheduling.merge import Taken
 from mta_lab.strict import FaultError
-from mta_lab.workspace import JOURNAL, LOOKS, again
+from mta_lab.workspace import JOURNAL, LOOKS, NOTES, again
 
 
 def merge_searches(records: Records, other: Path, say: Callable[[str], None], *, replace: bool) -> Taken | None:
@@ -50,7 +51,14 @@ def export(plan: Plan, target: Path) -> exchange.Merged:
         merge_looks(target, plan.records.directory, plan.sweep.shown_as)
     except FaultError as error:
         raise UserError(f"--output: the looks of {plan.given} cannot be read ({error})") from None
+    merge_notes(target, plan.records.directory, runs)
     return done
+
+
+def _notes(plan: Plan, runs: Sequence[str]) -> dict[str, Path | str]:
+    """Return the notes on some runs, by their place in an archive."""
+    found = notes_of(plan.records.directory, runs)
+    return {f"results/{NOTES}": written_notes(found)} if found else {}
 
 
 def _looks(plan: Plan) -> dict[str, str]:
@@ -92,7 +100,13 @@ def pack(plan: Plan, target: Path | None, *, weights: bool) -> tuple[Path, int, 
     runs = _finished(plan, table)
     files = exchange.files_to_pack(plan.records, runs, weights=weights)
     files |= artifacts(table, plan.command, dashboard_address())
-    files |= {"report.md": markdown(table), "README.txt": _readme(plan), **_looks(plan), **sources}
+    files |= {
+        "report.md": markdown(table),
+        "README.txt": _readme(plan),
+        **_looks(plan),
+        **_notes(plan, runs),
+        **sources,
+    }
     if plan.sweep.search and (plan.records.directory / JOURNAL).exists():
         files[f"results/{JOURNAL}"] = plan.records.directory / JOURNAL
     target = target or Path(f"{plan.sweep.shown_as}.tar.gz")

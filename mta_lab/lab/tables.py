@@ -13,6 +13,7 @@ from mta_lab.lab.texts import absent_texts, known_runs
 from mta_lab.planning.runs import Run, with_parents
 from mta_lab.report import Table, build_table, markdown
 from mta_lab.report.data import summary
+from mta_lab.results.notes import notes_of
 from mta_lab.stats.contrasts import EFFECT
 from mta_lab.sweep.evidence import read_share
 from mta_lab.tracking.entries import LaunchSummary
@@ -53,7 +54,14 @@ def table_of(plan: Plan, runs: Sequence[Run], effect: float = EFFECT) -> Table:
     fingerprints = {(run.row, run.seed): run.fingerprint for run in runs}
     parents = {run.fingerprint: run.parent.fingerprint for run in with_parents(runs) if run.parent}
     table = build_table(plan.sweep, fingerprints, plan.records, effect, _asked(plan, runs), parents)
-    return replace(table, remarks=(*_remarks(plan, runs), *_unasked(plan, runs, table), *changed_looks(plan, table)))
+    remarks = *_remarks(plan, runs), *_unasked(plan, runs, table), *changed_looks(plan, table), *_notes(plan, runs)
+    return replace(table, remarks=remarks)
+
+
+def _notes(plan: Plan, runs: Sequence[Run]) -> list[str]:
+    """Return what was written down on the runs, each with the run's name."""
+    notes = notes_of(plan.records.directory)
+    return [f"note on {run.label}: {notes[run.fingerprint].rstrip('.')}" for run in runs if run.fingerprint in notes]
 
 
 def _asked(plan: Plan, runs: Sequence[Run]) -> dict[str, str]:

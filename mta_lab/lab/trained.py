@@ -24,12 +24,24 @@ from mta_lab.workspace import CORPORA, again
 def find_run(
     name: str, row: str, seed: int | None, conditions: Conditions, display: Display
 ) -> tuple[trained.Trained, Records]:
-    """Return the run that `name` and `row` mean under the conditions, and its records.
+    """Return the run that `find_record` finds, with its model, and its records.
+
+    Raises:
+        UserError: no such run is finished, or its weights are gone.
+    """
+    record, records = find_record(name, row, seed, conditions, display)
+    return opened(record, records, display), records
+
+
+def find_record(
+    name: str, row: str, seed: int | None, conditions: Conditions, display: Display
+) -> tuple[Record, Records]:
+    """Return the record of the run that `name` and `row` mean, and all records.
 
     `name` is a sweep, `train`, the start of a fingerprint, or the file of a record.
 
     Raises:
-        UserError: no such run is finished, or its weights are gone.
+        UserError: no such run is finished.
     """
     if is_run(name):
         if row or conditions.settings or seed is not None:
@@ -38,16 +50,15 @@ def find_run(
                 f"{name}: got {given}, allowed: nothing besides, as a fingerprint or file names one run by itself"
             )
         load_components(conditions.components)
-        record, records = run_named(name, display)
-    elif name == "train":
+        return run_named(name, display)
+    if name == "train":
         if row:
             raise UserError(f"train: got '{row}', allowed: settings alone, like attention=softmax")
         found = plan_of_one(conditions, display)
-        records, record = found.records, record_of_row(found, found.sweep.rows[0].name, seed)
+        row = found.sweep.rows[0].name
     else:
         found = plan(name, conditions, display)
-        records, record = found.records, record_of_row(found, row, seed)
-    return opened(record, records, display), records
+    return record_of_row(found, row, seed), found.records
 
 
 def opened(record: Record, records: Records, display: Display) -> trained.Trained:

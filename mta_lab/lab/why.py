@@ -12,6 +12,7 @@ from mta_lab.lab.tuning import tuned_lines
 from mta_lab.launch.guards import launch_runs
 from mta_lab.launch.status_file import Busy
 from mta_lab.planning.runs import Run, decider, last_result, states, why_stale, with_parents
+from mta_lab.results.notes import notes_of
 from mta_lab.results.records import Record
 from mta_lab.words import duration
 from mta_lab.workspace import again
@@ -78,6 +79,7 @@ def _finished(run: Run, plan: Plan) -> list[str]:
         f"{run.label}: finished {when}, in {duration(record.seconds)}: {record.quantity} {record.score:.3f}",
         f"  record: {plan.records.file(run.fingerprint)}",
         *_start(run, plan),
+        *(f"  note: {text}" for text in notes_of(plan.records.directory, [run.fingerprint]).values()),
         f"  arithmetic: {_arithmetic(record)}",
         f"  MLflow run: {record.run_id or later}",
     ]

@@ -15,6 +15,7 @@ from typing import Any
 from mta_lab.atomic import replacing
 from mta_lab.errors import UserError
 from mta_lab.results.looks import merge_looks
+from mta_lab.results.notes import merge_notes
 from mta_lab.results.recorded_settings import without
 from mta_lab.results.records import RUN_FOLDERS, OtherVersionError, Record, Records, run_files, write_whole
 from mta_lab.strict import FaultError, as_json, content
@@ -126,6 +127,7 @@ def merge(records: Records, other: Path, *, replace: bool, failures: bool, weigh
         merge_looks(records.directory, other)
     except FaultError:
         done.unreadable.append(LOOKS)
+    merge_notes(records.directory, other)
     return done
 
 

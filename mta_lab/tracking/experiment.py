@@ -87,14 +87,17 @@ class Experiment:
             self._sort(run, found)
         return found
 
-    def mark(self, contents: Contents, runs: Mapping[tuple[str, str], str]) -> None:
-        """Mark finished runs as stale where another run counts in their place.
+    def mark(self, contents: Contents, runs: Mapping[tuple[str, str], str], notes: Mapping[str, str]) -> None:
+        """Mark finished runs as stale where another run counts in their place; describe them.
 
         `runs` has the fingerprints that count, by (row, seed). Runs that count are tagged with the
-        settings of the launch, which earlier versions did not write.
+        settings of the launch, which earlier versions did not write. `notes` has what people wrote
+        down on runs, by fingerprint.
         """
         settings = self._launch.tags.get("settings")
         for run_id, tags in contents.ended.items():
+            if (text := notes.get(tags["fingerprint"])) and tags.get(MLFLOW_RUN_NOTE) != note(text):
+                self._client.set_tag(run_id, MLFLOW_RUN_NOTE, note(text))
             counts = runs.get((tags.get("row", ""), tags.get("seed", "")))
             if counts == tags["fingerprint"]:
                 if "stale" in tags:

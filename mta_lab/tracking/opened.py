@@ -5,14 +5,15 @@ import time
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from mta_lab.errors import UserError, described
 from mta_lab.results.evaluated import Evaluated
 from mta_lab.results.records import Record
 from mta_lab.tracking.place import name_default_store
-from mta_lab.tracking.written import asked
+from mta_lab.tracking.written import asked, note
 
-__all__ = ["Run", "enter_evaluated", "open_run"]
+__all__ = ["Run", "describe_run", "enter_evaluated", "open_run"]
 
 A_CALL = 1000  # metrics that MLflow takes at once
 
@@ -45,3 +46,16 @@ def enter_evaluated(record: Record, evaluated: Evaluated) -> None:
             client.log_batch(record.run_id, metrics=points[start : start + A_CALL])
     except Exception as error:  # a store or a server may raise anything
         raise UserError(f"MLflow: run {record.run_id} cannot be added to: {described(error)}") from None
+
+
+def describe_run(run_id: str, text: str) -> None:
+    """Make a text the description of an MLflow run.
+
+    Raises:
+        UserError: MLflow has no such run, or does not answer.
+    """
+    name_default_store()
+    try:
+        MlflowClient().set_tag(run_id, MLFLOW_RUN_NOTE, note(text))
+    except Exception as error:  # a store or a server may raise anything
+        raise UserError(f"MLflow: run {run_id} cannot be described: {described(error)}") from None

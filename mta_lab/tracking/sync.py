@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mta_lab.errors import UserError, described
+from mta_lab.results.notes import notes_of
 from mta_lab.results.records import Failure, Records
 from mta_lab.tracking.entries import Launch, LaunchSummary, TrackedRun, runs_of
 from mta_lab.tracking.experiment import Experiment
@@ -66,7 +67,10 @@ def sync(
                 experiment.put_below(parent, children)
                 had = counted(len(children), "run")
                 say(f"MLflow: run '{launch.name}' was deleted for good; a new one has its {had} below it")
-        experiment.mark(contents, runs_of(entries))
+        notes = notes_of(records.directory)
+        if notes and done.finished:
+            contents = experiment.contents()  # with the runs that were entered now
+        experiment.mark(contents, runs_of(entries), notes)
         if not parent:
             experiment.show()
     if parent:

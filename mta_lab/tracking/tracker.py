@@ -17,6 +17,7 @@ from mlflow.entities import Metric
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from mta_lab.errors import UserError, described
+from mta_lab.results.notes import notes_of
 from mta_lab.results.records import Failure, Record, Records
 from mta_lab.tracking.entries import Contents, Launch, LaunchSummary, TrackedRun, runs_of
 from mta_lab.tracking.experiment import Experiment, now
@@ -262,7 +263,7 @@ class Tracker:
             if run_id not in ours:
                 self._store.kill(run_id)
                 self._backlog += [entry] if entry else []
-        self._store.mark(contents, self._counted)
+        self._store.mark(contents, self._counted, notes_of(self._records.directory))
         self._contents = contents
 
     def _note(self, result: Record | Failure) -> None:
