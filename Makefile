@@ -43,8 +43,9 @@ $(DEVELOPER): $(READY) lock/developer.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/developer.txt
 	@touch $@
 
-$(REAL): $(DEVELOPER) lock/ray.txt
+$(REAL): $(DEVELOPER) lock/ray.txt lock/hf.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/ray.txt
+	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/hf.txt
 	@touch $@
 
 sweep-%: $(READY) ## train what is missing of sweeps/%.yaml and print its table
@@ -62,7 +63,7 @@ test: $(DEVELOPER) ## the fast tests
 test-slow: $(DEVELOPER) ## the tests that take long, at most an hour
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
-test-real: $(REAL) ## the tests that need a server, a browser, the network, Ray or Slurm
+test-real: $(REAL) ## the tests that need a server, a browser, the network, Ray, Slurm or transformers
 	@$(BIN)/python -m pytest -n 0 -m 'network or real' $(ARGS)
 
 ASAN = MTA_LAB_KERNEL_FLAGS="-fsanitize=address -g1 -DMTA_POISON" ASAN_OPTIONS=detect_leaks=0 \
@@ -91,7 +92,8 @@ lock: $(TOOLS) ## resolve pyproject.toml into lock/ (torch is the version in loc
 	$(COMPILE) $(ARGS) --extra dev --extra docs --output-file lock/developer.txt
 	$(COMPILE) $(ARGS) --constraint lock/developer.txt --output-file lock/user.txt
 	$(COMPILE) $(ARGS) --constraint lock/developer.txt --extra ray --output-file lock/ray.txt
-	for lock in developer user ray; do awk '/^[a-z]/ {skip = /^(torch==|triton==|nvidia-|cuda-)/} !skip' lock/$$lock.txt > lock/new \
+	$(COMPILE) $(ARGS) --constraint lock/developer.txt --extra hf --output-file lock/hf.txt
+	for lock in developer user ray hf; do awk '/^[a-z]/ {skip = /^(torch==|triton==|nvidia-|cuda-)/} !skip' lock/$$lock.txt > lock/new \
 	  && mv lock/new lock/$$lock.txt || exit 1; done
 
 newest: ## the fast tests with the newest releases of everything, in a .venv of their own

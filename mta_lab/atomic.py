@@ -7,6 +7,7 @@ written.
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,25 @@ def write_whole(path: Path, text: str, *, private: bool = False) -> None:
             file.write(text.encode())
     except OSError as error:
         raise UnwritableError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder that becomes `path` after the block; an error leaves nothing of it.
+
+    Raises:
+        UnwritableError: `path` holds something, or the disk or its permissions refuse a file.
+    """
+    path = path.absolute()
+    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        scratch.mkdir(parents=True)
+        yield scratch
+        scratch.rename(path)  # in the place of an empty folder, or of nothing
+    except OSError as error:
+        raise UnwritableError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def open_log(path: Path) -> BinaryIO:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         evaluating,
         evaluations,
         evidence,
+        exporting,
+        extras,
         files,
         finished,
         frames,

@@ -1,0 +1,361 @@
+"""Llama with Multi-Token Attention (arXiv 2504.00927) for transformers, with cached generation.
+
+This file needs torch and transformers alone: every exported model carries a copy of it, which
+`trust_remote_code=True` runs. Without operations and norm it is Llama with eager attention, to the
+bit; so it is where operations are at their start, the identity.
+
+Shapes: B batch, M heads, Q rows of an attention map (queries), K its columns (keys), d head width.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import initialization as init
+from transformers.cache_utils import DynamicLayer
+from transformers.models.llama.modeling_llama import LlamaAttention, LlamaModel, apply_rotary_pos_emb, repeat_kv
+
+NORMS = ("gate", "plain", "depth", "layer_norm", "layer_norm_block")
+
+
+class MtaLlamaConfig(LlamaConfig):
+    """A Llama's settings, and what acts on its attention maps.
+
+    An operation is a dict: `name` (key_query, head_mixing or joint), `layers` ("all", or a list of
+    layers counted from 1), and its settings, like `{"name": "key_query", "kernel": [6, 11]}`.
+    """
+
+    model_type = "mta_llama"
+
+    pre_softmax: list | None = None
+    """operations on the logits, in this order"""
+    post_softmax: list | None = None
+    """operations on the attention weights, in this order"""
+    norm: dict | None = None
+    """what normalises each head's output: a `name` of NORMS, and `per` of a gate; None: nothing"""
+
+    def __post_init__(self, **kwargs):
+        super().__post_init__(**kwargs)
+        self.pre_softmax, self.post_softmax = self.pre_softmax or [], self.post_softmax or []
+        for place in ("pre_softmax", "post_softmax"):
+            for operation in getattr(self, place):
+                self._check_operation(place, operation)
+        if self.norm is not None and self.norm.get("name") not in NORMS:
+            raise ValueError(f"norm: got {self.norm}, allowed: None, or a name among {', '.join(NORMS)}")
+
+    def _check_operation(self, place, operation):
+        kind = OPERATIONS.get(operation.get("name"))
+        if kind is None:
+            raise ValueError(f"{place}: got {operation}, allowed: a name among {', '.join(OPERATIONS)}")
+        unknown = operation.keys() - {"name", "layers", *kind.SETTINGS}
+        if unknown:
+            raise ValueError(f"{place}: {operation['name']} has no setting {sorted(unknown)[0]!r}")
+        layers = operation.get("layers", "all")
+        if layers != "all" and not all(1 <= layer <= self.num_hidden_layers for layer in layers):
+            raise ValueError(f"{place}: layers: got {layers}, allowed: 'all', or 1 to {self.num_hidden_layers}")
+
+    def operations(self, place, layer):
+        """Return the modules that act at `place` of a layer, counted from 1."""
+        here = [one for one in getattr(self, place) if one.get("layers", "all") == "all" or layer in one["layers"]]
+        settings = [{key: value for key, value in one.items() if key not in ("name", "layers")} for one in here]
+        built = [
+            OPERATIONS[one["name"]](self.num_attention_heads, **given)
+            for one, given in zip(here, settings, strict=True)
+        ]
+        return nn.ModuleList(built)
+
+
+class KeyQuery(nn.Module):
+    """S'[i, j] = sum over a, b of kernel[a, after + b] S[i - a, j - b] (equations 4 to 6).
+
+    Each head has one kernel [c_q, c_k]. Keys after their query read as zero: with `mask` double,
+    after the earlier query i - a, with exact after the row's own query i.
+    """
+
+    SETTINGS = ("kernel", "mask", "padding")
+
+    def __init__(self, heads, kernel=(6, 11), mask="double", padding="both"):
+        super().__init__()
+        self.exact = {"double": False, "exact": True}[mask]
+        self.after = {"both": kernel[1] // 2, "left": 0, "right": kernel[1] - 1}[padding]
+        self.kernel = nn.Parameter(torch.empty(heads, *kernel))
+
+    @property
+    def earlier_queries(self):
+        """Return how many earlier rows a row reads."""
+        return self.kernel.shape[-2] - 1
+
+    def start(self):
+        """Return the kernel that leaves the map as it is."""
+        kernel = torch.zeros_like(self.kernel)
+        kernel[:, 0, self.after] = 1.0
+        return kernel
+
+    def weight(self):
+        """Return the kernels [M, heads that a head reads, c_q, c_k]."""
+        return self.kernel.unsqueeze(1)
+
+    def forward(self, scores, visible):
+        """Convolve a map [B, M, Q, K] whose first row may lack the rows above it."""
+        weight, above, rows = self.weight(), self.earlier_queries, scores.shape[2]
+        if not self.exact:
+            return self._convolved(scores.masked_fill(~visible, 0.0), weight, above)
+        padded, total = F.pad(scores, (0, 0, above, 0)), 0
+        for a in range(above + 1):
+            earlier = padded.narrow(2, above - a, rows).masked_fill(~visible, 0.0)
+            total = total + self._convolved(earlier, weight[:, :, a : a + 1], 0)
+        return total
+
+    def _convolved(self, scores, weight, above):
+        heads, group, _, keys = weight.shape
+        padded = F.pad(scores, (keys - 1 - self.after, self.after, above, 0))
+        return F.conv2d(padded, weight.flip(2, 3), groups=heads // group)
+
+
+class Joint(KeyQuery):
+    """The same sum over the maps of a group of neighbouring heads, too (section 3.3)."""
+
+    SETTINGS = ("kernel", "group")
+
+    def __init__(self, heads, kernel=(6, 11), group="all"):
+        super().__init__(heads, kernel)
+        group = heads if group == "all" else group
+        self.kernel = nn.Parameter(torch.empty(heads // group, group, group, *kernel))
+
+    def start(self):
+        """Return the kernel by which each head keeps its own map."""
+        kernel = torch.zeros_like(self.kernel)
+        kernel[..., 0, self.after].diagonal(dim1=1, dim2=2).fill_(1.0)
+        return kernel
+
+    def weight(self):
+        """Return the kernels [M, heads that a head reads, c_q, c_k]."""
+        return self.kernel.flatten(0, 1)
+
+
+class HeadMixing(nn.Module):
+    """A matrix [out, in] mixes the maps of each group of neighbouring heads (equation 7)."""
+
+    SETTINGS = ("group",)
+    earlier_queries = 0
+
+    def __init__(self, heads, group="all"):
+        super().__init__()
+        group = heads if group == "all" else group
+        self.matrix = nn.Parameter(torch.empty(heads // group, group, group))
+
+    def start(self):
+        """Return the matrix that mixes nothing."""
+        matrix = torch.zeros_like(self.matrix)
+        matrix.diagonal(dim1=1, dim2=2).fill_(1.0)
+        return matrix
+
+    def forward(self, scores, visible):
+        """Mix a map [B, M, Q, K], each place on its own."""
+        maps = scores.unflatten(1, self.matrix.shape[:2]).flatten(3)
+        return (self.matrix @ maps).view_as(scores)
+
+
+OPERATIONS = {"key_query": KeyQuery, "head_mixing": HeadMixing, "joint": Joint}
+
+
+class RMSNorm(nn.Module):
+    """Llama's norm, to the bit in float32, times a fixed scale; float64 stays float64."""
+
+    def __init__(self, width, eps, scale=1.0):
+        super().__init__()
+        self.weight, self.eps, self.scale = nn.Parameter(torch.ones(width)), eps, scale
+
+    def forward(self, x):
+        """Normalise over the last dimension."""
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
+        return (self.weight if self.scale == 1.0 else self.weight * self.scale) * normed.to(x.dtype)
+
+
+class HeadNorm(nn.Module):
+    """An RMSNorm of each head's output, and perhaps a gate that reads it."""
+
+    def __init__(self, config, layer):
+        super().__init__()
+        scale = {"depth": 0.2 + 0.6 * math.exp(-0.3 * (layer - 1)), "layer_norm": layer**-0.5}
+        self.rms = RMSNorm(config.head_dim, config.rms_norm_eps, scale.get(config.norm["name"], 1.0))
+        gates = 1 if config.norm.get("per", "scalar") == "scalar" else config.head_dim
+        self.gate = nn.Linear(config.head_dim, gates) if config.norm["name"] == "gate" else None
+
+    def forward(self, y):
+        """Normalise [B, M, Q, d]."""
+        y = self.rms(y)
+        return y if self.gate is None else y * torch.sigmoid(self.gate(y))
+
+
+class KeptQueries(DynamicLayer):
+    """A layer's cache: keys, values, and as many of the last queries as later rows will read.
+
+    A row of weights after the softmax reads c_q - 1 rows above it, and each of these as many rows
+    of logits: so many queries are kept, for each convolution before and after the softmax.
+    """
+
+    is_croppable = False
+
+    def __init__(self, reach):
+        super().__init__()
+        self.reach, self.queries = reach, None
+
+    def recent(self, queries):
+        """Return the new queries [B, M, Q, d] below the kept ones, and keep the last of them."""
+        both = queries if self.queries is None else torch.cat((self.queries, queries), dim=2)
+        self.queries = both[:, :, max(0, both.shape[2] - self.reach) :].clone()
+        return both
+
+    def reset(self):
+        """Forget all."""
+        super().reset()
+        self.queries = None
+
+    def crop(self, tokens_to_remove):
+        """Refuse: the queries above the removed ones are gone."""
+        if tokens_to_remove:
+            raise NotImplementedError("this cache cannot be cropped: it keeps only the last queries")
+
+    def reorder_cache(self, beam_idx):
+        """Follow the beams."""
+        super().reorder_cache(beam_idx)
+        self._of_sequences(lambda kept: kept.index_select(0, beam_idx.to(kept.device)))
+
+    def batch_repeat_interleave(self, repeats):
+        """Repeat each sequence."""
+        super().batch_repeat_interleave(repeats)
+        self._of_sequences(lambda kept: kept.repeat_interleave(repeats, dim=0))
+
+    def batch_select_indices(self, indices):
+        """Keep some of the sequences."""
+        super().batch_select_indices(indices)
+        self._of_sequences(lambda kept: kept[indices])
+
+    def _of_sequences(self, change):
+        self.queries = None if self.queries is None else change(self.queries)
+
+
+class MtaLlamaAttention(LlamaAttention):
+    """Llama's eager attention, with operations before and after the softmax and a norm."""
+
+    def __init__(self, config, layer_idx):
+        super().__init__(config, layer_idx)
+        self.pre_softmax = config.operations("pre_softmax", layer_idx + 1)
+        self.post_softmax = config.operations("post_softmax", layer_idx + 1)
+        self.norm = HeadNorm(config, layer_idx + 1) if config.norm else nn.Identity()
+
+    def forward(self, hidden_states, position_embeddings=None, attention_mask=None, cache=None, **kwargs):
+        """Return the layer's output, and the weights of the new rows as they meet the values."""
+        new = hidden_states.shape[1]
+        shape = (*hidden_states.shape[:2], -1, self.head_dim)
+        projections = (self.q_proj, self.k_proj, self.v_proj)
+        queries, keys, values = (project(hidden_states).view(shape).transpose(1, 2) for project in projections)
+        queries, keys = apply_rotary_pos_emb(queries, keys, *position_embeddings)
+        before, after = (sum(one.earlier_queries for one in ops) for ops in (self.pre_softmax, self.post_softmax))
+        if cache is not None:
+            queries = self._layer_of(cache, before + after).recent(queries)
+            keys, values = cache.update(keys, values, self.layer_idx)
+        visible, real = visible_places(attention_mask, queries.shape[2], keys.shape[2], queries.device)
+        if real is not None:
+            queries = queries.masked_fill(~real, 0.0)
+        weights_above = min(after, queries.shape[2] - new)
+        first = queries.shape[2] - new - weights_above
+        weights, visible = self._weights(queries, keys, visible, first)
+        for operation in self.post_softmax:
+            weights = operation(weights, visible)
+        weights = weights[:, :, weights_above:].masked_fill(~visible[:, :, weights_above:], 0.0)
+        weights = F.dropout(weights, self.attention_dropout, self.training)
+        y = self.norm(weights @ repeat_kv(values, self.num_key_value_groups))
+        return self.o_proj(y.transpose(1, 2).reshape(*hidden_states.shape[:2], -1)), weights
+
+    def _weights(self, queries, keys, visible, first):
+        """Return the weights of the rows from `first` on, and where each of them sees a key."""
+        scores = queries @ repeat_kv(keys, self.num_key_value_groups).transpose(2, 3) * self.scaling
+        for operation in self.pre_softmax:
+            scores = operation(scores, visible)
+        scores, visible = scores[:, :, first:], visible[:, :, first:]
+        scores = scores.masked_fill(~visible, torch.finfo(scores.dtype).min)
+        weights = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
+        return weights.masked_fill(~visible, 0.0), visible  # of padding, a row sees nothing
+
+    def _layer_of(self, cache, reach):
+        """Return this layer's part of the cache, made to keep queries where it is new."""
+        while cache.layer_class_to_replicate is DynamicLayer and len(cache.layers) <= self.layer_idx:
+            cache.layers.append(DynamicLayer())
+        layer = cache.layers[self.layer_idx]
+        if type(layer) is DynamicLayer and not layer.get_seq_length():
+            layer = cache.layers[self.layer_idx] = KeptQueries(reach)
+        if not isinstance(layer, KeptQueries):
+            raise NotImplementedError(f"a cache of {type(layer).__name__} keeps no queries; allowed: DynamicCache")
+        return layer
+
+
+def visible_places(mask, rows, keys, device):
+    """Return where each of the last `rows` rows sees a key, and which rows are no padding.
+
+    `mask` is the model's for the new rows, [B, 1, new, K], zero where a key is seen: its last row
+    tells the padding. Without it, nothing is padded.
+    """
+    visible = torch.ones(rows, keys, dtype=torch.bool, device=device).tril(keys - rows)[None, None]
+    if mask is None:
+        return visible, None
+    seen = mask[:, :, -1:]
+    seen = seen if seen.dtype == torch.bool else seen == 0
+    real = seen[..., keys - rows :].transpose(2, 3)
+    return visible & seen & real, real
+
+
+class _Mta:
+    """Facts of both models: transformers asks the innermost one for initial values."""
+
+    config_class = MtaLlamaConfig
+    _supports_flash_attn = _supports_sdpa = _supports_flex_attn = _supports_attention_backend = False
+    _can_compile_fullgraph = False
+
+    def _init_weights(self, module):
+        super()._init_weights(module)
+        if isinstance(module, tuple(OPERATIONS.values())):
+            (parameter,) = module.parameters()
+            init.copy_(parameter, module.start())
+
+
+class MtaLlamaModel(_Mta, LlamaModel):
+    """The decoder without its head."""
+
+    config: MtaLlamaConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        for index, layer in enumerate(self.layers):
+            scale = (index + 1) ** -0.5 if config.norm and config.norm["name"] == "layer_norm_block" else 1.0
+            layer.self_attn = MtaLlamaAttention(config, index)
+            layer.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps, scale)
+            layer.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps, scale)
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_init()
+
+    def forward(self, input_ids=None, attention_mask=None, position_ids=None, cache=None, **kwargs):
+        """Refuse masks that operations cannot follow; else as Llama's."""
+        if attention_mask is not None and attention_mask.dim() != 2:
+            raise ValueError(f"attention_mask: got {list(attention_mask.shape)}, allowed: [batch, tokens], or None")
+        packed = position_ids is not None and attention_mask is None and cache is None
+        if packed and (position_ids.diff(dim=-1) != 1).any():
+            raise ValueError("position_ids: several texts in a row read each other's scores; allowed: one a row")
+        return super().forward(input_ids, attention_mask, position_ids, cache, **kwargs)
+
+
+class MtaLlamaForCausalLM(_Mta, LlamaForCausalLM):
+    """Llama with Multi-Token Attention: token ids to next-token logits."""
+
+    config: MtaLlamaConfig
+
+    def __init__(self, config):
+        super(LlamaForCausalLM, self).__init__(config)
+        self.model = MtaLlamaModel(config)
+        self.vocab_size = config.vocab_size
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()

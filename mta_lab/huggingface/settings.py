@@ -1,0 +1,88 @@
+"""A run's settings as transformers writes those of a Llama. Needs no extra."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.attention import AttentionConfig
+from components.norms.rms import NORM_EPS
+from mta_lab.config import RunConfig, plain
+from mta_lab.errors import UserError
+from mta_lab.model import hidden_width
+
+PLACES = ("pre_softmax", "post_softmax")
+OPERATIONS: Mapping[str, tuple[str, ...]] = {
+    "key_query": ("kernel", "mask", "padding"),
+    "head_mixing": ("group",),
+    "joint": ("kernel", "group"),
+}
+"""operations that the exported model has, with those of their settings that say more than where it
+starts and on which layers it stands"""
+NORMS: Mapping[str, tuple[str, ...]] = {
+    "gate": ("per",),
+    "plain": (),
+    "depth": (),
+    "layer_norm": (),
+    "layer_norm_block": (),
+}
+"""the same of norms"""
+LISTS = "multi_token"
+"""the attention that is lists of operations and a norm"""
+
+
+def llama_settings(config: RunConfig) -> dict[str, Any]:
+    """Return the settings of a `LlamaConfig`; with `pre_softmax`, those of an `MtaLlamaConfig`.
+
+    Raises:
+        UserError: the attention has a component that neither of them has.
+    """
+    model = config.model
+    return {
+        "vocab_size": model.vocabulary,
+        "hidden_size": model.width,
+        "intermediate_size": hidden_width(model.width, model.feed_forward_multiple),
+        "num_hidden_layers": model.layers,
+        "num_attention_heads": model.heads,
+        "num_key_value_heads": model.kv_heads or model.heads,
+        "max_position_embeddings": model.context,
+        "rms_norm_eps": NORM_EPS,
+        "rope_parameters": {"rope_theta": model.rope_theta, "rope_type": "default"},
+        "tie_word_embeddings": True,
+        "attention_dropout": config.attention.dropout,
+        **_attention_settings(config.attention, model.layers),
+    }
+
+
+def _attention_settings(attention: AttentionConfig, layers: int) -> dict[str, Any]:
+    """Return operations and norm, or nothing where the attention is a Llama's on every layer."""
+    form = attention.in_operations()
+    if form.name != LISTS:
+        said = "is no list of operations before and after the softmax, as the model of an export has"
+        raise UserError(f"attention: '{attention.name}' {said}")
+    tree = plain(form, later=True)
+    found = {
+        place: [
+            _operation(place, settings, operation, layers)
+            for settings, operation in zip(tree[place], getattr(form, place), strict=True)
+        ]
+        for place in PLACES
+    }
+    found = {place: [operation for operation in listed if operation["layers"]] for place, listed in found.items()}
+    norm = _kept("norm", tree["norm"], NORMS) if tree["norm"]["name"] != "none" else None
+    return {**found, "norm": norm} if norm or any(found.values()) else {}
+
+
+def _operation(place: str, settings: Mapping[str, Any], operation: Any, layers: int) -> dict[str, Any]:
+    """Return an operation with its layers as a list, counted from 1."""
+    standing = [layer for layer in range(1, layers + 1) if operation.on_layer(layer, layers)]
+    return {**_kept(place, settings, OPERATIONS), "layers": standing}
+
+
+def _kept(place: str, settings: Mapping[str, Any], known: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Return a component's name and those of its settings that an export needs.
+
+    Raises UserError for one that the exported model lacks, a user's own among them.
+    """
+    name = settings["name"]
+    if name not in known:
+        raise UserError(f"attention.{place}: '{name}' is not in the model of an export, which has {', '.join(known)}")
+    return {"name": name, **{key: settings[key] for key in known[name]}}
