@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "data": {"atomic", "children", "config", "errors", "locks", "strict", "words", "workspace"},
     "training": {"atomic", "components", "config", "data", "devices", "errors", "model"},
     "evaluation": {"atomic", "components", "config", "data", "errors", "model", "results", "stats", "strict"},
+    "harness": {"atomic", "components", "config", "data", "errors", "evaluation", "model", "results", "stats"},
     "precision": {
         "children",
         "components",
@@ -116,7 +117,7 @@ MAY_IMPORT = {
 MAY_IMPORT["lab"] = set(MAY_IMPORT)
 ORACLES = {"components", "testing"}  # rooms that may know the shipped variants
 SOLE_IMPORTERS = {"optuna": "scheduling", "mlflow": "tracking", "lightning": "training", "ray": "executors",
-                  "transformers": "huggingface", "safetensors": "huggingface"}  # fmt: skip
+                  "transformers": "huggingface", "safetensors": "huggingface", "lm_eval": "harness"}  # fmt: skip
 
 
 def imports(file: Path) -> Iterator[str]:

@@ -4,7 +4,9 @@ from components.evaluations.babilong import BabiLong
 from components.evaluations.base import Evaluation, Predicted
 from components.evaluations.error_rate import ErrorRate
 from components.evaluations.found import Found
+from components.evaluations.harness import HarnessEvaluation
 from components.evaluations.last_word import LastWord
+from components.evaluations.lm_eval import LmEval
 from components.evaluations.needles import Needles
 from components.evaluations.perplexity import Perplexity
 from components.evaluations.questions import TextEvaluation
@@ -16,7 +18,9 @@ __all__ = [
     "ErrorRate",
     "Evaluation",
     "Found",
+    "HarnessEvaluation",
     "LastWord",
+    "LmEval",
     "Needles",
     "Perplexity",
     "Predicted",

@@ -1,8 +1,6 @@
 """Ask a trained model the questions of an evaluation, and score what it answers."""
 
-from mta_lab.evaluation.answers import answered
-from mta_lab.evaluation.identity import evaluation_fingerprint
-from mta_lab.evaluation.prepared import Prepared, prepare
-from mta_lab.evaluation.scores import evaluated_by, floors_of
+from mta_lab.evaluation.identity import changed_settings, evaluation_fingerprint
+from mta_lab.evaluation.prepared import Asks, prepare
 
-__all__ = ["Prepared", "answered", "evaluated_by", "evaluation_fingerprint", "floors_of", "prepare"]
+__all__ = ["Asks", "changed_settings", "evaluation_fingerprint", "prepare"]

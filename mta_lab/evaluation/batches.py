@@ -47,11 +47,12 @@ class Decoding:
 
     def asking(self, question: Question) -> list[Asking]:
         """Return a question's answers as tokens; an empty prompt becomes an end of text."""
-        prompt = self._ids(question.prompt) or [self.end_of_text]
-        answers = map(self._ids, question.answers)
+        prompt = self.ids(question.prompt) or [self.end_of_text]
+        answers = map(self.ids, question.answers)
         return [Asking([*prompt, *answer], len(answer)) for answer in answers]
 
-    def _ids(self, text: str) -> list[int]:
+    def ids(self, text: str) -> list[int]:
+        """Return the tokens of a text."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
 
@@ -80,23 +81,33 @@ def _answers(
     model: Decoder, askings: Sequence[Asking], padding: int, goes_on_V: Tensor, precision: Precision
 ) -> list[Answer]:
     """Return the answers of one batch; logits are made where answers are, and nowhere else."""
+    spans = [(one.tokens, one.answer + 1) for one in askings]
+    return [
+        _answer(logits_AV, torch.tensor(one.tokens[-one.answer :]), goes_on_V)
+        for logits_AV, one in zip(last_logits(model, spans, padding, precision), askings, strict=True)
+    ]
+
+
+def last_logits(
+    model: Decoder, read: Sequence[tuple[Sequence[int], int]], padding: int, precision: Precision
+) -> Sequence[Tensor]:
+    """Return the logits [A, V] behind each of the last A tokens of each sequence, on the CPU.
+
+    Raises FloatingPointError where one is not finite.
+    """
     device = next(model.parameters()).device
-    most = max(len(one.tokens) for one in askings)
-    padded_BT = torch.full((len(askings), most), padding, dtype=torch.int64)  # nothing sees a later token
-    for row, one in enumerate(askings):
-        padded_BT[row, : len(one.tokens)] = torch.tensor(one.tokens)
+    most = max(len(tokens) for tokens, _ in read)
+    padded_BT = torch.full((len(read), most), padding, dtype=torch.int64)  # nothing sees a later token
+    for row, (tokens, _) in enumerate(read):
+        padded_BT[row, : len(tokens)] = torch.tensor(tokens)
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         features_BTD = model.features(padded_BT.to(device))
-        spans = [slice(len(one.tokens) - one.answer - 1, len(one.tokens)) for one in askings]
+        spans = [slice(len(tokens) - last, len(tokens)) for tokens, last in read]
         picked_ND = torch.cat([features_BTD[row, span] for row, span in enumerate(spans)])
         logits_NV = F.linear(picked_ND, model.embedding.weight).float().cpu()
     if not logits_NV.isfinite().all():
         raise FloatingPointError("the logits of an answer are not finite")
-    sizes = [one.answer + 1 for one in askings]
-    return [
-        _answer(logits_AV, torch.tensor(one.tokens[-one.answer :]), goes_on_V)
-        for logits_AV, one in zip(torch.split(logits_NV, sizes), askings, strict=True)
-    ]
+    return torch.split(logits_NV, [last for _, last in read])
 
 
 def _answer(logits_AV: Tensor, answer_A: Tensor, goes_on_V: Tensor) -> Answer:

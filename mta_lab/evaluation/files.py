@@ -10,6 +10,7 @@ from typing import Any
 
 from pyarrow import parquet
 
+from components.evaluations import HarnessEvaluation
 from components.evaluations.questions import TextEvaluation
 from mta_lab.errors import UserError, described
 from mta_lab.strict import FaultError, as_json, content
@@ -21,10 +22,12 @@ PARQUET = ".parquet"
 def records_of(evaluation: TextEvaluation) -> dict[str, Records]:
     """Return the records of each file that an evaluation reads; none where it has no `path`.
 
+    A harness reads its files itself.
+
     Raises:
         UserError: a file is missing, cannot be read, or a record lacks a text.
     """
-    if evaluation.path is None:
+    if evaluation.path is None or isinstance(evaluation, HarnessEvaluation):
         return {}
     return {name: _records(file, evaluation) for name, file in _files(evaluation).items()}
 
@@ -34,7 +37,8 @@ def files_digest(evaluation: TextEvaluation) -> str:
     if evaluation.path is None:
         return ""
     found = hashlib.sha256()
-    for name, file in sorted(_files(evaluation).items()):
+    files = _below(evaluation) if isinstance(evaluation, HarnessEvaluation) else _files(evaluation)
+    for name, file in sorted(files.items()):
         try:
             found.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
         except OSError as error:
@@ -46,6 +50,16 @@ def _files(evaluation: TextEvaluation) -> dict[str, Path]:
     assert evaluation.path is not None
     home = Path(evaluation.path).expanduser()
     return {name: _file(evaluation, home, name) for name in evaluation.files()}
+
+
+def _below(evaluation: TextEvaluation) -> dict[str, Path]:
+    """Return the files of a folder with a harness's tasks, but for what Python leaves there."""
+    assert evaluation.path is not None
+    home = Path(evaluation.path).expanduser()
+    found = {str(file.relative_to(home)): file for file in home.rglob("*") if file.is_file() and file.suffix != ".pyc"}
+    if not any(file.suffix == ".yaml" for file in found.values()):
+        raise UserError(f"{evaluation.name}: path: got '{home}', allowed: a folder with tasks as .yaml files")
+    return found
 
 
 def _file(evaluation: TextEvaluation, home: Path, name: str) -> Path:

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+from dataclasses import fields
+from typing import Any
 
+from components.evaluations import Evaluation
 from components.evaluations.questions import TextEvaluation
 from mta_lab.config import RunConfig, plain
 from mta_lab.config.identity import code_of
@@ -28,3 +31,9 @@ def evaluation_fingerprint(evaluation: TextEvaluation, config: RunConfig, conten
         "files": files_digest(evaluation),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def changed_settings(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the settings of an evaluation that are not its defaults."""
+    changed = {one.name for one in fields(evaluation) if getattr(evaluation, one.name) != one.default}
+    return {name: value for name, value in plain(evaluation).items() if name in changed}

@@ -3,20 +3,50 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
 
 from components.evaluations.questions import Question, TextEvaluation
 from components.registry import ComponentError
-from mta_lab.config import RunConfig
+from mta_lab.config import Precision, RunConfig
 from mta_lab.data import Corpus
 from mta_lab.errors import UserError
-from mta_lab.evaluation.batches import Batch, Decoding, batches_of
+from mta_lab.evaluation.answers import Advance, answered
+from mta_lab.evaluation.batches import Batch, Decoding, ask, batches_of
+from mta_lab.evaluation.identity import changed_settings
 from mta_lab.evaluation.material import material_of
+from mta_lab.evaluation.scores import evaluated_by, floors_of
+from mta_lab.model import Decoder
+from mta_lab.results.evaluated import Evaluated, now
+
+
+class Asks(Protocol):
+    """The questions of an evaluation, ready to be asked."""
+
+    @property
+    def context(self) -> int:
+        """Return the most tokens that a model reads at a time."""
+
+    def ask(self, model: Decoder, precision: Precision, kept: Path, advance: Advance) -> Evaluated:
+        """Return what a model comes to.
+
+        Args:
+            model: in evaluation mode, with a rotary table of at least `context` tokens.
+            precision: of the run that trained the model.
+            kept: the file of the answers so far; the caller removes it at the end.
+            advance: hears how many tokens are read, and of how many.
+
+        Raises:
+            FloatingPointError: a logit or a score is not finite.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """The questions of an evaluation as tokens, in batches."""
+    """The questions that an evaluation makes itself, as tokens, in batches."""
 
+    evaluation: TextEvaluation
     questions: Sequence[Question]
     batches: Sequence[Batch]
     """of all possible answers, numbered through the questions"""
@@ -26,10 +56,19 @@ class Prepared:
     notes: Sequence[str]
     """clauses on what was left out"""
 
-    @property
-    def tokens(self) -> int:
-        """Return the number of tokens that a model reads."""
-        return sum(len(asking.tokens) for batch in self.batches for _, asking in batch)
+    def ask(self, model: Decoder, precision: Precision, kept: Path, advance: Advance) -> Evaluated:
+        """Return what a model comes to, as `Asks` says."""
+        asked = partial(ask, model, decoding=self.decoding, precision=precision)
+        answers = iter(answered(self.batches, asked, kept, advance))
+        by_question = [[next(answers) for _ in question.answers] for question in self.questions]
+        return Evaluated(
+            name=self.evaluation.name,
+            settings=changed_settings(self.evaluation),
+            metrics=evaluated_by(self.evaluation, self.questions, by_question),
+            floors=floors_of(self.questions),
+            notes=self.notes,
+            finished=now(),
+        )
 
 
 def prepare(evaluation: TextEvaluation, config: RunConfig, corpus: Corpus) -> Prepared:
@@ -63,6 +102,7 @@ def prepare(evaluation: TextEvaluation, config: RunConfig, corpus: Corpus) -> Pr
         for group, number in long.items()
     ]
     return Prepared(
+        evaluation=evaluation,
         questions=kept,
         batches=batches_of(askings),
         decoding=decoding,

@@ -1,18 +1,16 @@
 """Ask finished runs the questions of an evaluation, and keep what they come to in their records."""
 
 from contextlib import suppress
-from dataclasses import fields, replace
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import replace
 
 from components.attention import AttentionConfig
-from components.evaluations import Evaluation, TextEvaluation
+from components.evaluations import HarnessEvaluation, TextEvaluation
 from components.kernels.substitute import set_compiled
-from mta_lab.config import plain
 from mta_lab.devices import own
 from mta_lab.errors import UserError
-from mta_lab.evaluation import Prepared, answered, evaluated_by, evaluation_fingerprint, floors_of, prepare
-from mta_lab.lab.display import Advance
+from mta_lab.evaluation import Asks, evaluation_fingerprint, prepare
+from mta_lab.harness import of_harness
+from mta_lab.lab.display import Advance, Say
 from mta_lab.lab.trained import corpus_of, refuse_changed
 from mta_lab.model import Decoder
 from mta_lab.pictures.trained import Trained
@@ -26,15 +24,20 @@ LONG = 1024
 class Questions:
     """The questions of evaluations, made once for all runs that are asked the same ones."""
 
-    def __init__(self) -> None:
-        self._made: dict[str, Prepared] = {}
+    def __init__(self, note: Say = lambda line: None) -> None:
+        """Begin; `note` hears of each task of a harness that cannot be asked here."""
+        self._note = note
+        self._made: dict[str, Asks] = {}
 
-    def of(self, evaluation: TextEvaluation, run: Trained, fingerprint: str) -> Prepared:
+    def of(self, evaluation: TextEvaluation, run: Trained, fingerprint: str) -> Asks:
         """Return what a run is asked; raise UserError where no question can be made."""
         if fingerprint not in self._made:
             corpus = corpus_of(run)
             assert corpus is not None  # `fingerprint_for` has refused runs that read no text
-            self._made[fingerprint] = prepare(evaluation, run.config, corpus)
+            if isinstance(evaluation, HarnessEvaluation):
+                self._made[fingerprint] = of_harness(evaluation, run.config, corpus, self._note)
+            else:
+                self._made[fingerprint] = prepare(evaluation, run.config, corpus)
         return self._made[fingerprint]
 
 
@@ -65,30 +68,16 @@ def ask_run(
     if there := run.record.evaluated.get(fingerprint):
         return there
     prepared = questions.of(evaluation, run, fingerprint)
-    kept, done = records.answers(run.record.fingerprint, fingerprint), 0
-
-    def heard(tokens: int) -> None:
-        nonlocal done
-        done += tokens
-        advance(done, prepared.tokens)
-
-    own.set_precision(run.config.training.precision)
+    kept, precision = records.answers(run.record.fingerprint, fingerprint), run.config.training.precision
+    own.set_precision(precision)
     model = reading(run, prepared.context).to(own.device())
     try:
-        found = answered(model, prepared, run.config.training.precision, kept, heard)
-        metrics = evaluated_by(evaluation, prepared.questions, found)
+        found = prepared.ask(model, precision, kept, advance)
     except FloatingPointError as error:
         raise UserError(f"{evaluation.name}: run {run.record.fingerprint}: {error}") from None
     finally:
         model.to("cpu")
-    evaluated = Evaluated(
-        name=evaluation.name,
-        settings=changed_settings(evaluation),
-        metrics=metrics,
-        floors=floors_of(prepared.questions),
-        notes=[*prepared.notes, *_other_attention(run, prepared.context)],
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+    evaluated = replace(found, notes=[*found.notes, *_other_attention(run, prepared.context)])
     records.add_evaluated(run.record.fingerprint, fingerprint, evaluated)
     with suppress(OSError):
         kept.parent.rmdir()  # where it is empty
@@ -99,12 +88,6 @@ def _other_attention(run: Trained, context: int) -> list[str]:
     if attention_for(run, context) == run.config.attention:
         return []
     return [f"texts of {context:,} tokens: attention.impl is auto in place of eager, which stores whole maps"]
-
-
-def changed_settings(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the settings of an evaluation that are not its defaults."""
-    changed = {one.name for one in fields(evaluation) if getattr(evaluation, one.name) != one.default}
-    return {name: value for name, value in plain(evaluation).items() if name in changed}
 
 
 def attention_for(run: Trained, context: int) -> AttentionConfig:

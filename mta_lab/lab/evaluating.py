@@ -9,7 +9,8 @@ from components.evaluations import Evaluation, TextEvaluation
 from components.metrics import METRICS, Metric, Scores
 from mta_lab.devices import own
 from mta_lab.errors import UserError, nearest
-from mta_lab.lab.asking import Questions, ask_run, changed_settings
+from mta_lab.evaluation import changed_settings
+from mta_lab.lab.asking import Questions, ask_run
 from mta_lab.lab.trained import corpus_of, refuse_changed
 from mta_lab.pictures.trained import Trained
 from mta_lab.results.evaluated import Evaluated

@@ -9,8 +9,8 @@ from components.evaluations import Evaluation, TextEvaluation
 from components.metrics import METRICS
 from mta_lab.config import component
 from mta_lab.errors import UserError
-from mta_lab.evaluation import evaluation_fingerprint
-from mta_lab.lab.asking import Questions, ask_run, changed_settings
+from mta_lab.evaluation import changed_settings, evaluation_fingerprint
+from mta_lab.lab.asking import Questions, ask_run
 from mta_lab.lab.evaluating import evaluate_run, written
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.syncing import runs_to_sync
@@ -40,7 +40,8 @@ class Outcome:
 def evaluations_of(words: Sequence[str], usual: Sequence[Evaluation] = ()) -> list[Evaluation]:
     """Return the evaluations that words name: `needles`, or `{name: needles, counts: [2, 4]}`.
 
-    Without words, return the usual ones.
+    `lm_eval:piqa,boolq` is short for `{name: lm_eval, tasks: [piqa, boolq]}`. Without words, return
+    the usual ones.
 
     Raises:
         UserError: a word names none, or a setting is wrong; or there is neither.
@@ -50,9 +51,15 @@ def evaluations_of(words: Sequence[str], usual: Sequence[Evaluation] = ()) -> li
     if not words:
         asking = ", ".join(variant.name for variant in FAMILIES["evaluations"].registered())
         raise UserError(f"--on: is missing; type for example --on needles; evaluations: {asking}")
-    found = [component("evaluations", word, "--on") for word in words]
+    found = [component("evaluations", _long(word), "--on") for word in words]
     assert all(isinstance(one, Evaluation) for one in found)
     return found  # type: ignore[return-value]  # as checked
+
+
+def _long(word: str) -> str:
+    """Return the long form of `NAME:TASK,TASK`; any other word as it is."""
+    name, colon, tasks = word.partition(":")
+    return f"{{name: {name}, tasks: [{tasks}]}}" if colon and name.isidentifier() and tasks[:1] != " " else word
 
 
 def evaluate_plan(plan: Plan, row: str | None, evaluations: Sequence[Evaluation]) -> Outcome:
@@ -112,7 +119,7 @@ class _Scoring:
     """Scores run after run, and says each result; a line on many runs is said once."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan, self._questions = plan, Questions()
+        self._plan, self._questions = plan, Questions(plan.display.note)
         self._said = set[str]()
         self.new = self.there = 0
         self.left_out = set[str]()
@@ -178,7 +185,8 @@ def _scores_in_words(evaluated: Evaluated) -> str:
 def _about(evaluated: Evaluated) -> list[str]:
     """Return a line on the floors of a result, and one on each thing that was left out."""
     groups = next(iter(evaluated.metrics.values())).scores
-    floors = {guess: fmean(by_group[group] for group in groups) for guess, by_group in evaluated.floors.items()}
+    whole = {guess: by_group for guess, by_group in evaluated.floors.items() if by_group.keys() >= groups.keys()}
+    floors = {guess: fmean(by_group[group] for group in groups) for guess, by_group in whole.items()}
     beside = ", ".join(f"{guess} {100 * floor:.1f} %" for guess, floor in floors.items())
     return [*([f"floors: {beside}"] if beside else []), *evaluated.notes]
 

@@ -41,9 +41,18 @@ class Results:
 
     @property
     def title(self) -> str:
-        """Return the evaluation's name with the settings that are not its defaults."""
-        settings = ", ".join(f"{key} {in_words(value)}" for key, value in self.any.settings.items())
+        """Return the evaluation's name with the settings that are not its defaults.
+
+        A harness's tasks are left out: they are the groups.
+        """
+        told = {key: value for key, value in self.any.settings.items() if not (key == "tasks" and self.any.tasks)}
+        settings = ", ".join(f"{key} {in_words(value)}" for key, value in told.items())
         return f"{self.any.name} ({settings})" if settings else self.any.name
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Return what tells it apart from other results: its title and its groups."""
+        return self.title, *self.any.tasks
 
 
 def results_of(table: Table) -> list[Results]:
@@ -55,8 +64,8 @@ def results_of(table: Table) -> list[Results]:
                 if all(metric_named(name) for name in one.metrics):
                     found.setdefault(fingerprint, {}).setdefault(row.name, {})[seed] = one
     every = [Results(fingerprint=fingerprint, rows=rows) for fingerprint, rows in found.items()]
-    newest = {one.title: one for one in sorted(every, key=_last)}
-    return [*_of_groups(table), *(newest[title] for title in sorted(newest))]
+    newest = {one.asked: one for one in sorted(every, key=_last)}
+    return [*_of_groups(table), *(newest[asked] for asked in sorted(newest))]
 
 
 def _of_groups(table: Table) -> list[Results]:
@@ -97,12 +106,11 @@ def _last(results: Results) -> str:
 
 def evaluated_sections(table: Table) -> list[Section]:
     """Return a table for each metric of each evaluation that runs were asked by."""
-    return [
-        section
-        for results in results_of(table)
-        for name in results.any.metrics
-        for section in _sections(table, results, METRICS[name])
-    ]
+    found: list[Section] = []
+    for results in results_of(table):
+        found += [section for name in results.any.metrics for section in _sections(table, results, METRICS[name])]
+        found += [_facts(results)] if results.any.tasks else []
+    return found
 
 
 def _sections(table: Table, results: Results, metric: Metric) -> Iterator[Section]:
@@ -119,14 +127,38 @@ def _sections(table: Table, results: Results, metric: Metric) -> Iterator[Sectio
         )
 
 
+def _facts(results: Results) -> Section:
+    """Return how a harness asked each group, and the standard errors of one run."""
+    every = [one for seeds in results.rows.values() for one in seeds.values()]
+    first = next(iter(results.any.metrics))
+    metric = METRICS[first]
+    lines = []
+    for group, number in results.any.metrics[first].n.items():
+        told = [*dict.fromkeys(one.tasks[group] for one in every)]
+        shots, versions = ", ".join(str(one.shots) for one in told), ", ".join(one.version for one in told)
+        errors = sorted(by.error[group] for one in every if group in (by := one.metrics[first]).error)
+        ends = dict.fromkeys(metric.written(error) for error in (*errors[:1], *errors[-1:]))
+        lines.append(Line(cells=(group, shots, versions, f"{number:,}", " to ".join(ends) or "-")))
+    harnesses = " and ".join(dict.fromkeys(one.harness for one in every))
+    header = ("task", "shots", "version", "questions", f"standard error of one run, {metric.unit or metric.words}")
+    return Section(title=f"{results.title}: as {harnesses} asked", header=header, lines=tuple(lines))
+
+
 def _parts(groups: Sequence[str]) -> dict[str, list[str]]:
-    """Return the groups in parts that a page is wide enough for, by what their names share."""
+    """Return the groups in parts that a page is wide enough for, by what their names share.
+
+    Where they share nothing, the parts follow each other.
+    """
     if len(groups) <= MOST:
         return {"": [*groups]}
     found: dict[str, list[str]] = {}
     for group in groups:
         found.setdefault(group.rpartition(", ")[0], []).append(group)
-    return found if max(map(len, found.values())) <= MOST else {"": [*groups]}
+    if max(map(len, found.values())) <= MOST:
+        return found
+    each = math.ceil(len(groups) / math.ceil(len(groups) / MOST))
+    parts = [[*groups[start : start + each]] for start in range(0, len(groups), each)]
+    return {f"{part[0]} to {part[-1]}": part for part in parts}
 
 
 def _lines(table: Table, results: Results, metric: Metric, groups: Sequence[str]) -> Iterator[Line]:
@@ -145,6 +177,8 @@ def _floor_lines(results: Results, metric: Metric, groups: Sequence[str]) -> Ite
     if not metric.is_share:
         return
     for name, by_group in results.any.floors.items():
+        if not by_group.keys() >= {*groups}:
+            continue
         floors = [by_group[group] for group in groups]
         mean = [metric.written(fmean(floors))] if len(groups) > 1 else []
         yield Line(cells=(f"floor: {name}", "-", *mean, *map(metric.written, floors)), tone="unresolved")
@@ -216,15 +250,23 @@ def evaluated_document(record: Record) -> dict[str, Any]:
             "metrics": {
                 name: {
                     group: {"score": score, "interval": [by.low[group], by.high[group]], "n": by.n[group]}
+                    | ({"error": by.error[group]} if group in by.error else {})
                     for group, score in by.scores.items()
                 }
                 for name, by in one.metrics.items()
             },
             "floors": {name: dict(by_group) for name, by_group in one.floors.items()},
             "notes": list(one.notes),
+            **_harness(one),
         }
         for fingerprint, one in record.evaluated.items()
     }
+
+
+def _harness(one: Evaluated) -> dict[str, Any]:
+    """Return the JSON form of who asked and how; empty where no harness did."""
+    tasks = {task: {"shots": facts.shots, "version": facts.version} for task, facts in one.tasks.items()}
+    return {"harness": one.harness, "tasks": tasks} if one.harness else {}
 
 
 def evaluated_columns(document: Mapping[str, Any]) -> dict[str, float]:

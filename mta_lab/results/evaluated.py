@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any
 
@@ -19,11 +20,26 @@ class GroupScores:
     """its upper end"""
     n: Mapping[str, int]
     """questions behind each score"""
+    error: Mapping[str, float] = field(default_factory=dict)
+    """standard error, where a harness gives it"""
 
     @property
     def mean(self) -> float:
         """Return the plain mean over the groups."""
         return fmean(self.scores.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFacts:
+    """Examples and version of the task of a harness, whose questions are a group."""
+
+    shots: int
+    """examples before each question"""
+    version: str
+    """the task's own"""
+
+    def __str__(self) -> str:
+        return f"{self.shots}-shot, version {self.version}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +55,12 @@ class Evaluated:
     """share of questions that a guess without knowledge answers: by guess, then by group"""
     notes: Sequence[str] = ()
     """clauses on what was left out"""
+    harness: str = ""
+    """name and version of the harness that asked; empty where none did, as what follows"""
+    tasks: Mapping[str, TaskFacts] = field(default_factory=dict)
+    """how each group was asked"""
     finished: str
-    """date and time, as in ISO 8601"""
+    """date and time, as `now` writes them"""
 
     def faults(self) -> Iterator[str]:
         """Yield in words why no evaluation can have come to this; nothing where one can."""
@@ -55,3 +75,8 @@ class Evaluated:
                     yield f"metrics.{name}.{group}: got {score}, allowed: {metric.least:g} to {metric.most:g}"
             if not found.scores.keys() == found.low.keys() == found.high.keys() == found.n.keys():
                 yield f"metrics.{name}: allowed: a score, an interval and a number of questions for each group"
+
+
+def now() -> str:
+    """Return date and time, as in ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

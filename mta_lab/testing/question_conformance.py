@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 import torch
 
-from components.evaluations import TextEvaluation
+from components.evaluations import HarnessEvaluation, TextEvaluation
 from components.evaluations.questions import Answer, Material, Question
 from components.metrics import METRICS
 from mta_lab.testing.subjects import under_test
@@ -19,9 +19,13 @@ NOUNS = ("river", "garden", "letter", "window", "winter", "mountain", "village",
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test over every such evaluation under test."""
+    """Run each test over every such evaluation under test that makes its questions itself."""
     if "asking" in metafunc.fixturenames:
-        found = [variant() for variant in under_test()[0] if issubclass(variant, TextEvaluation)]
+        found = [
+            variant()
+            for variant in under_test()[0]
+            if issubclass(variant, TextEvaluation) and not issubclass(variant, HarnessEvaluation)
+        ]
         metafunc.parametrize("asking", found, ids=lambda evaluation: evaluation.name)
 
 

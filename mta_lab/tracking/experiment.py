@@ -23,7 +23,7 @@ from mta_lab.tracking.keys import shortened
 from mta_lab.tracking.place import files_address, follow, name_default_store, refuse_unusable
 from mta_lab.tracking.summary import metrics
 from mta_lab.tracking.view import VIEW_TAG, view
-from mta_lab.tracking.written import attempts, costs, curves, dataset, labels, note, params
+from mta_lab.tracking.written import asked_by, attempts, costs, curves, dataset, labels, note, params
 
 T = TypeVar("T")
 
@@ -155,7 +155,8 @@ class Experiment:
         at = at or now()
         self.log(run_id, [*points, *costs(record, at)])
         origin = {"implementation": record.implementation, **record.provenance}
-        self._tag(run_id, {**origin, **attempts(record)})
+        harnesses = {key: value for one in record.evaluated.values() for key, value in asked_by(one).items()}
+        self._tag(run_id, {**origin, **attempts(record), **harnesses})
         self._client.set_terminated(run_id, "FINISHED", at)
 
     def fail(self, run_id: str, failure: Failure) -> None:

@@ -62,15 +62,32 @@ def score_metrics(metric: str, scores: Scores) -> dict[str, float]:
 def asked(evaluated: Evaluated) -> dict[str, float]:
     """Return what an evaluation by questions came to as metrics: each group's score, and the mean.
 
-    Settings that are not the defaults are part of their names.
+    Settings that are not the defaults are part of their names; a harness's tasks are not, as they
+    are the groups. Its standard errors, and the examples before each question, are metrics, too.
     """
-    settings = ",".join(f"{key}={json.dumps(value)}" for key, value in evaluated.settings.items())
+    told = {key: value for key, value in evaluated.settings.items() if not (key == "tasks" and evaluated.tasks)}
+    settings = ",".join(f"{key}={json.dumps(value)}" for key, value in told.items())
+    end = f"/{settings}" if settings else ""
     found: dict[str, float] = {}
     for metric, by in evaluated.metrics.items():
-        home = f"asked/{metric}" + (f"/{settings}" if settings else "")
-        names = keys([f"{home}/{group}" for group in by.scores] + [home])
-        found |= {names[f"{home}/{group}"]: score for group, score in by.scores.items()} | {names[home]: by.mean}
-    return found
+        home = f"asked/{metric}{end}"
+        found |= _by_group(home, by.scores) | {keys([home])[home]: by.mean}
+        found |= _by_group(f"asked/{metric}_error{end}", by.error)
+    shots = {task: float(facts.shots) for task, facts in evaluated.tasks.items()}
+    return found | _by_group(f"asked/shots{end}", shots)
+
+
+def _by_group(home: str, values: Mapping[str, float]) -> dict[str, float]:
+    names = keys([f"{home}/{group}" for group in values])
+    return {names[f"{home}/{group}"]: value for group, value in values.items()}
+
+
+def asked_by(evaluated: Evaluated) -> dict[str, str]:
+    """Return the versions of a harness and of its tasks as tags; none where no harness asked."""
+    if not evaluated.harness:
+        return {}
+    versions = {f"asked.version.{task}": facts.version for task, facts in evaluated.tasks.items()}
+    return labels({"asked.harness": evaluated.harness, **versions})
 
 
 def costs(record: Record, at: int) -> list[Metric]:

@@ -163,3 +163,22 @@ def test_plain_lines_are_the_progress_of_a_log() -> None:
 
 def test_answers_of_an_unfinished_evaluation_are_in_a_folder_of_their_own() -> None:
     assert Records().answers("ab", "cd") == Path("results/evaluations/ab-cd.jsonl")
+
+
+def test_a_harness_that_is_not_installed_is_one_line_with_what_to_type(
+    evaluate: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    status, out, remarks = evaluate("--on", "lm_eval:boolq,piqa")
+    assert (status, out) == (2, "")
+    assert remarks.endswith("lm_eval: needs the package lm_eval; type: pip install 'mta-lab[lm-eval]'\n")
+    assert remarks.count("\n") == 1
+
+
+def test_a_list_of_tasks_is_short_for_the_setting() -> None:
+    (found,) = evaluations_of(["lm_eval:boolq,mmlu:5"])
+    assert found.tasks == ("boolq", "mmlu:5")  # type: ignore[attr-defined]
+    (usual,) = evaluations_of(["lm_eval"])
+    assert len(usual.tasks) == 9  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="--on: tasks: no such key"):
+        evaluations_of(["needles:boolq"])

@@ -33,10 +33,10 @@ def sweep() -> dict[str, object]:
     }
 
 
-def train_rows() -> None:
+def train_rows(documents: int = 40) -> None:
     """Write the text, and train both rows, in the current folder."""
     Path("text").mkdir()
-    lines = "".join(f"{json.dumps({'text': document})}\n" for document in prose(documents=40))
+    lines = "".join(f"{json.dumps({'text': document})}\n" for document in prose(documents))
     (Path("text") / "book.jsonl").write_text(lines)
     mta_lab.load(sweep(), quiet=True)
     records = Records()

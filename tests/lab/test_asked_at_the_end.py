@@ -59,7 +59,7 @@ def test_what_was_asked_is_not_asked_again_and_a_launch_goes_on_where_it_was_kil
 
     found = loaded()
     with monkeypatch.context() as patch:
-        patch.setattr("mta_lab.lab.asking.evaluated_by", killed)
+        patch.setattr("mta_lab.evaluation.prepared.evaluated_by", killed)
         with pytest.raises(KilledError):
             found.run()
     kept = [*Path("results/evaluations").glob("*.jsonl")]

@@ -10,6 +10,7 @@ import pytest
 
 from components.evaluations.babilong import BY_LIKELIHOOD
 from components.evaluations.last_word import PERPLEXITY
+from components.evaluations.lm_eval import ACCURACY
 from components.evaluations.needles import FOUND
 from mta_lab.report.data import as_json, document
 from mta_lab.report.evaluated import evaluated_sections, mean_of, over_seeds
@@ -18,7 +19,7 @@ from mta_lab.report.render import markdown
 from mta_lab.report.run_lines import as_csv
 from mta_lab.report.stale import changed_since_written
 from mta_lab.report.table import Table
-from mta_lab.results.evaluated import Evaluated, GroupScores
+from mta_lab.results.evaluated import Evaluated, GroupScores, TaskFacts
 from mta_lab.stats.proportions import Rates, interval
 from mta_lab.sweep import load_sweep
 from mta_lab.theme.style import styled
@@ -46,6 +47,39 @@ def test_rows_that_were_not_asked_are_left_out_and_the_notes_are_told(tmp_path: 
     assert "- needles (samples 100): 6 needles and a question need 156 tokens, not 128." in text
     assert "a score at its floor shows no ability." in text
     assert "Questions:" not in markdown(table_of(tmp_path, CLEAR))
+
+
+def by_harness(**tasks: TaskFacts) -> Evaluated:
+    """Return what a harness found of tasks, each at 50 % and with an error of 5 points."""
+    by = replace(shares(0.5, groups=tuple(tasks)), error=dict.fromkeys(tasks, 0.05))
+    found = {"metrics": {ACCURACY.name: by}, "floors": {}, "tasks": tasks, "harness": "lm_eval 0.4.13"}
+    return replace(asked(0.5), name="lm_eval", settings={"tasks": [*tasks], "limit": 100}, **found)
+
+
+def test_tasks_of_a_harness_stand_in_parts_with_shots_versions_and_errors_below(tmp_path: Path) -> None:
+    names = ("boolq", "piqa", "siqa", "hellaswag", "winogrande", "arc", "obqa", "mmlu")
+    found = by_harness(**{name: TaskFacts(shots=5 * (name == "mmlu"), version="1.0") for name in names})
+    table = asked_table(tmp_path, aaaa=found)
+    first, second, facts = evaluated_sections(table)
+    asks = "lm_eval (limit 100): task accuracy, %, up to 100 questions each, not tested"
+    assert (first.title, second.title) == (f"{asks}; boolq to hellaswag", f"{asks}; winogrande to mmlu")
+    assert first.header[2:] == ("mean", *names[:4])
+    assert facts.title == "lm_eval (limit 100): as lm_eval 0.4.13 asked"
+    assert facts.header == ("task", "shots", "version", "questions", "standard error of one run, %")
+    assert [line.cells for line in facts.lines][::7] == [
+        ("boolq", "0", "1.0", "100", "5.0"),
+        ("mmlu", "5", "1.0", "100", "5.0"),
+    ]
+    (run,) = (row for row in document(table)["rows"] if row["row"] == "wide")
+    (told,) = next(iter(run["runs"].values()))["evaluated"].values()
+    assert told["metrics"][ACCURACY.name]["boolq"]["error"] == 0.05
+    assert (told["harness"], told["tasks"]["mmlu"]) == ("lm_eval 0.4.13", {"shots": 5, "version": "1.0"})
+
+
+def test_other_tasks_of_a_harness_are_other_results(tmp_path: Path) -> None:
+    one, other = (by_harness(**{name: TaskFacts(shots=0, version="1")}) for name in ("boolq", "piqa"))
+    sections = evaluated_sections(asked_table(tmp_path, aaaa=one, bbbb=other))
+    assert [section.header[-1] for section in sections[::2]] == ["boolq", "piqa"]
 
 
 def test_of_two_results_of_the_same_settings_the_newest_is_shown(tmp_path: Path) -> None:
