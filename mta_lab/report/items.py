@@ -15,7 +15,7 @@ from mta_lab.words import counted
 
 HEADER = (
     "of the paper",
-    "sweep",
+    "command",
     "scale",
     "tokens a parameter",
     "seeds",
@@ -35,7 +35,8 @@ def items(folder: Path) -> str:
     """Return a Markdown table with a line for each written table in `folder`.
 
     They stand in the paper's order, those that are ours last. A sweep without a written table has a
-    line, too. What the paper shows and no sweep reproduces is listed below.
+    line, too, and so has a command that shows an item of which no sweep is. What the paper shows
+    and nothing here reproduces is listed below.
     """
     tables = [read(file) for file in sorted(folder.glob("*.json"))]
     shown = {item: list(about["sweeps"]) for item, about in contents().items()}
@@ -44,21 +45,36 @@ def items(folder: Path) -> str:
     lines = [
         cells
         for item, sweeps in shown.items()
-        for sweep in sweeps
-        for cells in _lines(item, sweep, [table for table in tables if table["sweep"] == sweep])
+        for cells in [
+            *(one for sweep in sweeps for one in _lines(item, sweep, [t for t in tables if t["sweep"] == sweep])),
+            *_by_command(item),
+        ]
     ]
     drawn = ["| " + " | ".join(cells) + " |" for cells in (HEADER, *lines)]
     drawn.insert(1, "|" + "|".join([":--"] * 3 + ["--:"] * (len(HEADER) - 3)) + "|")
-    without = [f"{item} ({contents()[item]['shows']})" for item, sweeps in shown.items() if not sweeps]
-    return "\n".join([*drawn, "", f"No sweep reproduces: {'; '.join(without)}."])
+    without = [f"{item} ({about['shows']})" for item, about in contents().items() if not reproduced(about)]
+    return "\n".join([*drawn, *(["", f"Nothing here reproduces: {'; '.join(without)}."] if without else [])])
+
+
+def reproduced(about: Mapping[str, Any]) -> bool:
+    """Return whether a sweep or a command shows an item of the paper."""
+    return bool(about["sweeps"] or about.get("commands"))
+
+
+def _by_command(item: str) -> list[tuple[str, ...]]:
+    """Return a line for each command that shows an item which is no table of a sweep."""
+    about = contents().get(item, {})
+    rest = ["-"] * (len(HEADER) - 4)
+    return [(item, f"`{command}`", about["scale"], *rest, about["agrees"]) for command in about.get("commands", ())]
 
 
 def _lines(item: str, sweep: str, tables: list[Written]) -> list[tuple[str, ...]]:
     if not tables:
-        return [(item, f"`{sweep}`", *["-"] * (len(HEADER) - 3), "none yet")]
+        return [(item, f"`mta-lab sweep {sweep}`", *["-"] * (len(HEADER) - 3), "none yet")]
     by_cost = "values" in contents().get(item, {})  # what the paper prints there is no score of any row
     return [
-        (item, f"`{sweep}`", *_cells(table, by_cost=by_cost and not table["coverage"]["published"])) for table in tables
+        (item, f"`mta-lab sweep {sweep}`", *_cells(table, by_cost=by_cost and not table["coverage"]["published"]))
+        for table in tables
     ]
 
 

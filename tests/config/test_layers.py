@@ -174,6 +174,19 @@ def test_scales_are_smallest_first_and_name_themselves() -> None:
     assert scales() == ("nano", "micro", "small", "paper-300m", "paper-550m", "paper-880m", "paper-1b")
 
 
+def test_the_papers_scales_have_the_sizes_of_its_table_7() -> None:
+    """Width, layers, heads, and tokens a step."""
+    sizes = {
+        "paper-300m": (1024, 20, 16, 262_144),
+        "paper-550m": (1280, 24, 10, 262_144),
+        "paper-880m": (1536, 24, 16, 262_144),
+        "paper-1b": (2048, 24, 16, 524_288),
+    }
+    for name, expected in sizes.items():
+        run = config(scale=name)
+        assert (run.model.width, run.model.layers, run.model.heads, run.tokens_per_step) == expected
+
+
 def test_micro_is_nanos_model_and_batch_for_longer() -> None:
     nano, micro = config(scale="nano"), config(scale="micro")
     assert micro.model == nano.model

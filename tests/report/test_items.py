@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mta_lab.report.data import as_json
-from mta_lab.report.items import HEADER, items
+from mta_lab.report.items import HEADER, items, reproduced
 from mta_lab.sweep import shipped_sweeps
 from mta_lab.sweep.files import SHIPPED
 from mta_lab.sweep.ledger import contents
@@ -20,7 +20,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reproduces.md"
 
 
 def cells(text: str, sweep: str) -> list[dict[str, str]]:
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if f"| `{sweep}` |" in line]
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if f"| `mta-lab sweep {sweep}` |" in line]
     return [dict(zip(HEADER, line, strict=True)) for line in lines]
 
 
@@ -37,7 +37,7 @@ def test_every_item_and_every_sweep_has_a_line_or_is_named(tmp_path: Path) -> No
     text = items(tmp_path)
     for item, shown in contents().items():
         assert item in text, item
-        assert shown["sweeps"] or f"{item} ({shown['shows']})" in text.splitlines()[-1]
+        assert reproduced(shown) or f"{item} ({shown['shows']})" in text.splitlines()[-1]
     for sweep in shipped_sweeps():
         assert cells(text, sweep)[0]["table"] == "none yet"
 

@@ -62,7 +62,8 @@ def _covered(
         "item": item,
         "shows": shown["shows"],
         "kind": kind,
-        "state": f"{finished} of {counted(planned, 'row')}" if sweeps else "not yet",
+        "state": f"{finished} of {counted(planned, 'row')}" if sweeps else shown.get("agrees", "not yet"),
+        "commands": shown.get("commands", ()),
         "sweeps": [{"name": line["sweep"], "agreement": _agreement(line)} for line in sweeps],
     }
 
