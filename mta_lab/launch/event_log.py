@@ -103,7 +103,7 @@ def _fields(event: Event, outlook: Outlook) -> Mapping[str, Any]:
             asked = {"sweep": event.sweep, "scale": event.scale, "command": event.command}
             return {**asked, "slots": event.slots, "runs": outlook.runs, "process": os.getpid()}
         case RunProgressed():
-            return {"step": event.progress.step, "loss": event.progress.loss, "left": outlook.left}
+            return {"step": event.progress.step, **event.progress.measures, "left": outlook.left}
         case RunValidated():
             return {"step": event.validation.step, "score": event.validation.score}
         case RunFinished():

@@ -95,7 +95,7 @@ class Tracker:
 
     def progress(self, fingerprint: str, progress: Progress) -> None:
         """Add a point to a run's curves; points are written together, with each validation."""
-        values = {"train/loss": progress.loss}
+        values = progress.points
         if validation := progress.validation:
             values = {}
             for metric, scores in validation.evaluations.items():

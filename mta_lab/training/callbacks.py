@@ -38,6 +38,7 @@ class ProgressCallback(Callback):
         self.stopped = False
         self._sum = torch.zeros(())
         self._since = 0
+        self._told_seconds = 0.0  # of training, at the last report
         self._started: float | None = None  # the clock, while it runs
         self._processor = 0.0  # the processor's clock then
         self._timed = 0  # steps since then
@@ -71,6 +72,7 @@ class ProgressCallback(Callback):
             "told": told,
             "sum": total.cpu(),
             "since": self._since,
+            "told_seconds": self._told_seconds,
             "training_seconds": self.training_seconds,
             "step_times": self.step_times,
         }
@@ -78,7 +80,8 @@ class ProgressCallback(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state`, and report its progress again: today's listener has not heard it."""
         self._sum, self._since, self.training_seconds = state["sum"], state["since"], state["training_seconds"]
-        self.step_times = state.get("step_times", [])  # checkpoints of earlier versions have none
+        self.step_times = state.get("step_times", [])  # checkpoints of earlier versions lack these two
+        self._told_seconds = state.get("told_seconds", self.training_seconds)
         if self.ranks.rank:  # the first process goes on with the sum of all
             self._sum = torch.zeros(())
         for fields in state["told"]:
@@ -104,8 +107,19 @@ class ProgressCallback(Callback):
         loss = self._sum.item() / self._since
         if not math.isfinite(loss):
             raise FloatingPointError(f"the training loss is {loss} at step {trainer.global_step}")
-        self._sum, self._since = torch.zeros(()), 0
-        self._tell(Progress(step=trainer.global_step, loss=loss, implementations=implementations(module.model)))
+        steps, seconds = self._since, self.training_seconds - self._told_seconds
+        norm = self.ranks.full({"norm": module.gradient_norm})["norm"]  # None but for the first process
+        self._sum, self._since, self._told_seconds = torch.zeros(()), 0, self.training_seconds
+        self._tell(
+            Progress(
+                step=trainer.global_step,
+                loss=loss,
+                implementations=implementations(module.model),
+                learning_rate=module.learning_rate,
+                gradient_norm=None if norm is None else norm.item(),
+                tokens_per_second=steps * module.tokens_per_step / seconds if seconds else None,
+            )
+        )
         trainer.should_stop = self.stopped
 
     def on_validation_start(self, trainer: Any, module: Any) -> None:

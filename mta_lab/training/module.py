@@ -35,6 +35,11 @@ class DecoderModule(lightning.LightningModule):
         self._dropout_seed = derive(config.seed, "dropout", config.draws)
         self.domains = domains
         self.validations: list[Validation] = []
+        self.tokens_per_step = config.tokens_per_step
+        self.gradient_norm = torch.zeros(())
+        """of the last step's gradients before they were clipped; of several processes a DTensor"""
+        self.learning_rate = 0.0
+        """of the last step"""
         self._scoring = Scoring((config.task.evaluation, *config.evaluations), domains)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
@@ -94,8 +99,9 @@ class DecoderModule(lightning.LightningModule):
         return torch.from_numpy((drawn >> 1).astype(np.int64)).to(self.device, non_blocking=True)
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
-        """Clip the gradients, as every training step does."""
-        clip(self.parameters(), self.config)
+        """Clip the gradients, as every training step does; keep their norm and the step's rate."""
+        self.gradient_norm = clip(self.parameters(), self.config)
+        self.learning_rate = float(optimizer.param_groups[0]["lr"])
 
     def configure_optimizers(self) -> Any:
         """Return AdamW over all parameters, and the schedule that sets its rate at each step."""

@@ -1,5 +1,6 @@
 """Hold the progress and the result of a run, as plain data that passes between processes."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,29 @@ class Progress:
     validation: Validation | None = None
     implementations: Mapping[str, str] = field(default_factory=dict)
     """what computes attention: name of the implementation -> why it was chosen"""
+    learning_rate: float | None = None
+    """of the step; None of a validation, and in checkpoints of earlier versions, as what follows"""
+    gradient_norm: float | None = None
+    """of all gradients of the step together, before they were clipped"""
+    tokens_per_second: float | None = field(default=None, compare=False)
+    """of the optimizer steps since the last report; measured, and so never the same twice"""
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """Return the numbers of the training by name, as far as they are known."""
+        found = {name: getattr(self, name) for name in ("loss", "learning_rate", "gradient_norm", "tokens_per_second")}
+        return {name: value for name, value in found.items() if value is not None and not math.isnan(value)}
+
+    @property
+    def points(self) -> dict[str, float]:
+        """Return the numbers to draw: `val/METRIC/DOMAIN` of a validation, else `train/NAME`."""
+        if not self.validation:
+            return {f"train/{name}": value for name, value in self.measures.items()}
+        found = {}
+        for metric, scores in self.validation.evaluations.items():
+            found[f"val/{metric}"] = scores.mean
+            found |= {f"val/{metric}/{domain}": score for domain, score in scores.domains.items()}
+        return found
 
 
 Report = Callable[[Progress], bool]

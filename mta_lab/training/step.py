@@ -61,9 +61,12 @@ def accumulated_loss(
     return total
 
 
-def clip(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> None:
-    """Scale all gradients by one factor, so that their norm is at most `training.gradient_clip`."""
-    nn.utils.clip_grad_norm_(parameters, training.gradient_clip)
+def clip(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> Tensor:
+    """Scale all gradients by one factor, so that their norm is at most `training.gradient_clip`.
+
+    Return the norm that they had before, a scalar, on their device.
+    """
+    return nn.utils.clip_grad_norm_(parameters, training.gradient_clip)
 
 
 def adamw(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> torch.optim.AdamW:

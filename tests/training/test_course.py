@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from mta_lab.devices import own
 from mta_lab.errors import UserError
 from mta_lab.training import Progress
 from mta_lab.training.callbacks import ProgressCallback
-from mta_lab.training.module import rate_factor
+from mta_lab.training.module import DecoderModule, rate_factor
 from mta_lab.training.run import train
 from tests.training.conftest import Configure
 from tests.training.recorder import recording
@@ -112,6 +113,31 @@ def test_a_report_that_returns_true_stops_the_run(configure: Configure, corpus: 
     assert len(seen.batches) == 3
     assert result.losses[-1][0] == 3
     assert result.stopped_early
+
+
+def test_each_report_has_the_rate_the_norm_of_the_gradients_and_the_speed(configure: Configure, corpus: Corpus) -> None:
+    """The norm is that before clipping; the first rate of a warm-up of 2 steps is half the peak."""
+    heard: list[Progress] = []
+    norms: list[float] = []
+    config = configure({"training.warmup_steps": 2, "training.gradient_clip": 1e-3})
+
+    def norm(module: Any, optimizer: torch.optim.Optimizer, *rest: Any, **more: Any) -> None:
+        gradients = [one.grad for one in module.parameters() if one.grad is not None]
+        norms.append(sum(float(gradient.double().square().sum()) for gradient in gradients) ** 0.5)
+        clip(module, optimizer, *rest, **more)
+
+    clip = DecoderModule.configure_gradient_clipping
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DecoderModule, "configure_gradient_clipping", norm)
+        train(config, corpus, lambda progress: bool(heard.append(progress)))
+    reports = [progress for progress in heard if not progress.validation]
+    assert [one.gradient_norm for one in reports] == pytest.approx(norms)
+    assert min(norms) > 1e-2
+    assert reports[0].learning_rate == pytest.approx(config.training.learning_rate / 2)
+    assert reports[-1].learning_rate is not None
+    assert 0 < reports[-1].learning_rate < config.training.learning_rate / 2
+    assert all(one.tokens_per_second and one.tokens_per_second > 0 for one in reports)
+    assert reports[0].points.keys() == {f"train/{name}" for name in reports[0].measures}
 
 
 def test_a_run_can_be_stopped_by_its_validation(configure: Configure, corpus: Corpus) -> None:

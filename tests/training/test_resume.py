@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,8 +203,10 @@ def spoil(path: Path, how: str, directory: Path) -> None:
     elif how == "empty":
         path.write_bytes(b"")
     elif how == "a bit":
+        with zipfile.ZipFile(path) as file:
+            largest = max(file.infolist(), key=lambda entry: entry.file_size)  # there is padding between entries
         content = bytearray(path.read_bytes())
-        content[len(content) // 2] ^= 1
+        content[largest.header_offset + largest.file_size // 2] ^= 1
         path.write_bytes(content)
     elif how == "another run's":
         state = Checkpoints(directory).latest(print)
