@@ -86,6 +86,14 @@ Slurm = Annotated[
 TrialTimeout = Annotated[
     str | None, typer.Option(metavar="TIME", help="end an attempt at a run that takes longer than this, like 30m")
 ]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="csv|tensorboard|wandb",
+        help="copy the curves of runs to this tracker, too, beside MLflow; repeatable",
+    ),
+]
 RowAndSettings = Annotated[
     list[str] | None,
     typer.Argument(

@@ -18,6 +18,7 @@ from mta_lab.cli.arguments import (
     Slurm,
     SweepName,
     Threads,
+    Track,
     TrialTimeout,
     Workers,
     WorkersPerDevice,
@@ -52,6 +53,7 @@ def retry(
     threads: Threads = None,
     slurm: Slurm = None,
     trial_timeout: TrialTimeout = None,
+    track: Track = None,
     components: Components = None,
 ) -> None:
     """Try the failed runs of a sweep again, or those of one row.
@@ -65,6 +67,7 @@ def retry(
     row, settings = row_and_settings(words)
     plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
     plan = lab.placing.asking_for(plan, devices_per_run, where)
+    plan = lab.placing.tracked_by(plan, track or ())
     rows = [plan.sweep.row(row).name] if row else None
     cleared = lab.retries.clear_failures(plan, rows[0] if rows else None)
     if not cleared:

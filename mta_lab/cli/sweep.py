@@ -21,6 +21,7 @@ from mta_lab.cli.arguments import (
     Slurm,
     SweepName,
     Threads,
+    Track,
     TrialTimeout,
     Workers,
     WorkersPerDevice,
@@ -69,6 +70,7 @@ def sweep(
             "--rerun-stale", help="train stale runs again: those whose only results are of other code, text or engine"
         ),
     ] = False,
+    track: Track = None,
     components: Components = None,
 ) -> None:
     """Train what is missing of a sweep and print its table."""
@@ -78,6 +80,7 @@ def sweep(
     workers = lab.placing.workers_of(where.workers, gpus, workers_per_device, devices_per_run)
     found = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
     found = lab.placing.asking_for(found, devices_per_run, where)
+    found = lab.placing.tracked_by(found, track or ())
     lab.placing.check_together(found, gpus, devices_per_run)  # before --budget measures; --dry-run launches nothing
     if rerun_stale:
         found = replace(found, rerun_stale=True, command=f"{found.command} --rerun-stale")

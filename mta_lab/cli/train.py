@@ -16,6 +16,7 @@ from mta_lab.cli.arguments import (
     Settings,
     Slurm,
     Threads,
+    Track,
     conditions,
 )
 from mta_lab.cli.sweep import status_of
@@ -31,6 +32,7 @@ def train(
     address: Address = None,
     threads: Threads = None,
     slurm: Slurm = None,
+    track: Track = None,
     components: Components = None,
 ) -> None:
     """Train one model and print its scores. For example: `mta-lab train attention=multi_token`."""
@@ -38,6 +40,7 @@ def train(
     gpus = lab.placing.gpus_of(devices, where)
     plan = lab.plans.plan_of_one(conditions(settings, scale, components=components), Terminal())
     plan = lab.placing.asking_for(plan, devices_per_run, replace(where, workers=None))  # it has no such option
+    plan = lab.placing.tracked_by(plan, track or ())
     lab.retries.clear_failures(plan)
     launch = lab.launches.launch_plan
     raise typer.Exit(status_of(lambda: launch(plan, 1, None, None, gpus, devices_per_run, where)))

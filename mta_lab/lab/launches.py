@@ -184,6 +184,7 @@ def launch_options(
         command=plan.command,
         trial_timeout=trial_timeout,
         rerun_stale=plan.rerun_stale,
+        trackers=plan.trackers,
     )
 
 

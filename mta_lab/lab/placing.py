@@ -9,6 +9,7 @@ from mta_lab.devices.visible import VISIBLE, Gpu, free_memory, gpus, trouble
 from mta_lab.errors import UserError
 from mta_lab.executors.launchers import LOCAL, Launcher
 from mta_lab.lab.plan import Plan
+from mta_lab.launch.trackers import check as check_trackers
 from mta_lab.planning.sharing import workers_a_gpu
 from mta_lab.training.ranks import indivisible
 
@@ -64,6 +65,17 @@ def asking_for(plan: Plan, devices_per_run: int, launcher: Launcher = LOCAL) -> 
     option = f" --devices-per-run {devices_per_run}" if devices_per_run > 1 else ""
     option += launcher.options
     return replace(plan, command=plan.command + option, retry=plan.retry + option)
+
+
+def tracked_by(plan: Plan, names: Sequence[str]) -> Plan:
+    """Return the plan, whose launch copies curves to these trackers; its commands say so.
+
+    Raises:
+        UserError: there is no such tracker, or its library is missing.
+    """
+    check_trackers(names)
+    option = "".join(f" --track {name}" for name in names)
+    return replace(plan, trackers=tuple(names), command=plan.command + option, retry=plan.retry + option)
 
 
 def check_together(plan: Plan, devices: Sequence[Gpu], devices_per_run: int) -> None:

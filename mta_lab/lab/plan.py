@@ -36,6 +36,8 @@ class Plan:
     """returns the sweep anew, with these winners of its search as rows"""
     rerun_stale: bool = False
     """True if a launch trains stale runs again"""
+    trackers: Sequence[str] = ()
+    """names of the trackers, beside MLflow, that a launch copies curves to"""
 
 
 def open_records(display: Display, directory: Path = RESULTS) -> Records:

@@ -6,7 +6,7 @@ Its listeners hear each event in this order:
 2. the log of events, the status file and the display, which only tell of it;
 3. the next run: no slot waits for the copies that follow;
 4. the queue, which keeps Optuna's study;
-5. the tracker, the slowest: at the end of the launch it waits for MLflow.
+5. the trackers that a launch names, then MLflow's, the slowest: at the end it is waited for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +28,7 @@ from mta_lab.launch.recording import Recorder
 from mta_lab.launch.retries import Retries
 from mta_lab.launch.status_file import StatusFile, status_file
 from mta_lab.launch.tracked import entry_of
+from mta_lab.launch.trackers import trackers
 from mta_lab.planning.runs import Run, refuse_lost_weights, states, to_train, with_parents
 from mta_lab.results.records import Records
 from mta_lab.sweep import PlannedRun, Sweep
@@ -62,6 +63,8 @@ class LaunchOptions:
     """the number of them that train a run together; on the CPU, of processes"""
     launcher: Launcher = LOCAL
     """where the workers are"""
+    trackers: Sequence[str] = ()
+    """names of the trackers, beside MLflow, that curves are copied to"""
 
     @property
     def place(self) -> str:
@@ -185,7 +188,8 @@ def _loop(
     tracker = Tracker(sweep.shown_as, records, announcer.say)
     recorder = Recorder(records, options.corpus_root, options.trial_timeout, tracker.run_id)
     loop = LaunchLoop(queue, executor, announcer, recorder, Retries(sweep.retry))
-    copies = QueueListener(queue, loop.prune), TrackerListener(sweep, tracker, shown)
+    others = trackers(options.trackers, sweep.shown_as, records.directory, announcer.say)
+    copies = QueueListener(queue, loop.prune), *others, TrackerListener(sweep, tracker, shown)
     announcer.listeners += [NextRun(loop.submit), *copies]
     return loop, tracker
 
