@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # imports torch
 FORMAT = 1  # raise it when reading, cleaning, splitting or tokenizing changes what is written
 OWN_FORMAT = 2  # the same for a user's own text
 TEXT = "text"  # the folder of the documents
+DOWNLOADS = "downloads"  # the folder of wheels, beside the texts that are made of them
 SMALLEST_VOCABULARY = 257  # 256 bytes and the end of text
 Say = Callable[[str], None]
 
@@ -125,7 +126,7 @@ def _text_in(home: Path, data: "DataConfig", root: Path, say: Say) -> Path:
     text = home / TEXT
     if not text.exists():
         domains = (
-            build.from_recipes(data.corpus, root / "downloads", say)
+            build.from_recipes(data.corpus, root / DOWNLOADS, say)
             if data.path is None
             else build.from_files(_own_path(data.path), say)
         )

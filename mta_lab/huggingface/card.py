@@ -7,6 +7,7 @@ from typing import Any
 from mta_lab.config.tree import as_yaml
 from mta_lab.results.record import Record
 
+PAPER = "[Multi-Token Attention](https://arxiv.org/abs/2504.00927)"
 MTA = "MtaLlamaForCausalLM"
 HEAD = """---
 library_name: transformers
@@ -21,6 +22,35 @@ TRUST = """
 MTA Lab installed, `import mta_lab.huggingface.models` does without it.
 """
 SYMBOLS = "\nThe model was trained on sequences of symbols: its input is their numbers, and there is no tokenizer.\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inserted:
+    """A pretrained Llama with operations inserted, in the words of its card."""
+
+    source: str
+    """the folder or file that the Llama is from, without its path"""
+    rights: str
+    """the licence of its weights; empty where it is not known"""
+    model: str
+    attention: Mapping[str, Any]
+    """the settings of the attention"""
+    new: int
+    """the number of new parameters"""
+
+
+def retrofit_card(about: Inserted) -> str:
+    """Return the card of a Llama with operations inserted as Markdown."""
+    rights = f"the Llama's, {about.rights}" if about.rights else "the Llama's"
+    parts = [
+        f"{HEAD}\n# {about.source} with Multi-Token Attention",
+        f"A pretrained Llama in float32 with the operations of {PAPER}, inserted at their start by MTA Lab: "
+        f"{about.new:,} new parameters, not trained yet. Its logits are those of the Llama's eager attention, to the "
+        f"bit. The licence of the weights is {rights}.",
+        _opening(about.model, tokenizer=True),
+        f"## Attention\n\n```yaml\n{as_yaml(about.attention)}```",
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +79,9 @@ def card(record: Record, about: About) -> str:
     seed, scale = record.config["seed"], record.config["scale"]
     parts = [
         f"{HEAD}\n# {about.title}: {about.row}",
-        f"A run of an ablation sweep of [Multi-Token Attention](https://arxiv.org/abs/2504.00927), trained with MTA "
-        f"Lab: {record.parameters:,} parameters, scale {scale}, seed {seed}. It shows what a row of a table is, and "
-        "is no model for other uses.",
-        f"## Open it\n\n```python\n{_example(about)}```\n{TRUST if about.model == MTA else ''}"
-        f"{'' if about.tokenizer else SYMBOLS}".rstrip(),
+        f"A run of an ablation sweep of {PAPER}, trained with MTA Lab: {record.parameters:,} parameters, scale "
+        f"{scale}, seed {seed}. It shows what a row of a table is, and is no model for other uses.",
+        _opening(about.model, tokenizer=bool(about.tokenizer)),
         f"## Scores\n\n{_scores(record)}",
         f"## Where it comes from\n\n{_listed(_facts(record, about))}",
         f"## Settings\n\n```yaml\n{as_yaml(record.config)}```",
@@ -62,11 +90,17 @@ def card(record: Record, about: About) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _example(about: About) -> str:
+def _opening(model: str, *, tokenizer: bool) -> str:
+    """Return the section on how the folder is opened."""
+    notes = [TRUST if model == MTA else "", "" if tokenizer else SYMBOLS]
+    return f"## Open it\n\n```python\n{_example(model, tokenizer=tokenizer)}```\n{''.join(notes)}".rstrip()
+
+
+def _example(model: str, *, tokenizer: bool) -> str:
     """Return the Python that opens the folder and generates."""
-    trusted = ", trust_remote_code=True" if about.model == MTA else ""
+    trusted = ", trust_remote_code=True" if model == MTA else ""
     load = f'model = AutoModelForCausalLM.from_pretrained("."{trusted})  # "." is this folder\n'
-    if not about.tokenizer:
+    if not tokenizer:
         return f"from transformers import AutoModelForCausalLM\n\n{load}"
     return (
         f"from transformers import AutoModelForCausalLM, AutoTokenizer\n\n{load}"

@@ -48,12 +48,16 @@ def llama_settings(config: RunConfig) -> dict[str, Any]:
         "rope_parameters": {"rope_theta": model.rope_theta, "rope_type": "default"},
         "tie_word_embeddings": True,
         "attention_dropout": config.attention.dropout,
-        **_attention_settings(config.attention, model.layers),
+        **attention_settings(config.attention, model.layers),
     }
 
 
-def _attention_settings(attention: AttentionConfig, layers: int) -> dict[str, Any]:
-    """Return operations and norm, or nothing where the attention is a Llama's on every layer."""
+def attention_settings(attention: AttentionConfig, layers: int) -> dict[str, Any]:
+    """Return operations and norm, or nothing where the attention is a Llama's on every layer.
+
+    Raises:
+        UserError: it has a component that the exported model lacks.
+    """
     form = attention.in_operations()
     if form.name != LISTS:
         said = "is no list of operations before and after the softmax, as the model of an export has"

@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from mta_lab.atomic import whole_folder
 from mta_lab.errors import UserError
@@ -74,7 +74,7 @@ def tokenizer_of(tokenizer: Tokenizer, end_of_text: int, context: int) -> PreTra
     )
 
 
-def write(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast | None, card: str) -> None:
+def write(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, card: str) -> None:
     """Write a model, its tokenizer and its card into a new folder, all of it or nothing.
 
     Raises:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         printing,
         registry,
         retries,
+        retrofitting,
         rows,
         searches,
         simulations,

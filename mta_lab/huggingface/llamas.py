@@ -1,0 +1,78 @@
+"""Open a pretrained Llama, and insert operations into it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from mta_lab.errors import UserError, described
+from mta_lab.huggingface.models import LlamaForCausalLM, MtaLlamaConfig, MtaLlamaForCausalLM
+
+GGUF = ".gguf"
+
+
+class Pretrained(NamedTuple):
+    """A Llama in float32 with eager attention, the reference, and its tokenizer."""
+
+    model: LlamaForCausalLM
+    tokenizer: PreTrainedTokenizerBase
+
+
+def open_llama(source: Path) -> Pretrained:
+    """Return the Llama of a folder that transformers wrote, or of a GGUF file.
+
+    Raises:
+        UserError: there is none, it cannot be read, or its tokenizer has ids that it does not know.
+    """
+    if source.suffix != GGUF:
+        _refuse_other(source)
+    folder, file = (source.parent, {"gguf_file": source.name}) if source.suffix == GGUF else (source, {})
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **file)
+        model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", **file)
+    except Exception as error:  # a damaged file may raise anything
+        raise UserError(f"{source}: cannot be opened ({described(error)}); save the model again") from None
+    if len(tokenizer) > model.config.vocab_size:
+        said = f"has {len(tokenizer):,} entries, and the model an embedding for {model.config.vocab_size:,}"
+        raise UserError(f"{source}: the tokenizer {said}; give the model its own tokenizer")
+    return Pretrained(model.eval(), tokenizer)
+
+
+def _refuse_other(folder: Path) -> None:
+    """Raise UserError where a folder holds no Llama."""
+    try:
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        allowed = f"a folder that transformers wrote, or a file that ends in {GGUF}"
+        raise UserError(f"{folder}: has no config.json of a model ({described(error)}); allowed: {allowed}") from None
+    if kind != "llama":
+        raise UserError(f"{folder}: config.json is of a '{kind}', allowed: 'llama'")
+
+
+def inserted(llama: LlamaForCausalLM, attention: Mapping[str, Any]) -> LlamaForCausalLM | MtaLlamaForCausalLM:
+    """Return the Llama with operations at their start; itself where there is none.
+
+    `attention` is of `settings.attention_settings`.
+    """
+    if not attention:
+        return llama
+    own = {key: value for key, value in llama.config.to_dict().items() if key not in ("model_type", "architectures")}
+    model = MtaLlamaForCausalLM(MtaLlamaConfig(**own, **attention))
+    model.load_state_dict(llama.state_dict(), strict=False)
+    model.generation_config = llama.generation_config
+    return model.eval()
+
+
+def refuse_difference(
+    llama: LlamaForCausalLM, model: LlamaForCausalLM | MtaLlamaForCausalLM, tokens_BT: Tensor
+) -> None:
+    """Raise UserError where a logit of the two models differs by a bit."""
+    with torch.no_grad():
+        before, after = (one(input_ids=tokens_BT, use_cache=False).logits for one in (llama, model))
+    if not torch.equal(before, after):
+        difference = (before - after).abs().max().item()
+        raise UserError(f"attention: the logits differ by {difference:.1e} after the insertion; nothing is written")
