@@ -19,6 +19,7 @@ from components.kernels import streaming
 from components.kernels.base import Conditions, MapOps, undeclared
 from components.kernels.choice import IMPLEMENTATIONS, Choice, Impl, choose, refuse
 from components.kernels.dropout import Dropout
+from components.kernels.last_rows import attend_last
 from components.registry import ComponentError
 from components.score_ops import ScoreOp
 
@@ -103,7 +104,7 @@ class MapCore(Core):
         for rows, padding in cache.spans():
             seen = cache.tokens - padding
             new, queries = max(0, min(tokens, seen)), max(0, min(query_BMQd.shape[2], seen))
-            part_BMtd = streaming.attend_last(
+            part_BMtd = attend_last(
                 query_BMQd[rows, :, query_BMQd.shape[2] - queries :],
                 self._shared(key_BNKd[rows, :, padding:]),
                 self._shared(value_BNKd[rows, :, padding:]),

@@ -40,7 +40,7 @@ class Streaming(Implementation):
         if tokens <= BLOCK:
             return eager.attend_rows(query_BMTd, key_BMTd, value_BMTd, ops, halos=(0, 0), dropout=dropout)
         blocks_BMQd = []
-        for block in _blocks(0, tokens, ops):
+        for block in blocks(0, tokens, ops):
             block_BMQd: Tensor = checkpoint(
                 eager.attend_rows,
                 query_BMTd[..., block.logits_from : block.stop, :],
@@ -64,30 +64,7 @@ class Streaming(Implementation):
         return substitute.exported()  # the program would have as many blocks as the example has
 
 
-def attend_last(query_BMQd: Tensor, key_BMKd: Tensor, value_BMKd: Tensor, ops: MapOps, rows: int) -> Tensor:
-    """Return the attention [B, M, rows, d] of the last `rows` of Q queries, the last of K.
-
-    The others are what the operations read: as many as `reach` of all `ops`, or all there are.
-    Without dropout, and without a gradient.
-    """
-    queries, before = query_BMQd.shape[-2], key_BMKd.shape[-2] - query_BMQd.shape[-2]
-    blocks_BMQd = [
-        eager.attend_rows(
-            query_BMQd[..., block.logits_from : block.stop, :],
-            key_BMKd[..., : before + block.stop, :],
-            value_BMKd[..., : before + block.stop, :],
-            ops,
-            halos=block.halos,
-            dropout=None,
-        )
-        for block in _blocks(queries - rows, queries, ops)
-    ]
-    if not blocks_BMQd:
-        return query_BMQd[..., :0, :]
-    return blocks_BMQd[0] if len(blocks_BMQd) == 1 else torch.cat(blocks_BMQd, dim=-2)
-
-
-class _Block(NamedTuple):
+class Block(NamedTuple):
     """Rows that are computed together, counted among the queries that are there."""
 
     logits_from: int
@@ -95,14 +72,14 @@ class _Block(NamedTuple):
     halos: tuple[int, int]
 
 
-def _blocks(first: int, stop: int, ops: MapOps) -> Iterator[_Block]:
+def blocks(first: int, stop: int, ops: MapOps) -> Iterator[Block]:
     """Yield the blocks of the rows from `first` on, each with what its operations read above it."""
     reach_pre, reach_post = reach(ops.pre), reach(ops.post)
     for start in range(first, stop, BLOCK):
         weights_from = max(0, start - reach_post)
         logits_from = max(0, weights_from - reach_pre)
         halos = (weights_from - logits_from, start - weights_from)
-        yield _Block(logits_from, min(start + BLOCK, stop), halos)
+        yield Block(logits_from, min(start + BLOCK, stop), halos)
 
 
 def reach(ops: Sequence[ScoreOp]) -> int:

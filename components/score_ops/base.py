@@ -90,8 +90,8 @@ class ScoreOp(nn.Module):
     """
 
     declared: ClassVar[frozenset[str]] = frozenset()
-    """which of `earlier_queries`, `pointwise` and `stage` are
-    said of the very code of this class"""
+    """which of `earlier_queries`, `pointwise`, `stage` and `right_rows`
+    are said of the very code of this class"""
     written: ClassVar[Mapping[str, Any]] = {}
     """its attributes as they were when it was defined, to tell whether somebody has replaced one"""
     earlier_queries: int | None = None
@@ -105,13 +105,21 @@ class ScoreOp(nn.Module):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.declared = frozenset(name for name in ("earlier_queries", "pointwise", "stage") if _says(cls, name))
+        names = ("earlier_queries", "pointwise", "right_rows", "stage")
+        cls.declared = frozenset(name for name in names if _says(cls, name))
         own = {name for base in cls.__mro__ if issubclass(base, ScoreOp) for name in vars(base)} - _NEUTRAL
         cls.written = {name: getattr(cls, name) for name in {*_CALLED, *own} if _is_code(cls, name)}
 
     @abstractmethod
     def forward(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
         """Return the changed map, of the same shape."""
+
+    def right_rows(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
+        """Return the rows of `forward` below the first `earlier_queries`: those that are right.
+
+        Generation computes them alone. It needs no gradient, and may change `scores_BMQK`.
+        """
+        return self(scores_BMQK, visible_QK)[:, :, self.earlier_queries or 0 :]  # type: ignore[no-any-return]
 
     def stage(self) -> Stage | None:
         """Return what a fused kernel computes instead, or None where there is no fused form."""
@@ -168,6 +176,7 @@ _NEUTRAL = {
     "initialise",
     "pointwise",
     "reads_invisible",
+    "right_rows",
     "shown_kernels",
     "shown_matrix",
     "stage",

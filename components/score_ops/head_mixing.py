@@ -57,6 +57,9 @@ class HeadMixingMatrix(ScoreOp):
         mixed: Tensor = self.matrix @ maps
         return mixed.view_as(scores_BMQK)
 
+    def right_rows(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
+        return self.forward(scores_BMQK, visible_QK)
+
     def stage(self) -> Stage:
         return Stage("mix", self.matrix)
 

@@ -14,7 +14,7 @@ from components.kernel_init import Identity, KernelInitConfig
 from components.registry import register
 from components.score_ops.base import LayerRule, MapKernel, ScoreOp, ScoreOpConfig
 from components.score_ops.head_mixing import Group, check_group, heads_per_group
-from components.score_ops.key_query import check_kernel, convolve
+from components.score_ops.key_query import check_kernel, convolve, convolve_below
 
 
 @register("score_ops", "joint")
@@ -82,6 +82,10 @@ class JointConvolution(ScoreOp):
         seen_BMQK = scores_BMQK.masked_fill(~visible_QK, 0.0)
         *_, queries, keys = self.kernel.shape
         return convolve(seen_BMQK, self.kernel.flatten(0, 1), above=queries - 1, after=keys // 2)
+
+    def right_rows(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
+        seen_BMQK = scores_BMQK.masked_fill(~visible_QK, 0.0)
+        return convolve_below(seen_BMQK, self.kernel.flatten(0, 1), after=self.kernel.shape[-1] // 2)
 
     def shown_kernels(self) -> list[MapKernel]:
         theta_GOIAB = self.kernel.detach()

@@ -17,6 +17,8 @@ from components.score_ops.base import LayerRule, ScoreOp, ScoreOpConfig, Stage
 
 Mask = Literal["double", "exact"]
 Padding = Literal["both", "left", "right"]
+SIZES = 64
+"""of keys are convolved together, where any number of keys will do"""
 
 
 @register("score_ops", "key_query")
@@ -90,6 +92,11 @@ class KeyQueryConvolution(ScoreOp):
         seen_BMQK = scores_BMQK.masked_fill(~visible_QK, 0.0)
         return convolve(seen_BMQK, self.kernel.unsqueeze(1), above=self.kernel.shape[1] - 1, after=self.after)
 
+    def right_rows(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
+        rows = len(visible_QK)  # no row has an invisible key before the last `rows` keys
+        scores_BMQK[..., -rows:].masked_fill_(~visible_QK[:, -rows:], 0.0)
+        return convolve_below(scores_BMQK, self.kernel.unsqueeze(1), after=self.after)
+
     def stage(self) -> Stage:
         return Stage("convolve", self.centred())
 
@@ -110,11 +117,17 @@ class ExactConvolution(KeyQueryConvolution):
 
         Each is under the mask of the row that reads it.
         """
-        queries, rows = self.kernel.shape[1], scores_BMQK.shape[2]
-        above = F.pad(scores_BMQK, (0, 0, queries - 1, 0))
-        convolved_BMQK = torch.zeros_like(scores_BMQK)
+        return self._convolved(F.pad(scores_BMQK, (0, 0, self.kernel.shape[1] - 1, 0)), visible_QK)
+
+    def right_rows(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
+        return self._convolved(scores_BMQK, visible_QK[self.kernel.shape[1] - 1 :])
+
+    def _convolved(self, above_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
+        """Return the rows of `visible_QK`, the last ones of those given."""
+        queries, rows = self.kernel.shape[1], len(visible_QK)
+        convolved_BMQK = torch.zeros_like(above_BMQK[:, :, queries - 1 :])
         for a in range(queries):
-            earlier_BMQK = above.narrow(2, queries - 1 - a, rows)  # in row i: what row i - a held
+            earlier_BMQK = above_BMQK.narrow(2, queries - 1 - a, rows)  # in row i: what row i - a held
             seen_BMQK = earlier_BMQK.masked_fill(~visible_QK, 0.0)
             kernel_MNAB = self.kernel[:, None, a : a + 1]
             convolved_BMQK = convolved_BMQK + convolve(seen_BMQK, kernel_MNAB, above=0, after=self.after)
@@ -135,6 +148,21 @@ def convolve(scores_BMQK: Tensor, kernel_MNAB: Tensor, *, above: int, after: int
     heads, group, _, keys = kernel_MNAB.shape
     padded = F.pad(scores_BMQK, (keys - 1 - after, after, above, 0))
     return F.conv2d(padded, kernel_MNAB.flip(2, 3), groups=heads // group)
+
+
+def convolve_below(scores_BMQK: Tensor, kernel_MNAB: Tensor, *, after: int) -> Tensor:
+    """Return the rows of `convolve` that need nothing above: those from A - 1 on."""
+    (batch, _, queries, keys), (heads, group, above, span) = scores_BMQK.shape, kernel_MNAB.shape
+    # oneDNN makes a new program for each size, in a millisecond: as few sizes as that.
+    spare = -keys % SIZES if queries > above else 0
+    padded = F.pad(scores_BMQK, (span - 1 - after, after + spare))
+    if queries > above:
+        return F.conv2d(padded, kernel_MNAB.flip(2, 3), groups=heads // group)[..., :keys]
+    # One row is a product of matrices, over heads and queries, and a sum over the keys.
+    kernel_GOBNA = kernel_MNAB.flip(2, 3).view(-1, group, group, above, span).permute(0, 1, 4, 2, 3)
+    rows_BGIL = padded.view(batch, heads // group, group * above, -1)
+    sums_BMBL = (kernel_GOBNA.flatten(1, 2).flatten(2) @ rows_BGIL).view(batch, heads, span, -1)
+    return sums_BMBL.unfold(3, keys, 1).diagonal(dim1=2, dim2=3).sum(-1).unsqueeze(2)
 
 
 def check_kernel(kernel: tuple[int, int]) -> None:
