@@ -91,7 +91,18 @@ MAY_IMPORT = {
         "provenance",
     }
     | {"results", "scheduling", "strict", "sweep", "tracking", "training", "words", "workspace"},
-    "bench": {"children", "components", "config", "devices", "errors", "model", "plugins", "results", "sweep"}
+    "bench": {
+        "children",
+        "components",
+        "config",
+        "devices",
+        "errors",
+        "generation",
+        "model",
+        "plugins",
+        "results",
+        "sweep",
+    }
     | {"theme", "training", "words"},
     "gpu_check": {"atomic", "bench", "children", "components", "config", "devices", "errors", "model", "planning"}
     | {"provenance", "results", "training", "words", "workspace"},

@@ -25,10 +25,9 @@ def attend_last(query_BMQd: Tensor, key_BMKd: Tensor, value_BMKd: Tensor, ops: M
     queries, before = query_BMQd.shape[-2], key_BMKd.shape[-2] - query_BMQd.shape[-2]
     whole, parts_BMQd = (reach(ops.pre), reach(ops.post)), []
     for block in blocks(queries - rows, queries, ops):
-        given = (
-            query_BMQd[..., block.logits_from : block.stop, :],
-            *(z[..., : before + block.stop, :] for z in (key_BMKd, value_BMKd)),
-        )
+        stop = before + block.stop
+        rows_BMQd = query_BMQd[..., block.logits_from : block.stop, :]
+        given = rows_BMQd, key_BMKd[..., :stop, :], value_BMKd[..., :stop, :]
         if block.halos == whole:
             parts_BMQd.append(_attend_below(*given, ops))
         else:  # the sequence begins within the reach

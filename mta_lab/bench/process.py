@@ -20,6 +20,7 @@ from mta_lab.errors import UserError
 P = ParamSpec("P")
 R = TypeVar("R")
 PRELOAD = [
+    "mta_lab.bench.generate",
     "mta_lab.bench.op",
     "mta_lab.bench.step",
     "torch._dynamo",

@@ -20,6 +20,7 @@ from mta_lab.cli import (
     doctor,
     evaluate,
     export,
+    generate,
     gpu_check,
     kernels,
     new,
@@ -68,6 +69,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "gpu-check": gpu_check.gpu_check,
     "kernels": kernels.kernels,
     "attend": attend.attend,
+    "generate": generate.generate,
     "build-kernel": build_kernel.build_kernel,
     "dashboard": dashboard.dashboard,
 }

@@ -28,9 +28,10 @@ def bench(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[op|step|engine] [KEY=VALUE]...",
+            metavar="[op|step|generate|engine] [KEY=VALUE]...",
             help="op: the attention core alone; step: a whole training step (default), under settings (attention.KEY "
-            "where a variant has it; attention=NAME: this one only); engine: plans, launches, answers, finished runs",
+            "where a variant has it; attention=NAME: this one only); generate: a further token with a cache; engine: "
+            "plans, launches, answers, finished runs",
         ),
     ] = None,
     scale: Scale = DEFAULT_SCALE,

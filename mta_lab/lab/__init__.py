@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         files,
         finished,
         frames,
+        generating,
         gpu_checking,
         imports,
         launchers,

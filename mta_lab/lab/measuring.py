@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from mta_lab.bench import engine, op, plot, step
+from mta_lab.bench import engine, generate, op, plot, step
 from mta_lab.bench.process import Laboratory
 from mta_lab.bench.render import tables
 from mta_lab.bench.results import Comparison, Report, Say, as_tree
@@ -21,7 +21,7 @@ from mta_lab.words import counted
 
 ALLOCATORS = {"plain": {}, "workers": ENVIRONMENT}
 """environment variables of the memory allocator: none, or those of a sweep's workers"""
-LEVELS = {"op": "plain", "step": "workers", "engine": "workers"}
+LEVELS = {"op": "plain", "step": "workers", "generate": "plain", "engine": "workers"}
 """level -> its allocator by default"""
 TIMES = "Times: medians (quartiles) of rounds, each of which runs every contestant once in turn, after a warm-up round."
 WITHIN = "of a fresh process that runs one contestant, in MB of 10^6 bytes"
@@ -91,6 +91,9 @@ class Measurement:
             entries = step.Entries(request.settings, request.scale, request.components)
             dtype = {"fp32": "float32", "bf16": "bfloat16 autocast"}[entries.configs[step.BASELINE].training.precision]
             found = [step.compare(laboratory, entries, request.rounds, say)]
+        elif self.level == "generate":
+            dtype = "float32"
+            found = generate.compare(laboratory, generate.TOKENS, request.rounds, say)
         else:
             found = engine.compare(laboratory, request.scale, Records(), engine.RUNS, request.rounds, say)
         place = {**provenance(laboratory.threads()), **laboratory.call(own.place)}

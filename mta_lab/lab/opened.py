@@ -8,6 +8,7 @@ from mta_lab.errors import UserError
 from mta_lab.lab.drawing import attention_panels, kernel_panels
 from mta_lab.lab.evaluating import EvaluationResult, evaluate_run, evaluation_named
 from mta_lab.lab.frames import curves_of
+from mta_lab.lab.generating import pieces, sampling
 from mta_lab.lab.picture import Picture
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.trained import opened, reading_for
@@ -88,6 +89,29 @@ class FinishedRun:
         result = evaluate_run(self._trained, found, self._plan.records)
         self.record = self._plan.records.finished(self.record.fingerprint) or self.record
         return result
+
+    def generate(
+        self,
+        prompt: str | None = None,
+        tokens: int | None = None,
+        *,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> str:
+        """Return what the run's model writes after `prompt`.
+
+        Args:
+            prompt: what it reads first; None for a model of text, which then begins a document.
+            tokens: how many to write at most; None for 64, or as many as the context has room for.
+            temperature: 0 takes the most likely token; above, tokens are drawn.
+            top_p: draws among the most likely tokens that have this probability together.
+            seed: of what is drawn.
+
+        Raises:
+            UserError: the model cannot read the prompt, or its context has no room for the tokens.
+        """
+        return "".join(pieces(self._trained, prompt, tokens, sampling(temperature, top_p, seed)))
 
     def curves(self) -> "DataFrame":
         """Return one line for each loss and validation: row, seed, step, measure, value.

@@ -10,7 +10,7 @@ import pytest
 
 from components import FAMILIES
 from components.kernels.cpu import library
-from mta_lab.bench import op, plot, step
+from mta_lab.bench import generate, op, plot, step
 from mta_lab.bench.process import Laboratory
 from mta_lab.errors import UserError
 from mta_lab.sweep.ledger import ledger
@@ -210,3 +210,15 @@ def test_ledger_holds_table_9() -> None:
     }
     assert {name: tuple(row.values()) for name, row in table.items()} == typed
     assert {reference.removeprefix("table9.") for reference in step.TABLE_9.values()} == set(typed)
+
+
+def test_a_further_token_is_compared_with_and_without_a_cache(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "TOKENS", (24,))
+    out, tree = measured(lab, "generate")
+    check(tree, {"a token"})
+    (comparison,) = tree["comparisons"]
+    names = [one["name"] for one in comparison["contestants"]]
+    assert names[0] == "Transformer"
+    assert {"MTA", "MTA, all queries kept", "MTA, no cache"} < set(names)
+    assert all(float(one["facts"]["tokens/s"].replace(",", "")) > 0 for one in comparison["contestants"])
+    assert "a further token in a sequence of 24" in out
