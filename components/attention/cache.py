@@ -24,6 +24,9 @@ class LayerCache:
         """of each sequence, how many of its first tokens are none; empty where all are"""
         self.tokens = 0
         """K, how many tokens have been read, those of the padding too"""
+        self.weights: Tensor | None = None
+        """rows of the weights that operations after the softmax read again, where the last token
+        came alone: without them, the next one computes them from the queries"""
         self._keys: Tensor | None = None
         self._values: Tensor | None = None
         self._queries: Tensor | None = None
@@ -47,6 +50,8 @@ class LayerCache:
             found._values = self._values[:, :, : self.tokens].index_select(0, rows_B)
         if self._queries is not None:
             found._queries = self._queries.index_select(0, rows_B)
+        if self.weights is not None:
+            found.weights = self.weights.index_select(0, rows_B)
         return found
 
     def spans(self) -> list[tuple[slice, int]]:

@@ -19,7 +19,7 @@ from components.kernels import streaming
 from components.kernels.base import Conditions, MapOps, undeclared
 from components.kernels.choice import IMPLEMENTATIONS, Choice, Impl, choose, refuse
 from components.kernels.dropout import Dropout
-from components.kernels.last_rows import attend_last
+from components.kernels.last_rows import attend_last, attend_next
 from components.registry import ComponentError
 from components.score_ops import ScoreOp
 
@@ -100,7 +100,11 @@ class MapCore(Core):
             cache.extend(query_BMTd, key_BNTd, value_BNTd)
             return self.read(query_BMTd, key_BNTd, value_BNTd)
         query_BMQd, key_BNKd, value_BNKd = cache.extend(query_BMTd, key_BNTd, value_BNTd)
-        parts = []
+        earlier, cache.weights, ops, parts = cache.weights, None, MapOps(*map(tuple, self.map_ops())), []
+        if tokens == 1 and not cache.padding and query_BMQd.shape[2] > streaming.reach(ops.all()):
+            given = query_BMQd, self._shared(key_BNKd), self._shared(value_BNKd)
+            y_BMTd, cache.weights = attend_next(*given, ops, earlier)
+            return self.norm(y_BMTd)  # type: ignore[no-any-return]
         for rows, padding in cache.spans():
             seen = cache.tokens - padding
             new, queries = max(0, min(tokens, seen)), max(0, min(query_BMQd.shape[2], seen))
@@ -108,7 +112,7 @@ class MapCore(Core):
                 query_BMQd[rows, :, query_BMQd.shape[2] - queries :],
                 self._shared(key_BNKd[rows, :, padding:]),
                 self._shared(value_BNKd[rows, :, padding:]),
-                self.map_ops(),
+                ops,
                 new,
             )
             parts.append(F.pad(part_BMtd, (0, 0, tokens - new, 0)) if new < tokens else part_BMtd)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from components.kernels import pointwise
 from components.kernels.substitute import Switched
 
+WIDE = (torch.float32, torch.float64)
 NORM_EPS = 1e-5
 """added to the mean square (the official configs)"""
 
@@ -36,10 +37,10 @@ def rms_norm(x: Tensor, weight_d: Tensor, eps: float = NORM_EPS, *, compiled: bo
 
     It is computed in the wider of their dtypes.
     """
-    dtype = torch.promote_types(x.dtype, weight_d.dtype)
+    dtype = x.dtype if x.dtype == weight_d.dtype else torch.promote_types(x.dtype, weight_d.dtype)
     return pointwise.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(dtype)
 
 
 def widened(x: Tensor) -> Tensor:
     """Return `x` in float32, or in float64 if it is that."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x if x.dtype in WIDE else x.to(torch.promote_types(x.dtype, torch.float32))

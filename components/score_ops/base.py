@@ -117,7 +117,7 @@ class ScoreOp(nn.Module):
     def right_rows(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
         """Return the rows of `forward` below the first `earlier_queries`: those that are right.
 
-        Generation computes them alone. It needs no gradient, and may change `scores_BMQK`.
+        Generation computes them alone, and needs no gradient.
         """
         return self(scores_BMQK, visible_QK)[:, :, self.earlier_queries or 0 :]  # type: ignore[no-any-return]
 

@@ -58,7 +58,11 @@ class HeadMixingMatrix(ScoreOp):
         return mixed.view_as(scores_BMQK)
 
     def right_rows(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
-        return self.forward(scores_BMQK, visible_QK)
+        if scores_BMQK.shape[0] > 1:
+            return self.forward(scores_BMQK, visible_QK)
+        matrix_GOI = self.matrix  # one sequence: in few steps, as each takes longer than the product
+        groups, _, group = matrix_GOI.shape
+        return torch.bmm(matrix_GOI, scores_BMQK.reshape(groups, group, -1)).view_as(scores_BMQK)
 
     def stage(self) -> Stage:
         return Stage("mix", self.matrix)

@@ -84,8 +84,7 @@ class JointConvolution(ScoreOp):
         return convolve(seen_BMQK, self.kernel.flatten(0, 1), above=queries - 1, after=keys // 2)
 
     def right_rows(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
-        seen_BMQK = scores_BMQK.masked_fill(~visible_QK, 0.0)
-        return convolve_below(seen_BMQK, self.kernel.flatten(0, 1), after=self.kernel.shape[-1] // 2)
+        return convolve_below(scores_BMQK, visible_QK, self.kernel.flatten(0, 1), after=self.kernel.shape[-1] // 2)
 
     def shown_kernels(self) -> list[MapKernel]:
         theta_GOIAB = self.kernel.detach()

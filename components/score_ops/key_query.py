@@ -93,9 +93,7 @@ class KeyQueryConvolution(ScoreOp):
         return convolve(seen_BMQK, self.kernel.unsqueeze(1), above=self.kernel.shape[1] - 1, after=self.after)
 
     def right_rows(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
-        rows = len(visible_QK)  # no row has an invisible key before the last `rows` keys
-        scores_BMQK[..., -rows:].masked_fill_(~visible_QK[:, -rows:], 0.0)
-        return convolve_below(scores_BMQK, self.kernel.unsqueeze(1), after=self.after)
+        return convolve_below(scores_BMQK, visible_QK, self.kernel.unsqueeze(1), after=self.after)
 
     def stage(self) -> Stage:
         return Stage("convolve", self.centred())
@@ -150,17 +148,24 @@ def convolve(scores_BMQK: Tensor, kernel_MNAB: Tensor, *, above: int, after: int
     return F.conv2d(padded, kernel_MNAB.flip(2, 3), groups=heads // group)
 
 
-def convolve_below(scores_BMQK: Tensor, kernel_MNAB: Tensor, *, after: int) -> Tensor:
-    """Return the rows of `convolve` that need nothing above: those from A - 1 on."""
+def convolve_below(scores_BMQK: Tensor, visible_QK: Tensor, kernel_MNAB: Tensor, *, after: int) -> Tensor:
+    """Return the rows of `convolve` that need nothing above, those from A - 1 on.
+
+    Invisible places read as zero.
+    """
     (batch, _, queries, keys), (heads, group, above, span) = scores_BMQK.shape, kernel_MNAB.shape
-    # oneDNN makes a new program for each size, in a millisecond: as few sizes as that.
+    # oneDNN makes a program for each size, which takes a millisecond: so there are few sizes.
     spare = -keys % SIZES if queries > above else 0
-    padded = F.pad(scores_BMQK, (span - 1 - after, after + spare))
+    before = span - 1 - after
+    padded_BMQL = F.pad(scores_BMQK, (before, after + spare))
+    if queries > 1:  # no row has an invisible key before the last ones, as many as there are rows
+        places = slice(before + keys - queries, before + keys)
+        padded_BMQL[..., places].masked_fill_(~visible_QK[:, -queries:], 0.0)
     if queries > above:
-        return F.conv2d(padded, kernel_MNAB.flip(2, 3), groups=heads // group)[..., :keys]
+        return F.conv2d(padded_BMQL, kernel_MNAB.flip(2, 3), groups=heads // group)[..., :keys]
     # One row is a product of matrices, over heads and queries, and a sum over the keys.
     kernel_GOBNA = kernel_MNAB.flip(2, 3).view(-1, group, group, above, span).permute(0, 1, 4, 2, 3)
-    rows_BGIL = padded.view(batch, heads // group, group * above, -1)
+    rows_BGIL = padded_BMQL.view(batch, heads // group, group * above, -1)
     sums_BMBL = (kernel_GOBNA.flatten(1, 2).flatten(2) @ rows_BGIL).view(batch, heads, span, -1)
     return sums_BMBL.unfold(3, keys, 1).diagonal(dim1=2, dim2=3).sum(-1).unsqueeze(2)
 

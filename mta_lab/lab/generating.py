@@ -1,7 +1,6 @@
 """Continue a text with a finished run's model, and show each piece of it as soon as it is there."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from typing import NamedTuple
 
 import torch
@@ -18,7 +17,7 @@ DEFAULT = 64  # tokens, where the context has room for them
 
 
 class _Prompt(NamedTuple):
-    """What a model reads first, and how tokens are read by people."""
+    """A prompt as a model reads it, and the way back from tokens to text."""
 
     tokens: Sequence[int]
     text: Callable[[Sequence[int]], str]
@@ -74,16 +73,16 @@ def _written(run: Trained, prompt: _Prompt, limit: int, choice: Sampling) -> Ite
     shown = len(prompt.text(tokens))
     try:
         model = run.model.to(where)
-        with closing(model.generate(torch.tensor([tokens], device=where), limit, choice, end=prompt.end)) as following:
-            for (token,) in (step.tolist() for step in following):
-                if token == prompt.end:
-                    return
-                tokens.append(token)
-                text = prompt.text(tokens)
-                if not text.endswith("\ufffd"):  # else a letter, of which some bytes are missing yet
-                    yield text[shown:]
-                    shown = len(text)
-            yield prompt.text(tokens)[shown:]
+        for next_B in model.generate(torch.tensor([tokens], device=where), limit, choice, end=prompt.end):
+            token = int(next_B)
+            if token == prompt.end:
+                break
+            tokens.append(token)
+            text = prompt.text(tokens)
+            if not text.endswith("\ufffd"):  # else a letter, of which some bytes are missing yet
+                yield text[shown:]
+                shown = len(text)
+        yield prompt.text(tokens)[shown:]
     finally:
         run.model.to("cpu")
 

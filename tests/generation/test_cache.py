@@ -142,10 +142,11 @@ def test_a_cache_holds_no_more_queries_than_are_read() -> None:
 def test_beams_go_on_from_the_rows_that_they_were_chosen_from() -> None:
     model, ids = trained(small("attention=multi_token")), tokens(batch=3)
     cache = model.new_cache()
-    model(ids[:, :9], cache)
+    model(ids[:, :8], cache)
+    model(ids[:, 8:9], cache)  # a token alone, after which rows of weights are kept
     chosen = torch.tensor([2, 0, 2])
     beams = cache.of(chosen)
-    further = model(ids[:, 9:], beams)
+    further = torch.cat([model(ids[:, token : token + 1], beams) for token in range(9, TOKENS)], dim=1)
     expected = model(torch.cat((ids[chosen, :9], ids[:, 9:]), dim=1))[:, 9:].detach()
     torch.testing.assert_close(further, expected, rtol=0, atol=1e-12)
     untouched = model(ids[:, 9:], cache)
