@@ -10,7 +10,7 @@ import pytest
 
 from mta_lab.children import python
 from mta_lab.executors.ray.folder import Folder
-from mta_lab.executors.slurm import element
+from mta_lab.executors.ray.node import short_folder
 
 KILLED = """
 import os, signal, sys
@@ -27,8 +27,8 @@ def test_sockets_have_paths_that_are_short_enough(tmp_path: Path, monkeypatch: p
     taken = []
     for letters in range(1, 40):
         monkeypatch.setattr(tempfile, "tempdir", f"/{'x' * letters}")
-        parent = element.short_folder()
-        assert len(str(parent / name / SOCKET)) <= 107
+        parent = short_folder()
+        assert len(str(parent / name / "r" / SOCKET)) <= 107
         taken.append(str(parent) != "/tmp")
     assert 20 < sum(taken) < 39
 

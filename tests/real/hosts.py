@@ -95,6 +95,13 @@ class Host:
             found.append(Listener(address.partition("%")[0], int(port), *process or [""]))
         return found
 
+    def beyond(self, but: Sequence[str] = ()) -> list[Listener]:
+        """Return listeners on more than its own interface, but those of some programs."""
+        own = {self.address, f"[::ffff:{self.address}]", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"}
+        listeners = [one for one in self.listeners() if not any(name in one.process for name in but)]
+        assert listeners, "nothing listens"
+        return [one for one in listeners if one.address not in own]
+
 
 @contextmanager
 def hosts(count: int) -> Iterator[list[Host]]:

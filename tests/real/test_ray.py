@@ -15,6 +15,7 @@ from mta_lab.children import python
 from mta_lab.errors import UserError
 from mta_lab.executors.base import Cancelled, Failed, Finished, Handle, RunRequest
 from mta_lab.executors.local.messages import Setup
+from mta_lab.executors.ray.listening import towards
 from mta_lab.results.records import Records
 from mta_lab.workspace import RAY_TOKEN
 from tests.executors.conformance import ENOUGH, Behaviour, ExecutorConformance, Subject, Told, TrainsStages
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.real, WITH_RAY]
 TOKEN = "RAY_AUTH_TOKEN"
+LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 SECRET = "a-password-of-a-tracking-server"
 
 
@@ -84,6 +86,16 @@ def relay_and_worker(slot: int) -> tuple[psutil.Process, psutil.Process]:
             if any(Path(file.path).name == name for file in child.open_files()):
                 return relay, child
     raise AssertionError(f"no relay of slot {slot}: {[process.cmdline() for process in ray_processes()]}")
+
+
+def listeners() -> list[tuple[str, list[str]]]:
+    """Return the addresses at which this process and its Ray take connections, and what does."""
+    return [
+        (connection.laddr.ip, process.cmdline()[:1])
+        for process in [psutil.Process(), *ray_processes()]
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
 
 
 def wait_until_gone(process: psutil.Process) -> None:
@@ -146,14 +158,9 @@ class TestRelays(TrainsStages):
 
     def test_nothing_listens_beyond_this_machine(self, subject: Subject, told: Told) -> None:
         training(subject, told)
-        found = [
-            (address, process.cmdline()[:1])
-            for process in [psutil.Process(), *ray_processes()]
-            for connection in process.net_connections("inet")
-            if connection.status == psutil.CONN_LISTEN and (address := connection.laddr.ip)
-        ]
+        found = listeners()
         assert len(found) > 4
-        assert {address for address, _ in found} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, found
+        assert {address for address, _ in found} <= LOOPBACK, found
 
     def test_its_sockets_lie_in_a_folder_that_is_closed_to_others(self, subject: Subject, told: Told) -> None:
         training(subject, told)
@@ -191,25 +198,30 @@ def test_no_worker_comes_to_a_host_that_is_left_out(component: Path, state: Path
 
 
 CONNECT = """
-import sys
+import psutil, sys
 from mta_lab.errors import UserError
 from mta_lab.executors.ray.cluster import connect
 try:
-    connect(sys.argv[1]).close()
-    print("connected")
+    cluster = connect(sys.argv[1], print)
+    found = {one.laddr.ip for one in psutil.Process().net_connections("inet") if one.status == psutil.CONN_LISTEN}
+    print("connected, and listens on", *found)
+    cluster.close()
 except UserError as error:
     print(error)
 """
 
 
-def test_a_cluster_takes_nobody_without_its_token(state: Path, subject: Subject, tmp_path: Path) -> None:
+def test_a_cluster_listens_on_its_interface_alone_and_takes_nobody_without_its_token(
+    state: Path, subject: Subject, tmp_path: Path
+) -> None:
     from mta_lab.executors.ray.cluster import start
 
     subject.executor.close()  # a process is connected to one cluster at a time
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        asked.connect(("192.0.2.1", 9))  # sends nothing: the system only chooses the way
-        mine = asked.getsockname()[0]
+    mine = towards("192.0.2.1")
     cluster = start(state, cores=1, host=mine)  # not on the loopback, where Ray looks for no cluster
+    found = listeners()
+    assert {mine, f"::ffff:{mine}"} & {address for address, _ in found}
+    assert {address for address, _ in found} <= {mine, f"::ffff:{mine}"} | LOOPBACK, found
     bare = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {"HOME": str(tmp_path)}
     tokens = {"none": {}, "another": {TOKEN: "f" * 64}, "its own": {TOKEN: (state / RAY_TOKEN).read_text()}}
     said = {}
@@ -219,11 +231,11 @@ def test_a_cluster_takes_nobody_without_its_token(state: Path, subject: Subject,
         assert not done.stderr
         said[name] = done.stdout.strip()
     cluster.close()
-    remedy = "RAY_AUTH_TOKEN_PATH names the file that holds it, by default ~/.ray/auth_token"
+    remedy = "RAY_AUTH_TOKEN_PATH names the file that holds it, by default ~/.ray/auth_token, or else results/ray.token"
     assert said == {
         "none": f"--address {cluster.address}: needs the cluster's token: {remedy}",
         "another": f"--address {cluster.address}: the cluster has another token than this process: {remedy}",
-        "its own": "connected",
+        "its own": f"connected, and listens on ::ffff:{mine}",
     }
 
 
@@ -261,6 +273,6 @@ def test_an_address_where_nothing_answers_is_said_at_once() -> None:
     from mta_lab.executors.ray.cluster import connect
 
     with pytest.raises(UserError, match=r"--address: nothing answers at 127\.0\.0\.1:9: Connection refused"):
-        connect("127.0.0.1:9")
+        connect("127.0.0.1:9", print)
     with pytest.raises(UserError, match="allowed: HOST:PORT"):
-        connect("head")
+        connect("head", print)

@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.real, *NEEDED, WITH_RAY]
 PAGE = Path(__file__).parents[2] / "docs/clusters.md"
 ENOUGH = 600.0  # seconds in which such a sweep is over on a busy machine, too
 SECRET = "hush-hush"
+SLURMS_OWN = ("slurmctld", "slurmd", "slurmstepd")
 
 
 def test_jobs_run_on_every_node_and_nothing_is_left() -> None:
@@ -127,7 +128,7 @@ def test_the_doctor_of_the_page_finds_nothing_wrong(where: Slurm, tmp_path: Path
     assert not where.jobs()
 
 
-def test_slurm_is_told_no_secret_and_jobs_end_that_miss_their_launch(
+def test_slurm_is_told_no_secret_and_jobs_listen_where_the_launch_does_and_end_without_it(
     where: Slurm, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_PASSWORD", SECRET)
@@ -137,6 +138,8 @@ def test_slurm_is_told_no_secret_and_jobs_end_that_miss_their_launch(
     kept = [file.read_bytes() for file in where.folder.rglob("*") if file.is_file()]
     assert any(b"mta_lab.executors.slurm.element" in file for file in kept)
     assert not [file for file in kept if token.encode() in file or SECRET.encode() in file]
+    training(where, started)
+    assert [host.beyond(but=SLURMS_OWN) for host in (where.head, *where.nodes)] == [[]] * 4
     started.end()
     took = wait_until(lambda: not where.jobs(), ENOUGH, "the queue is empty")
     print(f"the queue is empty {took:.0f} s after the launch was killed")

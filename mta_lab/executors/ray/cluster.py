@@ -2,7 +2,6 @@
 
 import math
 import os
-import secrets
 import socket
 import sys
 import sysconfig
@@ -14,32 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mta_lab.atomic import replacing
 from mta_lab.children import ROOT, variables
 from mta_lab.devices.visible import VISIBLE
 from mta_lab.errors import UserError, described
-from mta_lab.executors.ray.engine import constants, exceptions, ray
-from mta_lab.executors.ray.folder import Folder
-from mta_lab.workspace import RAY_TOKEN
+from mta_lab.executors.ray import listening
+from mta_lab.executors.ray.engine import COMPILED, address_here, constants, exceptions, ray
+from mta_lab.executors.ray.folder import PREFIX, Folder
+from mta_lab.executors.ray.node import STORE, SYSTEM
+from mta_lab.executors.ray.tokens import REMEDY, TOKEN, TOKEN_PATH, known_token, own_token
 
-TOKEN_PATH, TOKEN = "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_TOKEN"
 LOOPBACK = "127.0.0.1"
 LOOK = 0.5  # seconds between two looks for a node
 PATIENCE = 5.0  # seconds without a node after which that is said
-STORE = 80_000_000  # bytes of the object store, about the least that Ray takes: no message is large
-REMEDY = f"{TOKEN_PATH} names the file that holds it, by default ~/.ray/auth_token"
 SECRETS = "MLFLOW_TRACKING_"  # begins the variables that only the driver needs
-SYSTEM = {
-    # A node that is dead, or cut off, is given up within 15 s; by default that takes a minute.
-    "health_check_initial_delay_ms": 1000,
-    "health_check_period_ms": 2000,
-    "health_check_timeout_ms": 3000,
-    "health_check_failure_threshold": 3,
-    # The kernel decides whom it kills for lack of memory, and a worker's end says so.
-    "memory_monitor_refresh_ms": 0,
-    "enable_metrics_collection": False,
-}
-"""settings of a cluster that is started here, which its head hands to each node"""
 QUIET: Mapping[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}  # Ray's own lines would flood the table
 
 
@@ -63,15 +49,17 @@ class Cluster:
             self._folder = None
 
 
-def connect(address: str) -> Cluster:
+def connect(address: str, say: Callable[[str], None]) -> Cluster:
     """Connect to the cluster whose head listens at `address`, as HOST:PORT.
 
-    Its token is the user's: in RAY_AUTH_TOKEN, in the file of RAY_AUTH_TOKEN_PATH, or in
-    ~/.ray/auth_token.
+    This process listens on the interface of the cluster's node on this machine alone. Where that
+    cannot be, it says why.
 
     Raises:
-        UserError: nothing listens there, or it refuses this process.
+        UserError: nothing listens there, its token is not known (see `known_token`), or it refuses
+            this process.
     """
+    asked = f"--address {address}"
     host, _, port = address.rpartition(":")
     if not (host and port.isdecimal()):
         raise UserError(f"--address: got '{address}', allowed: HOST:PORT, like 10.0.0.1:6379")
@@ -79,19 +67,32 @@ def connect(address: str) -> Cluster:
         socket.create_connection((host, int(port)), timeout=5).close()  # Ray itself would try for 20 s
     except OSError as error:
         raise UserError(f"--address: nothing answers at {address}: {error.strerror or error}") from None
+    os.environ.update(known_token(asked))
     constants.ENABLE_RAY_CLUSTER = True
-    _init(f"--address {address}", address=address)
+    with _refused(asked):
+        here = address_here(address)
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+        listening.confine(listening.library(Path(folder), here, say), COMPILED, say)
+    _init(asked, address=address)
     return Cluster(address)
 
 
-def start(state: Path, *, cores: int, devices: Sequence[str] = (), host: str = LOOPBACK) -> Cluster:
+def start(
+    state: Path,
+    *,
+    cores: int,
+    devices: Sequence[str] = (),
+    host: str = LOOPBACK,
+    say: Callable[[str], None] = print,
+) -> Cluster:
     """Start the head of a cluster on this machine, whose processes end with this one.
 
     Args:
         state: the folder of the token, which is this workspace's own.
         cores: what workers here may have of this machine; 0 where it is only the head.
         devices: GPUs that they may have, as in CUDA_VISIBLE_DEVICES.
-        host: the address of the interface on which other machines reach it.
+        host: the address of the interface on which other machines reach it; it listens there alone.
+        say: is told why, where that cannot be.
 
     Raises:
         UserError: Ray does not start.
@@ -106,7 +107,9 @@ def start(state: Path, *, cores: int, devices: Sequence[str] = (), host: str = L
     chosen |= {VISIBLE: ",".join(devices)} if devices else {}
     hidden = dict.fromkeys(name for name in os.environ if name.startswith(SECRETS))
     try:
-        with variables({**hidden, **chosen}):
+        library = listening.library(folder.path, host, say)
+        listening.confine(library, COMPILED, say)
+        with variables({**hidden, **chosen, **listening.preloading(library)}):
             _init(
                 "--launcher ray",
                 address="local",  # or else Ray looks for one that runs here, anybody's
@@ -156,18 +159,6 @@ def first_node(say: Callable[[str], None]) -> Mapping[str, float]:
     return found[0].resources
 
 
-def own_token(state: Path) -> Path:
-    """Return the file of this workspace's token; written on first use, for its owner only.
-
-    Ray writes its own in the home directory, for everybody to read.
-    """
-    file = state.absolute() / RAY_TOKEN
-    if not file.exists() or file.stat().st_mode & 0o077:  # copied, and others may have read it
-        with replacing(file, private=True) as written:
-            written.write(secrets.token_hex(32).encode())
-    return file
-
-
 def module_path() -> str:
     """Return the PYTHONPATH of relays: this process's own, and where this package lies."""
     named = [os.path.abspath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
@@ -177,16 +168,21 @@ def module_path() -> str:
 
 
 def _init(asked: str, **options: Any) -> None:
+    with _refused(asked):
+        ray.init(**options, **QUIET, runtime_env={"env_vars": {"PYTHONPATH": module_path()}})
+
+
+@contextmanager
+def _refused(asked: str) -> Iterator[None]:
+    """Turn what Ray refuses meanwhile into one line, and keep the rest of what it says away."""
     if ray.is_initialized():
         raise UserError(f"{asked}: this process is connected to Ray already; `ray.shutdown()` ends that")
     said: list[str] = []
     try:
         with _hushed(said):
-            ray.init(**options, **QUIET, runtime_env={"env_vars": {"PYTHONPATH": module_path()}})
-    except exceptions.AuthenticationError:
-        raise UserError(f"{asked}: needs the cluster's token: {REMEDY}") from None
+            yield
     except (ConnectionError, OSError, RuntimeError, ValueError, exceptions.RayError) as error:
-        if "InvalidAuthToken" in "".join(said):
+        if isinstance(error, exceptions.AuthenticationError) or "InvalidAuthToken" in "".join(said):
             raise UserError(f"{asked}: the cluster has another token than this process: {REMEDY}") from None
         raise UserError(f"{asked}: Ray refuses: {described(error)}") from None
 

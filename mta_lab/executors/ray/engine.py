@@ -7,8 +7,7 @@ import os
 import sys
 
 from mta_lab.errors import UserError
-
-MODE = "RAY_AUTH_MODE"
+from mta_lab.executors.ray.tokens import MODE
 
 if "ray" in sys.modules and os.environ.get(MODE) != "token":
     raise UserError(f"Ray was imported before, without tokens; set {MODE}=token before `import ray`")
@@ -28,8 +27,17 @@ os.environ.update(
 )
 os.environ.pop("RAY_LOG_TO_STDERR", None)  # any value, 0 too, sends the logs of Ray's processes to the terminal
 
-import ray  # noqa: E402  reads the environment
-from ray import exceptions  # noqa: E402
-from ray._private import ray_constants as constants  # noqa: E402
+import ray  # which reads the environment
+from ray import _raylet, exceptions
+from ray._private import ray_constants as constants
+from ray._private import services
 
-__all__ = ["constants", "exceptions", "ray"]
+__all__ = ["COMPILED", "address_here", "constants", "exceptions", "ray"]
+COMPILED: str = _raylet.__file__
+"""the file of the library in which Ray's core is"""
+
+
+def address_here(cluster: str) -> str:
+    """Return the address of the node on this machine that a driver will belong to, as Ray does."""
+    found: str = services.get_node_to_connect_for_driver(_raylet.GcsClient(address=cluster)).node_manager_address
+    return found

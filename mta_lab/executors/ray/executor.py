@@ -53,7 +53,7 @@ def on_cluster(address: str, workers: int, setup: Setup, logs: Path, say: Callab
     Raises:
         UserError: it cannot be reached, or refuses this process.
     """
-    cluster = connect(address)
+    cluster = connect(address, say)
     return on_nodes(cluster, workers, setup, logs, say)
 
 

@@ -24,6 +24,7 @@ from mta_lab.executors.local.oom import OomKills, oom_counter
 from mta_lab.executors.local.process import work
 from mta_lab.executors.local.worker import Worker
 from mta_lab.executors.places import host
+from mta_lab.executors.ray.listening import PRELOAD, without
 
 PATIENCE = 60.0  # seconds that a call waits for a message: no connection is idle for long, and calls are few
 PARENT_DIES = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -49,6 +50,8 @@ class Relay:
         os.chdir(surroundings.directory)
         for name in [name for name in os.environ if name.startswith(OWN)]:
             del os.environ[name]
+        if preload := os.environ.get(PRELOAD):  # the worker trains, and needs no library that is for servers
+            os.environ[PRELOAD] = without(preload)
         os.environ.update(surroundings.environment)
         self._kills = OomKills(oom_counter())
         self._told = [pickle.dumps(Arrived(host=host()))]

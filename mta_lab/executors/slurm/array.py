@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from mta_lab.atomic import write_whole
 from mta_lab.errors import UserError
+from mta_lab.executors.ray.listening import towards
 from mta_lab.workspace import LAUNCH_ARRAY
 
 WARNING = 60  # seconds before the end of its time in which a job is told of it
@@ -112,10 +112,8 @@ def reached_at() -> str:
     except UserError as error:
         raise UserError(f"{error}; start on a host of the cluster, where `sinfo` answers") from None
     for host in hosts:
-        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-            asked.connect((host, 9))  # sends nothing: the system only chooses the way
-            address: str = asked.getsockname()[0]
-            return address
+        with suppress(OSError):
+            return towards(host)
     raise UserError("--launcher slurm: no host that `sinfo` names has a known address; start on a host of the cluster")
 
 

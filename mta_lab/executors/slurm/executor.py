@@ -10,8 +10,9 @@ from mta_lab.executors.base import Handle, Resources, RunEvent
 from mta_lab.executors.installed import installed
 from mta_lab.executors.local.messages import Setup
 from mta_lab.executors.places import Gate
-from mta_lab.executors.ray.cluster import Cluster, own_token, start
+from mta_lab.executors.ray.cluster import Cluster, start
 from mta_lab.executors.ray.executor import RayExecutor
+from mta_lab.executors.ray.tokens import own_token
 from mta_lab.executors.slurm.array import Array, asks_for_gpus, reached_at
 
 LOOK = 30.0  # seconds between two questions to Slurm whether jobs are left: its administrators ask for few
@@ -36,7 +37,7 @@ class SlurmExecutor(RayExecutor):
         self._array = Array(logs)
         self._array.cancel()  # what a launch left here that was killed
         cores, gpus = setup.threads * setup.count, setup.count if asks_for_gpus(options) else 0
-        head = start(logs, cores=0, host=reached_at())
+        head = start(logs, cores=0, host=reached_at(), say=say)
         try:
             element = python("-m", "mta_lab.executors.slurm.element", head.address, str(own_token(logs)))
             command = [*element, f"--cores={cores}", f"--gpus={gpus}"]
