@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         generating,
         gpu_checking,
         imports,
+        joining,
         launchers,
         launches,
         learning_rates,

@@ -28,6 +28,7 @@ COMMANDS = {
     "bench": ("--scale", "--components", "--shape", "--json", "--plot", "KEY=VALUE"),
     "gpu-check": ("--out", "--only"),
     "doctor": ("--launcher", "--workers", "--wait"),
+    "join": ("HOST:PORT", "--head", "--cores"),
     "dashboard": ("--port", "--host"),
     "data prepare": ("--scale",),
     "data show": ("--scale",),

@@ -17,19 +17,16 @@ from typing import Literal
 
 import pytest
 
-from mta_lab.children import python
 from tests.real.hosts import AS_ROOT, WITH_TOOLS, Host, hosts
 from tests.real.launches import Launch
 from tests.real.test_dashboard import COMMAND
 
 Victim = Literal["child", "relay", "node", "link"]
 PORT = 6379
-QUIET = ("--disable-usage-stats", "--include-log-monitor=false")
+JOINED = "Ctrl-C ends that"  # as `mta-lab join` says that it is done
 NODES = 3
 WITH_RAY = pytest.mark.skipif(not find_spec("ray"), reason="Ray is missing: pip install 'mta-lab[ray]'")
 NEEDED = [AS_ROOT, WITH_TOOLS, WITH_RAY]
-# Ray otherwise takes a minute to see that a node is out of reach.
-HEALTH = {"initial_delay_ms": 1000, "period_ms": 2000, "timeout_ms": 3000, "failure_threshold": 3}
 
 
 @dataclass(frozen=True)
@@ -56,18 +53,17 @@ class Cluster:
         """Variables of all that belongs to the cluster; without a tracking store of the user's."""
         ours = ("RAY_", "MLFLOW_TRACKING_URI")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        health = {f"RAY_health_check_{name}": str(value) for name, value in HEALTH.items()}
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token)}
         # Ray's workers otherwise give way to all else that a busy machine does.
-        return {**kept, **health, **token, "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+        return {**kept, **token, "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 
     def start_head(self) -> None:
         """Start what keeps the cluster together, and trains nothing itself."""
-        self._start(self.head, "--head", f"--port={PORT}", "--include-dashboard=false", "--num-cpus=0")
+        self._start(self.head, "--head", self.head.address, "--cores", "0")
 
     def start_node(self, host: Host) -> None:
         """Start a node for one run at a time."""
-        self._start(host, f"--address={self.address}", "--num-cpus=1")
+        self._start(host, self.address, "--cores", "1")
 
     def mend(self) -> None:
         """Plug all cables in, and start each node that is gone in place of what is left of it."""
@@ -78,13 +74,14 @@ class Cluster:
                 self.start_node(host)
 
     def _start(self, host: Host, *options: str) -> None:
-        store, folder = "--object-store-memory=80000000", f"--temp-dir={host.folder}"
-        common = (f"--node-ip-address={host.address}", "--num-gpus=0", store, folder, *QUIET)
-        log = host.folder / "start.log"
-        with log.open("ab") as out:
-            command = host.command(*python("-m", "ray.scripts.scripts", "start", *options, *common))
-            ended = subprocess.run(command, env=self.environment, stdout=out, stderr=out, timeout=120, check=False)
-        assert ended.returncode == 0, log.read_text()
+        """Put a host into the cluster, which it leaves when its processes end."""
+        log = host.folder / "join.log"
+        with log.open("wb") as out:
+            joining = subprocess.Popen(
+                host.command(*COMMAND, "join", *options), cwd=host.folder, env=self.environment, stdout=out, stderr=out
+            )
+        wait_until(lambda: JOINED in log.read_text() or joining.poll() is not None, 120, "a host joins")
+        assert joining.poll() is None, log.read_text()
 
 
 @contextmanager

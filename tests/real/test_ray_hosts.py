@@ -175,18 +175,18 @@ def test_another_clusters_token_is_refused(whole: Cluster, launch: Launches, fol
     assert "Traceback" not in started.said()
 
 
-def test_what_listens_asks_for_the_token_and_nobody_tells_it(
+def test_nothing_listens_beyond_the_named_interface_or_tells_the_token(
     whole: Cluster, launch: Launches, folder: Path, peace: Path
 ) -> None:
-    """Ray's servers bind to all interfaces where nodes have others than loopback: they must ask."""
+    """The driver is on the head's host; and each server asks for the token, too."""
     started = launch()
     training(whole, started, 1)
     secret = whole.token.read_text()
     for host in (whole.head, *whole.nodes):
-        found = host.listeners()
-        assert found
-        for one in found:
-            assert one.address in (host.address, "127.0.0.1", "[::1]") or refuses(host, one.port), one
+        assert not host.beyond()
+        servers = [one.port for one in host.listeners() if one.address == f"[::ffff:{host.address}]"]
+        assert servers
+        assert [port for port in servers if not refuses(host, port)] == []
         for process in host.processes():
             for told in ("cmdline", "environ"):
                 assert secret not in Path(f"/proc/{process}/{told}").read_text(errors="replace"), process

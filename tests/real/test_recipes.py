@@ -3,22 +3,24 @@
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.launch.sweeps import write_words
-from tests.real.cluster import NEEDED, PORT, cluster
+from tests.real.cluster import JOINED, NEEDED, PORT, cluster, wait_until
 from tests.real.hosts import Host, hosts
 from tests.real.launches import ENOUGH, OFTEN, assert_as_in_peace, in_peace, prepared, written
 
 pytestmark = [pytest.mark.real, *NEEDED]
 PAGE = Path(__file__).parents[2] / "docs" / "clusters.md"
 SWEEP = "components --scale small"  # in the page, in place of which a sweep of these tests is launched
-COMMANDS = {"mta-lab": "mta_lab", "ray": "ray.scripts.scripts"}
 
 
 def blocks(title: str) -> list[str]:
@@ -37,17 +39,16 @@ def peace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, peace: Path) -> Path:
-    """The shared folder, with the commands that an installation would have put there."""
-    for name, module in COMMANDS.items():
-        command = tmp_path / "bin" / name
-        command.parent.mkdir(exist_ok=True)
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m {module} "$@"\n')
-        command.chmod(0o755)
+    """The shared folder, with the command that an installation would have put there."""
+    command = tmp_path / "bin" / "mta-lab"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m mta_lab "$@"\n')
+    command.chmod(0o755)
     return prepared(tmp_path, peace)
 
 
-def type_on(host: Host, folder: Path, commands: str) -> str:
-    """Run commands in the shared folder by a shell of a host, with a home of its own.
+def surroundings(host: Host, folder: Path) -> dict[str, str]:
+    """Return the variables of a shell of a host, with a home of its own.
 
     Compiled kernels are found as in the user's home: without them, results have other bits.
     """
@@ -58,17 +59,35 @@ def type_on(host: Host, folder: Path, commands: str) -> str:
         "HOME": str(home),
         "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
         "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
-        "RAY_TMPDIR": str(host.folder),
         "RAY_worker_niceness": "0",
     }
+    return {**kept, **own}
+
+
+def type_on(host: Host, folder: Path, commands: str) -> str:
+    """Run commands in the shared folder by a shell of a host; return what they print."""
     log = host.folder / "typed.log"
-    with log.open("wb") as out:  # a daemon would keep a pipe open
+    with log.open("wb") as out:
         ended = subprocess.run(
             host.command("sh", "-ec", commands),
-            cwd=folder, env={**kept, **own}, stdout=out, stderr=out, timeout=ENOUGH, check=False,
+            cwd=folder, env=surroundings(host, folder), stdout=out, stderr=out, timeout=ENOUGH, check=False,
         )  # fmt: skip
     assert ended.returncode == 0, log.read_text()
     return log.read_text()
+
+
+@contextmanager
+def typed_on(host: Host, folder: Path, command: str) -> Iterator[None]:
+    """Run a command that joins a cluster in the block, to whose end Ctrl-C belongs."""
+    log = host.folder / "joined.log"
+    with log.open("wb") as out:
+        words = host.command("sh", "-c", f"exec {command}")
+        joining = subprocess.Popen(words, cwd=folder, env=surroundings(host, folder), stdout=out, stderr=out)
+    wait_until(lambda: JOINED in log.read_text() or joining.poll() is not None, ENOUGH, "it has joined")
+    assert joining.poll() is None, log.read_text()
+    yield
+    joining.send_signal(signal.SIGINT)
+    assert joining.wait(timeout=ENOUGH) == 0, log.read_text()
 
 
 def sweep(commands: str, address: str) -> str:
@@ -80,15 +99,15 @@ def sweep(commands: str, address: str) -> str:
 
 
 def test_a_few_machines_over_ssh(folder: Path, peace: Path) -> None:
-    start_head, start_node, launch, health = blocks("A few machines over SSH")
+    (block,) = blocks("A few machines over SSH")
     with hosts(2) as (first, second):
-        type_on(first, folder, health + start_head)
-        token = first.folder / "home" / ".ray" / "auth_token"
-        assert stat.S_IMODE(token.stat().st_mode) == 0o600
-        (second.folder / "home" / ".ray").mkdir(parents=True)
-        shutil.copy(token, second.folder / "home" / ".ray")  # as scp -p does
-        type_on(second, folder, start_node.replace("FIRST", first.address))
-        said = type_on(first, folder, "export RAY_AUTH_MODE=token\n" + sweep(launch, first.address))
+        head, node, launch = sweep(block, first.address).splitlines()
+        with typed_on(first, folder, head), typed_on(second, folder, node):
+            assert stat.S_IMODE((folder / "results" / "ray.token").stat().st_mode) == 0o600
+            said = type_on(first, folder, launch)
+            assert first.beyond() == second.beyond() == []
+        assert not first.processes()
+        assert not second.processes()
     assert "Traceback" not in said
     assert_as_in_peace(folder, peace)
 
