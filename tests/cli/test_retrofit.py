@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def test_without_the_extra_it_says_what_to_type(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "safetensors", None)  # as if it were not installed
     complaint = lab("retrofit", "llama", "--to", "model").complaint
-    assert complaint == "mta-lab retrofit: needs safetensors; type: pip install 'mta-lab[hf]'"
+    assert complaint.startswith("mta-lab retrofit: needs ")
+    assert complaint.endswith("safetensors; type: pip install 'mta-lab[hf]'")
 
 
 @pytest.fixture
