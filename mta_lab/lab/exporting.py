@@ -32,14 +32,24 @@ class Exported:
 
 
 def export(plan: Plan, row: str, seed: int | None, folder: Path) -> Exported:
-    """Write the model, tokenizer and card of a row's run into a new folder, all of it or nothing.
+    """Export the run of a row under `seed`, or under the first, as `export_run` does.
 
     Raises:
-        UserError: the run is not finished, its text, weights or code are not what they were, a
-            component has no counterpart, or the folder holds something or cannot be written.
+        UserError: it is not finished; or as `export_run` says.
     """
     refuse_full(folder)
     run = opened(record_of_row(plan, row, seed), plan.records, plan.display)
+    return export_run(plan, plan.sweep.row(row).name, run, folder)
+
+
+def export_run(plan: Plan, row: str, run: Trained, folder: Path) -> Exported:
+    """Write the model, tokenizer and card of a row's run into a new folder, all of it or nothing.
+
+    Raises:
+        UserError: the run's text, weights or code are not what they were, a component has no
+            counterpart, or the folder holds something or cannot be written.
+    """
+    refuse_full(folder)
     refuse_changed(run, plan.given)
     settings, corpus = llama_settings(run.config), corpus_of(run)
     ends = {} if corpus is None else {"eos_token_id": corpus.end_of_text}
@@ -47,7 +57,7 @@ def export(plan: Plan, row: str, seed: int | None, folder: Path) -> Exported:
     found = writing.agreement(model, run.model, _tokens(run))
     about = About(
         title=plan.sweep.title,
-        row=plan.sweep.row(row).name,
+        row=row,
         command=plan.command,
         model=type(model).__name__,
         tokenizer=corpus.tokenizer_name if corpus else "",
@@ -64,7 +74,7 @@ def export(plan: Plan, row: str, seed: int | None, folder: Path) -> Exported:
 def refuse_full(folder: Path) -> None:
     """Raise UserError where the folder to write holds something, or is a file."""
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise UserError(f"--to: {folder} is there already, allowed: a new folder, or an empty one")
+        raise UserError(f"{folder}: is there already; allowed: a new folder, or an empty one")
 
 
 def _tokens(run: Trained) -> Tensor:

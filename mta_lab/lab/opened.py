@@ -1,12 +1,15 @@
 """Open a finished run of a loaded sweep: record, model, curves, pictures, MLflow run."""
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mta_lab import lab
 from mta_lab.config.tree import as_tree
 from mta_lab.errors import UserError
 from mta_lab.lab.drawing import attention_panels, kernel_panels
 from mta_lab.lab.evaluating import EvaluationResult, evaluate_run, evaluation_named
+from mta_lab.lab.extras import check_extra
 from mta_lab.lab.frames import curves_of
 from mta_lab.lab.generating import pieces, sampling
 from mta_lab.lab.picture import Picture
@@ -146,6 +149,19 @@ class FinishedRun:
             raise UserError(f"kernels: the attention of row '{self.row}' has no kernel and no head matrix")
         with styled():
             return Picture(joined(self._trained.name, panels), f"kernels of {self._trained.name}")
+
+    def export(self, folder: str | Path) -> Path:
+        """Write the run as a model that Hugging Face's transformers opens, and return its folder.
+
+        It has weights, settings, tokenizer and a card; needs the extra `hf`.
+
+        Raises:
+            UserError: as `mta-lab export` says it: a component has no counterpart, the folder holds
+                something or cannot be written, or the run is not what it was.
+        """
+        check_extra("hf", "export")
+        lab.exporting.export_run(self._plan, self.row, self._trained, Path(folder))
+        return Path(folder)
 
     def mlflow(self) -> "TrackedRun":
         """Return the run's entry in MLflow, with its metrics, params and tags.

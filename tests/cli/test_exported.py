@@ -112,7 +112,7 @@ def test_a_folder_that_holds_something_is_left_alone(export: Export, tmp_path: P
     (tmp_path / "mine").write_text("kept")
     status, out, remarks = export("mta", "--to", str(tmp_path))
     assert (status, out, remarks.count("\n")) == (2, "", 1)
-    assert f"--to: {tmp_path} is there already, allowed: a new folder, or an empty one" in remarks
+    assert f"{tmp_path}: is there already; allowed: a new folder, or an empty one" in remarks
     assert [file.name for file in tmp_path.iterdir()] == ["mine"]
 
 

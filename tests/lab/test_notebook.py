@@ -1,4 +1,4 @@
-"""The documentation's notebook, its cells run in order by one process without a kernel."""
+"""The documentation's notebooks, the cells of each run in order by one process without a kernel."""
 
 import json
 import subprocess
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-NOTEBOOK = Path(__file__).parents[2] / "docs" / "notebooks" / "two_rows.ipynb"
-CELLS = ["".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
+from tests.real.extras import WITH_HF
+
+NOTEBOOKS = Path(__file__).parents[2] / "docs" / "notebooks"
 RUN = """
 import ast, sys
 
@@ -28,17 +29,30 @@ if __name__ == "__main__":
 """
 
 
-def test_the_notebook_is_short() -> None:
-    assert sum(len(cell.splitlines()) for cell in CELLS) < 30
+def cells(name: str) -> list[str]:
+    """Return the code of a notebook, cell by cell."""
+    found = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in found if cell["cell_type"] == "code"]
+
+
+def shown_by(name: str, *more: str, folder: Path) -> list[str]:
+    """Return what the cells of a notebook, and those behind them, show in a folder."""
+    (folder / "run.py").write_text(RUN)
+    command = [sys.executable, "run.py", *cells(name), *more]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split("shown:")[1:]
+
+
+@pytest.mark.parametrize("name", ["two_rows", "transformers"])
+def test_a_notebook_is_short(name: str) -> None:
+    assert sum(len(cell.splitlines()) for cell in cells(name)) < 30
 
 
 @pytest.mark.slow
 def test_the_notebook_runs_from_the_sweep_to_the_attention_of_its_model(tmp_path: Path) -> None:
-    (tmp_path / "run.py").write_text(RUN)
-    command = [sys.executable, "run.py", *CELLS, "run.mlflow().info.status"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    table, frame, forest, model, attention, accuracy, status = done.stdout.split("shown:")[1:]
+    shown = shown_by("two_rows", "run.mlflow().info.status", folder=tmp_path)
+    table, frame, forest, model, attention, accuracy, status = shown
     assert "<table" in table
     assert "<table" in frame
     assert "<svg" in forest
@@ -46,3 +60,12 @@ def test_the_notebook_runs_from_the_sweep_to_the_attention_of_its_model(tmp_path
     assert "<svg" in attention
     assert "EvaluationResult(token accuracy" in accuracy
     assert "FINISHED" in status
+
+
+@pytest.mark.real
+@WITH_HF
+def test_the_notebook_of_transformers_runs_from_the_sweep_to_an_insertion(tmp_path: Path) -> None:
+    _, files, generated, same = shown_by("transformers", folder=tmp_path)
+    assert "'modeling_mta_llama.py'" in files
+    assert "(True, 'def add(left, right):" in generated
+    assert same.strip() == "True"

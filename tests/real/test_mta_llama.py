@@ -1,6 +1,8 @@
 """Llama with Multi-Token Attention in transformers, with our decoder as its oracle."""
 
 import re
+import subprocess
+import sys
 from types import ModuleType
 
 import pytest
@@ -11,6 +13,14 @@ from tests.huggingface.examples import CONTEXT, EXACT, MIXING, OPERATIONS, SIZES
 from tests.real.extras import WITH_HF
 
 pytestmark = [pytest.mark.real, WITH_HF]
+PORTABLE = """
+import sys, torch
+from transformers import AutoModelForCausalLM
+model = AutoModelForCausalLM.from_pretrained(f"{sys.argv[1]}/portable", trust_remote_code=True, dtype=torch.float64)
+with torch.no_grad():
+    torch.save(model(torch.load(f"{sys.argv[1]}/tokens.pt")).logits, f"{sys.argv[1]}/logits.pt")
+assert not [name for name in sys.modules if name.partition(".")[0] in ("mta_lab", "components")]
+"""
 KEPT = {"operations": [0, 0, 10, 0], "exact and joint": [0, 2, 12, 0]}
 """queries that each layer keeps: c_q - 1 for each convolution before and after the softmax"""
 
@@ -126,6 +136,16 @@ def test_what_was_trained_is_the_same_after_saving_and_loading(llamas, tmp_path)
     assert type(again) is type(model)
     assert torch.equal(logits(again, tokens()), logits(model, tokens()))
     assert torch.equal(generated(again, tokens(2, 5)), generated(model, tokens(2, 5)))
+
+
+def test_its_portable_copy_computes_the_same_in_a_process_without_mta_lab(llamas, tmp_path):
+    model = llamas.trained({**EXACT, "norm": {"name": "gate"}}).double()
+    model.save_pretrained(tmp_path / "portable")
+    torch.save(tokens(), tmp_path / "tokens.pt")
+    command = [sys.executable, "-P", "-c", PORTABLE, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert torch.equal(torch.load(tmp_path / "logits.pt"), logits(model, tokens()))
 
 
 def test_training_with_recomputed_layers_has_the_same_gradients(llamas):
