@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from components import attention, evaluations, kernel_init, norms, score_ops, tasks
+    from components import attention, evaluations, kernel_init, norms, optimizers, schedules, score_ops, tasks
     from components.kernels.substitute import set_compiled
     from components.registry import FAMILIES, Component, ComponentError, Family, register
 
@@ -21,7 +21,9 @@ __all__ = [
     "evaluations",
     "kernel_init",
     "norms",
+    "optimizers",
     "register",
+    "schedules",
     "score_ops",
     "set_compiled",
     "tasks",

@@ -3,12 +3,18 @@
 `python -m tests.test_pages` writes the table of allowed imports anew.
 """
 
+import inspect
 import re
+import sys
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from components import FAMILIES, Component
+from mta_lab.config import in_words
+from mta_lab.config.catalogue import lines_of
 from mta_lab.sweep import load_sweep
 from mta_lab.sweep.keys import FILE, ROW, names
 from tests.test_architecture import MAY_IMPORT
@@ -22,6 +28,36 @@ def imports_table(rules: dict[str, set[str]]) -> str:
     """Return the table of the rooms and what each may import, in the order of the test."""
     lines = [f"| `{room}` | {listed(allowed - {room})} |" for room, allowed in rules.items()]
     return "\n" + "\n".join(["| room | may import |", "|:--|:--|", *lines]) + "\n\n"
+
+
+TRAINING = ROOT / "docs/training.md"
+FAMILY = re.compile(r"<!-- (optimizers|schedules) -->\n.*?<!-- end of \1 -->", re.DOTALL)
+
+
+def family_table(found: re.Match[str]) -> str:
+    """Return the table of the family: each variant's name, its line, and its settings."""
+    lines = []
+    for name in FAMILIES[found[1]].names():
+        variant = FAMILIES[found[1]].get(name)
+        said, source = (
+            inspect.cleandoc(variant.__doc__ or "").partition("\n")[0],
+            sys.modules[variant.__module__].__doc__,
+        )
+        told = {field.name: lines_of(variant)[field.name] for field in fields(variant)}
+        settings = "; ".join(f"`{key} = {_written(variant, key)}` {line}" for key, line in told.items())
+        lines.append(f"| `{name}` | {said} {(source or '').splitlines()[0]} | {settings or '-'} |")
+    table = "\n".join(["| name | what it is | settings |", "|:--|:--|:--|", *lines])
+    return f"<!-- {found[1]} -->\n\n{table}\n\n<!-- end of {found[1]} -->"
+
+
+def _written(variant: type[Component], key: str) -> str:
+    value = getattr(variant, key)
+    return value.name if isinstance(value, Component) else in_words(value)
+
+
+def test_the_page_of_training_has_what_is_registered() -> None:
+    page = TRAINING.read_text(encoding="utf-8")
+    assert FAMILY.sub(family_table, page) == page, "`python -m tests.test_pages` writes the tables anew"
 
 
 def listed(rooms: Iterable[str]) -> str:
@@ -117,4 +153,6 @@ def test_the_image_is_made_of_files_that_are_there() -> None:
 
 if __name__ == "__main__":
     page = ARCHITECTURE.read_text(encoding="utf-8")
+    training = TRAINING.read_text(encoding="utf-8")
+    TRAINING.write_text(FAMILY.sub(family_table, training), encoding="utf-8")
     ARCHITECTURE.write_text(IMPORTS.sub(lambda _: imports_table(MAY_IMPORT), page), encoding="utf-8")

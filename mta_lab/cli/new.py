@@ -10,7 +10,10 @@ from mta_lab.workspace import again
 
 def new(
     family: Annotated[
-        str, typer.Argument(help="what to write: attention, evaluations, kernel_init, norms, score_ops or tasks")
+        str,
+        typer.Argument(
+            help="what to write: attention, evaluations, kernel_init, norms, optimizers, schedules, score_ops or tasks"
+        ),
     ],
     name: Annotated[str, typer.Argument(help="its name in the registry, like key_shift")],
 ) -> None:

@@ -67,6 +67,10 @@ def _is_part(value: Any) -> bool:
     return is_dataclass(value) and not isinstance(value, Component)
 
 
+def _is_section(hint: type) -> bool:
+    return is_dataclass(hint) and not issubclass(hint, Component)
+
+
 def _component(variant: type[Component], places: list[str]) -> Section:
     """Return the settings of a variant.
 
@@ -184,6 +188,9 @@ def _places() -> dict[str, list[str]]:
             place = f"{prefix}.{field.name}" if prefix else field.name
             if get_origin(hint) is tuple:
                 hint, place = get_args(hint)[0], f"{place}[]"
+            if isinstance(hint, type) and _is_section(hint):
+                walk(hint, place, above)
+                continue
             if not (inspect.isclass(hint) and issubclass(hint, Component)) or hint.family in above:
                 continue
             places = found.setdefault(hint.family, [])

@@ -5,18 +5,20 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache, partial
 from typing import Any
 
 from components.attention import AttentionConfig
 from components.evaluations import Evaluation
+from components.optimizers import ADAMW, OptimizerConfig
 from components.registry import LATER, Component
+from components.schedules import CONSTANT, LINEAR, ScheduleConfig
 from components.tasks import ExercisedTask, TaskConfig
 from mta_lab.config.layers import type_hints
-from mta_lab.config.meaning import attention_meaning, evaluation_meaning, task_meaning
+from mta_lab.config.meaning import attention_meaning, evaluation_meaning, schedule_meaning, task_meaning
 from mta_lab.config.remembered import remembered
-from mta_lab.config.schema import NO_PART, RunConfig
+from mta_lab.config.schema import BARE, NO_PART, RunConfig, TrainingConfig
 from mta_lab.config.stage import StageConfig
 from mta_lab.identity import Identity, fingerprint_of
 
@@ -36,20 +38,22 @@ def plain(value: Any, *, later: bool = False) -> Any:
     if not is_dataclass(value):
         return value
     found: dict[str, Any] = {"name": value.name} if isinstance(value, Component) else {}
-    for name, is_number, came_later in _settings(type(value)):  # type: ignore[arg-type]  # a class is hashable
+    for name, is_number, marks in _settings(type(value)):  # type: ignore[arg-type]  # a class is hashable
         given = getattr(value, name)
-        if later or not came_later or given != getattr(type(value), name):
+        if later or not LATER.items() <= marks.items() or given != getattr(type(value), name):
             item = plain(given, later=later)
+            if BARE.items() <= marks.items() and list(item) == ["name"]:
+                item = item["name"]
             found[name] = float(item) if is_number else item
     return found
 
 
 @cache
-def _settings(cls: type) -> list[tuple[str, bool, bool]]:
-    """Return a class's settings: whether each may have a fraction, and is LATER."""
+def _settings(cls: type) -> list[tuple[str, bool, Mapping[str, Any]]]:
+    """Return a class's settings: whether each may have a fraction, and its metadata."""
     types = type_hints(cls)
     counted = [field for field in fields(cls) if NO_PART not in field.metadata]
-    return [(field.name, types[field.name] is float, LATER.items() <= field.metadata.items()) for field in counted]
+    return [(field.name, types[field.name] is float, dict(field.metadata)) for field in counted]
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -104,6 +108,9 @@ PARENT = "parent."
 """begins the key of what a stage's parent has, if it differs"""
 Scoring = tuple[TaskConfig, *tuple[Evaluation, ...]]
 """a run's task, and its evaluations besides the task's own"""
+Trainers = tuple[OptimizerConfig | ScheduleConfig, ...]
+ENGINES = (ADAMW, LINEAR, CONSTANT)
+"""what every version trained with: the engine's number stands for what these compute"""
 
 
 DECIDE_NOTHING = {"components.registry", "components.hints"}
@@ -147,14 +154,33 @@ def meaning_of(config: RunConfig) -> str:
 
     With a user's component among them, it is 'code:' and a hash.
     """
-    model = config.model
-    classes = config.attention_classes()
-    return _meaning(config.attention, (config.task, *config.evaluations), model.heads, model.layers, classes)
+    parts = _parts(config)
+    return _meaning(parts, config.model.heads, config.model.layers)
 
 
-@cache  # the runs of a row differ in the seed alone
-def _meaning(attention: AttentionConfig, scoring: Scoring, heads: int, layers: int, classes: frozenset[type]) -> str:
-    modules, (task, *further) = _modules(attention, scoring, classes), scoring
+@dataclass(frozen=True)
+class Parts:
+    """The components of a run; the runs of a row, which differ in the seed alone, have the same."""
+
+    attention: AttentionConfig
+    attention_classes: frozenset[type]
+    scoring: Scoring
+    trainers: Trainers
+
+
+def _parts(config: RunConfig) -> Parts:
+    scoring: Scoring = (config.task, *config.evaluations)
+    return Parts(config.attention, config.attention_classes(), scoring, _trainers(config.training))
+
+
+def _trainers(training: TrainingConfig) -> Trainers:
+    """Return the optimizer and the schedule, where they are others than in every version."""
+    return tuple(one for one in (training.optimizer, training.schedule) if one not in ENGINES)
+
+
+@cache
+def _meaning(run: Parts, heads: int, layers: int) -> str:
+    modules, (task, *further), attention = _modules(run), run.scoring, run.attention
     if any(map(_is_users, modules)):  # identifying a run executes nothing of a user's: that is for workers
         return f"code:{_code(modules)}"
     sizes = {"heads": heads, "layers": layers}
@@ -163,18 +189,19 @@ def _meaning(attention: AttentionConfig, scoring: Scoring, heads: int, layers: i
         remembered({"task": plain(task)}, lambda: task_meaning(task)),
         *(code_of(one) for one in (task.exercised if isinstance(task, ExercisedTask) else ())),
         *(remembered({"evaluation": plain(one)}, partial(evaluation_meaning, one)) for one in further),
+        *(schedule_meaning(one) if isinstance(one, ScheduleConfig) else code_of(one) for one in run.trainers),
     ]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
 def own_code(config: RunConfig) -> str:
     """Return a hash over the code of the user's components in a run; empty where there are none."""
-    return _own_code(config.attention, (config.task, *config.evaluations), config.attention_classes())
+    return _own_code(_parts(config))
 
 
 @cache
-def _own_code(attention: AttentionConfig, scoring: Scoring, classes: frozenset[type]) -> str:
-    own = {module for module in _modules(attention, scoring, classes) if _is_users(module)}
+def _own_code(run: Parts) -> str:
+    own = {module for module in _modules(run) if _is_users(module)}
     return _code(own) if own else ""
 
 
@@ -188,26 +215,27 @@ def _is_users(module: str) -> bool:
 
 
 def modules_of(config: RunConfig) -> set[str]:
-    """Return the modules of the run's attention, task and evaluations, and of their bases.
+    """Return the modules of the run's components, and of their bases.
 
     So do the functions and modules that these import from their own package or from `components`,
     and so on.
     """
-    return _modules(config.attention, (config.task, *config.evaluations), config.attention_classes())
+    return _modules(_parts(config))
 
 
-def code_of(evaluation: Evaluation) -> str:
-    """Return a hash over the code that makes an evaluation's questions, shipped or the user's."""
-    bases = {base.__module__ for base in type(evaluation).__mro__ if _is_component_code(base.__module__)}
+def code_of(one: Evaluation | OptimizerConfig) -> str:
+    """Return a hash over the code of a component that is not measured, shipped or the user's."""
+    classes = {type(part) for part in _components(one)}
+    bases = {base.__module__ for cls in classes for base in cls.__mro__ if _is_component_code(base.__module__)}
     return _code(
-        {name for name in _reached(bases) if _is_users(name) or name.startswith("components.evaluations.")}
+        {name for name in _reached(bases) if _is_users(name) or name.startswith(f"components.{one.family}.")}
         - {Evaluation.__module__}
     )
 
 
-def _modules(attention: Component, scoring: Scoring, attention_classes: frozenset[type]) -> set[str]:
-    parts = [attention, scoring[0].evaluation, *scoring]
-    classes = {type(part) for part in _components(parts)} | attention_classes
+def _modules(run: Parts) -> set[str]:
+    parts = [run.attention, run.scoring[0].evaluation, *run.scoring, *run.trainers]
+    classes = {type(part) for part in _components(parts)} | run.attention_classes
     return _reached({base.__module__ for cls in classes for base in cls.__mro__ if _is_component_code(base.__module__)})
 
 

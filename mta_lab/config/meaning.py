@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from components.attention import AttentionConfig, rotary_table
 from components.evaluations import Evaluation, Predicted
 from components.initialise import initialise
+from components.schedules import ScheduleConfig
 from components.tasks import GroupedTask, SyntheticTask, TaskConfig
 
 HEAD_WIDTH = 4
@@ -65,6 +66,12 @@ def evaluation_meaning(evaluation: Evaluation) -> str:
         values = evaluation.values(Predicted(logits_BTV, targets_BT, scored_BT, compiled=False)).double()
         lines += [*_numbers(values), f"{evaluation.score(values.mean().item()):.5e}"]
     return _digest(lines)
+
+
+def schedule_meaning(schedule: ScheduleConfig) -> str:
+    """Return 16 hex digits over the rates of a short run, with and without warm-up."""
+    rates = (schedule.factor(step, steps=40, warmup=warmup) for warmup in (0, 7) for step in range(warmup, 40))
+    return _digest([f"{rate:.6e}" for rate in rates])
 
 
 def _measured(attention: AttentionConfig, heads: int, layer: int, layers: int) -> Iterator[Tensor]:

@@ -11,11 +11,12 @@ from importlib import resources
 from typing import Any
 
 from components import FAMILIES
+from components.optimizers import ADAMW
 from components.registry import Component, ComponentError
 from mta_lab.config.building import build, build_component
 from mta_lab.config.layers import InvalidError, Layer, Tree, type_hints, variants
 from mta_lab.config.reader import read_value, read_yaml
-from mta_lab.config.schema import STEPS, RunConfig
+from mta_lab.config.schema import ADAM, STEPS, RunConfig
 from mta_lab.config.share import take_share
 from mta_lab.errors import UserError, nearest
 
@@ -36,7 +37,9 @@ def resolve(layers: Sequence[Layer], *, fewest_steps: int = 1) -> RunConfig:
             raise UserError(f"{layer.source}: {error.key}: {error}") from None
         for key, value in values.items():
             _assign(merged, key, value, layer.source, origins, RunConfig)
-    take_share(merged.get("training"), origins, [layer.source for layer in layers])
+    sources = [layer.source for layer in layers]
+    _drop_unread(merged.get("training"), origins, sources)
+    take_share(merged.get("training"), origins, sources)
     _shorten_warmup(merged, origins)
     try:
         if fewest_steps and isinstance(training := merged.get("training"), dict) and training.get("steps") == 0:
@@ -73,6 +76,24 @@ def component_of(family: str, value: Any, source: str) -> Component:
 def shortened_warmup(steps: int) -> int:
     """Return the warm-up in place of a scale's that would fill all `steps`: a tenth of them."""
     return steps // 10
+
+
+def _drop_unread(training: Any, origins: dict[str, str], sources: Sequence[str]) -> None:
+    """Drop AdamW's constants that a layer set before a later one named an optimizer without them.
+
+    Naming another component drops the settings of the one before; these stand beside it.
+    """
+    given = training.get("optimizer") if isinstance(training, dict) else None
+    name = given.get("name", ADAMW.name) if isinstance(given, dict) else given
+    try:
+        reads = not isinstance(name, str) or FAMILIES["optimizers"].get(name).reads_adam  # type: ignore[attr-defined]
+    except ComponentError:
+        return  # it is refused below, by its name
+    place = origins.get("training.optimizer.name", origins.get("training.optimizer"))
+    for constant in () if reads else ADAM:
+        origin = origins.get(f"training.{constant}")
+        if origin in sources and place in sources and sources.index(origin) < sources.index(place):
+            del training[constant]
 
 
 def _shorten_warmup(tree: Tree, origins: Mapping[str, str]) -> None:

@@ -12,11 +12,18 @@ import torch
 
 from components.attention import PLAIN, AttentionConfig, share_keys
 from components.evaluations import Evaluation, TextEvaluation
+from components.optimizers import ADAMW, AdamConstants, OptimizerConfig
 from components.registry import LATER
+from components.schedules import LINEAR, ScheduleConfig
 from components.tasks import LANGUAGE, ExercisedTask, SyntheticTask, TaskConfig
 from mta_lab.errors import described, place
 
 STEPS = "1 or more, or 0 in a stage"
+BARE = {"bare": True}
+"""metadata of a component that stands as its name alone where all its settings are at their
+default: earlier versions had a text there"""
+ADAM = tuple(one.name for one in fields(AdamConstants))
+"""settings of `training` that only some optimizers read"""
 NO_PART = "no part of the identity"
 """marks a setting of how a run is computed: it changes what
 comes out by rounding alone"""
@@ -134,8 +141,10 @@ class TrainingConfig:
     """peak learning rate"""
     warmup_steps: int
     """steps of linear warm-up, fewer than `steps`; of a scale that has more, a tenth of `steps`"""
-    schedule: Literal["linear", "constant"] = "linear"
-    """the learning rate after warm-up: 'linear' decay to zero, or 'constant'"""
+    schedule: ScheduleConfig = field(default=LINEAR, metadata=BARE)
+    """the learning rate after warm-up"""
+    optimizer: OptimizerConfig = field(default=ADAMW, metadata=LATER)
+    """what makes steps of the gradients"""
     validation_tokens: int
     """tokens of each domain's held-out text that are scored;
     a synthetic task says its `held_out` sequences"""
@@ -143,12 +152,15 @@ class TrainingConfig:
     """how often at most what is held out is scored, at equal
     intervals and at the end; at most `steps`"""
     weight_decay: float = 0.05
-    """AdamW: a step takes this share of each weight away, times the learning rate"""
-    beta1: float = 0.9
+    """a step takes this share of each weight away, times the learning rate"""
+    no_decay: tuple[Literal["norms", "kernels", "embeddings"], ...] = field(default=(), metadata=LATER)
+    """weights that have no weight decay: 'norms' with all biases, gates and other vectors,
+    'kernels' of operations on attention maps, 'embeddings'"""
+    beta1: float = AdamConstants.beta1
     """AdamW: how much of its mean of gradients a step keeps"""
-    beta2: float = 0.98
+    beta2: float = AdamConstants.beta2
     """AdamW: how much of its mean of squared gradients a step keeps"""
-    epsilon: float = 1e-8
+    epsilon: float = AdamConstants.epsilon
     """AdamW: added to the root of that mean, which divides"""
     gradient_clip: float = 1.0
     """largest norm of the whole gradient"""
@@ -169,6 +181,11 @@ class TrainingConfig:
     equal up to rounding to what it computes without; a CPU does so anyway"""
 
     @property
+    def adam(self) -> AdamConstants:
+        """Return AdamW's constants, for the optimizers that read them."""
+        return AdamConstants(**{name: getattr(self, name) for name in ADAM})
+
+    @property
     def sequences_a_pass(self) -> int:
         """Return how many sequences are read at a time; while `micro_batch` is 'auto', all."""
         return self.batch_size if self.micro_batch == "auto" else self.micro_batch
@@ -176,20 +193,33 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.steps < 0:
             raise ValueError(f"steps: got {self.steps}, allowed: {STEPS}")
-        positive = ("batch_size", "learning_rate", "validation_tokens", "validations")
-        _positive(self, *positive, "epsilon", "gradient_clip")
-        for name in ("warmup_steps", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: got {getattr(self, name)}, allowed: 0 or more")
+        _positive(self, "batch_size", "learning_rate", "validation_tokens", "validations", "gradient_clip")
         if not 0 < self.token_share <= 1:
             raise ValueError(f"token_share: got {self.token_share}, allowed: more than 0, at most 1")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: got {getattr(self, name)}, allowed: 0 <= {name} < 1")
+        self._check_optimizer()
+        self._check_steps()
         if self.micro_batch != "auto" and (self.micro_batch < 1 or self.batch_size % self.micro_batch):
             divisors = [n for n in range(1, self.batch_size + 1) if self.batch_size % n == 0]
             allowed = f"'auto', or a divisor of batch_size ({self.batch_size}): {divisors}"
             raise ValueError(f"micro_batch: got {self.micro_batch}, allowed: {allowed}")
+
+    def _check_optimizer(self) -> None:
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay: got {self.weight_decay}, allowed: 0 or more")
+        if len({*self.no_decay}) < len(self.no_decay):
+            raise ValueError(f"no_decay: got {list(self.no_decay)}, allowed: each once")
+        _positive(self, "epsilon")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}: got {getattr(self, name)}, allowed: 0 <= {name} < 1")
+        for name in () if self.optimizer.reads_adam else ADAM:
+            if getattr(self, name) != getattr(AdamConstants, name):
+                said = f"which the optimizer '{self.optimizer.name}' does not read; leave it out"
+                raise ValueError(f"{name}: got {getattr(self, name)}, {said}")
+
+    def _check_steps(self) -> None:
+        if self.warmup_steps < 0:
+            raise ValueError(f"warmup_steps: got {self.warmup_steps}, allowed: 0 or more")
         if self.warmup_steps > max(0, self.steps - 1):
             fewer = f"fewer than steps ({self.steps}); for example training.warmup_steps={self.steps // 10}"
             raise ValueError(f"warmup_steps: got {self.warmup_steps}, allowed: {fewer}")

@@ -101,7 +101,7 @@ def _memory(row: Row, found: Arithmetic, device: Device) -> str:
     parts = {
         "weights": memory.weights,
         "gradients": memory.gradients,
-        "AdamW": memory.optimizer,
+        row.config.training.optimizer.name: memory.optimizer,
         f"activations of {counted(found.micro_batch, 'sequence')}": memory.activations,
         "logits of a chunk": memory.logits,
     }

@@ -11,7 +11,7 @@ from mta_lab.executors.launchers import LOCAL, Launcher
 from mta_lab.lab.plan import Plan
 from mta_lab.launch.trackers import check as check_trackers
 from mta_lab.planning.sharing import workers_a_gpu
-from mta_lab.training.ranks import indivisible
+from mta_lab.training.ranks import obstacle
 
 NONE = "there is no GPU here that torch can use"
 
@@ -82,8 +82,8 @@ def check_together(plan: Plan, devices: Sequence[Gpu], devices_per_run: int) -> 
     """Check that so many of the devices can train a run of the plan together.
 
     Raises:
-        UserError: there are not as many, they are of several kinds, or a row's batch cannot be
-            shared out among them.
+        UserError: there are not as many, they are of several kinds, or they cannot train a row
+            together.
     """
     if devices and devices_per_run > len(devices):
         raise UserError(f"--devices-per-run: got {devices_per_run}, allowed: 1 to {len(devices)}, as many as there are")
@@ -97,10 +97,10 @@ def check_together(plan: Plan, devices: Sequence[Gpu], devices_per_run: int) -> 
 
 
 def check_batches(plan: Plan, devices_per_run: int) -> None:
-    """Raise UserError if a row's batch cannot be shared out among so many devices."""
+    """Raise UserError if so many devices cannot train a row of the plan together."""
     for row in plan.sweep.staged.rows:
-        if (batch_size := row.config.training.batch_size) % devices_per_run:
-            raise UserError(f"{indivisible(devices_per_run, batch_size)}, in row '{row.name}'")
+        if said := obstacle(row.config.training, devices_per_run):
+            raise UserError(f"{said}, in row '{row.name}'")
 
 
 def gpus_of(devices: str | None, launcher: Launcher = LOCAL) -> tuple[Gpu, ...]:

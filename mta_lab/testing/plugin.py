@@ -11,7 +11,10 @@ from mta_lab.errors import UserError
 
 OPTION = "--mta-component"
 FOLDER = Path(__file__).parent
-CONTRACTS = ("conformance", "task_conformance", "evaluation_conformance", "question_conformance")
+CONTRACTS = (
+    *("conformance", "task_conformance", "evaluation_conformance", "question_conformance"),
+    *("optimizer_conformance", "schedule_conformance"),
+)
 SUITE = tuple(FOLDER / f"{name}.py" for name in CONTRACTS)
 
 

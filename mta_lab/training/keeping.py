@@ -97,8 +97,9 @@ class CheckpointCallback(Callback):
     def on_train_start(self, trainer: lightning.Trainer, module: Any) -> None:
         """Restore the optimizer and its schedule, which did not exist before."""
         if self._resumed:
-            whole = self._resumed.optimizer
-            trainer.optimizers[0].load_state_dict(self._ranks.cut(whole, module.parameters()))
+            whole, (optimizer,) = self._resumed.optimizer, trainer.optimizers
+            numbered = [weight for group in optimizer.param_groups for weight in group["params"]]
+            optimizer.load_state_dict(self._ranks.cut(whole, numbered))
             trainer.lr_scheduler_configs[0].scheduler.load_state_dict(self._resumed.schedule)
             own.set_random_states(self._random)  # the loader's iterator has drawn from them
             self._resumed = None  # frees its memory

@@ -10,17 +10,18 @@ import torch
 from torch import Tensor
 
 from components.evaluations import Scoring
+from components.registry import ComponentError
 from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.model import build_model
 from mta_lab.training.loss import Batch, on_device, part_of, predict, tokens_of
 from mta_lab.training.ranks import ALONE, Ranks
 from mta_lab.training.result import Validation
 from mta_lab.training.seeds import derive
-from mta_lab.training.step import accumulated_loss, adamw, clip
+from mta_lab.training.step import accumulated_loss, clip, optimizer_of
 
 
 class DecoderModule(lightning.LightningModule):
-    """A decoder, trained with AdamW, linear warm-up and decay, and scored by its evaluations."""
+    """A decoder, trained by an optimizer and a schedule, and scored by its evaluations."""
 
     def __init__(self, config: RunConfig, domains: tuple[str, ...], ranks: Ranks = ALONE) -> None:
         super().__init__()
@@ -104,8 +105,8 @@ class DecoderModule(lightning.LightningModule):
         self.learning_rate = float(optimizer.param_groups[0]["lr"])
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW over all parameters, and the schedule that sets its rate at each step."""
-        optimizer = adamw(self.parameters(), self.config)
+        """Return the optimizer of all parameters, and the schedule that sets its rates."""
+        optimizer = optimizer_of(self.model, self.config)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, self.config))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -115,8 +116,10 @@ def rate_factor(step: int, config: TrainingConfig) -> float:
 
     It rises linearly over the warm-up, then follows `training.schedule`.
     """
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    if config.schedule == "constant":
-        return 1.0
-    return (config.steps - step) / (config.steps - config.warmup_steps)
+    warmup, steps = config.warmup_steps, config.steps
+    if step < warmup:
+        return (step + 1) / warmup
+    factor = config.schedule.factor(step, steps=steps, warmup=warmup)
+    if not 0 <= factor <= 1:
+        raise ComponentError(f"schedule '{config.schedule.name}' returned {factor} at step {step}, allowed: 0 to 1")
+    return factor

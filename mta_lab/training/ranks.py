@@ -9,6 +9,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from components import FAMILIES
+from mta_lab.config import TrainingConfig
+
 
 class Ranks:
     """One process, which trains alone: what several do together, it does by itself."""
@@ -55,10 +58,17 @@ class Ranks:
         return place
 
 
-def indivisible(count: int, batch_size: int) -> str:
-    """Return the refusal of so many devices for a batch that cannot be shared out among them."""
-    divisors = [n for n in range(1, batch_size + 1) if batch_size % n == 0]
-    return f"--devices-per-run: got {count}, allowed: a divisor of training.batch_size ({batch_size}): {divisors}"
+def obstacle(training: TrainingConfig, count: int) -> str:
+    """Return why so many devices cannot train a run together, or an empty text."""
+    size, optimizer = training.batch_size, training.optimizer
+    if size % count:
+        divisors = [n for n in range(1, size + 1) if size % n == 0]
+        return f"--devices-per-run: got {count}, allowed: a divisor of training.batch_size ({size}): {divisors}"
+    if count > 1 and not optimizer.by_element:
+        able = [one.name for one in FAMILIES["optimizers"].registered() if one.by_element]  # type: ignore[attr-defined]
+        said = f"'{optimizer.name}', which makes a step of a whole weight, and each device has a shard of it"
+        return f"training.optimizer: got {said}; allowed on {count} devices a run: {', '.join(able)}"
+    return ""
 
 
 ALONE = Ranks()

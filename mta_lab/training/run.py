@@ -24,7 +24,7 @@ from mta_lab.training.keeping import CheckpointCallback
 from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule
 from mta_lab.training.parents import take_weights
-from mta_lab.training.ranks import ALONE, Ranks, indivisible
+from mta_lab.training.ranks import ALONE, Ranks, obstacle
 from mta_lab.training.result import Report, TrainingResult
 from mta_lab.training.seeds import derive
 from mta_lab.training.sizes import GPU_SHARE, SHARE, micro_batch_of
@@ -94,8 +94,8 @@ def _set_device(training: TrainingConfig, among: Ranks) -> None:
     """Set how the device of this process computes; refuse what it, or so many of them, cannot."""
     if training.precision == "tf32" and not own.has_tf32():
         raise UserError(f"training.precision: got 'tf32', which {own.machine()} does not have; allowed: fp32, bf16")
-    if training.batch_size % among.count:
-        raise UserError(indivisible(among.count, training.batch_size))
+    if said := obstacle(training, among.count):
+        raise UserError(said)
     own.set_precision(training.precision)
     own.set_deterministic(training.deterministic)
 

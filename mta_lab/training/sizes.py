@@ -26,7 +26,7 @@ class StepMemory:
     weights: int
     gradients: int
     optimizer: int
-    """AdamW's two means"""
+    """what it keeps for each weight: AdamW two means"""
     activations: int
     """kept for the backward pass"""
     logits: int
@@ -38,7 +38,7 @@ class StepMemory:
         return self.weights + self.gradients + self.optimizer + self.activations + self.logits
 
     def over(self, devices: int) -> "StepMemory":
-        """Return the memory on each of so many devices that share weights, gradients and AdamW."""
+        """Return the memory on each of so many devices that share weights, gradients, optimizer."""
         parts = {name: math.ceil(getattr(self, name) / devices) for name in ("weights", "gradients", "optimizer")}
         return replace(self, **parts)
 
@@ -55,7 +55,7 @@ def step_memory(config: RunConfig, sequences: int) -> StepMemory:
     return StepMemory(
         weights=parameters,
         gradients=parameters,
-        optimizer=2 * parameters,
+        optimizer=round(config.training.optimizer.kept * parameters),
         activations=FLOAT * kept,
         logits=2 * FLOAT * min(tokens, CHUNK) * model.vocabulary,
     )

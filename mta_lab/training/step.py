@@ -1,4 +1,4 @@
-"""Define one training step: loss, gradients, clipping, AdamW.
+"""Define one training step: loss, gradients, clipping, the optimizer's step.
 
 Lightning calls its parts; measurements call `TrainingStep`.
 """
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from components.attention import set_dropout_seeds
+from components.optimizers import weights_of
 from mta_lab.config import Precision, RunConfig, TrainingConfig
 from mta_lab.model import Decoder
 from mta_lab.training.loss import Batch, mean_loss, part_of, scored_predictions, tokens_of
@@ -21,7 +22,7 @@ class TrainingStep:
     def __init__(self, model: Decoder, training: TrainingConfig) -> None:
         self._model, self._training = model, training
         self._parameters = list(model.parameters())
-        self._optimizer = adamw(self._parameters, training)
+        self._optimizer = optimizer_of(model, training)
 
     def __call__(self, batch: Batch, precision: Precision | None = None) -> None:
         """Change the model's weights by one step, in `precision` (by default the training's)."""
@@ -69,19 +70,10 @@ def clip(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> Tensor
     return nn.utils.clip_grad_norm_(parameters, training.gradient_clip)
 
 
-def adamw(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> torch.optim.AdamW:
-    """Return AdamW over the parameters, at the peak learning rate.
-
-    Source: Loshchilov and Hutter 2019 (arXiv 1711.05101).
-    """
-    return torch.optim.AdamW(
-        parameters,
-        lr=training.learning_rate,
-        betas=(training.beta1, training.beta2),
-        eps=training.epsilon,
-        weight_decay=training.weight_decay,
-        fused=True,
-    )
+def optimizer_of(model: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
+    """Return the optimizer of a model's weights, at the peak learning rate."""
+    weights = weights_of(model, rate=training.learning_rate, decay=training.weight_decay, no_decay=training.no_decay)
+    return training.optimizer.build(weights, training.adam)
 
 
 def random_step(model: Decoder, config: RunConfig, where: torch.device) -> Callable[..., None]:

@@ -66,7 +66,7 @@ def test_devices_of_a_run_share_its_memory_and_time(lab: Command) -> None:
     assert "(1.65e+14 in bf16 x 0.4 x 4 devices) = 24.2 days" in four
     assert "= 96.7 days" in one
     assert "Micro-batch: 2 of 128 sequences." in four
-    assert "weights 877 MB + gradients 877 MB + AdamW 1.75 GB" in four
+    assert "weights 877 MB + gradients 877 MB + adamw 1.75 GB" in four
     hours = [re.findall(r"([\d,]+) device-hours", said) for said in (one, four)]
     assert hours[0] == hours[1] != []
 

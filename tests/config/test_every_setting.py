@@ -11,7 +11,9 @@ import torch
 
 from components.attention import AttentionConfig, MultiToken
 from components.evaluations import BabiLong, TextEvaluation
+from components.optimizers import OptimizerConfig
 from components.registry import FAMILIES, Component, ComponentError
+from components.schedules import ScheduleConfig
 from components.score_ops import KeyQuery
 from components.tasks import GroupedTask, Language, Practice, SyntheticTask
 from mta_lab.config import DataConfig, ModelConfig, RunConfig, TrainingConfig, fingerprint
@@ -28,13 +30,14 @@ BASE = config(
 LIKELY: tuple[Any, ...] = (
     *("constant", "bf16", "test", "eager", "exact", "left", "channel", "all", "first", "stdlib", "another", "tests"),
     *("blocks", "zero"),
+    *("original", "cosine", ("norms",)),
     *(True, False, 2, 3, 8, 30, 300, 0.25, 0.5, 100.0, (2, 3), (80, 90), {"a": 1.0}, (BabiLong(),)),
 )
 """values of which at least one is another valid one of any
 field, besides the registered components"""
 SHIPPED = [
     FAMILIES[family].get(name)
-    for family in ("attention", "score_ops", "norms", "kernel_init", "tasks", "evaluations")
+    for family in FAMILIES
     for name in FAMILIES[family].names()
     if FAMILIES[family].get(name).__module__.startswith("components.")
     and not issubclass(FAMILIES[family].get(name), TextEvaluation)  # asked of a finished run, and no part of it
@@ -63,6 +66,10 @@ def run_with(value: Any) -> RunConfig:
         return replace(BASE, task=value)
     if isinstance(value, AttentionConfig):
         return replace(BASE, attention=value)
+    if isinstance(value, OptimizerConfig):
+        return replace(BASE, training=replace(BASE.training, optimizer=value))
+    if isinstance(value, ScheduleConfig):
+        return replace(BASE, training=replace(BASE.training, schedule=value))
     family = type(value).family
     if family == "norms":
         return replace(BASE, attention=MultiToken(norm=value))
@@ -121,10 +128,12 @@ def test_another_value_makes_another_run(owner: type, field: Field[Any], tmp_pat
         assert fingerprint(base, "") != fingerprint(other, "")
 
 
+# Practice mixes batches of text; equations of optimizers and schedules stand in tests/components.
 ARCHITECTURE = [
     (owner, field)
     for owner, field in FIELDS
-    if owner is ModelConfig or (issubclass(owner, Component) and owner is not Practice)  # which mixes batches of text
+    if owner is ModelConfig
+    or (issubclass(owner, Component) and not issubclass(owner, (Practice, OptimizerConfig, ScheduleConfig)))
 ]
 
 

@@ -37,15 +37,17 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
     "warmup_steps": {"warmup_steps": 4},
     "schedule": {"schedule": "constant"},
     "weight_decay": {"weight_decay": 0.0},
+    "no_decay": {"no_decay": ["norms", "embeddings"]},
     "beta1": {"beta1": 0.5},
     "beta2": {"beta2": 0.9},
     "epsilon": {"epsilon": 1e-2},
     "gradient_clip": {"gradient_clip": 1e9},
 }
 ELSEWHERE = {"validations", "validation_tokens", "precision", "compiled", "micro_batch", "recompute", "deterministic",
-             "token_share"}  # fmt: skip
+             "token_share", "optimizer"}  # fmt: skip
 """they move no step but in number, or the last bits alone;
-`test_course`, `test_curves`, `test_share` and their own tests see them"""
+`test_course`, `test_curves`, `test_share` and their own tests see them. Equations of other
+optimizers stand in tests/components/optimizers"""
 
 
 def loss_of(model: torch.nn.Module, tokens: Tensor) -> Tensor:
@@ -58,8 +60,16 @@ def rate(step: int, config: TrainingConfig) -> float:
     """The learning rate of the step, from 1."""
     if step <= config.warmup_steps:
         return config.learning_rate * step / config.warmup_steps
-    left = 1.0 if config.schedule == "constant" else (config.steps - step + 1) / (config.steps - config.warmup_steps)
+    left = (
+        1.0 if config.schedule.name == "constant" else (config.steps - step + 1) / (config.steps - config.warmup_steps)
+    )
     return config.learning_rate * left
+
+
+def decay(name: str, weight: Tensor, config: TrainingConfig) -> float:
+    """The weight decay of a weight of plain attention: norms are its vectors."""
+    kind = "embeddings" if name == "embedding.weight" else "norms" if weight.dim() == 1 else ""
+    return 0.0 if kind in config.no_decay else config.weight_decay
 
 
 def by_hand(config: RunConfig, corpus: Corpus) -> dict[str, Tensor]:
@@ -83,7 +93,7 @@ def by_hand(config: RunConfig, corpus: Corpus) -> dict[str, Tensor]:
             first[name] = training.beta1 * first[name] + (1 - training.beta1) * shrink * gradient
             second[name] = training.beta2 * second[name] + (1 - training.beta2) * (shrink * gradient) ** 2
             mean, square = first[name] / (1 - training.beta1**step), second[name] / (1 - training.beta2**step)
-            move = mean / (square.sqrt() + training.epsilon) + training.weight_decay * weight
+            move = mean / (square.sqrt() + training.epsilon) + decay(name, weight, training) * weight
             with torch.no_grad():
                 weight.sub_(rate(step, training) * move)
     return {name: weight.detach() for name, weight in weights.items()}
