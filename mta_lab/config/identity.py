@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -38,9 +38,9 @@ def plain(value: Any, *, later: bool = False) -> Any:
     if not is_dataclass(value):
         return value
     found: dict[str, Any] = {"name": value.name} if isinstance(value, Component) else {}
-    for name, is_number, marks in _settings(type(value)):  # type: ignore[arg-type]  # a class is hashable
+    for name, is_number, default, marks in _settings(type(value)):  # type: ignore[arg-type]  # a class is hashable
         given = getattr(value, name)
-        if later or not LATER.items() <= marks.items() or given != getattr(type(value), name):
+        if later or not LATER.items() <= marks.items() or given != default:
             item = plain(given, later=later)
             if BARE.items() <= marks.items() and list(item) == ["name"]:
                 item = item["name"]
@@ -49,11 +49,15 @@ def plain(value: Any, *, later: bool = False) -> Any:
 
 
 @cache
-def _settings(cls: type) -> list[tuple[str, bool, Mapping[str, Any]]]:
-    """Return a class's settings: whether each may have a fraction, and its metadata."""
+def _settings(cls: type) -> list[tuple[str, bool, Any, Mapping[str, Any]]]:
+    """Return a class's settings: whether each may have a fraction, its default and metadata."""
     types = type_hints(cls)
     counted = [field for field in fields(cls) if NO_PART not in field.metadata]
-    return [(field.name, types[field.name] is float, dict(field.metadata)) for field in counted]
+    defaults = [one.default if one.default_factory is MISSING else one.default_factory() for one in counted]
+    return [
+        (field.name, types[field.name] is float, default, dict(field.metadata))
+        for field, default in zip(counted, defaults, strict=True)
+    ]
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:

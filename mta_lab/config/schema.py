@@ -27,6 +27,11 @@ ADAM = tuple(one.name for one in fields(AdamConstants))
 NO_PART = "no part of the identity"
 """marks a setting of how a run is computed: it changes what
 comes out by rounding alone"""
+OWN_LOSSES = (
+    *("loss", "cross_entropy", "z_loss", "label_smoothing"),
+    *("learning_rate", "gradient_norm", "tokens_per_second"),
+)
+"""names of other curves, which no module's loss may have"""
 Precision = Literal["auto", "fp32", "tf32", "bf16"]
 Split = Literal["valid", "test"]
 LARGEST = {
@@ -164,6 +169,14 @@ class TrainingConfig:
     """AdamW: added to the root of that mean, which divides"""
     gradient_clip: float = 1.0
     """largest norm of the whole gradient"""
+    z_loss: float = field(default=0.0, metadata=LATER)
+    """weight of the mean square of the logarithm of the softmax's divisor, like 1e-4:
+    it keeps logits near 0"""
+    label_smoothing: float = field(default=0.0, metadata=LATER)
+    """share of each label that is spread evenly over the vocabulary, in training alone"""
+    auxiliary: dict[str, float] = field(default_factory=dict, hash=False, metadata=LATER)
+    """weights of losses that modules of the model have, by name, like {load_balance: 0.01};
+    one without a weight is left out"""
     precision: Precision = "fp32"
     """'bf16' is autocast; weights and optimizer stay float32; 'tf32' is float32 whose products a
     GPU rounds to 10 bits; 'auto' is the faster of fp32 and bf16, measured once a machine"""
@@ -181,6 +194,11 @@ class TrainingConfig:
     equal up to rounding to what it computes without; a CPU does so anyway"""
 
     @property
+    def reads_logits(self) -> bool:
+        """Return whether a step makes the logits of all its positions at once."""
+        return bool(self.z_loss or self.label_smoothing or self.auxiliary)
+
+    @property
     def adam(self) -> AdamConstants:
         """Return AdamW's constants, for the optimizers that read them."""
         return AdamConstants(**{name: getattr(self, name) for name in ADAM})
@@ -196,12 +214,23 @@ class TrainingConfig:
         _positive(self, "batch_size", "learning_rate", "validation_tokens", "validations", "gradient_clip")
         if not 0 < self.token_share <= 1:
             raise ValueError(f"token_share: got {self.token_share}, allowed: more than 0, at most 1")
+        self._check_losses()
         self._check_optimizer()
         self._check_steps()
         if self.micro_batch != "auto" and (self.micro_batch < 1 or self.batch_size % self.micro_batch):
             divisors = [n for n in range(1, self.batch_size + 1) if self.batch_size % n == 0]
             allowed = f"'auto', or a divisor of batch_size ({self.batch_size}): {divisors}"
             raise ValueError(f"micro_batch: got {self.micro_batch}, allowed: {allowed}")
+
+    def _check_losses(self) -> None:
+        if not 0 <= self.z_loss < math.inf:
+            raise ValueError(f"z_loss: got {self.z_loss}, allowed: 0 or more")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing: got {self.label_smoothing}, allowed: 0 <= label_smoothing < 1")
+        for name, weight in self.auxiliary.items():
+            if not 0 <= weight < math.inf or name in OWN_LOSSES:
+                allowed = "another name" if name in OWN_LOSSES else "a number, 0 or more"
+                raise ValueError(f"auxiliary: got {weight} for '{name}', allowed: {allowed}")
 
     def _check_optimizer(self) -> None:
         if not 0 <= self.weight_decay < math.inf:

@@ -34,7 +34,7 @@ def curves_of(runs: Sequence[tuple[str, Record]]) -> DataFrame:
     lines = [
         (row, record.config["seed"], int(step), measure, value)
         for row, record in runs
-        for measure, points in (("loss", record.losses), (record.quantity, record.validations))
+        for measure, points in (("loss", record.losses), *record.apart.items(), (record.quantity, record.validations))
         for step, value in points
     ]
     return DataFrame(lines, columns=["row", "seed", "step", "measure", "value"])

@@ -46,6 +46,7 @@ def record_of(
         peak_memory=result.peak_memory,
         flops_per_token=result.flops_per_token,
         losses=[[step, loss] for step, loss in result.losses],
+        apart={name: [[step, loss] for step, loss in curve] for name, curve in result.apart.items()},
         validations=[[validation.step, validation.score] for validation in result.validations],
         run_id=run_id,
         provenance={

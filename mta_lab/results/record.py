@@ -80,6 +80,9 @@ class Record:
     further: Mapping[str, Scores] = field(default_factory=dict)
     """what other evaluations of the model came to, by metric;
     empty in records of earlier versions"""
+    apart: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    """training curves of losses beside the task's, by name, as (step, value) without its weight;
+    empty in records of earlier versions"""
     evaluated: Mapping[str, Evaluated] = field(default_factory=dict)
     """results of evaluations that ask questions, by their fingerprint;
     empty in records of earlier versions"""
@@ -173,7 +176,8 @@ class Record:
                 yield from ((metric, f"further.{name}.{domain}", score) for domain, score in scores.domains.items())
 
     def _faults_of_shape(self) -> Iterator[str]:
-        for name, points in (("losses", self.losses), ("validations", self.validations)):
+        beside = ((f"apart.{name}", points) for name, points in self.apart.items())
+        for name, points in (("losses", self.losses), ("validations", self.validations), *beside):
             if not all(len(point) == 2 and 0 <= point[0] <= MOST for point in points):
                 yield f"{name}: allowed: a list of steps, each with its value"
         if not self.validations:

@@ -46,6 +46,7 @@ def curves(record: Record, at: int) -> list[Metric]:
     at_the_end = {key: value for name, one in record.further.items() for key, value in score_metrics(name, one).items()}
     return [
         *(Metric("train/loss", loss, at, int(step)) for step, loss in record.losses),
+        *(Metric(f"train/{name}", value, at, int(step)) for name, one in record.apart.items() for step, value in one),
         *(Metric(score, value, at, int(step)) for step, value in record.validations),
         *(Metric(key, record.domains[domain], at, last) for domain, key in keys(record.domains, f"{score}/").items()),
         *(Metric(key, value, at, last) for key, value in at_the_end.items()),

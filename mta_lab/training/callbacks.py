@@ -13,6 +13,7 @@ from torch import Tensor
 from components.metrics import Scores
 from mta_lab.devices import own
 from mta_lab.model import implementations
+from mta_lab.training.objective import TASK
 from mta_lab.training.ranks import ALONE, Ranks
 from mta_lab.training.result import Progress, Report, Validation
 
@@ -37,6 +38,7 @@ class ProgressCallback(Callback):
         self.step_times: list[float] = []
         self.stopped = False
         self._sum = torch.zeros(())
+        self._apart: dict[str, Tensor] = {}
         self._since = 0
         self._told_seconds = 0.0  # of training, at the last report
         self._started: float | None = None  # the clock, while it runs
@@ -47,6 +49,15 @@ class ProgressCallback(Callback):
     def losses(self) -> list[tuple[int, float]]:
         """Return the training curve so far: (step, mean loss in nats a token)."""
         return [(progress.step, progress.loss) for progress in self.told if progress.validation is None]
+
+    @property
+    def apart(self) -> dict[str, list[tuple[int, float]]]:
+        """Return the curves of the losses beside the task's, by name."""
+        curves: dict[str, list[tuple[int, float]]] = {}
+        for progress in self.told:
+            for name, value in progress.apart.items():
+                curves.setdefault(name, []).append((progress.step, value))
+        return curves
 
     @property
     def step_seconds(self) -> float | None:
@@ -66,11 +77,12 @@ class ProgressCallback(Callback):
         """Return the state that `load_state_dict` takes, as plain data."""
         self._stop_clock()
         told = [asdict(progress) for progress in self.told]
-        total = self._sum.clone()
-        self.ranks.add_up([total])
+        total, apart = self._sum.clone(), {name: one.clone() for name, one in self._apart.items()}
+        self.ranks.add_up([total, *apart.values()])
         return {
             "told": told,
             "sum": total.cpu(),
+            "apart": {name: one.cpu() for name, one in apart.items()},
             "since": self._since,
             "told_seconds": self._told_seconds,
             "training_seconds": self.training_seconds,
@@ -82,8 +94,9 @@ class ProgressCallback(Callback):
         self._sum, self._since, self.training_seconds = state["sum"], state["since"], state["training_seconds"]
         self.step_times = state.get("step_times", [])  # checkpoints of earlier versions lack these two
         self._told_seconds = state.get("told_seconds", self.training_seconds)
+        self._apart = state.get("apart", {})
         if self.ranks.rank:  # the first process goes on with the sum of all
-            self._sum = torch.zeros(())
+            self._sum, self._apart = torch.zeros(()), {name: torch.zeros(()) for name in self._apart}
         for fields in state["told"]:
             validation = fields.pop("validation")
             self._tell(Progress(**fields, validation=_validation(validation) if validation else None))
@@ -95,7 +108,9 @@ class ProgressCallback(Callback):
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Tensor, index: int) -> None:
         """Count the step, and report progress where that is due."""
-        self._sum = self._sum + outputs["loss"].detach()
+        apart = {name: one.detach() for name, one in outputs.items() if name not in ("loss", TASK)}
+        self._sum = self._sum + outputs.get(TASK, outputs["loss"]).detach()
+        self._apart = {name: one + self._apart.get(name, 0.0) for name, one in apart.items()}
         self._since += 1
         self._timed += 1
         due = self._since >= self.every or trainer.global_step >= trainer.max_steps
@@ -103,17 +118,20 @@ class ProgressCallback(Callback):
             self._stop_clock()
         if not due:
             return
-        self.ranks.add_up([self._sum])
-        loss = self._sum.item() / self._since
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"the training loss is {loss} at step {trainer.global_step}")
+        self.ranks.add_up([self._sum, *self._apart.values()])
+        loss, apart = self._sum.item() / self._since, {n: one.item() / self._since for n, one in self._apart.items()}
+        for named, value in {"training loss": loss, **{f"loss '{name}'": one for name, one in apart.items()}}.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(f"the {named} is {value} at step {trainer.global_step}")
         steps, seconds = self._since, self.training_seconds - self._told_seconds
         norm = self.ranks.full({"norm": module.gradient_norm})["norm"]  # None but for the first process
-        self._sum, self._since, self._told_seconds = torch.zeros(()), 0, self.training_seconds
+        self._sum, self._apart, self._since = torch.zeros(()), {}, 0
+        self._told_seconds = self.training_seconds
         self._tell(
             Progress(
                 step=trainer.global_step,
                 loss=loss,
+                apart=apart,
                 implementations=implementations(module.model),
                 learning_rate=module.learning_rate,
                 gradient_norm=None if norm is None else norm.item(),

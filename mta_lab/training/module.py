@@ -14,6 +14,7 @@ from components.registry import ComponentError
 from mta_lab.config import RunConfig, TrainingConfig
 from mta_lab.model import build_model
 from mta_lab.training.loss import Batch, on_device, part_of, predict, tokens_of
+from mta_lab.training.objective import Objective
 from mta_lab.training.ranks import ALONE, Ranks
 from mta_lab.training.result import Validation
 from mta_lab.training.seeds import derive
@@ -32,6 +33,7 @@ class DecoderModule(lightning.LightningModule):
         self._ranks = ranks
         self.micro_batch = config.training.sequences_a_pass
         """sequences that a step reads at a time"""
+        self._objective = Objective(config.training)
         self._drops = config.attention.dropout > 0
         self._dropout_seed = derive(config.seed, "dropout", config.draws)
         self.domains = domains
@@ -79,15 +81,18 @@ class DecoderModule(lightning.LightningModule):
         except FloatingPointError as error:
             raise FloatingPointError(f"{error} at step {self.global_step}") from None
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Return the mean loss of the batch's scored predictions, in nats.
+    def training_step(self, batch: Batch, index: int) -> dict[str, Tensor]:
+        """Return the mean loss of the batch's scored predictions, in nats, as `loss`.
 
-        Where several processes read a batch, return this one's part of it; these add up.
+        Where other losses are minimised, too, they are in `loss`, and each is beside it without its
+        weight. Where several processes read a batch, return this one's part of it; these add up.
         """
         self.zero_grad()
         sequences = len(tokens_of(batch))
         seeds, share = self._dropout_seeds(sequences), self._ranks.share(sequences)
-        return accumulated_loss(self.model, batch, self.config.precision, self.micro_batch, seeds, share)
+        precision, objective = self.config.precision, self._objective
+        loss = accumulated_loss(self.model, batch, precision, self.micro_batch, seeds, share, objective)
+        return {"loss": loss, **objective.taken()}
 
     def optimizer_zero_grad(self, *_: Any, **__: Any) -> None:
         """Do nothing: Lightning would take the gradients of the first micro-batches away."""

@@ -1,7 +1,7 @@
 """Hold the progress and the result of a run, as plain data that passes between processes."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,8 @@ class Progress:
     step: int
     loss: float
     validation: Validation | None = None
+    apart: Mapping[str, float] = field(default_factory=dict)
+    """losses beside the task's, without their weights, as means since the last report"""
     implementations: Mapping[str, str] = field(default_factory=dict)
     """what computes attention: name of the implementation -> why it was chosen"""
     learning_rate: float | None = None
@@ -58,7 +60,8 @@ class Progress:
     @property
     def measures(self) -> dict[str, float]:
         """Return the numbers of the training by name, as far as they are known."""
-        found = {name: getattr(self, name) for name in ("loss", "learning_rate", "gradient_norm", "tokens_per_second")}
+        own = ("loss", "learning_rate", "gradient_norm", "tokens_per_second")
+        found = {**self.apart, **{name: getattr(self, name) for name in own}}
         return {name: value for name, value in found.items() if value is not None and not math.isnan(value)}
 
     @property
@@ -102,6 +105,8 @@ class TrainingResult:
     losses: tuple[tuple[int, float], ...]
     """training curve: (step, mean loss in nats a token since the point before)"""
     validations: tuple[Validation, ...]
+    apart: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    """training curves of the losses beside the task's, by name, without their weights"""
     tokens_per_second: float
     """training tokens a second of optimizer steps, without validation; on a CPU without reading of
     batches, which a GPU does not wait for"""

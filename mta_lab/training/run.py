@@ -157,6 +157,7 @@ def _result(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         implementations=ran,
         losses=tuple(progress.losses),
+        apart=progress.apart,
         validations=tuple(progress.validations),
         tokens_per_second=tokens / progress.training_seconds if tokens else 0.0,
         training_seconds=progress.training_seconds,

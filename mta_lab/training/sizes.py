@@ -57,7 +57,7 @@ def step_memory(config: RunConfig, sequences: int) -> StepMemory:
         gradients=parameters,
         optimizer=round(config.training.optimizer.kept * parameters),
         activations=FLOAT * kept,
-        logits=2 * FLOAT * min(tokens, CHUNK) * model.vocabulary,
+        logits=2 * FLOAT * (tokens if config.training.reads_logits else min(tokens, CHUNK)) * model.vocabulary,
     )
 
 

@@ -14,6 +14,7 @@ from components.optimizers import weights_of
 from mta_lab.config import Precision, RunConfig, TrainingConfig
 from mta_lab.model import Decoder
 from mta_lab.training.loss import Batch, mean_loss, part_of, scored_predictions, tokens_of
+from mta_lab.training.objective import Objective
 
 
 class TrainingStep:
@@ -22,12 +23,14 @@ class TrainingStep:
     def __init__(self, model: Decoder, training: TrainingConfig) -> None:
         self._model, self._training = model, training
         self._parameters = list(model.parameters())
-        self._optimizer = optimizer_of(model, training)
+        self._optimizer, self._objective = optimizer_of(model, training), Objective(training)
 
     def __call__(self, batch: Batch, precision: Precision | None = None) -> None:
         """Change the model's weights by one step, in `precision` (by default the training's)."""
         precision = precision or self._training.precision
-        torch.autograd.backward(accumulated_loss(self._model, batch, precision, self._training.sequences_a_pass))
+        size, objective = self._training.sequences_a_pass, self._objective
+        torch.autograd.backward(accumulated_loss(self._model, batch, precision, size, objective=objective))
+        objective.taken()
         clip(self._parameters, self._training)
         self._optimizer.step()
         self._optimizer.zero_grad()
@@ -40,6 +43,7 @@ def accumulated_loss(
     micro_batch: int,
     seeds: Tensor | None = None,
     share: range | None = None,
+    objective: Objective | None = None,
 ) -> Tensor:
     """Return the mean loss of a batch, read `micro_batch` sequences at a time.
 
@@ -48,6 +52,7 @@ def accumulated_loss(
     `seeds` [B] int64 are those of the dropout of each sequence.
 
     With a `share` of the sequences, only these are read: return their part of the batch's mean.
+    With an `objective` that weighs other losses, too, these are added.
     """
     share = share or range(len(tokens_of(batch)))
     divisor, total = scored_predictions(batch), torch.zeros(())
@@ -58,7 +63,12 @@ def accumulated_loss(
         rows = slice(start, min(start + micro_batch, share.stop))
         if seeds is not None:
             set_dropout_seeds(model, seeds[rows])
-        total = mean_loss(model, part_of(batch, rows), precision, divisor) + total
+        part = part_of(batch, rows)
+        if objective and objective.weights:
+            weight = len(tokens_of(part)) / len(tokens_of(batch))
+            total = objective.loss(model, part, precision, divisor, weight) + total
+        else:
+            total = mean_loss(model, part, precision, divisor) + total
     return total
 
 

@@ -64,6 +64,13 @@ MISTAKES = {
         "training.beta2: got 0.9, which the optimizer 'lion' does not read",
     ),
     "decay of what is no kind": ("training.no_decay=[biases]", "training.no_decay", "biases", "'norms', 'kernels' or"),
+    "z-loss that is no number": ("training.z_loss=.nan", "training.z_loss", "nan", "0 or more"),
+    "all of a label spread": ("training.label_smoothing=1", "training.label_smoothing", "0 <= label_smoothing < 1"),
+    "load balance that is no number": (
+        "training.auxiliary={load_balance: .nan}",
+        "training.auxiliary: got nan for 'load_balance', allowed: a number",
+    ),
+    "load balance by a word": ("training.auxiliary={load_balance: some}", "training.auxiliary", "each to a number"),
     "a kind without decay twice": ("training.no_decay=[norms, norms]", "training.no_decay", "allowed: each once"),
     "unknown split": ("data.evaluate=train", "data.evaluate", "'train'", "'valid' or 'test'"),
     "negative rate": ("training.learning_rate=-0.1", "training.learning_rate", "-0.1", "more than 0"),
