@@ -177,6 +177,9 @@ class TrainingConfig:
     auxiliary: dict[str, float] = field(default_factory=dict, hash=False, metadata=LATER)
     """weights of losses that modules of the model have, by name, like {load_balance: 0.01};
     one without a weight is left out"""
+    ema: float = field(default=0.0, metadata=LATER)
+    """share that a step keeps of an average of the weights, like 0.999; validations score the
+    average, and it is what is kept of a run; 0 for none"""
     precision: Precision = "fp32"
     """'bf16' is autocast; weights and optimizer stay float32; 'tf32' is float32 whose products a
     GPU rounds to 10 bits; 'auto' is the faster of fp32 and bf16, measured once a machine"""
@@ -227,6 +230,8 @@ class TrainingConfig:
             raise ValueError(f"z_loss: got {self.z_loss}, allowed: 0 or more")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing: got {self.label_smoothing}, allowed: 0 <= label_smoothing < 1")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema: got {self.ema}, allowed: 0 <= ema < 1")
         for name, weight in self.auxiliary.items():
             if not 0 <= weight < math.inf or name in OWN_LOSSES:
                 allowed = "another name" if name in OWN_LOSSES else "a number, 0 or more"

@@ -146,7 +146,7 @@ class ProgressCallback(Callback):
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         """Report the validation."""
-        ran, validation = implementations(module.model), module.validations[-1]
+        ran, validation = implementations(module.scored), module.validations[-1]
         loss = self.told[-1].loss if self.told else math.nan
         self._tell(Progress(step=validation.step, loss=loss, validation=validation, implementations=ran))
         trainer.should_stop = self.stopped

@@ -7,7 +7,7 @@ Trainer that starts at an offset, resume exactly.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class RunState:
     micro_batches: tuple[int, ...] = ()
     """the sequences read at a time, of each part of the run; none
     in checkpoints of earlier versions"""
+    average: dict[str, Any] = field(default_factory=dict)
+    """the average of the weights, where the run has one"""
     devices_per_run: int = 1
     """the number that trained it when it was kept; it is kept whole, and goes on on any number"""
     machines: tuple[str, ...] = ()

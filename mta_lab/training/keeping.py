@@ -66,6 +66,8 @@ class CheckpointCallback(Callback):
         self._settle_machine(state.machines)
         self._kept = state.step
         module.model.load_state_dict(state.model)
+        if module.average:
+            module.average.model.load_state_dict(state.average)
         self.progress_callback.load_state_dict(state.progress_callback)
         self.spent.add(state.seconds, state.peak_memory)
         self._random = state.random
@@ -136,6 +138,7 @@ class CheckpointCallback(Callback):
             fingerprint=checkpoints.directory.name,
             step=trainer.global_step,
             model=self._ranks.full(module.model.state_dict()),
+            average=self._ranks.full(module.scored.state_dict()) if module.average else {},
             optimizer=self._ranks.full(trainer.optimizers[0].state_dict()),
             schedule=trainer.lr_scheduler_configs[0].scheduler.state_dict(),
             random=self._random,

@@ -12,7 +12,8 @@ from torch import Tensor
 from components.evaluations import Scoring
 from components.registry import ComponentError
 from mta_lab.config import RunConfig, TrainingConfig
-from mta_lab.model import build_model
+from mta_lab.model import Decoder, build_model
+from mta_lab.training.average import Average
 from mta_lab.training.loss import Batch, on_device, part_of, predict, tokens_of
 from mta_lab.training.objective import Objective
 from mta_lab.training.ranks import ALONE, Ranks
@@ -36,6 +37,8 @@ class DecoderModule(lightning.LightningModule):
         self._objective = Objective(config.training)
         self._drops = config.attention.dropout > 0
         self._dropout_seed = derive(config.seed, "dropout", config.draws)
+        self.average: Average | None = None
+        """the average of the weights, where the run has one"""
         self.domains = domains
         self.validations: list[Validation] = []
         self.tokens_per_step = config.tokens_per_step
@@ -44,6 +47,19 @@ class DecoderModule(lightning.LightningModule):
         self.learning_rate = 0.0
         """of the last step"""
         self._scoring = Scoring((config.task.evaluation, *config.evaluations), domains)
+
+    @property
+    def scored(self) -> Decoder:
+        """Return the model that is scored and kept: the average, if there is one."""
+        return self.average.model if self.average else self.model
+
+    def begin_average(self) -> None:
+        """Average the weights from now on, where `training.ema` says so."""
+        self.average = Average(self.model, self.config.ema) if self.config.ema else None
+
+    def on_validation_start(self) -> None:
+        """Have the scored model where the batches are."""
+        self.scored.to(self.device)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Return the batch, its tokens on the device."""
@@ -54,7 +70,7 @@ class DecoderModule(lightning.LightningModule):
         with self._step_said():
             share = self._ranks.share(len(tokens_of(batch)))
             read = share or range(1)  # a process without a share takes part in gathering the weights
-            predicted = predict(self.model, part_of(batch, slice(read.start, read.stop)), self.config.precision)
+            predicted = predict(self.scored, part_of(batch, slice(read.start, read.stop)), self.config.precision)
             if share:
                 self._scoring.add(dataloader_idx, predicted)
 
@@ -112,6 +128,9 @@ class DecoderModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return the optimizer of all parameters, and the schedule that sets its rates."""
         optimizer = optimizer_of(self.model, self.config)
+        if average := self.average:
+            average.model.to(self.device)
+            optimizer.register_step_post_hook(lambda *_: average.add(self.model, self.global_step + 1))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, self.config))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -74,12 +74,15 @@ def train(
     module = _module(config, data, among)
     if checkpoints and checkpoints.start:
         take_weights(checkpoints.start, module.model, config)
+    module.begin_average()
     progress = ProgressCallback(report, max(1, config.training.steps // REPORTS), among)
     keeping = CheckpointCallback(checkpoints, interrupted, say, progress, spent)
     trainer = _trainer(config.training, [keeping, progress], among)
     data.first_step = keeping.resume(trainer, module)
     data.micro_batch = module.micro_batch * among.count
     among.shard(module.model)
+    if module.average:
+        among.shard(module.average.model)
     try:
         _run(trainer, module, data, progress)
     finally:
@@ -148,7 +151,7 @@ def _result(
 ) -> TrainingResult:
     """Return the result of a run; its cost leaves out the measurements made here."""
     training, progress, spent = module.config, keeping.progress_callback, keeping.spent
-    ran, peak, seconds = implementations(module.model), spent.peak_memory(), spent.seconds()
+    ran, peak, seconds = implementations(module.scored), spent.peak_memory(), spent.seconds()
     tokens = trainer.global_step * training.batch_size * data.context
     module.to(own.device())  # Lightning leaves it on the CPU, which did not train it
     bits = arithmetic(ran, training.precision, module.device, compiled=training.compiled)
@@ -183,8 +186,9 @@ def _steps_a_validation(training: TrainingConfig) -> int:
 def _keep(
     weights: Path, module: DecoderModule, checkpoints: Checkpoints | None, say: Callable[[str], None], among: Ranks
 ) -> None:
-    """Write the model's weights; where the disk takes none, report that and go on."""
-    state = among.full(module.model.state_dict()) if among.count > 1 else module.cpu().model.state_dict()
+    """Write the weights of the scored model; where the disk takes none, report that and go on."""
+    model = module.scored if among.count > 1 else module.scored.cpu()
+    state = among.full(model.state_dict())
     try:
         if among.rank == 0:
             if checkpoints:

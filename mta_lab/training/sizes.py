@@ -53,7 +53,7 @@ def step_memory(config: RunConfig, sequences: int) -> StepMemory:
         kept = tokens * model.width * model.layers + block + (maps if layers else 0)
     parameters = FLOAT * count_parameters(config)
     return StepMemory(
-        weights=parameters,
+        weights=parameters * (2 if config.training.ema else 1),
         gradients=parameters,
         optimizer=round(config.training.optimizer.kept * parameters),
         activations=FLOAT * kept,
