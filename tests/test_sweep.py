@@ -229,6 +229,16 @@ def test_number_of_seeds(tmp_path: Path) -> None:
     assert load(tmp_path, {"rows": {"a": {}}}).seeds == (0, 1, 2)
 
 
+def test_seeds_can_be_named(tmp_path: Path) -> None:
+    named = GOOD | {"seeds": [3, 7, 11]}
+    assert load(tmp_path, named).seeds == (3, 7, 11)
+    assert [run.seed for run in load(tmp_path, named).runs()][:: len(load(tmp_path, named).rows)] == [3, 7, 11]
+    assert load(tmp_path, named, seeds=2).seeds == (3, 7)
+    assert load(tmp_path, named | {"looks": [2, 3]}).look_seeds == ((3, 7), (3, 7, 11))
+    with pytest.raises(UserError, match=r"--seeds: got 4, but .*: seeds names 3, \[3, 7, 11\]; name more there"):
+        load(tmp_path, named, seeds=4)
+
+
 def test_more_seeds_keep_the_runs_of_fewer(tmp_path: Path) -> None:
     few, many = load(tmp_path, GOOD, seeds=1).runs(), load(tmp_path, GOOD, seeds=3).runs()
     assert many[: len(few)] == few
@@ -306,6 +316,8 @@ BAD: dict[str, tuple[Any, tuple[str, ...]]] = {
         ("rows.a", "against", "'a' against 'b' against 'a'"),
     ),
     "no seeds": (but(seeds=0), ("seeds", "0", "1 to 100,000")),
+    "a seed twice": (but(seeds=[3, 7, 3]), ("seeds", "[3, 7, 3]", "each once, like [3, 7, 11]")),
+    "a seed below 0": (but(seeds=[3, -1]), ("seeds", "[3, -1]", "whole numbers")),
     "seeds as a text": (but(seeds="many"), ("seeds", "'many'", "1 to 100,000")),
     "seeds as a truth value": (but(seeds=True), ("seeds", "True", "1 to 100,000")),
     "seeds without end": (but(seeds=10**12), ("seeds", "1000000000000", "1 to 100,000")),

@@ -157,6 +157,7 @@ def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple
 
     seeds = affordable_seeds(found, left, budget=seconds, workers=workers, chains=plan.sweep.chains)
     seeds = min(seeds, plan.sweep.looks[-1]) if plan.sweep.looks else seeds
+    seeds = min(seeds, len(plan.sweep.seeds)) if plan.sweep.names_seeds else seeds
     option = f" --seeds {seeds}"
     chosen = replace(_with_seeds(plan, seeds), command=plan.command + option, retry=plan.retry + option)
     runs = Counter(_left_and_failed(chosen)[0])
@@ -189,7 +190,8 @@ def _busy(costs: Mapping[str, Estimate]) -> str:
 
 
 def _with_seeds(plan: Plan, seeds: int) -> Plan:
-    return replace(plan, sweep=replace(plan.sweep, seeds=tuple(range(seeds))))
+    named = plan.sweep.seeds if plan.sweep.names_seeds else range(seeds)
+    return replace(plan, sweep=replace(plan.sweep, seeds=tuple(named[:seeds])))
 
 
 def _left_and_failed(plan: Plan) -> tuple[Counter[str], Counter[str]]:

@@ -33,7 +33,13 @@ FILE = (
         "names, each with settings",
         "runs that go on from a row's run, where it names them",
     ),
-    Setting("seeds", "a whole number", str(SEEDS), COUNT, "how often each row is trained, with other random numbers"),
+    Setting(
+        "seeds",
+        "a whole number or a list",
+        str(SEEDS),
+        "1 or more, or the seeds themselves, like [3, 7, 11]",
+        "how often each row is trained, with other random numbers",
+    ),
     Setting(
         "looks",
         "a list or a mapping",

@@ -71,6 +71,8 @@ class Sweep:
     """the row that rows are compared with where they say no other"""
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
+    names_seeds: bool = False
+    """whether the file names them: then there are no more"""
     looks: tuple[int, ...] = ()
     """the numbers of seeds at which verdicts are given; none: one look at all seeds"""
     equal_within: float = read_share(EQUAL_WITHIN, "equal_within")

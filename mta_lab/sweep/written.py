@@ -96,20 +96,26 @@ class SweepFile:
                 raise UserError(f"{self.source}: scales.{name}: no such scale{hint} known: {', '.join(scales())}")
         return _mapping(special.get(scale), f"{self.source}: scales.{scale}", "settings")
 
-    def seeds(self, scale: str, given: int | None = None) -> int:
-        """Return the number of seeds: the one `given` on the command line, or else the file's.
+    def seeds(self, scale: str, given: int | None = None) -> tuple[int, ...]:
+        """Return the seeds: as many as are `given` on the command line, or else the file's.
 
-        The last look's, where the file has looks for this scale, or has looks and no seeds.
+        As many as the last look has, where the file has looks for this scale, or looks and no
+        seeds. They count from 0, or are the first of those that the file names.
         """
         looks, where = self.looks(scale), f"{self.source}: seeds"
         usual, by_scale = looks[-1] if looks else SEEDS, isinstance(self.values.get("looks"), Mapping)
-        count = usual if looks and by_scale else self.values.get("seeds", usual)
+        written = self.values.get("seeds", usual)
+        named = _named_seeds(written, where) if isinstance(written, list) else ()
+        count = len(named) or (usual if looks and by_scale else written)
         if given is not None:
             where, count = "--seeds", given
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_SEEDS:
             raise UserError(f"{where}: got {count!r}, allowed: 1 to {MOST_SEEDS:,}")
         refuse_later_seeds(count, looks, f"{self.source}: looks", where)
-        return count
+        if named and count > len(named):
+            more = f"{self.source}: seeds names {len(named)}, {list(named)}; name more there"
+            raise UserError(f"{where}: got {count}, but {more}")
+        return named[:count] or tuple(range(count))
 
     def looks(self, scale: str) -> tuple[int, ...]:
         """Return the numbers of seeds at which verdicts are given; none: at all seeds."""
@@ -210,6 +216,14 @@ def _raw_row(values: Any, where: str, stages: Mapping[str, Stage]) -> RawRow:
             known = (*SECTIONS, *names(ROW))
             raise UserError(f"{where}: {key}: no such key{nearest(key, known) or ';'} allowed: {', '.join(known)}")
     return RawRow(where, own, times, published, against, condition, named)
+
+
+def _named_seeds(written: list[Any], where: str) -> tuple[int, ...]:
+    """Return the seeds that a file names; raise UserError unless they are whole, and each once."""
+    right = written and all(type(seed) is int and seed >= 0 for seed in written)
+    if not right or len({*written}) < len(written):
+        raise UserError(f"{where}: got {written!r}, allowed: how many, or whole numbers, each once, like [3, 7, 11]")
+    return tuple(written)
 
 
 def _mapping(value: Any, where: str, of: str) -> Mapping[str, Any]:
