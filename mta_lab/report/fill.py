@@ -1,8 +1,8 @@
 """Fill a Markdown page with written tables, so that the page agrees with them.
 
 Two comments mark a block of the page. `fill` writes between them what the table at that path
-contains. The path is relative to the page. Titles of sections, or their beginnings, may follow it;
-without any, the first section is shown.
+contains. The path is relative to the page. Titles of sections, or their beginnings, may follow it,
+as plain text; without any, the first section is shown.
 
     <!-- results: ../sweeps/results/complexity-nano.json | Perplexity | Cost over the baseline's -->
     <!-- end of results -->
@@ -100,19 +100,19 @@ def _table(page: Path, file: Path, titles: Sequence[str]) -> str:
     """Return the resolved rows of a table, the sections that a block names, and the notes."""
     table, drawn = read(file), _drawn(file)
     for title in titles:
-        if not any(name.startswith(title) for name in drawn.sections):
+        if not any(name.startswith(escaped(title)) for name in drawn.sections):
             shown = ", ".join(map(repr, drawn.sections))
             raise UserError(f"{page}: {file.with_suffix('.md')} has no section {title!r}; it has {shown}")
-    wanted = tuple(titles or [next(iter(drawn.sections))])
+    wanted = tuple(map(escaped, titles)) or tuple(drawn.sections)[:1]
     chosen = [text for name, text in drawn.sections.items() if name.startswith(wanted)]
     return "\n\n".join([drawn.title, *drawn.stale, outcome(table), *chosen, drawn.notes])
 
 
 def _parts_of(file: Path, titles: Sequence[str]) -> str:
     """Return the sections and the notes of a table that begin with `titles`, if it has them."""
-    drawn = _drawn(file)
-    chosen = [text for name, text in drawn.sections.items() if name.startswith(tuple(titles))]
-    notes = [line for line in drawn.notes.split("\n") if line.removeprefix("- ").startswith(tuple(titles))]
+    drawn, wanted = _drawn(file), tuple(map(escaped, titles))
+    chosen = [text for name, text in drawn.sections.items() if name.startswith(wanted)]
+    notes = [line for line in drawn.notes.split("\n") if line.removeprefix("- ").startswith(wanted)]
     lacks = [] if chosen else [f"This table has no section *{titles[0]}*."]
     return "\n\n".join([drawn.title, *drawn.stale, *lacks, *chosen, *filter(None, ["\n".join(notes)])])
 

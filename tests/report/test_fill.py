@@ -8,6 +8,7 @@ import pytest
 
 from mta_lab.errors import UserError
 from mta_lab.report.fill import BLOCK, END, fill, outcome
+from mta_lab.report.markdown import escaped
 from mta_lab.sweep.files import SHIPPED
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,7 @@ def write_table(at: Path, name: str, *sections: str) -> None:
     (at / f"{name}.json").write_text(TABLE.read_text())
     drawn = [
         f"### {name}",
-        *(f"**{title}**\n\n| row |\n|:--|\n| {title} |" for title in sections),
+        *(f"**{escaped(title)}**\n\n| row |\n|:--|\n| {escaped(title)} |" for title in sections),
         "- Noise: 1\n- Looks: 2",
     ]
     (at / f"{name}.md").write_text("\n\n".join(drawn) + "\n")
@@ -95,6 +96,16 @@ def test_a_block_of_many_tables_has_their_sections_and_notes_of_these_names_alon
     assert text.count("- Looks: 2") == 2
     assert "Scores" not in text
     assert "Noise" not in text
+
+
+@pytest.mark.parametrize("path", ["mine-nano.json", "mine-*.json"])
+def test_a_title_is_found_where_markdown_escapes_it(path: str, tmp_path: Path) -> None:
+    write_table(tmp_path, "mine-nano", "Scores by training.learning_rate; * is the row's")
+    file = page(tmp_path, f"{path} | Scores by training.learning_rate; *")
+    fill(file)
+    text = file.read_text(encoding="utf-8")
+    assert r"**Scores by training.learning\_rate; \* is the row's**" in text
+    assert "has no section" not in text
 
 
 def test_a_block_of_many_tables_without_titles_has_each_as_a_block_of_its_own(tmp_path: Path) -> None:
