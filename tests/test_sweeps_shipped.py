@@ -140,6 +140,7 @@ def test_no_yaml_file_is_overlooked() -> None:
 
 def test_nothing_of_ours_reads_yaml_in_another_way() -> None:
     readers = {"mta_lab/config/reader.py", "mta_lab/cli/completion.py"}
+    readers.add("tests/huggingface/test_card.py")  # as others read what we write
     sources = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
     found = {
         str(path.relative_to(ROOT))
