@@ -20,7 +20,7 @@ from components.kernels.base import Conditions
 from components.kernels.choice import IMPLEMENTATIONS
 from components.kernels.streaming import BLOCK
 from components.registry import ComponentError
-from mta_lab.config import ModelConfig, RunConfig, parent_of
+from mta_lab.config import ModelConfig, RunConfig, attention_before
 from mta_lab.config.identity import modules_of
 from mta_lab.devices import own
 from mta_lab.devices.child import computing
@@ -41,7 +41,7 @@ def admit(configs: Iterable[RunConfig], components: Sequence[Path] = ()) -> None
     on the device that trains, on a few random tokens and after some imagined training. A variant's
     `exempt` counts as in the conformance tests.
     """
-    distinct = {(config.attention, config.model, (parent_of(config) or config).attention): config for config in configs}
+    distinct = {(config.attention, config.model, attention_before(config)): config for config in configs}
     theirs = [config for config in distinct.values() if _own_files(config)]
     if theirs:
         with computing(components) as call:
@@ -141,18 +141,18 @@ def _disagreement(module: nn.Module, model: ModelConfig, exempt: Mapping[str, st
 
 
 def _insertion_fault(layer: int, config: RunConfig) -> str:
-    """Return by how much a stage changes the output of its parent's layer at the start; else ''."""
-    parent, model, generator = parent_of(config) or config, config.model, torch.Generator().manual_seed(2)
-    if parent.attention == config.attention:
+    """Return by how much a trained layer's output changes where a run goes on from it; else ''."""
+    trained, model, generator = attention_before(config), config.model, torch.Generator().manual_seed(2)
+    if trained in (None, config.attention):
         return ""
     sizes = {"width": model.width, "heads": model.heads, "layer": layer, "layers": model.layers}
-    before, after = (one.build(**sizes).eval() for one in (parent.attention, config.attention))
+    before, after = (one.build(**sizes).eval() for one in (trained, config.attention))
     for module in (before, after):
         initialise(module, seed=0)
     with torch.no_grad():
         for parameter in before.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
-        kept = kept_operations(parent.attention, config.attention, layer, model.layers)
+        kept = kept_operations(trained, config.attention, layer, model.layers)
         after.load_state_dict(grown(before.state_dict(), after.state_dict(), kept))
         x_1TD = torch.randn(1, TOKENS, model.width, generator=generator)
         expected_1TD = before(x_1TD)
@@ -160,7 +160,7 @@ def _insertion_fault(layer: int, config: RunConfig) -> str:
     if far <= ALIKE * expected_1TD.abs().max().item():
         return ""
     return (
-        f"cannot be inserted into '{parent.attention.name}': it changes the output before any step, by {far:.3g}; let "
+        f"cannot be inserted into '{trained.name}': it changes the output before any step, by {far:.3g}; let "
         "it start as the identity, or train from the start"
     )
 

@@ -33,7 +33,8 @@ class Identity:
     engine: int | None = ENGINE
     """None of a record that an earlier version wrote"""
     parent: str = ""
-    """the fingerprint of the run that it starts from, of a stage; empty of any other run"""
+    """the fingerprint of the run that it starts from, of a stage, or the hash of a checkpoint's
+    weights; empty where weights are drawn"""
 
 
 def fingerprint_of(config: Mapping[str, Any], identity: Identity) -> str:
@@ -41,7 +42,7 @@ def fingerprint_of(config: Mapping[str, Any], identity: Identity) -> str:
 
     A record holds all it needs.
     """
-    canonical = {name: section for name, section in config.items() if name not in ("scale", "parent")}
+    canonical = {name: section for name, section in config.items() if name not in ("scale", "parent", "init")}
     data = config.get("data", {})
     canonical["data"] = {"evaluate": data.get("evaluate")}  # the content hash says what is read,
     if data.get("mixture"):  # and the domains' shares where they are not set

@@ -121,7 +121,7 @@ MAY_IMPORT = {
         "workspace",
     }
     | {"words"},
-    "huggingface": {"atomic", "components", "config", "errors", "model", "results"},
+    "huggingface": {"atomic", "components", "config", "errors", "model", "results", "training"},
     "testing": {"components", "errors", "plugins"},
     "pictures": {"components", "config", "data", "errors", "model", "results", "theme", "training", "workspace"},
 }

@@ -97,7 +97,7 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console, explained: Sequen
     console.print(table)
     if narrow:
         console.print(f"A terminal of {NARROW} characters or more also shows the operations of each row.")
-    for line in sweep.left_out_notes:
+    for line in (*sweep.left_out_notes, *sweep.checkpoint_notes):
         console.print(line, markup=False, highlight=False)
     console.print(f"Scale {sweep.scale}: {lab.rows.sizes_of(sweep)}.")
     for line in lab.evidence.evidence(plan):

@@ -1,5 +1,6 @@
 """A run's frozen configuration: its types, how its layers are merged, what identifies it."""
 
+from mta_lab.config.checkpoint import InitConfig, identified_by
 from mta_lab.config.identity import (
     difference,
     differing,
@@ -12,13 +13,14 @@ from mta_lab.config.identity import (
 from mta_lab.config.layers import InvalidError, Layer, command_line, in_words, nested
 from mta_lab.config.meaning import in_plain_torch
 from mta_lab.config.reader import NOTHING, read_yaml
-from mta_lab.config.resolve import component, component_of, resolve, scale_layer, scales, shortened_warmup
+from mta_lab.config.resolve import component, component_of, resolve, resolve_run, scale_layer, scales, shortened_warmup
 from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig, Split, TrainingConfig
-from mta_lab.config.stage import StageConfig, chain_of, parent_of, started_from, throughout
+from mta_lab.config.stage import StageConfig, attention_before, chain_of, parent_of, started_from, throughout
 
 __all__ = [
     "NOTHING",
     "DataConfig",
+    "InitConfig",
     "InvalidError",
     "Layer",
     "ModelConfig",
@@ -27,6 +29,7 @@ __all__ = [
     "Split",
     "StageConfig",
     "TrainingConfig",
+    "attention_before",
     "chain_of",
     "command_line",
     "component",
@@ -36,6 +39,7 @@ __all__ = [
     "fingerprint",
     "fingerprints",
     "flatten",
+    "identified_by",
     "identity_of",
     "in_plain_torch",
     "in_words",
@@ -44,6 +48,7 @@ __all__ = [
     "plain",
     "read_yaml",
     "resolve",
+    "resolve_run",
     "scale_layer",
     "scales",
     "shortened_warmup",

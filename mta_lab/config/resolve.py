@@ -6,14 +6,17 @@ that says which layer it is in.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from components import FAMILIES
 from components.optimizers import ADAMW
 from components.registry import Component, ComponentError
 from mta_lab.config.building import build, build_component
+from mta_lab.config.checkpoint import CONFIG, sizes_of
 from mta_lab.config.layers import InvalidError, Layer, Tree, type_hints, variants
 from mta_lab.config.reader import read_value, read_yaml
 from mta_lab.config.schema import ADAM, STEPS, RunConfig
@@ -48,6 +51,33 @@ def resolve(layers: Sequence[Layer], *, fewest_steps: int = 1) -> RunConfig:
     except InvalidError as error:
         source = _latest(error.among, layers, origins) if error.among else _origin(error.key, origins)
         raise UserError(f"{source}: {error.key}: {error}{_set_before(error.key, source, origins)}") from None
+    return config
+
+
+def resolve_run(layers: Sequence[Layer]) -> RunConfig:
+    """Return the configuration of a run, which may start from a checkpoint and then has its sizes.
+
+    The first layer is that of a scale.
+
+    Raises:
+        UserError: as `resolve` does, or a layer sets another size than the checkpoint has.
+    """
+    init: Tree = {}
+    for layer in layers:
+        with suppress(InvalidError):  # which `resolve` says
+            given = layer.tree.get("init")
+            init |= given if isinstance(given, Mapping) else {}
+    if not isinstance(checkpoint := init.get("checkpoint"), str):
+        return resolve(layers)
+    folder = Path(checkpoint).expanduser()
+    if init.get("content") and not folder.exists():
+        return resolve(layers, fewest_steps=0)
+    sizes, (scale, *rest) = sizes_of(folder), layers
+    config = resolve([scale, Layer(str(folder / CONFIG), {"model": sizes}), *rest], fewest_steps=0)
+    for key in sizes.keys() - {"rope_theta"}:  # positions are turned by angles, and have no weights
+        if getattr(config.model, key) != sizes[key]:
+            said = f"got {getattr(config.model, key)}, allowed: {sizes[key]}, as the checkpoint in {folder} has it"
+            raise UserError(f"model.{key}: {said}")
     return config
 
 

@@ -11,11 +11,13 @@ from typing import Any, Literal
 import torch
 
 from components.attention import PLAIN, AttentionConfig, share_keys
+from components.attention.insertion import refuse_change
 from components.evaluations import Evaluation, TextEvaluation
 from components.optimizers import ADAMW, AdamConstants, OptimizerConfig
 from components.registry import LATER
 from components.schedules import LINEAR, ScheduleConfig
 from components.tasks import LANGUAGE, ExercisedTask, SyntheticTask, TaskConfig
+from mta_lab.config.checkpoint import TOKENIZER, InitConfig
 from mta_lab.errors import described, place
 
 STEPS = "1 or more, or 0 in a stage"
@@ -275,6 +277,8 @@ class RunConfig:
     """what is learned, and how it is scored"""
     training: TrainingConfig
     data: DataConfig = DataConfig()
+    init: InitConfig = field(default=InitConfig(), metadata=LATER)
+    """the weights that it starts from: drawn, or those of a model that somebody has trained"""
     evaluations: tuple[Evaluation, ...] = field(default=(), metadata=LATER)
     """what the model is scored on besides the task's own
     evaluation, at each validation: [token_accuracy]"""
@@ -307,10 +311,23 @@ class RunConfig:
             raise ValueError(f"attention: {error}") from error
         except Exception as error:  # a fault in a component's own code
             raise ValueError(f"attention: {described(error)} ({place(error)})") from error
+        if self.init.checkpoint:
+            self._check_start()
         try:
             self.task.check(vocabulary=self.model.vocabulary, context=self.model.context)
         except ValueError as error:
             raise ValueError(f"task: {error}") from error
+
+    def _check_start(self) -> None:
+        """Raise ValueError for what a run from a checkpoint cannot have."""
+        if self.reads_text and self.data.tokens is None:
+            typed = f"mta-lab data import SOURCE --tokenizer {self.init.checkpoint}/{TOKENIZER} --to DIR"
+            said = "got no tokens, which are to be those of the checkpoint's own tokenizer"
+            raise ValueError(f"data: {said}; type `{typed}`, and set data.tokens=DIR")
+        try:
+            refuse_change(PLAIN, self.attention, self.model.layers)
+        except ValueError as error:
+            raise ValueError(f"attention: {error}") from error
 
     @property
     def draws(self) -> str:

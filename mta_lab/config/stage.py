@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from components.attention import PLAIN, AttentionConfig
 from mta_lab.config.schema import RunConfig
 
 
@@ -32,6 +33,13 @@ def started_from(parent: RunConfig, config: RunConfig) -> StageConfig:
 def parent_of(config: RunConfig) -> RunConfig | None:
     """Return the run that a stage starts from; None of a run that starts from drawn weights."""
     return config.parent if isinstance(config, StageConfig) else None
+
+
+def attention_before(config: RunConfig) -> AttentionConfig | None:
+    """Return the attention of what a run starts from; None where its weights are drawn."""
+    if parent := parent_of(config):
+        return parent.attention
+    return PLAIN if config.init.checkpoint else None
 
 
 def chain_of(config: RunConfig) -> list[RunConfig]:

@@ -55,6 +55,11 @@ class ImportedCorpus(Corpus):
         """Return the tokenizer in words."""
         return f"{self.manifest.tokenizer}, of {self.vocabulary:,} entries"
 
+    @property
+    def given_tokenizer(self) -> str:
+        """Return the SHA-256 of the file that was given for the tokenizer."""
+        return self.manifest.tokenizer.sha256
+
     def tokenizer(self) -> Tokenizer:
         """Return the tokenizer of the token ids.
 

@@ -63,6 +63,11 @@ class Corpus:
         """Return the tokenizer in words."""
         return f"trained on this text, of {self.vocabulary:,} entries"
 
+    @property
+    def given_tokenizer(self) -> str:
+        """Return the SHA-256 of the file that it was given in; empty of one that was trained."""
+        return ""
+
     def tokenizer(self) -> Tokenizer:
         """Return the tokenizer of the token ids.
 

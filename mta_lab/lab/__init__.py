@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mta_lab.lab import (
         asking,
         catalogue,
+        checkpoints,
         cleaning,
         compiling,
         conditions,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         plan,
         plans,
         printing,
+        reading,
         registry,
         retries,
         retrofitting,

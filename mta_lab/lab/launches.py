@@ -10,6 +10,7 @@ from mta_lab.config import scale_layer, shortened_warmup
 from mta_lab.devices.visible import Gpu, gpus, trouble
 from mta_lab.errors import UserError
 from mta_lab.executors.launchers import LOCAL, Launcher
+from mta_lab.lab.checkpoints import bring_in
 from mta_lab.lab.evaluations import ask_finished
 from mta_lab.lab.own_sweeps import remember
 from mta_lab.lab.passes import repeated
@@ -120,6 +121,7 @@ def launch_plan(
             says what is left; the same launch goes on from there.
     """
     options = launch_options(plan, workers, trial_timeout, devices, devices_per_run, launcher)
+    bring_in(plan)
     plan = _prepared(plan, options)
     runs = runs_of(plan.sweep, preparing(plan.display))
     launched = Launched(plan, runs, states(runs, plan.records), rows)

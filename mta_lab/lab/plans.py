@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mta_lab.config import RunConfig, command_line, difference, resolve, scale_layer
+from mta_lab.config import RunConfig, command_line, difference, resolve_run, scale_layer
 from mta_lab.devices.known import Device
 from mta_lab.errors import UserError
 from mta_lab.lab.conditions import Conditions
@@ -83,8 +83,8 @@ def every_stage(plan: Plan) -> Plan:
 def plan_of_one(conditions: Conditions, display: Display) -> Plan:
     """Return the plan of `mta-lab train`: a sweep of one run."""
     load_components(conditions.components)
-    config = resolve([scale_layer(conditions.scale), command_line(conditions.settings)])
-    changed = difference(config, resolve([scale_layer(conditions.scale)]))
+    config = resolve_run([scale_layer(conditions.scale), command_line(conditions.settings)])
+    changed = difference(config, resolve_run([scale_layer(conditions.scale)]))
     command = conditions.typed("train")
     found = Plan(
         given="train",

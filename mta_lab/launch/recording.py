@@ -63,7 +63,7 @@ def record_of(
         meaning=identity.meaning,
         component_code=identity.code,
         engine=identity.engine,
-        parent=run.parent.fingerprint if run.parent else "",
+        parent=run.start,
         arithmetic=result.arithmetic,
         kernels=result.kernels,
     )
@@ -102,7 +102,7 @@ class Recorder:
             checkpoints=checkpoints,
             attempt=fence.give(checkpoints),
             weights=self._records.weights(run.fingerprint),
-            start=self._records.weights(run.parent.fingerprint) if run.parent else None,
+            start=self._records.weights(run.start) if run.start else None,
             timeout=self._timeout,
         )
 

@@ -82,7 +82,7 @@ def config_of(recorded: Mapping[str, Any], source: str) -> RunConfig:
     """
     own = {key: value for key, value in recorded.items() if key != "parent"}
     if "parent" not in recorded:
-        return resolve([Layer(source, own)])
+        return resolve([Layer(source, own)], fewest_steps=0 if "init" in own else 1)
     return started_from(config_of(recorded["parent"], source), resolve([Layer(source, own)], fewest_steps=0))
 
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from mta_lab.config import fingerprint, fingerprints
+from mta_lab.config import fingerprint, fingerprints, identified_by
+from mta_lab.config.checkpoint import TOKENIZER
 from mta_lab.data import Corpus
 from mta_lab.data.batches import window_starts
+from mta_lab.data.cache import digest_of
 from mta_lab.data.mixture import shares
 from mta_lab.errors import UserError
 from mta_lab.results.records import Record, Records
@@ -27,7 +30,7 @@ class Run(PlannedRun):
     @classmethod
     def of(cls, planned: PlannedRun, content_hash: str, parent: "Run | None" = None) -> "Run":
         """Return the planned run as one that reads the text of `content_hash`."""
-        name = fingerprint(planned.config, content_hash, parent.fingerprint if parent else "")
+        name = fingerprint(planned.config, content_hash, _start(planned, parent))
         return cls.named(planned, content_hash, name, parent)
 
     @classmethod
@@ -41,6 +44,11 @@ class Run(PlannedRun):
             fingerprint=name,
             parent=parent,
         )
+
+    @property
+    def start(self) -> str:
+        """Return the name of the weights that it starts from; empty where they are drawn."""
+        return _start(self, self.parent)
 
     @property
     def chain(self) -> list["Run"]:
@@ -66,7 +74,8 @@ def identified(sweep: Sweep, text_of: Callable[[PlannedRun], str]) -> list[Run]:
 
     def named(run: PlannedRun) -> Mapping[int, str]:
         if run.row not in rows:
-            before, text = named(run.parent) if run.parent else {}, text_of(run)
+            start, text = identified_by(run.config.init), text_of(run)
+            before = named(run.parent) if run.parent else dict.fromkeys(sweep.seeds, start)
             rows[run.row] = text, fingerprints(run.config, text, sweep.seeds, before)
         return rows[run.row][1]
 
@@ -75,6 +84,10 @@ def identified(sweep: Sweep, text_of: Callable[[PlannedRun], str]) -> list[Run]:
         return Run.named(run, rows[run.row][0], name, parent)
 
     return [found(run) for run in sweep.runs()]
+
+
+def _start(run: PlannedRun, parent: Run | None) -> str:
+    return parent.fingerprint if parent else identified_by(run.config.init)
 
 
 def run_of(run: PlannedRun, open_corpus: Callable[[PlannedRun], Corpus]) -> Run:
@@ -92,6 +105,8 @@ def _text_of(run: PlannedRun, open_corpus: Callable[[PlannedRun], Corpus]) -> st
     _check_mixture(run, corpus)
     if run.parent and run.parent.config.reads_text:
         _check_tokenizer(run, corpus, open_corpus(run.parent))
+    if run.config.init.folder:
+        _check_own_tokenizer(run, corpus, run.config.init.folder)
     return corpus.content_hash
 
 
@@ -130,6 +145,15 @@ def _check_tokenizer(run: PlannedRun, corpus: Corpus, before: Corpus) -> None:
         return
     one = "import both texts with one tokenizer (mta-lab data import --tokenizer) and set data.tokens"
     raise UserError(f"{run.label}: data: its tokens are of another tokenizer than those of the run before it; {one}")
+
+
+def _check_own_tokenizer(run: PlannedRun, corpus: Corpus, folder: Path) -> None:
+    """Refuse tokens that are not those of a checkpoint's tokenizer, where its folder is here."""
+    own = folder / TOKENIZER
+    if not folder.exists() or (own.is_file() and corpus.given_tokenizer == digest_of(own)):
+        return
+    again = f"`mta-lab data import SOURCE --tokenizer {own} --to DIR` makes such as data.tokens=DIR reads"
+    raise UserError(f"{run.label}: data.tokens: its tokens are not of the tokenizer {own}; {again}")
 
 
 def with_parents(runs: Iterable[Run]) -> list[Run]:
@@ -191,6 +215,10 @@ def _unfinished(run: Run, found: Mapping[str, State]) -> list[Run]:
 
 def refuse_lost_weights(to_do: Sequence[Run], found: Mapping[str, State], records: Records) -> None:
     """Raise UserError if the weights are gone from which one of the runs `to_do` would start."""
+    for run in to_do:
+        if run.start and not run.parent and not records.weights(run.start).exists():
+            said = f"the folder {run.config.init.folder} is not here, from whose weights it starts"
+            raise UserError(f"{run.label}: init.checkpoint: {said}")
     for parent in (run.parent for run in to_do if run.parent):
         weights, record = records.weights(parent.fingerprint), records.file(parent.fingerprint)
         if found[parent.fingerprint] == "finished" and not weights.exists():
@@ -211,8 +239,7 @@ def lost_records(to_do: Sequence[Run], records: Records) -> list[str]:
 def why_stale(run: Run, records: Records) -> str:
     """Return what changed since the last result of a stale run was measured."""
     run = decider(run, records)
-    before = run.parent.fingerprint if run.parent else ""
-    return changed_since(last_result(run, records), run.config, run.content_hash, before)
+    return changed_since(last_result(run, records), run.config, run.content_hash, run.start)
 
 
 def last_result(run: Run, records: Records) -> Record:

@@ -32,7 +32,8 @@ TOY_SIZE = 256, 4, 100_000, 64  # width, layers, steps, sequences a step
 def notes(table: Table) -> tuple[str, ...]:
     """Return the notes, the most important first."""
     lines = [table.sweep.about] if table.sweep.about else []
-    lines += [*table.sweep.left_out_notes, *_search(table), *tuning_notes(table), *_stages(table), badge(table)]
+    lines += [*table.sweep.left_out_notes, *_search(table), *tuning_notes(table)]
+    lines += [*table.sweep.checkpoint_notes, *_stages(table), badge(table)]
     if len(table.rows) > 1:
         lines += [_deltas(table), *limit_note(table), *look_note(table), *effects_note(table), *course_note(table)]
         lines += [*pairing_note(table), *controls_note(table), *agreement_note(table), *cost_note(table)]

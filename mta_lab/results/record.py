@@ -75,8 +75,8 @@ class Record:
     kernels: str = ""
     """a hash of the compiled kernels' sources, flags and torch; empty where there were none"""
     parent: str = ""
-    """the fingerprint of the run that it starts from, of a stage; empty of any other run"""
-
+    """the fingerprint of the run that it starts from, of a stage, or the hash of the checkpoint's
+    weights; empty where weights are drawn"""
     further: Mapping[str, Scores] = field(default_factory=dict)
     """what other evaluations of the model came to, by metric;
     empty in records of earlier versions"""
@@ -189,7 +189,7 @@ class Record:
         for name, kind in measured.items():
             if type(self.provenance.get(name)) is not kind:
                 yield f"provenance.{name}: got {self.provenance.get(name)!r}, allowed: {KINDS[kind]}"
-        if bool(self.parent) != ("parent" in self.config):
+        if bool(self.parent) != bool(STARTS & self.config.keys()):
             yield "parent: allowed: the fingerprint of the run whose settings config.parent has, or neither"
         yield from _faults_of_config(self.config)
 
@@ -226,6 +226,8 @@ class Record:
         return "config: it is of another run than the fingerprint says"
 
 
+STARTS = {"parent", "init"}
+"""sections that say what a run starts from, where its weights are not drawn"""
 KINDS: Mapping[type, str] = {str: "a text", int: "a whole number", dict: "a mapping"}
 
 
@@ -246,10 +248,10 @@ def _faults_of_config(config: Mapping[str, Any]) -> Iterator[str]:
             return
     if type(config["attention"].get("name")) is not str:
         yield "config.attention.name: allowed: a text"
-    fewest = 0 if "parent" in config else 1
+    fewest = 0 if STARTS & config.keys() else 1
     if type(steps := config["training"].get("steps")) is not int or steps < fewest:
         yield f"config.training.steps: got {steps!r}, allowed: {fewest} or more"
-    for name in ("task", "data", "parent"):
+    for name in ("task", "data", *STARTS):
         if name in config and type(config[name]) is not dict:
             yield f"config.{name}: got {config[name]!r}, allowed: a mapping"
 

@@ -4,7 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mta_lab.config import Layer, RunConfig, chain_of, command_line, difference, flatten, nested, resolve, scale_layer
+from mta_lab.config import (
+    Layer,
+    RunConfig,
+    chain_of,
+    command_line,
+    difference,
+    flatten,
+    nested,
+    resolve_run,
+    scale_layer,
+)
 from mta_lab.errors import UserError
 from mta_lab.sweep.checks import refuse_reserved
 from mta_lab.sweep.products import products
@@ -30,7 +40,7 @@ class Layers:
 
     def without_rows(self) -> RunConfig:
         """Return the configuration of a row that sets nothing."""
-        return resolve([*self.below, *self.above])
+        return resolve_run([*self.below, *self.above])
 
     def config_of(self, raw: RawRow) -> RunConfig:
         """Return the row's configuration: that of its last stage, where it has stages."""
@@ -46,10 +56,10 @@ class Layers:
         """
         below, (*written, given) = [*self.below, Layer(raw.where, raw.settings)], self.above
         if not raw.times:
-            return resolve([*below, *written, given])
-        before = flatten(resolve([*below, *written]))
+            return resolve_run([*below, *written, given])
+        before = flatten(resolve_run([*below, *written]))
         times = Layer(f"{raw.where}: times", products(before, raw.times, raw.where))
-        return resolve([*below, *written, times, given])
+        return resolve_run([*below, *written, times, given])
 
     def changed(self, configs: Mapping[str, RunConfig], raw: Mapping[str, RawRow]) -> dict[str, Any]:
         """Return the flattened settings that the command line, the last layer, changes in a row.

@@ -9,7 +9,7 @@ from typing import Any
 from components.evaluations import TextEvaluation
 from components.metrics import Metric
 from components.tasks import GroupedTask
-from mta_lab.config import RunConfig, chain_of, difference, flatten, parent_of, throughout
+from mta_lab.config import RunConfig, chain_of, difference, flatten, identified_by, parent_of, throughout
 from mta_lab.errors import UserError, nearest
 from mta_lab.results.failures import RETRY, Retry
 from mta_lab.sweep import naming
@@ -103,6 +103,13 @@ class Sweep:
     def left_out_notes(self) -> list[str]:
         """Return a sentence for each row that is left out."""
         return [f"Row '{row}' is left out: {reason}." for row, reason in self.left_out.items()]
+
+    @property
+    def checkpoint_notes(self) -> list[str]:
+        """Return a sentence for each checkpoint that runs start from, with what identifies it."""
+        starts = dict.fromkeys(chain_of(row.config)[0].init for row in self.rows)
+        said = {one.checkpoint: identified_by(one) for one in starts if one.checkpoint}
+        return [f"Runs start from the weights in {folder} (init.content: {name})." for folder, name in said.items()]
 
     @property
     def look_seeds(self) -> tuple[tuple[int, ...], ...]:

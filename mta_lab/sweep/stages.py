@@ -132,7 +132,7 @@ def _refuse_other_keys(keys: Collection[str], before: Mapping[str, Any], where: 
 
 def _kept(parent: RunConfig) -> dict[str, Any]:
     """Return the settings of the run before, those included that decide no result."""
-    settings = {key: value for key, value in plain(parent, later=True).items() if key != "parent"}
+    settings = {key: value for key, value in plain(parent, later=True).items() if key not in ("parent", "init")}
     others = [one.name for one in fields(TrainingConfig) if NO_PART in one.metadata and one.name != "token_share"]
     settings["training"] |= {name: getattr(parent.training, name) for name in others}
     return settings

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from components.attention.insertion import grown, kept_operations
-from mta_lab.config import RunConfig, parent_of
+from mta_lab.config import RunConfig, attention_before
 from mta_lab.errors import UserError, described
 from mta_lab.model import Decoder
 from mta_lab.training import tensors
@@ -27,10 +27,10 @@ def take_weights(start: Path, model: Decoder, config: RunConfig) -> None:
 
 def _state(before: Mapping[str, Tensor], start: Mapping[str, Tensor], config: RunConfig) -> dict[str, Tensor]:
     """Return the state of the model: its parent's, and what new operations start with."""
-    parent, layers, state = parent_of(config) or config, config.model.layers, dict(before)
+    attention, layers, state = attention_before(config) or config.attention, config.model.layers, dict(before)
     for layer in range(1, layers + 1):
         prefix = f"blocks.{layer - 1}.attention."
-        kept = kept_operations(parent.attention, config.attention, layer, layers)
+        kept = kept_operations(attention, config.attention, layer, layers)
         old = {name: state.pop(f"{prefix}{name}") for name in _below(prefix, before)}
         new = {name: start[f"{prefix}{name}"] for name in _below(prefix, start)}
         state |= {f"{prefix}{name}": value for name, value in grown(old, new, kept).items()}

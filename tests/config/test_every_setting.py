@@ -43,8 +43,8 @@ SHIPPED = [
     and not issubclass(FAMILIES[family].get(name), TextEvaluation)  # asked of a finished run, and no part of it
 ]
 CLASSES: list[type] = [RunConfig, ModelConfig, TrainingConfig, DataConfig, *SHIPPED]
-SECTIONS = {"model", "training", "data", "task"}
-"""their fields are settings, and theirs is a class of its own here"""
+SECTIONS = {"model", "training", "data", "task", "init"}
+"""their fields are settings, and theirs is a class of its own here; `init` has tests of its own"""
 FIELDS = [(owner, field) for owner in CLASSES for field in fields(owner) if field.name not in SECTIONS]
 LABELS = {(RunConfig, "scale"), (DataConfig, "tokens")}
 """names and places, which decide nothing by themselves"""

@@ -78,3 +78,13 @@ def test_what_the_parent_lacks_is_said(tmp_path: Path) -> None:
     stage = started_from(before, after)
     with pytest.raises(UserError, match=r"parent.pt: the stage cannot start from these weights"):
         take_weights(tmp_path / "parent.pt", build_model(stage, 0), stage)
+
+
+def test_a_run_from_a_checkpoint_starts_with_its_logits(tmp_path: Path) -> None:
+    start = {"init": {"checkpoint": "llama"}, "data": {"tokens": "tokens"}, "model.kv_heads": 2}
+    parent, run = build_model(with_attention("softmax", **start), 0), with_attention(MTA, **start)
+    weights = trained(parent)
+    tensors.write(tmp_path / "llama.pt", weights)
+    grown = build_model(run, 7)
+    take_weights(tmp_path / "llama.pt", grown, run)
+    torch.testing.assert_close(logits(grown, grown.state_dict()), logits(parent, weights), rtol=0, atol=1e-12)
