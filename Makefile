@@ -43,9 +43,10 @@ $(DEVELOPER): $(READY) lock/developer.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/developer.txt
 	@touch $@
 
-$(REAL): $(DEVELOPER) lock/ray.txt lock/hf.txt
+$(REAL): $(DEVELOPER) lock/ray.txt lock/hf.txt lock/lm-eval.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/ray.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/hf.txt
+	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/lm-eval.txt
 	@touch $@
 
 sweep-%: $(READY) ## train what is missing of sweeps/%.yaml and print its table
@@ -63,7 +64,7 @@ test: $(DEVELOPER) ## the fast tests
 test-slow: $(DEVELOPER) ## the tests that take long, at most an hour
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
-test-real: $(REAL) ## the tests that need a server, a browser, the network, Ray, Slurm or transformers
+test-real: $(REAL) ## the tests that need a server, a browser, the network, Ray, Slurm, transformers or lm_eval
 	@$(BIN)/python -m pytest -n 0 -m 'network or real' $(ARGS)
 
 ASAN = MTA_LAB_KERNEL_FLAGS="-fsanitize=address -g1 -DMTA_POISON" ASAN_OPTIONS=detect_leaks=0 \
@@ -93,7 +94,8 @@ lock: $(TOOLS) ## resolve pyproject.toml into lock/ (torch is the version in loc
 	$(COMPILE) $(ARGS) --constraint lock/developer.txt --output-file lock/user.txt
 	$(COMPILE) $(ARGS) --constraint lock/developer.txt --extra ray --output-file lock/ray.txt
 	$(COMPILE) $(ARGS) --constraint lock/developer.txt --extra hf --output-file lock/hf.txt
-	for lock in developer user ray hf; do awk '/^[a-z]/ {skip = /^(torch==|triton==|nvidia-|cuda-)/} !skip' lock/$$lock.txt > lock/new \
+	$(COMPILE) $(ARGS) --constraint lock/developer.txt --constraint lock/hf.txt --extra lm-eval --output-file lock/lm-eval.txt
+	for lock in developer user ray hf lm-eval; do awk '/^[a-z]/ {skip = /^(torch==|triton==|nvidia-|cuda-)/} !skip' lock/$$lock.txt > lock/new \
 	  && mv lock/new lock/$$lock.txt || exit 1; done
 
 newest: ## the fast tests with the newest releases of everything, in a .venv of their own

@@ -10,8 +10,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LOCKS = ("user", "developer", "ray", "hf")
-EXTRAS = {"user": (), "developer": ("dev", "docs"), "ray": ("ray",), "hf": ("hf",)}
+LOCKS = ("user", "developer", "ray", "hf", "lm-eval")
+EXTRAS = {"user": (), "developer": ("dev", "docs"), "ray": ("ray",), "hf": ("hf",), "lm-eval": ("lm-eval",)}
 
 
 def locked(name: str) -> dict[str, list[Requirement]]:
@@ -55,7 +55,7 @@ def test_a_lock_leaves_torch_and_the_libraries_of_its_builds_to_the_index_that_s
     assert not [package for package in locked(name) if re.match(r"(torch$|triton$|nvidia-|cuda-)", package)]
 
 
-@pytest.mark.parametrize("name", ["developer", "ray", "hf"])
+@pytest.mark.parametrize("name", ["developer", "ray", "hf", "lm-eval"])
 def test_whoever_has_more_has_the_releases_of_users(name):
     user, more = locked("user"), locked(name)
     assert {package: [one.specifier for one in more[package]] for package in user} == {

@@ -27,13 +27,13 @@ from components.evaluations.passages import WORD, sentences
 from components.evaluations.questions import Material
 from components.registry import ComponentError
 
-USUAL = ("book", "commoncrawl", "wikipedia")
+USUAL = ("book", "c4", "commoncrawl", "wikipedia")
 ENDING = "_stand_in"
 """the names of stand-ins end so"""
 ITEMS, FEWEST = 200, 100  # of a task, at most and at least; of mmlu's, of each domain at most
 SHOTS = 5  # examples of mmlu, of each domain; they are no items
 WORDS = range(5, 40)  # of a sentence
-SHARE = 4  # a sentence has at most such a part of the context
+SHARE = 3  # a sentence has at most such a part of the context
 DRAWS = 20  # other sentences that are looked at for each wrong answer
 VERSION = 1
 Record = Mapping[str, Any]
@@ -55,6 +55,8 @@ class Pair(NamedTuple):
     first: str
     second: str
     document: str
+    near: Sequence[str]
+    """other sentences of the document"""
 
     @property
     def beginning(self) -> str:
@@ -111,11 +113,13 @@ def _pairs(text: str, document: str, material: Material) -> list[Pair]:
     lines = [*sentences(text)]
     sizes = material.tokens([f" {line}" for line in lines])
     fits = [_is_plain(line) and size <= material.context // SHARE for line, size in zip(lines, sizes, strict=True)]
+    fitting = [line for line, fit in zip(lines, fits, strict=True) if fit]
     found: list[Pair] = []
     place = 0
     while place + 1 < len(lines):
         if fits[place] and fits[place + 1] and _says_much(lines[place + 1].split()[-1][:-1]):
-            found.append(Pair(lines[place], lines[place + 1], document))
+            near = [line for line in fitting if line not in lines[place : place + 2]]
+            found.append(Pair(lines[place], lines[place + 1], document, near))
             place += 1
         place += 1
     return found
@@ -206,8 +210,7 @@ def _arc_challenge(pair: Pair, pairs: Sequence[Pair], place: int, random: Random
 
 
 def _openbookqa(pair: Pair, pairs: Sequence[Pair], place: int, random: Random) -> Record | None:
-    near = [one.second for one in pairs if one.document == pair.document]
-    wrong = _differing(pair.second, random.sample(near, len(near)), 3)
+    wrong = _differing(pair.second, random.sample(pair.near, min(DRAWS, len(pair.near))), 3)
     return _choices("question_stem", pair.first, pair.second, wrong, place)
 
 
@@ -261,11 +264,12 @@ def _subject(name: str, pairs: Sequence[Pair], seed: int) -> StandIn:
 
 def _items(name: str, like: str, pairs: Sequence[Pair], seed: int, most: int) -> list[Record]:
     random, (make, answers) = Random(f"{seed} {name}"), MAKERS[like]
-    found: list[Record] = []
+    found: dict[str, Record] = {}  # by question: none is asked twice
     for pair in random.sample(pairs, len(pairs)):
         if len(found) < most and (item := make(pair, pairs, len(found) % answers, random)):
-            found.append(item)
-    return found
+            question, *_ = item.values()
+            found.setdefault(str(question), item)
+    return [*found.values()]
 
 
 def _config(name: str, like: str) -> dict[str, Any]:

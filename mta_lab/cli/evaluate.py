@@ -27,8 +27,8 @@ def evaluate(
         typer.Option(
             "--on",
             metavar="EVALUATION",
-            help="an evaluation: needles, or '{name: needles, counts: [2, 4]}' with settings; repeatable; "
-            "without it, those of the sweep's evaluate",
+            help="an evaluation: needles, or '{name: needles, counts: [2, 4]}' with settings, or lm_eval:boolq,piqa; "
+            "repeatable; without it, those of the sweep's evaluate",
         ),
     ] = None,
     scale: Scale = DEFAULT_SCALE,

@@ -71,18 +71,20 @@ def load(evaluation: HarnessEvaluation, config: RunConfig, corpus: Corpus, note:
         known = "names of the harness, of path, and of Table 3's tasks with _stand_in behind them"
         raise UserError(f"{evaluation.name}: tasks: no task named '{unknown[0]}'{hint} allowed: {known}")
     loaded, missing = Loaded(), list[str]()
-    for name, shots in asked.items():
-        try:
-            with quiet(), _seeded():
-                found = manager.load([name])
-        except Exception as error:  # of the network, of a file, of a task's own code
-            missing.append(name)
-            note(f"{evaluation.name}: {_why(name, error)}")
-            continue
-        for task in found["tasks"].values():
-            if shots or task.get_config("num_fewshot") is None:  # as given, as the task says, or none
-                task.set_config(key="num_fewshot", value=int(shots or 0))
-        loaded.add(name, found)
+    with _patience():
+        for name, shots in asked.items():
+            try:
+                with quiet(), _seeded():
+                    found = manager.load([name])
+            except Exception as error:  # of the network, of a file, of a task's own code
+                missing.append(name)
+                note(f"{evaluation.name}: {_why(name, error)}")
+                datasets.config.HF_HUB_OFFLINE |= isinstance(error, ConnectionError)
+                continue
+            for task in found["tasks"].values():
+                if shots or task.get_config("num_fewshot") is None:  # as given, as the task says, or none
+                    task.set_config(key="num_fewshot", value=int(shots or 0))
+            loaded.add(name, found)
     if missing:
         said = f"{len(missing)} of {len(asked)} tasks cannot be asked here ({', '.join(missing)}), as said above"
         raise UserError(f"{evaluation.name}: {said}; --on {evaluation.name}:NAME,NAME asks others")
@@ -104,7 +106,7 @@ def _manager(evaluation: HarnessEvaluation, names: Sequence[str], written: Path 
 
 def _written(evaluation: HarnessEvaluation, names: Sequence[str], config: RunConfig, corpus: Corpus) -> Path | None:
     """Write the stand-ins that are asked for; return their folder, or None where none is."""
-    if not any(name.endswith(ENDING) or f"{ENDING}_" in name for name in names):
+    if not any(ENDING in name for name in names):
         return None
     material = material_of(evaluation, config, corpus)
     try:
@@ -140,6 +142,16 @@ def _why(name: str, error: Exception) -> str:
 
 
 @contextmanager
+def _patience() -> Iterator[None]:
+    """Wait for the hub anew after the block, in which its first failure may have ended that."""
+    before = datasets.config.HF_HUB_OFFLINE
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+
+
+@contextmanager
 def _seeded() -> Iterator[None]:
     """Draw in the block as the harness does, and then go on as before."""
     before = random.getstate(), np.random.get_state()
@@ -152,4 +164,5 @@ def _seeded() -> Iterator[None]:
         np.random.set_state(before[1])
 
 
-logging.getLogger("lm_eval").setLevel(logging.ERROR)
+for library in ("lm_eval", "huggingface_hub"):
+    logging.getLogger(library).setLevel(logging.ERROR)

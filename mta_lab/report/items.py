@@ -73,7 +73,11 @@ def _lines(item: str, sweep: str, tables: list[Written]) -> list[tuple[str, ...]
         return [(item, f"`mta-lab sweep {sweep}`", *["-"] * (len(HEADER) - 3), "none yet")]
     by_cost = "values" in contents().get(item, {})  # what the paper prints there is no score of any row
     return [
-        (item, f"`mta-lab sweep {sweep}`", *_cells(table, by_cost=by_cost and not table["coverage"]["published"]))
+        (
+            item,
+            f"`mta-lab sweep {sweep}`",
+            *_cells(table, by_cost=by_cost and not (table["coverage"]["published"] or table.get("evaluate"))),
+        )
         for table in tables
     ]
 

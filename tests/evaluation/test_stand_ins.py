@@ -67,6 +67,12 @@ def test_the_answers_of_an_item_differ(task: str) -> None:
     assert all(len({*answers(task, record)}) == len(answers(task, record)) for record in items(task))
 
 
+@pytest.mark.parametrize("task", ["boolq", "piqa", *CHOICES, "mmlu_book"])
+def test_no_question_is_asked_twice(task: str) -> None:
+    asked = [str(next(iter(record.values()))) for record in items(task)]
+    assert len({*asked}) == len(asked)
+
+
 def test_what_follows_in_the_text_is_right() -> None:
     """Of every task that continues a text, the right answer makes text that is there."""
     text = "\n".join(one for documents in material().documents.values() for one in documents)
