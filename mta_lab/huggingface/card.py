@@ -41,12 +41,15 @@ class Inserted:
 
 def retrofit_card(about: Inserted) -> str:
     """Return the card of a Llama with operations inserted as Markdown."""
-    rights = f"the Llama's, {about.rights}" if about.rights else "the Llama's"
+    rights = f"The licence of the weights is the Llama's{about.rights and f', {about.rights}'}."
+    operations = (
+        f"with the operations of {PAPER}, inserted at their start by MTA Lab: {about.new:,} new parameters, not "
+        "trained yet. Its logits are those of the Llama's eager attention, to the bit."
+    )
+    title = f"{about.source} with Multi-Token Attention" if about.new else about.source
     parts = [
-        f"{HEAD}\n# {about.source} with Multi-Token Attention",
-        f"A pretrained Llama in float32 with the operations of {PAPER}, inserted at their start by MTA Lab: "
-        f"{about.new:,} new parameters, not trained yet. Its logits are those of the Llama's eager attention, to the "
-        f"bit. The licence of the weights is {rights}.",
+        f"{HEAD}\n# {title}",
+        f"A pretrained Llama in float32, {operations if about.new else 'as it is.'} {rights}",
         _opening(about.model, tokenizer=True),
         f"## Attention\n\n```yaml\n{as_yaml(about.attention)}```",
     ]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from mta_lab.errors import UserError, described
 from mta_lab.huggingface.models import LlamaForCausalLM, MtaLlamaConfig, MtaLlamaForCausalLM
@@ -30,10 +31,14 @@ def open_llama(source: Path) -> Pretrained:
     """
     if source.suffix != GGUF:
         _refuse_other(source)
+    logging.disable_progress_bar()
     folder, file = (source.parent, {"gguf_file": source.name}) if source.suffix == GGUF else (source, {})
+    only = {} if file else {"use_safetensors": True}  # other formats may hold code
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **file)
-        model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", **file)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **file)
+        model = LlamaForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="eager", **file, **only
+        )
     except Exception as error:  # a damaged file may raise anything
         raise UserError(f"{source}: cannot be opened ({described(error)}); save the model again") from None
     if len(tokenizer) > model.config.vocab_size:

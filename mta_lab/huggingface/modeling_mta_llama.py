@@ -17,6 +17,7 @@ from transformers import initialization as init
 from transformers.cache_utils import DynamicLayer
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaModel, apply_rotary_pos_emb, repeat_kv
 
+CHOICES = {"mask": ("double", "exact"), "padding": ("both", "left", "right"), "per": ("scalar", "channel")}
 NORMS = ("gate", "plain", "depth", "layer_norm", "layer_norm_block")
 
 
@@ -44,6 +45,7 @@ class MtaLlamaConfig(LlamaConfig):
                 self._check_operation(place, operation)
         if self.norm is not None and self.norm.get("name") not in NORMS:
             raise ValueError(f"norm: got {self.norm}, allowed: None, or a name among {', '.join(NORMS)}")
+        check_choices("norm", self.norm or {})
 
     def _check_operation(self, place, operation):
         kind = OPERATIONS.get(operation.get("name"))
@@ -52,6 +54,7 @@ class MtaLlamaConfig(LlamaConfig):
         unknown = operation.keys() - {"name", "layers", *kind.SETTINGS}
         if unknown:
             raise ValueError(f"{place}: {operation['name']} has no setting {sorted(unknown)[0]!r}")
+        check_choices(place, operation)
         layers = operation.get("layers", "all")
         if layers != "all" and not all(1 <= layer <= self.num_hidden_layers for layer in layers):
             raise ValueError(f"{place}: layers: got {layers}, allowed: 'all', or 1 to {self.num_hidden_layers}")
@@ -67,6 +70,21 @@ class MtaLlamaConfig(LlamaConfig):
         return nn.ModuleList(built)
 
 
+def check_choices(place, settings):
+    """Raise ValueError for a setting that is none of its choices."""
+    for name, choices in CHOICES.items():
+        if settings.get(name, choices[0]) not in choices:
+            raise ValueError(f"{place}: {name}: got {settings[name]!r}, allowed: {', '.join(choices)}")
+
+
+def heads_of(heads, group):
+    """Return groups, heads out and heads in of what mixes neighbouring heads."""
+    group = heads if group == "all" else group
+    if heads % group:
+        raise ValueError(f"group: got {group}, allowed: a divisor of the {heads} heads, or 'all'")
+    return heads // group, group, group
+
+
 class KeyQuery(nn.Module):
     """S'[i, j] = sum over a, b of kernel[a, after + b] S[i - a, j - b] (equations 4 to 6).
 
@@ -78,7 +96,7 @@ class KeyQuery(nn.Module):
 
     def __init__(self, heads, kernel=(6, 11), mask="double", padding="both"):
         super().__init__()
-        self.exact = {"double": False, "exact": True}[mask]
+        self.exact = mask == "exact"
         self.after = {"both": kernel[1] // 2, "left": 0, "right": kernel[1] - 1}[padding]
         self.kernel = nn.Parameter(torch.empty(heads, *kernel))
 
@@ -121,8 +139,7 @@ class Joint(KeyQuery):
 
     def __init__(self, heads, kernel=(6, 11), group="all"):
         super().__init__(heads, kernel)
-        group = heads if group == "all" else group
-        self.kernel = nn.Parameter(torch.empty(heads // group, group, group, *kernel))
+        self.kernel = nn.Parameter(torch.empty(*heads_of(heads, group), *kernel))
 
     def start(self):
         """Return the kernel by which each head keeps its own map."""
@@ -143,8 +160,7 @@ class HeadMixing(nn.Module):
 
     def __init__(self, heads, group="all"):
         super().__init__()
-        group = heads if group == "all" else group
-        self.matrix = nn.Parameter(torch.empty(heads // group, group, group))
+        self.matrix = nn.Parameter(torch.empty(heads_of(heads, group)))
 
     def start(self):
         """Return the matrix that mixes nothing."""

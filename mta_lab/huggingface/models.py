@@ -4,7 +4,6 @@
 """
 
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
-from transformers.utils import logging
 
 from mta_lab.huggingface.modeling_mta_llama import MtaLlamaConfig, MtaLlamaForCausalLM
 
@@ -15,4 +14,3 @@ AutoModelForCausalLM.register(MtaLlamaConfig, MtaLlamaForCausalLM, exist_ok=True
 # What is saved then carries a copy of the modelling file, for those who have no MTA Lab.
 MtaLlamaConfig.register_for_auto_class()
 MtaLlamaForCausalLM.register_for_auto_class("AutoModelForCausalLM")
-logging.disable_progress_bar()

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from mta_lab.atomic import whole_folder
 from mta_lab.errors import UserError
@@ -80,6 +81,7 @@ def write(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBa
     Raises:
         UserError: the folder holds something, or it cannot be written.
     """
+    logging.disable_progress_bar()
     with whole_folder(folder) as scratch:
         try:
             model.save_pretrained(scratch)

@@ -166,12 +166,35 @@ def test_training_with_recomputed_layers_has_the_same_gradients(llamas):
         ({"pre_softmax": [{"name": "key_qery"}]}, "allowed: a name among key_query, head_mixing, joint"),
         ({"pre_softmax": [{"name": "key_query", "kernal": [2, 3]}]}, "key_query has no setting 'kernal'"),
         ({"post_softmax": [{"name": "head_mixing", "layers": [5]}]}, "layers: got [5], allowed: 'all', or 1 to 4"),
+        ({"pre_softmax": [{"name": "key_query", "mask": "singel"}]}, "mask: got 'singel', allowed: double, exact"),
+        ({"norm": {"name": "gate", "per": "head"}}, "norm: per: got 'head', allowed: scalar, channel"),
         ({"norm": {"name": "batch"}}, "norm: got {'name': 'batch'}, allowed: None, or a name among gate, plain"),
     ],
 )
 def test_a_config_refuses_what_it_does_not_know(llamas, attention, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         llamas.MtaLlamaConfig(**SIZES, **attention)
+
+
+def test_heads_that_a_group_does_not_divide_are_refused(llamas):
+    config = llamas.MtaLlamaConfig(**SIZES, pre_softmax=[{"name": "head_mixing", "group": 3}])
+    with pytest.raises(ValueError, match="group: got 3, allowed: a divisor of the 8 heads, or 'all'"):
+        llamas.MtaLlamaForCausalLM(config)
+
+
+def test_an_export_whose_logits_are_not_those_of_the_run_is_refused(llamas):
+    from mta_lab.errors import UserError
+    from mta_lab.huggingface.writing import agreement
+
+    model = llamas.trained(OPERATIONS).double()
+    decoder = llamas.decoder_of(model, OPERATIONS)
+    assert agreement(model, decoder, tokens()).difference < 1e-10
+    with torch.no_grad():
+        decoder.blocks[0].attention.output.weight.mul_(1.1)
+    with pytest.raises(
+        UserError, match=r"the logits of the run's model and of the one to export differ by .*; nothing"
+    ):
+        agreement(model, decoder, tokens())
 
 
 def test_what_cannot_be_followed_is_refused(llamas):
