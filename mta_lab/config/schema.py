@@ -158,6 +158,9 @@ class TrainingConfig:
     validations: int = 4
     """how often at most what is held out is scored, at equal
     intervals and at the end; at most `steps`"""
+    stop_after: int = field(default=0, metadata=LATER)
+    """a run ends after so many validations in a row without a better score than before, fewer than
+    `validations`; it is scored where it ends, and the table says so; 0 for never"""
     weight_decay: float = 0.05
     """a step takes this share of each weight away, times the learning rate"""
     no_decay: tuple[Literal["norms", "kernels", "embeddings"], ...] = field(default=(), metadata=LATER)
@@ -262,6 +265,8 @@ class TrainingConfig:
         if self.validations > max(1, self.steps):
             most = f"at most steps ({self.steps}); for example training.validations=1"
             raise ValueError(f"validations: got {self.validations}, allowed: {most}")
+        if not 0 <= self.stop_after < self.validations:
+            raise ValueError(f"stop_after: got {self.stop_after}, allowed: 0 to {self.validations - 1}")
 
 
 @dataclass(frozen=True, kw_only=True)

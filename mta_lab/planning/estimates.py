@@ -66,7 +66,7 @@ def _timed(history: Sequence[Record]) -> dict[str, Estimate]:
     for record in (one for one in history if one.config["training"]["steps"]):
         machines = seconds.setdefault(step_of(record.config), {})
         known = machines.setdefault(record.machine, {})
-        known.setdefault(record.contended, []).append(record.seconds / record.config["training"]["steps"])
+        known.setdefault(record.contended, []).append(record.seconds / record.steps)
     found, here = {}, own.trains_on()
     for step, machines in seconds.items():
         known = machines[here if here in machines else next(reversed(machines))]

@@ -100,7 +100,7 @@ def recorded(runs: Runs) -> Costs:
 
     def value(record: Record, name: str) -> float:
         if name == "step_seconds" and not medians:
-            return (record.training_seconds or 0.0) / max(1, int(record.config["training"]["steps"]))
+            return (record.training_seconds or 0.0) / max(1, record.steps)
         found: float | None = getattr(record, name)
         return found or 0.0
 

@@ -42,7 +42,7 @@ def notes(table: Table) -> tuple[str, ...]:
     total = len(table.rows) * len(table.sweep.seeds)
     if table.finished < total:
         lines.append(f"{table.finished} of {counted(total, 'run')} finished; a row's mean is over its finished runs.")
-    lines += [*_failed(table), *_finished_later(table)]
+    lines += [*_failed(table), *_finished_later(table), *_ended_before(table)]
     lines += [*evaluated_notes(table), *_implementations(table)]
     lines += text_notes(table)
     lines += [f"{remark[0].upper()}{remark[1:]}." for remark in table.remarks]
@@ -69,6 +69,18 @@ def _finished_later(table: Table) -> list[str]:
         for seed, attempts in row.measured.attempts.items()
         if seed in row.measured.scores
     ]
+
+
+def _ended_before(table: Table) -> list[str]:
+    """Return which runs ended before their last step, in one line; none where all went on."""
+    found = [
+        f"{row.name} seed {seed} after {record.steps:,} of {steps:,} steps"
+        for row in table.rows
+        for seed, record in row.measured.records.items()
+        if record.steps < (steps := int(record.config["training"]["steps"]))
+    ]
+    rule = "Ended by training.stop_after, no validation having been better, and scored where they ended"
+    return [f"{rule}: {'; '.join(found)}."] if found else []
 
 
 def _kinds(attempts: Sequence[Attempt]) -> str:

@@ -121,6 +121,13 @@ class Record:
         return Identity(self.meaning, self.component_code, self.content_hash, self.engine, self.parent)
 
     @property
+    def steps(self) -> int:
+        """Return the steps that it was trained for: fewer than were set where it ended before."""
+        training = self.config["training"]
+        ended = self.validations and training.get("stop_after")
+        return int(self.validations[-1][0] if ended else training["steps"])
+
+    @property
     def metric(self) -> Metric:
         """Return the metric that scores it; raise LookupError if its component is not loaded."""
         if metric := metric_named(self.quantity):

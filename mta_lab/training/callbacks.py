@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from components.metrics import Scores
+from components.metrics import Metric, Scores
 from mta_lab.devices import own
 from mta_lab.model import implementations
 from mta_lab.training.objective import TASK
@@ -29,10 +30,18 @@ class ProgressCallback(Callback):
     other processes have the core; on a GPU it is the mean of the steps between two reports.
     """
 
-    def __init__(self, report: Report, every: int, ranks: Ranks = ALONE) -> None:
+    def __init__(
+        self,
+        report: Report,
+        every: int,
+        ranks: Ranks = ALONE,
+        ends: Callable[[Sequence[Validation]], bool] = lambda _: False,
+    ) -> None:
+        """Begin; `ends` says of the validations so far whether they end the run."""
         self.report = report
         self.every = every
         self.ranks = ranks
+        self._ends = ends
         self.told: list[Progress] = []
         self.training_seconds = 0.0
         self.step_times: list[float] = []
@@ -68,6 +77,11 @@ class ProgressCallback(Callback):
     def validations(self) -> list[Validation]:
         """Return the validations so far."""
         return [progress.validation for progress in self.told if progress.validation]
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the run is at its end, though steps are left."""
+        return self._ends(self.validations)
 
     def validated(self, step: int) -> bool:
         """Return True if the last validation is that of `step`."""
@@ -149,7 +163,7 @@ class ProgressCallback(Callback):
         ran, validation = implementations(module.scored), module.validations[-1]
         loss = self.told[-1].loss if self.told else math.nan
         self._tell(Progress(step=validation.step, loss=loss, validation=validation, implementations=ran))
-        trainer.should_stop = self.stopped
+        trainer.should_stop = self.stopped or self.ended
 
     def _stop_clock(self) -> None:
         """Add the time since the clock was started, once the device has done its work."""
@@ -164,6 +178,12 @@ class ProgressCallback(Callback):
     def _tell(self, progress: Progress) -> None:
         self.told.append(progress)
         self.stopped = any(self.ranks.any_of(self.report(progress))) or self.stopped
+
+
+def no_better_since(validations: Sequence[Validation], metric: Metric) -> int:
+    """Return how many validations came after that of the best score, the first of equals."""
+    losses = [metric.loss(validation.score) for validation in validations]
+    return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
 
 def _validation(fields: dict[str, Any]) -> Validation:

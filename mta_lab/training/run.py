@@ -3,7 +3,7 @@
 import logging
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import lightning
@@ -17,7 +17,7 @@ from mta_lab.model import implementations
 from mta_lab.training import ranks, tensors
 from mta_lab.training.arithmetic import arithmetic, kernel_library
 from mta_lab.training.batches import Data, data_of
-from mta_lab.training.callbacks import ProgressCallback
+from mta_lab.training.callbacks import ProgressCallback, no_better_since
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.flops import flops_per_token
 from mta_lab.training.keeping import CheckpointCallback
@@ -25,7 +25,7 @@ from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule
 from mta_lab.training.parents import take_weights
 from mta_lab.training.ranks import ALONE, Ranks, obstacle
-from mta_lab.training.result import Report, TrainingResult
+from mta_lab.training.result import Report, TrainingResult, Validation
 from mta_lab.training.seeds import derive
 from mta_lab.training.sizes import GPU_SHARE, SHARE, micro_batch_of
 
@@ -75,7 +75,7 @@ def train(
     if checkpoints and checkpoints.start:
         take_weights(checkpoints.start, module.model, config)
     module.begin_average()
-    progress = ProgressCallback(report, max(1, config.training.steps // REPORTS), among)
+    progress = ProgressCallback(report, max(1, config.training.steps // REPORTS), among, _ends(config))
     keeping = CheckpointCallback(checkpoints, interrupted, say, progress, spent)
     trainer = _trainer(config.training, [keeping, progress], among)
     data.first_step = keeping.resume(trainer, module)
@@ -136,9 +136,9 @@ def _run(trainer: lightning.Trainer, module: DecoderModule, data: Data, progress
     due = start and start % _steps_a_validation(training) == 0
     if due and not progress.stopped and not progress.validated(start):
         trainer.validate(module, datamodule=data, verbose=False)  # interrupted before or inside this validation
-    if start < training.steps and not progress.stopped:
+    if start < training.steps and not (progress.stopped or progress.ended):
         trainer.fit(module, datamodule=data)
-    if not progress.stopped and not progress.validated(training.steps):
+    if not (progress.stopped or progress.ended or progress.validated(training.steps)):
         trainer.validate(module, datamodule=data, verbose=False)
 
 
@@ -177,6 +177,12 @@ def _result(
         place=among.places(own.place()),
         text=data.text,
     )
+
+
+def _ends(config: RunConfig) -> Callable[[Sequence[Validation]], bool]:
+    """Return the rule of `training.stop_after`."""
+    patience, metric = config.training.stop_after, config.task.metric
+    return lambda validations: 0 < patience <= no_better_since(validations, metric)
 
 
 def _steps_a_validation(training: TrainingConfig) -> int:

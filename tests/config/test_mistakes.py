@@ -65,6 +65,7 @@ MISTAKES = {
     ),
     "decay of what is no kind": ("training.no_decay=[biases]", "training.no_decay", "biases", "'norms', 'kernels' or"),
     "average that never moves": ("training.ema=1", "training.ema", "got 1.0", "0 <= ema < 1"),
+    "an end after all validations": ("training.stop_after=4", "training.stop_after", "got 4, allowed: 0 to 3"),
     "z-loss that is no number": ("training.z_loss=.nan", "training.z_loss", "nan", "0 or more"),
     "all of a label spread": ("training.label_smoothing=1", "training.label_smoothing", "0 <= label_smoothing < 1"),
     "load balance that is no number": (

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,16 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from components.attention import Attention, AttentionConfig
+from components.metrics import METRICS
 from components.registry import FAMILIES, register
 from mta_lab.data import Corpus
 from mta_lab.devices import own
 from mta_lab.errors import UserError
 from mta_lab.training import Progress
-from mta_lab.training.callbacks import ProgressCallback
+from mta_lab.training.callbacks import ProgressCallback, no_better_since
 from mta_lab.training.module import DecoderModule, rate_factor
+from mta_lab.training.result import Validation
 from mta_lab.training.run import train
 from tests.training.conftest import Configure
 from tests.training.recorder import recording
+from tests.training.test_resume import run, same
 
 
 class Poisoned(Attention):
@@ -145,6 +149,26 @@ def test_a_run_can_be_stopped_by_its_validation(configure: Configure, corpus: Co
     assert [validation.step for validation in result.validations] == [6]
     assert result.losses[-1][0] == 6
     assert result.stopped_early
+
+
+def test_a_run_ends_after_so_many_validations_without_a_better_score(
+    configure: Configure, corpus: Corpus, tmp_path: Path
+) -> None:
+    """A rate so small that nothing moves: the second and third score equal the first."""
+    still = {"training.learning_rate": 1e-20, "training.validations": 6, "training.stop_after": 2}
+    whole = run(configure(still), corpus, tmp_path / "whole")
+    assert [validation.step for validation in whole.result.validations] == [2, 4, 6]
+    assert whole.result.losses[-1][0] == 6
+    assert not whole.result.stopped_early
+    same(run(configure(still), corpus, tmp_path / "parts", (22,)), whole)  # inside the third validation
+    falling = {"training.learning_rate": 0.003, "training.validations": 3, "training.stop_after": 1}
+    assert [one.step for one in train(configure(falling), corpus).validations] == [4, 8, 12]
+
+
+@pytest.mark.parametrize(("scores", "since"), [([], 0), ([3.0], 0), ([3.0, 2.0, 2.0, 2.5], 2), ([1.0, 2.0], 1)])
+def test_equal_scores_are_no_better(scores: list[float], since: int) -> None:
+    validations = [Validation(step=1, quantity="perplexity", domains={"a": score}) for score in scores]
+    assert no_better_since(validations, METRICS["perplexity"]) == since
 
 
 def test_a_learning_rate_beyond_reason_fails_at_a_named_step(configure: Configure, corpus: Corpus) -> None:
