@@ -161,6 +161,9 @@ def space(**changes: Any) -> dict[str, Any]:
 BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "a number": ({**FILE, "search": 3}, ("search", "3", "a mapping")),
     "unknown key": (but(trails=3), ("search.trails", "'trials'?")),
+    "unknown sampler": (but(sampler="gird"), ("search.sampler", "'gird'", "'grid'?", "tpe, random, grid")),
+    "unknown pruner": (but(pruner="asha"), ("search.pruner", "'asha'", "median, hyperband, none")),
+    "trials of a grid": (but(sampler="grid"), ("search.trials", "leave it out")),
     "no trials": (but(trials=0), ("search.trials", "0", "1 or more")),
     "no space": (but(space={}), ("search.space", "{}")),
     "range as a number": (space(rate=3), ("space.rate", "3", "from: 1")),
@@ -175,6 +178,12 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("rows.softmax", "$rat", "did you mean 'rate'?"),
     ),
 }
+
+
+def test_a_grid_takes_no_range_between_two_real_numbers(tmp_path: Path) -> None:
+    section = {key: value for key, value in SEARCH.items() if key != "trials"}
+    with pytest.raises(UserError, match=r"search.space.rate: a grid needs its values: \{choices: "):
+        load(tmp_path, {**FILE, "search": {**section, "sampler": "grid"}})
 
 
 @pytest.mark.parametrize("name", BAD)

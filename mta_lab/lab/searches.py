@@ -12,7 +12,7 @@ from mta_lab.lab.texts import preparing
 from mta_lab.launch.launch import LaunchOptions, launch_search, study_name
 from mta_lab.planning.runs import Run, run_of, runs_of
 from mta_lab.sweep import PlannedRun
-from mta_lab.sweep.search import Found, Search
+from mta_lab.sweep.search import Found, Search, Searched
 from mta_lab.words import counted
 from mta_lab.workspace import JOURNAL
 
@@ -48,7 +48,7 @@ def search(plan: Plan, options: LaunchOptions) -> Plan:
         return plan
     missing = trials_left(plan).total()
     if missing:
-        total = found.trials * len(found.templates)
+        total = sum(map(found.trials_of, found.templates))
         plan.display.say(f"{plan.sweep.title}: {missing} of {counted(total, 'trial')} to run on {options.place}")
         open_corpus = preparing(plan.display)
         runs_of(plan.sweep, open_corpus)  # refuses text that is too short for the rows before the trials run
@@ -79,13 +79,20 @@ def search(plan: Plan, options: LaunchOptions) -> Plan:
     return plan
 
 
+def searched(plan: Plan) -> dict[str, Searched]:
+    """Return what is known of the search of each row that has begun."""
+    found = plan.sweep.search
+    studies = _studies(plan, found) if found else {}
+    return {row: Searched(trials=one.tried(), importance=one.importance()) for row, one in studies.items()}
+
+
 def trials_left(plan: Plan) -> Counter[str]:
     """Return how many trials of each template are left to run."""
     search = plan.sweep.search
     if search is None:
         return Counter()
     ended = {row: trials.ended() for row, trials in _studies(plan, search).items()}
-    return Counter({row: max(0, search.trials - ended.get(row, 0)) for row in search.templates})
+    return Counter({row: max(0, search.trials_of(row) - ended.get(row, 0)) for row in search.templates})
 
 
 def finished_trials(plan: Plan) -> list[Run]:
@@ -96,7 +103,7 @@ def finished_trials(plan: Plan) -> list[Run]:
     ended = [
         (row, f"{row} trial {trial.number}", trial.values)
         for row, trials in _studies(plan, found).items()
-        for trial in trials.best(found.trials)
+        for trial in trials.best(found.trials_of(row))
     ]
     return _runs(plan, found, ended)
 
@@ -138,7 +145,9 @@ def _studies(plan: Plan, search: Search, say: Say | None = None) -> dict[str, "T
 
     journal, direction = plan.records.directory / JOURNAL, plan.sweep.validated_by.direction
     found = {
-        row: Trials.opened(journal, name, say, space, direction) if say else Trials.open_existing(journal, name, space)
+        row: Trials.opened(journal, name, say, space, direction, search.method(row))
+        if say
+        else Trials.open_existing(journal, name, space)
         for row in search.templates
         for name, space in [(study_name(plan.sweep, row), search.space_of(row))]
     }

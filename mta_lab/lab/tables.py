@@ -9,6 +9,7 @@ from mta_lab.errors import UserError
 from mta_lab.evaluation import evaluation_fingerprint
 from mta_lab.lab.looks import changed_looks
 from mta_lab.lab.plan import Plan
+from mta_lab.lab.searches import searched
 from mta_lab.lab.texts import absent_texts, known_runs
 from mta_lab.planning.runs import Run, with_parents
 from mta_lab.report import Table, build_table, markdown
@@ -55,7 +56,7 @@ def table_of(plan: Plan, runs: Sequence[Run], effect: float = EFFECT) -> Table:
     parents = {run.fingerprint: run.parent.fingerprint for run in with_parents(runs) if run.parent}
     table = build_table(plan.sweep, fingerprints, plan.records, effect, _asked(plan, runs), parents)
     remarks = *_remarks(plan, runs), *_unasked(plan, runs, table), *changed_looks(plan, table), *_notes(plan, runs)
-    return replace(table, remarks=remarks)
+    return replace(table, remarks=remarks, searched=searched(plan))
 
 
 def _notes(plan: Plan, runs: Sequence[Run]) -> list[str]:

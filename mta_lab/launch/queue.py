@@ -119,7 +119,10 @@ class SearchQueue:
         self._failed = Counter[str]()  # by row, in this launch
 
     def ask_again(self) -> None:
-        """Let the values of failed trials that `mta-lab retry` cleared be asked for first."""
+        """Let the values of failed trials that `mta-lab retry` cleared be asked for first.
+
+        Behind them come the points of a grid that have not ended.
+        """
         for row, study in self._studies.items():
             for values in study.failed():
                 try:
@@ -129,6 +132,7 @@ class SearchQueue:
                 name = self._run_of(PlannedRun(row=row, seed=config.seed, config=config)).fingerprint
                 if self._records.attempts(name) and not self._records.failed(name):
                     study.ask_again(values)
+            study.ask_each(self._search.grids.get(row, ()))
 
     def left(self) -> int:
         return len(self._requeued) + self._unasked()
@@ -137,7 +141,7 @@ class SearchQueue:
         if self._requeued:
             return self._requeued.popleft()
         while self._unasked():
-            row = min(self._studies, key=self._started)
+            row = min(filter(self._unasked_of, self._studies), key=self._started)
             number, values = self._studies[row].ask(self._search.space_of(row))
             try:
                 config = self._search.config(row, values)
@@ -179,7 +183,10 @@ class SearchQueue:
         self._studies[row].fail(number, reason)
 
     def _unasked(self) -> int:
-        return sum(max(0, self._search.trials - self._started(row)) for row in self._studies)
+        return sum(map(self._unasked_of, self._studies))
+
+    def _unasked_of(self, row: str) -> int:
+        return max(0, self._search.trials_of(row) - self._started(row))
 
     def _started(self, row: str) -> int:
         running = sum(found == row for found, _ in self._running.values())

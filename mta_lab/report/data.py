@@ -82,6 +82,7 @@ def document(table: Table) -> dict[str, Any]:
         "remarks": list(table.remarks),
         "mixed_arithmetic": mixed(table),
         "winners": {row: asdict(found) for row, found in sweep.winners.items()},
+        "searched": {row: asdict(found) for row, found in table.searched.items()},
         "tuning": tuning_document(sweep.tuning) if sweep.tuning else None,
         "settings": dict(settings.common),
         "rows": [{**row_document(row), "settings": dict(settings.own[row.name])} for row in table.rows],

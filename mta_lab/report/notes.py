@@ -10,6 +10,7 @@ from mta_lab.report.course_section import course_note
 from mta_lab.report.effects_section import effects_note
 from mta_lab.report.evaluated import evaluated_notes
 from mta_lab.report.limits import limit_note, look_note, size
+from mta_lab.report.searched import importance_notes
 from mta_lab.report.sizes import sizes
 from mta_lab.report.table import Table
 from mta_lab.report.text import text_notes
@@ -32,7 +33,7 @@ TOY_SIZE = 256, 4, 100_000, 64  # width, layers, steps, sequences a step
 def notes(table: Table) -> tuple[str, ...]:
     """Return the notes, the most important first."""
     lines = [table.sweep.about] if table.sweep.about else []
-    lines += [*table.sweep.left_out_notes, *_search(table), *tuning_notes(table)]
+    lines += [*table.sweep.left_out_notes, *_search(table), *importance_notes(table), *tuning_notes(table)]
     lines += [*table.sweep.checkpoint_notes, *_stages(table), badge(table)]
     if len(table.rows) > 1:
         lines += [_deltas(table), *limit_note(table), *look_note(table), *effects_note(table), *course_note(table)]

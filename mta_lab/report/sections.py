@@ -12,6 +12,7 @@ from mta_lab.report.measured import Measured
 from mta_lab.report.numbers import or_dash
 from mta_lab.report.page import Column, OurColumn, PaperColumn, Section, section
 from mta_lab.report.published import Published
+from mta_lab.report.searched import trial_sections
 from mta_lab.report.table import Table
 from mta_lab.report.tuning import curve_section
 from mta_lab.words import counted
@@ -22,6 +23,7 @@ def sections(table: Table) -> tuple[Section, ...]:
     found = [scores(table), *effects_section(table), *course_section(table), *cost(table)]
     if (tuning := table.sweep.tuning) and any(curve.scored for curve in tuning.curves.values()):
         found.append(curve_section(table, tuning))
+    found += trial_sections(table)
     if any(row.measured.further for row in table.rows):
         found.append(further(table))
     found += evaluated_sections(table)

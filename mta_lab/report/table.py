@@ -1,7 +1,7 @@
 """Build the table of a sweep: measured and published values, and tested differences."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from mta_lab.results.states import states_of
 from mta_lab.stats.contrasts import EFFECT
 from mta_lab.stats.proportions import Rates, interval
 from mta_lab.sweep import Row, Sweep
+from mta_lab.sweep.search import Searched
 from mta_lab.words import counted
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Table:
     """distinct machines and commits that the results come from"""
     remarks: tuple[str, ...] = ()
     """further notes, on what the records alone cannot tell"""
+    searched: Mapping[str, Searched] = field(default_factory=dict)
+    """the trials of each row that is searched, and what they tell"""
 
     @property
     def finished(self) -> int:

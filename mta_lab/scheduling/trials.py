@@ -1,26 +1,32 @@
-"""A search: Optuna's TPE proposes values, and its median pruner ends trials that fall behind.
+"""A search: a sampler of Optuna's proposes values, and a pruner ends trials that fall behind.
 
 Steps are optimizer steps. Intermediate scores are those of the validation text.
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.pruners import MedianPruner
-from optuna.samplers import TPESampler
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mta_lab.scheduling.journal import Direction, fail_running, journal_trouble_said, open_study, study_at_hand
 from mta_lab.strict import FaultError
-from mta_lab.sweep.search import Choices, Range, Space
+from mta_lab.sweep.search import Choices, Ending, Method, Range, Space, Tried
 
 STARTUP = 6  # trials at random, and whole, before the sampler and the pruner judge
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+ENDINGS: Mapping[TrialState, Ending] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
 # A kernel is a list and a component perhaps a mapping: the journal, which is JSON, keeps both.
 warnings.filterwarnings("ignore", message="Choices for a categorical distribution", category=UserWarning)
 # A run that goes on from a checkpoint tells again what it told before.
@@ -51,6 +57,7 @@ class Trials:
         say: Callable[[str], None],
         space: Space | None = None,
         direction: Direction = "minimize",
+        method: Method | None = None,
     ) -> "Trials":
         """Return the study `name`, to go on with.
 
@@ -59,10 +66,10 @@ class Trials:
         Where the `space` is given, trials with other values than it proposes mean that the journal
         is damaged.
         """
-        study = open_study(journal, name, say, direction, pruner=MedianPruner(n_startup_trials=STARTUP))
+        study = open_study(journal, name, say, direction, pruner=_pruner(method or Method()))
         _refuse_others(study, space, journal)
         seed = len(study.get_trials(deepcopy=False))  # the same one again would propose the same values again
-        study.sampler = TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=seed)
+        study.sampler = _sampler(method or Method(), seed)
         for trial in fail_running(study):
             study.enqueue_trial(trial.params)
         return cls(study)
@@ -116,6 +123,36 @@ class Trials:
         if all(trial.system_attrs.get("fixed_params") != values for trial in waiting):
             self._study.enqueue_trial(dict(values))
 
+    def ask_each(self, points: Sequence[Mapping[str, Any]]) -> None:
+        """Let the next trials have these values, but those that have ended or wait already."""
+        trials = self._study.get_trials(deepcopy=False, states=(*ENDED, TrialState.WAITING))
+        there = [trial.system_attrs.get("fixed_params", trial.params) for trial in trials]
+        for values in points:
+            if values not in there:
+                self._study.enqueue_trial(dict(values))
+
+    def tried(self) -> list[Tried]:
+        """Return the trials that have ended, in the order of their number."""
+        found = []
+        for trial in self._study.get_trials(deepcopy=False):
+            if trial.state in ENDED or _failed(trial):
+                last = max(trial.intermediate_values.items(), default=(0, None))[1]
+                score = trial.values[0] if trial.values else last if trial.state in ENDED else None
+                found.append(Tried(number=trial.number, values=trial.params, score=score, state=ENDINGS[trial.state]))
+        return found
+
+    def importance(self) -> dict[str, float]:
+        """Return each value's share in how scores vary, by fANOVA, the largest first.
+
+        It is over the trials that ran to their end; empty where they are too few. Source: Hutter,
+        Hoos and Leyton-Brown 2014.
+        """
+        try:
+            found = get_param_importances(self._study, evaluator=FanovaImportanceEvaluator(seed=0))
+        except (RuntimeError, ValueError):  # too few trials, or all with the same values or scores
+            return {}
+        return {name: float(share) for name, share in found.items()}
+
     def best(self, count: int) -> list[Best]:
         """Return the best trials that ran to their end, one for each set of values."""
         whole = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -134,6 +171,19 @@ class Trials:
         states = [trial.state for trial in trials]
         ended = {"complete": states.count(TrialState.COMPLETE), "pruned": states.count(TrialState.PRUNED)}
         return {**ended, "failed": sum(map(_failed, trials))}
+
+
+def _sampler(method: Method, seed: int) -> BaseSampler:
+    """Return what proposes values; the points of a grid wait in the study, and need none."""
+    if method.sampler == "tpe":
+        return TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=seed)
+    return RandomSampler(seed=seed)
+
+
+def _pruner(method: Method) -> BasePruner:
+    if method.pruner == "hyperband":
+        return HyperbandPruner(min_resource=method.every, max_resource=max(method.steps, method.every))
+    return MedianPruner(n_startup_trials=STARTUP) if method.pruner == "median" else NopPruner()
 
 
 def _refuse_others(study: optuna.Study, space: Space | None, journal: Path) -> None:

@@ -1,11 +1,15 @@
 """The keys of a sweep file besides a run's settings, for its reader and `mta-lab settings`."""
 
+from typing import Literal
+
 from mta_lab.config.catalogue import REQUIRED, Section, Setting
 from mta_lab.results.failures import MEANINGS, RETRY
 from mta_lab.sweep.evidence import EQUAL_WITHIN
 
 SEEDS, TRIALS, WINNERS = 3, 20, 1
 """how many there are where the file does not say"""
+SAMPLER: Literal["tpe"] = "tpe"
+PRUNER: Literal["median"] = "median"
 COUNT = "1 or more"
 
 FILE = (
@@ -103,6 +107,20 @@ PUBLISHED = (
 )
 SEARCH = (
     Setting("trials", "a whole number", str(TRIALS), COUNT, "how many points are tried for each row with a $NAME"),
+    Setting(
+        "sampler",
+        "a text",
+        SAMPLER,
+        "tpe, random, grid",
+        "what proposes values: Optuna's TPE, chance, or every point in turn",
+    ),
+    Setting(
+        "pruner",
+        "a text",
+        f"{PRUNER}; of a grid none",
+        "median, hyperband, none",
+        "what ends trials early by their validations",
+    ),
     Setting("winners", "a whole number", str(WINNERS), COUNT, "how many of the best become rows of the table"),
     Setting("space", "a mapping", REQUIRED, "names, each with a range", "what stands for $NAME in the rows"),
 )

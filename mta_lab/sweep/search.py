@@ -7,16 +7,23 @@ that the search never saw.
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
+from typing import Any, Literal, get_args
 
 from mta_lab.config import NOTHING, RunConfig, difference, identity_of, plain
 from mta_lab.errors import UserError, nearest
-from mta_lab.sweep.keys import COUNT, RANGE, SEARCH, TRIALS, WINNERS, names
+from mta_lab.sweep.keys import COUNT, PRUNER, RANGE, SAMPLER, SEARCH, TRIALS, WINNERS, names
 from mta_lab.sweep.placeholders import SIGN, filled, texts
 
 STREAM = "search"
+MOST_POINTS = 10_000  # of a grid
+SamplerName = Literal["tpe", "random", "grid"]
+Ending = Literal["complete", "pruned", "failed"]
+PrunerName = Literal["median", "hyperband", "none"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,38 @@ Winners = Mapping[str, Found]
 """by row"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """A trial that has ended."""
+
+    number: int
+    values: Mapping[str, Any]
+    score: float | None
+    """of a pruned trial its last one; None where it failed"""
+    state: Ending
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """The trials of a row's search, and what they tell."""
+
+    trials: Sequence[Tried]
+    importance: Mapping[str, float]
+    """by range, shares that add up to 1; empty where too few trials ran to their end"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """The way in which values are proposed, and trials are ended early."""
+
+    sampler: SamplerName = SAMPLER
+    pruner: PrunerName = PRUNER
+    steps: int = 1
+    """optimizer steps of a trial"""
+    every: int = 1
+    """steps from one validation to the next"""
+
+
 @dataclass(frozen=True)
 class Template:
     """A row with names of ranges in it."""
@@ -90,6 +129,20 @@ class Search:
     space: Space
     templates: Mapping[str, Template]
     """the rows with a `$name` in them; the others are no matter of the search"""
+    sampler: SamplerName = SAMPLER
+    pruner: PrunerName = PRUNER
+    grids: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """of the sampler `grid`: every point of each template that can be built"""
+
+    def trials_of(self, row: str) -> int:
+        """Return how many trials a template has: of a grid, one a point."""
+        return len(self.grids[row]) if row in self.grids else self.trials
+
+    def method(self, row: str) -> Method:
+        """Return how a template is searched."""
+        training = self.config(row, self.first_values(row)).training
+        every = max(1, training.steps // training.validations)
+        return Method(sampler=self.sampler, pruner=self.pruner, steps=training.steps, every=every)
 
     def space_of(self, row: str) -> Space:
         """Return the ranges that a template uses."""
@@ -126,7 +179,13 @@ def read_search(section: Any, templates: Mapping[str, Template], source: str) ->
     if not isinstance(space, Mapping) or not space:
         raise UserError(f"{where}.space: got {space!r}, allowed: a mapping of names to ranges")
     ranges = {name: _range(value, f"{where}.space.{name}") for name, value in space.items()}
+    sampler: SamplerName = _one_of(section.get("sampler", SAMPLER), get_args(SamplerName), f"{where}.sampler")
+    usual = "none" if sampler == "grid" else PRUNER
+    if sampler == "grid" and "trials" in section:
+        raise UserError(f"{where}.trials: a grid has a trial for each of its points; leave it out")
     search = Search(
+        sampler=sampler,
+        pruner=_one_of(section.get("pruner", usual), get_args(PrunerName), f"{where}.pruner"),
         trials=_count(section.get("trials", TRIALS), f"{where}.trials"),
         winners=_count(section.get("winners", WINNERS), f"{where}.winners"),
         space=ranges,
@@ -137,7 +196,32 @@ def read_search(section: Any, templates: Mapping[str, Template], source: str) ->
     for name in ranges:
         if all(name not in template.names() for template in search.templates.values()):
             raise UserError(f"{where}.space.{name}: no row uses ${name}; use it, or take the range out")
-    return replace(search, space={name: _as_used(search, name, f"{where}.space.{name}") for name in ranges})
+    search = replace(search, space={name: _as_used(search, name, f"{where}.space.{name}") for name in ranges})
+    return replace(search, grids=_grids(search, where)) if sampler == "grid" else search
+
+
+def _grids(search: Search, where: str) -> dict[str, list[dict[str, Any]]]:
+    """Return every point of each template that can be built, the last range varying fastest."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in search.templates:
+        values = {name: _every_value(one, f"{where}.space.{name}") for name, one in search.space_of(row).items()}
+        count = math.prod(map(len, values.values()))
+        if count > MOST_POINTS:
+            raise UserError(f"{where}: the grid of row '{row}' has {count:,} points, allowed: {MOST_POINTS:,}")
+        found[row] = []
+        for point in product(*values.values()):
+            with suppress(UserError):  # values that do not go together
+                search.config(row, chosen := dict(zip(values, point, strict=True)))
+                found[row].append(chosen)
+    return found
+
+
+def _every_value(found: Range | Choices, where: str) -> Sequence[Any]:
+    if isinstance(found, Choices):
+        return found.values
+    if not found.whole or found.log:
+        raise UserError(f"{where}: a grid needs its values: {{choices: [...]}}, or whole numbers from one to another")
+    return range(int(found.low), int(found.high) + 1)
 
 
 def _check_template(search: Search, row: str, source: str) -> None:
@@ -229,6 +313,12 @@ def _first(found: Range | Choices) -> Any:
 
 def _last(found: Range | Choices) -> Any:
     return found.high if isinstance(found, Range) else found.values[-1]
+
+
+def _one_of(value: Any, allowed: tuple[str, ...], where: str) -> Any:
+    if value not in allowed:
+        raise UserError(f"{where}: got {value!r}{nearest(str(value), allowed) or ';'} allowed: {', '.join(allowed)}")
+    return value
 
 
 def _count(value: Any, where: str) -> int:

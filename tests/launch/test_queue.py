@@ -173,6 +173,33 @@ def test_the_next_launch_goes_on_with_what_was_interrupted(begin: Begin) -> None
     assert found.schedule.next() is None
 
 
+def test_a_grid_has_a_trial_for_each_point_that_can_be_built_and_is_resumed(begin: Begin) -> None:
+    """Choices of components, and all whole numbers; 3 heads do not divide 64 channels."""
+    norms = [{"name": "gate"}, "none", "depth"]
+    space = {"norm": {"choices": norms}, "heads": {"from": 1, "to": 4}}
+    row = {"attention": {"name": "multi_token", "norm": "$norm"}, "model.heads": "$heads"}
+    file = {"search": {"sampler": "grid", "space": space}, "rows": {"plain": row, "fixed": {}}}
+    found = begin(file)
+    assert found.schedule.left() == 9
+    found.schedule.ask_again()
+    first = [run for _ in range(5) if (run := found.schedule.next())]
+    for run in first[:3]:
+        found.end(run, 30.0)
+    found.schedule.failed(first[3], "RuntimeError: no")  # the fifth was running when the launch was killed
+    found = found.reopened()
+    found.schedule.ask_again()
+    assert found.schedule.left() == 6
+    rest = []
+    while run := found.schedule.next():
+        rest.append(run)
+        found.end(run, 30.0)
+    points = {(run.config.attention.norm.name, run.config.model.heads) for run in (*first[:3], *rest)}  # type: ignore[attr-defined]
+    assert points == {(norm, heads) for norm in ("gate", "none", "depth") for heads in (1, 2, 4)}
+    assert len(rest) == 6
+    assert {one.state for one in found.studies["plain"].tried()} == {"complete", "failed"}
+    assert counts(found) == (9, 0, 1)
+
+
 def test_values_that_failed_for_good_are_not_tried_again(begin: Begin) -> None:
     found = begin(TWO_VALUES)
     first = found.schedule.next()

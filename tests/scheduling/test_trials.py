@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from mta_lab.scheduling import Trials
 from mta_lab.scheduling.trials import STARTUP
-from mta_lab.sweep.search import Choices, Range
+from mta_lab.sweep.search import Choices, Method, PrunerName, Range
 from tests.scheduling.conftest import plain_study
 
 SPACE: Mapping[str, Range | Choices] = {
@@ -198,3 +198,38 @@ def test_values_that_failed_are_asked_for_again_when_they_should_be(journal: Pat
     asked = [trials.ask({"keys": Range(1, 9)})[1] for _ in range(2)]
     assert asked[0] == values
     assert len(opened(journal).failed()) == 1
+
+
+def test_all_trials_are_told_with_how_they_ended_and_which_value_matters(journal: Path) -> None:
+    trials = opened(journal)
+    space: Mapping[str, Range | Choices] = {"rate": Range(0.0, 1.0), "norm": Choices(({"name": "gate"}, "none"))}
+    for _ in range(8):
+        number, values = trials.ask(space)
+        trials.finish(number, (values["norm"] == "none") + 0.01 * values["rate"])
+    number, _ = trials.ask(space)
+    trials.report(number, 10, 5.0)
+    trials.prune(number)
+    number, _ = trials.ask(space)
+    trials.fail(number, "RuntimeError: no")
+    found = opened(journal).tried()
+    assert [trial.state for trial in found] == ["complete"] * 8 + ["pruned", "failed"]
+    assert [trial.score for trial in found[8:]] == [5.0, None]
+    importance = trials.importance()
+    assert [*importance] == ["norm", "rate"]
+    assert sum(importance.values()) == pytest.approx(1)
+    assert Trials.opened(journal, "another", pytest.fail).importance() == {}
+
+
+@pytest.mark.parametrize(("pruner", "ended"), [("median", True), ("hyperband", True), ("none", False)])
+def test_a_pruner_by_name_ends_trials_that_fall_behind(journal: Path, pruner: PrunerName, ended: bool) -> None:
+    method = Method(pruner=pruner, steps=90, every=10)
+    trials = Trials.opened(journal, "table", pytest.fail, method=method)
+    pruned = False
+    for score in range(30):
+        number, _ = trials.ask(RATE)
+        if any(trials.report(number, step, float(score)) for step in range(10, 90, 10)):
+            pruned = True
+            trials.prune(number)
+        else:
+            trials.finish(number, float(score))
+    assert pruned == ended

@@ -11,6 +11,7 @@ from mta_lab.report.figures.effects import effects
 from mta_lab.report.figures.forest import forest
 from mta_lab.report.figures.heat import heat
 from mta_lab.report.figures.pareto import pareto
+from mta_lab.report.figures.trials import trials
 from mta_lab.report.figures.tuning import tuning
 from mta_lab.report.table import Table
 
@@ -23,6 +24,7 @@ FIGURES: dict[str, Callable[[Table, float], Figure | None]] = {
     "pareto": pareto,
     "domains": domains,
     "tuning": tuning,
+    "trials": trials,
     "needles": needles,
     "facts": facts,
 }

@@ -13,6 +13,7 @@ TITLES = {
     "pareto": "Score and cost",
     "domains": "By domain",
     "tuning": "Each row's score over the setting that was tuned",
+    "trials": "Trials of the search, in parallel coordinates",
     "needles": "Needles found, by depth and by number",
     "facts": "Facts in a long text, by task and by length",
 }
@@ -30,6 +31,8 @@ CAPTIONS = {
     "domains": "Mean over seeds.",
     "tuning": "A full point is the value at which the row stands in the table; grey: the row's baseline. These runs "
     "share no random numbers with the table's.",
+    "trials": "A line a trial that ran to its end, the best one blue; the last axis is its validation score, better "
+    "ones above. Values and scores are drawn from the lowest to the highest that were tried.",
     "needles": "Mean over seeds, with the 95 % interval over seeds and questions; grey: the baseline. Dotted: a number "
     "of the text at random. The paper's Figures 3 and 8 are curves without printed numbers.",
     "facts": "Mean over seeds, with the 95 % interval over seeds and questions; grey: the baseline. Dotted: any label "
