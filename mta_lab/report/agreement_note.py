@@ -4,7 +4,7 @@ from collections import Counter
 
 from mta_lab.report.table import Table
 from mta_lab.stats.likeness import Likeness
-from mta_lab.sweep.ledger import cautions, entries, printed_name
+from mta_lab.sweep.ledger import cautions, entry_of, paper_ledger
 from mta_lab.words import counted
 
 
@@ -72,9 +72,20 @@ def _undecided(table: Table) -> list[str]:
 
 
 def _sources(table: Table) -> str:
-    """Return the paper's tables with the number of our rows in each, then other sources."""
-    references = [name for row in table.rows for name in row.published.references]
-    known = Counter(printed_name(name.partition(".")[0]) for name in references if name in entries())
-    others = dict.fromkeys(name for name in references if name not in entries())
-    tables = ", ".join(f"{name} ({counted(rows, 'row')})" if rows > 1 else name for name, rows in known.items())
-    return ", ".join([*([f"the paper (arXiv 2504.00927, {tables})"] if tables else []), *others])
+    """Return each paper with its tables and the number of our rows in each, then other sources."""
+    papers: dict[str, Counter[str]] = {}
+    others: dict[str, None] = {}
+    for reference in (name for row in table.rows for name in row.published.references):
+        if found := entry_of(reference):
+            ledger, entry = found
+            paper = "the paper (arXiv 2504.00927" if ledger == paper_ledger() else ledger.paper.removesuffix(")")
+            papers.setdefault(paper, Counter())[ledger.printed_name(entry.partition(".")[0])] += 1
+        else:
+            others[reference] = None
+    told = [
+        f"{paper}, "
+        + ", ".join(f"{name} ({counted(rows, 'row')})" if rows > 1 else name for name, rows in known.items())
+        + (")" if "(" in paper else "")
+        for paper, known in papers.items()
+    ]
+    return ", ".join([*told, *others])

@@ -18,7 +18,7 @@ from mta_lab.report.tuning import tuning_notes
 from mta_lab.results.failures import Attempt
 from mta_lab.stats.contrasts import LEVEL
 from mta_lab.stats.paired import Noise
-from mta_lab.sweep.ledger import ledger
+from mta_lab.sweep.ledger import entry_of, ledger, paper_ledger
 from mta_lab.words import counted
 from mta_lab.workspace import RESULTS
 
@@ -133,8 +133,12 @@ def badge(table: Table) -> str:
     sweep = table.sweep
     runs = [row.config for row in sweep.rows]
     said = f"Scale {sweep.scale}: {sizes(runs)}"
-    printed = any(row.published.references for row in table.rows)
-    theirs = PAPER_SCALE.get(runs[0].task.name) if printed else None  # a user's own task is not the paper's
+    references = [name for row in table.rows for name in row.published.references]
+    ledgers = [found[0] for name in references if (found := entry_of(name))]
+    others = dict.fromkeys(one.scale for one in ledgers if one != paper_ledger())
+    if others:
+        return f"{said}; the paper's: {'; '.join(others)}. Values are not comparable; compare signs and ranks."
+    theirs = PAPER_SCALE.get(runs[0].task.name) if references else None  # a user's own task is not the paper's
     if theirs is None:
         return f"{said}."
     return f"{said}; the paper's: {theirs}. {_comparable(table)}"

@@ -81,7 +81,9 @@ FILE = (
 )
 ROW = (
     Setting("times", "a mapping", "{}", "settings, each with a factor", "multiplies what the layers below come to"),
-    Setting("published", "a text, a mapping or a list", "nothing", "like table5.11", "the published value of the row"),
+    Setting(
+        "published", "a text, a mapping or a list", "nothing", "like table5.11", "what was published, or its place"
+    ),
     Setting("against", "a text", "the baseline", "the name of a row", "the row that this one is compared with"),
     Setting(
         "stages",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from components.evaluations import TextEvaluation
@@ -218,7 +219,7 @@ def _row(
     """
     where, given = f"{source}: rows.{name}", raw[name].published
     metric = evaluations[0].metric if evaluations else config.task.metric
-    values, references = ({}, ()) if given is None else published(given, metric, where)
+    values, references = ({}, ()) if given is None else published(given, metric, where, Path(source).parent)
     differs = differing(settled[name], settled[baseline])
     both = raw[name], raw[baseline]
     declared = [part for row in both for part in (row.settings, row.times, *(one.declared for one in row.stages))]
