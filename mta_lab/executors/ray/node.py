@@ -42,7 +42,7 @@ SYSTEM = {
     "enable_metrics_collection": False,
 }
 """settings of a cluster that is started here, which its head hands to each node"""
-SMALL = (f"--object-store-memory={STORE}", "--disable-usage-stats")
+SMALL = (f"--object-store-memory={STORE}", "--disable-usage-stats", "--include-log-monitor=false")
 # Any that are free, as several nodes may be on one host.
 PORTS = ("--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0")
 
