@@ -1,18 +1,18 @@
 """Make this machine the head of a Ray cluster of a few machines, or a node of it, without Slurm."""
 
+import errno
 import json
 import os
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.util import find_spec
 from ipaddress import IPv4Address
 
 from mta_lab.errors import UserError
 from mta_lab.executors.ray.listening import towards
-from mta_lab.executors.ray.node import SYSTEM, answers, serve
-from mta_lab.executors.ray.tokens import GUARDED, known_token
+from mta_lab.executors.ray.node import SYSTEM, End, answers, serve
+from mta_lab.executors.ray.tokens import GUARDED, REMEDY, known_token
 from mta_lab.workspace import again
 
 PORT = "6379"  # of a head, where none is given: Ray's own
@@ -38,7 +38,8 @@ def join(address: str, *, head: bool, cores: int | None, say: Callable[[str], No
     host, _, port = address.partition(":")
     role: tuple[str, ...] = (f"--address={address}",)
     if head:
-        here, port = _own(host), port or PORT
+        port = port or PORT
+        here = _own(host, port)
         role = ("--head", f"--port={port}", "--include-dashboard=false", f"--system-config={json.dumps(SYSTEM)}")
         others = again(f"mta-lab join {here}:{port}")
         joined = f"the head of a cluster; on each other machine, in this folder: {others} ({ENDS})"
@@ -52,17 +53,36 @@ def join(address: str, *, head: bool, cores: int | None, say: Callable[[str], No
     signal.pthread_sigmask(signal.SIG_BLOCK, UNTIL)
     end = serve((*role, *room), here, variables, UNTIL, say, joined)
     if end.told is None:
-        lines = [line.strip() for line in end.printed.splitlines() if line.strip()]
-        raise UserError(f"join: Ray has ended here: {lines[-1] if lines else f'exit status {end.status}'}")
+        raise UserError(f"join: {why(end, address)}")
 
 
-def _own(host: str) -> str:
-    """Return the address of this machine that a name or an address stands for."""
-    with suppress(OSError), socket.socket() as tried:
-        tried.bind((host, 0))
-        here = IPv4Address(tried.getsockname()[0])
-        if not (here.is_loopback or here.is_unspecified):  # Debian gives a machine's own name to 127.0.1.1
-            return str(here)
+def why(end: End, address: str) -> str:
+    """Return why a machine does not belong to its cluster any more."""
+    if end.had_started:
+        return (
+            f"this machine is out of the cluster at {address}: its head is gone, or gave it up; the command joins again"
+        )
+    if "InvalidAuthToken" in end.printed:
+        return f"the cluster at {address} has another token: {REMEDY}"
+    lines = [line.strip() for line in end.printed.splitlines() if line.strip()]
+    return f"Ray does not start: {lines[-1] if lines else f'exit status {end.status}'}"
+
+
+def _own(host: str, port: str) -> str:
+    """Return the address of this machine that a name stands for, and where a port is free."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a head that has ended is in nobody's way
+        try:
+            tried.bind((host, int(port)))
+        except (OSError, ValueError, OverflowError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+                raise UserError(
+                    f"join --head: {host}:{port} is taken; a port may follow the address: {host}:6380"
+                ) from None
+        else:
+            here = IPv4Address(tried.getsockname()[0])
+            if not (here.is_loopback or here.is_unspecified):  # Debian gives a machine's own name to 127.0.1.1
+                return str(here)
     raise UserError(f"join --head: got '{host}', allowed: an address of this machine that others reach")
 
 

@@ -47,6 +47,26 @@ def test_a_head_has_an_address_of_this_machine_that_others_reach(address: str) -
     assert said(f"{address}:6379", head=True) == f"join --head: got '{address}', {allowed}"
 
 
+def test_a_head_whose_port_is_taken_has_another_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        told = f"join --head: 127.0.0.1:{port} is taken; a port may follow the address: 127.0.0.1:6380"
+        assert said(f"127.0.0.1:{port}", head=True) == told
+
+
+@pytest.mark.parametrize(
+    ("printed", "told"),
+    [
+        ("Ray runtime started.\nRemaining processes will be killed.\n", "its head is gone, or gave it up"),
+        ("RPC error: InvalidAuthToken: *** token\n", "the cluster at 10.0.0.1:6379 has another token: RAY_AUTH_TOKEN"),
+        ("one\ntwo\n\n", "Ray does not start: two"),
+        ("", "Ray does not start: exit status 1"),
+    ],
+)
+def test_a_machine_that_is_out_of_its_cluster_says_why(printed: str, told: str) -> None:
+    assert told in joining.why(node.End(told=None, status=1, printed=printed), "10.0.0.1:6379")
+
+
 def test_a_node_without_a_token_says_where_it_may_lie() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -29,6 +29,7 @@ KEEPING = 20.0  # seconds that runs have to be kept; Slurm kills 30 s after its 
 TELLING = 1.0  # seconds in which Ray passes on that they are kept
 JOINING = 10.0  # seconds that the head has to answer
 LONGEST = 24  # letters of the folder in which Ray's is made: the paths of its sockets have up to 83 more, of 107
+GONE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20"}  # after so many seconds without the head, Ray ends
 STARTED = "Ray runtime started"  # as `ray start` says it
 STORE = 80_000_000  # bytes of the object store, about the least that Ray takes: no message is large
 SYSTEM = {
@@ -58,6 +59,11 @@ class End:
     printed: str
     """what `ray start` printed"""
 
+    @property
+    def had_started(self) -> bool:
+        """Return whether it belonged to the cluster."""
+        return STARTED in self.printed
+
 
 def serve(
     options: Sequence[str],
@@ -85,7 +91,7 @@ def serve(
         place = (f"--node-ip-address={here}", f"--temp-dir={folder.path / 'r'}")  # which Ray opens to all users
         command = python("-m", "ray.scripts.scripts", "start", "--block", *options, *place, *SMALL, *PORTS)
         with printed.open("wb") as out:
-            ray = subprocess.Popen(command, env={**environment, **preloading}, stdout=out, stderr=out)
+            ray = subprocess.Popen(command, env={**environment, **GONE, **preloading}, stdout=out, stderr=out)
         told = _wait(ray, until, printed, partial(say, joined))
         if told:
             _keep_runs()

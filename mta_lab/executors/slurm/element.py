@@ -50,9 +50,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def environment(given: Mapping[str, str], token: Path) -> dict[str, str]:
     """Return the variables of Ray and of the worker, with the cluster's token and the job's end."""
-    gone = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20"}  # after so many seconds without the launch, Ray ends
     kept = {name: value for name, value in given.items() if not name.startswith("RAY_")}
-    return {JOB_END: end_of_job(), **kept, **GUARDED, TOKEN_PATH: str(token), **gone}
+    return {JOB_END: end_of_job(), **kept, **GUARDED, TOKEN_PATH: str(token)}
 
 
 def end_of_job() -> str:
