@@ -17,17 +17,20 @@
 
 static int bind_here(int socket, const struct sockaddr *asked, socklen_t length) {
   const in_addr_t here = htonl(ADDRESS);
-  struct sockaddr_in6 to;
-  struct sockaddr_in *to_v4 = (struct sockaddr_in *)&to;
-  if (length >= sizeof *to_v4 && length <= sizeof to) {
+  union {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+  } to;
+  if (length >= sizeof to.v4 && length <= sizeof to) {
     memcpy(&to, asked, length);
-    if (to_v4->sin_family == AF_INET && to_v4->sin_addr.s_addr == INADDR_ANY) {
-      to_v4->sin_addr.s_addr = here;
-      asked = (const struct sockaddr *)&to;
-    } else if (to.sin6_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&to.sin6_addr)) {
-      memset(&to.sin6_addr.s6_addr[10], 0xff, 2); /* ::ffff:a.b.c.d, as IPv6 writes IPv4 */
-      memcpy(&to.sin6_addr.s6_addr[12], &here, sizeof here);
-      asked = (const struct sockaddr *)&to;
+    if (to.any.sa_family == AF_INET && to.v4.sin_addr.s_addr == INADDR_ANY) {
+      to.v4.sin_addr.s_addr = here;
+      asked = &to.any;
+    } else if (to.any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&to.v6.sin6_addr)) {
+      memset(&to.v6.sin6_addr.s6_addr[10], 0xff, 2); /* ::ffff:a.b.c.d, as IPv6 writes IPv4 */
+      memcpy(&to.v6.sin6_addr.s6_addr[12], &here, sizeof here);
+      asked = &to.any;
     }
   }
   return syscall(SYS_bind, socket, asked, length);

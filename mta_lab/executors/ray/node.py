@@ -117,9 +117,9 @@ def answers(address: str) -> bool:
 
 
 def short_folder() -> Path:
-    """Return a local folder in which sockets may lie."""
+    """Return a local folder in which sockets may lie, and a library that LD_PRELOAD names."""
     folder = tempfile.gettempdir()
-    return Path(folder if len(folder) <= LONGEST else "/tmp")
+    return Path("/tmp" if len(folder) > LONGEST or {*folder} & {" ", ":"} else folder)
 
 
 def _wait(
