@@ -18,14 +18,14 @@ from transformers.cache_utils import DynamicLayer
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaModel, apply_rotary_pos_emb, repeat_kv
 
 CHOICES = {"mask": ("double", "exact"), "padding": ("both", "left", "right"), "per": ("scalar", "channel")}
-NORMS = ("gate", "plain", "depth", "layer_norm", "layer_norm_block")
+NORMS = ("gate", "plain", "depth", "layer_norm", "layer_norm_block", "pair")
 
 
 class MtaLlamaConfig(LlamaConfig):
     """A Llama's settings, and what acts on its attention maps.
 
-    An operation is a dict: `name` (key_query, head_mixing or joint), `layers` ("all", or a list of
-    layers counted from 1), and its settings, like `{"name": "key_query", "kernel": [6, 11]}`.
+    An operation is a dict: `name` (of OPERATIONS), `layers` ("all", or a list of layers counted
+    from 1), and its settings, like `{"name": "key_query", "kernel": [6, 11]}`.
     """
 
     model_type = "mta_llama"
@@ -62,11 +62,9 @@ class MtaLlamaConfig(LlamaConfig):
     def operations(self, place, layer):
         """Return the modules that act at `place` of a layer, counted from 1."""
         here = [one for one in getattr(self, place) if one.get("layers", "all") == "all" or layer in one["layers"]]
-        settings = [{key: value for key, value in one.items() if key not in ("name", "layers")} for one in here]
-        built = [
-            OPERATIONS[one["name"]](self.num_attention_heads, **given)
-            for one, given in zip(here, settings, strict=True)
-        ]
+        kinds = [(OPERATIONS[one["name"]], one) for one in here]
+        given = [{key: one[key] for key in kind.SETTINGS if key in one} for kind, one in kinds]
+        built = [kind(self, layer, **settings) for (kind, _), settings in zip(kinds, given, strict=True)]
         return nn.ModuleList(built)
 
 
@@ -94,11 +92,11 @@ class KeyQuery(nn.Module):
 
     SETTINGS = ("kernel", "mask", "padding")
 
-    def __init__(self, heads, kernel=(6, 11), mask="double", padding="both"):
+    def __init__(self, config, layer, kernel=(6, 11), mask="double", padding="both"):
         super().__init__()
         self.exact = mask == "exact"
         self.after = {"both": kernel[1] // 2, "left": 0, "right": kernel[1] - 1}[padding]
-        self.kernel = nn.Parameter(torch.empty(heads, *kernel))
+        self.kernel = nn.Parameter(torch.empty(config.num_attention_heads, *kernel))
 
     @property
     def earlier_queries(self):
@@ -106,10 +104,10 @@ class KeyQuery(nn.Module):
         return self.kernel.shape[-2] - 1
 
     def start(self):
-        """Return the kernel that leaves the map as it is."""
+        """Fill the kernel so that it leaves the map as it is."""
         kernel = torch.zeros_like(self.kernel)
         kernel[:, 0, self.after] = 1.0
-        return kernel
+        init.copy_(self.kernel, kernel)
 
     def weight(self):
         """Return the kernels [M, heads that a head reads, c_q, c_k]."""
@@ -137,15 +135,15 @@ class Joint(KeyQuery):
 
     SETTINGS = ("kernel", "group")
 
-    def __init__(self, heads, kernel=(6, 11), group="all"):
-        super().__init__(heads, kernel)
-        self.kernel = nn.Parameter(torch.empty(*heads_of(heads, group), *kernel))
+    def __init__(self, config, layer, kernel=(6, 11), group="all"):
+        super().__init__(config, layer, kernel)
+        self.kernel = nn.Parameter(torch.empty(*heads_of(config.num_attention_heads, group), *kernel))
 
     def start(self):
-        """Return the kernel by which each head keeps its own map."""
+        """Fill the kernel so that each head keeps its own map."""
         kernel = torch.zeros_like(self.kernel)
         kernel[..., 0, self.after].diagonal(dim1=1, dim2=2).fill_(1.0)
-        return kernel
+        init.copy_(self.kernel, kernel)
 
     def weight(self):
         """Return the kernels [M, heads that a head reads, c_q, c_k]."""
@@ -158,15 +156,15 @@ class HeadMixing(nn.Module):
     SETTINGS = ("group",)
     earlier_queries = 0
 
-    def __init__(self, heads, group="all"):
+    def __init__(self, config, layer, group="all"):
         super().__init__()
-        self.matrix = nn.Parameter(torch.empty(heads_of(heads, group)))
+        self.matrix = nn.Parameter(torch.empty(heads_of(config.num_attention_heads, group)))
 
     def start(self):
-        """Return the matrix that mixes nothing."""
+        """Fill the matrix so that it mixes nothing."""
         matrix = torch.zeros_like(self.matrix)
         matrix.diagonal(dim1=1, dim2=2).fill_(1.0)
-        return matrix
+        init.copy_(self.matrix, matrix)
 
     def forward(self, scores, visible):
         """Mix a map [B, M, Q, K], each place on its own."""
@@ -174,7 +172,40 @@ class HeadMixing(nn.Module):
         return (self.matrix @ maps).view_as(scores)
 
 
-OPERATIONS = {"key_query": KeyQuery, "head_mixing": HeadMixing, "joint": Joint}
+class PairDifference(nn.Module):
+    """The first map of a pair less lambda times its second, for both of its heads (2410.05258).
+
+    It is never the identity.
+    """
+
+    SETTINGS = ()
+    earlier_queries = 0
+
+    def __init__(self, config, layer):
+        super().__init__()
+        self.lambda_init = 1.0 - depth_scale(layer)
+        for name in ("lambda_query_1", "lambda_key_1", "lambda_query_2", "lambda_key_2"):
+            self.register_parameter(name, nn.Parameter(torch.empty(config.head_dim)))
+
+    def start(self):
+        """Draw the four vectors of lambda."""
+        for vector in self.parameters():
+            init.normal_(vector, std=0.1)
+
+    def forward(self, scores, visible):
+        """Subtract in pairs."""
+        first = (self.lambda_query_1 * self.lambda_key_1).sum().exp()
+        second = (self.lambda_query_2 * self.lambda_key_2).sum().exp()
+        weight = first - second + self.lambda_init
+        return (scores[:, 0::2] - weight * scores[:, 1::2]).repeat_interleave(2, dim=1)
+
+
+OPERATIONS = {"key_query": KeyQuery, "head_mixing": HeadMixing, "joint": Joint, "pair_difference": PairDifference}
+
+
+def depth_scale(layer):
+    """Return 1 - lambda_init of a layer, counted from 1: it falls from 0.8 to 0.2."""
+    return 0.2 + 0.6 * math.exp(-0.3 * (layer - 1))
 
 
 class RMSNorm(nn.Module):
@@ -192,18 +223,19 @@ class RMSNorm(nn.Module):
 
 
 class HeadNorm(nn.Module):
-    """An RMSNorm of each head's output, and perhaps a gate that reads it."""
+    """An RMSNorm of each head's output, or of each pair's, and perhaps a gate that reads it."""
 
     def __init__(self, config, layer):
         super().__init__()
-        scale = {"depth": 0.2 + 0.6 * math.exp(-0.3 * (layer - 1)), "layer_norm": layer**-0.5}
-        self.rms = RMSNorm(config.head_dim, config.rms_norm_eps, scale.get(config.norm["name"], 1.0))
+        name, self.pairs = config.norm["name"], config.norm["name"] == "pair"
+        scale = {"depth": depth_scale(layer), "pair": depth_scale(layer), "layer_norm": layer**-0.5}.get(name, 1.0)
+        self.rms = RMSNorm(config.head_dim * (2 if self.pairs else 1), config.rms_norm_eps, scale)
         gates = 1 if config.norm.get("per", "scalar") == "scalar" else config.head_dim
-        self.gate = nn.Linear(config.head_dim, gates) if config.norm["name"] == "gate" else None
+        self.gate = nn.Linear(config.head_dim, gates) if name == "gate" else None
 
     def forward(self, y):
-        """Normalise [B, M, Q, d]."""
-        y = self.rms(y)
+        """Normalise [B, M, Q, d]; of pairs, [B, M / 2, Q, 2d]."""
+        y = self.rms(torch.cat((y[:, 0::2], y[:, 1::2]), dim=-1) if self.pairs else y)
         return y if self.gate is None else y * torch.sigmoid(self.gate(y))
 
 
@@ -335,8 +367,7 @@ class _Mta:
     def _init_weights(self, module):
         super()._init_weights(module)
         if isinstance(module, tuple(OPERATIONS.values())):
-            (parameter,) = module.parameters()
-            init.copy_(parameter, module.start())
+            module.start()
 
 
 class MtaLlamaModel(_Mta, LlamaModel):

@@ -27,6 +27,14 @@ NORMS: Mapping[str, tuple[str, ...]] = {
 """the same of norms"""
 LISTS = "multi_token"
 """the attention that is lists of operations and a norm"""
+PAIRS = {
+    "differential": {
+        "pre_softmax": [],
+        "post_softmax": [{"name": "pair_difference", "layers": "all"}],
+        "norm": {"name": "pair"},
+    }
+}
+"""attention by name that is operations and a norm of the exported model's own"""
 
 
 def llama_settings(config: RunConfig) -> dict[str, Any]:
@@ -58,6 +66,8 @@ def attention_settings(attention: AttentionConfig, layers: int) -> dict[str, Any
     Raises:
         UserError: it has a component that the exported model lacks.
     """
+    if attention.name in PAIRS:
+        return PAIRS[attention.name]
     form = attention.in_operations()
     if form.name != LISTS:
         said = "is no list of operations before and after the softmax, as the model of an export has"
@@ -76,9 +86,9 @@ def attention_settings(attention: AttentionConfig, layers: int) -> dict[str, Any
 
 
 def _operation(place: str, settings: Mapping[str, Any], operation: Any, layers: int) -> dict[str, Any]:
-    """Return an operation with its layers as a list, counted from 1."""
+    """Return an operation with its layers: all, or a list that counts from 1."""
     standing = [layer for layer in range(1, layers + 1) if operation.on_layer(layer, layers)]
-    return {**_kept(place, settings, OPERATIONS), "layers": standing}
+    return {**_kept(place, settings, OPERATIONS), "layers": "all" if len(standing) == layers else standing}
 
 
 def _kept(place: str, settings: Mapping[str, Any], known: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:

@@ -43,11 +43,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """attentions as a config of transformers has them, which are also settings of ours"""
 
 
-def config_of(attention: Any, **settings: Any) -> RunConfig:
+def config_of(attention: Any, kv_heads: int = 2) -> RunConfig:
     """Return a run of these sizes."""
-    model = {"width": 64, "layers": 4, "heads": 8, "kv_heads": 2, "vocabulary": VOCABULARY, "context": CONTEXT}
+    model = {"width": 64, "layers": 4, "heads": 8, "kv_heads": kv_heads, "vocabulary": VOCABULARY, "context": CONTEXT}
     model |= {"feed_forward_multiple": 64}
-    return resolve([scale_layer("nano"), Layer("test", {"model": model, "attention": attention, **settings})])
+    return resolve([scale_layer("nano"), Layer("test", {"model": model, "attention": attention})])
 
 
 def lists(attention: dict[str, Any]) -> dict[str, Any]:

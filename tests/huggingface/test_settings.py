@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from components import FAMILIES, register
+from components.attention import PLAIN, AttentionConfig
 from components.score_ops import ScoreOp, ScoreOpConfig
 from mta_lab.config import RunConfig
 from mta_lab.errors import UserError
@@ -14,8 +15,6 @@ from mta_lab.huggingface.settings import llama_settings
 from mta_lab.model import Decoder
 from tests.config.helpers import registry_restored
 from tests.huggingface.examples import SIZES, VARIANTS, config_of, lists
-
-EVERYWHERE = [1, 2, 3, 4]
 
 
 def test_a_transformer_has_the_settings_of_a_llama_alone():
@@ -34,16 +33,14 @@ def test_operations_on_no_layer_and_no_norm_are_a_llama_too():
 def test_the_papers_model_has_its_operations_with_their_layers_and_its_norm():
     found = llama_settings(config_of("multi_token"))
     convolution = {"name": "key_query", "kernel": [6, 11], "mask": "double", "padding": "both", "layers": [3]}
-    mixing = {"name": "head_mixing", "group": "all", "layers": EVERYWHERE}
+    mixing = {"name": "head_mixing", "group": "all", "layers": "all"}
     assert found["pre_softmax"] == found["post_softmax"] == [convolution, mixing]
     assert found["norm"] == {"name": "gate", "per": "scalar"}
 
 
 def test_talking_heads_are_a_mixing_before_and_after_the_softmax():
     found = llama_settings(config_of({"name": "talking_heads", "dropout": 0.1}))
-    assert (
-        found["pre_softmax"] == found["post_softmax"] == [{"name": "head_mixing", "group": "all", "layers": EVERYWHERE}]
-    )
+    assert found["pre_softmax"] == found["post_softmax"] == [{"name": "head_mixing", "group": "all", "layers": "all"}]
     assert (found["norm"], found["attention_dropout"]) == (None, 0.1)
 
 
@@ -52,9 +49,18 @@ def test_every_operation_and_norm_that_ships_is_known():
     assert (set(settings.OPERATIONS), set(settings.NORMS)) == ({*FAMILIES["score_ops"].names()}, norms)
 
 
-def test_an_attention_that_is_no_list_of_operations_is_refused():
-    with pytest.raises(UserError, match="attention: 'differential' is no list of operations before and after"):
-        llama_settings(config_of("differential"))
+def test_a_users_own_attention_is_refused_by_its_name():
+    with registry_restored():
+
+        @register("attention", "uniform")
+        class Uniform(AttentionConfig):
+            """Plain attention under another name."""
+
+            def build(self, *, width: int, heads: int, layer: int, layers: int) -> nn.Module:
+                return PLAIN.build(width=width, heads=heads, layer=layer, layers=layers)
+
+        with pytest.raises(UserError, match="attention: 'uniform' is no list of operations before and after"):
+            llama_settings(config_of("uniform"))
 
 
 def test_a_users_own_operation_is_refused_by_its_name():

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.huggingface.examples import CONTEXT, EXACT, MIXING, OPERATIONS, SIZES, VARIANTS, tokens
+from mta_lab.model import build_model
+from tests.huggingface.examples import CONTEXT, EXACT, MIXING, OPERATIONS, SIZES, VARIANTS, config_of, tokens
 from tests.real.extras import WITH_HF
 
 pytestmark = [pytest.mark.real, WITH_HF]
@@ -85,6 +86,23 @@ def test_chunks_of_any_sizes_give_the_logits_of_the_whole(llamas, name):
         torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=0, atol=1e-10)
         if name in KEPT:
             assert [layer.queries.shape[2] for layer in cache.layers] == KEPT[name]
+
+
+def test_differential_attention_is_that_of_our_decoder_and_cached(llamas):
+    from transformers import DynamicCache
+
+    from mta_lab.huggingface.settings import llama_settings
+    from mta_lab.huggingface.writing import agreement, llama_of
+
+    config = config_of("differential", kv_heads=8)
+    decoder = build_model(config, seed=0).eval()
+    model = llama_of(decoder, llama_settings(config))
+    found = agreement(model, decoder, tokens())
+    assert found.largest > 1
+    assert found.difference < 1e-5
+    whole, cache = logits(model.double(), tokens()), DynamicCache(config=model.config)
+    parts = [logits(model, chunk, cache=cache, use_cache=True) for chunk in tokens().split([7, 1, 12, 20], dim=1)]
+    torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=0, atol=1e-10)
 
 
 def test_one_query_fewer_in_the_cache_is_too_few(llamas):
