@@ -112,6 +112,7 @@ bench: $(READY) ## time and memory of attention alone and of training steps, sid
 	@$(BIN)/mta-lab bench op
 	@$(BIN)/mta-lab bench step --scale $(SCALE) $(ARGS)
 	@$(BIN)/mta-lab bench step $(WIDE) $(ARGS)
+	@$(BIN)/mta-lab bench generate
 
 clean: ## remove caches and .venv; data/, results/ and MLflow's files stay
 	rm -rf $(VENV) $(TOOLS) $(NEWEST) site .mypy_cache .pytest_cache .ruff_cache .hypothesis
