@@ -64,10 +64,13 @@ class Decoder(Switched, nn.Module):
     def forward(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
         """Return the logits [B, T, V] of each position's next token.
 
-        With a `cache` (see `new_cache`), the tokens follow those that it has read.
+        With a `cache` (see `new_cache`), the tokens follow those that it has read, and the logits
+        are inference tensors, which no gradient can go through.
         """
-        x_BTD = self.features(tokens_BT) if cache is None else self.further_features(tokens_BT, cache)
-        return F.linear(x_BTD, self.embedding.weight)
+        if cache is None:
+            return F.linear(self.features(tokens_BT), self.embedding.weight)
+        with torch.inference_mode():
+            return F.linear(self.further_features(tokens_BT, cache), self.embedding.weight)
 
     def loss(self, tokens_BT: Tensor, targets_BT: Tensor, scored_N: Tensor | None, divisor: int) -> Tensor:
         """Return the sum of the scored predictions' losses, in nats, over `divisor`.
@@ -98,11 +101,11 @@ class Decoder(Switched, nn.Module):
         """Return an empty cache for sequences that begin with these numbers of padding tokens."""
         return Cache([block.get_submodule("attention") for block in self.blocks], padding)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def further_features(self, tokens_Bn: Tensor, cache: Cache) -> Tensor:
         """Return the `features` of tokens that follow those of `cache`, which then has them, too.
 
-        They mean nothing at the padding. They hold no gradient.
+        They mean nothing at the padding.
         """
         new = tokens_Bn.shape[-1]
         self._check_context(cache.longest(new))
@@ -118,6 +121,7 @@ class Decoder(Switched, nn.Module):
         cache.tokens += new
         return x_BnD
 
+    @torch.inference_mode()
     def next_logits(self, tokens_Bn: Tensor, cache: Cache) -> Tensor:
         """Return the logits [B, V] of the token after these, which follow those of `cache`."""
         return F.linear(self.further_features(tokens_Bn, cache)[:, -1], self.embedding.weight)

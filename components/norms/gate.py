@@ -60,14 +60,16 @@ class ScalarGate(Switched, ScaledRMSNorm):
 
     def forward(self, y_BMTd: Tensor) -> Tensor:
         """Normalise each row, then scale it by its own gate."""
-        if not (calls_only(self.rms, RMSNorm) and calls_only(self.gate, GateLinear)):
-            normed_BMTd: Tensor = self.rms(y_BMTd)
-            return normed_BMTd * torch.sigmoid(self.gate(normed_BMTd))
-        dtype = torch.promote_types(y_BMTd.dtype, self.rms.weight.dtype)
-        given = (self.rms.scaled_weight(), self.gate.weight, self.gate.bias)
-        weight_d, gate_1d, bias = (widened(parameter) for parameter in given)
-        y_BMTd, eps = widened(y_BMTd), self.rms.eps
-        return pointwise.gated_rms_norm(y_BMTd, weight_d, gate_1d, bias, eps, compiled=self.compiled).to(dtype)
+        rms, gate = self.rms, self.gate
+        if not (calls_only(rms, RMSNorm) and calls_only(gate, GateLinear)):
+            normed_BMTd: Tensor = rms(y_BMTd)
+            return normed_BMTd * torch.sigmoid(gate(normed_BMTd))
+        dtype = torch.promote_types(y_BMTd.dtype, rms.weight.dtype)
+        weight_d, gate_1d, bias = map(widened, (rms.scaled_weight(), gate.weight, gate.bias))
+        normed_BMTd = pointwise.gated_rms_norm(
+            widened(y_BMTd), weight_d, gate_1d, bias, rms.eps, compiled=self.compiled
+        )
+        return normed_BMTd.to(dtype)
 
 
 class ChannelGate(ScaledRMSNorm):

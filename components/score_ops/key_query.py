@@ -166,8 +166,9 @@ def convolve_below(scores_BMQK: Tensor, visible_QK: Tensor, kernel_MNAB: Tensor,
     # One row is a product of matrices, over heads and queries, and a sum over the keys.
     kernel_GOBNA = kernel_MNAB.flip(2, 3).view(-1, group, group, above, span).permute(0, 1, 4, 2, 3)
     rows_BGIL = padded_BMQL.view(batch, heads // group, group * above, -1)
-    sums_BMBL = (kernel_GOBNA.flatten(1, 2).flatten(2) @ rows_BGIL).view(batch, heads, span, -1)
-    return sums_BMBL.unfold(3, keys, 1).diagonal(dim1=2, dim2=3).sum(-1).unsqueeze(2)
+    kernel_GPI = kernel_GOBNA.flatten(1, 2).flatten(2)
+    sums_BGPL = kernel_GPI @ rows_BGIL if batch > 1 else torch.bmm(kernel_GPI, rows_BGIL[0])
+    return sums_BGPL.view(batch, heads, span, -1).unfold(3, keys, 1).diagonal(dim1=2, dim2=3).sum(-1).unsqueeze(2)
 
 
 def check_kernel(kernel: tuple[int, int]) -> None:

@@ -23,7 +23,7 @@ TOKENS = (128, 512, 2048)
 """in the sequence after the tokens that are timed"""
 FURTHER = 8
 """tokens that are timed at once, where a cache is kept"""
-SIZES = {"width": 256, "heads": 8, "layers": 4, "context": 2048, "vocabulary": 2048, "feed_forward_multiple": 256}
+SIZES = {"width": 256, "heads": 8, "layers": 4, "context": 2048, "vocabulary": 4096, "feed_forward_multiple": 256}
 CACHED = {
     "Transformer": "softmax",
     "differential": "differential",
