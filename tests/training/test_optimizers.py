@@ -30,8 +30,11 @@ EACH = [pytest.param(*pair, marks=() if pair[0] == ALWAYS else pytest.mark.slow)
 OTHERS = [pytest.param(name, marks=() if name == ALWAYS else pytest.mark.slow) for name in OPTIMIZERS[1:]]
 
 
+RATES = {"adafactor": 0.3, "sgd": 0.3}
+
+
 def trained_by(configure: Configure, optimizer: str, schedule: str, **settings: Any) -> RunConfig:
-    rate = 0.3 if optimizer == "adafactor" else 0.002
+    rate = RATES.get(optimizer, 0.002)
     chosen = {"training.optimizer": optimizer, "training.schedule": schedule, "training.learning_rate": rate}
     return configure({"model.layers": 1, "attention": {"name": "softmax", "dropout": 0.1}, **chosen, **settings})
 
@@ -57,7 +60,7 @@ def test_rows_of_other_optimizers_share_start_and_batches(configure: Configure, 
     first, other = seen["adamw"], seen[optimizer]
     assert all(torch.equal(one, two) for one, two in zip(first.batches, other.batches, strict=True))
     assert all(torch.equal(weight, other.start[name]) for name, weight in first.start.items())
-    peak = 0.3 if optimizer == "adafactor" else 0.002
+    peak = RATES.get(optimizer, 0.002)
     training = trained_by(configure, optimizer, "cosine", **{"training.steps": 4}).training
     assert {*other.rates} == {peak * rate_factor(step, training) for step in range(4)}
 
