@@ -229,6 +229,22 @@ def test_number_of_seeds(tmp_path: Path) -> None:
     assert load(tmp_path, {"rows": {"a": {}}}).seeds == (0, 1, 2)
 
 
+def test_parts_of_the_seed_can_be_fixed_for_a_row(tmp_path: Path) -> None:
+    rows = {"base": {}, "one start": {"seed": {"init": 0}}}
+    sweep = load(tmp_path, {"rows": rows, "seeds": [3, 7]})
+    first, second = (run.config for run in sweep.runs() if run.row == "one start")
+    assert (first.seed, second.seed) == (3, 7)
+    assert (first.seed_of("init"), second.seed_of("init")) == (0, 0)
+    assert (first.seed_of("data"), second.seed_of("data")) == (3, 7)
+    assert sweep.row("one start").difference == {"fixed_seeds.init": 0}
+    rows["one start"] = {"seed": {"init": 0, "data": 3}}
+    assert load(tmp_path, {"rows": rows, "seeds": 1}).row("one start").config.seed_of("data") == 3
+    with pytest.raises(UserError, match=r"rows.one start: seed: init and data are fixed, .*: 3 seeds would be one run"):
+        load(tmp_path, {"rows": rows})
+    with pytest.raises(UserError, match=r"fixed_seeds.init: got -1, allowed: 0 or more"):
+        load(tmp_path, {"rows": {"base": {"seed.init": -1}}})
+
+
 def test_seeds_can_be_named(tmp_path: Path) -> None:
     named = GOOD | {"seeds": [3, 7, 11]}
     assert load(tmp_path, named).seeds == (3, 7, 11)

@@ -24,8 +24,16 @@ class Layer:
 
     @cached_property
     def tree(self) -> Tree:
-        """Return the settings nested, as `nested` does; a layer is below many rows."""
-        return nested(self.values.items())
+        """Return the settings nested, as `nested` does; a layer is below many rows.
+
+        `seed: {init: 0}` is short for `fixed_seeds: {init: 0}`.
+        """
+        tree = nested(self.values.items())
+        if isinstance(tree.get("seed"), dict):
+            if "fixed_seeds" in tree:
+                raise InvalidError("fixed_seeds", "is set twice, as seed, too; keep one")
+            tree["fixed_seeds"] = tree.pop("seed")
+        return tree
 
 
 class InvalidError(Exception):

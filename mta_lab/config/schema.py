@@ -270,6 +270,23 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FixedSeeds:
+    """Parts of a run whose random numbers stay the same under every seed; the others follow it."""
+
+    init: int | None = field(default=None, metadata=LATER)
+    """seed of the initial weights"""
+    data: int | None = field(default=None, metadata=LATER)
+    """seed of the order of the batches, or of a synthetic task's sequences"""
+    dropout: int | None = field(default=None, metadata=LATER)
+    """seed of dropout, and of what else a component draws in training"""
+
+    def __post_init__(self) -> None:
+        for name, seed in vars(self).items():
+            if seed is not None and seed < 0:
+                raise ValueError(f"{name}: got {seed}, allowed: 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Everything that decides what one run computes."""
 
@@ -290,6 +307,8 @@ class RunConfig:
     seed: int = 0
     """initial weights, order of the batches and dropout each have a stream derived from it;
     a sweep says `seeds`"""
+    fixed_seeds: FixedSeeds = field(default=FixedSeeds(), metadata=LATER)
+    """parts of the run whose seed stays"""
     stream: str = ""
     """runs of another stream share nothing under a seed:
     for a row that is to be as independent as a stranger's"""
@@ -333,6 +352,18 @@ class RunConfig:
             refuse_change(PLAIN, self.attention, self.model.layers)
         except ValueError as error:
             raise ValueError(f"attention: {error}") from error
+
+    def seed_of(self, part: Literal["init", "data", "dropout"]) -> int:
+        """Return the seed of a part of the run: its own, where that is fixed."""
+        own = getattr(self.fixed_seeds, part)
+        return self.seed if own is None else int(own)
+
+    @property
+    def always_the_same(self) -> bool:
+        """Return whether the run draws the same random numbers under every seed."""
+        fixed = self.fixed_seeds
+        drops = fixed.dropout is None and self.attention.dropout > 0
+        return fixed.init is not None and fixed.data is not None and not drops
 
     @property
     def draws(self) -> str:

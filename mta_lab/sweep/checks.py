@@ -16,8 +16,17 @@ def refuse_reserved(layers: Sequence[Layer]) -> None:
     """Raise UserError if a layer sets the scale or the seed, which belong to the whole sweep."""
     for layer in layers:
         for key, option in (("scale", "--scale NAME"), ("seed", "--seeds N")):
-            if key in layer.values:
+            if key in layer.values and not isinstance(layer.values[key], Mapping):  # which fixes parts of it
                 raise UserError(f"{layer.source}: {key}: not a setting of a sweep's rows; use {option}")
+
+
+def refuse_same_runs(sweep: "Sweep", source: str) -> None:
+    """Raise UserError for a row whose runs under several seeds would be one run."""
+    for row in sweep.rows if len(sweep.seeds) > 1 else ():
+        if row.config.always_the_same:
+            said = f"init and data are fixed, and nothing else is drawn: {len(sweep.seeds)} seeds would be one run"
+            rather = "leave one of them to the seeds, or ask for --seeds 1"
+            raise UserError(f"{source}: rows.{row.name}: seed: {said}; {rather}")
 
 
 def reads(config: RunConfig) -> tuple[Any, ...]:

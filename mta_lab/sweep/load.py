@@ -12,6 +12,7 @@ from mta_lab.results.failures import read_retry
 from mta_lab.sweep.against import baselines, known_row, last_baseline
 from mta_lab.sweep.checks import (
     refuse_incomparable,
+    refuse_same_runs,
     refuse_taken_names,
     refuse_unasked,
     refuse_undeclared,
@@ -85,6 +86,7 @@ def load_sweep(
         file=None if is_shipped(file.path) else file.path,
     )
     refuse_taken_names(sweep, file.source)
+    refuse_same_runs(sweep, file.source)
     return _with_tuning(sweep, file)
 
 

@@ -41,7 +41,7 @@ class TextModule(BatchModule):
         text = TrainingBatches(
             {name: self.corpus.tokens(name, "train") for name in self.domains},
             shares(self.run.data, self.domains),
-            seed=derive(self.run.seed, "batches", self.run.draws),
+            seed=derive(self.run.seed_of("data"), "batches", self.run.draws),
             steps=training.steps,
             batch_size=training.batch_size,
             context=self.context,

@@ -29,14 +29,14 @@ class DecoderModule(lightning.LightningModule):
         super().__init__()
         if config.training.precision == "auto":
             raise ValueError("training.precision: 'auto' must be resolved before a run is trained (mta_lab.precision)")
-        self.model = build_model(config, derive(config.seed, "weights", config.stream))
+        self.model = build_model(config, derive(config.seed_of("init"), "weights", config.stream))
         self.config = config.training
         self._ranks = ranks
         self.micro_batch = config.training.sequences_a_pass
         """sequences that a step reads at a time"""
         self._objective = Objective(config.training)
         self._drops = config.attention.dropout > 0
-        self._dropout_seed = derive(config.seed, "dropout", config.draws)
+        self._dropout_seed = derive(config.seed_of("dropout"), "dropout", config.draws)
         self.average: Average | None = None
         """the average of the weights, where the run has one"""
         self.domains = domains

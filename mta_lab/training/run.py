@@ -109,7 +109,7 @@ def _module(config: RunConfig, data: Data, among: Ranks) -> DecoderModule:
     part = GPU_SHARE if own.on_gpu() else SHARE
     module.micro_batch = among.least(micro_batch_of(config, own.free_memory(), part, among.count))
     # after the model is built, as variants draw different amounts of random numbers for it
-    torch.manual_seed(derive(config.seed, "dropout", config.draws))
+    torch.manual_seed(derive(config.seed_of("dropout"), "dropout", config.draws))
     return module
 
 

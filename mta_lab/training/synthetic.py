@@ -25,7 +25,7 @@ class SequencesModule(BatchModule):
 
     def training_batches(self) -> "SequenceBatches":
         """Return the training batches: sequences and the mask of their scored targets."""
-        training, seed = self.run.training, derive(self.run.seed, "batches", self.run.draws)
+        training, seed = self.run.training, derive(self.run.seed_of("data"), "batches", self.run.draws)
         return SequenceBatches(self.task, seed=seed, steps=training.steps, batch_size=training.batch_size)
 
     def val_dataloader(self) -> list[DataLoader[tuple[Tensor, ...]]]:

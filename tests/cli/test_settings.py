@@ -38,9 +38,9 @@ def test_nothing_that_a_run_is_made_of_is_left_out() -> None:
     listed = {setting.key for _, setting in KEYS}
     config = resolve([NANO])
     for name, part in vars(config).items():
-        if is_dataclass(part) and name in ("model", "data", "training"):
+        if is_dataclass(part) and name in SECTIONS:
             assert {f"{name}.{field.name}" for field in fields(part)} <= listed
-    assert {field.name for field in fields(RunConfig)} - {"scale", "model", "data", "training"} <= listed
+    assert {field.name for field in fields(RunConfig)} - {"scale", *SECTIONS} <= listed
     variants = [(family.name, variant) for family in FAMILIES.values() for variant in map(family.get, family.names())]
     for _, variant in variants:
         found = {setting.key.rpartition(".")[2] for section, setting in KEYS if variant.name in section.title}
@@ -63,6 +63,7 @@ def test_a_key_set_to_the_default_that_is_shown_changes_nothing(section: Section
     assert resolve([*layers, given]) == resolve(layers)
 
 
+SECTIONS = ("model", "data", "training", "fixed_seeds")
 BETAS = ["training.beta1", "training.beta2"]
 VOCABULARIES = {"find_block": 28, "needles": 53}
 """of the synthetic tasks"""

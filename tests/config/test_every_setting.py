@@ -17,7 +17,7 @@ from components.schedules import ScheduleConfig
 from components.score_ops import KeyQuery
 from components.tasks import GroupedTask, Language, Practice, SyntheticTask
 from mta_lab.config import DataConfig, ModelConfig, RunConfig, TrainingConfig, fingerprint
-from mta_lab.config.schema import NO_PART
+from mta_lab.config.schema import NO_PART, FixedSeeds
 from mta_lab.data.corpus import corpus_name
 from mta_lab.errors import UserError
 from mta_lab.model import build_model, implementations
@@ -42,8 +42,8 @@ SHIPPED = [
     if FAMILIES[family].get(name).__module__.startswith("components.")
     and not issubclass(FAMILIES[family].get(name), TextEvaluation)  # asked of a finished run, and no part of it
 ]
-CLASSES: list[type] = [RunConfig, ModelConfig, TrainingConfig, DataConfig, *SHIPPED]
-SECTIONS = {"model", "training", "data", "task", "init"}
+CLASSES: list[type] = [RunConfig, ModelConfig, TrainingConfig, DataConfig, FixedSeeds, *SHIPPED]
+SECTIONS = {"model", "training", "data", "task", "init", "fixed_seeds"}
 """their fields are settings, and theirs is a class of its own here; `init` has tests of its own"""
 FIELDS = [(owner, field) for owner in CLASSES for field in fields(owner) if field.name not in SECTIONS]
 LABELS = {(RunConfig, "scale"), (DataConfig, "tokens")}
@@ -56,7 +56,7 @@ def run_with(value: Any) -> RunConfig:
     """BASE with a section or a component where it belongs."""
     if isinstance(value, RunConfig):
         return value
-    for section in ("model", "training", "data"):
+    for section in ("model", "training", "data", "fixed_seeds"):
         if isinstance(value, type(getattr(BASE, section))):
             return replace(BASE, **{section: value})
     if isinstance(value, SyntheticTask):
@@ -79,7 +79,9 @@ def run_with(value: Any) -> RunConfig:
 
 def others(owner: type, field: Field[Any]) -> Iterator[tuple[RunConfig, RunConfig]]:
     """A run with the owner as it is by default, and one that differs in the field alone."""
-    start = next((part for part in (BASE, BASE.model, BASE.training, BASE.data) if type(part) is owner), None)
+    start = next(
+        (part for part in (BASE, BASE.model, BASE.training, BASE.data, BASE.fixed_seeds) if type(part) is owner), None
+    )
     start = start or owner()
     here = getattr(start, field.name)
     hint = get_type_hints(owner)[field.name]

@@ -49,6 +49,21 @@ def test_another_stream_or_seed_shares_nothing(runs: list[Recording], what: str)
         assert not any(torch.equal(one, other) for one, other in zip(base, stranger, strict=True))
 
 
+PARTS = {"init": "weights", "data": "batches", "dropout": "dropout"}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_whose_seed_is_fixed_stays_under_another_seed(configure: Configure, corpus: Corpus, part: str) -> None:
+    seen = []
+    for settings in ({}, {"seed": 1, f"fixed_seeds.{part}": 0}):
+        with recording() as found:
+            train(configure({**SHORT, "model.layers": 1, **settings}), corpus)
+        seen.append(found)
+    for one, what in PARTS.items():
+        base, other = (values(run, what) for run in seen)
+        assert all(torch.equal(*pair) for pair in zip(base, other, strict=True)) == (one == part)
+
+
 def test_the_held_out_text_is_the_same_for_all(runs: list[Recording]) -> None:
     for other in runs[1:]:
         assert all(torch.equal(*pair) for pair in zip(runs[0].validated, other.validated, strict=True))
