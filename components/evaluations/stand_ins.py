@@ -235,11 +235,11 @@ PROMPTS: Mapping[str, Mapping[str, Any]] = {
     "boolq": {"doc_to_text": "{{passage}}\nQuestion: {{question}}?\nAnswer:", "doc_to_choice": ["no", "yes"]},
     "piqa": {"doc_to_text": "Question: {{goal}}\nAnswer:", "doc_to_choice": "{{[sol1, sol2]}}"},
     "social_iqa": {"doc_to_text": "Q: {{context}} {{question}}\nA:", "doc_to_choice": "answers"},
-    "hellaswag": {"doc_to_text": "{{query}}", "doc_to_choice": "choices"},
+    "hellaswag": {"doc_to_text": "Text: {{query}}", "doc_to_choice": "choices"},
     "winogrande": {"doc_to_text": "label", "doc_to_choice": "filled", "doc_to_target": "ending"},
     "arc_easy": {"doc_to_text": QUESTION, "doc_to_choice": "choices"},
     "arc_challenge": {"doc_to_text": QUESTION, "doc_to_choice": "choices"},
-    "openbookqa": {"doc_to_text": "question_stem", "doc_to_choice": "choices"},
+    "openbookqa": {"doc_to_text": "Fact: {{question_stem}}", "doc_to_choice": "choices"},
     "mmlu": {
         "doc_to_text": LETTERED,
         "doc_to_choice": ["A", "B", "C", "D"],
@@ -247,7 +247,10 @@ PROMPTS: Mapping[str, Mapping[str, Any]] = {
         "fewshot_config": {"sampler": "first_n"},
     },
 }
-"""the words of each task's questions, as the harness fills them in"""
+"""the words of each task's questions, as the harness fills them in
+
+None is another's, cut elsewhere: the harness's own model of transformers mixes such questions up.
+"""
 BY_LENGTH = ("piqa", "hellaswag", "arc_easy", "arc_challenge", "openbookqa")
 """tasks that are scored by length, too"""
 

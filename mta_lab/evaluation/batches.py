@@ -51,6 +51,10 @@ class Decoding:
         answers = map(self.ids, question.answers)
         return [Asking([*prompt, *answer], len(answer)) for answer in answers]
 
+    def text(self, tokens: Sequence[int]) -> str:
+        """Return tokens as text."""
+        return str(self._tokenizer.decode([*tokens], skip_special_tokens=False))
+
     def ids(self, text: str) -> list[int]:
         """Return the tokens of a text."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)

@@ -1,7 +1,7 @@
 """A decoder as the harness sees a model: texts in, log-probabilities out."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -11,9 +11,13 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from components.evaluations.questions import Answer
 from mta_lab.errors import UserError
 from mta_lab.evaluation.batches import Asking, Decoding
+from mta_lab.generation.sampling import Sampling
 
 Answers = Callable[[str, Sequence[Asking]], Sequence[Answer]]
 """answers requests of a kind"""
+Further = Callable[[Sequence[int], int, Sampling], Iterator[int]]
+"""yields the tokens that follow some, at most so many, up to an end of text, which is left out"""
+USUAL_LIMIT = 256  # tokens of a text that a model writes, where a task says none
 
 
 class HarnessModel(TemplateLM):
@@ -22,10 +26,10 @@ class HarnessModel(TemplateLM):
     A text that is too long loses its beginning, and is counted.
     """
 
-    def __init__(self, decoding: Decoding, context: int, answers: Answers) -> None:
+    def __init__(self, decoding: Decoding, context: int, answers: Answers, further: Further) -> None:
         """Begin; `answers` reads sequences of at most `context` + 1 tokens, the last one unread."""
         super().__init__()
-        self._decoding, self._answers = decoding, answers
+        self._decoding, self._answers, self._further = decoding, answers, further
         self._asking: Sequence[str] = ()
         self.max_length = context
         self.cut: Counter[str] = Counter()
@@ -90,6 +94,23 @@ class HarnessModel(TemplateLM):
         return [sum(next(found).log_probability for _ in range(size)) for size in sizes]
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
-        """Refuse to write texts."""
-        task = requests[0].task_name
-        raise UserError(f"{task}: asks for texts that a model writes; allowed: tasks that compare likelihoods")
+        """Return the text that continues each one, up to what the harness says ends it."""
+        return [self._written(request.task_name or "", *request.args) for request in requests]
+
+    def _written(self, task: str, prompt: str, how: Mapping[str, Any]) -> str:
+        limit, ends = int(how.get("max_gen_toks", USUAL_LIMIT)), how.get("until", [])
+        if limit >= self.max_length:
+            said = f"a text of {limit:,} tokens leaves none of the {self.max_length:,} that are read for its prompt"
+            raise UserError(f"{task}: {said}; context={2 * limit} reads more")
+        tokens = self.tok_encode(prompt) or [self.prefix_token_id]
+        self.read[task] += 1
+        self.cut[task] += len(tokens) > self.max_length - limit
+        draws = how.get("do_sample", False)
+        sampling = Sampling(temperature=how.get("temperature", 1.0) if draws else 0.0, top_p=how.get("top_p", 1.0))
+        text, written = "", list[int]()
+        for token in self._further(tokens[-(self.max_length - limit) :], limit, sampling):
+            written.append(token)
+            text = self._decoding.text(written)
+            if found := [text.index(end) for end in ([ends] if isinstance(ends, str) else ends) if end and end in text]:
+                return text[: min(found)]
+        return text

@@ -22,7 +22,7 @@ from mta_lab.evaluation.batches import Asking, Decoding
 from mta_lab.harness import LIBRARY
 from mta_lab.harness.model import HarnessModel
 from mta_lab.harness.quiet import quiet
-from mta_lab.harness.reading import batches_of, read
+from mta_lab.harness.reading import batches_of, following, read
 from mta_lab.harness.scores import chance, left_out, scores_of
 from mta_lab.harness.tasks import Loaded, load
 from mta_lab.model import Decoder
@@ -71,7 +71,8 @@ class HarnessTasks:
             def answers(kind: str, askings: Sequence[Asking]) -> Sequence[Answer]:
                 return answered(batches_of(askings, self.context), reads, kept.with_name(f"{kept.name}.{kind}"), heard)
 
-            asked = HarnessModel(self.decoding, self.context, answers)
+            further = partial(following, model, end=self.decoding.end_of_text, precision=precision)
+            asked = HarnessModel(self.decoding, self.context, answers, further)
             results = evaluate(
                 lm=asked,
                 task_dict={"tasks": self.loaded.tasks, "groups": self.loaded.groups},

@@ -17,6 +17,7 @@ from torch import Tensor
 from components.evaluations.questions import Answer
 from mta_lab.config import Precision
 from mta_lab.evaluation.batches import A_PASS, Asking, Batch, last_logits
+from mta_lab.generation.sampling import Sampling
 from mta_lab.model import Decoder
 
 Numbered = tuple[int, Asking]
@@ -89,6 +90,18 @@ def read(model: Decoder, batches: Sequence[Batch], padding: int, precision: Prec
             found = {number: logits_AV[-asking.answer :] for text, logits_AV in zip(texts, logits, strict=True)
                      for number, asking in text.requests}  # fmt: skip
         yield [_answer(found[number], asking) for number, asking in batch]
+
+
+def following(
+    model: Decoder, tokens: Sequence[int], limit: int, sampling: Sampling, *, end: int, precision: Precision
+) -> Iterator[int]:
+    """Yield the tokens that a model writes behind some, at most `limit`, up to an end of text."""
+    device = next(model.parameters()).device
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        for token_1 in model.generate(torch.tensor([tokens], device=device), limit, sampling):
+            if int(token_1) == end:
+                return
+            yield int(token_1)
 
 
 def _behind_texts(model: Decoder, texts: Sequence[_Text], padding: int) -> dict[int, Tensor]:

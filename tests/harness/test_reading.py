@@ -7,7 +7,8 @@ import torch
 
 from components.evaluations.questions import Answer
 from mta_lab.evaluation.batches import Asking
-from mta_lab.harness.reading import batches_of, read
+from mta_lab.generation.sampling import GREEDY
+from mta_lab.harness.reading import batches_of, following, read
 from mta_lab.model import Decoder, build_model
 from tests.config.helpers import config
 
@@ -73,6 +74,16 @@ def test_a_text_is_read_once_whatever_answers_it_has(monkeypatch: pytest.MonkeyP
     read_tokens = 0
     answers(decoder, askings()[3:6])
     assert read_tokens == 12 + 3 * 3  # to the length of the longest
+
+
+def test_the_text_that_follows_is_the_likeliest_up_to_its_limit_or_an_end_of_text() -> None:
+    decoder, tokens, expected = model(), drawn(9), list[int]()
+    for _ in range(5):
+        with torch.no_grad():
+            expected.append(int(decoder(torch.tensor([[*tokens, *expected]]))[0, -1].argmax()))
+    assert [*following(decoder, tokens, 5, GREEDY, end=299, precision="fp32")] == expected
+    before = expected.index(expected[2])
+    assert [*following(decoder, tokens, 5, GREEDY, end=expected[2], precision="fp32")] == expected[:before]
 
 
 def test_batches_hold_as_many_tokens_as_one_pass_takes(monkeypatch: pytest.MonkeyPatch) -> None:

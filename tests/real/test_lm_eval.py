@@ -25,7 +25,7 @@ from mta_lab.model import Decoder
 from mta_lab.results.evaluated import Evaluated
 from mta_lab.results.records import Records
 from tests.lab.asked import sweep, train_rows
-from tests.real.extras import WITH_LM_EVAL
+from tests.real.extras import WITH_HF, WITH_LM_EVAL
 from tests.real.test_dashboard import COMMAND
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def right_answers(tasks: "HarnessTasks") -> list[tuple[Sequence[int], int]]:
             found.extend((one.tokens, one.answer) for one in askings)
             return []
 
-        HarnessModel(tasks.decoding, CONTEXT, note).loglikelihood(right)
+        HarnessModel(tasks.decoding, CONTEXT, note, lambda *_: iter(())).loglikelihood(right)
     return found
 
 
@@ -267,6 +267,31 @@ def test_a_rolling_text_counts_each_token_once(loaded: mta_lab.LoadedSweep, tmp_
     assert found.metrics["task_word_perplexity"].scores["texts"] == pytest.approx(expected, rel=1e-4)
 
 
+def test_a_text_that_a_model_writes_ends_where_the_task_says(loaded: mta_lab.LoadedSweep, tmp_path: Path) -> None:
+    """The right answer is what greedy decoding writes before the first letter that ends it."""
+    run, tokenizer = loaded.run_of("mta")._trained, corpus(loaded).tokenizer()
+    prompt = tokenizer.encode("The river was", add_special_tokens=False).ids
+    written = tokenizer.decode([int(token) for token in run.model.generate(torch.tensor([prompt]), 12)])
+    assert len(written) > 4
+    lines = {
+        "task": "writes",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(tmp_path / "data.jsonl")}},
+        "test_split": "test",
+        "output_type": "generate_until",
+        "doc_to_text": "{{text}}",
+        "doc_to_target": "{{word}}",
+        "generation_kwargs": {"until": [written[4]], "max_gen_toks": 12},
+        "metric_list": [{"metric": "exact_match"}],
+    }
+    (tmp_path / "writes.yaml").write_text("\n".join(f"{key}: {json.dumps(value)}" for key, value in lines.items()))
+    record = {"text": "The river was", "word": written[: written.index(written[4])]}
+    (tmp_path / "data.jsonl").write_text(f"{json.dumps(record)}\n" * 2)
+    evaluation = LmEval(tasks=("writes",), path=str(tmp_path))
+    found = ask_run(run, evaluation, Records(), Questions(pytest.fail), lambda done, total: None)
+    assert found.metrics["task_exact_match"].scores == {"writes": 1.0}
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -275,7 +300,7 @@ def test_a_rolling_text_counts_each_token_once(loaded: mta_lab.LoadedSweep, tmp_
             "lm_eval: tasks: no task named 'piqa_stand_inn'; did you mean 'piqa_stand_in'",
         ),
         ({"tasks": ("passages",), "path": "nowhere"}, "lm_eval: path: got 'nowhere', allowed: a folder with tasks"),
-        ({"tasks": ("piqa_stand_in",), "context": 40}, "piqa_stand_in: the held-out text makes 0 items|boolq_stand_in"),
+        ({"tasks": ("piqa_stand_in",), "context": 20}, "lm_eval: boolq_stand_in: the held-out text makes 0 items"),
     ],
 )
 def test_a_mistake_is_one_line(loaded: mta_lab.LoadedSweep, settings: dict[str, Any], said: str) -> None:
@@ -297,3 +322,32 @@ def test_what_needs_the_hub_says_so_for_each_task_and_how_to_fetch_it(folder: Pa
         assert f"lm_eval: {name}: its data is not here, and comes from the hub of Hugging Face" in line
         assert f"TaskManager().load(['{name}'])" in line
     assert "9 of 9 tasks cannot be asked here" in lines[-1]
+
+
+@WITH_HF
+@pytest.mark.parametrize("row", ["plain", "mta"])
+def test_an_export_comes_to_the_same_digits_by_the_harness_own_model(
+    tasks: "HarnessTasks", loaded: mta_lab.LoadedSweep, tmp_path: Path, row: str
+) -> None:
+    """The export is opened by transformers; texts that are too long are cut alike."""
+    from lm_eval.evaluator import evaluate
+    from lm_eval.models.huggingface import HFLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from mta_lab.lab.exporting import export
+
+    export(loaded._plan, row, None, tmp_path / "export")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "export", trust_remote_code=True)
+    theirs = HFLM(pretrained=model, tokenizer=AutoTokenizer.from_pretrained(tmp_path / "export"), batch_size=16)
+    run = loaded.run_of(row)._trained
+    context = run.config.model.context
+    assert theirs.max_length == context < CONTEXT
+    ours = scores(replace(tasks, context=context), run.model, tmp_path)
+    tasks.loaded.draw_examples_anew()
+    asked = {"tasks": tasks.loaded.tasks, "groups": tasks.loaded.groups}
+    found = evaluate(lm=theirs, task_dict=asked, limit=ASKED.limit, bootstrap_iters=1, log_samples=False)["results"]
+    for name, metric in LmEval.counted.items():
+        for task, score in ours.metrics[metric.name].scores.items() if metric.name in ours.metrics else ():
+            assert (task, found[task][f"{name},none"]) == (task, score)
+            assert found[task][f"{name}_stderr,none"] == ours.metrics[metric.name].error[task]
+    assert ours.notes, "some texts are longer than the context"
