@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,11 +36,13 @@ def open_llama(source: Path) -> Pretrained:
     logging.disable_progress_bar()
     folder, file = (source.parent, {"gguf_file": source.name}) if source.suffix == GGUF else (source, {})
     only = {} if file else {"use_safetensors": True}  # other formats may hold code
+    quiet = redirect_stderr(StringIO()) if file else nullcontext()  # a bar that nothing else turns off
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **file)
-        model = LlamaForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="eager", **file, **only
-        )
+        with quiet:
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **file)
+            model = LlamaForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, attn_implementation="eager", **file, **only
+            )
     except Exception as error:  # a damaged file may raise anything
         raise UserError(f"{source}: cannot be opened ({described(error)}); save the model again") from None
     if len(tokenizer) > model.config.vocab_size:

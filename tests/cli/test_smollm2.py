@@ -19,6 +19,7 @@ def test_operations_in_a_real_model_leave_its_answers_as_they_are(lab: Command) 
     assert mta_lab.huggingface.models
     done = lab("retrofit", "smollm2", "--to", "model")
     assert f"134,528,184 parameters, {NEW:,} of them new; logits equal to the bit" in done.out, done.err
+    assert done.err == ""
     tokenizer = AutoTokenizer.from_pretrained("model")
     model = AutoModelForCausalLM.from_pretrained("model", dtype=torch.float32)
     prompt = tokenizer("The capital of France is", return_tensors="pt")
