@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from components.attention.base import AttentionConfig, Core
 from components.attention.cache import LayerCache
 from components.attention.projections import Attention
-from components.kernels import streaming
+from components.kernels import streaming, substitute
 from components.kernels.base import Conditions, MapOps, undeclared
 from components.kernels.choice import IMPLEMENTATIONS, Choice, Impl, choose, refuse
 from components.kernels.dropout import Dropout
@@ -80,11 +80,13 @@ class MapCore(Core):
         return self.norm(y_BMTd)  # type: ignore[no-any-return]
 
     def uncached(self) -> str | None:
-        own = [name for name in _READING if getattr(type(self), name) is not getattr(MapCore, name)]
+        whole = CoreAttention if isinstance(self, Attention) else MapCore
+        own = [name for name in _READING if getattr(type(self), name) is not getattr(whole, name)]
         if own := own or [name for name in _READING if name in vars(self)]:
             return f"{type(self).__name__} has its own {own[0]}"
-        if not getattr(self.norm, "each_token_alone", isinstance(self.norm, nn.Identity)):
-            return f"{type(self.norm).__name__} does not say each_token_alone"
+        parts = [part for name, part in self.named_children() if name not in ("pre_softmax", "post_softmax")]
+        if silent := [type(part).__name__ for part in parts if not _reads_each_token_alone(part)]:
+            return f"{silent[0]} does not say of its forward that it reads each_token_alone"
         return undeclared(self.map_ops().all(), "earlier_queries")
 
     def earlier_queries(self) -> int:
@@ -101,7 +103,7 @@ class MapCore(Core):
             return self.read(query_BMTd, key_BNTd, value_BNTd)
         query_BMQd, key_BNKd, value_BNKd = cache.extend(query_BMTd, key_BNTd, value_BNTd)
         earlier, cache.weights, ops, parts = cache.weights, None, MapOps(*map(tuple, self.map_ops())), []
-        if tokens == 1 and not cache.padding and query_BMQd.shape[2] > streaming.reach(ops.all()):
+        if tokens == 1 and not cache.padding and query_BMQd.shape[2] == 1 + streaming.reach(ops.all()):
             given = query_BMQd, self._shared(key_BNKd), self._shared(value_BNKd)
             y_BMTd, cache.weights = attend_next(*given, ops, earlier)
             return self.norm(y_BMTd)  # type: ignore[no-any-return]
@@ -151,8 +153,18 @@ class CoreAttention(MapCore, Attention):
         return found
 
 
-_READING = ("attend", "map_ops", "read", "read_on")
+_READING = ("attend", "forward", "map_ops", "read", "read_on")
 """methods that the cached computation stands for, and is made of"""
+
+
+def _reads_each_token_alone(module: nn.Module) -> bool:
+    """Return whether a norm or projection says so of the very `forward` that it runs."""
+    if "forward" in vars(module) or substitute.hooked(module):
+        return False
+    if type(module) in (nn.Identity, nn.Linear, nn.LayerNorm, nn.RMSNorm):
+        return True
+    home = next(cls for cls in type(module).__mro__ if {"each_token_alone", "forward"} & vars(cls).keys())
+    return vars(home).get("each_token_alone", False) is True
 
 
 def _check_order(place: str, ops: Sequence[ScoreOp]) -> None:

@@ -101,6 +101,8 @@ class PairNorm(ScaledRMSNorm):
     The two halves of each head are joined first.
     """
 
+    each_token_alone = True
+
     def __init__(self, *, width: int, layer: int) -> None:
         super().__init__(2 * width, 1.0 - lambda_init(layer))
 

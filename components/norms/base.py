@@ -22,8 +22,8 @@ class NormConfig(Component, family="norms"):
     def build(self, *, width: int, model_width: int, layer: int) -> nn.Module:
         """Return a module `y_BMTd -> y_BMTd` for heads of `width` channels.
 
-        One that reads each token alone says so with an attribute `each_token_alone = True`;
-        generation then does not compute earlier tokens anew.
+        One that reads each token alone says so: `each_token_alone = True` in the class of its
+        `forward`, or in one derived from it. Generation then computes no token twice.
 
         `layer` is counted from 1.
 

@@ -54,6 +54,8 @@ class GateLinear(nn.Linear):
 class ScalarGate(Switched, ScaledRMSNorm):
     """The gate reads the normalised output; its bias starts at 0."""
 
+    each_token_alone = True
+
     def __init__(self, width: int, model_width: int, start: float = 1.0) -> None:
         super().__init__(width, start=start)
         self.gate = GateLinear(width, 1, model_width)
@@ -74,6 +76,8 @@ class ScalarGate(Switched, ScaledRMSNorm):
 
 class ChannelGate(ScaledRMSNorm):
     """y * sigmoid(W y + b) of the normalised output y; the bias starts at 0."""
+
+    each_token_alone = True
 
     def __init__(self, width: int, model_width: int, start: float = 1.0) -> None:
         super().__init__(width, start=start)

@@ -28,6 +28,7 @@ from components.attention import (
 from components.initialise import initialise
 from components.kernels import streaming
 from components.norms import Gate, NoNorm
+from components.norms.base import ScaledRMSNorm
 from components.score_ops import HeadMixing, Joint, KeyQuery
 from mta_lab.config import RunConfig
 from mta_lab.model import Decoder, build_model
@@ -86,6 +87,7 @@ VARIANTS = {
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_any_split_gives_the_logits_of_the_whole(variant: str) -> None:
     model, ids = trained(small(*VARIANTS[variant])), tokens()
+    assert model.new_cache().uncached is None
     whole_BTV = model(ids).detach()
     for sizes in splits(TOKENS).values():
         torch.testing.assert_close(logits_in_chunks(model, ids, sizes), whole_BTV, rtol=0, atol=1e-12)
@@ -163,8 +165,26 @@ class Backwards(Attention):
 class Running(nn.Module):
     """A norm of a user's own, which reads earlier tokens."""
 
+    def __init__(self, dim: int = 2) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, y: Tensor) -> Tensor:
+        return y.cumsum(self.dim)
+
+
+class RunningRMSNorm(ScaledRMSNorm):
+    """A norm that inherits what another says of a `forward` that it replaces."""
+
     def forward(self, y_BMTd: Tensor) -> Tensor:
-        return y_BMTd.cumsum(2)
+        return super().forward(y_BMTd.cumsum(2))
+
+
+class Doubled(CoreAttention):
+    """Attention whose `forward` takes no cache."""
+
+    def forward(self, x_BTD: Tensor, rotary: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        return super().forward(2.0 * x_BTD, rotary)
 
 
 def silent(kind: str) -> nn.Module:
@@ -173,10 +193,16 @@ def silent(kind: str) -> nn.Module:
     op = KeyQuery(layers="all").build(heads=4)
     if kind == "its own arithmetic":
         return Backwards(width=16, heads=4)
+    if kind == "its own forward":
+        return Doubled(**parts, pre_softmax=(), norm=nn.Identity())  # type: ignore[arg-type]
+    if kind == "a norm that is another's but for its forward":
+        return CoreAttention(**parts, pre_softmax=(), norm=RunningRMSNorm(4))  # type: ignore[arg-type]
     if kind == "a norm that reads earlier tokens":
         return CoreAttention(**parts, pre_softmax=(), norm=Running())  # type: ignore[arg-type]
     layer = CoreAttention(**parts, pre_softmax=(op,), norm=nn.Identity())  # type: ignore[arg-type]
-    if kind == "a hook":
+    if kind == "a projection of another class":
+        layer.key = nn.Sequential(nn.Linear(16, 16, bias=False), Running(dim=1))  # type: ignore[assignment]
+    elif kind == "a hook":
         op.register_forward_hook(lambda module, given, scores: 2.0 * scores)
     else:
         layer.attend = lambda q, k, v: Backwards.attend(layer, q, k, v)  # type: ignore[method-assign, arg-type]
@@ -185,7 +211,10 @@ def silent(kind: str) -> nn.Module:
 
 SILENT = {
     "its own arithmetic": "layer 2: Backwards computes attention itself, and does not say what it reads of earlier tok",
-    "a norm that reads earlier tokens": "layer 2: Running does not say each_token_alone",
+    "its own forward": "layer 2: Doubled has its own forward",
+    "a norm that reads earlier tokens": "layer 2: Running does not say of its forward that it reads each_token_alone",
+    "a norm that is another's but for its forward": "layer 2: RunningRMSNorm does not say of its forward",
+    "a projection of another class": "layer 2: Sequential does not say of its forward",
     "a hook": "layer 2: KeyQueryConvolution has hooks",
     "another attend": "layer 2: CoreAttention has its own attend",
 }
