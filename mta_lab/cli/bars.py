@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from mta_lab.cli.output import OutputLostError
 from mta_lab.cli.printable import escaping
 from mta_lab.lab.lines import Lines, count_of, line_of
-from mta_lab.launch.events import Event, Listener, RunProgressed, RunRequeued, RunStarted
+from mta_lab.launch.events import Event, Listener, RunProgressed, RunRequeued, RunStarted, RunStopped
 from mta_lab.launch.outlook import Outlook
 
 
@@ -56,7 +56,7 @@ class Bars:
             case RunProgressed(progress=progress):
                 note = f"loss {progress.loss:.3f}" if progress.step else ""
                 self._bars.update(self._workers[event.slot], completed=progress.step, note=note)
-            case RunRequeued(slot=int(slot)):
+            case RunRequeued(slot=int(slot)) | RunStopped(slot=int(slot)):
                 self._bars.reset(self._workers[slot], description="", note="")
         if line := line_of(event, outlook):
             self._bars.console.print(line, markup=False, highlight=False)

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         printing,
         reading,
         registry,
+        requests,
         retries,
         retrofitting,
         rows,

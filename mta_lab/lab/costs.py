@@ -153,13 +153,13 @@ def within(plan: Plan, seconds: float, workers: int | None, probe: Say) -> tuple
     found, trials = _estimates(plan, workers, probe), trials_left(plan) + tuning_left(plan)
 
     def left(seeds: int) -> Mapping[str, int]:
-        return _left_and_failed(_with_seeds(plan, seeds))[0] + trials
+        return _left_and_failed(with_seeds(plan, seeds))[0] + trials
 
     seeds = affordable_seeds(found, left, budget=seconds, workers=workers, chains=plan.sweep.chains)
     seeds = min(seeds, plan.sweep.looks[-1]) if plan.sweep.looks else seeds
     seeds = min(seeds, len(plan.sweep.seeds)) if plan.sweep.names_seeds else seeds
     option = f" --seeds {seeds}"
-    chosen = replace(_with_seeds(plan, seeds), command=plan.command + option, retry=plan.retry + option)
+    chosen = replace(with_seeds(plan, seeds), command=plan.command + option, retry=plan.retry + option)
     runs = Counter(_left_and_failed(chosen)[0])
     costs = Costs(
         runs=runs, trials=trials, failed=Counter(), estimates=found, chains=plan.sweep.chains, workers=workers
@@ -189,7 +189,8 @@ def _busy(costs: Mapping[str, Estimate]) -> str:
     return f"; {busy}; choose a number with --seeds N"
 
 
-def _with_seeds(plan: Plan, seeds: int) -> Plan:
+def with_seeds(plan: Plan, seeds: int) -> Plan:
+    """Return the plan with so many seeds of each row, the first of those that its file names."""
     named = plan.sweep.seeds if plan.sweep.names_seeds else range(seeds)
     return replace(plan, sweep=replace(plan.sweep, seeds=tuple(named[:seeds])))
 

@@ -1,8 +1,9 @@
 """Launch a plan: search or tune it, train what is missing, show the table, say what is left."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from mta_lab.admission import admit
@@ -11,6 +12,7 @@ from mta_lab.devices.visible import Gpu, gpus, trouble
 from mta_lab.errors import UserError
 from mta_lab.executors.launchers import LOCAL, Launcher
 from mta_lab.lab.checkpoints import bring_in
+from mta_lab.lab.costs import with_seeds
 from mta_lab.lab.evaluations import ask_finished
 from mta_lab.lab.own_sweeps import remember
 from mta_lab.lab.passes import repeated
@@ -21,6 +23,7 @@ from mta_lab.lab.tables import launch_summary, table_of
 from mta_lab.lab.texts import preparing
 from mta_lab.lab.tuning import tune
 from mta_lab.launch.launch import LaunchOptions, launch
+from mta_lab.launch.requests import taken_seeds
 from mta_lab.planning.runs import (
     Run,
     in_state,
@@ -81,8 +84,11 @@ class Launched:
         return self.asked and all(self.states[run.fingerprint] == "finished" for run in self.launched)
 
     def left(self) -> list[str]:
-        """Return one line on stale runs and one on failed runs, with the command to type next."""
+        """Return a line on stopped, stale and failed runs each, with the command to type next."""
         lines = []
+        if stopped := in_state(self.launched, self.states, "pending"):
+            them = "it" if len(stopped) == 1 else "them"
+            lines.append(f"{counted(len(stopped), 'run')} left; `{again(self.plan.command)}` goes on with {them}")
         if old := in_state(self.launched, self.states, "stale"):
             changed = ", ".join(sorted({why_stale(run, self.plan.records) for run in old}))
             them = "it" if len(old) == 1 else "them"
@@ -123,6 +129,21 @@ def launch_plan(
     options = launch_options(plan, workers, trial_timeout, devices, devices_per_run, launcher)
     bring_in(plan)
     plan = _prepared(plan, options)
+    taken_seeds(plan.records.directory, plan.sweep.shown_as)  # asked of a launch before this one
+    launched = _launched(plan, rows, options)
+    while (seeds := taken_seeds(plan.records.directory, plan.sweep.shown_as)) > len(launched.plan.sweep.seeds):
+        launched = _launched(_more_seeds(launched.plan, seeds), rows, options)
+    plan = launched.plan
+    remember(plan.given, plan.records, plan.display)
+    _ask(launched)
+    launched.show()
+    for line in launched.left():
+        plan.display.say(line)
+    return launched
+
+
+def _launched(plan: Plan, rows: Sequence[str] | None, options: LaunchOptions) -> Launched:
+    """Train what is missing of a plan as it stands."""
     runs = runs_of(plan.sweep, preparing(plan.display))
     launched = Launched(plan, runs, states(runs, plan.records), rows)
     refuse_damaged(runs, launched.states, plan.records)
@@ -140,12 +161,18 @@ def launch_plan(
             goes_on = f"the same command goes on with them: {again(plan.command)}"
             raise KeyboardInterrupt(f"interrupted; {counted(left, 'run')} left, {goes_on}") from None
         launched.states = states(runs, plan.records)
-    remember(plan.given, plan.records, plan.display)
-    _ask(launched)
-    launched.show()
-    for line in launched.left():
-        plan.display.say(line)
     return launched
+
+
+def _more_seeds(plan: Plan, seeds: int) -> Plan:
+    """Return the plan with more seeds, as `mta-lab extend` asked for; its commands say so."""
+    plan.display.say(f"{plan.sweep.title}: {counted(seeds, 'seed')} of every row now, as asked while it ran")
+
+    def typed(command: str) -> str:
+        return f"{re.sub(r' --seeds [0-9]+', '', command)} --seeds {seeds}"
+
+    more = with_seeds(plan, seeds)
+    return replace(more, command=typed(plan.command), retry=typed(plan.retry), report=typed(plan.report))
 
 
 def _ask(launched: Launched) -> None:

@@ -13,6 +13,7 @@ from mta_lab.launch.events import (
     RunPruned,
     RunRequeued,
     RunStarted,
+    RunStopped,
 )
 from mta_lab.launch.outlook import Outlook
 from mta_lab.words import counted, duration
@@ -38,7 +39,7 @@ class Lines:
                 step, steps = event.progress.step, event.run.config.training.steps
                 where = f"{event.run.label} step {step}/{steps} loss {event.progress.loss:.3f}"
                 line = f"worker {event.slot}: {where}; {count_of(outlook)}"
-            case RunFinished() | RunFailed() | RunPruned():
+            case RunFinished() | RunFailed() | RunPruned() | RunStopped(slot=int()):
                 line = f"worker {event.slot}: {line}; {count_of(outlook)}"
         if line:
             self._say(line)
@@ -81,6 +82,8 @@ def line_of(event: Event, outlook: Outlook) -> str:
             return f"{event.run.label} FAILED: {event.failure.reason}"
         case RunPruned(validation=last):
             return f"{event.run.label}: pruned at step {last.step}, {last.quantity} {last.score:.3f}"
+        case RunStopped(step=step):
+            return f"{event.run.label}: stopped at step {step}, as asked; the next launch goes on with it"
         case RunRequeued(slot=int(), failure=failure) if failure:
             return f"worker {event.slot}: {event.run.label} {failure.kind}: {event.reason}; it is tried again"
         case RunRequeued(slot=int(), step=int()):

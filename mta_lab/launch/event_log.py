@@ -25,6 +25,7 @@ from mta_lab.launch.events import (
     RunPruned,
     RunRequeued,
     RunStarted,
+    RunStopped,
     RunValidated,
 )
 from mta_lab.launch.outlook import Outlook
@@ -42,6 +43,7 @@ NAMES = {
     RunFailed: "run failed",
     RunRequeued: "run requeued",
     RunPruned: "run pruned",
+    RunStopped: "run stopped",
     Note: "note",
     LaunchEnded: "launch ended",
 }
@@ -104,7 +106,7 @@ def _fields(event: Event, outlook: Outlook) -> Mapping[str, Any]:
             return {**asked, "slots": event.slots, "runs": outlook.runs, "process": os.getpid()}
         case RunProgressed():
             return {"step": event.progress.step, **event.progress.measures, "left": outlook.left}
-        case RunValidated():
+        case RunValidated() | RunPruned():
             return {"step": event.validation.step, "score": event.validation.score}
         case RunFinished():
             ended = {"ended": outlook.ended, "runs": outlook.runs, "left": outlook.left}
@@ -113,8 +115,8 @@ def _fields(event: Event, outlook: Outlook) -> Mapping[str, Any]:
             return {"kind": event.failure.kind, "reason": event.failure.reason}
         case RunRequeued():
             return {"reason": event.reason, **({"kind": event.failure.kind} if event.failure else {})}
-        case RunPruned():
-            return {"step": event.validation.step, "score": event.validation.score}
+        case RunStopped():
+            return {"step": event.step}
         case Note():
             return {"text": event.text}
         case LaunchEnded():

@@ -98,6 +98,17 @@ class RunPruned:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunStopped:
+    """A run was stopped by hand: this launch leaves it, and the next one goes on with it."""
+
+    run: "Run"
+    slot: int | None
+    """which is free now; None where the run had not started"""
+    step: int
+    """where it was kept; 0 at its start"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Note:
     """A line that a person should read.
 
@@ -115,7 +126,7 @@ class LaunchEnded:
     """failed where a run failed for good"""
 
 
-RunEvent = RunStarted | RunProgressed | RunValidated | RunFinished | RunFailed | RunRequeued | RunPruned
+RunEvent = RunStarted | RunProgressed | RunValidated | RunFinished | RunFailed | RunRequeued | RunPruned | RunStopped
 Event = LaunchStarted | RunEvent | Note | LaunchEnded
 
 
@@ -162,5 +173,9 @@ class Announcer:
                 self._tally.end(event.slot, event.run.config.training.steps, 0)
             case RunPruned():
                 self._tally.end(event.slot, event.run.config.training.steps, event.validation.step)
+            case RunStopped(slot=int(slot)):
+                self._tally.end(slot, event.run.config.training.steps, event.step)
+            case RunStopped():
+                self._tally.drop(event.run.config.training.steps)
             case RunRequeued(slot=int(slot)):
                 self._tally.release(slot)

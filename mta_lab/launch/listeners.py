@@ -17,6 +17,7 @@ from mta_lab.launch.events import (
     RunPruned,
     RunRequeued,
     RunStarted,
+    RunStopped,
     RunValidated,
 )
 from mta_lab.launch.outlook import Outlook
@@ -85,6 +86,8 @@ class QueueListener:
                 self._queue.requeue(event.run, event.reason)
             case RunPruned():
                 self._queue.stopped(event.run)
+            case RunStopped():
+                self._queue.set_aside(event.run)
 
 
 STATUS: dict[Outcome, str] = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -117,6 +120,8 @@ class TrackerListener:
                 self._tracker.kill_run(event.run.fingerprint, **tags)
             case RunPruned():
                 self._tracker.kill_run(event.run.fingerprint, trial_state="PRUNED")
+            case RunStopped(slot=int()):
+                self._tracker.kill_run(event.run.fingerprint, reason="stopped by hand")
             case LaunchEnded():
                 self._end(event.outcome)
 

@@ -19,6 +19,7 @@ from mta_lab.launch.events import (
     RunPruned,
     RunRequeued,
     RunStarted,
+    RunStopped,
     RunValidated,
 )
 from mta_lab.launch.guards import Interrupt
@@ -67,6 +68,7 @@ class LaunchLoop:
         self._failed = False
         self._said: set[tuple[str, str]] = set()
         self._patient_until: float | None = None
+        self._set_aside = set[str]()  # fingerprints of runs that were stopped by hand
 
     @contextmanager
     def announced(self, started: LaunchStarted) -> Iterator[None]:
@@ -89,11 +91,13 @@ class LaunchLoop:
 
     def until_done(self) -> None:
         """Submit and answer until no run is left; raise KeyboardInterrupt if interrupted."""
+        self._recorder.stops()  # asked of a launch before this one
         self.submit()
         while self._submitted or self._queue.left():
             for handle, event in self._executor.poll(LOOK):
                 if told := self._submitted.get(handle):  # else its run was given away
                     self._hear(told, event)
+            self._set_asked_aside()
             self.submit()
             if self._interrupt.asked and self._stopped():
                 raise KeyboardInterrupt
@@ -106,6 +110,9 @@ class LaunchLoop:
         if self._interrupt.asked:
             return
         while len(self._submitted) < len(self._executor.slots) and (run := self._queue.next()):
+            if run.fingerprint in self._set_aside:
+                self._announce(RunStopped(run=run, slot=None, step=0))
+                continue
             handle = self._executor.submit(self._recorder.request(run, self._retries.micro_batch(run)))
             self._submitted[handle] = Submitted(run, handle)
 
@@ -114,6 +121,14 @@ class LaunchLoop:
         for told in self._submitted.values():
             if told.run is run:
                 self._executor.cancel(told.handle, keep=False)
+
+    def _set_asked_aside(self) -> None:
+        """Stop the runs that somebody asked to be stopped since the last look."""
+        asked = self._recorder.stops() - self._set_aside
+        self._set_aside |= asked
+        for told in self._submitted.values():
+            if told.run.fingerprint in asked:
+                self._executor.cancel(told.handle, keep=True)
 
     def _hear(self, told: Submitted, event: base.RunEvent) -> None:
         if isinstance(event, base.Started):
@@ -150,6 +165,9 @@ class LaunchLoop:
             self._announce(RunPruned(run=told.run, slot=told.slot, validation=told.validation))
             return
         slot = told.handle.slot.number if told.handle.slot else None
+        if told.run.fingerprint in self._set_aside:
+            self._announce(RunStopped(run=told.run, slot=slot, step=event.step))
+            return
         reason = f"interrupted at step {event.step}"
         self._announce(RunRequeued(run=told.run, slot=slot, reason=reason, step=event.step))
 

@@ -63,6 +63,11 @@ class Tally:
         self._total -= steps - done
         self._done += done
 
+    def drop(self, steps: int) -> None:
+        """Count a run of so many steps as ended that had not started."""
+        self._ended += 1
+        self._total -= steps
+
     def release(self, slot: int) -> None:
         """Count the time of an attempt that has ended, and none of its steps."""
         self._under_way -= self._reached.pop(slot, 0)

@@ -39,6 +39,9 @@ class Queue(Protocol):
     def failed(self, run: Run, reason: str) -> None:
         """Note that a run failed and is not tried again."""
 
+    def set_aside(self, run: Run) -> None:
+        """Note that a run was stopped by hand, and is left to another launch."""
+
 
 class SweepQueue:
     """The runs of a plan, each a trial of the sweep's study."""
@@ -89,6 +92,12 @@ class SweepQueue:
         self._study.fail(run.fingerprint, reason)
         if lost := self._given_up(run):
             self._say(f"{run.label} failed, and with it what starts from it: {', '.join(one.label for one in lost)}")
+
+    def set_aside(self, run: Run) -> None:
+        self._study.fail(run.fingerprint, "stopped by hand")
+        if waiting := self._given_up(run):
+            stages = ", ".join(one.label for one in waiting)
+            self._say(f"{run.label} is stopped, and with it what starts from it: {stages}")
 
     def _given_up(self, run: Run) -> list[Run]:
         """Take out and return the stages that would start from a run, and those from them."""
@@ -177,6 +186,9 @@ class SearchQueue:
 
     def failed(self, run: Run, reason: str) -> None:
         self._fail(*self._running.pop(run.fingerprint), reason)
+
+    def set_aside(self, run: Run) -> None:
+        self._fail(*self._running.pop(run.fingerprint), "stopped by hand")
 
     def _fail(self, row: str, number: int, reason: str) -> None:
         self._failed[row] += 1

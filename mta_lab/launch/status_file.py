@@ -21,6 +21,7 @@ from mta_lab.launch.events import (
     RunPruned,
     RunRequeued,
     RunStarted,
+    RunStopped,
 )
 from mta_lab.launch.outlook import Outlook
 from mta_lab.strict import FaultError, OtherFieldsError, as_json, built, content
@@ -75,7 +76,7 @@ class LaunchStatus:
     """how many runs of each row are in each state;
     empty for a search, whose runs are not known in advance"""
     ended: Mapping[str, int]
-    """how many runs of this launch have finished, failed or been pruned"""
+    """how many runs of this launch have finished, failed, been pruned or stopped"""
     workers: Sequence[Busy]
 
 
@@ -151,6 +152,11 @@ class StatusFile:
                 self._end(event, "failed")
             case RunPruned():
                 self._end(event, "pruned")
+            case RunStopped():
+                if event.slot is not None:
+                    self._free(event.slot)
+                self._move(event.run, self._found.get(event.run.fingerprint, "pending"))
+                self._ended["stopped"] += 1
             case _:
                 return
         if time.monotonic() >= self._due:

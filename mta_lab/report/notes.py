@@ -117,8 +117,8 @@ def _search(table: Table) -> list[str]:
         ended = winners[row].trials
         of = (
             counted(ended, "trial")
-            if ended >= search.trials
-            else f"{counted(ended, 'trial')} so far, of {search.trials},"
+            if ended >= search.trials_of(row)
+            else f"{counted(ended, 'trial')} so far, of {search.trials_of(row)},"
         )
         lines.append(f"{row}: best of {of} on the validation text: {best}. Its score here is on the test text.")
     return lines

@@ -87,6 +87,9 @@ class Runs:
     def failed(self, run: Run, reason: str) -> None:
         self.ended.append(run.row)
 
+    def set_aside(self, run: Run) -> None:
+        self.ended.append(run.row)
+
 
 def well(request: base.RunRequest, start: int) -> Iterator[base.RunEvent | None]:
     """Progress at steps 1 to 4, scored at 2 and 4, and an end."""

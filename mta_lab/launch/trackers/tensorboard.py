@@ -14,6 +14,7 @@ from mta_lab.launch.events import (
     RunPruned,
     RunRequeued,
     RunStarted,
+    RunStopped,
 )
 from mta_lab.launch.outlook import Outlook
 from mta_lab.planning.runs import Run
@@ -43,7 +44,7 @@ class Tracker:
                 scored = {f"val/{record.quantity}": record.score}
                 self._writers[run.fingerprint].add_hparams(settings, scored, run_name=".")
                 self._close(run)
-            case RunFailed(run=run) | RunPruned(run=run) | RunRequeued(run=run):
+            case RunFailed(run=run) | RunPruned(run=run) | RunRequeued(run=run) | RunStopped(run=run):
                 self._close(run)
             case LaunchEnded():
                 for writer in self._writers.values():

@@ -16,6 +16,7 @@ from mta_lab.launch.events import (
     RunPruned,
     RunRequeued,
     RunStarted,
+    RunStopped,
 )
 from mta_lab.launch.outlook import Outlook
 from mta_lab.planning.runs import Run
@@ -41,7 +42,7 @@ class Tracker:
                 self._finish(run, 0)
             case RunPruned(run=run):
                 self._finish(run, 0)
-            case RunFailed(run=run) | RunRequeued(run=run):
+            case RunFailed(run=run) | RunRequeued(run=run) | RunStopped(run=run):
                 self._finish(run, 1)
             case LaunchEnded():
                 for open_run in self._runs.values():
