@@ -248,6 +248,21 @@ def test_block_of_rows(op_subject: Subject) -> None:
             torch.testing.assert_close(block_BMQK[:, :, start - first :], expected_BMQK)
 
 
+def test_right_rows(op_subject: Subject) -> None:
+    """`right_rows` are those of `forward` below the first `earlier_queries`, of a block too."""
+    op, (scores_BMQK, visible_QK) = operation(op_subject), a_map()
+    if op.earlier_queries is None:
+        pytest.skip("it declares no earlier_queries: generation computes all rows")
+    with torch.no_grad():
+        for first in (0, TOKENS - 1 - op.earlier_queries):
+            block_BMQK, seen_QK = scores_BMQK[:, :, first:].clone(), visible_QK[first:]
+            hidden_QK = ~seen_QK[op.earlier_queries :]
+            expected_BMQK = op(block_BMQK, seen_QK)[:, :, op.earlier_queries :].masked_fill(hidden_QK, 0.0)
+            found_BMQK = op.right_rows(block_BMQK, seen_QK).masked_fill(hidden_QK, 0.0)
+            torch.testing.assert_close(found_BMQK, expected_BMQK)
+            assert torch.equal(block_BMQK, scores_BMQK[:, :, first:]), "it changes the map that it is given"
+
+
 def test_places_read(op_subject: Subject) -> None:
     """A row reads only the places that it says it reads.
 

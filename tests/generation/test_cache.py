@@ -100,8 +100,9 @@ def test_a_sequence_behind_padding_has_the_logits_that_it_has_alone(split: str) 
     torch.testing.assert_close(found_BTV, logits_alone(model, ids, padding), rtol=0, atol=1e-12)
 
 
-def test_in_float32_chunks_differ_from_the_whole_by_rounding() -> None:
-    model, ids = trained(small("attention=multi_token")).float(), tokens()
+@pytest.mark.parametrize("attention", FAMILIES["attention"].names())
+def test_in_float32_chunks_differ_from_the_whole_by_rounding(attention: str) -> None:
+    model, ids = trained(small(f"attention={attention}")).float(), tokens()
     whole_BTV = model(ids).detach()
     chunked_BTV = logits_in_chunks(model, ids, splits(TOKENS)["uneven chunks"])
     torch.testing.assert_close(chunked_BTV, whole_BTV, rtol=0, atol=1e-5 * whole_BTV.abs().max().item())
