@@ -204,7 +204,7 @@ class TrainingConfig:
     @property
     def reads_logits(self) -> bool:
         """Return whether a step makes the logits of all its positions at once."""
-        return bool(self.z_loss or self.label_smoothing or self.auxiliary)
+        return bool(self.z_loss or self.label_smoothing)
 
     @property
     def adam(self) -> AdamConstants:

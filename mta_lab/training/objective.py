@@ -10,7 +10,7 @@ from components.evaluations import Predicted
 from components.registry import ComponentError
 from mta_lab.config import Precision, TrainingConfig
 from mta_lab.model import Decoder
-from mta_lab.training.loss import Batch, predict
+from mta_lab.training.loss import Batch, mean_loss, predict
 
 TASK = "cross_entropy"
 """the loss of the task, by which runs are compared"""
@@ -20,10 +20,11 @@ class Objective:
     """The loss that a step minimises: the task's, and others by weight; it keeps them apart."""
 
     def __init__(self, training: TrainingConfig) -> None:
-        self._auxiliary = training.auxiliary
-        all_weights = {"z_loss": training.z_loss, "label_smoothing": training.label_smoothing, **training.auxiliary}
-        self.weights = {name: weight for name, weight in all_weights.items() if weight}
+        of_predictions = {"z_loss": training.z_loss, "label_smoothing": training.label_smoothing}
+        self.weights = {name: weight for name, weight in {**of_predictions, **training.auxiliary}.items() if weight}
         """of the losses beside the task's; none in most runs, whose steps need nothing of this"""
+        self._auxiliary = self.weights.keys() - of_predictions.keys()
+        self._reads_logits = training.reads_logits
         self._sums: dict[str, Tensor] = {}
 
     def loss(self, model: Decoder, batch: Batch, precision: Precision, divisor: int, share: float) -> Tensor:
@@ -36,8 +37,11 @@ class Objective:
             divisor: the number of scored predictions of the whole batch.
             share: of the whole batch's sequences, those in this one.
         """
-        predicted = predict(model, batch, precision)
-        terms = {TASK: predicted.losses().sum() / divisor, **self._of_predictions(predicted, divisor)}
+        if self._reads_logits:
+            predicted = predict(model, batch, precision)
+            terms = {TASK: predicted.losses().sum() / divisor, **self._of_predictions(predicted, divisor)}
+        else:
+            terms = {TASK: mean_loss(model, batch, precision, divisor)}
         if self._auxiliary:
             terms |= {name: loss * share for name, loss in self._of_modules(model).items()}
         for name, term in terms.items():
@@ -73,7 +77,7 @@ class Objective:
     def _of_modules(self, model: Decoder) -> dict[str, Tensor]:
         """Return the losses of modules that have a weight."""
         found = auxiliary_losses(model)
-        if missing := sorted(self._auxiliary.keys() - found.keys()):
+        if missing := sorted(self._auxiliary - found.keys()):
             known = f"they have: {', '.join(sorted(found))}" if found else "none of them has one"
             raise ComponentError(f"training.auxiliary: no module of the model has a loss '{missing[0]}'; {known}")
-        return {name: found[name] for name in self._auxiliary}
+        return {name: found[name] for name in sorted(self._auxiliary)}
