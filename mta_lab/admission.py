@@ -5,7 +5,8 @@ nothing. Shapes: T tokens, D model width.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from torch import Tensor, nn
 from components import set_compiled
 from components.attention import AttentionConfig, CoreAttention, rotary_table
 from components.attention.insertion import grown, kept_operations
+from components.hints import fits, shown
 from components.initialise import initialise
 from components.kernels.base import Conditions
 from components.kernels.choice import IMPLEMENTATIONS
 from components.kernels.streaming import BLOCK
+from components.optimizers import weights_of
 from components.registry import ComponentError
-from mta_lab.config import ModelConfig, RunConfig, attention_before
+from mta_lab.config import ModelConfig, RunConfig, TrainingConfig, attention_before
 from mta_lab.config.identity import modules_of
 from mta_lab.devices import own
 from mta_lab.devices.child import computing
@@ -28,25 +31,32 @@ from mta_lab.errors import UserError, described, place
 
 TOKENS = 12
 LONGER = BLOCK + TOKENS  # what streaming computes in two blocks
+SMALL, STEPS = 8, 3  # width of the layer that an optimizer is tried on, and how often
 ALIKE = 1e-3  # the largest difference between implementations, of the largest value: far above rounding
 
 
 def admit(configs: Iterable[RunConfig], components: Sequence[Path] = ()) -> None:
-    """Raise UserError for an attention that fails a check on random tokens.
+    """Raise UserError for an attention, an optimizer or a schedule that fails a quick check.
 
-    It may not raise, return another shape than its input's, look ahead, be computed by a faster
-    implementation otherwise than by `eager`, or change the output of a model that it is put into.
+    An attention may not raise, return another shape than its input's, look ahead, be computed by a
+    faster implementation otherwise than by `eager`, or change the output of a model that it is put
+    into.
 
     Looks at those with code of the user's in them, which the files and folders `components` hold:
     on the device that trains, on a few random tokens and after some imagined training. A variant's
-    `exempt` counts as in the conformance tests.
+    `exempt` counts as in the conformance tests. An optimizer has to move the weights of a layer to
+    others that are numbers, and a schedule to return shares of the peak.
     """
-    distinct = {(config.attention, config.model, attention_before(config)): config for config in configs}
+    distinct = {
+        (one.attention, one.model, attention_before(one), one.training.optimizer, one.training.schedule): one
+        for one in configs
+    }
     theirs = [config for config in distinct.values() if _own_files(config)]
     if theirs:
         with computing(components) as call:
             for config in theirs:
                 call(_check, config)
+                call(_check_trainers, config.training)
 
 
 def _own_files(config: RunConfig) -> list[str]:
@@ -61,16 +71,58 @@ def _check(config: RunConfig) -> None:
     own.set_precision("fp32")
     for layer, module in _kinds_of_layer(attention, model):
         named = f"{', '.join(_own_files(config))}: {attention.name} on layer {layer}"
-        try:
-            fault = _fault(module, model, attention.exempt, where)
-            fault = fault or _disagreement(module, model, attention.exempt, where)
-            fault = fault or _insertion_fault(layer, config)
-        except ComponentError as error:
-            raise UserError(f"{named}: {error}") from error
-        except (Exception, SystemExit) as error:  # the user's code
-            raise UserError(f"{named}: {described(error)} ({place(error)})") from error
-        if fault:
-            raise UserError(f"{named} {fault}")
+        _refuse(named, partial(_fault, module, model, attention.exempt, where))
+        _refuse(named, partial(_disagreement, module, model, attention.exempt, where))
+        _refuse(named, partial(_insertion_fault, layer, config))
+
+
+def _refuse(named: str, fault_of: Callable[[], str]) -> None:
+    """Raise UserError with the fault of the user's code, or with what it raises; none is fine."""
+    try:
+        fault = fault_of()
+    except ComponentError as error:
+        raise UserError(f"{named}: {error}") from error
+    except (Exception, SystemExit) as error:  # the user's code
+        raise UserError(f"{named}: {described(error)} ({place(error)})") from error
+    if fault:
+        raise UserError(f"{named} {fault}")
+
+
+def _check_trainers(training: TrainingConfig) -> None:
+    """Raise UserError for an optimizer or a schedule of the user's that fails a check."""
+    for one, fault_of in ((training.optimizer, _optimizer_fault), (training.schedule, _schedule_fault)):
+        home = type(one).__module__
+        if home.partition(".")[0] != "components":
+            file = Path(str(sys.modules[home].__file__)).name
+            _refuse(f"{file}: {one.name}", partial(fault_of, training))
+
+
+def _optimizer_fault(training: TrainingConfig) -> str:
+    """Return what is wrong with some steps of a small layer, or an empty string."""
+    initialise(layer := nn.Linear(SMALL, SMALL), seed=0)
+    before = [weight.detach().clone() for weight in layer.parameters()]
+    weights = weights_of(layer, rate=training.learning_rate, decay=training.weight_decay, no_decay=training.no_decay)
+    optimizer, generator = training.optimizer.build(weights, training.adam), torch.Generator().manual_seed(0)
+    for _ in range(STEPS):
+        for weight in layer.parameters():
+            weight.grad = torch.randn(weight.shape, generator=generator)
+        optimizer.step()
+    for start, (name, weight) in zip(before, layer.named_parameters(), strict=True):
+        if not weight.isfinite().all():
+            return f"makes numbers of a layer's {name} that are not finite, in {STEPS} steps"
+        if torch.equal(weight, start):
+            return f"does not move a layer's {name} in {STEPS} steps"
+    return ""
+
+
+def _schedule_fault(training: TrainingConfig) -> str:
+    """Return what is wrong with the rates of the run's first, middle and last steps, or ''."""
+    warmup, steps = training.warmup_steps, training.steps
+    for step in (warmup, (warmup + steps) // 2, steps) if steps else ():
+        factor = training.schedule.factor(step, steps=steps, warmup=warmup)
+        if not fits(float, factor) or not 0 <= factor <= 1:
+            return f"returns {shown(factor)} at step {step} of {steps}, allowed: a number from 0 to 1"
+    return ""
 
 
 def _kinds_of_layer(attention: AttentionConfig, model: ModelConfig) -> Iterator[tuple[int, nn.Module]]:

@@ -1,0 +1,78 @@
+"""A user's optimizer or schedule is refused before a run is trained by it, in one line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mta_lab.admission import admit
+from mta_lab.errors import UserError
+from mta_lab.plugins import load_components
+from tests.config.helpers import config, registry_restored
+
+FILE = '''
+import torch
+
+from components.optimizers import OptimizerConfig, grouped
+from components.registry import register
+from components.schedules import ScheduleConfig
+
+
+@register("optimizers", "mine")
+class Mine(OptimizerConfig):
+    """An optimizer of the tests."""
+
+    def build(self, weights, adam):
+        {optimizer}
+
+
+@register("schedules", "own")
+class Own(ScheduleConfig):
+    """A schedule of the tests."""
+
+    def factor(self, step, *, steps, warmup):
+        {schedule}
+'''
+GOOD = {"optimizer": "return torch.optim.SGD(grouped(weights))", "schedule": "return 1.0"}
+BAD = {
+    "an optimizer that raises": ({"optimizer": "raise RuntimeError('not today')"}, "mine: RuntimeError: not today ("),
+    "an optimizer of some weights": (
+        {"optimizer": "return torch.optim.SGD(grouped(weights[:1]))"},
+        "mine.py: mine does not move a layer's bias in 3 steps",
+    ),
+    "an optimizer that overflows": (
+        {"optimizer": "return torch.optim.SGD([dict(one, lr=3e38) for one in grouped(weights)])"},
+        "mine.py: mine makes numbers of a layer's weight that are not finite",
+    ),
+    "a schedule beyond the peak": (
+        {"schedule": "return 1.0 + step"}, "mine.py: own returns 26.0 at step 25 of 250, allowed: a number from 0 to 1",
+    ),
+    "a schedule of words": ({"schedule": "return 'half'"}, "own returns 'half' at step 25"),
+    "a schedule of a table that is too short": ({"schedule": "return ([1.0] * 30)[step]"}, "own: IndexError"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    with registry_restored():
+        yield tmp_path
+
+
+def admitted(folder: Path, **bodies: str) -> None:
+    file = folder / "mine.py"
+    file.write_text(FILE.format(**{**GOOD, **bodies}))
+    load_components([file])
+    admit([config("training.optimizer=mine", "training.schedule=own")], [file])
+
+
+def test_what_keeps_the_contract_is_let_in(folder: Path) -> None:
+    admitted(folder)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_does_not_is_refused_with_its_file(name: str, folder: Path) -> None:
+    bodies, said = BAD[name]
+    with pytest.raises(UserError) as caught:
+        admitted(folder, **bodies)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
