@@ -120,7 +120,7 @@ def _refuse_others(found: Mapping[str, Any], folder: Path) -> None:
     same: dict[str, tuple[Any, Any]] = {
         "rope_type": (rope.get("rope_type", rope.get("type", "default")), "default"),
         "tie_word_embeddings": (found.get("tie_word_embeddings", False), True),
-        "rms_norm_eps": (found.get("rms_norm_eps", 1e-6), NORM_EPS),
+        "rms_norm_eps": (_decimal(found.get("rms_norm_eps", 1e-6)), NORM_EPS),
         "hidden_act": (found.get("hidden_act", "silu"), "silu"),
         "head_dim": (found.get("head_dim") or width // heads, width // heads),
         "attention_bias": (found.get("attention_bias", False), False),
@@ -132,3 +132,8 @@ def _refuse_others(found: Mapping[str, Any], folder: Path) -> None:
     if 3 * found["intermediate_size"] < 8 * width:
         least = f"8/3 of hidden_size ({width}) or more"
         raise UserError(f"{where}: intermediate_size: got {found['intermediate_size']}, allowed: {least}")
+
+
+def _decimal(number: Any) -> Any:
+    """Return a number as it was before a file kept it in float32: 1e-05 of 9.999999747e-06."""
+    return float(f"{number:.6g}") if isinstance(number, float) else number

@@ -13,9 +13,11 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from mta_lab.errors import UserError, described
-from mta_lab.huggingface.models import LlamaForCausalLM, MtaLlamaConfig, MtaLlamaForCausalLM
+from mta_lab.huggingface.models import LlamaConfig, LlamaForCausalLM, MtaLlamaConfig, MtaLlamaForCausalLM
 
 GGUF = ".gguf"
+NOT_COPIED = ("model_type", "architectures", "quantization_config")
+"""settings that say what a model was read from"""
 
 
 class Pretrained(NamedTuple):
@@ -63,14 +65,14 @@ def _refuse_other(folder: Path) -> None:
 
 
 def inserted(llama: LlamaForCausalLM, attention: Mapping[str, Any]) -> LlamaForCausalLM | MtaLlamaForCausalLM:
-    """Return the Llama with operations at their start; itself where there is none.
+    """Return a copy of the Llama with operations at their start, or without any.
 
-    `attention` is of `settings.attention_settings`.
+    `attention` is of `settings.attention_settings`. What was read of a GGUF file cannot be saved,
+    its copy can.
     """
-    if not attention:
-        return llama
-    own = {key: value for key, value in llama.config.to_dict().items() if key not in ("model_type", "architectures")}
-    model = MtaLlamaForCausalLM(MtaLlamaConfig(**own, **attention))
+    kind, settings = (MtaLlamaForCausalLM, MtaLlamaConfig) if attention else (LlamaForCausalLM, LlamaConfig)
+    own = {key: value for key, value in llama.config.to_dict().items() if key not in NOT_COPIED}
+    model = kind(settings(**own, **attention, attn_implementation="eager"))
     model.load_state_dict(llama.state_dict(), strict=False)
     model.generation_config = llama.generation_config
     return model.eval()

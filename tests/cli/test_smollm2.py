@@ -1,8 +1,11 @@
 """SmolLM2-135M, from a package, with operations inserted: it answers what it answered before."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from mta_lab.config.checkpoint import sizes_of
 from tests.cli.conftest import Command
 from tests.real.extras import WITH_HF
 
@@ -26,3 +29,6 @@ def test_operations_in_a_real_model_leave_its_answers_as_they_are(lab: Command) 
     answers = [model.generate(**prompt, max_new_tokens=4, do_sample=False, use_cache=use) for use in (True, False)]
     assert torch.equal(*answers)
     assert "Paris" in tokenizer.decode(answers[0][0])
+    plain = lab("retrofit", "smollm2", "--attention", "softmax", "--to", "plain")
+    assert "LlamaForCausalLM, 134,515,008 parameters, 0 of them new" in plain.out, plain.err
+    assert sizes_of(Path("plain"))["kv_heads"] == 3  # a sweep can start from it

@@ -52,6 +52,11 @@ def test_a_run_has_the_sizes_of_its_checkpoint_and_the_context_of_its_scale(fold
     assert row(folder, tmp_path, "model.context=64", "model.rope_theta=1000").model.context == 64
 
 
+def test_an_epsilon_that_a_file_kept_in_float32_is_the_decoders(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({**LLAMA, "rms_norm_eps": 9.999999747378752e-06}))
+    assert sizes_of(folder)["width"] == 64
+
+
 def test_weights_are_identified_by_their_content_wherever_they_are(folder: Path, tmp_path: Path) -> None:
     first = identified_by(InitConfig(checkpoint=str(folder)))
     shutil.copytree(folder, tmp_path / "copy")
