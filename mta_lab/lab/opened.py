@@ -11,7 +11,7 @@ from mta_lab.lab.drawing import attention_panels, kernel_panels
 from mta_lab.lab.evaluating import EvaluationResult, evaluate_run, evaluation_named
 from mta_lab.lab.extras import check_extra
 from mta_lab.lab.frames import curves_of
-from mta_lab.lab.generating import pieces, sampling
+from mta_lab.lab.generating import pieces, sampling, uncached
 from mta_lab.lab.picture import Picture
 from mta_lab.lab.plan import Plan
 from mta_lab.lab.trained import opened, reading_for
@@ -114,6 +114,8 @@ class FinishedRun:
         Raises:
             UserError: the model cannot read the prompt, or its context has no room for the tokens.
         """
+        if why := uncached(self._trained):
+            self._plan.display.note(why)
         return "".join(pieces(self._trained, prompt, tokens, sampling(temperature, top_p, seed)))
 
     def curves(self) -> "DataFrame":

@@ -1,11 +1,14 @@
 """`mta-lab generate` and `FinishedRun.generate`: the text that follows a prompt."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import mta_lab
 from mta_lab.data import Corpus
 from mta_lab.pictures import trained
+from mta_lab.plugins import load_components
 from mta_lab.results.records import Records
 from mta_lab.sweep import load_sweep
 from tests.cli.conftest import Command
@@ -14,6 +17,22 @@ from tests.pictures.models import MTA, config_of
 
 GENERATE = ("generate", "kernel_sizes", "4x9", OWN)
 PROMPT = "the old cat sees"
+OWN_ATTENTION = '''
+import torch.nn.functional as F
+from components.attention import Attention, AttentionConfig
+from components.registry import register
+
+@register("attention", "own")
+class Own(AttentionConfig):
+    """Softmax attention that computes itself."""
+
+    def build(self, *, width, heads, layer, layers):
+        return OwnLayer(width=width, heads=heads)
+
+class OwnLayer(Attention):
+    def attend(self, query_BMTd, key_BMTd, value_BMTd):
+        return F.scaled_dot_product_attention(query_BMTd, key_BMTd, value_BMTd, is_causal=True)
+'''
 
 
 @pytest.fixture
@@ -62,6 +81,17 @@ def test_a_toy_model_continues_a_sequence_of_its_task(lab: Command) -> None:
     assert (done.status, len(done.out)) == (0, 4)
     assert "needs the start of a sequence" in lab("generate", toy).complaint
     assert "--prompt: " in lab("generate", toy, "--prompt", "ABC").complaint
+
+
+def test_a_component_that_is_computed_anew_for_each_token_is_named(lab: Command) -> None:
+    Path("own.py").write_text(OWN_ATTENTION)
+    load_components([Path("own.py")])
+    done = lab("generate", keep(config_of("own")), "--prompt", "abc.def#ed", "--tokens", "3", "--components", "own.py")
+    assert (done.status, len(done.out)) == (0, 4)
+    assert done.err == (
+        "mta-lab: layer 1: OwnLayer computes attention itself, and does not say what it reads of earlier tokens: all "
+        "earlier tokens are computed anew for each token\n"
+    )
 
 
 def test_what_cannot_be_read_or_drawn_is_refused_in_a_line(lab: Command, written: str) -> None:
