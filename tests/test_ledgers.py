@@ -25,7 +25,7 @@ SCORES = {
 @pytest.fixture
 def tutorial(tmp_path: Path) -> Path:
     """The files of the tutorial, in a folder."""
-    for name, text in re.findall(r"```yaml\n# (\w+\.yaml)\n(.*?)```", PAGE, re.DOTALL):
+    for name, text in re.findall(r"```(?:yaml|text)\n# (\w+\.yaml)\n(.*?)```", PAGE, re.DOTALL):
         (tmp_path / name).write_text(text)
     return tmp_path
 

@@ -24,10 +24,10 @@ def in_style() -> Iterator[None]:
         yield
 
 
-def test_a_whole_table_has_every_figure_but_those_of_factors_tuning_and_questions(tmp_path: Path) -> None:
+def test_a_whole_table_has_every_figure_but_those_of_factors_searches_and_questions(tmp_path: Path) -> None:
     sweep = example_sweep(tmp_path, WITH_CONTROL)
     table = table_of(tmp_path, {**CLEAR, **AGAIN}, sweep=sweep, changes=COSTS)
-    missing = ("effects", "heat", "tuning", "needles", "facts")
+    missing = ("effects", "heat", "tuning", "trials", "needles", "facts")
     assert list(figures(table, 7.0)) == [name for name in FIGURES if name not in missing]
 
 
