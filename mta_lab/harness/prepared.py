@@ -19,7 +19,6 @@ from mta_lab.errors import UserError
 from mta_lab.evaluation import changed_settings
 from mta_lab.evaluation.answers import Advance, answered
 from mta_lab.evaluation.batches import Asking, Decoding
-from mta_lab.harness import LIBRARY
 from mta_lab.harness.model import HarnessModel
 from mta_lab.harness.quiet import quiet
 from mta_lab.harness.reading import batches_of, following, read
@@ -28,6 +27,7 @@ from mta_lab.harness.tasks import Loaded, load
 from mta_lab.model import Decoder
 from mta_lab.results.evaluated import Evaluated, TaskFacts, now
 
+LIBRARY = "lm_eval"
 BOOTSTRAP = 1000  # draws, for the standard error of what is no plain mean
 ONE_PROCESS = "DISABLE_MULTIPROC"  # keeps the harness from starting processes for these draws
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import datasets
 import numpy as np
+from datasets.exceptions import DatasetNotFoundError
+from huggingface_hub.errors import LocalEntryNotFoundError
 from lm_eval.tasks import TaskManager
 
 from components import ComponentError
@@ -79,7 +81,7 @@ def load(evaluation: HarnessEvaluation, config: RunConfig, corpus: Corpus, note:
             except Exception as error:  # of the network, of a file, of a task's own code
                 missing.append(name)
                 note(f"{evaluation.name}: {_why(name, error)}")
-                datasets.config.HF_HUB_OFFLINE |= isinstance(error, ConnectionError)
+                datasets.config.HF_HUB_OFFLINE |= isinstance(error, ConnectionError)  # the rest waits no more
                 continue
             for task in found["tasks"].values():
                 if shots or task.get_config("num_fewshot") is None:  # as given, as the task says, or none
@@ -130,9 +132,8 @@ def write(stand_in: StandIn, folder: Path) -> None:
 
 def _why(name: str, error: Exception) -> str:
     """Return why a task cannot be asked, and how to get its data where that is the reason."""
-    offline = (ConnectionError, datasets.exceptions.DatasetNotFoundError, FileNotFoundError)
     said = described(error)
-    if not isinstance(error, offline) and "Offline" not in said:
+    if not isinstance(error, ConnectionError | DatasetNotFoundError | LocalEntryNotFoundError):
         return f"{name}: the harness cannot load it ({said})"
     fetches = f"HF_HOME=hub python -c \"from lm_eval.tasks import TaskManager; TaskManager().load(['{name}'])\""
     return (

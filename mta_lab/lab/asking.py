@@ -11,6 +11,7 @@ from mta_lab.errors import UserError
 from mta_lab.evaluation import Asks, evaluation_fingerprint, prepare
 from mta_lab.harness import of_harness
 from mta_lab.lab.display import Advance, Say
+from mta_lab.lab.extras import check_extra
 from mta_lab.lab.trained import corpus_of, refuse_changed
 from mta_lab.model import Decoder
 from mta_lab.pictures.trained import Trained
@@ -27,18 +28,26 @@ class Questions:
     def __init__(self, note: Say = lambda line: None) -> None:
         """Begin; `note` hears of each task of a harness that cannot be asked here."""
         self._note = note
-        self._made: dict[str, Asks] = {}
+        self._made: dict[str, Asks | UserError] = {}
 
     def of(self, evaluation: TextEvaluation, run: Trained, fingerprint: str) -> Asks:
         """Return what a run is asked; raise UserError where no question can be made."""
         if fingerprint not in self._made:
-            corpus = corpus_of(run)
-            assert corpus is not None  # `fingerprint_for` has refused runs that read no text
-            if isinstance(evaluation, HarnessEvaluation):
-                self._made[fingerprint] = of_harness(evaluation, run.config, corpus, self._note)
-            else:
-                self._made[fingerprint] = prepare(evaluation, run.config, corpus)
-        return self._made[fingerprint]
+            try:
+                self._made[fingerprint] = self._make(evaluation, run)
+            except UserError as error:  # the next run would wait as long to hear the same
+                self._made[fingerprint] = error
+        if isinstance(found := self._made[fingerprint], UserError):
+            raise found
+        return found
+
+    def _make(self, evaluation: TextEvaluation, run: Trained) -> Asks:
+        corpus = corpus_of(run)
+        assert corpus is not None  # `fingerprint_for` has refused runs that read no text
+        if isinstance(evaluation, HarnessEvaluation):
+            check_extra("lm-eval", evaluation.name)
+            return of_harness(evaluation, run.config, corpus, self._note)
+        return prepare(evaluation, run.config, corpus)
 
 
 def fingerprint_for(evaluation: TextEvaluation, run: Trained) -> str:

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from mta_lab.errors import UserError
 
-EXTRAS = {"hf": ("transformers", "safetensors")}
+EXTRAS = {"hf": ("transformers", "safetensors"), "lm-eval": ("lm_eval",)}
 """packages without which an extra is not there"""
 
 

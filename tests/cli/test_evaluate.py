@@ -171,7 +171,7 @@ def test_a_harness_that_is_not_installed_is_one_line_with_what_to_type(
     monkeypatch.setitem(sys.modules, "lm_eval", None)
     status, out, remarks = evaluate("--on", "lm_eval:boolq,piqa")
     assert (status, out) == (2, "")
-    assert remarks.endswith("lm_eval: needs the package lm_eval; type: pip install 'mta-lab[lm-eval]'\n")
+    assert remarks.endswith("lm_eval: needs lm_eval; type: pip install 'mta-lab[lm-eval]'\n")
     assert remarks.count("\n") == 1
 
 
