@@ -16,7 +16,6 @@ from mta_lab.executors.ray.tokens import GUARDED, REMEDY, known_token
 from mta_lab.workspace import again
 
 PORT = "6379"  # of a head, where none is given: Ray's own
-UNTIL = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 ENDS = "Ctrl-C ends that, and keeps its runs"
 
 
@@ -50,8 +49,11 @@ def join(address: str, *, head: bool, cores: int | None, say: Callable[[str], No
     variables = {**os.environ, **GUARDED, **known_token("join", make=head)}
     if find_spec("ray") is None:
         raise UserError("join: needs Ray: pip install 'mta-lab[ray]'")
-    signal.pthread_sigmask(signal.SIG_BLOCK, UNTIL)
-    end = serve((*role, *room), here, variables, UNTIL, say, joined)
+    until = {signal.SIGINT, signal.SIGTERM}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is by `nohup`
+        until.add(signal.SIGHUP)
+    signal.pthread_sigmask(signal.SIG_BLOCK, until)
+    end = serve((*role, *room), here, variables, until, say, joined)
     if end.told is None:
         raise UserError(f"join: {why(end, address)}")
 

@@ -3,6 +3,7 @@
 Each ends with every run once, and with the numbers that the sweep has on this machine, to the bit.
 """
 
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from mta_lab.executors.ray.listening import NAME
 from mta_lab.training.checkpoints import PATTERN
 from tests.launch.sweeps import write_words
-from tests.real.cluster import NEEDED, Cluster, Victim, children, cluster, raylet, strike, wait_until
+from tests.real.cluster import NEEDED, Cluster, Victim, arguments, children, cluster, raylet, strike, wait_until
 from tests.real.hosts import Host
 from tests.real.launches import ENOUGH, Launch, assert_as_in_peace, in_peace, prepared, written
 
@@ -128,6 +130,20 @@ def test_what_fails_is_seen_and_its_run_goes_on_elsewhere(
     assert_as_in_peace(folder, peace)
 
 
+def test_a_machine_that_leaves_by_ctrl_c_keeps_its_runs(
+    whole: Cluster, launch: Launches, folder: Path, peace: Path
+) -> None:
+    started = launch()
+    node = training(whole, started, 1)[0]
+    (joining,) = [process for process in node.processes() if "mta_lab" in arguments(process)]
+    os.kill(joining, signal.SIGINT)
+    wait_until(lambda: not node.processes(), ENOUGH, "it has left")
+    started.wait(ENOUGH)
+    assert started.resumed()
+    assert "tried again" not in started.said(), "its run had been kept"
+    assert_as_in_peace(folder, peace)
+
+
 def test_a_launch_that_is_interrupted_goes_on_later(
     whole: Cluster, launch: Launches, folder: Path, peace: Path
 ) -> None:
@@ -187,6 +203,8 @@ def test_nothing_listens_beyond_the_named_interface_or_tells_the_token(
         servers = [one.port for one in host.listeners() if one.address == f"[::ffff:{host.address}]"]
         assert servers
         assert [port for port in servers if not refuses(host, port)] == []
+        for child in children(host):
+            assert NAME not in Path(f"/proc/{child}/environ").read_text(), "what trains needs no library for servers"
         for process in host.processes():
             for told in ("cmdline", "environ"):
                 assert secret not in Path(f"/proc/{process}/{told}").read_text(errors="replace"), process
