@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from mta_lab.config import RunConfig, fingerprint, plain, read_yaml, scales
-from mta_lab.sweep import shipped_sweeps
+from mta_lab.config import RunConfig, fingerprint, identified_by, plain, read_yaml, scales
+from mta_lab.sweep import load_sweep, shipped_sweeps
 from mta_lab.sweep.files import SHIPPED
 from mta_lab.sweep.ledger import LEDGER, ledger
 from tests.shipped import shipped
 
+ROOT = Path(__file__).parents[1]
 SWEEPS = shipped_sweeps()
 LEDGER_ROWS = {f"{table}.{row}": values for table, rows in ledger().items() for row, values in rows.items()}
 
@@ -38,6 +39,15 @@ def test_sweep_loads_at_every_scale(name: str, scale: str) -> None:
         assert [row.name for row in sweep.rows] == [str(row) for row in rows]
     assert sweep.baseline in {row.name for row in sweep.rows}
     assert len(sweep.runs()) == len(sweep.rows) * len(sweep.seeds)
+
+
+def test_a_sweep_that_is_named_by_its_path_loads_without_the_model_that_it_starts_from() -> None:
+    """Its weights are identified in the file, so that it can be planned and read anywhere."""
+    (file,) = (ROOT / "sweeps" / "opt_in").glob("*.yaml")
+    sweep = load_sweep(str(file), scale="nano")
+    assert {row.config.model.kv_heads for row in sweep.rows} == {3}
+    assert {identified_by(row.config.init) for row in sweep.rows} == {"174abc8c45a69036"}
+    assert file.stem not in SWEEPS
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -119,7 +129,6 @@ def test_domains_of_the_ledger_average_to_its_perplexity() -> None:
         assert sum(row["domains"].values()) / 7 == pytest.approx(row["perplexity"], abs=0.011)
 
 
-ROOT = Path(__file__).parents[1]
 FOLDERS = ("components", "mta_lab", "sweeps", "tests", ".github")
 YAML_FILES = [
     *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.y*ml"))),

@@ -114,6 +114,11 @@ def test_what_the_decoder_cannot_be_is_refused_by_its_key(case: str, folder: Pat
         sizes_of(folder)
 
 
+def test_an_epsilon_that_was_rounded_to_float32_is_the_same(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({**LLAMA, "rms_norm_eps": 9.999999747378752e-06}))
+    assert sizes_of(folder)["width"] == 64
+
+
 def test_a_folder_that_is_no_llamas_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"init.checkpoint: .*gone is no folder of a Llama: config.json: No such file"):
         row(tmp_path / "gone", tmp_path)
