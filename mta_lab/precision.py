@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from components.attention import PLAIN
+from components.optimizers import ADAMW
 from mta_lab.config import Precision, RunConfig
 from mta_lab.devices import own
 from mta_lab.devices.child import computing
@@ -51,7 +52,8 @@ def _probe(config: RunConfig) -> RunConfig:
     """
     model = replace(config.model, layers=min(config.model.layers, LAYERS))
     batch_size = max(1, min(config.training.batch_size, TOKENS // model.context))
-    training = replace(config.training, batch_size=batch_size)
+    training = replace(config.training, batch_size=batch_size, optimizer=ADAMW, no_decay=())
+    training = replace(training, z_loss=0.0, label_smoothing=0.0, auxiliary={})  # plain attention has none of its own
     return replace(config, model=model, training=training, attention=PLAIN, seed=0)
 
 

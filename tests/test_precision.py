@@ -45,6 +45,12 @@ def remember(ratio: float) -> None:
     cache_file().write_text(json.dumps(dict.fromkeys(known, ratio)))
 
 
+def test_what_it_is_trained_by_has_no_part_in_the_measurement() -> None:
+    """Plain attention has no losses of its own, which a step would miss."""
+    trained = auto("training.optimizer=muon", "training.z_loss=0.1", "training.auxiliary={load_balance: 1.0}")
+    assert precision._probe(trained) == precision._probe(auto())
+
+
 def test_it_is_measured_once_and_then_remembered() -> None:
     chosen, (line,) = resolved_auto(auto())
     assert chosen in ("fp32", "bf16")
