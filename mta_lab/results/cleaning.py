@@ -46,9 +46,12 @@ def checkpoints(records: Records) -> Removable:
 
 
 def weights(records: Records, parents: Collection[str]) -> Removable:
-    """Return the weights of finished runs but those of `parents`, from which stages start."""
-    found = {file.stem: [file] for file in (records.directory / "weights").glob("*.pt")}
-    return _without(parents, found)
+    """Return the weights of finished runs but those of `parents`, from which stages start.
+
+    Weights of a checkpoint that was brought in are of no run, and stay.
+    """
+    files = (records.directory / "weights").glob("*.pt")
+    return _without(parents, {file.stem: [file] for file in files if records.has_finished(file.stem)})
 
 
 def stale_runs(records: Records, stale: Collection[str], parents: Collection[str]) -> Removable:

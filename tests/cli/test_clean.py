@@ -68,6 +68,14 @@ def test_what_is_named_goes_and_the_rest_stays(lab: Command, runs: dict[str, Run
     assert records.finished(runs["talking"].fingerprint)
 
 
+def test_weights_that_are_of_no_run_stay(lab: Command, runs: dict[str, Run]) -> None:
+    """A launch brings in those of a checkpoint, under the hash of their content."""
+    file = finish(runs["talking"]).with_name(f"{'c' * 16}.pt")
+    file.touch()
+    assert "weights: 1 run," in lab("clean", "--weights", "--yes").out
+    assert file.exists()
+
+
 def test_weights_that_a_stage_has_started_from_stay(lab: Command, runs: dict[str, Run]) -> None:
     parent = finish(runs["plain"])
     stage = finish(runs["longer"], parent=parent.stem)

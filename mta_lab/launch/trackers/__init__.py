@@ -7,6 +7,7 @@ imported with its file alone, where a launch asks for it.
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from mta_lab.errors import UserError, described, nearest
 from mta_lab.launch.events import Event, Listener
@@ -30,7 +31,7 @@ def check(names: Sequence[str]) -> None:
         _loaded(name)
 
 
-def _loaded(name: str):  # type: ignore[no-untyped-def]  # a module
+def _loaded(name: str) -> ModuleType:
     if name not in TRACKERS:
         raise UserError(f"--track: got '{name}'{nearest(name, TRACKERS) or ';'} allowed: {', '.join(TRACKERS)}")
     try:
