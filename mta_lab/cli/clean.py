@@ -28,7 +28,9 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="remove them; without it, only the sizes are shown")] = False,
     components: Components = None,
 ) -> None:
-    """Show how much room checkpoints, weights and stale runs take, and remove them if told to.
+    """Remove checkpoints, weights and stale runs.
+
+    Shows how much room they take, and removes what it is told to.
 
     Removes nothing while a launch runs here.
     """

@@ -23,7 +23,9 @@ def diff(
     form: Annotated[str, typer.Option("--format", help="rich, markdown or latex")] = "rich",
     components: Components = None,
 ) -> None:
-    """Set two results side by side: settings that differ, and differences of scores with intervals.
+    """Set two results side by side.
+
+    Prints settings that differ, and differences of scores with intervals.
 
     A sweep at a commit is what that commit trained of its rows, whether that counts today or not.
     """

@@ -27,7 +27,7 @@ def export(
     scale: Scale = DEFAULT_SCALE,
     components: Components = None,
 ) -> None:
-    """Write a trained run as a model of Hugging Face's transformers.
+    """Write a trained run as a model for transformers.
 
     The folder has weights (safetensors), settings, tokenizer and a card with scores, settings and
     origin. Rows without operations are a plain Llama; others carry their own modelling file, which

@@ -20,7 +20,9 @@ def retrofit(
         str, typer.Option(metavar="YAML", help="the operations, as in a sweep; softmax: the Llama as it is")
     ] = USUAL,
 ) -> None:
-    """Insert operations into a pretrained Llama, which computes what it did before.
+    """Insert operations into a pretrained Llama.
+
+    It computes what it did before.
 
     The folder opens in Hugging Face's transformers. All operations start as the identity, so the
     logits are those of before to the bit; a norm, or another start, is refused.

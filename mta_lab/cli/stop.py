@@ -19,7 +19,9 @@ def stop(
     seed: Annotated[int | None, typer.Option(help="the run of this seed; default: every run of the row")] = None,
     components: Components = None,
 ) -> None:
-    """Stop a run of the launch that runs here, or a row; the launch goes on with the rest.
+    """Stop a run of the launch that runs here, or a row.
+
+    The launch goes on with the rest.
 
     What is stopped is kept, and the next launch goes on with it.
     """
