@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from components.attention import MultiToken
+from components.norms import NoNorm
 from mta_lab.config import RunConfig, started_from
 from mta_lab.data import Corpus
 from mta_lab.errors import UserError
@@ -78,6 +80,19 @@ def test_a_stage_of_no_steps_scores_what_its_parent_came_to(base: Base, corpus: 
     assert (found.losses, found.tokens_per_second, found.training_seconds) == ((), 0.0, 0.0)
     before, after = tensors.read(weights), tensors.read(kept)
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_operations_that_a_stage_inserts_change_no_score_before_a_step(
+    base: Base, corpus: Corpus, tmp_path: Path
+) -> None:
+    config, result, weights, _ = base
+    untrained = replace(config.training, steps=0, warmup_steps=0, validations=1)
+    inserted = MultiToken(dropout=0.1, norm=NoNorm())
+    stage = started_from(config, replace(config, attention=inserted, training=untrained))
+    found, kept, _ = trained(stage, corpus, tmp_path, weights)
+    assert found.validations[0].domains == pytest.approx(result.validations[-1].domains, rel=1e-5)
+    assert found.parameters > result.parameters
+    assert len(tensors.read(kept)) > len(tensors.read(weights))
 
 
 def test_no_steps_at_twice_the_context_read_longer_sequences(base: Base, corpus: Corpus, tmp_path: Path) -> None:
