@@ -43,3 +43,5 @@ def clean(
     if not (yes and chosen):
         remedy = "--yes removes it" if chosen else "say what, like --checkpoints --weights --stale, and --yes"
         display.console.print(f"nothing is removed: {remedy}", soft_wrap=True)
+    else:
+        display.console.print("removed", soft_wrap=True)

@@ -162,14 +162,18 @@ def _notes(one: Side, other: Side, rows: Sequence[str]) -> list[str]:
 
 
 def _changed(one: Side, other: Side, rows: Sequence[str]) -> list[str]:
-    """Return the other parts of the identity that differ in some row, each with its values."""
+    """Return the other parts of the identity that differ in some row, each with its values.
+
+    Where settings differ, so may what follows from them: of such a row, the engine alone tells.
+    """
     parts = {"engine": "engine", "meaning": "what components compute", "code": "component code", "text": "text"}
     found: dict[str, None] = {}
     for row in rows:
+        followed = {part for part in parts if part != "engine" and _differing(one, other, [row])}
         for ours, theirs in zip(one.runs.get(row, {}).values(), other.runs.get(row, {}).values(), strict=False):
             for part, words in parts.items():
                 values = [getattr(record.identity, part) for record in (ours, theirs)]
-                if values[0] != values[1]:
+                if values[0] != values[1] and part not in followed:
                     a, b = (str(value)[:16] or "none" for value in values)
                     found[f"{words} ({a} and {b})" if part != "meaning" else words] = None
     return [*found]

@@ -48,6 +48,7 @@ def test_two_runs_are_compared_by_setting_score_and_domain(lab: Command, one: st
     assert cells("attention.name", out) == ["run", "softmax", "talking\\_heads"]
     assert cells("run", out) == ["1 and 1", "perplexity 30.00", "perplexity 27.00", "-10.00%", "-", "-"]
     assert cells("github", out) == ["29.00", "26.00", "-10.34%"]
+    assert "Beside settings" not in out
 
 
 def test_two_sweeps_are_compared_row_by_row_in_pairs_of_a_seed(lab: Command, one: str) -> None:
