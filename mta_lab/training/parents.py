@@ -1,4 +1,4 @@
-"""Give the model of a stage the weights of its parent."""
+"""Give the model of a run the weights of what it starts from."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from mta_lab.training import tensors
 
 
 def take_weights(start: Path, model: Decoder, config: RunConfig) -> None:
-    """Give the model the weights of a finished run; operations that are new keep what they have.
+    """Give the model the weights of what it starts from; new operations keep what they have.
 
     Raises:
         UserError: the file cannot be read, or is of another model.
@@ -22,7 +22,9 @@ def take_weights(start: Path, model: Decoder, config: RunConfig) -> None:
         model.load_state_dict(_state(tensors.read(start), model.state_dict(), config))
     except Exception as error:  # a damaged file may raise anything
         again = "delete the record of that run in results/runs, and it is trained again"
-        raise UserError(f"{start}: the stage cannot start from these weights ({described(error)}); {again}") from None
+        if config.init.checkpoint:
+            again = f"delete the file, and it is made again of {config.init.checkpoint}"
+        raise UserError(f"{start}: the run cannot start from these weights ({described(error)}); {again}") from None
 
 
 def _state(before: Mapping[str, Tensor], start: Mapping[str, Tensor], config: RunConfig) -> dict[str, Tensor]:

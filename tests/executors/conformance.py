@@ -104,7 +104,7 @@ class TrainsStages(Polling):
         request = subject.request("quick")
         end = told.end_of(subject.executor.submit(_stage(request, start=request.weights)))
         assert isinstance(end, Failed)
-        assert f"{request.weights}: the stage cannot start from these weights (FileNotFoundError" in end.reason
+        assert f"{request.weights}: the run cannot start from these weights (FileNotFoundError" in end.reason
         assert "\n" not in end.reason
 
 

@@ -76,7 +76,7 @@ def test_what_the_parent_lacks_is_said(tmp_path: Path) -> None:
     del weights["blocks.1.attention.key.weight"]
     tensors.write(tmp_path / "parent.pt", weights)
     stage = started_from(before, after)
-    with pytest.raises(UserError, match=r"parent.pt: the stage cannot start from these weights"):
+    with pytest.raises(UserError, match=r"parent.pt: the run cannot start from these weights"):
         take_weights(tmp_path / "parent.pt", build_model(stage, 0), stage)
 
 
@@ -88,3 +88,12 @@ def test_a_run_from_a_checkpoint_starts_with_its_logits(tmp_path: Path) -> None:
     grown = build_model(run, 7)
     take_weights(tmp_path / "llama.pt", grown, run)
     torch.testing.assert_close(logits(grown, grown.state_dict()), logits(parent, weights), rtol=0, atol=1e-12)
+
+
+def test_a_damaged_file_of_a_checkpoint_is_said_with_what_makes_it_again(tmp_path: Path) -> None:
+    run = with_attention(MTA, init={"checkpoint": "llama"}, data={"tokens": "tokens"})
+    (tmp_path / "llama.pt").write_bytes(b"half")
+    with pytest.raises(
+        UserError, match=r"llama.pt: the run cannot start .*; delete the file, and it is made again of ll"
+    ):
+        take_weights(tmp_path / "llama.pt", build_model(run, 0), run)

@@ -123,7 +123,5 @@ def test_weights_that_no_stage_can_start_from_are_said(left: str, base: Base, co
         start.write_bytes(weights.read_bytes()[:1000])
     elif left == "another model's":
         tensors.write(start, {"norm.weight": torch.ones(16)})
-    with pytest.raises(
-        UserError, match=r"0123456789abcdef.pt: the stage cannot start from these weights \(.*\); delete"
-    ):
+    with pytest.raises(UserError, match=r"0123456789abcdef.pt: the run cannot start from these weights \(.*\); delete"):
         trained(longer(config), corpus, tmp_path, start)
