@@ -31,4 +31,4 @@ class Sgd(OptimizerConfig):
         return 1.0 if self.momentum else 0.0
 
     def build(self, weights: Sequence[Weight], adam: AdamConstants) -> torch.optim.Optimizer:
-        return torch.optim.SGD(grouped(weights), momentum=self.momentum, nesterov=self.nesterov, fused=True)
+        return torch.optim.SGD(grouped(weights), momentum=self.momentum, nesterov=self.nesterov)

@@ -117,6 +117,10 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     pair.close()
 
 
+TRAINED: list[dict[str, Any]] = [
+    {"training.optimizer": "sgd", "training.learning_rate": 0.1, "training.ema": 0.5, "training.z_loss": 0.1},
+    {"training.optimizer": "lion", "training.learning_rate": 1e-4, "training.no_decay": ["norms"]},
+]
 Make = Callable[[dict[str, Any]], RunConfig]
 
 
@@ -129,6 +133,7 @@ Make = Callable[[dict[str, Any]], RunConfig]
         pytest.param({"training.compiled": False}, 2, marks=pytest.mark.slow),
         pytest.param({"attention": "differential"}, 2, marks=pytest.mark.slow),
         pytest.param({"attention": "talking_heads"}, 2, marks=pytest.mark.slow),
+        *(pytest.param(changed, 2, marks=pytest.mark.slow) for changed in TRAINED),
     ],
 )
 def test_two_train_as_one(
