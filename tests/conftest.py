@@ -27,8 +27,11 @@ pytest.register_assert_rewrite("mta_lab.testing")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two processes for the whole suite; a part of it that is named is there sooner without."""
-    return 2 if config.args_source == pytest.Config.ArgsSource.TESTPATHS else 0
+    """Three processes for the whole suite, as tests often wait for others on the two cores.
+
+    A part of it that is named is there sooner without.
+    """
+    return 3 if config.args_source == pytest.Config.ArgsSource.TESTPATHS else 0
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mta_lab.config import Layer, RunConfig
 from mta_lab.errors import UserError
+from mta_lab.words import counted
 
 if TYPE_CHECKING:
     from mta_lab.sweep.rows import Sweep
@@ -24,7 +25,8 @@ def refuse_same_runs(sweep: "Sweep", source: str) -> None:
     """Raise UserError for a row whose runs under several seeds would be one run."""
     for row in sweep.rows if len(sweep.seeds) > 1 else ():
         if row.config.always_the_same:
-            said = f"init and data are fixed, and nothing else is drawn: {len(sweep.seeds)} seeds would be one run"
+            several = counted(len(sweep.seeds), "seed")
+            said = f"init and data are fixed, and nothing else is drawn: {several} would be one run"
             rather = "leave one of them to the seeds, or ask for --seeds 1"
             raise UserError(f"{source}: rows.{row.name}: seed: {said}; {rather}")
 

@@ -146,7 +146,7 @@ def test_engine_plans_launches_and_answers(lab: Command, monkeypatch: pytest.Mon
 
 
 MISTAKES = {
-    "level": ("stp", "no level named 'stp'; did you mean 'step'? levels: op, step, engine"),
+    "level": ("stp", "no level named 'stp'; did you mean 'step'? levels: op, step, generate, engine"),
     "settings of op": ("op model.width=8", "allowed: no settings"),
     "shape": ("op --shape 1,2,3", "allowed: batch,heads,tokens,head width"),
     "odd heads": ("op --shape 1,3,8,4", "an even number of heads"),

@@ -18,6 +18,7 @@ from components.attention import MultiToken, Softmax
 from components.evaluations import Evaluation, Needles
 from components.kernel_init import Constant, KernelInitConfig, Uniform
 from components.norms import Depth, Gate, NormConfig
+from components.optimizers import AdamW, OptimizerConfig
 from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOpConfig
 from components.score_ops.base import LayerRule
 from components.score_ops.head_mixing import Group
@@ -27,6 +28,7 @@ from tests.config.helpers import registry_restored
 
 NO_NUMBERS: tuple[Any, ...] = ("1", None, True, False, (1,), [1], {}, object, torch.tensor(1.5))
 WRONG: dict[Any, tuple[Any, ...]] = {
+    bool: (0, 1, None, "true", 1.0, torch.tensor(True)),
     int: (*NO_NUMBERS, 1.0, 2.5, 1j, numpy.int64(2), torch.tensor(2)),
     float: (*NO_NUMBERS, 1j, numpy.float32(1.0)),
     Group: (*NO_NUMBERS, 2.0, "All", "", ("all",)),
@@ -35,6 +37,8 @@ WRONG: dict[Any, tuple[Any, ...]] = {
     tuple[str, ...]: ("text", None, 3, ["text"], {"text"}, (3,), ("text", None)),
     tuple[int, ...]: (3, None, "3", [3], {3}, (3.0,), (True,), ("3",), range(3)),
     tuple[int, int]: (6, "6x11", None, (), (6,), (6, 11, 1), (6.0, 11), (6, True), [6, 11], {6, 11}, torch.ones(2)),
+    int | None: (*(value for value in NO_NUMBERS if value is not None), 1.0, 2.5),
+    OptimizerConfig: ("adamw", AdamW, HeadMixing(), None, (AdamW(),), {"name": "adamw"}),
     NormConfig: ("gate", Gate, HeadMixing(), None, (Gate(),), {"name": "gate"}, nn.Identity()),
     KernelInitConfig: ("zero", Constant, Gate(), None, (Constant(),), 0.3),
     tuple[ScoreOpConfig, ...]: (KeyQuery(), ["key_query"], ("key_query",), [KeyQuery()], (KeyQuery,), (Gate(),), None),

@@ -102,7 +102,7 @@ STAYS = {
     "message": ("score_ops/head_mixing.py", "allowed: a divisor of the {heads} heads", "it has to divide {heads}"),
     "parameter's place in memory": ("score_ops/joint.py", "self.kernel = nn.Parameter(torch.empty(", "self.kernel = nn.Parameter(torch.zeros("),
     "private method": ("tasks/find_block.py", "def _draw(", "def _another(self, *arguments):\n        return self._draw(*arguments)\n\n    def _draw("),
-    "local name": ("norms/rms.py", "    dtype = torch.promote_types(x.dtype, weight_d.dtype)\n    return pointwise.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(dtype)", "    wider = torch.promote_types(x.dtype, weight_d.dtype)\n    return pointwise.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(wider)"),
+    "local name": ("norms/rms.py", "    dtype = x.dtype if x.dtype == weight_d.dtype else torch.promote_types(x.dtype, weight_d.dtype)\n    return pointwise.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(dtype)", "    wider = x.dtype if x.dtype == weight_d.dtype else torch.promote_types(x.dtype, weight_d.dtype)\n    return pointwise.rms_norm(widened(x), widened(weight_d), eps, compiled=compiled).to(wider)"),
     "same arithmetic": ("norms/base.py", "0.8 - 0.6 * math.exp(-0.3 * (layer - 1))", "4 / 5 - 3 / 5 * math.exp((1 - layer) * 0.3)"),
     "another fast path": ("kernels/streaming.py", "BLOCK = 128", "BLOCK = 64"),
 }  # fmt: skip

@@ -3,11 +3,13 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mta_lab.report import markdown
@@ -37,6 +39,16 @@ def measured(name: str, folder: Path) -> Effects | None:
     return effects_of(table_of(folder, scores, sweep=replace(sweep, looks=())))
 
 
+def said_by(name: str) -> set[str]:
+    """Return the effects of a row that is named like `14 kq post, head pre+post, depth`."""
+    if name == "talking heads":
+        return {"pre_softmax: head_mixing", "post_softmax: head_mixing"}
+    *operations, norm = re.sub("^[0-9]+ ", "", name).split(", ")
+    named = [(words.split()[-1].split("+"), words.startswith("kq")) for words in operations]
+    places = {f"{place}_softmax: {'key_query' if kq else 'head_mixing'}" for each, kq in named for place in each}
+    return places | {f"norm: {norm}"}
+
+
 def made_up(sweep: Sweep, effects: Mapping[str, float]) -> dict[str, dict[int, float]]:
     """Return scores without noise in which the settings of a row have these effects, log-added."""
     rows = {row.name: row.config for row in sweep.rows if not row.config.stream}
@@ -45,21 +57,17 @@ def made_up(sweep: Sweep, effects: Mapping[str, float]) -> dict[str, dict[int, f
     return {row: {seed: 30.0 * math.exp(total + 0.01 * seed) for seed in sweep.seeds} for row, total in sums.items()}
 
 
-def test_the_components_have_the_effects_that_were_computed_by_hand(tmp_path: Path) -> None:
-    """In log points, from an independent least squares over the same 19 rows."""
+def test_the_components_have_the_effects_of_least_squares_over_what_their_names_say(tmp_path: Path) -> None:
     found = measured("components-nano", tmp_path)
-    by_hand = {
-        "pre_softmax: key_query": -4.8,
-        "post_softmax: key_query": -1.3,
-        "pre_softmax: head_mixing": -1.7,
-        "post_softmax: head_mixing": -3.1,
-        "norm: gate": 8.1,
-        "norm: depth": 11.4,
-        "norm: plain": 9.8,
-        "norm: layer_norm": 13.0,
-    }
-    logs = {effect.name: 100 * math.log1p(effect.ours.value) for effect in found.effects}
-    assert logs == pytest.approx(by_hand, abs=0.06)
+    rows = json.loads((RESULTS / "components-nano.json").read_text())["rows"]
+    scores = {row["row"]: list(row["scores"].values()) for row in rows if row["row"] not in ("A/A", "differential")}
+    effects = [f"{place}: {name}" for place in ("pre_softmax", "post_softmax") for name in ("key_query", "head_mixing")]
+    effects += [f"norm: {name}" for name in ("gate", "depth", "plain", "layer_norm")]
+    design = [[1.0, *(effect in said_by(name) for effect in effects)] for name in scores]
+    logs = [np.log(one).mean() for one in scores.values()]
+    solved = np.linalg.lstsq(np.array(design, float), np.array(logs), rcond=None)[0][1:]
+    ours = {effect.name: math.log1p(effect.ours.value) for effect in found.effects}
+    assert ours == pytest.approx(dict(zip(effects, solved, strict=True)), abs=1e-9)
     assert round(found.fit.explained, 2) == 0.94
     assert found.fit.degrees == 10
     assert found.design.left_out == ("differential",)

@@ -18,6 +18,7 @@ from mta_lab.report.figures import FIGURES
 from mta_lab.report.figures.pareto import COSTS, front
 from mta_lab.report.table import TableRow
 from mta_lab.sweep import load_sweep
+from mta_lab.sweep.search import Searched, Tried
 from mta_lab.sweep.tune import Curve, Point, Tune, Tuning
 from mta_lab.theme.style import BETTER, INK, MUTED, WORSE, inline, save, styled
 from tests.report.examples import asked, asked_facts, example_sweep, table_of
@@ -63,7 +64,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Table:
         }
         for place, row in enumerate(sweep.rows)
     }
-    return table_of(folder, scores, sweep=replace(sweep, tuning=tuned(means)), changes=changes)
+    made = table_of(folder, scores, sweep=replace(sweep, tuning=tuned(means)), changes=changes)
+    return replace(made, searched={sweep.rows[0].name: tried()})
 
 
 def tuned(means: dict[str, float]) -> Tuning:
@@ -79,6 +81,15 @@ def tuned(means: dict[str, float]) -> Tuning:
         for row, mean in means.items()
     }
     return Tuning(Tune(key="training.learning_rate"), curves)
+
+
+def tried() -> Searched:
+    """The middle one of three trials is the best."""
+    trials = [
+        Tried(number=place, values={"training.learning_rate": rate}, score=31.0 - place % 2, state="complete")
+        for place, rate in enumerate(RATES)
+    ]
+    return Searched(trials=trials, importance={})
 
 
 def drawn(table: Table, name: str) -> list[Axes]:
