@@ -64,7 +64,7 @@ def test_the_components_have_the_effects_of_least_squares_over_what_their_names_
     effects = [f"{place}: {name}" for place in ("pre_softmax", "post_softmax") for name in ("key_query", "head_mixing")]
     effects += [f"norm: {name}" for name in ("gate", "depth", "plain", "layer_norm")]
     design = [[1.0, *(effect in said_by(name) for effect in effects)] for name in scores]
-    logs = [np.log(one).mean() for one in scores.values()]
+    logs = [math.log(np.mean(one)) for one in scores.values()]
     solved = np.linalg.lstsq(np.array(design, float), np.array(logs), rcond=None)[0][1:]
     ours = {effect.name: math.log1p(effect.ours.value) for effect in found.effects}
     assert ours == pytest.approx(dict(zip(effects, solved, strict=True)), abs=1e-9)
