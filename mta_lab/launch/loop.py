@@ -125,6 +125,8 @@ class LaunchLoop:
     def _set_asked_aside(self) -> None:
         """Stop the runs that somebody asked to be stopped since the last look."""
         asked = self._recorder.stops() - self._set_aside
+        if not asked:  # nearly always: so a look costs the same however many runs are submitted
+            return
         self._set_aside |= asked
         for told in self._submitted.values():
             if told.run.fingerprint in asked:
