@@ -141,6 +141,7 @@ class _Table:
     changed: Mapping[str, Any] = field(default_factory=dict)
     winners: Mapping[str, Any] = field(default_factory=dict)
     tuning: Mapping[str, Any] | None = None
+    mixed_arithmetic: Mapping[str, Any] | None = None
     evaluate: Sequence[Any] = ()
 
 
