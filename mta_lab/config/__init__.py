@@ -14,8 +14,10 @@ from mta_lab.config.layers import InvalidError, Layer, command_line, in_words, n
 from mta_lab.config.meaning import in_plain_torch
 from mta_lab.config.reader import NOTHING, read_yaml
 from mta_lab.config.resolve import component, component_of, resolve, resolve_run, scale_layer, scales, shortened_warmup
-from mta_lab.config.schema import DataConfig, ModelConfig, Precision, RunConfig, Split, TrainingConfig
+from mta_lab.config.schema import RunConfig
+from mta_lab.config.sections import DataConfig, ModelConfig, Split
 from mta_lab.config.stage import StageConfig, attention_before, chain_of, parent_of, started_from, throughout
+from mta_lab.config.training import Precision, TrainingConfig
 
 __all__ = [
     "NOTHING",

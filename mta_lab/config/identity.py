@@ -18,8 +18,9 @@ from components.tasks import ExercisedTask, TaskConfig
 from mta_lab.config.layers import type_hints
 from mta_lab.config.meaning import attention_meaning, evaluation_meaning, schedule_meaning, task_meaning
 from mta_lab.config.remembered import remembered
-from mta_lab.config.schema import BARE, NO_PART, RunConfig, TrainingConfig
+from mta_lab.config.schema import RunConfig
 from mta_lab.config.stage import StageConfig
+from mta_lab.config.training import BARE, NO_PART, TrainingConfig
 from mta_lab.identity import Identity, fingerprint_of
 
 

@@ -19,8 +19,9 @@ from mta_lab.config.building import build, build_component
 from mta_lab.config.checkpoint import CONFIG, sizes_of
 from mta_lab.config.layers import InvalidError, Layer, Tree, type_hints, variants
 from mta_lab.config.reader import read_value, read_yaml
-from mta_lab.config.schema import ADAM, STEPS, RunConfig
+from mta_lab.config.schema import RunConfig
 from mta_lab.config.share import take_share
+from mta_lab.config.training import ADAM, STEPS
 from mta_lab.errors import UserError, nearest
 
 SCALES = resources.files("mta_lab.config") / "scales"

@@ -18,7 +18,7 @@ from typing import Any
 from components.attention.insertion import refuse_change
 from components.registry import ComponentError
 from mta_lab.config import Layer, RunConfig, StageConfig, flatten, plain, resolve, started_from
-from mta_lab.config.schema import NO_PART, TrainingConfig
+from mta_lab.config.training import NO_PART, TrainingConfig
 from mta_lab.errors import UserError, nearest
 from mta_lab.sweep.checks import settings_of
 from mta_lab.sweep.products import products

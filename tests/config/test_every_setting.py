@@ -17,7 +17,8 @@ from components.schedules import ScheduleConfig
 from components.score_ops import KeyQuery
 from components.tasks import GroupedTask, Language, Practice, SyntheticTask
 from mta_lab.config import DataConfig, ModelConfig, RunConfig, TrainingConfig, fingerprint
-from mta_lab.config.schema import NO_PART, FixedSeeds
+from mta_lab.config.sections import FixedSeeds
+from mta_lab.config.training import NO_PART
 from mta_lab.data.corpus import corpus_name
 from mta_lab.errors import UserError
 from mta_lab.model import build_model, implementations

@@ -1,0 +1,130 @@
+"""The sections of a run's configuration that say its model, its data and its seeds.
+
+A field without a default is set by the scale (`scales/*.yaml`).
+"""
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from components.registry import LATER
+
+Split = Literal["valid", "test"]
+LARGEST = {
+    "width": 1 << 20,
+    "layers": 1 << 12,
+    "vocabulary": 1 << 24,
+    "context": 1 << 20,
+    "feed_forward_multiple": 1 << 20,
+}
+"""sizes beyond any model;
+a slip of the finger would be minutes of planning, or more bytes than can be counted"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The decoder around the attention (paper, section 4.2, appendix D and Table 7)."""
+
+    width: int
+    """D, channels of the residual stream; an even number"""
+    layers: int
+    """number of decoder blocks"""
+    heads: int
+    """M, attention heads; a divisor of the width, with an even head width (rotary pairs)"""
+    kv_heads: int | None = field(default=None, metadata=LATER)
+    """heads of keys and values, a divisor of `heads`, each shared by neighbouring heads
+    (grouped-query attention, 2305.13245); not set: each head has its own"""
+    vocabulary: int
+    """tokens in the vocabulary; the tokenizer is trained to this size,
+    that of imported tokens has at most as many, a synthetic task says its own"""
+    context: int
+    """T, tokens a sequence;
+    the longest that the model can read where a synthetic task says how long they are"""
+    rope_theta: float = 100_000.0
+    """base of the rotary frequencies"""
+    feed_forward_multiple: int = 256
+    """the SwiGLU width is 8/3 of the model's, rounded up to a multiple of this"""
+
+    def __post_init__(self) -> None:
+        sizes = ("width", "layers", "heads", "vocabulary", "context")
+        positive(self, *sizes, "rope_theta", "feed_forward_multiple")
+        for name, most in LARGEST.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"{name}: got {getattr(self, name)}, allowed: at most {most:,}")
+        if self.width % 2:
+            raise ValueError(f"width: got {self.width}, allowed: an even number")
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            allowed = [n for n in range(1, self.width // 2 + 1) if self.width % (2 * n) == 0]
+            raise ValueError(f"heads: got {self.heads}, allowed for width {self.width}: {allowed}")
+        shared = [n for n in range(1, self.heads + 1) if self.heads % n == 0]
+        if self.kv_heads is not None and self.kv_heads not in shared:
+            raise ValueError(f"kv_heads: got {self.kv_heads}, allowed for {self.heads} heads: {shared}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """The text to read and the part of it to score on; a synthetic task reads no text."""
+
+    corpus: Literal["packages", "stdlib"] = "packages"
+    """'packages': real text of seven domains, fetched once;
+    'stdlib': the Python library on disk, no network"""
+    path: str | None = None
+    """your own text instead: a folder with a file DOMAIN.jsonl or a folder DOMAIN for each
+    domain; also .ndjson, .json, .txt and .md, and these compressed as .gz, .bz2, .xz or .zst"""
+    tokens: str | None = field(default=None, metadata=LATER)
+    """a folder of tokens that `mta-lab data import` made, instead of text: its own tokenizer, of
+    at most model.vocabulary entries; the paper's scales need one"""
+    mixture: dict[str, float] = field(default_factory=dict, hash=False)
+    """how often each domain is trained on, like {news: 2, tales: 1}; 0
+    leaves it out, and it is still scored. Not set: the paper's shares for the built-in text and
+    for tokens of domains that all have its names, the same share for each domain of your own"""
+    evaluate: Split = "valid"
+    """what is scored: 'valid', or 'test', as much held-out text (or as many
+    sequences) that 'valid' never reads: for what was chosen by its scores on 'valid'"""
+
+    def __post_init__(self) -> None:
+        if self.path is not None and not self.path.strip():
+            raise ValueError(
+                f"path: got '{self.path}', allowed: a directory or a file; leave it out for the built-in text"
+            )
+        if self.tokens is not None:
+            self._check_tokens(self.tokens)
+        for name, weight in self.mixture.items():
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"mixture: got {weight} for domain '{name}', allowed: 0 or more")
+        if self.mixture and not any(self.mixture.values()):
+            raise ValueError("mixture: got 0 for every domain, allowed: more than 0 for at least one")
+
+    def _check_tokens(self, given: str) -> None:
+        if not given.strip():
+            raise ValueError(f"tokens: got '{given}', allowed: a folder that `mta-lab data import` made")
+        others = {"path": self.path, "corpus": self.corpus if self.corpus != DataConfig.corpus else None}
+        for name, other in others.items():
+            if other is not None:
+                raise ValueError(f"tokens: got '{given}' beside data.{name}={other}, allowed: one of them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedSeeds:
+    """Parts of a run whose random numbers stay the same under every seed; the others follow it."""
+
+    init: int | None = field(default=None, metadata=LATER)
+    """seed of the initial weights"""
+    data: int | None = field(default=None, metadata=LATER)
+    """seed of the order of the batches, or of a synthetic task's sequences"""
+    dropout: int | None = field(default=None, metadata=LATER)
+    """seed of dropout, and of what else a component draws in training"""
+
+    def __post_init__(self) -> None:
+        for name, seed in vars(self).items():
+            if seed is not None and seed < 0:
+                raise ValueError(f"{name}: got {seed}, allowed: 0 or more")
+
+
+def positive(config: Any, *names: str) -> None:
+    """Raise ValueError for the first setting of these names that is not above 0, or not finite."""
+    for name in names:
+        if not 0 < getattr(config, name) < math.inf:
+            kind = next(one.type for one in fields(config) if one.name == name)
+            least = "1 or more" if kind is int else "more than 0"
+            raise ValueError(f"{name}: got {getattr(config, name)}, allowed: {least}")
