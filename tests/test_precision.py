@@ -51,6 +51,10 @@ def test_what_it_is_trained_by_has_no_part_in_the_measurement() -> None:
     assert precision._probe(trained) == precision._probe(auto())
 
 
+def test_a_smaller_batch_is_measured_whatever_is_read_at_a_time() -> None:
+    assert precision._probe(auto("training.batch_size=1024", "training.micro_batch=1024")).training.batch_size == 512
+
+
 def test_it_is_measured_once_and_then_remembered() -> None:
     chosen, (line,) = resolved_auto(auto())
     assert chosen in ("fp32", "bf16")
