@@ -11,11 +11,7 @@ from mta_lab.errors import UserError
 
 OPTION = "--mta-component"
 FOLDER = Path(__file__).parent
-CONTRACTS = (
-    *("conformance", "task_conformance", "evaluation_conformance", "question_conformance"),
-    *("optimizer_conformance", "schedule_conformance"),
-)
-SUITE = tuple(FOLDER / f"{name}.py" for name in CONTRACTS)
+SUITE = sorted(FOLDER.glob("*conformance.py"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -21,6 +21,7 @@ from components.score_ops import Joint, KeyQuery, ScoreOpConfig
 from mta_lab.errors import UserError
 from mta_lab.plugins import load_components
 
+BATCH, TOKENS = 2, 9
 HEADS, WIDTH = 4, 24
 LAYER, LAYERS = 3, 4  # the layer where 'every 4' stands
 
