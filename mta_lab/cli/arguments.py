@@ -133,6 +133,14 @@ def row_and_settings(words: Sequence[str] | None) -> tuple[str, list[str]]:
     return " ".join(word for word in words if "=" not in word), [word for word in words if "=" in word]
 
 
+def row_under(
+    words: Sequence[str] | None, scale: str, seeds: int | None = None, components: Sequence[Path] | None = None
+) -> tuple[str, Conditions]:
+    """Return a row's name (empty if none is given), and the conditions that hold for it."""
+    row, settings = row_and_settings(words)
+    return row, conditions(settings, scale, seeds, components)
+
+
 def duration(text: str | None, option: str) -> float | None:
     """Return the seconds of a duration like 45m, None of none."""
     return None if text is None else parse_duration(text, option)

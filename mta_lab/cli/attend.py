@@ -13,8 +13,7 @@ from mta_lab.cli.arguments import (
     RunName,
     Scale,
     Seed,
-    conditions,
-    row_and_settings,
+    row_under,
 )
 from mta_lab.cli.terminal import Terminal
 
@@ -36,8 +35,7 @@ def attend(
 
     Shows the maps before and after the operations: `mta-lab attend NAME ROW`.
     """
-    file, (row, settings) = lab.drawing.checked(output), row_and_settings(words)
-    under = conditions(settings, scale, components=components)
+    file, (row, under) = lab.drawing.checked(output), row_under(words, scale, components=components)
     found, _ = lab.trained.find_run(run, row, seed, under, Terminal())
     panels, line = lab.drawing.attention_panels(found, lab.trained.reading_for(found, text), layer, head)
     print(line)

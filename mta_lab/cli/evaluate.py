@@ -12,8 +12,7 @@ from mta_lab.cli.arguments import (
     Scale,
     Seeds,
     SweepName,
-    conditions,
-    row_and_settings,
+    row_under,
 )
 from mta_lab.cli.terminal import Terminal
 from mta_lab.words import counted
@@ -41,8 +40,8 @@ def evaluate(
     runs. Each result is computed once, and stands in the run's record, in reports and in MLflow.
     Interrupted, the same command goes on.
     """
-    display, (row, settings) = Terminal(), row_and_settings(words)
-    plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
+    display, (row, under) = Terminal(), row_under(words, scale, seeds, components)
+    plan = lab.plans.plan(name, under, display)
     row_name = plan.sweep.row(row).name if row else None
     evaluations = lab.evaluations.evaluations_of(on or [], plan.sweep.evaluations)
     done = lab.evaluations.evaluate_plan(plan, row_name, evaluations)

@@ -13,8 +13,7 @@ from mta_lab.cli.arguments import (
     Scale,
     Seed,
     SweepName,
-    conditions,
-    row_and_settings,
+    row_under,
 )
 from mta_lab.cli.terminal import Terminal
 
@@ -34,8 +33,8 @@ def export(
     needs no MTA Lab. For example: `mta-lab export NAME ROW --to FOLDER`.
     """
     lab.extras.check_extra("hf", "mta-lab export")
-    display, (row, settings) = Terminal(), row_and_settings(words)
-    plan = lab.plans.plan(name, conditions(settings, scale, components=components), display)
+    display, (row, under) = Terminal(), row_under(words, scale, components=components)
+    plan = lab.plans.plan(name, under, display)
     done = lab.exporting.export(plan, row, seed, to)
     rounding = f"logits differ by {done.agreement.difference:.1e} at most"
     written = f"{to} is written: {done.model}, {done.parameters:,} parameters; {rounding} from the run's own"

@@ -12,8 +12,7 @@ from mta_lab.cli.arguments import (
     RunName,
     Scale,
     Seed,
-    conditions,
-    row_and_settings,
+    row_under,
 )
 from mta_lab.cli.terminal import Terminal
 
@@ -46,9 +45,9 @@ def generate(
 
     Prints what follows the prompt, token by token: `mta-lab generate NAME ROW --prompt TEXT`.
     """
-    choice, (row, settings) = lab.generating.sampling(temperature, top_p, draw), row_and_settings(words)
-    display = Terminal()
-    found, _ = lab.trained.find_run(run, row, seed, conditions(settings, scale, components=components), display)
+    choice, display = lab.generating.sampling(temperature, top_p, draw), Terminal()
+    row, under = row_under(words, scale, components=components)
+    found, _ = lab.trained.find_run(run, row, seed, under, display)
     pieces = lab.generating.pieces(found, prompt, tokens, choice)
     if why := lab.generating.uncached(found):
         display.note(why)

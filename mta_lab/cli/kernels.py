@@ -9,8 +9,7 @@ from mta_lab.cli.arguments import (
     RunName,
     Scale,
     Seed,
-    conditions,
-    row_and_settings,
+    row_under,
 )
 from mta_lab.cli.terminal import Terminal
 
@@ -27,7 +26,6 @@ def kernels(
 
     For example: `mta-lab kernels NAME ROW`.
     """
-    file, (row, settings) = lab.drawing.checked(output), row_and_settings(words)
-    under = conditions(settings, scale, components=components)
+    file, (row, under) = lab.drawing.checked(output), row_under(words, scale, components=components)
     found, records = lab.trained.find_run(run, row, seed, under, Terminal())
     print(lab.drawing.write_picture(file, "kernels", found, lab.drawing.kernel_panels(found, records)))

@@ -12,8 +12,7 @@ from mta_lab.cli.arguments import (
     RunName,
     Scale,
     Seed,
-    conditions,
-    row_and_settings,
+    row_under,
 )
 from mta_lab.cli.terminal import Terminal
 
@@ -32,7 +31,6 @@ def note(
 
     Tables and pages show it below, MLflow as the run's description; `results` carries it along.
     """
-    row, settings = row_and_settings(words)
-    display, under = Terminal(), conditions(settings, scale, None, components)
+    display, (row, under) = Terminal(), row_under(words, scale, components=components)
     kept = lab.noting.note(run, row, seed, text, under, display)
     display.console.print(kept or "no note is kept", soft_wrap=True)

@@ -22,9 +22,8 @@ from mta_lab.cli.arguments import (
     TrialTimeout,
     Workers,
     WorkersPerDevice,
-    conditions,
     duration,
-    row_and_settings,
+    row_under,
 )
 from mta_lab.cli.sweep import status_of
 from mta_lab.cli.terminal import Terminal
@@ -64,8 +63,8 @@ def retry(
     where = lab.launchers.launcher_of(launcher, workers, address, threads, slurm)
     gpus = lab.placing.gpus_of(devices, where)
     workers = lab.placing.workers_of(where.workers, gpus, workers_per_device, devices_per_run)
-    row, settings = row_and_settings(words)
-    plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display)
+    row, under = row_under(words, scale, seeds, components)
+    plan = lab.plans.plan(name, under, display)
     plan = lab.placing.asking_for(plan, devices_per_run, where)
     plan = lab.placing.tracked_by(plan, track or ())
     rows = [plan.sweep.row(row).name] if row else None
