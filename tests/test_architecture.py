@@ -38,8 +38,8 @@ MAY_IMPORT = {
     "data": {"atomic", "children", "config", "errors", "locks", "strict", "words", "workspace"},
     "training": {"atomic", "components", "config", "data", "devices", "errors", "model"},
     "evaluation": {"atomic", "components", "config", "data", "errors", "model", "results", "stats", "strict"},
-    "harness": {"atomic", "components", "config", "data", "errors", "evaluation", "generation", "model", "results"}
-    | {"stats"},
+    "harness": {"atomic", "children", "components", "config", "data", "errors", "evaluation", "generation", "model"}
+    | {"results", "stats"},
     "precision": {
         "children",
         "components",

@@ -1,8 +1,6 @@
 """Ask a run the harness's tasks, and take over what it comes to."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -13,6 +11,7 @@ from lm_eval.evaluator import evaluate
 
 from components.evaluations import HarnessEvaluation
 from components.evaluations.questions import Answer
+from mta_lab.children import variables
 from mta_lab.config import Precision, RunConfig
 from mta_lab.data import Corpus
 from mta_lab.errors import UserError
@@ -29,7 +28,7 @@ from mta_lab.results.evaluated import Evaluated, TaskFacts, now
 
 LIBRARY = "lm_eval"
 BOOTSTRAP = 1000  # draws, for the standard error of what is no plain mean
-ONE_PROCESS = "DISABLE_MULTIPROC"  # keeps the harness from starting processes for these draws
+ONE_PROCESS = {"DISABLE_MULTIPROC": "1"}  # keeps the harness from starting a process for each core for these draws
 
 
 def prepare(
@@ -62,7 +61,7 @@ class HarnessTasks:
         """Return what a model comes to, as `Asks` says."""
         reads = partial(read, model, padding=self.decoding.end_of_text, precision=precision)
         self.loaded.draw_examples_anew()
-        with quiet() as aloud, _on_one_process():
+        with quiet() as aloud, variables(ONE_PROCESS):
 
             def heard(done: int, total: int) -> None:
                 with aloud():
@@ -123,17 +122,3 @@ class HarnessTasks:
             for name, (cut, all_of_them) in numbers.items()
             if cut
         ]
-
-
-@contextmanager
-def _on_one_process() -> Iterator[None]:
-    """Keep the harness from starting a process for each core in the block."""
-    before = os.environ.get(ONE_PROCESS)
-    os.environ[ONE_PROCESS] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[ONE_PROCESS]
-        else:
-            os.environ[ONE_PROCESS] = before
