@@ -12,11 +12,10 @@ from components.attention import PLAIN
 from mta_lab.config import RunConfig
 from mta_lab.config.checkpoint import weight_files
 from mta_lab.errors import UserError, described
-from mta_lab.huggingface.names import from_llama
+from mta_lab.huggingface.names import TIED, from_llama
 from mta_lab.model import Decoder
 from mta_lab.training import tensors
 
-TIED = "lm_head.weight"
 COMPUTED = "rotary_emb.inv_freq"
 """end of the names that earlier versions saved and nothing reads"""
 

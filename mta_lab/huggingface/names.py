@@ -23,6 +23,8 @@ LAYER = MappingProxyType(
 )
 """modules of a layer: ours, theirs; one inside another stands before it"""
 BLOCKS, LAYERS = "blocks.", "model.layers."
+TIED = "lm_head.weight"
+"""weight of transformers that our decoder lacks, as it is the embedding"""
 
 
 def to_llama(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

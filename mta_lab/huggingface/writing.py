@@ -20,10 +20,9 @@ from mta_lab.huggingface.models import (
     MtaLlamaForCausalLM,
     PreTrainedModel,
 )
-from mta_lab.huggingface.names import to_llama
+from mta_lab.huggingface.names import TIED, to_llama
 from mta_lab.model import Decoder
 
-TIED = "lm_head.weight"
 NEAR = 1e-3
 """difference of two logits over the largest one that rounding makes at most"""
 
