@@ -58,14 +58,15 @@ def retrofit(source: str, attention: str, folder: Path, display: Display) -> Ret
     refuse_full(folder)
     chosen = component("attention", attention, "--attention")
     assert isinstance(chosen, AttentionConfig)
-    llama, tokenizer = open_llama(_known(source, display) or Path(source))
+    carried = _known(source, display)
+    llama, tokenizer = open_llama(carried or Path(source))
     llama.config.attention_dropout = chosen.dropout
     model = inserted(llama, _settings(chosen, llama))
     tokens_BT = torch.randint(llama.config.vocab_size, (1, COMPARED), generator=torch.Generator().manual_seed(0))
     refuse_difference(llama, model, tokens_BT)
     counts = [sum(parameter.numel() for parameter in one.parameters()) for one in (llama, model)]
     done = Retrofitted(model=type(model).__name__, parameters=counts[1], new=counts[1] - counts[0])
-    rights = KNOWN[source][0].rights if source in KNOWN else ""
+    rights = KNOWN[source][0].rights if carried else ""
     about = Inserted(source=Path(source).name, rights=rights, model=done.model, attention=plain(chosen), new=done.new)
     writing.write(folder, model, tokenizer, retrofit_card(about))
     return done

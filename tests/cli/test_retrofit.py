@@ -65,6 +65,16 @@ def test_with_softmax_it_is_the_llama_as_a_folder(lab: Command, llama: "PreTrain
 
 @pytest.mark.real
 @WITH_HF
+def test_a_folder_named_as_a_packages_llama_has_not_its_licence(lab: Command, llama: "PreTrainedModel") -> None:
+    Path("llama").rename("smollm2")
+    assert lab("retrofit", "smollm2", "--to", "model").status == 0
+    card = Path("model/README.md").read_text()
+    assert "The licence of the weights is the Llama's." in card
+    assert "Apache" not in card
+
+
+@pytest.mark.real
+@WITH_HF
 @pytest.mark.parametrize(
     ("attention", "said"),
     [
