@@ -127,6 +127,15 @@ def test_cached_generation_gives_the_tokens_of_uncached(llamas, name, length, be
     assert torch.equal(cached, uncached)
 
 
+def test_cached_sampling_draws_the_tokens_of_uncached(llamas):
+    model, draws = llamas.trained(OPERATIONS), []
+    for cached in (True, False):
+        torch.manual_seed(3)
+        draws.append(generated(model, tokens(2, 6), do_sample=True, use_cache=cached))
+    assert torch.equal(*draws)
+    assert not torch.equal(draws[0], generated(model, tokens(2, 6)))
+
+
 @pytest.mark.parametrize("name", ["operations", "exact and joint", "gate"])
 def test_a_padded_sequence_in_a_batch_is_continued_as_it_is_alone(llamas, name):
     model, (padded, mask) = llamas.trained(VARIANTS[name]).double(), left_padded(9)
@@ -225,6 +234,8 @@ def test_what_cannot_be_followed_is_refused(llamas):
         model(tokens(1, 6), attention_mask=torch.zeros(1, 1, 6, 6))
     with pytest.raises(NotImplementedError, match="StaticLayer keeps no queries; allowed: DynamicCache"):
         model(tokens(1, 6), cache=StaticCache(config=model.config, max_cache_len=CONTEXT))
+    with pytest.raises(ValueError, match="Assisted decoding requires a cache that can be cropped"):
+        generated(model, tokens(1, 6), prompt_lookup_num_tokens=3)
 
 
 def left_padded(places: int) -> tuple[Tensor, Tensor]:
@@ -234,9 +245,8 @@ def left_padded(places: int) -> tuple[Tensor, Tensor]:
 
 
 def generated(model: torch.nn.Module, prompts: Tensor, **more: object) -> Tensor:
-    """Return prompts with the 25 likeliest tokens behind them."""
+    """Return prompts with the 25 likeliest tokens behind them, or as `more` settings say."""
     mask = more.pop("attention_mask", torch.ones_like(prompts))
-    found: Tensor = model.generate(
-        prompts, attention_mask=mask, max_new_tokens=25, do_sample=False, pad_token_id=0, **more
-    )
+    settings = {"do_sample": False, **more}
+    found: Tensor = model.generate(prompts, attention_mask=mask, max_new_tokens=25, pad_token_id=0, **settings)
     return found
