@@ -65,7 +65,7 @@ def opened(record: Record, records: Records, display: Display) -> trained.Traine
     """Return the run of `record` with its model, and note if its components have changed since."""
     run = trained.load(record, records)
     if not run.current:
-        changed = "its components' code has changed since it was run; the picture shows today's"
+        changed = "its components' code has changed since it was run; what is shown is of today's code"
         display.note(f"run {record.fingerprint}: {changed}")
     return run
 
