@@ -23,7 +23,7 @@ from mta_lab.lab.tables import launch_summary, table_of
 from mta_lab.lab.texts import preparing
 from mta_lab.lab.tuning import tune
 from mta_lab.launch.launch import LaunchOptions, launch
-from mta_lab.launch.requests import taken_seeds
+from mta_lab.launch.requests import forget_requests, taken_seeds
 from mta_lab.planning.runs import (
     Run,
     in_state,
@@ -128,8 +128,8 @@ def launch_plan(
     """
     options = launch_options(plan, workers, trial_timeout, devices, devices_per_run, launcher)
     bring_in(plan)
+    forget_requests(plan.records.directory)
     plan = _prepared(plan, options)
-    taken_seeds(plan.records.directory, plan.sweep.shown_as)  # asked of a launch before this one
     launched = _launched(plan, rows, options)
     while (seeds := taken_seeds(plan.records.directory, plan.sweep.shown_as)) > len(launched.plan.sweep.seeds):
         launched = _launched(_more_seeds(launched.plan, seeds), rows, options)

@@ -11,6 +11,7 @@ from mta_lab.lab.plan import Plan
 from mta_lab.lab.retries import clear_failures
 from mta_lab.lab.tables import finished_table
 from mta_lab.lab.tuning import open_tuned, tune, tuned_lines
+from mta_lab.launch.requests import forget_requests
 from mta_lab.sweep.tune import Curve, Tune, begun
 from mta_lab.workspace import again
 
@@ -48,6 +49,7 @@ def check_learning_rates(
     sweep = replace(plan.sweep, rows=rows, tuning=tuning, search=None)
     checked = open_tuned(replace(plan, sweep=sweep, command=command, retry=command))
     clear_failures(checked)
+    forget_requests(checked.records.directory)
     checked = tune(checked, launch_options(checked, workers, trial_timeout, devices, devices_per_run, launcher))
     assert checked.sweep.tuning
     return [*(line for row in names for line in tuned_lines(checked, row)), *_rankings(checked.sweep.tuning.curves)]

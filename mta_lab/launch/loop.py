@@ -91,7 +91,7 @@ class LaunchLoop:
 
     def until_done(self) -> None:
         """Submit and answer until no run is left; raise KeyboardInterrupt if interrupted."""
-        self._recorder.stops()  # asked of a launch before this one
+        self._set_aside = self._recorder.stops()  # perhaps while the search ran that is before this
         self.submit()
         while self._submitted or self._queue.left():
             for handle, event in self._executor.poll(LOOK):

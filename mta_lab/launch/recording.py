@@ -9,7 +9,7 @@ from mta_lab.config import identity_of, plain
 from mta_lab.devices.known import named_by_torch
 from mta_lab.executors import fence
 from mta_lab.executors.base import Failed, RunRequest
-from mta_lab.launch.requests import taken_stops
+from mta_lab.launch.requests import asked_stops
 from mta_lab.masking import masked
 from mta_lab.planning.runs import Run
 from mta_lab.provenance import provenance
@@ -89,8 +89,8 @@ class Recorder:
         self._records, self._corpus_root, self._timeout, self._run_id = records, corpus_root, timeout, run_id
 
     def stops(self) -> set[str]:
-        """Return the fingerprints of the runs that somebody asked to be stopped; ask once each."""
-        return taken_stops(self._records.directory)
+        """Return the fingerprints of the runs that somebody asked to be stopped."""
+        return asked_stops(self._records.directory)
 
     def request(self, run: Run, micro_batch: int | None = None) -> RunRequest:
         """Give a run to a new attempt, and return what an executor is handed of it.

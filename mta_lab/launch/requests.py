@@ -1,4 +1,4 @@
-"""Requests of other commands to a launch that runs: files in its directory, which it takes.
+"""Requests of other commands to a launch that runs: files in its directory.
 
 The launch alone writes records, journal and MLflow.
 """
@@ -6,6 +6,7 @@ The launch alone writes records, journal and MLflow.
 from pathlib import Path
 
 from mta_lab.atomic import write_whole
+from mta_lab.launch.guards import launch_runs
 from mta_lab.workspace import LAUNCH_REQUESTS
 
 STOP, SEEDS = ".stop", ".seeds"
@@ -24,12 +25,12 @@ def ask_for_seeds(directory: Path, sweep: str, seeds: int) -> None:
     write_whole(directory / LAUNCH_REQUESTS / f"{sweep}{SEEDS}", str(seeds))
 
 
-def taken_stops(directory: Path) -> set[str]:
-    """Return the fingerprints of the runs to be stopped, and take these requests away."""
-    files = [*(directory / LAUNCH_REQUESTS).glob(f"*{STOP}")]
-    for file in files:
-        file.unlink(missing_ok=True)
-    return {file.stem for file in files}
+def asked_stops(directory: Path) -> set[str]:
+    """Return the fingerprints of the runs to be stopped.
+
+    These requests stay until the next launch: of a search, the runs of its table come later.
+    """
+    return {file.stem for file in (directory / LAUNCH_REQUESTS).glob(f"*{STOP}")}
 
 
 def taken_seeds(directory: Path, sweep: str) -> int:
@@ -41,3 +42,12 @@ def taken_seeds(directory: Path, sweep: str) -> int:
         return 0
     file.unlink(missing_ok=True)
     return int(asked) if asked.isdecimal() else 0
+
+
+def forget_requests(directory: Path) -> None:
+    """Take away what was asked of a launch before this one, unless that one still runs."""
+    if launch_runs(directory):
+        return
+    for ending in (STOP, SEEDS):
+        for file in (directory / LAUNCH_REQUESTS).glob(f"*{ending}"):
+            file.unlink(missing_ok=True)

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from mta_lab.errors import UserError
 from mta_lab.executors import base
 from mta_lab.lab.launches import launch_plan
 from mta_lab.lab.requests import extend
 from mta_lab.launch.events import Event, Listener, RunProgressed, RunStarted, RunStopped
+from mta_lab.launch.guards import only_launch
 from mta_lab.launch.outlook import Outlook
 from mta_lab.launch.queue import SweepQueue
-from mta_lab.launch.requests import ask_for_seeds, ask_to_stop, taken_seeds
+from mta_lab.launch.requests import ask_for_seeds, ask_to_stop, forget_requests, taken_seeds
 from mta_lab.planning.runs import identified
 from mta_lab.results.records import Records
 from mta_lab.scheduling import Study
@@ -75,7 +77,24 @@ def test_a_run_that_has_not_started_is_left_out(tmp_path: Path) -> None:
 def test_what_was_asked_of_another_launch_stops_nothing(tmp_path: Path) -> None:
     queue = Runs("first")
     ask_to_stop(tmp_path, queue.first)
+    forget_requests(tmp_path)
     assert stopped(launched(tmp_path, queue, well)) == []
+
+
+def test_what_was_asked_while_the_search_ran_holds_for_the_table(tmp_path: Path) -> None:
+    queue = Runs("first", "second")
+    launched(tmp_path, Runs("trial"), well, Asking(tmp_path, queue.waiting[1].fingerprint))
+    assert stopped(launched(tmp_path, queue, well)) == [("second", None, 0)]
+
+
+def test_a_launch_that_is_refused_leaves_the_requests_to_the_one_that_runs(moody: Path) -> None:
+    task = {"name": "find_block", "letters": 3, "blocks": 2, "held_out": 12}
+    found = planned(write_sweep(moody.parent / "two.yaml", {"plain": {}}, task=task, model={"vocabulary": 28}))
+    with only_launch(found.records.directory):
+        ask_for_seeds(found.records.directory, found.sweep.shown_as, 6)
+        with pytest.raises(UserError, match="another sweep is running here"):
+            launch_plan(found, 1)
+    assert taken_seeds(found.records.directory, found.sweep.shown_as) == 6
 
 
 def test_stages_that_would_start_from_a_stopped_run_wait_with_it(tmp_path: Path) -> None:
