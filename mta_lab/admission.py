@@ -47,16 +47,14 @@ def admit(configs: Iterable[RunConfig], components: Sequence[Path] = ()) -> None
     `exempt` counts as in the conformance tests. An optimizer has to move the weights of a layer to
     others that are numbers, and a schedule to return shares of the peak.
     """
-    distinct = {
-        (one.attention, one.model, attention_before(one), one.training.optimizer, one.training.schedule): one
-        for one in configs
-    }
-    theirs = [config for config in distinct.values() if _own_files(config)]
+    distinct = {(one.attention, one.model, attention_before(one), one.training): one for one in configs}
+    theirs = {given: config for given, config in distinct.items() if _own_files(config)}
     if theirs:
         with computing(components) as call:
-            for config in theirs:
+            for config in {given[:3]: config for given, config in theirs.items()}.values():
                 call(_check, config)
-                call(_check_trainers, config.training)
+            for training in dict.fromkeys(config.training for config in theirs.values()):
+                call(_check_trainers, training)
 
 
 def _own_files(config: RunConfig) -> list[str]:

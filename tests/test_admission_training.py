@@ -58,15 +58,22 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
 
 
-def admitted(folder: Path, **bodies: str) -> None:
+def admitted(folder: Path, *rows: str, **bodies: str) -> None:
+    """Admit runs by the user's optimizer and schedule, one for each setting of `rows`."""
     file = folder / "mine.py"
     file.write_text(FILE.format(**{**GOOD, **bodies}))
     load_components([file])
-    admit([config("training.optimizer=mine", "training.schedule=own")], [file])
+    rows = rows or ("seed=0",)
+    admit([config("training.optimizer=mine", "training.schedule=own", row) for row in rows], [file])
 
 
 def test_what_keeps_the_contract_is_let_in(folder: Path) -> None:
     admitted(folder)
+
+
+def test_a_schedule_is_tried_at_the_steps_of_every_row(folder: Path) -> None:
+    with pytest.raises(UserError, match="own: IndexError"):
+        admitted(folder, "training.steps=250", "training.steps=30", schedule="return ([1.0] * 40)[step]")
 
 
 @pytest.mark.parametrize("name", BAD)
