@@ -83,6 +83,43 @@ def test_a_reference_that_leads_nowhere_is_said_in_one_line(reference: str, said
         sweep_of(tmp_path, "own.yaml")
 
 
+ROWS = "t: {a: {loss: 3.0}}\n"
+
+
+@pytest.mark.parametrize(
+    ("ledger", "said"),
+    [
+        ("t: {a: {loss: abc}}", "t.a.loss: got 'abc', allowed: a number, 0 to 709"),
+        ("t: {a: {loss: 1000}}", "t.a.loss: got 1000, allowed: a number, 0 to 709"),
+        ("t: {a: {perplexity: 0}}", "t.a.perplexity: got 0, allowed: a number, 1 or more"),
+        ("t: {a: {error_rate: 12}}", "t.a.error_rate: got 12, allowed: a number, 0 to 1"),
+        ("t: {a: {loss: 3.0, std: x}}", "t.a.std: got 'x', allowed: a number, 0 or more"),
+        ("t: {a: {loss: 3.0, domains: 3}}", "t.a.domains: got 3, allowed: a mapping of names to numbers"),
+        ("t: {a: {loss: 3.0, domains: {books: x}}}", "t.a.domains.books: got 'x', allowed: a number$"),
+        (f"{ROWS}undecided: 0.02", "undecided: got 0.02, allowed: a mapping of names to numbers"),
+        (f"{ROWS}cautions: be careful", "cautions: got 'be careful', allowed: a mapping of tables to sentences"),
+        (f"{ROWS}contents: {{Table 1: x}}", "contents.Table 1: got 'x', allowed: a mapping of shows and values"),
+    ],
+)
+def test_a_ledger_with_a_wrong_value_is_refused_before_anything_is_trained(
+    ledger: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(ledger)
+    (tmp_path / "own.yaml").write_text("title: Mine\nrows: {a: {published: 'mine.yaml:t.a'}}\n")
+    with pytest.raises(UserError, match=f"mine.yaml: {said}"):
+        sweep_of(tmp_path, "own.yaml")
+
+
+def test_a_ledger_without_a_scale_leaves_it_out(tutorial: Path) -> None:
+    file = tutorial / "my_ledger.yaml"
+    file.write_text(re.sub("^scale:.*\n", "", file.read_text(), flags=re.MULTILINE))
+    rows = "{transformer: {published: 'my_ledger.yaml:table6.transformer'}}"
+    (tutorial / "own.yaml").write_text(f"title: Mine\nrows: {rows}\n")
+    text = markdown(table_of(tutorial, {"transformer": {0: 30.0, 1: 30.3}}, sweep=sweep_of(tutorial, "own.yaml")))
+    assert "the paper's:" not in text
+    assert "Values are not comparable; compare signs and ranks." in text
+
+
 def test_every_ledger_that_ships_says_its_paper_and_scale() -> None:
     for file in LEDGERS.iterdir():
         found = entry_of(f"{file.name.removesuffix('.yaml')}:table6.transformer")

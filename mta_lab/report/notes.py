@@ -135,13 +135,14 @@ def badge(table: Table) -> str:
     said = f"Scale {sweep.scale}: {sizes(runs)}"
     references = [name for row in table.rows for name in row.published.references]
     ledgers = [found[0] for name in references if (found := entry_of(name))]
-    others = dict.fromkeys(one.scale for one in ledgers if one != paper_ledger())
-    if others:
-        return f"{said}; the paper's: {'; '.join(others)}. Values are not comparable; compare signs and ranks."
-    theirs = PAPER_SCALE.get(runs[0].task.name) if references else None  # a user's own task is not the paper's
-    if theirs is None:
+    if others := [one.scale for one in ledgers if one != paper_ledger()]:
+        theirs = "; ".join(dict.fromkeys(filter(None, others)))
+        told = f"{said}; the paper's: {theirs}" if theirs else said
+        return f"{told}. Values are not comparable; compare signs and ranks."
+    scale = PAPER_SCALE.get(runs[0].task.name) if references else None  # a user's own task is not the paper's
+    if scale is None:
         return f"{said}."
-    return f"{said}; the paper's: {theirs}. {_comparable(table)}"
+    return f"{said}; the paper's: {scale}. {_comparable(table)}"
 
 
 def _comparable(table: Table) -> str:

@@ -6,7 +6,6 @@ colon: `differential:table6.transformer` is in `sweeps/ledgers/differential.yaml
 """
 
 import math
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,14 +17,13 @@ from mta_lab.config import read_yaml
 from mta_lab.errors import UserError, nearest
 from mta_lab.sweep.files import SHIPPED
 from mta_lab.sweep.keys import PUBLISHED, names
+from mta_lab.sweep.printed import LARGEST, LOSS, check_mapping, check_number, check_numbers, check_row
 
 LEDGER = "paper"
 LEDGERS = SHIPPED / "ledgers"
 UNDECIDED, CAUTIONS, CONTENTS, PAPER, SCALE = "undecided", "cautions", "contents", "paper", "scale"
 NO_TABLES = (UNDECIDED, CAUTIONS, CONTENTS, PAPER, SCALE)
 OWN_ALLOWED = "published: {value: 10.9, source: 'arXiv:...'}, with std and runs where they are known"
-LOSS = "loss"
-"""a value in nats a token; rows that are scored by perplexity have its exponential"""
 
 
 @dataclass(frozen=True)
@@ -122,17 +120,11 @@ def _own(given: Mapping[str, Any], metric: Metric, where: str) -> tuple[Mapping[
         raise UserError(f"{where}: published.source: got {source!r}; a value needs its source; allowed: {OWN_ALLOWED}")
     if not isinstance(runs, int) or isinstance(runs, bool) or runs < 1:
         raise UserError(f"{where}: published.runs: got {runs!r}, allowed: 1 or more")
-    least, most = metric.least, min(metric.most, sys.float_info.max)
+    least, most = metric.least, min(metric.most, LARGEST)
     limits = {"value": (least, most), "std": (0.0, most)}
     for key in limits.keys() & {"value", *given}:
-        _check_number(given.get(key), *limits[key], f"{where}: published.{key}")
+        check_number(given.get(key), *limits[key], f"{where}: published.{key}")
     return {metric.name: given["value"], **{key: given[key] for key in ("std", "runs") if key in given}}, source.strip()
-
-
-def _check_number(value: Any, least: float, most: float, where: str) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
-        allowed = f"{least:g} to 1" if most == 1 else f"{least:g} or more"
-        raise UserError(f"{where}: got {value!r}, allowed: a number, {allowed}")
 
 
 def _entry(ledger: Ledger, entry: str, reference: Any, where: str) -> Mapping[str, Any]:
@@ -217,6 +209,12 @@ def _of_file(path: Path, written: int) -> Ledger:
     if not rows or not all(isinstance(row, Mapping) for row in rows):
         allowed = "tables of rows, each row a mapping like {perplexity: 10.9}, and paper: how it is cited"
         raise UserError(f"{path}: is no ledger; allowed: {allowed}")
+    for entry, row in found.entries.items():
+        check_row(row, f"{path}: {entry}")
+    check_numbers(found.values.get(UNDECIDED, {}), f"{path}: {UNDECIDED}")
+    check_mapping(found.values.get(CAUTIONS, {}), f"{path}: {CAUTIONS}", "tables to sentences")
+    for name, shown in check_mapping(found.values.get(CONTENTS, {}), f"{path}: {CONTENTS}", "tables to facts").items():
+        check_mapping(shown, f"{path}: {CONTENTS}.{name}", "shows and values")
     return found
 
 
