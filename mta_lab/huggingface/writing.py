@@ -1,5 +1,6 @@
 """Make a run's model one of transformers, and write the folder that transformers opens."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from mta_lab.atomic import whole_folder
+from mta_lab.config.checkpoint import CONFIG
 from mta_lab.errors import UserError
 from mta_lab.huggingface.models import (
     LlamaConfig,
@@ -86,6 +88,20 @@ def write(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBa
             model.save_pretrained(scratch)
         except SafetensorError as error:  # of its own kind where the disk is full
             raise OSError(str(error)) from None
+        _add_older_keys(scratch / CONFIG)
         if tokenizer is not None:
             tokenizer.save_pretrained(scratch)
         (scratch / "README.md").write_text(card, encoding="utf-8")
+
+
+def _add_older_keys(config: Path) -> None:
+    """Add the keys in which transformers 4 looks for the angles of positions.
+
+    It knows no `rope_parameters`, and would compute with its default angles without a word.
+    """
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    scaling = dict(settings["rope_parameters"])
+    older = {"rope_theta": scaling.pop("rope_theta")}
+    if scaling["rope_type"] != "default":
+        older["rope_scaling"] = scaling
+    config.write_text(f"{json.dumps({**settings, **older}, indent=2, sort_keys=True)}\n", encoding="utf-8")

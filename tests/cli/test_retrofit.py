@@ -65,6 +65,26 @@ def test_with_softmax_it_is_the_llama_as_a_folder(lab: Command, llama: "PreTrain
 
 @pytest.mark.real
 @WITH_HF
+@pytest.mark.parametrize(
+    ("angles", "scaling"),
+    [
+        ({"rope_type": "default", "rope_theta": 5e4}, None),
+        ({"rope_type": "linear", "factor": 2.0, "rope_theta": 5e4}, {"rope_type": "linear", "factor": 2.0}),
+    ],
+    ids=["plain", "scaled"],
+)
+def test_transformers_4_finds_the_angles_of_positions_where_it_looks(
+    lab: Command, llama: "PreTrainedModel", angles: dict[str, object], scaling: object
+) -> None:
+    llama.config.rope_parameters = angles
+    llama.save_pretrained("llama")
+    assert lab("retrofit", "llama", "--attention", "softmax", "--to", "model").status == 0
+    config = json.loads(Path("model/config.json").read_text())
+    assert (config["rope_parameters"], config["rope_theta"], config.get("rope_scaling")) == (angles, 5e4, scaling)
+
+
+@pytest.mark.real
+@WITH_HF
 def test_a_folder_named_as_a_packages_llama_has_not_its_licence(lab: Command, llama: "PreTrainedModel") -> None:
     Path("llama").rename("smollm2")
     assert lab("retrofit", "smollm2", "--to", "model").status == 0
