@@ -1,15 +1,8 @@
 """A run's frozen configuration: its types, how its layers are merged, what identifies it."""
 
+from mta_lab.config.canonical import difference, differing, flatten, plain
 from mta_lab.config.checkpoint import InitConfig, identified_by
-from mta_lab.config.identity import (
-    difference,
-    differing,
-    fingerprint,
-    fingerprints,
-    flatten,
-    identity_of,
-    plain,
-)
+from mta_lab.config.identity import fingerprint, fingerprints, identity_of
 from mta_lab.config.layers import InvalidError, Layer, command_line, in_words, nested
 from mta_lab.config.meaning import in_plain_torch
 from mta_lab.config.reader import NOTHING, read_yaml
