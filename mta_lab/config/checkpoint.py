@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from components.hints import fits
 from components.norms.rms import NORM_EPS
 from mta_lab.errors import UserError
 from mta_lab.strict import FaultError, as_json, content
@@ -95,16 +96,15 @@ def sizes_of(folder: Path) -> dict[str, Any]:
         given = found.get("model_type") if isinstance(found, dict) else found
         raise UserError(f"init.checkpoint: {folder}: {CONFIG}: model_type: got {given!r}, allowed: 'llama'")
     _refuse_others(found, folder)
-    rope = found.get("rope_parameters") or found
     heads = found["num_attention_heads"]
-    shared = found.get("num_key_value_heads", heads)
+    shared = found.get("num_key_value_heads") or heads
     return {
         "width": found["hidden_size"],
         "layers": found["num_hidden_layers"],
         "heads": heads,
         **({"kv_heads": shared} if shared != heads else {}),
         "vocabulary": found["vocab_size"],
-        "rope_theta": float(rope.get("rope_theta", 10_000.0)),
+        "rope_theta": float(_theta(found)),
         "feed_forward_multiple": found["intermediate_size"],
     }
 
@@ -115,6 +115,11 @@ def _refuse_others(found: Mapping[str, Any], folder: Path) -> None:
     for name in (*whole, "vocab_size", "intermediate_size"):
         if type(found.get(name)) is not int or found[name] < 1:
             raise UserError(f"{where}: {name}: got {found.get(name)!r}, allowed: a whole number, 1 or more")
+    for name in ("rope_parameters", "rope_scaling"):
+        if not isinstance(found.get(name) or {}, dict):
+            raise UserError(f"{where}: {name}: got {found[name]!r}, allowed: a mapping")
+    if not fits(float, _theta(found)):
+        raise UserError(f"{where}: rope_theta: got {_theta(found)!r}, allowed: a number above 0")
     rope = found.get("rope_parameters") or found.get("rope_scaling") or {}
     width, heads = found["hidden_size"], found["num_attention_heads"]
     same: dict[str, tuple[Any, Any]] = {
@@ -132,6 +137,11 @@ def _refuse_others(found: Mapping[str, Any], folder: Path) -> None:
     if 3 * found["intermediate_size"] < 8 * width:
         least = f"8/3 of hidden_size ({width}) or more"
         raise UserError(f"{where}: intermediate_size: got {found['intermediate_size']}, allowed: {least}")
+
+
+def _theta(found: Mapping[str, Any]) -> Any:
+    """Return the base of the rotary frequencies, which newer versions write with their kind."""
+    return (found.get("rope_parameters") or {}).get("rope_theta", found.get("rope_theta", 10_000.0))
 
 
 def _decimal(number: Any) -> Any:

@@ -57,6 +57,17 @@ def test_an_epsilon_that_a_file_kept_in_float32_is_the_decoders(folder: Path) ->
     assert sizes_of(folder)["width"] == 64
 
 
+@pytest.mark.parametrize("rope", [{"rope_parameters": {"rope_type": "default"}}, {"rope_parameters": None}])
+def test_the_angles_may_stand_beside_their_kind(folder: Path, rope: dict[str, Any]) -> None:
+    (folder / "config.json").write_text(json.dumps({**LLAMA, **rope, "rope_theta": 20000}))
+    assert sizes_of(folder)["rope_theta"] == 20_000.0
+
+
+def test_heads_that_share_no_keys_may_be_said_by_null(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({**LLAMA, "num_key_value_heads": None}))
+    assert "kv_heads" not in sizes_of(folder)
+
+
 def test_weights_are_identified_by_their_content_wherever_they_are(folder: Path, tmp_path: Path) -> None:
     first = identified_by(InitConfig(checkpoint=str(folder)))
     shutil.copytree(folder, tmp_path / "copy")
@@ -102,6 +113,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "another epsilon": ({"rms_norm_eps": 1e-6}, r"rms_norm_eps: got 1e-06, allowed: 1e-05"),
     "wide heads": ({"head_dim": 16}, r"head_dim: got 16, allowed: 8"),
     "a narrow feed-forward": ({"intermediate_size": 100}, r"intermediate_size: got 100, allowed: 8/3 of hidden_size"),
+    "angles of words": ({"rope_parameters": {"rope_theta": "large"}}, r"rope_theta: got 'large', allowed: a number"),
+    "angles that are no settings": ({"rope_parameters": 3}, r"rope_parameters: got 3, allowed: a mapping"),
     "no width": ({"hidden_size": None}, r"hidden_size: got None, allowed: a whole number, 1 or more"),
 }
 
@@ -112,11 +125,6 @@ def test_what_the_decoder_cannot_be_is_refused_by_its_key(case: str, folder: Pat
     (folder / "config.json").write_text(json.dumps({**LLAMA, **changed}))
     with pytest.raises(UserError, match=rf"init.checkpoint: .*llama: config.json: {said}"):
         sizes_of(folder)
-
-
-def test_an_epsilon_that_was_rounded_to_float32_is_the_same(folder: Path) -> None:
-    (folder / "config.json").write_text(json.dumps({**LLAMA, "rms_norm_eps": 9.999999747378752e-06}))
-    assert sizes_of(folder)["width"] == 64
 
 
 def test_a_folder_that_is_no_llamas_is_refused(folder: Path, tmp_path: Path) -> None:
