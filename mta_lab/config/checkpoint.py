@@ -120,7 +120,7 @@ def _refuse_others(found: Mapping[str, Any], folder: Path) -> None:
             raise UserError(f"{where}: {name}: got {found[name]!r}, allowed: a mapping")
     if not fits(float, _theta(found)):
         raise UserError(f"{where}: rope_theta: got {_theta(found)!r}, allowed: a number above 0")
-    rope = found.get("rope_parameters") or found.get("rope_scaling") or {}
+    rope = _rope(found)
     width, heads = found["hidden_size"], found["num_attention_heads"]
     same: dict[str, tuple[Any, Any]] = {
         "rope_type": (rope.get("rope_type", rope.get("type", "default")), "default"),
@@ -139,9 +139,14 @@ def _refuse_others(found: Mapping[str, Any], folder: Path) -> None:
         raise UserError(f"{where}: intermediate_size: got {found['intermediate_size']}, allowed: {least}")
 
 
+def _rope(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the kind of the rotary frequencies, under the newer name or the older, which wins."""
+    return found.get("rope_scaling") or found.get("rope_parameters") or {}
+
+
 def _theta(found: Mapping[str, Any]) -> Any:
     """Return the base of the rotary frequencies, which newer versions write with their kind."""
-    return (found.get("rope_parameters") or {}).get("rope_theta", found.get("rope_theta", 10_000.0))
+    return _rope(found).get("rope_theta", found.get("rope_theta", 10_000.0))
 
 
 def _decimal(number: Any) -> Any:

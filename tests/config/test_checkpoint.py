@@ -109,6 +109,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"rope_parameters": {"rope_type": "llama3"}},
         r"rope_type: got 'llama3', allowed: 'default', as the decoder here has it",
     ),
+    "scaled angles beside others": (
+        {"rope_scaling": {"type": "linear"}},
+        r"rope_type: got 'linear', allowed: 'default'",
+    ),
     "a head of its own": ({"tie_word_embeddings": False}, r"tie_word_embeddings: got False, allowed: True"),
     "another epsilon": ({"rms_norm_eps": 1e-6}, r"rms_norm_eps: got 1e-06, allowed: 1e-05"),
     "wide heads": ({"head_dim": 16}, r"head_dim: got 16, allowed: 8"),
