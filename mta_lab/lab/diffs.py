@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 
 from mta_lab.config import flatten, throughout
@@ -50,7 +51,7 @@ def _run(name: str, conditions: Conditions, display: Display) -> Side:
 
 
 def _sweep(given: str, conditions: Conditions, display: Display) -> Side:
-    name, *settings = [given] if os.path.isfile(given) else shlex.split(given) or [given]
+    name, *settings = _words(given)
     commit = ""
     if not os.path.isfile(name):
         name, _, commit = name.partition("@")
@@ -65,6 +66,14 @@ def _sweep(given: str, conditions: Conditions, display: Display) -> Side:
         runs=runs,
         settings={row.name: flatten(row.config) for row in found.sweep.rows},
     )
+
+
+def _words(given: str) -> list[str]:
+    """Return a sweep's name and its settings; all is the name where it is a file's, or no words."""
+    if not os.path.isfile(given):
+        with suppress(ValueError):  # a quotation mark that is not closed: perhaps an apostrophe
+            return shlex.split(given) or [given]
+    return [given]
 
 
 def _at_commit(plan: Plan, commit: str) -> dict[str, dict[int, Record]]:

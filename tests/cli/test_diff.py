@@ -99,6 +99,11 @@ def test_scores_of_two_metrics_have_no_difference(lab: Command, one: str) -> Non
     assert cells("run", out)[1:4] == ["perplexity 30.00", "error rate 25.0%", "-"]
 
 
+@pytest.mark.parametrize("name", ["tom's.yaml", "", " "])
+def test_a_name_of_no_sweep_is_said_in_one_line(name: str, lab: Command, one: str) -> None:
+    assert lab("diff", name, one).complaint.startswith(f"no sweep or file named '{name}'")
+
+
 def test_a_run_and_a_sweep_are_no_pair(lab: Command, one: str) -> None:
     (name,) = train(one, [30.0])
     assert lab("diff", name, one).complaint == (
