@@ -39,9 +39,7 @@ def clean(
     plan = lab.plans.plan(name, conditions(settings, scale, seeds, components), display) if name else None
     asked = {"checkpoints": checkpoints, "weights": weights, "stale": stale}
     chosen = [kind for kind in lab.cleaning.LOST if asked[kind]]
-    lab.cleaning.clean(records, display, chosen or [*lab.cleaning.LOST], plan, remove=yes and bool(chosen))
-    if not (yes and chosen):
-        remedy = "--yes removes it" if chosen else "say what, like --checkpoints --weights --stale, and --yes"
-        display.console.print(f"nothing is removed: {remedy}", soft_wrap=True)
-    else:
-        display.console.print("removed", soft_wrap=True)
+    remove = yes and bool(chosen)
+    lab.cleaning.clean(records, display, chosen or [*lab.cleaning.LOST], plan, remove=remove)
+    remedy = "--yes removes it" if chosen else "say what, like --checkpoints --weights --stale, and --yes"
+    display.console.print("removed" if remove else f"nothing is removed: {remedy}", soft_wrap=True)

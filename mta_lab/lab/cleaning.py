@@ -26,8 +26,6 @@ from mta_lab.words import counted
 from mta_lab.workspace import CORPORA
 
 Kind = Literal["checkpoints", "weights", "stale"]
-
-
 LOST: Mapping[Kind, str] = {
     "checkpoints": "unfinished runs, which would start again from step 0",
     "weights": "finished models: pictures, evaluations and stages need them, tables do not",

@@ -167,11 +167,6 @@ def paper_ledger() -> Ledger:
     return _named("")
 
 
-def entries() -> Mapping[str, Mapping[str, Any]]:
-    """Return every row of the paper's ledger by its reference, `table5.11`."""
-    return paper_ledger().entries
-
-
 def ledger() -> Mapping[str, Mapping[Any, Mapping[str, Any]]]:
     """Tables of the paper, their rows, and what it printed for each, by name."""
     return paper_ledger().tables

@@ -15,7 +15,7 @@ from mta_lab.report.page import OurColumn, PaperColumn, section
 from mta_lab.report.published import Published, published_of
 from mta_lab.report.sections import scores, sections
 from mta_lab.sweep import Row
-from mta_lab.sweep.ledger import entries
+from mta_lab.sweep.ledger import paper_ledger
 from mta_lab.theme.style import styled
 from tests.report.examples import CLEAR, example_sweep, table_of, with_rows
 
@@ -79,14 +79,14 @@ def test_differences_within_the_papers_own_noise_are_undecided(
 ) -> None:
     """0.02 between two perplexities, or the standard deviation printed with either value."""
     metric = ERROR_RATE if reference.startswith("table1") else PERPLEXITY
-    rows = rows_with(tmp_path, dict(entries()[base]), dict(entries()[reference]))
+    rows = rows_with(tmp_path, dict(paper_ledger().entries[base]), dict(paper_ledger().entries[reference]))
     baseline, row = (dataclasses.replace(r, references=(n,)) for r, n in zip(rows, (base, reference), strict=True))
     assert published_of(row, baseline, metric).undecided is undecided
     assert published_of(baseline, baseline, metric).undecided is False
 
 
 def test_std_and_runs_stand_where_they_are_printed() -> None:
-    printed = {name: (row.get("std"), row.get("runs")) for name, row in entries().items()}
+    printed = {name: (row.get("std"), row.get("runs")) for name, row in paper_ledger().entries.items()}
     assert {printed[f"table2.{name}"] for name in ("transformer", "talking_heads")} == {(0.0, 2)}
     assert (printed["table2.differential"], printed["table2.multi_token"]) == ((0.02, 2), (0.01, 2))
     assert {runs for name, (_, runs) in printed.items() if name.startswith("table1.")} == {3}
@@ -102,7 +102,7 @@ def test_own_values_are_undecided_within_their_own_deviation_only(tmp_path: Path
 
 
 def test_undecided_differences_stand_in_brackets_in_every_format(tmp_path: Path) -> None:
-    changes = {"wide": {"published": dict(entries()["table5.12"]), "references": ("table5.12",)}}
+    changes = {"wide": {"published": dict(paper_ledger().entries["table5.12"]), "references": ("table5.12",)}}
     table = table_of(tmp_path, CLEAR, sweep=with_rows(example_sweep(tmp_path), **changes))
     line = next(line for line in scores(table).lines if line.cells[0] == "wide")
     assert line.cells[-1] == "(-0.18%)"
