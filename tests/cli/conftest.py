@@ -37,9 +37,8 @@ Command = Callable[..., Outcome]
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """`lab("report", "kernel_sizes")` is `mta-lab report kernel_sizes` in an empty directory."""
-    monkeypatch.chdir(tmp_path)
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """`typed("report", "kernel_sizes")` is `mta-lab report kernel_sizes` in the current folder."""
 
     def run(*arguments: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["mta-lab", *arguments])
@@ -54,6 +53,13 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     with registry_restored():
         yield run
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Command) -> Command:
+    """`lab("report", "kernel_sizes")` is `mta-lab report kernel_sizes` in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    return typed
 
 
 @pytest.fixture

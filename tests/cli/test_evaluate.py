@@ -2,19 +2,18 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import mta_lab
-from mta_lab.cli import main
 from mta_lab.errors import UserError
 from mta_lab.lab.display import Display
 from mta_lab.lab.evaluations import evaluations_of
 from mta_lab.lab.lines import Progress
 from mta_lab.results.records import Records
-from tests.config.helpers import registry_restored
+from tests.cli.conftest import Command
 from tests.lab.asked import asked, trained_folder
 
 SWEEP = "results/sweeps/asked.yaml"
@@ -23,22 +22,14 @@ NEEDLES = "{name: needles, counts: [1, 2], depths: [0, 100], samples: 4, context
 
 
 @pytest.fixture
-def evaluate(
-    asked: mta_lab.LoadedSweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., tuple[int, str, str]]]:
+def evaluate(asked: mta_lab.LoadedSweep, typed: Command) -> Callable[..., tuple[int, str, str]]:
     """`evaluate("--on", "needles")` is the command on the sweep: its status, output and remarks."""
 
     def run(*arguments: str, command: str = "evaluate") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mta-lab", command, SWEEP, *arguments])
-        capsys.readouterr()
-        try:
-            main()
-        except SystemExit as end:
-            return (int(end.code or 0), *capsys.readouterr())
-        return (0, *capsys.readouterr())
+        done = typed(command, SWEEP, *arguments)
+        return done.status, done.out, done.err
 
-    with registry_restored():
-        yield run
+    return run
 
 
 def test_each_finished_run_is_scored_once_by_each_evaluation(evaluate: Callable[..., tuple[int, str, str]]) -> None:

@@ -3,19 +3,18 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 import mta_lab
-from mta_lab.cli import main
 from mta_lab.data import find
 from mta_lab.results.records import Records
 from mta_lab.training import tensors
 from mta_lab.workspace import CORPORA
-from tests.config.helpers import registry_restored
+from tests.cli.conftest import Command
 from tests.lab.asked import asked, trained_folder
 from tests.real.extras import WITH_HF
 
@@ -43,22 +42,14 @@ Export = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def export(
-    asked: mta_lab.LoadedSweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Export]:
+def export(asked: mta_lab.LoadedSweep, typed: Command) -> Export:
     """`export("mta", "--to", "model")` is the command: its status, output and remarks."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mta-lab", "export", SWEEP, *arguments])
-        capsys.readouterr()
-        try:
-            main()
-        except SystemExit as end:
-            return (int(end.code or 0), *capsys.readouterr())
-        return (0, *capsys.readouterr())
+        done = typed("export", SWEEP, *arguments)
+        return done.status, done.out, done.err
 
-    with registry_restored():
-        yield run
+    return run
 
 
 def opened(folder: Path, trusted: str) -> tuple[str, dict[str, torch.Tensor]]:
