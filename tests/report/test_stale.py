@@ -15,7 +15,7 @@ from mta_lab.report.stale import BEFORE, changed_since_written, mark
 from mta_lab.results.records import Records
 from mta_lab.results.states import OTHERWISE, changed_since
 from mta_lab.sweep import load_sweep
-from tests.cli.conftest import Command, lab  # noqa: F401
+from tests.cli.conftest import Command, lab, typed  # noqa: F401
 from tests.config.helpers import config
 from tests.report.examples import example_record
 
