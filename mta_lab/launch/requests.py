@@ -46,8 +46,7 @@ def taken_seeds(directory: Path, sweep: str) -> int:
 
 def forget_requests(directory: Path) -> None:
     """Take away what was asked of a launch before this one, unless that one still runs."""
-    if launch_runs(directory):
-        return
-    for ending in (STOP, SEEDS):
-        for file in (directory / LAUNCH_REQUESTS).glob(f"*{ending}"):
+    asked = [file for ending in (STOP, SEEDS) for file in (directory / LAUNCH_REQUESTS).glob(f"*{ending}")]
+    if asked and not launch_runs(directory):
+        for file in asked:
             file.unlink(missing_ok=True)
