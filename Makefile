@@ -62,7 +62,8 @@ test: $(DEVELOPER) ## the fast tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-slow: $(DEVELOPER) ## the tests that take long, at most an hour
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -m 'slow and not alone' $(ARGS)
+	@$(BIN)/python -m pytest -n 0 -m 'slow and alone' $(ARGS)
 
 test-real: $(REAL) ## the tests that need a server, a browser, the network, Ray, Slurm, transformers or lm_eval
 	@$(BIN)/python -m pytest -n 0 -m 'network or real' $(ARGS)

@@ -22,6 +22,7 @@ def test_every_run_of_a_schedule_comes_to_its_end_once(tmp_path: Path) -> None:
     assert not list((records.directory / "checkpoints").iterdir())
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_100_000_runs_on_1000_workers_cost_little_each() -> None:
     command = python("-m", "tests.launch.schedule", "100000", "1000")

@@ -108,6 +108,7 @@ def pieces_of_a_step(configure: Configure, corpus: Corpus, share: float) -> int:
     return max(1, round(share * step / piece / LAYERS))
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_row_that_works_15_percent_more_is_found_slower_on_a_busy_and_on_a_quiet_machine(
     configure: Configure, corpus: Corpus
