@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # imports slowly
     from mta_lab.training.result import Progress, Validation
 
 PATIENCE = 10.0  # seconds that runs have, when a launch is interrupted, to be kept
-LOOK = 0.5  # seconds between two looks at an interrupt, at most
+LOOK = 0.5  # seconds between two looks at an interrupt, at most, and between two at requests, at least
 
 
 @dataclass
@@ -69,6 +69,7 @@ class LaunchLoop:
         self._said: set[tuple[str, str]] = set()
         self._patient_until: float | None = None
         self._set_aside = set[str]()  # fingerprints of runs that were stopped by hand
+        self._looked = 0.0  # when it last looked for requests to stop runs
 
     @contextmanager
     def announced(self, started: LaunchStarted) -> Iterator[None]:
@@ -123,7 +124,10 @@ class LaunchLoop:
                 self._executor.cancel(told.handle, keep=False)
 
     def _set_asked_aside(self) -> None:
-        """Stop the runs that somebody asked to be stopped since the last look."""
+        """Stop the runs that somebody asked to be stopped since the last look, of every LOOK."""
+        if time.monotonic() < self._looked + LOOK:  # a look reads a directory, and events come by the thousand
+            return
+        self._looked = time.monotonic()
         asked = self._recorder.stops() - self._set_aside
         if not asked:  # nearly always: so a look costs the same however many runs are submitted
             return
