@@ -8,7 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from components import attention, evaluations, kernel_init, norms, optimizers, schedules, score_ops, tasks
+    from components import (
+        attention,
+        evaluations,
+        kernel_init,
+        norms,
+        optimizers,
+        positions,
+        schedules,
+        score_ops,
+        tasks,
+    )
     from components.kernels.substitute import set_compiled
     from components.registry import FAMILIES, Component, ComponentError, Family, register
 
@@ -22,6 +32,7 @@ __all__ = [
     "kernel_init",
     "norms",
     "optimizers",
+    "positions",
     "register",
     "schedules",
     "score_ops",

@@ -28,6 +28,10 @@ OURS = ("name", "family", "exempt")
 LATER = {"later": True}
 """metadata of a setting that earlier versions did not have: a run's canonical form leaves it out
 while it is its default, so that runs of before stay the same"""
+BESIDE = "beside"
+"""key of a component's setting in metadata: a run's canonical form has it beside the component, by
+the name under this key, as earlier versions did; it stays where another component that has it is
+named"""
 UNHASHED = "write a tuple instead of a list, and for a mapping: field(default_factory=dict, hash=False)"
 SIZED = ("build", "pre_norm_scale", "on_layer")
 """methods that take some of them"""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from components import set_compiled
-from components.attention import AttentionConfig, CoreAttention, rotary_table
+from components.attention import AttentionConfig, CoreAttention
 from components.attention.insertion import grown, kept_operations
 from components.hints import fits, shown
 from components.initialise import initialise
@@ -25,6 +25,7 @@ from components.optimizers import weights_of
 from components.registry import ComponentError
 from mta_lab.config import ModelConfig, RunConfig, TrainingConfig, attention_before
 from mta_lab.config.identity import modules_of
+from mta_lab.config.placed import placed
 from mta_lab.devices import own
 from mta_lab.devices.child import computing
 from mta_lab.errors import UserError, described, place
@@ -127,12 +128,11 @@ def _kinds_of_layer(attention: AttentionConfig, model: ModelConfig) -> Iterator[
     """Yield the first layer of each kind: an operation may stand on some layers only."""
     seen = set()
     for layer in range(1, model.layers + 1):
-        sizes = {"width": model.width, "heads": model.heads, "layer": layer, "layers": model.layers}
         with torch.device("meta"):  # takes no memory
-            kind = frozenset(type(part) for part in attention.build(**sizes).modules())
+            kind = frozenset(type(part) for part in placed(attention, model, layer).modules())
         if kind not in seen:
             seen.add(kind)
-            yield layer, attention.build(**sizes)
+            yield layer, placed(attention, model, layer)
 
 
 def _fault(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str], where: torch.device) -> str:
@@ -140,7 +140,7 @@ def _fault(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str], whe
     generator = torch.Generator().manual_seed(0)
     initialise(module.eval(), seed=0)
     x_1TD = torch.randn(1, TOKENS, model.width, generator=generator).to(where)
-    rotary = rotary_table(TOKENS, model.width // model.heads, model.rope_theta, where)
+    rotary = model.positions.turns(context=TOKENS, head_width=model.width // model.heads, device=where)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
@@ -230,7 +230,8 @@ def _outcome(
         core.impl = impl
     generator = torch.Generator().manual_seed(1)
     x_1TD = torch.randn(1, LONGER, model.width, generator=generator).to(where).requires_grad_()
-    y_1TD = module(x_1TD, rotary_table(LONGER, model.width // model.heads, model.rope_theta, where))
+    rotary = model.positions.turns(context=LONGER, head_width=model.width // model.heads, device=where)
+    y_1TD = module(x_1TD, rotary)
     learned = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     leaves = {"the input": x_1TD, **learned}
     upstream = torch.randn(y_1TD.shape, generator=generator).to(where)

@@ -17,9 +17,6 @@ from components.attention import (
     Attention,
     AttentionConfig,
     LayerCache,
-    Rotary,
-    rotary_table,
-    share_keys,
     with_present_seeds,
 )
 from components.initialise import initialise
@@ -28,8 +25,10 @@ from components.kernels.linear_cross_entropy import linear_cross_entropy
 from components.kernels.pointwise import swiglu
 from components.kernels.substitute import Switched, set_compiled
 from components.norms.rms import RMSNorm
+from components.positions import Turns
 from components.score_ops import ScoreOp
 from mta_lab.config import ModelConfig, RunConfig
+from mta_lab.config.placed import placed
 from mta_lab.generation.cache import Cache
 from mta_lab.generation.sampling import GREEDY, Sampling, continued
 
@@ -46,9 +45,11 @@ class Decoder(Switched, nn.Module):
         self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
         self.blocks = nn.ModuleList(Block(model, attention, layer) for layer in range(1, model.layers + 1))
         self.norm = RMSNorm(model.width)
+        self.context = model.context
+        self.positions = model.positions.added(context=model.context, width=model.width)
         # On the CPU even in a model on meta: it is small, and sums there would load the compiler.
         head_width, cpu = model.width // model.heads, torch.device("cpu")
-        self._table = partial(rotary_table, model.context, head_width, model.rope_theta, cpu)
+        self._table = partial(model.positions.turns, context=model.context, head_width=head_width, device=cpu)
         self.register_buffer("rotary", self._table(), persistent=False)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
@@ -56,9 +57,11 @@ class Decoder(Switched, nn.Module):
 
         Rounded or left empty, the table would turn by other angles.
         """
-        table = self.get_buffer("rotary")
+        table = self._turns()
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.rotary = (self._table() if table.is_meta else table).to(self.get_buffer("rotary").device)
+        kept = self._table() if table is not None and table.is_meta else table
+        if kept is not None:
+            self.rotary = kept.to(self.get_buffer("rotary").device)
         return self
 
     def forward(self, tokens_BT: Tensor, cache: Cache | None = None) -> Tensor:
@@ -85,9 +88,10 @@ class Decoder(Switched, nn.Module):
 
     def features(self, tokens_BT: Tensor) -> Tensor:
         """Return the last layer's normed output [B, T, D], which the embedding makes logits of."""
-        turns, tokens = self.get_buffer("rotary"), tokens_BT.shape[-1]
+        turns, tokens = self._turns(), tokens_BT.shape[-1]
         self._check_context(tokens)
-        x_BTD, rotary = self.embedding(tokens_BT), turns[:tokens]
+        rotary = None if turns is None else turns[:tokens]
+        x_BTD = self._embedded(tokens_BT)
         recompute = self.recompute and self.training and torch.is_grad_enabled()
         for block in self.blocks:
             if recompute:  # random states are kept and put back: what a component draws is drawn again
@@ -96,6 +100,19 @@ class Decoder(Switched, nn.Module):
                 x_BTD = block(x_BTD, rotary)
         normed_BTD: Tensor = self.norm(x_BTD)
         return normed_BTD
+
+    def _embedded(self, tokens_BT: Tensor, places: Tensor | None = None) -> Tensor:
+        """Return the tokens' embeddings [B, T, D] at positions [T] or [B, T] (from 0)."""
+        x_BTD: Tensor = self.embedding(tokens_BT)
+        if self.positions is None:
+            return x_BTD
+        places = torch.arange(tokens_BT.shape[-1], device=tokens_BT.device) if places is None else places
+        added_BTD: Tensor = x_BTD + self.positions(places)
+        return added_BTD
+
+    def _turns(self) -> Turns | None:
+        """Return the rotary turns of all positions; None where positions have none."""
+        return getattr(self, "rotary", None)
 
     def new_cache(self, padding: Sequence[int] = ()) -> Cache:
         """Return an empty cache for sequences that begin with these numbers of padding tokens."""
@@ -114,7 +131,8 @@ class Decoder(Switched, nn.Module):
             found = [self.features(one_1T)[:, -new:] if one_1T.numel() else self.embedding(one_1T) for one_1T in whole]
             x_BnD = torch.cat([F.pad(part_1tD, (0, 0, new - part_1tD.shape[1], 0)) for part_1tD in found])
         else:
-            x_BnD, rotary = self.embedding(tokens_Bn), cache.turns(self.get_buffer("rotary"), new)
+            places, turns = cache.places(new, tokens_Bn.device), self._turns()
+            x_BnD, rotary = self._embedded(tokens_Bn, places), None if turns is None else turns[places]
             for block, layer in zip(self.blocks, cache.layers, strict=True):
                 x_BnD = block(x_BnD, rotary, layer)
             x_BnD = self.norm(x_BnD)
@@ -148,9 +166,8 @@ class Decoder(Switched, nn.Module):
         return continued(self, prompt_BT, limit, sampling, padding=padding, end=end)
 
     def _check_context(self, tokens: int) -> None:
-        context = len(self.get_buffer("rotary"))
-        if tokens > context:
-            raise ValueError(f"tokens: got {tokens} in a sequence, allowed: up to the model's context ({context})")
+        if tokens > self.context:
+            raise ValueError(f"tokens: got {tokens} in a sequence, allowed: up to the model's context ({self.context})")
 
 
 class Block(nn.Module):
@@ -160,13 +177,11 @@ class Block(nn.Module):
         super().__init__()
         scale = attention.pre_norm_scale(layer)
         self.attention_norm = RMSNorm(model.width, scale)
-        self.attention = attention.build(width=model.width, heads=model.heads, layer=layer, layers=model.layers)
-        if model.kv_heads is not None:
-            share_keys(self.attention, model.kv_heads)
+        self.attention = placed(attention, model, layer)
         self.feed_forward_norm = RMSNorm(model.width, scale)
         self.feed_forward = SwiGLU(model.width, model.feed_forward_multiple)
 
-    def forward(self, x_BTD: Tensor, rotary: Rotary, *cache: LayerCache) -> Tensor:
+    def forward(self, x_BTD: Tensor, rotary: Turns | None, *cache: LayerCache) -> Tensor:
         """One decoder block; with a `cache`, of tokens that follow those that it holds."""
         x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), rotary, *cache)
         out_BTD: Tensor = x_BTD + self.feed_forward(self.feed_forward_norm(x_BTD))

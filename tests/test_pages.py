@@ -30,8 +30,9 @@ def imports_table(rules: dict[str, set[str]]) -> str:
     return "\n" + "\n".join(["| room | may import |", "|:--|:--|", *lines]) + "\n\n"
 
 
-TRAINING = ROOT / "docs/training.md"
-FAMILY = re.compile(r"<!-- (optimizers|schedules) -->\n.*?<!-- end of \1 -->", re.DOTALL)
+OF_FAMILIES = [ROOT / f"docs/{page}.md" for page in ("positions", "training")]
+"""pages with tables of components"""
+FAMILY = re.compile(r"<!-- (optimizers|positions|schedules) -->\n.*?<!-- end of \1 -->", re.DOTALL)
 
 
 def family_table(found: re.Match[str]) -> str:
@@ -55,8 +56,9 @@ def _written(variant: type[Component], key: str) -> str:
     return value.name if isinstance(value, Component) else in_words(value)
 
 
-def test_the_page_of_training_has_what_is_registered() -> None:
-    page = TRAINING.read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", OF_FAMILIES, ids=lambda file: file.stem)
+def test_the_page_of_a_family_has_what_is_registered(file: Path) -> None:
+    page = file.read_text(encoding="utf-8")
     assert FAMILY.sub(family_table, page) == page, "`python -m tests.test_pages` writes the tables anew"
 
 
@@ -153,6 +155,6 @@ def test_the_image_is_made_of_files_that_are_there() -> None:
 
 if __name__ == "__main__":
     page = ARCHITECTURE.read_text(encoding="utf-8")
-    training = TRAINING.read_text(encoding="utf-8")
-    TRAINING.write_text(FAMILY.sub(family_table, training), encoding="utf-8")
+    for file in OF_FAMILIES:
+        file.write_text(FAMILY.sub(family_table, file.read_text(encoding="utf-8")), encoding="utf-8")
     ARCHITECTURE.write_text(IMPORTS.sub(lambda _: imports_table(MAY_IMPORT), page), encoding="utf-8")

@@ -183,7 +183,18 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "another width": (
         with_stage(**{"model.width": 128}),
         r"stages.one: model.width: stays that of the run before it, whose weights are kept; a stage may change "
-        r"model.context, model.rope_theta, training, data, task, evaluations, attention",
+        r"model.context, model.rope_theta, model.positions, training, data, task, evaluations, attention",
+    ),
+    "other positions": (
+        with_stage(**{"model.positions": "alibi"}),
+        r"stages.one: model.positions: got 'alibi' after 'rotary', allowed: the same, or rotary after rotary",
+    ),
+    "more learned positions": (
+        {
+            "stages": {"one": {"times": {"model.context": 2}}},
+            "rows": {"a": {"model.positions": "learned", "stages": ["one"]}},
+        },
+        r"stages.one: model.context: got 256, but the run before has 'learned' positions for 128; allowed: up to 128",
     ),
     "a factor of the width": (with_stage(times={"model.width": 2}), r"stages.one: model.width: stays that of the run"),
     "another attention": (

@@ -2,12 +2,13 @@
 
 from components.attention.base import AttentionConfig, Core, set_dropout_seeds, with_present_seeds
 from components.attention.cache import LayerCache
-from components.attention.core import CoreAttention, CoreConfig, MapCore
+from components.attention.core import CoreAttention, CoreConfig, MapCore, bias_scores
 from components.attention.differential import Differential
 from components.attention.multi_token import MultiToken
-from components.attention.projections import Attention, Rotary, rotary_table, share_keys
+from components.attention.projections import Attention, share_keys
 from components.attention.softmax import Softmax
 from components.attention.talking_heads import TalkingHeads
+from components.positions.rotary import rotary_table
 
 PLAIN: AttentionConfig = Softmax()
 """attention without anything on its map: the default of a run, and what others are compared with"""
@@ -23,9 +24,9 @@ __all__ = [
     "LayerCache",
     "MapCore",
     "MultiToken",
-    "Rotary",
     "Softmax",
     "TalkingHeads",
+    "bias_scores",
     "rotary_table",
     "set_dropout_seeds",
     "share_keys",

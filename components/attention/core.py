@@ -80,14 +80,31 @@ class MapCore(Core):
         return self.norm(y_BMTd)  # type: ignore[no-any-return]
 
     def uncached(self) -> str | None:
-        whole = CoreAttention if isinstance(self, Attention) else MapCore
-        own = [name for name in _READING if getattr(type(self), name) is not getattr(whole, name)]
-        if own := own or [name for name in _READING if name in vars(self)]:
-            return f"{type(self).__name__} has its own {own[0]}"
+        if own := self._own_reading():
+            return own
         parts = [part for name, part in self.named_children() if name not in ("pre_softmax", "post_softmax")]
         if silent := [type(part).__name__ for part in parts if not _reads_each_token_alone(part)]:
             return f"{silent[0]} does not say of its forward that it reads each_token_alone"
         return undeclared(self.map_ops().all(), "earlier_queries")
+
+    def _own_reading(self) -> str:
+        """Return which method of a variant's own may read no operations, or an empty text."""
+        whole = CoreAttention if isinstance(self, Attention) else MapCore
+        own = [name for name in _READING if getattr(type(self), name) is not getattr(whole, name)]
+        own = own or [name for name in _READING if name in vars(self)]
+        return f"{type(self).__name__} has its own {own[0]}" if own else ""
+
+    def add_bias(self, bias: ScoreOp) -> None:
+        """Add an operation on the logits that acts after all others there; see `bias_scores`."""
+        if own := self._own_reading():
+            raise ComponentError(f"positions: got {type(bias).__name__}, a bias on logits, but {own}; {_UNBIASED}")
+        if any(True for _ in bias.parameters()):
+            raise ComponentError(
+                f"positions: got {type(bias).__name__}, which has weights; allowed: a bias without any"
+            )
+        _check_order("pre_softmax", [*self.pre_softmax, bias])
+        self.pre_softmax.append(bias)
+        refuse(self.impl, self.map_ops().all(), Conditions(drops=self.dropout > 0))
 
     def earlier_queries(self) -> int:
         return streaming.reach(self.map_ops().all())
@@ -153,6 +170,18 @@ class CoreAttention(MapCore, Attention):
         return found
 
 
+def bias_scores(layer: nn.Module, bias: ScoreOp) -> None:
+    """Let an attention layer add a bias to its logits, after all operations on them.
+
+    Raises ComponentError for one that computes its logits itself, or whose `impl` cannot add it.
+    """
+    if not isinstance(layer, MapCore):
+        given = f"got {type(bias).__name__}, a bias on logits, but {type(layer).__name__} computes attention itself"
+        raise ComponentError(f"positions: {given}; {_UNBIASED}")
+    layer.add_bias(bias)
+
+
+_UNBIASED = "allowed: rotary and other positions that are no bias, or attention by operations on the map"
 _READING = ("attend", "forward", "map_ops", "read", "read_on")
 """methods that the cached computation stands for, and is made of"""
 

@@ -3,7 +3,6 @@
 Shapes: B batch, T tokens, D model width, M heads, N key-value heads, d head width (D / M).
 """
 
-import math
 from typing import Any
 
 import torch
@@ -11,13 +10,10 @@ from torch import Tensor, nn
 
 from components.attention.base import Core, described, head_width
 from components.attention.cache import LayerCache
-from components.hints import fits, shown
 from components.kernels.pointwise import rotate
 from components.kernels.substitute import calls_only
+from components.positions.base import Turns
 from components.registry import ComponentError
-
-Rotary = Tensor
-"""cosine and sine of the angles by which each position's channel pairs are turned: [T, 2, d / 2]"""
 
 CAST = (torch.float32, torch.bfloat16, torch.float16)
 """dtypes that autocast turns into its own"""
@@ -35,7 +31,7 @@ class Attention(Core):
         self.value = nn.Linear(width, width, bias=False)
         self.output = nn.Linear(width, width, bias=False)
 
-    def forward(self, x_BTD: Tensor, rotary: Rotary | None = None, cache: LayerCache | None = None) -> Tensor:
+    def forward(self, x_BTD: Tensor, rotary: Turns | None = None, cache: LayerCache | None = None) -> Tensor:
         """Causal self-attention; `rotary` (see `rotary_table`) turns queries and keys.
 
         With a `cache`, the tokens follow those that it holds, and `rotary` has their positions; it
@@ -65,7 +61,7 @@ class Attention(Core):
         self.key = nn.Linear(self.width, narrow, bias=False)
         self.value = nn.Linear(self.width, narrow, bias=False)
 
-    def _turned(self, z_BTD: Tensor, rotary: Rotary) -> Tensor:
+    def _turned(self, z_BTD: Tensor, rotary: Turns) -> Tensor:
         if rotary.dim() == 3:
             return rotate(z_BTD, rotary, compiled=self.compiled)
         flat_1TD = z_BTD.flatten(0, 1).unsqueeze(0)  # as one sequence, whose positions are anything
@@ -104,19 +100,6 @@ def share_keys(layer: nn.Module, kv_heads: int) -> None:
         said = f"kv_heads: got {kv_heads}, but {type(layer).__name__} makes keys and values itself"
         raise ComponentError(f"{said}; allowed: variants derived from Attention")
     layer.share_keys(kv_heads)
-
-
-def rotary_table(tokens: int, head_width: int, theta: float, device: torch.device | None = None) -> Rotary:
-    """Return the rotary embedding's turns of positions 0..tokens-1 (Su et al., 2104.09864)."""
-    if not isinstance(tokens, torch.SymInt) and (not fits(int, tokens) or tokens < 0):
-        raise ComponentError(f"tokens: got {shown(tokens)}, allowed: a whole number, 0 or more")
-    if not fits(int, head_width) or head_width < 2 or head_width % 2:
-        raise ComponentError(f"head_width: got {shown(head_width)}, allowed: an even whole number, 2 or more")
-    if not fits(float, theta) or not 0 < theta < math.inf:
-        raise ComponentError(f"theta: got {shown(theta)}, allowed: a finite number above 0")
-    frequencies = theta ** -(torch.arange(0, head_width, 2, device=device, dtype=torch.float32) / head_width)
-    angles = torch.outer(torch.arange(tokens, device=device, dtype=torch.float32), frequencies)
-    return torch.stack((angles.cos(), angles.sin()), dim=1)
 
 
 def _go_together(x: Tensor, weight: Tensor) -> bool:

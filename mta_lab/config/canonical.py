@@ -5,7 +5,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any
 
-from components.registry import LATER, Component
+from components.registry import BESIDE, LATER, Component
 from mta_lab.config.layers import type_hints
 from mta_lab.config.schema import RunConfig
 from mta_lab.config.stage import StageConfig
@@ -33,12 +33,21 @@ def plain(value: Any, *, later: bool = False) -> Any:
     found: dict[str, Any] = {"name": value.name} if isinstance(value, Component) else {}
     for name, is_number, default, marks in _settings(type(value)):  # type: ignore[arg-type]  # a class is hashable
         given = getattr(value, name)
-        if later or not LATER.items() <= marks.items() or given != default:
-            item = plain(given, later=later)
+        item, beside = _parted(given, later=later)
+        found |= beside
+        if later or not LATER.items() <= marks.items() or (given != default and item != _parted(default)[0]):
             if BARE.items() <= marks.items() and list(item) == ["name"]:
                 item = item["name"]
             found[name] = float(item) if is_number else item
     return found
+
+
+def _parted(value: Any, *, later: bool = False) -> tuple[Any, dict[str, Any]]:
+    """Return the canonical form of a setting, and what of a component's own stands beside it."""
+    item = plain(value, later=later)
+    if not isinstance(value, Component):
+        return item, {}
+    return item, {marks[BESIDE]: item.pop(name) for name, _, _, marks in _settings(type(value)) if BESIDE in marks}  # type: ignore[arg-type]  # a class is hashable
 
 
 @cache

@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from components.hints import fits
 from components.norms.rms import NORM_EPS
+from components.positions.llama import positions_of
+from components.registry import ComponentError
 from mta_lab.errors import UserError
 from mta_lab.strict import FaultError, as_json, content
 
@@ -104,7 +105,7 @@ def sizes_of(folder: Path) -> dict[str, Any]:
         "heads": heads,
         **({"kv_heads": shared} if shared != heads else {}),
         "vocabulary": found["vocab_size"],
-        "rope_theta": float(_theta(found)),
+        **_positions(found, folder),
         "feed_forward_multiple": found["intermediate_size"],
     }
 
@@ -115,15 +116,8 @@ def _refuse_others(found: Mapping[str, Any], folder: Path) -> None:
     for name in (*whole, "vocab_size", "intermediate_size"):
         if type(found.get(name)) is not int or found[name] < 1:
             raise UserError(f"{where}: {name}: got {found.get(name)!r}, allowed: a whole number, 1 or more")
-    for name in ("rope_parameters", "rope_scaling"):
-        if not isinstance(found.get(name) or {}, dict):
-            raise UserError(f"{where}: {name}: got {found[name]!r}, allowed: a mapping")
-    if not fits(float, _theta(found)):
-        raise UserError(f"{where}: rope_theta: got {_theta(found)!r}, allowed: a number above 0")
-    rope = _rope(found)
     width, heads = found["hidden_size"], found["num_attention_heads"]
     same: dict[str, tuple[Any, Any]] = {
-        "rope_type": (rope.get("rope_type", rope.get("type", "default")), "default"),
         "tie_word_embeddings": (found.get("tie_word_embeddings", False), True),
         "rms_norm_eps": (_decimal(found.get("rms_norm_eps", 1e-6)), NORM_EPS),
         "hidden_act": (found.get("hidden_act", "silu"), "silu"),
@@ -139,14 +133,12 @@ def _refuse_others(found: Mapping[str, Any], folder: Path) -> None:
         raise UserError(f"{where}: intermediate_size: got {found['intermediate_size']}, allowed: {least}")
 
 
-def _rope(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the kind of the rotary frequencies, under the newer name or the older, which wins."""
-    return found.get("rope_scaling") or found.get("rope_parameters") or {}
-
-
-def _theta(found: Mapping[str, Any]) -> Any:
-    """Return the base of the rotary frequencies, which newer versions write with their kind."""
-    return _rope(found).get("rope_theta", found.get("rope_theta", 10_000.0))
+def _positions(found: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the settings of positions; raise UserError where there are none such here."""
+    try:
+        return positions_of(found)
+    except ComponentError as error:
+        raise UserError(f"init.checkpoint: {folder}: {CONFIG}: {error}") from None
 
 
 def _decimal(number: Any) -> Any:

@@ -12,11 +12,18 @@ from typing import Any
 from components.attention import AttentionConfig
 from components.evaluations import Evaluation
 from components.optimizers import ADAMW, OptimizerConfig
+from components.positions import ROTARY, PositionConfig
 from components.registry import Component
 from components.schedules import CONSTANT, LINEAR, ScheduleConfig
 from components.tasks import ExercisedTask, TaskConfig
 from mta_lab.config.canonical import plain
-from mta_lab.config.meaning import attention_meaning, evaluation_meaning, schedule_meaning, task_meaning
+from mta_lab.config.meaning import (
+    attention_meaning,
+    evaluation_meaning,
+    position_meaning,
+    schedule_meaning,
+    task_meaning,
+)
 from mta_lab.config.remembered import remembered
 from mta_lab.config.schema import RunConfig
 from mta_lab.config.training import TrainingConfig
@@ -80,11 +87,14 @@ class Parts:
     attention_classes: frozenset[type]
     scoring: Scoring
     trainers: Trainers
+    positions: tuple[PositionConfig, ...]
+    """none where they are rotary, as in every version: the engine's number stands for it"""
 
 
 def _parts(config: RunConfig) -> Parts:
     scoring: Scoring = (config.task, *config.evaluations)
-    return Parts(config.attention, config.attention_classes(), scoring, _trainers(config.training))
+    positions = () if config.model.positions.name == ROTARY.name else (config.model.positions,)
+    return Parts(config.attention, config.attention_classes(), scoring, _trainers(config.training), positions)
 
 
 def _trainers(training: TrainingConfig) -> Trainers:
@@ -104,6 +114,10 @@ def _meaning(run: Parts, heads: int, layers: int) -> str:
         *(code_of(one) for one in (task.exercised if isinstance(task, ExercisedTask) else ())),
         *(remembered({"evaluation": plain(one)}, partial(evaluation_meaning, one)) for one in further),
         *(schedule_meaning(one) if isinstance(one, ScheduleConfig) else code_of(one) for one in run.trainers),
+        *(
+            remembered({"positions": plain(one), "heads": heads}, partial(position_meaning, one, heads))
+            for one in run.positions
+        ),
     ]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
@@ -148,7 +162,7 @@ def code_of(one: Evaluation | OptimizerConfig) -> str:
 
 
 def _modules(run: Parts) -> set[str]:
-    parts = [run.attention, run.scoring[0].evaluation, *run.scoring, *run.trainers]
+    parts = [run.attention, run.scoring[0].evaluation, *run.scoring, *run.trainers, *run.positions]
     classes = {type(part) for part in _components(parts)} | run.attention_classes
     return _reached({base.__module__ for cls in classes for base in cls.__mro__ if _is_component_code(base.__module__)})
 

@@ -26,13 +26,20 @@ class Layer:
     def tree(self) -> Tree:
         """Return the settings nested, as `nested` does; a layer is below many rows.
 
-        `seed: {init: 0}` is short for `fixed_seeds: {init: 0}`.
+        `seed: {init: 0}` is short for `fixed_seeds: {init: 0}`, and `model.rope_theta` for
+        `model.positions.theta`.
         """
         tree = nested(self.values.items())
         if isinstance(tree.get("seed"), dict):
             if "fixed_seeds" in tree:
                 raise InvalidError("fixed_seeds", "is set twice, as seed, too; keep one")
             tree["fixed_seeds"] = tree.pop("seed")
+        if isinstance(model := tree.get("model"), dict) and "rope_theta" in model:
+            theta = model.pop("rope_theta")
+            try:
+                _place(model, "positions.theta", theta, "model")
+            except InvalidError:
+                raise InvalidError("model.rope_theta", "is set twice, as positions.theta, too; keep one") from None
         return tree
 
 

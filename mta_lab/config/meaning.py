@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from components.attention import AttentionConfig, rotary_table
 from components.evaluations import Evaluation, Predicted
 from components.initialise import initialise
+from components.positions import PositionConfig
 from components.schedules import ScheduleConfig
 from components.tasks import GroupedTask, SyntheticTask, TaskConfig
 
@@ -26,6 +27,7 @@ HEAD_WIDTH = 4
 SEQUENCES = 32  # of a synthetic task
 HELD_OUT = 2  # sequences of each group of a task that has some
 DIGITS = 1e-6  # of the norm of a tensor: rounding of float64 on any machine is far below
+CONTEXT = 64  # tokens at whose positions a model is measured
 MARGIN = 8  # tokens beyond what the largest kernels reach
 
 
@@ -72,6 +74,22 @@ def schedule_meaning(schedule: ScheduleConfig) -> str:
     """Return 16 hex digits over the rates of a short run, with and without warm-up."""
     rates = (schedule.factor(step, steps=40, warmup=warmup) for warmup in (0, 7) for step in range(warmup, 40))
     return _digest([f"{rate:.6e}" for rate in rates])
+
+
+def position_meaning(positions: PositionConfig, heads: int) -> str:
+    """Return 16 hex digits over turns, what is added to tokens at the start, and a bias."""
+    turns, found = positions.turns(context=CONTEXT, head_width=2 * HEAD_WIDTH), list[Tensor]()
+    if turns is not None:
+        found.append(turns.double().round(decimals=3))
+    added = positions.added(context=CONTEXT, width=heads * HEAD_WIDTH)
+    if added is not None:
+        initialise(added := added.to(torch.float64), seed=0)
+        found.append(added(torch.arange(CONTEXT)).detach())
+    bias = positions.bias(heads=heads, layer=1)
+    if bias is not None:
+        scores_BMQK = _draw(torch.Generator().manual_seed(0), 1, heads, MARGIN, CONTEXT)
+        found.append(bias(scores_BMQK, torch.ones(MARGIN, CONTEXT, dtype=torch.bool).tril(CONTEXT - MARGIN)))
+    return _digest([" ".join(_numbers(tensor)) for tensor in found])
 
 
 def _measured(attention: AttentionConfig, heads: int, layer: int, layers: int) -> Iterator[Tensor]:

@@ -7,6 +7,7 @@ that says which layer it is in.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from components import FAMILIES
 from components.optimizers import ADAMW
-from components.registry import Component, ComponentError
+from components.registry import BESIDE, Component, ComponentError
 from mta_lab.config.building import build, build_component
 from mta_lab.config.checkpoint import CONFIG, sizes_of
 from mta_lab.config.layers import InvalidError, Layer, Tree, type_hints, variants
@@ -48,6 +49,7 @@ def resolve(layers: Sequence[Layer], *, fewest_steps: int = 1) -> RunConfig:
     try:
         if fewest_steps and isinstance(training := merged.get("training"), dict) and training.get("steps") == 0:
             raise InvalidError("training.steps", f"got 0, allowed: {STEPS}")
+        _refuse_angles(merged.get("model"))
         config: RunConfig = build(RunConfig, merged, "")
     except InvalidError as error:
         source = _latest(error.among, layers, origins) if error.among else _origin(error.key, origins)
@@ -75,7 +77,7 @@ def resolve_run(layers: Sequence[Layer]) -> RunConfig:
         return resolve(layers, fewest_steps=0)
     sizes, (scale, *rest) = sizes_of(folder), layers
     config = resolve([scale, Layer(str(folder / CONFIG), {"model": sizes}), *rest], fewest_steps=0)
-    for key in sizes.keys() - {"rope_theta"}:  # positions are turned by angles, and have no weights
+    for key in sizes.keys() - {"rope_theta", "positions"}:  # these are angles, and have no weights
         if getattr(config.model, key) != sizes[key]:
             said = f"got {getattr(config.model, key)}, allowed: {sizes[key]}, as the checkpoint in {folder} has it"
             raise UserError(f"model.{key}: {said}")
@@ -125,6 +127,19 @@ def _drop_unread(training: Any, origins: dict[str, str], sources: Sequence[str])
         origin = origins.get(f"training.{constant}")
         if origin in sources and place in sources and sources.index(origin) < sources.index(place):
             del training[constant]
+
+
+def _refuse_angles(model: Any) -> None:
+    """Raise InvalidError for a base of rotary frequencies beside positions that have none."""
+    given = model.get("positions") if isinstance(model, dict) else None
+    if not isinstance(given, dict) or "theta" not in given or not isinstance(name := given.get("name"), str):
+        return
+    with suppress(ComponentError):  # an unknown name is refused below
+        if "theta" not in FAMILIES["positions"].get(name).__dataclass_fields__:
+            turning = [one for one in FAMILIES["positions"].registered() if "theta" in one.__dataclass_fields__]
+            said = f"got {given['theta']} beside the positions '{name}', which turn by no angles"
+            allowed = f"allowed: none (`rope_theta` is the same key), or {', '.join(one.name for one in turning)}"
+            raise InvalidError("model.positions.theta", f"{said}; {allowed}")
 
 
 def _shorten_warmup(tree: Tree, origins: Mapping[str, str]) -> None:
@@ -183,13 +198,20 @@ def _assign(
     if isinstance(before, str):
         before = {"name": before}
     default = getattr(getattr(schema, head, None), "name", None)  # settings without a name are the default component's
-    if not isinstance(before, dict) or value.get("name", before.get("name", default)) != before.get("name", default):
-        before = {}
+    before = before if isinstance(before, dict) else {}
+    name = value.get("name", before.get("name", default))
+    inner_schema = _section(schema, head, name)
+    if name != before.get("name", default):
+        before = {key: before[key] for key in _beside(inner_schema) if key in before}
     tree[head] = before
     origins[path] = source
-    inner_schema = _section(schema, head, value.get("name", before.get("name", default)))
     for inner, inner_value in value.items():
         _assign(before, inner, inner_value, source, origins, inner_schema, path)
+
+
+def _beside(schema: type | None) -> list[str]:
+    """Return the settings that stay where another component that has them is named."""
+    return [one.name for one in fields(schema) if BESIDE in one.metadata] if schema else []
 
 
 def _section(schema: type | None, key: str, name: Any) -> type | None:

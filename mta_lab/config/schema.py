@@ -6,12 +6,14 @@ from typing import Literal
 
 import torch
 
-from components.attention import PLAIN, AttentionConfig, share_keys
+from components.attention import PLAIN, AttentionConfig
 from components.attention.insertion import refuse_change
 from components.evaluations import Evaluation, TextEvaluation
+from components.positions import ROTARY
 from components.registry import LATER
 from components.tasks import LANGUAGE, ExercisedTask, SyntheticTask, TaskConfig
 from mta_lab.config.checkpoint import TOKENIZER, InitConfig
+from mta_lab.config.placed import placed
 from mta_lab.config.sections import DataConfig, FixedSeeds, ModelConfig
 from mta_lab.config.training import TrainingConfig
 from mta_lab.errors import described, place
@@ -79,6 +81,8 @@ class RunConfig:
             typed = f"mta-lab data import SOURCE --tokenizer {self.init.checkpoint}/{TOKENIZER} --to DIR"
             said = "got no tokens, which are to be those of the checkpoint's own tokenizer"
             raise ValueError(f"data: {said}; type `{typed}`, and set data.tokens=DIR")
+        if not (positions := self.model.positions).follow(ROTARY):
+            raise ValueError(f"model: positions: got '{positions.name}', allowed for a checkpoint: rotary ones")
         try:
             refuse_change(PLAIN, self.attention, self.model.layers)
         except ValueError as error:
@@ -142,19 +146,11 @@ class RunConfig:
 
         Building them runs every check of the variant.
         """
-        model = self.model
-        return _attention_classes(self.attention, model.width, model.heads, model.layers, model.kv_heads)
+        return _attention_classes(self.attention, self.model)
 
 
 @cache  # the runs of a row differ in the seed alone
-def _attention_classes(
-    attention: AttentionConfig, width: int, heads: int, layers: int, kv_heads: int | None
-) -> frozenset[type]:
+def _attention_classes(attention: AttentionConfig, model: ModelConfig) -> frozenset[type]:
     with torch.device("meta"):  # takes no memory
-        found = [
-            attention.build(width=width, heads=heads, layer=layer, layers=layers) for layer in range(1, layers + 1)
-        ]
-        if kv_heads is not None:
-            for module in found:
-                share_keys(module, kv_heads)
+        found = [placed(attention, model, layer) for layer in range(1, model.layers + 1)]
     return frozenset(type(inner) for module in found for inner in module.modules())

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from components.positions import ROTARY, PositionConfig
 from components.registry import LATER
 
 Split = Literal["valid", "test"]
@@ -40,14 +41,14 @@ class ModelConfig:
     context: int
     """T, tokens a sequence;
     the longest that the model can read where a synthetic task says how long they are"""
-    rope_theta: float = 100_000.0
-    """base of the rotary frequencies"""
+    positions: PositionConfig = field(default=ROTARY, metadata=LATER)
+    """what tells the model the order of tokens; `rope_theta` is short for `positions.theta`"""
     feed_forward_multiple: int = 256
     """the SwiGLU width is 8/3 of the model's, rounded up to a multiple of this"""
 
     def __post_init__(self) -> None:
         sizes = ("width", "layers", "heads", "vocabulary", "context")
-        positive(self, *sizes, "rope_theta", "feed_forward_multiple")
+        positive(self, *sizes, "feed_forward_multiple")
         for name, most in LARGEST.items():
             if getattr(self, name) > most:
                 raise ValueError(f"{name}: got {getattr(self, name)}, allowed: at most {most:,}")
@@ -59,6 +60,11 @@ class ModelConfig:
         shared = [n for n in range(1, self.heads + 1) if self.heads % n == 0]
         if self.kv_heads is not None and self.kv_heads not in shared:
             raise ValueError(f"kv_heads: got {self.kv_heads}, allowed for {self.heads} heads: {shared}")
+
+    @property
+    def rope_theta(self) -> float | None:
+        """Return the base of the rotary frequencies; None where nothing turns by them."""
+        return getattr(self.positions, "theta", None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from components.attention import Core, LayerCache, Rotary
+from components.attention import Core, LayerCache
 
 
 class Cache:
@@ -46,13 +46,12 @@ class Cache:
         """Return the tokens of the longest sequence, without padding, after `new` further ones."""
         return self.tokens + new - min(self.padding, default=0)
 
-    def turns(self, rotary: Rotary, new: int) -> Rotary:
-        """Return the `rotary` of the next tokens: [n, 2, d / 2] or [B, n, 2, d / 2]."""
+    def places(self, new: int, device: torch.device) -> Tensor:
+        """Return the positions of the next tokens: [n], or [B, n] where some begin with padding."""
+        places_n = torch.arange(self.tokens, self.tokens + new, device=device)
         if not self.padding:
-            return rotary[self.tokens : self.tokens + new]
-        places_n = torch.arange(self.tokens, self.tokens + new, device=rotary.device)
-        padding_B = torch.tensor(self.padding, device=rotary.device)
-        return rotary[(places_n - padding_B[:, None]).clamp(min=0)]
+            return places_n
+        return (places_n - torch.tensor(self.padding, device=device)[:, None]).clamp(min=0)
 
     def anew(self, tokens_Bn: Tensor) -> Iterator[Tensor]:
         """Add the tokens to those that were read; yield each whole sequence without its padding."""

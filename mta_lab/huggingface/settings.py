@@ -5,6 +5,7 @@ from typing import Any
 
 from components.attention import AttentionConfig
 from components.norms.rms import NORM_EPS
+from components.positions.llama import rope_parameters
 from mta_lab.config import RunConfig, plain
 from mta_lab.errors import UserError
 from mta_lab.model import hidden_width
@@ -41,7 +42,7 @@ def llama_settings(config: RunConfig) -> dict[str, Any]:
     """Return the settings of a `LlamaConfig`; with `pre_softmax`, those of an `MtaLlamaConfig`.
 
     Raises:
-        UserError: the attention has a component that neither of them has.
+        UserError: attention or positions are a component that neither of them has.
     """
     model = config.model
     return {
@@ -53,11 +54,21 @@ def llama_settings(config: RunConfig) -> dict[str, Any]:
         "num_key_value_heads": model.kv_heads or model.heads,
         "max_position_embeddings": model.context,
         "rms_norm_eps": NORM_EPS,
-        "rope_parameters": {"rope_theta": model.rope_theta, "rope_type": "default"},
+        "rope_parameters": _rope(config),
         "tie_word_embeddings": True,
         "attention_dropout": config.attention.dropout,
         **attention_settings(config.attention, model.layers),
     }
+
+
+def _rope(config: RunConfig) -> dict[str, Any]:
+    """Return the angles of positions; raise UserError for positions that a Llama does not have."""
+    model = config.model
+    found = rope_parameters(model.positions, context=model.context, head_width=model.width // model.heads)
+    if found is None:
+        said = f"'{model.positions.name}' is not in the model of an export, whose positions are rotary"
+        raise UserError(f"model.positions: {said}")
+    return found
 
 
 def attention_settings(attention: AttentionConfig, layers: int) -> dict[str, Any]:

@@ -113,10 +113,16 @@ def reading(run: Trained, context: int) -> Decoder:
     """Return the run's model, able to read `context` tokens, in evaluation mode.
 
     The weights are the same; the rotary table is as long as it takes.
+
+    Raises UserError where its positions have weights, which end with its context.
     """
     config, attention = run.config, attention_for(run, context)
     if context <= config.model.context and attention == config.attention:
         return run.model.eval()
+    positions, most = config.model.positions, config.model.context
+    if context > most and not positions.any_length:
+        said = f"run {run.record.fingerprint} has '{positions.name}' positions, and none after {most:,} tokens"
+        raise UserError(f"{said}; got texts of {context:,} tokens, allowed: up to its context")
     longer = Decoder(replace(config.model, context=max(context, config.model.context)), attention)
     longer.load_state_dict(run.model.state_dict())
     return set_compiled(longer, config.training.compiled).eval()

@@ -21,6 +21,7 @@ USES = {
     "kernel_init": "attention='{{name: multi_token, pre_softmax: [{{name: key_query, init: {name}}}]}}'",
     "norms": "attention='{{name: multi_token, norm: {name}}}'",
     "optimizers": "training.optimizer={name}",
+    "positions": "model.positions={name}",
     "schedules": "training.schedule={name}",
     "score_ops": "attention='{{name: multi_token, pre_softmax: [{name}]}}'",
     "tasks": "task={name} model.vocabulary=18",

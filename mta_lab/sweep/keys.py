@@ -150,7 +150,7 @@ def file_keys() -> list[Section]:
         Section("rows.NAME in a sweep file", "Keys that stand beside the settings of a row.", ROW),
         Section(
             "stages.NAME in a sweep file",
-            "It sets model.context, model.rope_theta, training, data, task and evaluations; beside them stands",
+            "It sets model.context, model.positions, training, data, task and evaluations; beside them stands",
             STAGE,
         ),
         Section("rows.NAME.published in a sweep file", "A value that the paper ledger does not have.", PUBLISHED),

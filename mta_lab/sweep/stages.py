@@ -24,8 +24,8 @@ from mta_lab.sweep.checks import settings_of
 from mta_lab.sweep.products import products
 
 SECTIONS = ("training", "data", "task", "evaluations", "attention")
-MODEL = ("model.context", "model.rope_theta")
-"""settings that the weights leave open: positions are turned by angles, and have no table"""
+MODEL = ("model.context", "model.rope_theta", "model.positions")
+"""settings that the weights leave open, where positions are turned by angles and have no weights"""
 WAYS = ("dropout", "impl")
 """settings of how an attention is computed, which one of another name has, too"""
 FOLLOW = ("training.steps", "training.warmup_steps", "training.validations")
@@ -106,7 +106,19 @@ def staged(parent: RunConfig, stage: Stage) -> StageConfig:
         refuse_change(parent.attention, config.attention, config.model.layers)
     except ComponentError as error:
         raise UserError(f"{where}: attention.{error}") from None
+    _refuse_other_positions(parent, config, where)
     return started_from(parent, config)
+
+
+def _refuse_other_positions(parent: RunConfig, config: RunConfig, where: str) -> None:
+    """Raise UserError for positions that the weights of the run before were not trained with."""
+    before, after = parent.model, config.model
+    if not after.positions.follow(before.positions):
+        said = f"got '{after.positions.name}' after '{before.positions.name}'"
+        raise UserError(f"{where}: model.positions: {said}, allowed: the same, or rotary after rotary")
+    if before.context < after.context and not after.positions.any_length:
+        said = f"got {after.context}, but the run before has '{after.positions.name}' positions for {before.context}"
+        raise UserError(f"{where}: model.context: {said}; allowed: up to {before.context}")
 
 
 def _ways(parent: RunConfig, stage: Stage) -> dict[str, Any]:
@@ -123,7 +135,7 @@ def _ways(parent: RunConfig, stage: Stage) -> dict[str, Any]:
 
 def _refuse_other_keys(keys: Collection[str], before: Mapping[str, Any], where: str) -> None:
     for key in sorted(keys):
-        if key.partition(".")[0] in SECTIONS or key in MODEL:
+        if key.partition(".")[0] in SECTIONS or key in MODEL or key.startswith("model.positions."):
             continue
         if any(one == key or one.startswith(f"{key}.") for one in before):
             raise UserError(f"{where}: {key}: stays that of the run before it, whose weights are kept; {MAY_CHANGE}")

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.attention import Core, LayerCache, Rotary
+from components.attention import Core, LayerCache
+from components.positions import Turns
 
 
 def splits(tokens: int) -> dict[str, list[int]]:
@@ -25,7 +26,12 @@ def splits(tokens: int) -> dict[str, list[int]]:
 
 @torch.no_grad()
 def in_chunks(
-    layer: nn.Module, x_BTD: Tensor, rotary: Rotary, sizes: Sequence[int], padding: Sequence[int] = (), fewer: int = 0
+    layer: nn.Module,
+    x_BTD: Tensor,
+    rotary: Turns | None,
+    sizes: Sequence[int],
+    padding: Sequence[int] = (),
+    fewer: int = 0,
 ) -> Tensor:
     """Return the output of a layer that reads chunks of these sizes, one after the other.
 
@@ -40,20 +46,20 @@ def in_chunks(
     assert isinstance(layer, Core)
     cache = LayerCache(layer.earlier_queries() - fewer, padding)
     positions_BT = torch.stack([torch.arange(x_BTD.shape[1]) - pad for pad in padding or (0,)]).clamp(min=0)
-    turns = rotary[positions_BT] if padding else rotary
+    turns = rotary[positions_BT] if padding and rotary is not None else rotary
     chunks = [
-        layer(x_BTD[:, start:stop], turns[..., start:stop, :, :], cache)
+        layer(x_BTD[:, start:stop], None if turns is None else turns[..., start:stop, :, :], cache)
         for start, stop in pairwise(accumulate(sizes, initial=0))
     ]
     return torch.cat(chunks, dim=1)
 
 
 @torch.no_grad()
-def each_alone(layer: nn.Module, x_BTD: Tensor, rotary: Rotary, padding: Sequence[int]) -> Tensor:
+def each_alone(layer: nn.Module, x_BTD: Tensor, rotary: Turns | None, padding: Sequence[int]) -> Tensor:
     """Return the output for each sequence, read at once without its padding, where zeros are."""
     found = []
     for x_TD, pad in zip(x_BTD, padding, strict=True):
-        y_1TD = layer(x_TD[None, pad:], rotary[: len(x_TD) - pad])
+        y_1TD = layer(x_TD[None, pad:], None if rotary is None else rotary[: len(x_TD) - pad])
         found.append(F.pad(y_1TD, (0, 0, pad, 0)))
     return torch.cat(found)
 

@@ -73,7 +73,15 @@ def test_second_skeleton_overwrites_nothing(lab: Command, tmp_path: Path) -> Non
 
 
 LEAST = {
-    **{"attention": 14, "evaluations": 12, "kernel_init": 20, "norms": 10, "optimizers": 9, "schedules": 10},
+    **{
+        "attention": 14,
+        "evaluations": 12,
+        "kernel_init": 20,
+        "norms": 10,
+        "optimizers": 9,
+        "positions": 20,
+        "schedules": 10,
+    },
     **{"score_ops": 25, "tasks": 10},
 }
 """tests that a skeleton of the family passes, at least"""

@@ -112,7 +112,7 @@ def test_a_pipe_gets_a_line_for_each_key(lab: Command) -> None:
         ("warmup", ["training.warmup_steps"]),
         ("WARM-UP", ["training.warmup_steps", "training.schedule"]),
         ("training.w", ["training.warmup_steps", "training.weight_decay"]),
-        ("model.rope*", ["model.rope_theta"]),
+        ("rope_theta", ["model.positions", *["model.positions.theta"] * 5]),
         ("retry in", list(KINDS)),
         ("scales", ["scales", *scales()]),
         ("beta?", []),

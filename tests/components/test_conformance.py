@@ -12,5 +12,6 @@ def test_every_family_is_placed() -> None:
         "tasks",
         "evaluations",
         "optimizers",
+        "positions",
         "schedules",
     }  # which have contracts of their own

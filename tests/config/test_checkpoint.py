@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from components.positions import RotaryNtk
+from components.positions.llama import rope_parameters
 from mta_lab.config import InitConfig, RunConfig, fingerprint, identified_by, plain
 from mta_lab.config.checkpoint import sizes_of
 from mta_lab.errors import UserError
@@ -63,6 +65,27 @@ def test_the_angles_may_stand_beside_their_kind(folder: Path, rope: dict[str, An
     assert sizes_of(folder)["rope_theta"] == 20_000.0
 
 
+@pytest.mark.parametrize("kind", ["linear", "llama3", "yarn"])
+def test_scaled_angles_are_positions_that_are_written_as_they_were_read(
+    folder: Path, tmp_path: Path, kind: str
+) -> None:
+    """And the context of the run does not move them."""
+    rope: dict[str, Any] = {"rope_type": kind, "factor": 4.0, "rope_theta": 5e5}
+    if kind != "linear":
+        rope["original_max_position_embeddings"] = 1024
+    if kind == "llama3":
+        rope |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    (folder / "config.json").write_text(json.dumps({**LLAMA, "rope_parameters": rope}))
+    model = row(folder, tmp_path).model
+    assert (model.positions.name, model.rope_theta) == (f"rotary_{kind}", 5e5)
+    written = rope_parameters(model.positions, context=model.context, head_width=8)
+    assert rope.items() <= (written or {}).items()
+    longer = row(folder, tmp_path, "model.positions=rotary_ntk").model.positions
+    assert longer == RotaryNtk(theta=5e5)
+    with pytest.raises(UserError, match=r"positions: got 'alibi', allowed for a checkpoint: rotary ones"):
+        row(folder, tmp_path, "model.positions=alibi")
+
+
 def test_heads_that_share_no_keys_may_be_said_by_null(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**LLAMA, "num_key_value_heads": None}))
     assert "kv_heads" not in sizes_of(folder)
@@ -106,12 +129,24 @@ def test_a_run_from_a_checkpoint_may_have_no_steps_and_stages(folder: Path, tmp_
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "another model": ({"model_type": "gpt2"}, r"model_type: got 'gpt2', allowed: 'llama'"),
     "scaled angles": (
-        {"rope_parameters": {"rope_type": "llama3"}},
-        r"rope_type: got 'llama3', allowed: 'default', as the decoder here has it",
+        {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}},
+        r"rope_type: got 'dynamic', allowed: default, linear, llama3, yarn",
     ),
     "scaled angles beside others": (
+        {"rope_scaling": {"type": "longrope"}},
+        r"rope_type: got 'longrope', allowed: default, linear, llama3, yarn",
+    ),
+    "scaled angles without a factor": (
         {"rope_scaling": {"type": "linear"}},
-        r"rope_type: got 'linear', allowed: 'default'",
+        r"linear: factor is not set; allowed: all",
+    ),
+    "scaled angles of another kind": (
+        {"rope_scaling": {"type": "yarn", "factor": 2.0, "mscale": 0.7}},
+        r"mscale: got 0.7, which positions here do not have; allowed beside 'yarn': factor, beta_slow",
+    ),
+    "a factor that makes no sense": (
+        {"rope_scaling": {"type": "linear", "factor": 0.5}},
+        r"linear: factor: got 0.5, allowed: 1 or more",
     ),
     "a head of its own": ({"tie_word_embeddings": False}, r"tie_word_embeddings: got False, allowed: True"),
     "another epsilon": ({"rms_norm_eps": 1e-6}, r"rms_norm_eps: got 1e-06, allowed: 1e-05"),

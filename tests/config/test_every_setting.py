@@ -12,6 +12,7 @@ import torch
 from components.attention import AttentionConfig, MultiToken
 from components.evaluations import BabiLong, TextEvaluation
 from components.optimizers import OptimizerConfig
+from components.positions import PositionConfig, RotaryYarn
 from components.registry import FAMILIES, Component, ComponentError
 from components.schedules import ScheduleConfig
 from components.score_ops import KeyQuery
@@ -47,6 +48,8 @@ CLASSES: list[type] = [RunConfig, ModelConfig, TrainingConfig, DataConfig, Fixed
 SECTIONS = {"model", "training", "data", "task", "init", "fixed_seeds"}
 """their fields are settings, and theirs is a class of its own here; `init` has tests of its own"""
 FIELDS = [(owner, field) for owner in CLASSES for field in fields(owner) if field.name not in SECTIONS]
+STARTS: dict[type, Component] = {RotaryYarn: RotaryYarn(theta=3.0, trained_context=30)}
+"""in place of the default, where its settings move nothing in a model so small"""
 LABELS = {(RunConfig, "scale"), (DataConfig, "tokens")}
 """names and places, which decide nothing by themselves"""
 TEXT = {"corpus", "path"}
@@ -67,10 +70,11 @@ def run_with(value: Any) -> RunConfig:
         return replace(BASE, task=value)
     if isinstance(value, AttentionConfig):
         return replace(BASE, attention=value)
-    if isinstance(value, OptimizerConfig):
-        return replace(BASE, training=replace(BASE.training, optimizer=value))
-    if isinstance(value, ScheduleConfig):
-        return replace(BASE, training=replace(BASE.training, schedule=value))
+    if isinstance(value, PositionConfig):
+        return replace(BASE, model=replace(BASE.model, positions=value))
+    if isinstance(value, OptimizerConfig | ScheduleConfig):
+        name = "optimizer" if isinstance(value, OptimizerConfig) else "schedule"
+        return replace(BASE, training=replace(BASE.training, **{name: value}))
     family = type(value).family
     if family == "norms":
         return replace(BASE, attention=MultiToken(norm=value))
@@ -83,7 +87,7 @@ def others(owner: type, field: Field[Any]) -> Iterator[tuple[RunConfig, RunConfi
     start = next(
         (part for part in (BASE, BASE.model, BASE.training, BASE.data, BASE.fixed_seeds) if type(part) is owner), None
     )
-    start = start or owner()
+    start = start or STARTS.get(owner) or owner()
     here = getattr(start, field.name)
     hint = get_type_hints(owner)[field.name]
     choices = get_args(hint) if get_origin(hint) is Literal else None

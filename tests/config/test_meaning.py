@@ -89,7 +89,7 @@ MOVES = {
     "no dropout": ("kernels/eager.py", "    if dropout:\n", "    if not dropout and dropout:\n"),
     "dropout of each head of a pair": ("attention/differential.py", "heads_a_mask = 2", "heads_a_mask = 1"),
     "rotation the other way": ("kernels/pointwise.py", "real_BTMc * cos_T1c - imaginary_BTMc", "real_BTMc * cos_T1c + imaginary_BTMc"),
-    "angles of the rotary table": ("attention/projections.py", "theta ** -(", "(theta + 900) ** -("),
+    "angles of the rotary table": ("positions/rotary.py", "theta ** -(", "(theta + 900) ** -("),
     "a toy task's chances": ("tasks/find_block.py", "comb(L, k) *", "comb(L, k) ** 2 *"),
     "a toy task's end of a block": ("tasks/find_block.py", "(count, self.blocks, 1), DOT)", "(count, self.blocks, 1), HASH)"),
     "what is scored": ("tasks/find_block.py", "scored_BT[:, -self._answer_length :]", "scored_BT[:, -1:]"),

@@ -1,0 +1,20 @@
+"""The attention of a layer, with what the model around it sets."""
+
+from torch import nn
+
+from components.attention import AttentionConfig, bias_scores, share_keys
+from mta_lab.config.sections import ModelConfig
+
+
+def placed(attention: AttentionConfig, model: ModelConfig, layer: int) -> nn.Module:
+    """Return the attention module of layer `layer` of a model, counted from 1.
+
+    Raises ComponentError where the variant cannot be what the model asks for.
+    """
+    module = attention.build(width=model.width, heads=model.heads, layer=layer, layers=model.layers)
+    if model.kv_heads is not None:
+        share_keys(module, model.kv_heads)
+    bias = model.positions.bias(heads=model.heads, layer=layer)
+    if bias is not None:
+        bias_scores(module, bias)
+    return module
