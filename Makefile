@@ -43,10 +43,11 @@ $(DEVELOPER): $(READY) lock/developer.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/developer.txt
 	@touch $@
 
-$(REAL): $(DEVELOPER) lock/ray.txt lock/hf.txt lock/lm-eval.txt
+$(REAL): $(DEVELOPER) lock/ray.txt lock/hf.txt lock/lm-eval.txt lock/trackers.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/ray.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/hf.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/lm-eval.txt
+	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/trackers.txt
 	@touch $@
 
 sweep-%: $(READY) ## train what is missing of sweeps/%.yaml and print its table
@@ -65,7 +66,7 @@ test-slow: $(DEVELOPER) ## the tests that take long, at most an hour
 	@$(BIN)/python -m pytest -m 'slow and not alone' $(ARGS)
 	@$(BIN)/python -m pytest -n 0 -m 'slow and alone' $(ARGS)
 
-test-real: $(REAL) ## the tests that need a server, a browser, the network, Ray, Slurm, transformers or lm_eval
+test-real: $(REAL) ## the tests that need a server, a browser, the network, Ray, Slurm, transformers, lm_eval or trackers
 	@$(BIN)/python -m pytest -n 0 -m 'network or real' $(ARGS)
 
 ASAN = MTA_LAB_KERNEL_FLAGS="-fsanitize=address -g1 -DMTA_POISON" ASAN_OPTIONS=detect_leaks=0 \
@@ -96,7 +97,9 @@ lock: $(TOOLS) ## resolve pyproject.toml into lock/ (torch is the version in loc
 	$(COMPILE) $(ARGS) --constraint lock/developer.txt --extra ray --output-file lock/ray.txt
 	$(COMPILE) $(ARGS) --constraint lock/developer.txt --extra hf --output-file lock/hf.txt
 	$(COMPILE) $(ARGS) --constraint lock/developer.txt --constraint lock/hf.txt --extra lm-eval --output-file lock/lm-eval.txt
-	for lock in developer user ray hf lm-eval; do awk '/^[a-z]/ {skip = /^(torch==|triton==|nvidia-|cuda-)/} !skip' lock/$$lock.txt > lock/new \
+	$(COMPILE) $(ARGS) --constraint lock/developer.txt --constraint lock/ray.txt --constraint lock/hf.txt --constraint lock/lm-eval.txt \
+	  --extra tensorboard --extra wandb --output-file lock/trackers.txt
+	for lock in developer user ray hf lm-eval trackers; do awk '/^[a-z]/ {skip = /^(torch==|triton==|nvidia-|cuda-)/} !skip' lock/$$lock.txt > lock/new \
 	  && mv lock/new lock/$$lock.txt || exit 1; done
 
 newest: ## the fast tests with the newest releases of everything, in a .venv of their own

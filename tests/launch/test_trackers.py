@@ -75,6 +75,7 @@ def test_a_missing_library_is_said_with_what_to_install() -> None:
         check(["wandb"])
 
 
+@pytest.mark.real
 @pytest.mark.skipif(not find_spec("tensorboard"), reason="needs: pip install 'mta-lab[tensorboard]'")
 def test_tensorboard_has_curves_and_settings_beside_the_score(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -87,6 +88,7 @@ def test_tensorboard_has_curves_and_settings_beside_the_score(tmp_path: Path) ->
     assert found.PluginTagToContent("hparams")
 
 
+@pytest.mark.real
 @pytest.mark.skipif(not find_spec("wandb"), reason="needs: pip install 'mta-lab[wandb]'")
 def test_weights_and_biases_has_runs_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is sent, and `wandb sync` finds the folders."""
