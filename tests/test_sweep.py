@@ -177,6 +177,24 @@ def test_rows_generated_from_the_registry(tmp_path: Path) -> None:
     assert [op.name for op in attention.post_softmax] == ["head_mixing"]
 
 
+def test_generated_rows_exchange_other_components_for_the_defaults(tmp_path: Path) -> None:
+    base = {"attention": "multi_token", "model.positions": "alibi", "training.optimizer": "lion"}
+    rows = {row.name: row for row in load(tmp_path, {"base": base, "rows": "leave_one_out"}).rows}
+    turned, full = rows["full - alibi positions"], rows["full"].config
+    assert (turned.config.model.positions.name, turned.baseline) == ("rotary", "full")
+    assert turned.config.training == full.training
+    adam = rows["full - lion optimizer"].config
+    assert (adam.training.optimizer.name, adam.model) == ("adamw", full.model)
+    assert rows["transformer"].config.training == full.training
+    assert not any(row.published for row in rows.values())  # the paper has no Transformer with ALiBi
+
+
+def test_rows_of_a_plain_transformer_are_generated_where_it_chooses_other_components(tmp_path: Path) -> None:
+    base = {"attention": "softmax", "training.schedule": "cosine", "model.rope_theta": 500.0}
+    rows = load(tmp_path, {"base": base, "rows": "leave_one_out"}).rows
+    assert [row.name for row in rows] == ["full", "full - cosine schedule"]  # another theta is a setting alone
+
+
 def test_rows_are_generated_for_any_variant_that_names_its_parts(tmp_path: Path) -> None:
     with registry_restored():
 

@@ -1,10 +1,12 @@
 """Rows made from the registry: what each component adds, and what its absence costs."""
 
+from dataclasses import fields
 from typing import Any
 
 from components import FAMILIES
-from components.attention import AttentionConfig
-from mta_lab.config import plain
+from components.attention import PLAIN, AttentionConfig
+from components.registry import Component
+from mta_lab.config import RunConfig, plain
 
 PAPERS = "multi_token"
 """the variant whose defaults are the paper's model; these rows of it are printed there"""
@@ -14,26 +16,47 @@ PRINTED = {
 }
 
 
-def leave_one_out(full: AttentionConfig) -> dict[str, dict[str, Any]]:
+def leave_one_out(base: RunConfig) -> dict[str, dict[str, Any]]:
     """Return the Transformer, with one component at a time; `full`, and without one at a time.
 
-    `full` is the attention that the base of the sweep sets, whose `additions` and `removals` say
-    what there is; what lacks something is compared with it.
+    `full` is the base of the sweep, whose attention says by `additions` and `removals` what there
+    is; what lacks something is compared with it. Empty where there is nothing to remove or add.
     """
-    rows: dict[str, dict[str, Any]] = {
-        "transformer": {"attention": "softmax", "published": "table2.transformer"},
-        "full": {},
-    }
+    full, exchanged = base.attention, exchanges(base)
+    if not (full.removals() or full.additions() or exchanged):
+        return {}
+    rows: dict[str, dict[str, Any]] = {}
+    if full.name != PLAIN.name:
+        rows["transformer"] = {"attention": PLAIN.name} | ({} if exchanged else {"published": "table2.transformer"})
+    rows["full"] = {}
     for part, settings in full.removals().items():
         lacking = {f"attention.{name}": plain(value) for name, value in settings.items()}
         rows[f"full - {part}"] = {**lacking, "against": "full"}
+    for choice, setting in exchanged.items():
+        rows[f"full - {choice}"] = {**setting, "against": "full"}
     for part, settings in full.additions().items():
         alone = {name: plain(value) for name, value in settings.items()}
         rows[f"transformer + {part}"] = {"attention": {"name": full.name, **alone}}
-    if full == FAMILIES["attention"].get(PAPERS)():
+    if not exchanged and full == FAMILIES["attention"].get(PAPERS)():
         for row in PRINTED.keys() & rows.keys():
             rows[row] |= PRINTED[row]
     return rows
+
+
+def exchanges(base: RunConfig) -> dict[str, dict[str, str]]:
+    """Return the setting that puts the default in the place of each other component chosen.
+
+    These are the components of `model` and `training`, such as `lion optimizer`; one that differs
+    from the default in its settings alone is not exchanged.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for section in ("model", "training"):
+        settings = getattr(base, section)
+        for one in fields(settings):
+            chosen = getattr(settings, one.name)
+            if isinstance(one.default, Component) and chosen.name != one.default.name:
+                found[f"{chosen.name} {one.name}"] = {f"{section}.{one.name}": one.default.name}
+    return found
 
 
 def with_parts() -> list[str]:

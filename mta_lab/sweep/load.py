@@ -97,13 +97,15 @@ def _written_or_generated(file: SweepFile, layers: Layers) -> Any:
     if rows not in GENERATORS:
         hint = nearest(rows, GENERATORS) or ";"
         raise UserError(f"{file.source}: rows: got '{rows}'{hint} allowed: a mapping, or {', '.join(GENERATORS)}")
-    full = layers.without_rows().attention
-    if not full.removals() and not full.additions():
+    base = layers.without_rows()
+    made = GENERATORS[rows](base)
+    if not made:
         raise UserError(
-            f"{file.source}: base: attention: got '{full.name}', which has no parts to remove or add, "
-            f"allowed where rows is '{rows}': {', '.join(with_parts())}"
+            f"{file.source}: base: attention: got '{base.attention.name}', which has no parts to remove or add, "
+            f"allowed where rows is '{rows}': {', '.join(with_parts())}; "
+            "or a component of model or training that is not the default, such as training.optimizer"
         )
-    return GENERATORS[rows](full)
+    return made
 
 
 def _standing(rows: Mapping[str, RawRow], layers: Layers) -> tuple[dict[str, RawRow], dict[str, str]]:
