@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from components import (
         attention,
         evaluations,
+        feed_forward,
         kernel_init,
         norms,
         optimizers,
@@ -29,6 +30,7 @@ __all__ = [
     "Family",
     "attention",
     "evaluations",
+    "feed_forward",
     "kernel_init",
     "norms",
     "optimizers",

@@ -3,6 +3,17 @@
 `components` names what is public of it.
 """
 
-from components import attention, evaluations, kernel_init, norms, optimizers, positions, schedules, score_ops, tasks
+from components import (
+    attention,
+    evaluations,
+    feed_forward,
+    kernel_init,
+    norms,
+    optimizers,
+    positions,
+    schedules,
+    score_ops,
+    tasks,
+)
 from components.kernels.substitute import set_compiled
 from components.registry import FAMILIES, Component, ComponentError, Family, register

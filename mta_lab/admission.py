@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from components import set_compiled
 from components.attention import AttentionConfig, CoreAttention
 from components.attention.insertion import grown, kept_operations
+from components.auxiliary import auxiliary_losses
 from components.hints import fits, shown
 from components.initialise import initialise
 from components.kernels.base import Conditions
@@ -37,7 +38,7 @@ ALIKE = 1e-3  # the largest difference between implementations, of the largest v
 
 
 def admit(configs: Iterable[RunConfig], components: Sequence[Path] = ()) -> None:
-    """Raise UserError for an attention, an optimizer or a schedule that fails a quick check.
+    """Raise UserError for a component of the user's that fails a quick check.
 
     An attention may not raise, return another shape than its input's, look ahead, be computed by a
     faster implementation otherwise than by `eager`, or change the output of a model that it is put
@@ -45,7 +46,8 @@ def admit(configs: Iterable[RunConfig], components: Sequence[Path] = ()) -> None
 
     Looks at those with code of the user's in them, which the files and folders `components` hold:
     on the device that trains, on a few random tokens and after some imagined training. A variant's
-    `exempt` counts as in the conformance tests. An optimizer has to move the weights of a layer to
+    `exempt` counts as in the conformance tests. A feed-forward has to read each token alone, and to
+    return numbers for it of its input's shape; an optimizer has to move the weights of a layer to
     others that are numbers, and a schedule to return shares of the peak.
     """
     distinct = {(one.attention, one.model, attention_before(one), one.training): one for one in configs}
@@ -54,6 +56,8 @@ def admit(configs: Iterable[RunConfig], components: Sequence[Path] = ()) -> None
         with computing(components) as call:
             for config in {given[:3]: config for given, config in theirs.items()}.values():
                 call(_check, config)
+            for model in dict.fromkeys(config.model for config in theirs.values()):
+                call(_check_feed_forward, model)
             for training in dict.fromkeys(config.training for config in theirs.values()):
                 call(_check_trainers, training)
 
@@ -94,6 +98,34 @@ def _check_trainers(training: TrainingConfig) -> None:
         if home.partition(".")[0] != "components":
             file = Path(str(sys.modules[home].__file__)).name
             _refuse(f"{file}: {one.name}", partial(fault_of, training))
+
+
+def _check_feed_forward(model: ModelConfig) -> None:
+    """Raise UserError for a feed-forward of the user's that fails a check."""
+    one, where = model.feed_forward, own.device()
+    home = type(one).__module__
+    if home.partition(".")[0] != "components":
+        file = Path(str(sys.modules[home].__file__)).name
+        for layer in range(1, model.layers + 1):
+            _refuse(f"{file}: {one.name} on layer {layer}", partial(_feed_forward_fault, model, layer, where))
+
+
+def _feed_forward_fault(model: ModelConfig, layer: int, where: torch.device) -> str:
+    """Return what is wrong with what it makes of a few random tokens, or an empty string."""
+    module = model.built_feed_forward(layer).to(where)
+    initialise(module.eval(), seed=0)
+    x_1TD = torch.randn(1, TOKENS, model.width, generator=torch.Generator().manual_seed(0)).to(where)
+    y_1TD = module(x_1TD)
+    if not isinstance(y_1TD, Tensor) or y_1TD.shape != x_1TD.shape:
+        given = list(y_1TD.shape) if isinstance(y_1TD, Tensor) else shown(y_1TD)
+        return f"returns {given} for an input of {list(x_1TD.shape)}"
+    if not y_1TD.isfinite().all():
+        return "returns numbers that are not finite"
+    auxiliary_losses(module)
+    alone_1TD = torch.cat([module(x_1TD[:, token : token + 1]) for token in range(TOKENS)], dim=1)
+    if (alone_1TD - y_1TD).abs().max() > ALIKE * y_1TD.abs().max():
+        return "returns something else for a token among others than for the token alone"
+    return ""
 
 
 def _optimizer_fault(training: TrainingConfig) -> str:

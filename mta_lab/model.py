@@ -3,7 +3,6 @@
 Shapes: B batch, T tokens, D model width, V vocabulary.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any, Self
@@ -22,7 +21,6 @@ from components.attention import (
 from components.initialise import initialise
 from components.kernels.choice import OWN
 from components.kernels.linear_cross_entropy import linear_cross_entropy
-from components.kernels.pointwise import swiglu
 from components.kernels.substitute import Switched, set_compiled
 from components.norms.rms import RMSNorm
 from components.positions import Turns
@@ -179,37 +177,13 @@ class Block(nn.Module):
         self.attention_norm = RMSNorm(model.width, scale)
         self.attention = placed(attention, model, layer)
         self.feed_forward_norm = RMSNorm(model.width, scale)
-        self.feed_forward = SwiGLU(model.width, model.feed_forward_multiple)
+        self.feed_forward = model.built_feed_forward(layer)
 
     def forward(self, x_BTD: Tensor, rotary: Turns | None, *cache: LayerCache) -> Tensor:
         """One decoder block; with a `cache`, of tokens that follow those that it holds."""
         x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), rotary, *cache)
         out_BTD: Tensor = x_BTD + self.feed_forward(self.feed_forward_norm(x_BTD))
         return out_BTD
-
-
-class SwiGLU(Switched, nn.Module):
-    """down(silu(gate(x)) * up(x)), 8/3 of the model's width (Shazeer 2020, 2002.05202).
-
-    The width is rounded up to a multiple.
-    """
-
-    def __init__(self, width: int, multiple: int) -> None:
-        super().__init__()
-        hidden = hidden_width(width, multiple)
-        self.gate = nn.Linear(width, hidden, bias=False)
-        self.up = nn.Linear(width, hidden, bias=False)
-        self.down = nn.Linear(hidden, width, bias=False)
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Apply to each position on its own."""
-        out_BTD: Tensor = self.down(swiglu(self.gate(x_BTD), self.up(x_BTD), compiled=self.compiled))
-        return out_BTD
-
-
-def hidden_width(width: int, multiple: int) -> int:
-    """Return the SwiGLU width: 8/3 of the model's, rounded up to a multiple."""
-    return multiple * math.ceil(8 * width / 3 / multiple)
 
 
 def build_model(config: RunConfig, seed: int) -> Decoder:
@@ -253,6 +227,14 @@ def _layers_with_maps(model: ModelConfig, attention: AttentionConfig, compiled: 
 def count_parameters(config: RunConfig) -> int:
     """Trainable parameters, counted on the meta device: no memory is used."""
     return _count(config.model, config.attention)
+
+
+@cache
+def count_feed_forward(model: ModelConfig) -> int:
+    """Return the weights of the layer's feed-forward that has most."""
+    with torch.device("meta"):
+        found = [model.built_feed_forward(layer) for layer in range(1, model.layers + 1)]
+    return max(sum(parameter.numel() for parameter in one.parameters()) for one in found)
 
 
 def tokens_per_parameter(config: RunConfig) -> float:

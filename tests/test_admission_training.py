@@ -1,4 +1,4 @@
-"""A user's optimizer or schedule is refused before a run is trained by it, in one line."""
+"""A user's feed-forward, optimizer or schedule is refused before a run is trained, in one line."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +13,27 @@ from tests.config.helpers import config, registry_restored
 FILE = '''
 import torch
 
+from components.feed_forward import FeedForwardConfig
 from components.optimizers import OptimizerConfig, grouped
 from components.registry import register
 from components.schedules import ScheduleConfig
+
+
+@register("feed_forward", "third")
+class Third(FeedForwardConfig):
+    """A feed-forward of the tests."""
+
+    def build(self, *, width, multiple, layer, layers):
+        return Between(width, width, bias=False)
+
+
+class Between(torch.nn.Linear):
+    def forward(self, x):
+        y = super().forward(x)
+        {feed_forward}
+
+    def auxiliary_losses(self):
+        return {{"own": {loss}}}
 
 
 @register("optimizers", "mine")
@@ -33,8 +51,21 @@ class Own(ScheduleConfig):
     def factor(self, step, *, steps, warmup):
         {schedule}
 '''
-GOOD = {"optimizer": "return torch.optim.SGD(grouped(weights))", "schedule": "return 1.0"}
+GOOD = {
+    "feed_forward": "return y",
+    "loss": "torch.zeros(())",
+    "optimizer": "return torch.optim.SGD(grouped(weights))",
+    "schedule": "return 1.0",
+}
 BAD = {
+    "a feed-forward of another width": (
+        {"feed_forward": "return y[..., :4]"}, "mine.py: third on layer 1 returns [1, 12, 4] for an input of",
+    ),
+    "a feed-forward that sees other tokens": (
+        {"feed_forward": "return y - y.mean(1, keepdim=True)"}, "layer 1 returns something else for a token among",
+    ),
+    "a feed-forward that overflows": ({"feed_forward": "return y / 0"}, "returns numbers that are not finite"),
+    "a loss that is no number": ({"loss": "1.0"}, "Between.auxiliary_losses: got 1.0 as 'own', allowed: a tensor"),
     "an optimizer that raises": ({"optimizer": "raise RuntimeError('not today')"}, "mine: RuntimeError: not today ("),
     "an optimizer of some weights": (
         {"optimizer": "return torch.optim.SGD(grouped(weights[:1]))"},
@@ -59,12 +90,13 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def admitted(folder: Path, *rows: str, **bodies: str) -> None:
-    """Admit runs by the user's optimizer and schedule, one for each setting of `rows`."""
+    """Admit runs by what is the user's, one for each setting of `rows`."""
     file = folder / "mine.py"
     file.write_text(FILE.format(**{**GOOD, **bodies}))
     load_components([file])
     rows = rows or ("seed=0",)
-    admit([config("training.optimizer=mine", "training.schedule=own", row) for row in rows], [file])
+    mine = ("model.feed_forward=third", "training.optimizer=mine", "training.schedule=own")
+    admit([config(*mine, row) for row in rows], [file])
 
 
 def test_what_keeps_the_contract_is_let_in(folder: Path) -> None:

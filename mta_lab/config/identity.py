@@ -11,6 +11,7 @@ from typing import Any
 
 from components.attention import AttentionConfig
 from components.evaluations import Evaluation
+from components.feed_forward import SWIGLU, FeedForwardConfig
 from components.optimizers import ADAMW, OptimizerConfig
 from components.positions import ROTARY, PositionConfig
 from components.registry import Component
@@ -20,6 +21,7 @@ from mta_lab.config.canonical import plain
 from mta_lab.config.meaning import (
     attention_meaning,
     evaluation_meaning,
+    feed_forward_meaning,
     position_meaning,
     schedule_meaning,
     task_meaning,
@@ -89,12 +91,23 @@ class Parts:
     trainers: Trainers
     positions: tuple[PositionConfig, ...]
     """none where they are rotary, as in every version: the engine's number stands for it"""
+    feed_forward: tuple[FeedForwardConfig, ...]
+    """none where it is SwiGLU, as in every version: the engine's number stands for it"""
+    feed_forward_classes: frozenset[type]
 
 
 def _parts(config: RunConfig) -> Parts:
     scoring: Scoring = (config.task, *config.evaluations)
-    positions = () if config.model.positions.name == ROTARY.name else (config.model.positions,)
-    return Parts(config.attention, config.attention_classes(), scoring, _trainers(config.training), positions)
+    model, other = config.model, config.model.feed_forward != SWIGLU
+    return Parts(
+        attention=config.attention,
+        attention_classes=config.attention_classes(),
+        scoring=scoring,
+        trainers=_trainers(config.training),
+        positions=() if model.positions.name == ROTARY.name else (model.positions,),
+        feed_forward=(model.feed_forward,) if other else (),
+        feed_forward_classes=config.feed_forward_classes() if other else frozenset(),
+    )
 
 
 def _trainers(training: TrainingConfig) -> Trainers:
@@ -117,6 +130,10 @@ def _meaning(run: Parts, heads: int, layers: int) -> str:
         *(
             remembered({"positions": plain(one), "heads": heads}, partial(position_meaning, one, heads))
             for one in run.positions
+        ),
+        *(
+            remembered({"feed_forward": plain(one), "layers": layers}, partial(feed_forward_meaning, one, layers))
+            for one in run.feed_forward
         ),
     ]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
@@ -162,8 +179,8 @@ def code_of(one: Evaluation | OptimizerConfig) -> str:
 
 
 def _modules(run: Parts) -> set[str]:
-    parts = [run.attention, run.scoring[0].evaluation, *run.scoring, *run.trainers, *run.positions]
-    classes = {type(part) for part in _components(parts)} | run.attention_classes
+    parts = [run.attention, run.scoring[0].evaluation, *run.scoring, *run.trainers, *run.positions, *run.feed_forward]
+    classes = {type(part) for part in _components(parts)} | run.attention_classes | run.feed_forward_classes
     return _reached({base.__module__ for cls in classes for base in cls.__mro__ if _is_component_code(base.__module__)})
 
 

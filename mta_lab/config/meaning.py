@@ -17,13 +17,17 @@ import torch
 from torch import Tensor, nn
 
 from components.attention import AttentionConfig, rotary_table
+from components.auxiliary import auxiliary_losses
 from components.evaluations import Evaluation, Predicted
+from components.feed_forward import FeedForwardConfig
 from components.initialise import initialise
+from components.kernels.substitute import set_compiled
 from components.positions import PositionConfig
 from components.schedules import ScheduleConfig
 from components.tasks import GroupedTask, SyntheticTask, TaskConfig
 
 HEAD_WIDTH = 4
+WIDTH = 12  # of a model whose feed-forward is measured
 SEQUENCES = 32  # of a synthetic task
 HELD_OUT = 2  # sequences of each group of a task that has some
 DIGITS = 1e-6  # of the norm of a tensor: rounding of float64 on any machine is far below
@@ -89,6 +93,25 @@ def position_meaning(positions: PositionConfig, heads: int) -> str:
     if bias is not None:
         scores_BMQK = _draw(torch.Generator().manual_seed(0), 1, heads, MARGIN, CONTEXT)
         found.append(bias(scores_BMQK, torch.ones(MARGIN, CONTEXT, dtype=torch.bool).tril(CONTEXT - MARGIN)))
+    return _digest([" ".join(_numbers(tensor)) for tensor in found])
+
+
+def feed_forward_meaning(feed_forward: FeedForwardConfig, layers: int) -> str:
+    """Return 16 hex digits over what every layer starts with, its outputs, gradients and losses."""
+    found = list[Tensor]()
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.enable_grad():
+        for layer in range(1, layers + 1):
+            module = feed_forward.build(width=WIDTH, multiple=HEAD_WIDTH, layer=layer, layers=layers)
+            initialise(set_compiled(module, False).to(torch.float64), seed=0)
+            found += [parameter.detach() for parameter in module.parameters()]
+            generator = torch.Generator().manual_seed(layer)
+            x_BTD, weights_BTD = (_draw(generator, 2, MARGIN, WIDTH) for _ in range(2))
+            torch.default_generator.manual_seed(0)
+            given = [x_BTD.requires_grad_(), *module.parameters()]
+            y_BTD = module(x_BTD)
+            total = (y_BTD * weights_BTD).sum() + sum(auxiliary_losses(module).values())
+            gradients = torch.autograd.grad(total, given, allow_unused=True)
+            found += [y_BTD.detach(), *(torch.zeros(1) if one is None else one for one in gradients)]
     return _digest([" ".join(_numbers(tensor)) for tensor in found])
 
 

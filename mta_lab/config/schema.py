@@ -9,6 +9,7 @@ import torch
 from components.attention import PLAIN, AttentionConfig
 from components.attention.insertion import refuse_change
 from components.evaluations import Evaluation, TextEvaluation
+from components.feed_forward import SWIGLU
 from components.positions import ROTARY
 from components.registry import LATER
 from components.tasks import LANGUAGE, ExercisedTask, SyntheticTask, TaskConfig
@@ -62,18 +63,23 @@ class RunConfig:
         metrics = [evaluation.metric.name for evaluation in (self.task.evaluation, *self.evaluations)]
         if twice := [name for name in metrics if metrics.count(name) > 1]:
             raise ValueError(f"evaluations: got '{twice[0]}' twice, allowed: each once, and not the task's own")
-        try:
-            self.attention_classes()
-        except ValueError as error:
-            raise ValueError(f"attention: {error}") from error
-        except Exception as error:  # a fault in a component's own code
-            raise ValueError(f"attention: {described(error)} ({place(error)})") from error
+        self._check_components()
         if self.init.checkpoint:
             self._check_start()
         try:
             self.task.check(vocabulary=self.model.vocabulary, context=self.model.context)
         except ValueError as error:
             raise ValueError(f"task: {error}") from error
+
+    def _check_components(self) -> None:
+        """Raise ValueError for parts of the model that cannot be built."""
+        for named, built in (("attention", self.attention_classes), ("model: feed_forward", self.feed_forward_classes)):
+            try:
+                built()
+            except ValueError as error:
+                raise ValueError(f"{named}: {error}") from error
+            except Exception as error:  # a fault in a component's own code
+                raise ValueError(f"{named}: {described(error)} ({place(error)})") from error
 
     def _check_start(self) -> None:
         """Raise ValueError for what a run from a checkpoint cannot have."""
@@ -83,6 +89,9 @@ class RunConfig:
             raise ValueError(f"data: {said}; type `{typed}`, and set data.tokens=DIR")
         if not (positions := self.model.positions).follow(ROTARY):
             raise ValueError(f"model: positions: got '{positions.name}', allowed for a checkpoint: rotary ones")
+        if self.model.feed_forward != SWIGLU:
+            said = f"got '{self.model.feed_forward.name}', allowed for a checkpoint: '{SWIGLU.name}' of the usual size"
+            raise ValueError(f"model: feed_forward: {said}")
         try:
             refuse_change(PLAIN, self.attention, self.model.layers)
         except ValueError as error:
@@ -148,9 +157,23 @@ class RunConfig:
         """
         return _attention_classes(self.attention, self.model)
 
+    def feed_forward_classes(self) -> frozenset[type]:
+        """Return the classes of all modules in the feed-forward of every layer.
+
+        Building them runs every check of the variant.
+        """
+        return _feed_forward_classes(self.model)
+
 
 @cache  # the runs of a row differ in the seed alone
 def _attention_classes(attention: AttentionConfig, model: ModelConfig) -> frozenset[type]:
     with torch.device("meta"):  # takes no memory
         found = [placed(attention, model, layer) for layer in range(1, model.layers + 1)]
+    return frozenset(type(inner) for module in found for inner in module.modules())
+
+
+@cache
+def _feed_forward_classes(model: ModelConfig) -> frozenset[type]:
+    with torch.device("meta"):
+        found = [model.built_feed_forward(layer) for layer in range(1, model.layers + 1)]
     return frozenset(type(inner) for module in found for inner in module.modules())

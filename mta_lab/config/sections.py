@@ -7,6 +7,9 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from torch import nn
+
+from components.feed_forward import SWIGLU, FeedForwardConfig
 from components.positions import ROTARY, PositionConfig
 from components.registry import LATER
 
@@ -43,8 +46,11 @@ class ModelConfig:
     the longest that the model can read where a synthetic task says how long they are"""
     positions: PositionConfig = field(default=ROTARY, metadata=LATER)
     """what tells the model the order of tokens; `rope_theta` is short for `positions.theta`"""
+    feed_forward: FeedForwardConfig = field(default=SWIGLU, metadata=LATER)
+    """what each block does to each token by itself, after attention"""
     feed_forward_multiple: int = 256
-    """the SwiGLU width is 8/3 of the model's, rounded up to a multiple of this"""
+    """the hidden widths of a feed-forward are rounded up to a multiple of this;
+    the default's is 8/3 of the model's"""
 
     def __post_init__(self) -> None:
         sizes = ("width", "layers", "heads", "vocabulary", "context")
@@ -65,6 +71,11 @@ class ModelConfig:
     def rope_theta(self) -> float | None:
         """Return the base of the rotary frequencies; None where nothing turns by them."""
         return getattr(self.positions, "theta", None)
+
+    def built_feed_forward(self, layer: int) -> nn.Module:
+        """Return the feed-forward of layer `layer`, counted from 1."""
+        sizes = {"width": self.width, "multiple": self.feed_forward_multiple}
+        return self.feed_forward.build(**sizes, layer=layer, layers=self.layers)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.attention import AttentionConfig
+from components.feed_forward import SWIGLU
 from components.norms.rms import NORM_EPS
 from components.positions.llama import rope_parameters
 from mta_lab.config import RunConfig, plain
 from mta_lab.errors import UserError
-from mta_lab.model import hidden_width
 
 PLACES = ("pre_softmax", "post_softmax")
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
@@ -48,7 +48,7 @@ def llama_settings(config: RunConfig) -> dict[str, Any]:
     return {
         "vocab_size": model.vocabulary,
         "hidden_size": model.width,
-        "intermediate_size": hidden_width(model.width, model.feed_forward_multiple),
+        "intermediate_size": _hidden_width(config),
         "num_hidden_layers": model.layers,
         "num_attention_heads": model.heads,
         "num_key_value_heads": model.kv_heads or model.heads,
@@ -69,6 +69,16 @@ def _rope(config: RunConfig) -> dict[str, Any]:
         said = f"'{model.positions.name}' is not in the model of an export, whose positions are rotary"
         raise UserError(f"model.positions: {said}")
     return found
+
+
+def _hidden_width(config: RunConfig) -> int:
+    """Return that of the SwiGLU; raise UserError for a feed-forward that a Llama does not have."""
+    model = config.model
+    if model.feed_forward.name != SWIGLU.name:
+        said = f"'{model.feed_forward.name}' is not in the model of an export, whose feed-forward is '{SWIGLU.name}'"
+        raise UserError(f"model.feed_forward: {said}")
+    width: int = model.built_feed_forward(layer=1).get_parameter("down.weight").shape[1]
+    return width
 
 
 def attention_settings(attention: AttentionConfig, layers: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ SKELETONS = {path.stem: path for path in (Path(__file__).parent / "skeletons").g
 USES = {
     "attention": "attention={name}",
     "evaluations": "'evaluations=[{name}]'",
+    "feed_forward": "model.feed_forward={name}",
     "kernel_init": "attention='{{name: multi_token, pre_softmax: [{{name: key_query, init: {name}}}]}}'",
     "norms": "attention='{{name: multi_token, norm: {name}}}'",
     "optimizers": "training.optimizer={name}",

@@ -1,8 +1,8 @@
 """The memory of a training step, by arithmetic, and the micro-batch that fits.
 
-Counted on the tensors that shipped variants save: a layer keeps 10 rows of the model's width and
-3 of the feed-forward's for each token, and maps of the attention only where its implementation
-stores them.
+Counted on the tensors that shipped variants save: a layer keeps 10 rows of the model's width for
+each token, as many numbers as its feed-forward has weights for each channel, and maps of the
+attention only where its implementation stores them.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from components.kernels.linear_cross_entropy import CHUNK
 from mta_lab.config import RunConfig
-from mta_lab.model import count_parameters, hidden_width, layers_with_maps
+from mta_lab.model import count_feed_forward, count_parameters, layers_with_maps
 
 FLOAT = 4  # bytes: weights, optimizer and, outside autocast, activations
 LITTLE = 1 << 30  # bytes that any machine has: up to this nothing is asked of it
@@ -46,7 +46,7 @@ class StepMemory:
 def step_memory(config: RunConfig, sequences: int) -> StepMemory:
     """Return the memory of a step of `config` that reads `sequences` at a time."""
     model, tokens = config.model, sequences * config.context
-    block = tokens * (10 * model.width + 3 * hidden_width(model.width, model.feed_forward_multiple))
+    block = tokens * (10 * model.width + math.ceil(count_feed_forward(model) / model.width))
     maps, layers = MAPS * model.heads * tokens * config.context, layers_with_maps(config)
     kept = block * model.layers + maps * layers
     if config.training.recompute == "blocks":

@@ -11,6 +11,7 @@ def test_every_family_is_placed() -> None:
     assert placed == set(FAMILIES) - {
         "tasks",
         "evaluations",
+        "feed_forward",
         "optimizers",
         "positions",
         "schedules",

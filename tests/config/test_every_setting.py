@@ -11,6 +11,7 @@ import torch
 
 from components.attention import AttentionConfig, MultiToken
 from components.evaluations import BabiLong, TextEvaluation
+from components.feed_forward import FeedForwardConfig
 from components.optimizers import OptimizerConfig
 from components.positions import PositionConfig, RotaryYarn
 from components.registry import FAMILIES, Component, ComponentError
@@ -70,8 +71,8 @@ def run_with(value: Any) -> RunConfig:
         return replace(BASE, task=value)
     if isinstance(value, AttentionConfig):
         return replace(BASE, attention=value)
-    if isinstance(value, PositionConfig):
-        return replace(BASE, model=replace(BASE.model, positions=value))
+    if isinstance(value, PositionConfig | FeedForwardConfig):
+        return replace(BASE, model=replace(BASE.model, **{value.family: value}))
     if isinstance(value, OptimizerConfig | ScheduleConfig):
         name = "optimizer" if isinstance(value, OptimizerConfig) else "schedule"
         return replace(BASE, training=replace(BASE.training, **{name: value}))

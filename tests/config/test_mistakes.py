@@ -54,6 +54,12 @@ MISTAKES = {
         "training.schedule.minimum",
         "got 2.0, allowed: 0 to 1",
     ),
+    "unknown feed-forward": ("model.feed_forward=swigl", "model.feed_forward", "'swigl'", "did you mean 'swiglu'?"),
+    "more active experts than there are": (
+        "model.feed_forward={name: mixture, experts: 2, active: 3}",
+        "model.feed_forward.active",
+        "got 3, allowed: 1 to experts (2)",
+    ),
     "unknown optimizer": ("training.optimizer=adam", "training.optimizer", "'adam'", "did you mean 'adamw'?"),
     "unknown setting of an optimizer": (
         "training.optimizer={name: muon, momentun: 0.9}",

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from components.attention import set_dropout_seeds
+from components.feed_forward import hidden_width
 from components.registry import FAMILIES
 from mta_lab.config import fingerprint
 from mta_lab.data import Corpus
 from mta_lab.devices import own
 from mta_lab.errors import UserError
-from mta_lab.model import build_model, hidden_width, layers_with_maps
+from mta_lab.model import build_model, layers_with_maps
 from mta_lab.training import sizes
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.result import InterruptedRunError, Progress, TrainingResult
