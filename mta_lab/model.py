@@ -229,6 +229,13 @@ def count_parameters(config: RunConfig) -> int:
     return _count(config.model, config.attention)
 
 
+def count_used_parameters(config: RunConfig) -> int:
+    """Return how many of the trainable parameters compute one token: without idle experts."""
+    model = config.model
+    idle = (1.0 - model.feed_forward.used) * count_feed_forward(model) * model.layers
+    return count_parameters(config) - round(idle)
+
+
 @cache
 def count_feed_forward(model: ModelConfig) -> int:
     """Return the weights of the layer's feed-forward that has most."""

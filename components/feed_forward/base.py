@@ -30,6 +30,11 @@ class FeedForwardConfig(Component, family="feed_forward"):
         `components.auxiliary.HasLosses`.
         """
 
+    @property
+    def used(self) -> float:
+        """Return the share of the module's weights that compute one token, from 0 to 1."""
+        return 1.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlainConfig(FeedForwardConfig):

@@ -36,6 +36,11 @@ class Mixture(FeedForwardConfig):
         if not 1 <= self.active <= self.experts:
             raise ComponentError(f"active: got {self.active}, allowed: 1 to experts ({self.experts})")
 
+    @property
+    def used(self) -> float:
+        """Return the share of the active experts; the router's few weights are not told apart."""
+        return self.active / self.experts
+
     def build(self, *, width: int, multiple: int, layer: int, layers: int) -> nn.Module:
         """Return a `MixtureOfExperts`, the same on all layers."""
         hidden = hidden_width(width, multiple, self.size or GATED)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from mta_lab.config import Precision, RunConfig
 from mta_lab.devices.known import Device
-from mta_lab.model import count_parameters
+from mta_lab.model import count_used_parameters
 from mta_lab.training.sizes import GPU_SHARE, StepMemory, micro_batch_of, step_memory
 
 UTILISATION = 0.4
@@ -23,7 +23,7 @@ def resolved_on(device: Device, config: RunConfig) -> RunConfig:
 
 
 def operations(config: RunConfig) -> float:
-    """Return the operations of a whole training run, about: 6 for each parameter and token.
+    """Return the operations of a whole run, about: 6 for each token and parameter it passes.
 
     Source: Kaplan et al. 2020, 2001.08361.
     """
@@ -32,7 +32,7 @@ def operations(config: RunConfig) -> float:
 
 def operations_of(config: RunConfig, sequences: int) -> float:
     """Return the operations of a training step over so many sequences, about."""
-    return 6.0 * count_parameters(config) * sequences * config.context
+    return 6.0 * count_used_parameters(config) * sequences * config.context
 
 
 @dataclass(frozen=True, kw_only=True)

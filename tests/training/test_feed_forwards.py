@@ -11,7 +11,7 @@ from mta_lab.config import RunConfig, fingerprint, plain
 from mta_lab.data import Corpus
 from mta_lab.errors import UserError
 from mta_lab.huggingface.settings import llama_settings
-from mta_lab.model import build_model, count_parameters
+from mta_lab.model import build_model, count_parameters, count_used_parameters
 from mta_lab.training.sizes import step_memory
 from tests.config.helpers import config
 from tests.training.conftest import Configure
@@ -93,6 +93,8 @@ def test_a_mixture_has_more_weights_for_the_same_work() -> None:
         for name in ("swiglu", "mixture")
     )
     assert sparse == 2 * dense + 4 * 16  # and the router's
+    router = 4 * 16 * 4
+    assert count_used_parameters(small("mixture")) - count_used_parameters(small("swiglu")) == router // 2
     assert count_parameters(small("mixture")) - count_parameters(small("swiglu")) == 4 * (sparse - dense)
 
 
