@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar, dataclass_transform, 
 from components.hints import WRITABLE, changeable, fits, readable, shown, writable
 
 C = TypeVar("C", bound="Component")
-SIZES = ("width", "model_width", "heads", "layers", "layer")
+SIZES = ("width", "model_width", "multiple", "heads", "layers", "layer")
 """arguments of `build` that are whole numbers from 1; of `layers` layers, `layer` is one"""
 NAME, RESERVED = re.compile(r"[^\W\d][\w.-]*"), ("null", "true", "false")
 """a variant's name is a text wherever it is written:
@@ -223,7 +223,7 @@ def register(family: str, name: str) -> Callable[[type[C]], type[C]]:
 
 
 def check_sizes(**sizes: Any) -> None:
-    """Raise ComponentError for a width, layer, or number of heads or layers that no model has."""
+    """Raise ComponentError for a size, a layer, or a number of heads or layers of no model."""
     for name in SIZES:
         most = sizes.get("layers") if name == "layer" else None
         value = sizes.get(name, 1)

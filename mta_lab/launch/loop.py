@@ -98,7 +98,8 @@ class LaunchLoop:
             for handle, event in self._executor.poll(LOOK):
                 if told := self._submitted.get(handle):  # else its run was given away
                     self._hear(told, event)
-            self._set_asked_aside()
+            if time.monotonic() > self._looked + LOOK:  # a look reads a directory, and events come by the thousand
+                self._look_for_requests()
             self.submit()
             if self._interrupt.asked and self._stopped():
                 raise KeyboardInterrupt
@@ -111,6 +112,7 @@ class LaunchLoop:
         if self._interrupt.asked:
             return
         while len(self._submitted) < len(self._executor.slots) and (run := self._queue.next()):
+            self._look_for_requests()
             if run.fingerprint in self._set_aside:
                 self._announce(RunStopped(run=run, slot=None, step=0))
                 continue
@@ -123,10 +125,8 @@ class LaunchLoop:
             if told.run is run:
                 self._executor.cancel(told.handle, keep=False)
 
-    def _set_asked_aside(self) -> None:
-        """Stop the runs that somebody asked to be stopped since the last look, of every LOOK."""
-        if time.monotonic() < self._looked + LOOK:  # a look reads a directory, and events come by the thousand
-            return
+    def _look_for_requests(self) -> None:
+        """Stop the runs that somebody asked to be stopped since the last look."""
         self._looked = time.monotonic()
         asked = self._recorder.stops() - self._set_aside
         if not asked:  # nearly always: so a look costs the same however many runs are submitted

@@ -37,6 +37,7 @@ WRONG: dict[Any, tuple[Any, ...]] = {
     tuple[str, ...]: ("text", None, 3, ["text"], {"text"}, (3,), ("text", None)),
     tuple[int, ...]: (3, None, "3", [3], {3}, (3.0,), (True,), ("3",), range(3)),
     tuple[int, int]: (6, "6x11", None, (), (6,), (6, 11, 1), (6.0, 11), (6, True), [6, 11], {6, 11}, torch.ones(2)),
+    float | None: (*(value for value in NO_NUMBERS if value is not None), 1j, numpy.float32(1.0)),
     int | None: (*(value for value in NO_NUMBERS if value is not None), 1.0, 2.5),
     OptimizerConfig: ("adamw", AdamW, HeadMixing(), None, (AdamW(),), {"name": "adamw"}),
     NormConfig: ("gate", Gate, HeadMixing(), None, (Gate(),), {"name": "gate"}, nn.Identity()),

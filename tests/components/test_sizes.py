@@ -18,7 +18,7 @@ from components.score_ops import KeyQuery, ScoreOp, ScoreOpConfig
 from mta_lab.testing.subjects import VARIANTS
 from tests.components.test_arguments import refused
 
-SIZES = {"width": 24, "model_width": 96, "heads": 4, "layers": 12, "layer": 3}
+SIZES = {"width": 24, "model_width": 96, "multiple": 8, "heads": 4, "layers": 12, "layer": 3}
 NO_SIZES: tuple[Any, ...] = (0, -4, 2.0, True, None, "4", numpy.int64(4), torch.tensor(4))
 BUILDS = [(variant, name) for variant in VARIANTS if hasattr(variant, "build")
           for name in inspect.signature(variant.build).parameters if name in SIZES]  # fmt: skip
