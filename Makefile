@@ -43,10 +43,12 @@ $(DEVELOPER): $(READY) lock/developer.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/developer.txt
 	@touch $@
 
+# Three packages that lm_eval needs have no wheel: they are built here, by the locked setuptools.
+SOURCES = --no-build-isolation --no-binary rouge-score,sqlitedict,word2number
 $(REAL): $(DEVELOPER) lock/ray.txt lock/hf.txt lock/lm-eval.txt lock/trackers.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/ray.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/hf.txt
-	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/lm-eval.txt
+	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: $(SOURCES) --requirement lock/lm-eval.txt
 	$(BIN)/python $(PIP) --require-hashes --no-deps --only-binary :all: --requirement lock/trackers.txt
 	@touch $@
 
