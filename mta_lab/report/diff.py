@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mta_lab.config import in_words
+from mta_lab.config import flatten, in_words
 from mta_lab.report.numbers import delta, or_dash
 from mta_lab.report.page import Line, Page, Section, Tone
 from mta_lab.report.statistics import by_seed
@@ -38,7 +38,8 @@ def diff_page(one: Side, other: Side) -> Page:
     """Return a page on the rows that both have, by name: what differs in settings and scores.
 
     A difference is of the second from the first, in pairs of a seed where both have the seed and
-    the random stream. p is corrected by Holm over the rows.
+    the random stream. p is corrected by Holm over the rows. Scores over other text, tokens or tasks
+    have no difference, and a note says why.
     """
     rows = [row for row in one.settings if row in other.settings]
     scored = [row for row in rows if one.runs.get(row) and other.runs.get(row)]
@@ -85,7 +86,7 @@ def _settings(one: Side, other: Side, rows: Sequence[str]) -> Section:
 
 def _scores(one: Side, other: Side, rows: Sequence[str]) -> Section:
     question = Question(level=LEVEL / len(rows))
-    found = {row: _contrast([*one.runs[row].values()], [*other.runs[row].values()], question) for row in rows}
+    found = {row: _contrast(one.runs[row], other.runs[row], question) for row in rows}
     tested = {row: contrast for row, contrast in found.items() if contrast}
     p_values = dict(zip(tested, adjusted(np.array([one.p for one in tested.values()])).tolist(), strict=True))
     lines = tuple(_line(row, one.runs[row], other.runs[row], found[row], p_values.get(row)) for row in rows)
@@ -99,7 +100,8 @@ def _line(
     metrics = [next(iter(runs.values())).metric for runs in (ours, theirs)]
     means = [fmean(record.score for record in runs.values()) for runs in (ours, theirs)]
     scale = metrics[0].scale
-    change = metrics[0].difference_if_known(means[1], means[0]) if metrics[0] == metrics[1] else None
+    known = not _scored_otherwise(ours, theirs)
+    change = metrics[0].difference_if_known(means[1], means[0]) if known else None
     written = (
         f"{metric.words} {metric.written(mean)}{metric.unit}" for metric, mean in zip(metrics, means, strict=True)
     )
@@ -110,13 +112,37 @@ def _line(
     return Line(cells=(row, f"{len(ours)} and {len(theirs)}", *written, *cells), tone=tone)
 
 
-def _contrast(ours: Sequence[Record], theirs: Sequence[Record], question: Question) -> Contrast | None:
+def _scored_otherwise(ours: Mapping[int, Record], theirs: Mapping[int, Record]) -> list[str]:
+    """Return in what the scores of two rows' runs are not over the same, each with its values.
+
+    A perplexity is of a token: over those of another tokenizer or text, it is another quantity.
+    """
+    found = [_scored_on(record) for record in (*ours.values(), *theirs.values())]
+    parts = dict.fromkeys(part for one in found for part in one)
+    values = {part: dict.fromkeys(one.get(part, "none") for one in found) for part in parts}
+    return [f"{part} ({' and '.join(given)})" for part, given in values.items() if len(given) > 1]
+
+
+def _scored_on(record: Record) -> dict[str, str]:
+    """Return in words what a run's score is over, by part; shares of domains have no part in it."""
+    config = record.config
+    task = {key: in_words(value) for key, value in flatten({"task": config["task"]}).items()}
+    found = {"metric": record.metric.words, **task, "data.evaluate": config["data"]["evaluate"]}
+    if record.content_hash:
+        found["text"] = record.content_hash[:16]
+        found["training.validation_tokens"] = in_words(config["training"]["validation_tokens"])
+    return found
+
+
+def _contrast(of_first: Mapping[int, Record], of_second: Mapping[int, Record], question: Question) -> Contrast | None:
     """Return the difference of the second runs from the first; None where they do not tell.
 
-    They tell nothing where their metrics differ, or one of the two has fewer than two runs.
+    They tell nothing where their scores are over other things, or one of the two has fewer than two
+    runs.
     """
-    if ours[0].metric != theirs[0].metric:
+    if _scored_otherwise(of_first, of_second):
         return None
+    ours, theirs = [*of_first.values()], [*of_second.values()]
     if ours[0].metric.is_share:
         first, second = (
             Rates(rates=[one.score for one in runs], sequences=sequences_of(runs)) for runs in (ours, theirs)
@@ -132,10 +158,10 @@ def _contrast(ours: Sequence[Record], theirs: Sequence[Record], question: Questi
 
 
 def _domains(ours: Mapping[int, Record], theirs: Mapping[int, Record]) -> Section | None:
-    """Return the mean score by domain; None where the two have no domain in common."""
+    """Return the mean score by domain; None where the two have none in common to compare."""
     first, *_ = ours.values()
     of_both = [name for name in first.domains if all(name in one.domains for one in (*ours.values(), *theirs.values()))]
-    if not of_both or any(one.metric != first.metric for one in theirs.values()):
+    if not of_both or _scored_otherwise(ours, theirs):
         return None
     lines = []
     for name in of_both:
@@ -155,10 +181,22 @@ def _notes(one: Side, other: Side, rows: Sequence[str]) -> list[str]:
             notes.append(f"Only {letter} has: {named(alone)}.")
     if changed := _changed(one, other, rows):
         notes.append(f"Beside settings, the runs differ in {'; '.join(changed)}.")
+    for said, among in _apart(one, other, rows).items():
+        notes.append(f"Scores of {named(among)} cannot be compared: they differ in {said}.")
     for letter, side in (("A", one), ("B", other)):
         records = [record for row in rows for record in side.runs.get(row, {}).values()]
         notes += [f"{letter}: {origin}." for origin in origins(records)]
     return notes
+
+
+def _apart(one: Side, other: Side, rows: Sequence[str]) -> dict[str, list[str]]:
+    """Return the rows whose scores cannot be compared, by what these are over in words."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        ours, theirs = one.runs.get(row), other.runs.get(row)
+        if ours and theirs and (apart := _scored_otherwise(ours, theirs)):
+            found.setdefault("; ".join(apart), []).append(row)
+    return found
 
 
 def _changed(one: Side, other: Side, rows: Sequence[str]) -> list[str]:
@@ -166,7 +204,7 @@ def _changed(one: Side, other: Side, rows: Sequence[str]) -> list[str]:
 
     Where settings differ, so may what follows from them: of such a row, the engine alone tells.
     """
-    parts = {"engine": "engine", "meaning": "what components compute", "code": "component code", "text": "text"}
+    parts = {"engine": "engine", "meaning": "what components compute", "code": "component code"}
     found: dict[str, None] = {}
     for row in rows:
         followed = {part for part in parts if part != "engine" and _differing(one, other, [row])}

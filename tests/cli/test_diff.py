@@ -80,7 +80,7 @@ def test_one_sweep_at_two_commits(lab: Command, one: str) -> None:
     out = lab("diff", f"{one}@aaaa", f"{one}@cccc", "--format", "markdown").out
     assert "No setting differs." in out
     assert "text (old and text)" in out
-    assert cells("plain", out)[0] == "2 and 2"
+    assert cells("plain", out) == ["2 and 2", "perplexity 30.25", "perplexity 30.25", "-", "-", "-"]
     said = lab("diff", f"{one}@eeee", one).complaint
     assert said.endswith("commits of its runs: aaaa1111bbbb (2 runs), cccc2222dddd (2 runs)")
 
@@ -97,6 +97,33 @@ def test_scores_of_two_metrics_have_no_difference(lab: Command, one: str) -> Non
     Records().finish(made)
     out = lab("diff", a, name, "--format", "markdown").out
     assert cells("run", out)[1:4] == ["perplexity 30.00", "error rate 25.0%", "-"]
+    assert "Scores of run cannot be compared: they differ in metric (perplexity and error rate); task.name" in out
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "said"),
+    [
+        (["model.vocabulary=300"], "of 300 tokens", "text (text and of 300 tokens)"),
+        (["data.path=theirs"], "other", "text (text and other)"),
+        (["data.evaluate=test"], "text", "data.evaluate (valid and test)"),
+        (["training.validation_tokens=512"], "text", "training.validation_tokens ("),
+    ],
+)
+def test_scores_over_other_text_or_tokens_have_no_difference(
+    settings: list[str], text: str, said: str, lab: Command, one: str
+) -> None:
+    (a, *_), (b, *_) = train(one, [30.0, 31.0]), train(one, [27.0, 28.0], *settings, text=text)
+    out = lab("diff", one, " ".join([one, *settings]), "--format", "markdown").out
+    assert cells("plain", out)[3:] == ["-", "-", "-"]
+    assert f"Scores of plain cannot be compared: they differ in {said}" in out.replace("\\", "")
+    assert "by domain" not in lab("diff", a, b, "--format", "markdown").out
+
+
+def test_scores_under_other_shares_of_the_training_text_have_a_difference(lab: Command, one: str) -> None:
+    train(one, [30.0])
+    train(one, [27.0], "data.mixture={github: 2, book: 1}")
+    out = lab("diff", one, f"{one} 'data.mixture={{github: 2, book: 1}}'", "--format", "markdown").out
+    assert cells("plain", out)[3] == "-10.00%"
 
 
 @pytest.mark.parametrize("name", ["tom's.yaml", "", " "])
