@@ -15,7 +15,7 @@ from components.registry import LATER
 from components.tasks import LANGUAGE, ExercisedTask, SyntheticTask, TaskConfig
 from mta_lab.config.checkpoint import TOKENIZER, InitConfig
 from mta_lab.config.placed import placed
-from mta_lab.config.sections import DataConfig, FixedSeeds, ModelConfig
+from mta_lab.config.sections import BYTE_TOKENS, DataConfig, FixedSeeds, ModelConfig
 from mta_lab.config.training import TrainingConfig
 from mta_lab.errors import described, place
 
@@ -66,6 +66,9 @@ class RunConfig:
         self._check_components()
         if self.init.checkpoint:
             self._check_start()
+        if self.reads_text and self.data.tokenizer == "bytes" and self.model.vocabulary != BYTE_TOKENS:
+            given = f"got 'bytes' with model.vocabulary={self.model.vocabulary}"
+            raise ValueError(f"data: tokenizer: {given}, allowed: model.vocabulary={BYTE_TOKENS} (bytes, end of text)")
         try:
             self.task.check(vocabulary=self.model.vocabulary, context=self.model.context)
         except ValueError as error:
@@ -83,7 +86,7 @@ class RunConfig:
 
     def _check_start(self) -> None:
         """Raise ValueError for what a run from a checkpoint cannot have."""
-        if self.reads_text and self.data.tokens is None:
+        if self.reads_text and self.data.tokens is None and self.data.tokenizer_file is None:
             typed = f"mta-lab data import SOURCE --tokenizer {self.init.checkpoint}/{TOKENIZER} --to DIR"
             said = "got no tokens, which are to be those of the checkpoint's own tokenizer"
             raise ValueError(f"data: {said}; type `{typed}`, and set data.tokens=DIR")
@@ -126,6 +129,7 @@ class RunConfig:
             "corpus": data.corpus != DataConfig.corpus,
             "path": data.path,
             "tokens": data.tokens,
+            "tokenizer": data.tokenizer != DataConfig.tokenizer,
             "mixture": data.mixture,
         }
         return next((f"data.{name}" for name, one in said.items() if one and not self.reads_text), "")

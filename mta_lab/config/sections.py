@@ -12,8 +12,15 @@ from torch import nn
 from components.feed_forward import SWIGLU, FeedForwardConfig
 from components.positions import ROTARY, PositionConfig
 from components.registry import LATER
+from mta_lab.errors import nearest
 
 Split = Literal["valid", "test"]
+TOKENIZERS = ("bpe", "bytes", "characters")
+"""kinds of tokenizers that are made here; others are given as a file"""
+TOKENIZER_FILES = (".json", ".model")
+"""how the names of such files end"""
+BYTE_TOKENS = 257
+"""entries of 'bytes': 256, and the end of text"""
 LARGEST = {
     "width": 1 << 20,
     "layers": 1 << 12,
@@ -91,6 +98,11 @@ class DataConfig:
     tokens: str | None = field(default=None, metadata=LATER)
     """a folder of tokens that `mta-lab data import` made, instead of text: its own tokenizer, of
     at most model.vocabulary entries; the paper's scales need one"""
+    tokenizer: str = field(default="bpe", metadata=LATER)
+    """what makes tokens of text: 'bpe', pairs of bytes, trained to model.vocabulary entries;
+    'bytes', of 257 entries; 'characters', the text's most frequent ones, and the bytes of all
+    others; or the path of a tokenizer.json, or of Llama 3's tokenizer.model, of at most
+    model.vocabulary entries. Rows of two tokenizers cannot be compared"""
     mixture: dict[str, float] = field(default_factory=dict, hash=False)
     """how often each domain is trained on, like {news: 2, tales: 1}; 0
     leaves it out, and it is still scored. Not set: the paper's shares for the built-in text and
@@ -106,16 +118,30 @@ class DataConfig:
             )
         if self.tokens is not None:
             self._check_tokens(self.tokens)
+        if self.tokenizer not in TOKENIZERS and not self.tokenizer.endswith(TOKENIZER_FILES):
+            kinds = f"{', '.join(TOKENIZERS)}, or the path of a tokenizer.json or of Llama 3's tokenizer.model"
+            raise ValueError(
+                f"tokenizer: got '{self.tokenizer}'{nearest(self.tokenizer, TOKENIZERS) or ','} allowed: {kinds}"
+            )
         for name, weight in self.mixture.items():
             if not 0 <= weight < math.inf:
                 raise ValueError(f"mixture: got {weight} for domain '{name}', allowed: 0 or more")
         if self.mixture and not any(self.mixture.values()):
             raise ValueError("mixture: got 0 for every domain, allowed: more than 0 for at least one")
 
+    @property
+    def tokenizer_file(self) -> str | None:
+        """Return the path of the tokenizer where it is given as a file."""
+        return None if self.tokenizer in TOKENIZERS else self.tokenizer
+
     def _check_tokens(self, given: str) -> None:
         if not given.strip():
             raise ValueError(f"tokens: got '{given}', allowed: a folder that `mta-lab data import` made")
-        others = {"path": self.path, "corpus": self.corpus if self.corpus != DataConfig.corpus else None}
+        others = {
+            "path": self.path,
+            "corpus": self.corpus if self.corpus != DataConfig.corpus else None,
+            "tokenizer": self.tokenizer if self.tokenizer != DataConfig.tokenizer else None,
+        }
         for name, other in others.items():
             if other is not None:
                 raise ValueError(f"tokens: got '{given}' beside data.{name}={other}, allowed: one of them")

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from mta_lab.data import cache, content, documents, extract, own, tokenizer
 from mta_lab.data.content import SPLITS, TOKENIZER
 from mta_lab.data.fetch import fetch
+from mta_lab.data.shards import token_type
 from mta_lab.data.sources import OWN_TEXT, RECIPES, Part, Source
+from mta_lab.data.tokenizer import Given, Made
 from mta_lab.errors import UserError
 from mta_lab.words import counted
 
 SAMPLE = 1_000_000  # bytes of each domain that the tokenizer learns from
 Say = Callable[[str], None]
+Make = Callable[[Iterable[str]], Made | Given]
+"""returns the tokenizer of a sample of the training text, or a given one"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,37 +125,35 @@ def _describe(domain: Gathered, train: list[str], valid: list[str], dropped: Cou
     }
 
 
-def build_tokens(text: Path, directory: Path, vocabulary: int, dtype: np.dtype[Any], say: Say) -> None:
-    """Train a tokenizer on the training text, and write it and the token ids of every split."""
+def build_tokens(text: Path, directory: Path, make: Make, say: Say) -> None:
+    """Make a tokenizer of a sample of the training text; write it and the ids of every split."""
     described = cache.facts(text)["domains"]
     cache.refuse_damaged(text)
     with cache.building(directory) as scratch:
-        say(f"training a tokenizer of {vocabulary} entries")
-        bpe = tokenizer.train(_sample(text, described), vocabulary)
-        bpe.save(str(scratch / TOKENIZER))
-        if bpe.get_vocab_size() < vocabulary:
-            say(f"the text has pairs for {bpe.get_vocab_size()} entries only; the other ids are not used")
+        by = make(_sample(text, described))
+        by.tokenizer.save(str(scratch / TOKENIZER))
+        dtype = token_type(by.vocabulary)
         entries = []
         for domain in described:
             counts = {}
             for split in SPLITS:
                 stem = f"{domain['name']}.{split}"
-                counts[f"{split}_tokens"] = _encode(bpe, text / f"{stem}.jsonl", scratch / f"{stem}.bin", dtype)
+                counts[f"{split}_tokens"] = _encode(by, text / f"{stem}.jsonl", scratch / f"{stem}.bin", dtype)
             say(f"{domain['name']}: {sum(counts.values()):,} tokens")
             entries.append(domain | counts)
         names = [domain["name"] for domain in described]
         owned = [domain["name"] for domain in described if domain["sources"][0]["package"] == OWN_TEXT]
         identity = content.content_hash(scratch, names, owned, dtype.itemsize)
-        facts = {"content_hash": identity, "vocabulary": vocabulary}
-        facts["end_of_text"] = bpe.token_to_id(tokenizer.END_OF_TEXT)
+        facts = {"content_hash": identity, "vocabulary": by.vocabulary, "end_of_text": by.end_of_text}
+        facts |= {"tokenizer_kind": by.kind, "given_tokenizer": by.sha256}
         cache.seal(scratch, {"name": directory.parent.name, **facts, "domains": entries})
 
 
-def _encode(bpe: Tokenizer, source: Path, target: Path, dtype: np.dtype[Any]) -> int:
+def _encode(by: Made | Given, source: Path, target: Path, dtype: np.dtype[Any]) -> int:
     """Encode a JSONL file into raw token ids; return their number."""
-    count, end = 0, bpe.get_vocab()[tokenizer.END_OF_TEXT]
+    count = 0
     with target.open("wb") as file:
-        for ids in tokenizer.encode(bpe, read_jsonl(source), end):
+        for ids in tokenizer.encode(by.tokenizer, read_jsonl(source), by.end_of_text):
             file.write(np.array(ids, dtype).tobytes())
             count += len(ids)
     return count

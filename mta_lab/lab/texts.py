@@ -42,9 +42,9 @@ def absent_texts(plan: Plan) -> list[tuple[DataConfig, int]]:
 
 
 def _is_here(data: DataConfig, vocabulary: int) -> bool:
-    given = data.tokens or data.path
-    gone = given is not None and not Path(given).expanduser().exists()  # the results come from another machine
-    return not gone and find(data, vocabulary, CORPORA) is not None
+    given = [path for path in (data.tokens or data.path, data.tokenizer_file) if path is not None]
+    here = all(Path(path).expanduser().exists() for path in given)  # else the results come from another machine
+    return here and find(data, vocabulary, CORPORA) is not None
 
 
 def _open_prepared(run: PlannedRun) -> Corpus:

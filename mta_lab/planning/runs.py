@@ -153,7 +153,7 @@ def _check_own_tokenizer(run: PlannedRun, corpus: Corpus, folder: Path) -> None:
     if not folder.exists() or (own.is_file() and corpus.given_tokenizer == digest_of(own)):
         return
     again = f"`mta-lab data import SOURCE --tokenizer {own} --to DIR` makes such as data.tokens=DIR reads"
-    raise UserError(f"{run.label}: data.tokens: its tokens are not of the tokenizer {own}; {again}")
+    raise UserError(f"{run.label}: data: its tokens are not of the tokenizer {own}; {again}")
 
 
 def with_parents(runs: Iterable[Run]) -> list[Run]:

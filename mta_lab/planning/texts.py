@@ -14,9 +14,9 @@ Texts = Mapping[object, str]
 
 
 def text_key(run: PlannedRun) -> object:
-    """Return what a run reads: the text and the vocabulary that its tokens come from."""
+    """Return what a run reads: the text, and what its tokens come from."""
     data = run.config.data
-    return data.corpus, data.path, data.tokens, run.config.model.vocabulary
+    return data.corpus, data.path, data.tokens, data.tokenizer, run.config.model.vocabulary
 
 
 def recorded_texts(sweep: Sweep, records: Records) -> Texts:

@@ -245,7 +245,8 @@ def _causes(written: Mapping[str, Any], settings: Mapping[str, Any], run: Planne
     changes = [
         f"{key} of row {run.row} ({in_words(settings.get(key))} then, {in_words(value)} now)"
         for key, value in flatten(config).items()
-        if key not in ("seed", "scale", "data.corpus", "data.path", "data.tokens") and settings.get(key) != value
+        if key not in ("seed", "scale", "data.corpus", "data.path", "data.tokens", "data.tokenizer")
+        and settings.get(key) != value
     ]
     if changes:  # with other settings, another meaning is no change of the code
         now = replace(now, meaning=then.meaning)

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from mta_lab.config import NOTHING, RunConfig, difference, identity_of, plain
 from mta_lab.errors import UserError, nearest
+from mta_lab.sweep.checks import reads
 from mta_lab.sweep.keys import COUNT, PRUNER, RANGE, SAMPLER, SEARCH, TRIALS, WINNERS, names
 from mta_lab.sweep.placeholders import SIGN, filled, texts
 
@@ -237,6 +238,9 @@ def _check_template(search: Search, row: str, source: str) -> None:
             said = "leave it out; a search scores trials on 'valid' and rows on 'test'"
             raise UserError(f"{source}: data.evaluate: {said}")
     for name in used:
+        if _moves_text(search, row, name):
+            said = f"changes the text or tokens that trials of '{row}' are scored on; they could not be compared"
+            raise UserError(f"{source}: search.space.{name}: {said}")
         if not _matters(search, row, name):
             said = f"changes nothing in row '{row}': a later setting overrides it"
             raise UserError(f"{source}: search.space.{name}: {said}")
@@ -279,6 +283,17 @@ def _moves_whole_numbers(search: Search, row: str, name: str) -> bool:
                 ]
                 return any(type(leaf) is int for leaf in leaves)
     return True  # what allows so few values is no real number
+
+
+def _moves_text(search: Search, row: str, name: str) -> bool:
+    """Return whether some value of a range has trials scored on other text, tokens or tasks."""
+    first, found = search.first_values(row), search.space[name]
+    read = reads(search.config(row, first))
+    for value in found.values if isinstance(found, Choices) else (found.high,):
+        with suppress(UserError):  # ranges that do not go together there
+            if reads(search.config(row, {**first, name: value})) != read:
+                return True
+    return False
 
 
 def _matters(search: Search, row: str, name: str) -> bool:

@@ -183,5 +183,6 @@ def test_what_does_not_fit_the_checkpoint_is_refused(folder: Path, tmp_path: Pat
         UserError, match=r"data: got no tokens.* type `mta-lab data import SOURCE --tokenizer .*llama/to"
     ):
         row(folder, tmp_path, **{"data.tokens": None})
+    row(folder, tmp_path, **{"data.tokens": None, "data.tokenizer": str(folder / "tokenizer.json")})
     with pytest.raises(UserError, match=r"init.content: got 'abc', allowed: 16 hex digits, beside a checkpoint"):
         row(folder, tmp_path, init={"content": "abc"})

@@ -21,7 +21,7 @@ from components.tasks import GroupedTask, Language, Practice, SyntheticTask
 from mta_lab.config import DataConfig, ModelConfig, RunConfig, TrainingConfig, fingerprint
 from mta_lab.config.sections import FixedSeeds
 from mta_lab.config.training import NO_PART
-from mta_lab.data.corpus import corpus_name
+from mta_lab.data.corpus import tokens_directory
 from mta_lab.errors import UserError
 from mta_lab.model import build_model, implementations
 from tests.config.helpers import config
@@ -32,7 +32,7 @@ BASE = config(
 )
 LIKELY: tuple[Any, ...] = (
     *("constant", "bf16", "test", "eager", "exact", "left", "channel", "all", "first", "stdlib", "another", "tests"),
-    *("blocks", "zero"),
+    *("blocks", "zero", "characters"),
     *("original", "cosine", ("norms",)),
     *(True, False, 2, 3, 8, 30, 300, 0.25, 0.5, 100.0, (2, 3), (80, 90), {"a": 1.0}, (BabiLong(),)),
 )
@@ -53,7 +53,7 @@ STARTS: dict[type, Component] = {RotaryYarn: RotaryYarn(theta=3.0, trained_conte
 """in place of the default, where its settings move nothing in a model so small"""
 LABELS = {(RunConfig, "scale"), (DataConfig, "tokens")}
 """names and places, which decide nothing by themselves"""
-TEXT = {"corpus", "path"}
+TEXT = {"corpus", "path", "tokenizer"}
 """what is read: the hash of the text counts in their place"""
 
 
@@ -130,8 +130,8 @@ def test_another_value_makes_another_run(owner: type, field: Field[Any], tmp_pat
         assert fingerprint(base, "") == fingerprint(other, "")
     elif owner is DataConfig and field.name in TEXT:
         (tmp_path / "mine.txt").touch()
-        data = other.data if field.name == "corpus" else replace(other.data, path=str(tmp_path))
-        assert corpus_name(base.data) != corpus_name(data)
+        data = replace(other.data, path=str(tmp_path)) if field.name == "path" else other.data
+        assert tokens_directory(base.data, 300, tmp_path) != tokens_directory(data, 300, tmp_path)
     else:
         assert fingerprint(base, "") != fingerprint(other, "")
 

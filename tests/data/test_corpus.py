@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from mta_lab.data import prepare
-print(prepare(SimpleNamespace(path=sys.argv[1], tokens=None), 300, Path(sys.argv[2]), print).content_hash)
+data = SimpleNamespace(path=sys.argv[1], tokens=None, tokenizer="bpe", tokenizer_file=None)
+print(prepare(data, 300, Path(sys.argv[2]), print).content_hash)
 """
 
 
@@ -167,13 +169,14 @@ def test_other_validation_documents_move_neither_the_tokenizer_nor_the_training_
     own: DataConfig, tmp_path: Path
 ) -> None:
     text, tokens = prepare(own, 300, tmp_path / "data").directory.parent / "text", tmp_path / "tokens"
-    build.build_tokens(text, tokens / "one", 300, np.dtype("<u2"), print)
+    make = partial(tokenizer.make, "bpe", vocabulary=300, say=print)
+    build.build_tokens(text, tokens / "one", make, print)
     for domain in ("news", "tales"):
         build._write_jsonl(text / f"{domain}.valid.jsonl", ["Quite another: zyzzyva zyzzyva zyzzyva"] * 50)
     facts = json.loads((text / "manifest.json").read_text())
     (text / "manifest.json").unlink()
     cache.seal(text, {"domains": facts["domains"]})
-    build.build_tokens(text, tokens / "other", 300, np.dtype("<u2"), print)
+    build.build_tokens(text, tokens / "other", make, print)
     for name in ("tokenizer.json", "news.train.bin", "tales.train.bin", "news.valid.bin"):
         same = (tokens / "one" / name).read_bytes() == (tokens / "other" / name).read_bytes()
         assert same == ("valid" not in name), name
