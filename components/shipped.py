@@ -11,6 +11,7 @@ from components import (
     norms,
     optimizers,
     positions,
+    residual_norms,
     schedules,
     score_ops,
     tasks,

@@ -46,9 +46,9 @@ def admit(configs: Iterable[RunConfig], components: Sequence[Path] = ()) -> None
 
     Looks at those with code of the user's in them, which the files and folders `components` hold:
     on the device that trains, on a few random tokens and after some imagined training. A variant's
-    `exempt` counts as in the conformance tests. A feed-forward has to read each token alone, and to
-    return numbers for it of its input's shape; an optimizer has to move the weights of a layer to
-    others that are numbers, and a schedule to return shares of the peak.
+    `exempt` counts as in the conformance tests. A feed-forward and residual norms have to read each
+    token alone, and to return numbers for it of its input's shape; an optimizer has to move the
+    weights of a layer to others that are numbers, and a schedule to return shares of the peak.
     """
     distinct = {(one.attention, one.model, attention_before(one), one.training): one for one in configs}
     theirs = {given: config for given, config in distinct.items() if _own_files(config)}
@@ -56,8 +56,8 @@ def admit(configs: Iterable[RunConfig], components: Sequence[Path] = ()) -> None
         with computing(components) as call:
             for config in {given[:3]: config for given, config in theirs.items()}.values():
                 call(_check, config)
-            for model in dict.fromkeys(config.model for config in theirs.values()):
-                call(_check_feed_forward, model)
+            for config in {given[:2]: config for given, config in theirs.items()}.values():
+                call(_check_tokenwise, config)
             for training in dict.fromkeys(config.training for config in theirs.values()):
                 call(_check_trainers, training)
 
@@ -100,29 +100,43 @@ def _check_trainers(training: TrainingConfig) -> None:
             _refuse(f"{file}: {one.name}", partial(fault_of, training))
 
 
-def _check_feed_forward(model: ModelConfig) -> None:
-    """Raise UserError for a feed-forward of the user's that fails a check."""
-    one, where = model.feed_forward, own.device()
-    home = type(one).__module__
-    if home.partition(".")[0] != "components":
-        file = Path(str(sys.modules[home].__file__)).name
-        for layer in range(1, model.layers + 1):
-            _refuse(f"{file}: {one.name} on layer {layer}", partial(_feed_forward_fault, model, layer, where))
+def _check_tokenwise(config: RunConfig) -> None:
+    """Raise UserError for a feed-forward or residual norms of the user's that fail a check."""
+    model = config.model
+    for one, fault_of in ((model.feed_forward, _feed_forward_fault), (model.residual_norms, _norm_fault)):
+        home = type(one).__module__
+        if home.partition(".")[0] != "components":
+            file = Path(str(sys.modules[home].__file__)).name
+            for layer, scale in enumerate(config.pre_norm_scales, 1):
+                _refuse(f"{file}: {one.name} on layer {layer}", partial(fault_of, model, layer, scale))
 
 
-def _feed_forward_fault(model: ModelConfig, layer: int, where: torch.device) -> str:
-    """Return what is wrong with what it makes of a few random tokens, or an empty string."""
-    module = model.built_feed_forward(layer).to(where)
-    initialise(module.eval(), seed=0)
-    x_1TD = torch.randn(1, TOKENS, model.width, generator=torch.Generator().manual_seed(0)).to(where)
-    y_1TD = module(x_1TD)
+def _feed_forward_fault(model: ModelConfig, layer: int, scale: float) -> str:
+    """Return what is wrong with the feed-forward of a layer, or an empty string."""
+    module = model.built_feed_forward(layer)
+    return _token_fault(model.width, module, module)
+
+
+def _norm_fault(model: ModelConfig, layer: int, scale: float) -> str:
+    """Return what is wrong with the norms of a layer or behind the last, or an empty string."""
+    norm, final = model.built_norm(layer, scale), model.residual_norms.final(width=model.width)
+    joined = partial(model.residual_norms.join, norm, sublayer=torch.sin)
+    return _token_fault(model.width, norm, joined) or _token_fault(model.width, final, final)
+
+
+def _token_fault(width: int, module: nn.Module, call: Callable[[Tensor], Tensor]) -> str:
+    """Return what is wrong with `call`, which computes by `module` on a few random tokens."""
+    where = own.device()
+    initialise(module.to(where).eval(), seed=0)
+    x_1TD = torch.randn(1, TOKENS, width, generator=torch.Generator().manual_seed(0)).to(where)
+    y_1TD = call(x_1TD)
     if not isinstance(y_1TD, Tensor) or y_1TD.shape != x_1TD.shape:
         given = list(y_1TD.shape) if isinstance(y_1TD, Tensor) else shown(y_1TD)
         return f"returns {given} for an input of {list(x_1TD.shape)}"
     if not y_1TD.isfinite().all():
         return "returns numbers that are not finite"
     auxiliary_losses(module)
-    alone_1TD = torch.cat([module(x_1TD[:, token : token + 1]) for token in range(TOKENS)], dim=1)
+    alone_1TD = torch.cat([call(x_1TD[:, token : token + 1]) for token in range(TOKENS)], dim=1)
     if (alone_1TD - y_1TD).abs().max() > ALIKE * y_1TD.abs().max():
         return "returns something else for a token among others than for the token alone"
     return ""

@@ -22,7 +22,6 @@ from components.initialise import initialise
 from components.kernels.choice import OWN
 from components.kernels.linear_cross_entropy import linear_cross_entropy
 from components.kernels.substitute import Switched, set_compiled
-from components.norms.rms import RMSNorm
 from components.positions import Turns
 from components.score_ops import ScoreOp
 from mta_lab.config import ModelConfig, RunConfig
@@ -42,7 +41,7 @@ class Decoder(Switched, nn.Module):
         weight = torch.empty(model.vocabulary, model.width)
         self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
         self.blocks = nn.ModuleList(Block(model, attention, layer) for layer in range(1, model.layers + 1))
-        self.norm = RMSNorm(model.width)
+        self.norm = model.residual_norms.final(width=model.width)
         self.context = model.context
         self.positions = model.positions.added(context=model.context, width=model.width)
         # On the CPU even in a model on meta: it is small, and sums there would load the compiler.
@@ -169,21 +168,26 @@ class Decoder(Switched, nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each behind an RMSNorm and added to the residual stream."""
+    """Attention and feed-forward, joined to the residual stream as `model.residual_norms` says."""
 
     def __init__(self, model: ModelConfig, attention: AttentionConfig, layer: int) -> None:
         super().__init__()
         scale = attention.pre_norm_scale(layer)
-        self.attention_norm = RMSNorm(model.width, scale)
+        self.join = model.residual_norms.join
+        self.attention_norm = model.built_norm(layer, scale)
         self.attention = placed(attention, model, layer)
-        self.feed_forward_norm = RMSNorm(model.width, scale)
+        self.feed_forward_norm = model.built_norm(layer, scale)
         self.feed_forward = model.built_feed_forward(layer)
 
     def forward(self, x_BTD: Tensor, rotary: Turns | None, *cache: LayerCache) -> Tensor:
         """One decoder block; with a `cache`, of tokens that follow those that it holds."""
-        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), rotary, *cache)
-        out_BTD: Tensor = x_BTD + self.feed_forward(self.feed_forward_norm(x_BTD))
-        return out_BTD
+
+        def attend(y_BTD: Tensor) -> Tensor:
+            attended_BTD: Tensor = self.attention(y_BTD, rotary, *cache)
+            return attended_BTD
+
+        x_BTD = self.join(self.attention_norm, x_BTD, attend)
+        return self.join(self.feed_forward_norm, x_BTD, self.feed_forward)
 
 
 def build_model(config: RunConfig, seed: int) -> Decoder:

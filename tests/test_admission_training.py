@@ -1,4 +1,4 @@
-"""A user's feed-forward, optimizer or schedule is refused before a run is trained, in one line."""
+"""A user's part of a model or a training is refused before a run is trained, in one line."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from components.feed_forward import FeedForwardConfig
 from components.optimizers import OptimizerConfig, grouped
 from components.registry import register
+from components.residual_norms import ResidualNormConfig
 from components.schedules import ScheduleConfig
 
 
@@ -36,6 +37,20 @@ class Between(torch.nn.Linear):
         return {{"own": {loss}}}
 
 
+@register("residual_norms", "around")
+class Around(ResidualNormConfig):
+    """Residual norms of the tests."""
+
+    def build(self, *, width, scale, layer, layers):
+        return torch.nn.LayerNorm(width)
+
+    def join(self, norm, x, sublayer):
+        {join}
+
+    def final(self, *, width):
+        {final}
+
+
 @register("optimizers", "mine")
 class Mine(OptimizerConfig):
     """An optimizer of the tests."""
@@ -54,6 +69,8 @@ class Own(ScheduleConfig):
 GOOD = {
     "feed_forward": "return y",
     "loss": "torch.zeros(())",
+    "join": "return x + sublayer(norm(x))",
+    "final": "return torch.nn.Identity()",
     "optimizer": "return torch.optim.SGD(grouped(weights))",
     "schedule": "return 1.0",
 }
@@ -66,6 +83,14 @@ BAD = {
     ),
     "a feed-forward that overflows": ({"feed_forward": "return y / 0"}, "returns numbers that are not finite"),
     "a loss that is no number": ({"loss": "1.0"}, "Between.auxiliary_losses: got 1.0 as 'own', allowed: a tensor"),
+    "norms that drop tokens": ({"join": "return norm(sublayer(x))[:, 1:]"}, "around on layer 1 returns [1, 11, "),
+    "norms over the tokens": (
+        {"join": "return x + sublayer(x / x.norm(dim=1, keepdim=True))"}, "around on layer 1 returns something else",
+    ),
+    "a last norm over the tokens": (
+        {"final": "return torch.nn.Softmax(dim=1)"}, "around on layer 1 returns something else for",
+    ),
+    "norms that raise": ({"join": "return x + sublayer(norm)"}, "mine.py: around on layer 1: TypeError"),
     "an optimizer that raises": ({"optimizer": "raise RuntimeError('not today')"}, "mine: RuntimeError: not today ("),
     "an optimizer of some weights": (
         {"optimizer": "return torch.optim.SGD(grouped(weights[:1]))"},
@@ -95,7 +120,12 @@ def admitted(folder: Path, *rows: str, **bodies: str) -> None:
     file.write_text(FILE.format(**{**GOOD, **bodies}))
     load_components([file])
     rows = rows or ("seed=0",)
-    mine = ("model.feed_forward=third", "training.optimizer=mine", "training.schedule=own")
+    mine = (
+        "model.feed_forward=third",
+        "model.residual_norms=around",
+        "training.optimizer=mine",
+        "training.schedule=own",
+    )
     admit([config(*mine, row) for row in rows], [file])
 
 

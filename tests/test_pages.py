@@ -30,9 +30,11 @@ def imports_table(rules: dict[str, set[str]]) -> str:
     return "\n" + "\n".join(["| room | may import |", "|:--|:--|", *lines]) + "\n\n"
 
 
-OF_FAMILIES = [ROOT / f"docs/{page}.md" for page in ("feed_forward", "positions", "training")]
+OF_FAMILIES = [ROOT / f"docs/{page}.md" for page in ("feed_forward", "positions", "residual_norms", "training")]
 """pages with tables of components"""
-FAMILY = re.compile(r"<!-- (feed_forward|optimizers|positions|schedules) -->\n.*?<!-- end of \1 -->", re.DOTALL)
+FAMILY = re.compile(
+    r"<!-- (feed_forward|optimizers|positions|residual_norms|schedules) -->\n.*?<!-- end of \1 -->", re.DOTALL
+)
 
 
 def family_table(found: re.Match[str]) -> str:

@@ -13,7 +13,7 @@ def new(
         str,
         typer.Argument(
             help="what to write: attention, evaluations, feed_forward, kernel_init, norms, optimizers, positions, "
-            "schedules, score_ops or tasks"
+            "residual_norms, schedules, score_ops or tasks"
         ),
     ],
     name: Annotated[str, typer.Argument(help="its name in the registry, like key_shift")],

@@ -15,6 +15,7 @@ from components.feed_forward import SWIGLU, FeedForwardConfig
 from components.optimizers import ADAMW, OptimizerConfig
 from components.positions import ROTARY, PositionConfig
 from components.registry import Component
+from components.residual_norms import PRE, ResidualNormConfig
 from components.schedules import CONSTANT, LINEAR, ScheduleConfig
 from components.tasks import ExercisedTask, TaskConfig
 from mta_lab.config.canonical import plain
@@ -23,6 +24,7 @@ from mta_lab.config.meaning import (
     evaluation_meaning,
     feed_forward_meaning,
     position_meaning,
+    residual_norm_meaning,
     schedule_meaning,
     task_meaning,
 )
@@ -94,11 +96,16 @@ class Parts:
     feed_forward: tuple[FeedForwardConfig, ...]
     """none where it is SwiGLU, as in every version: the engine's number stands for it"""
     feed_forward_classes: frozenset[type]
+    residual_norms: tuple[ResidualNormConfig, ...]
+    """none where they are RMSNorms before the sublayers: the engine's number stands for them"""
+    residual_norm_classes: frozenset[type]
+    pre_norm_scales: tuple[float, ...]
 
 
 def _parts(config: RunConfig) -> Parts:
     scoring: Scoring = (config.task, *config.evaluations)
     model, other = config.model, config.model.feed_forward != SWIGLU
+    other_norms = model.residual_norms != PRE
     return Parts(
         attention=config.attention,
         attention_classes=config.attention_classes(),
@@ -107,6 +114,9 @@ def _parts(config: RunConfig) -> Parts:
         positions=() if model.positions.name == ROTARY.name else (model.positions,),
         feed_forward=(model.feed_forward,) if other else (),
         feed_forward_classes=config.feed_forward_classes() if other else frozenset(),
+        residual_norms=(model.residual_norms,) if other_norms else (),
+        residual_norm_classes=config.residual_norm_classes() if other_norms else frozenset(),
+        pre_norm_scales=config.pre_norm_scales if other_norms else (),
     )
 
 
@@ -134,6 +144,13 @@ def _meaning(run: Parts, heads: int, layers: int) -> str:
         *(
             remembered({"feed_forward": plain(one), "layers": layers}, partial(feed_forward_meaning, one, layers))
             for one in run.feed_forward
+        ),
+        *(
+            remembered(
+                {"residual_norms": plain(one), "scales": run.pre_norm_scales},
+                partial(residual_norm_meaning, one, run.pre_norm_scales),
+            )
+            for one in run.residual_norms
         ),
     ]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
@@ -179,8 +196,10 @@ def code_of(one: Evaluation | OptimizerConfig) -> str:
 
 
 def _modules(run: Parts) -> set[str]:
-    parts = [run.attention, run.scoring[0].evaluation, *run.scoring, *run.trainers, *run.positions, *run.feed_forward]
-    classes = {type(part) for part in _components(parts)} | run.attention_classes | run.feed_forward_classes
+    of_model = (run.attention, *run.positions, *run.feed_forward, *run.residual_norms)
+    parts: list[Component] = [*of_model, run.scoring[0].evaluation, *run.scoring, *run.trainers]
+    built = run.attention_classes | run.feed_forward_classes | run.residual_norm_classes
+    classes = {type(part) for part in _components(parts)} | built
     return _reached({base.__module__ for cls in classes for base in cls.__mro__ if _is_component_code(base.__module__)})
 
 

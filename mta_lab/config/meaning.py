@@ -10,8 +10,9 @@ Shapes: B batch, T tokens, D model width.
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +24,12 @@ from components.feed_forward import FeedForwardConfig
 from components.initialise import initialise
 from components.kernels.substitute import set_compiled
 from components.positions import PositionConfig
+from components.residual_norms import ResidualNormConfig
 from components.schedules import ScheduleConfig
 from components.tasks import GroupedTask, SyntheticTask, TaskConfig
 
 HEAD_WIDTH = 4
-WIDTH = 12  # of a model whose feed-forward is measured
+WIDTH = 12  # of a model whose feed-forward or norms are measured
 SEQUENCES = 32  # of a synthetic task
 HELD_OUT = 2  # sequences of each group of a task that has some
 DIGITS = 1e-6  # of the norm of a tensor: rounding of float64 on any machine is far below
@@ -102,17 +104,41 @@ def feed_forward_meaning(feed_forward: FeedForwardConfig, layers: int) -> str:
     with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.enable_grad():
         for layer in range(1, layers + 1):
             module = feed_forward.build(width=WIDTH, multiple=HEAD_WIDTH, layer=layer, layers=layers)
-            initialise(set_compiled(module, False).to(torch.float64), seed=0)
-            found += [parameter.detach() for parameter in module.parameters()]
-            generator = torch.Generator().manual_seed(layer)
-            x_BTD, weights_BTD = (_draw(generator, 2, MARGIN, WIDTH) for _ in range(2))
-            torch.default_generator.manual_seed(0)
-            given = [x_BTD.requires_grad_(), *module.parameters()]
-            y_BTD = module(x_BTD)
-            total = (y_BTD * weights_BTD).sum() + sum(auxiliary_losses(module).values())
-            gradients = torch.autograd.grad(total, given, allow_unused=True)
-            found += [y_BTD.detach(), *(torch.zeros(1) if one is None else one for one in gradients)]
+            found += _of_tokens(module, module, layer)
     return _digest([" ".join(_numbers(tensor)) for tensor in found])
+
+
+def residual_norm_meaning(norms: ResidualNormConfig, scales: Sequence[float]) -> str:
+    """Return 16 hex digits over the norms of every layer, and the one behind the last.
+
+    `scales` are the factors of those before the sublayers, one for each layer; the sine stands for
+    a sublayer.
+    """
+    found = list[Tensor]()
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.enable_grad():
+        for layer, scale in enumerate(scales, 1):
+            norm = norms.build(width=WIDTH, scale=scale, layer=layer, layers=len(scales))
+            found += _of_tokens(norm, partial(norms.join, norm, sublayer=torch.sin), layer)
+        final = norms.final(width=WIDTH)
+        found += _of_tokens(final, final, 0)
+    return _digest([" ".join(_numbers(tensor)) for tensor in found])
+
+
+def _of_tokens(module: nn.Module, call: Callable[[Tensor], Tensor], seed: int) -> list[Tensor]:
+    """Return what `module` starts with, and outputs and gradients of `call`, which computes by it.
+
+    Its losses are part of the gradients.
+    """
+    initialise(set_compiled(module, False).to(torch.float64), seed=0)
+    start = [parameter.detach() for parameter in module.parameters()]
+    generator = torch.Generator().manual_seed(seed)
+    x_BTD, weights_BTD = (_draw(generator, 2, MARGIN, WIDTH) for _ in range(2))
+    torch.default_generator.manual_seed(0)
+    given = [x_BTD.requires_grad_(), *module.parameters()]
+    y_BTD = call(x_BTD)
+    total = (y_BTD * weights_BTD).sum() + sum(auxiliary_losses(module).values())
+    gradients = torch.autograd.grad(total, given, allow_unused=True)
+    return [*start, y_BTD.detach(), *(torch.zeros(1) if one is None else one for one in gradients)]
 
 
 def _measured(attention: AttentionConfig, heads: int, layer: int, layers: int) -> Iterator[Tensor]:

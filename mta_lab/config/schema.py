@@ -12,6 +12,7 @@ from components.evaluations import Evaluation, TextEvaluation
 from components.feed_forward import SWIGLU
 from components.positions import ROTARY
 from components.registry import LATER
+from components.residual_norms import PRE
 from components.tasks import LANGUAGE, ExercisedTask, SyntheticTask, TaskConfig
 from mta_lab.config.checkpoint import TOKENIZER, InitConfig
 from mta_lab.config.placed import placed
@@ -76,7 +77,12 @@ class RunConfig:
 
     def _check_components(self) -> None:
         """Raise ValueError for parts of the model that cannot be built."""
-        for named, built in (("attention", self.attention_classes), ("model: feed_forward", self.feed_forward_classes)):
+        parts = {
+            "attention": self.attention_classes,
+            "model: feed_forward": self.feed_forward_classes,
+            "model: residual_norms": self.residual_norm_classes,
+        }
+        for named, built in parts.items():
             try:
                 built()
             except ValueError as error:
@@ -95,6 +101,9 @@ class RunConfig:
         if self.model.feed_forward != SWIGLU:
             said = f"got '{self.model.feed_forward.name}', allowed for a checkpoint: '{SWIGLU.name}' of the usual size"
             raise ValueError(f"model: feed_forward: {said}")
+        if self.model.residual_norms != PRE:
+            said = f"got '{self.model.residual_norms.name}', allowed for a checkpoint: '{PRE.name}' with RMSNorm"
+            raise ValueError(f"model: residual_norms: {said}")
         try:
             refuse_change(PLAIN, self.attention, self.model.layers)
         except ValueError as error:
@@ -168,6 +177,18 @@ class RunConfig:
         """
         return _feed_forward_classes(self.model)
 
+    @property
+    def pre_norm_scales(self) -> tuple[float, ...]:
+        """Return the factor of the norms before the sublayers of each layer."""
+        return tuple(self.attention.pre_norm_scale(layer) for layer in range(1, self.model.layers + 1))
+
+    def residual_norm_classes(self) -> frozenset[type]:
+        """Return the classes of all modules in the norms of every block, and behind the last one.
+
+        Building them runs every check of the variant.
+        """
+        return _residual_norm_classes(self.model, self.pre_norm_scales)
+
 
 @cache  # the runs of a row differ in the seed alone
 def _attention_classes(attention: AttentionConfig, model: ModelConfig) -> frozenset[type]:
@@ -180,4 +201,12 @@ def _attention_classes(attention: AttentionConfig, model: ModelConfig) -> frozen
 def _feed_forward_classes(model: ModelConfig) -> frozenset[type]:
     with torch.device("meta"):
         found = [model.built_feed_forward(layer) for layer in range(1, model.layers + 1)]
+    return frozenset(type(inner) for module in found for inner in module.modules())
+
+
+@cache
+def _residual_norm_classes(model: ModelConfig, scales: tuple[float, ...]) -> frozenset[type]:
+    with torch.device("meta"):
+        found = [model.built_norm(layer, scale) for layer, scale in enumerate(scales, 1)]
+        found.append(model.residual_norms.final(width=model.width))
     return frozenset(type(inner) for module in found for inner in module.modules())

@@ -12,6 +12,7 @@ from torch import nn
 from components.feed_forward import SWIGLU, FeedForwardConfig
 from components.positions import ROTARY, PositionConfig
 from components.registry import LATER
+from components.residual_norms import PRE, ResidualNormConfig
 from mta_lab.errors import nearest
 
 Split = Literal["valid", "test"]
@@ -59,6 +60,9 @@ class ModelConfig:
     """the hidden widths of a feed-forward are rounded up to a multiple of this;
     the default's is 8/3 of the model's"""
 
+    residual_norms: ResidualNormConfig = field(default=PRE, metadata=LATER)
+    """norms around attention and feed-forward: their places and their kind"""
+
     def __post_init__(self) -> None:
         sizes = ("width", "layers", "heads", "vocabulary", "context")
         positive(self, *sizes, "feed_forward_multiple")
@@ -83,6 +87,10 @@ class ModelConfig:
         """Return the feed-forward of layer `layer`, counted from 1."""
         sizes = {"width": self.width, "multiple": self.feed_forward_multiple}
         return self.feed_forward.build(**sizes, layer=layer, layers=self.layers)
+
+    def built_norm(self, layer: int, scale: float = 1.0) -> nn.Module:
+        """Return the norms of a sublayer of layer `layer`; those before it are times `scale`."""
+        return self.residual_norms.build(width=self.width, scale=scale, layer=layer, layers=self.layers)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from components.attention import AttentionConfig
 from components.feed_forward import SWIGLU
 from components.norms.rms import NORM_EPS
 from components.positions.llama import rope_parameters
+from components.residual_norms import PRE
 from mta_lab.config import RunConfig, plain
 from mta_lab.errors import UserError
 
@@ -42,9 +43,13 @@ def llama_settings(config: RunConfig) -> dict[str, Any]:
     """Return the settings of a `LlamaConfig`; with `pre_softmax`, those of an `MtaLlamaConfig`.
 
     Raises:
-        UserError: attention or positions are a component that neither of them has.
+        UserError: a component of the model is one that neither of them has.
     """
     model = config.model
+    if model.residual_norms != PRE:
+        given = ", ".join(f"{key}: {value}" for key, value in plain(model.residual_norms).items())
+        said = "is not in the model of an export, whose blocks have RMSNorms before their sublayers"
+        raise UserError(f"model.residual_norms: {{{given}}} {said}")
     return {
         "vocab_size": model.vocabulary,
         "hidden_size": model.width,

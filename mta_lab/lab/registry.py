@@ -23,6 +23,7 @@ USES = {
     "norms": "attention='{{name: multi_token, norm: {name}}}'",
     "optimizers": "training.optimizer={name}",
     "positions": "model.positions={name}",
+    "residual_norms": "model.residual_norms={name}",
     "schedules": "training.schedule={name}",
     "score_ops": "attention='{{name: multi_token, pre_softmax: [{name}]}}'",
     "tasks": "task={name} model.vocabulary=18",

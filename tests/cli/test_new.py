@@ -81,6 +81,7 @@ LEAST = {
         "norms": 10,
         "optimizers": 9,
         "positions": 20,
+        "residual_norms": 14,
         "schedules": 10,
     },
     **{"score_ops": 25, "tasks": 10},

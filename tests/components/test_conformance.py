@@ -14,5 +14,6 @@ def test_every_family_is_placed() -> None:
         "feed_forward",
         "optimizers",
         "positions",
+        "residual_norms",
         "schedules",
     }  # which have contracts of their own

@@ -28,7 +28,7 @@ BUILDS = [(variant, name) for variant in VARIANTS if hasattr(variant, "build")
     ("variant", "name"), BUILDS, ids=[f"{variant.family}-{variant.name}-{name}" for variant, name in BUILDS]
 )
 def test_a_size_that_no_model_has_is_refused_where_it_is_built(variant: Any, name: str) -> None:
-    given = {one: SIZES[one] for one in inspect.signature(variant.build).parameters if one != "self"}
+    given = {one: {**SIZES, "scale": 1.0}[one] for one in inspect.signature(variant.build).parameters if one != "self"}
     variant().build(**given)
     for value in (*NO_SIZES, *((13,) if name == "layer" and "layers" in given else ())):
         says = refused(lambda value=value: variant().build(**{**given, name: value}))

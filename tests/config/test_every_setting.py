@@ -15,6 +15,7 @@ from components.feed_forward import FeedForwardConfig
 from components.optimizers import OptimizerConfig
 from components.positions import PositionConfig, RotaryYarn
 from components.registry import FAMILIES, Component, ComponentError
+from components.residual_norms import ResidualNormConfig
 from components.schedules import ScheduleConfig
 from components.score_ops import KeyQuery
 from components.tasks import GroupedTask, Language, Practice, SyntheticTask
@@ -32,7 +33,7 @@ BASE = config(
 )
 LIKELY: tuple[Any, ...] = (
     *("constant", "bf16", "test", "eager", "exact", "left", "channel", "all", "first", "stdlib", "another", "tests"),
-    *("blocks", "zero", "characters"),
+    *("blocks", "zero", "layer", "characters"),
     *("original", "cosine", ("norms",)),
     *(True, False, 2, 3, 8, 30, 300, 0.25, 0.5, 100.0, (2, 3), (80, 90), {"a": 1.0}, (BabiLong(),)),
 )
@@ -71,7 +72,7 @@ def run_with(value: Any) -> RunConfig:
         return replace(BASE, task=value)
     if isinstance(value, AttentionConfig):
         return replace(BASE, attention=value)
-    if isinstance(value, PositionConfig | FeedForwardConfig):
+    if isinstance(value, PositionConfig | FeedForwardConfig | ResidualNormConfig):
         return replace(BASE, model=replace(BASE.model, **{value.family: value}))
     if isinstance(value, OptimizerConfig | ScheduleConfig):
         name = "optimizer" if isinstance(value, OptimizerConfig) else "schedule"

@@ -60,6 +60,14 @@ MISTAKES = {
         "model.feed_forward.active",
         "got 3, allowed: 1 to experts (2)",
     ),
+    "unknown residual norms": ("model.residual_norms=pst", "model.residual_norms", "'pst'", "did you mean 'post'?"),
+    "unknown kind of norm": ("model.residual_norms.norm=batch", "model.residual_norms.norm", "'rms' or 'layer'"),
+    "a factor of norms that are not there": (
+        "model.residual_norms=post",
+        "model: residual_norms",
+        "got 'post', which has no norm before a sublayer",
+        "allowed: pre, sandwich, or another norm of the attention",
+    ),
     "unknown optimizer": ("training.optimizer=adam", "training.optimizer", "'adam'", "did you mean 'adamw'?"),
     "unknown setting of an optimizer": (
         "training.optimizer={name: muon, momentun: 0.9}",
@@ -118,6 +126,7 @@ FIRST = {
     "heads of a width beyond any": "model.heads=3",
     "odd heads for differential": "model.heads=1",
     "context below the task's": "model.vocabulary=28",
+    "a factor of norms that are not there": "attention={name: multi_token, norm: layer_norm_block}",
 }
 
 

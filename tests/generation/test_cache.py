@@ -80,6 +80,10 @@ def logits_alone(model: Decoder, tokens_BT: Tensor, padding: Sequence[int]) -> T
 VARIANTS = {
     **{name: (f"attention={name}",) for name in FAMILIES["attention"].names()},
     "shared keys": ("attention=multi_token", "model.kv_heads=2"),
+    **{
+        f"norms {name}": ("attention=multi_token", f"model.residual_norms={{name: {name}, norm: layer}}")
+        for name in FAMILIES["residual_norms"].names()
+    },
     "pairs that share keys": ("attention=differential", "model.kv_heads=2"),
 }
 
