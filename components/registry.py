@@ -33,7 +33,7 @@ BESIDE = "beside"
 the name under this key, as earlier versions did; it stays where another component that has it is
 named"""
 UNHASHED = "write a tuple instead of a list, and for a mapping: field(default_factory=dict, hash=False)"
-SIZED = ("build", "pre_norm_scale", "on_layer")
+SIZED = ("build", "of_layer", "on_layer", "pre_norm_scale")
 """methods that take some of them"""
 
 

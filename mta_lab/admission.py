@@ -73,9 +73,10 @@ def _check(config: RunConfig) -> None:
     attention, model, where = config.attention, config.model, own.device()
     own.set_precision("fp32")
     for layer, module in _kinds_of_layer(attention, model):
-        named = f"{', '.join(_own_files(config))}: {attention.name} on layer {layer}"
-        _refuse(named, partial(_fault, module, model, attention.exempt, where))
-        _refuse(named, partial(_disagreement, module, model, attention.exempt, where))
+        one = attention.of_layer(layer, model.layers)
+        named = f"{', '.join(_own_files(config))}: {one.name} on layer {layer}"
+        _refuse(named, partial(_fault, module, model, one.exempt, where))
+        _refuse(named, partial(_disagreement, module, model, one.exempt, where))
         _refuse(named, partial(_insertion_fault, layer, config))
 
 
@@ -175,7 +176,8 @@ def _kinds_of_layer(attention: AttentionConfig, model: ModelConfig) -> Iterator[
     seen = set()
     for layer in range(1, model.layers + 1):
         with torch.device("meta"):  # takes no memory
-            kind = frozenset(type(part) for part in placed(attention, model, layer).modules())
+            parts = frozenset(type(part) for part in placed(attention, model, layer).modules())
+        kind = parts, attention.of_layer(layer, model.layers)
         if kind not in seen:
             seen.add(kind)
             yield layer, placed(attention, model, layer)

@@ -172,7 +172,7 @@ class Block(nn.Module):
 
     def __init__(self, model: ModelConfig, attention: AttentionConfig, layer: int) -> None:
         super().__init__()
-        scale = attention.pre_norm_scale(layer)
+        scale = attention.of_layer(layer, model.layers).pre_norm_scale(layer)
         self.join = model.residual_norms.join
         self.attention_norm = model.built_norm(layer, scale)
         self.attention = placed(attention, model, layer)

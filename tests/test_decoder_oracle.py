@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from components import FAMILIES
-from components.attention import AttentionConfig, Differential, MultiToken, Softmax, TalkingHeads
+from components.attention import AttentionConfig, ByLayer, Differential, MultiToken, Softmax, TalkingHeads
 from components.norms import Depth, Gate, LayerNorm, LayerNormBlock, NoNorm, Plain
 from components.score_ops import HeadMixing, Joint, KeyQuery
 from mta_lab.model import build_model
@@ -37,6 +37,10 @@ MODELS: dict[str, AttentionConfig] = {
     "layer norm, exact": MultiToken(pre_softmax=EXACT, post_softmax=(), norm=LayerNorm()),
     "layer norm of the block": MultiToken(pre_softmax=(), post_softmax=(), norm=LayerNormBlock()),
     "joint": MultiToken(pre_softmax=(Joint(kernel=(2, 3)),), post_softmax=(), norm=NoNorm()),
+    "by layer": ByLayer(
+        layers=("every 4", (1,), "rest"),
+        variants=(Differential(), MultiToken(pre_softmax=(), post_softmax=MIX, norm=LayerNormBlock()), Softmax()),
+    ),
     "gate per channel": MultiToken(pre_softmax=(), post_softmax=(), norm=Gate(per="channel")),
 }
 DIGITS = {torch.float64: 1e-5, torch.float32: 1e-4}

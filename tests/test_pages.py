@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,11 +31,11 @@ def imports_table(rules: dict[str, set[str]]) -> str:
     return "\n" + "\n".join(["| room | may import |", "|:--|:--|", *lines]) + "\n\n"
 
 
-OF_FAMILIES = [ROOT / f"docs/{page}.md" for page in ("feed_forward", "positions", "residual_norms", "training")]
+PAGES_OF_FAMILIES = ("attention", "feed_forward", "positions", "residual_norms", "training")
+OF_FAMILIES = [ROOT / f"docs/{page}.md" for page in PAGES_OF_FAMILIES]
 """pages with tables of components"""
-FAMILY = re.compile(
-    r"<!-- (feed_forward|optimizers|positions|residual_norms|schedules) -->\n.*?<!-- end of \1 -->", re.DOTALL
-)
+NAMED = r"attention|feed_forward|optimizers|positions|residual_norms|schedules"
+FAMILY = re.compile(rf"<!-- ({NAMED}) -->\n.*?<!-- end of \1 -->", re.DOTALL)
 
 
 def family_table(found: re.Match[str]) -> str:
@@ -47,14 +48,15 @@ def family_table(found: re.Match[str]) -> str:
             sys.modules[variant.__module__].__doc__,
         )
         told = {field.name: lines_of(variant)[field.name] for field in fields(variant)}
-        settings = "; ".join(f"`{key} = {_written(variant, key)}` {line}" for key, line in told.items())
+        settings = "; ".join(f"`{key} = {_written(getattr(variant, key))}` {line}" for key, line in told.items())
         lines.append(f"| `{name}` | {said} {(source or '').splitlines()[0]} | {settings or '-'} |")
     table = "\n".join(["| name | what it is | settings |", "|:--|:--|:--|", *lines])
     return f"<!-- {found[1]} -->\n\n{table}\n\n<!-- end of {found[1]} -->"
 
 
-def _written(variant: type[Component], key: str) -> str:
-    value = getattr(variant, key)
+def _written(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_written, value))}]"
     return value.name if isinstance(value, Component) else in_words(value)
 
 

@@ -8,8 +8,8 @@ import pytest
 from torch import nn
 
 from components import FAMILIES, register
-from components.attention import CoreConfig, MultiToken, Softmax
-from components.norms import Depth, Plain
+from components.attention import CoreConfig, Differential, MultiToken, Softmax
+from components.norms import Depth, NoNorm, Plain
 from mta_lab.errors import UserError
 from mta_lab.sweep import Sweep, load_sweep, single_run
 from tests.config.helpers import config, registry_restored
@@ -175,6 +175,26 @@ def test_rows_generated_from_the_registry(tmp_path: Path) -> None:
     assert isinstance(attention, MultiToken)
     assert [op.name for op in attention.pre_softmax] == ["head_mixing"]
     assert [op.name for op in attention.post_softmax] == ["head_mixing"]
+
+
+def test_rows_of_a_hybrid_lack_a_part_on_its_layers_or_a_variant(tmp_path: Path) -> None:
+    base = {"attention": [{"layers": "every 4", "name": "multi_token"}, {"layers": "rest", "name": "differential"}]}
+    rows = {row.name: row for row in load(tmp_path, {"base": base, "rows": "leave_one_out"}).rows}
+    parts = {"key_query before", "head_mixing before", "key_query after", "head_mixing after", "gate norm"}
+    lacking = {*(f"{part} on every 4" for part in parts), "multi_token on every 4", "differential on rest"}
+    assert {*rows} == {"transformer", "full", *(f"full - {part}" for part in lacking)}
+    third, fourth = (rows["full - gate norm on every 4"].config.attention.of_layer(layer, 4) for layer in (3, 4))
+    assert (third, fourth) == (MultiToken(norm=NoNorm()), Differential())
+
+
+def test_settings_that_a_list_of_attentions_drops_are_refused(tmp_path: Path) -> None:
+    hybrid = [{"layers": "every 4", "name": "multi_token"}, {"layers": "rest", "name": "softmax"}]
+    rows = {"whole": {}, "hybrid": {"attention": hybrid}}
+    file = {"base": {"attention": {"name": "multi_token", "dropout": 0.1}}, "rows": rows}
+    with pytest.raises(UserError, match=r"rows.hybrid: attention.dropout: is 0.0 here and 0.1 in 'whole'"):
+        load(tmp_path, file)
+    _, row = load(tmp_path, {**file, "rows": {**rows, "hybrid": {"attention": hybrid, "attention.dropout": 0.1}}}).rows
+    assert row.difference["attention.layers"] == ["every 4", "rest"]
 
 
 def test_generated_rows_exchange_other_components_for_the_defaults(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Attention variants, one file each."""
 
 from components.attention.base import AttentionConfig, Core, set_dropout_seeds, with_present_seeds
+from components.attention.by_layer import ByLayer
 from components.attention.cache import LayerCache
 from components.attention.core import CoreAttention, CoreConfig, MapCore, bias_scores
 from components.attention.differential import Differential
@@ -12,11 +13,15 @@ from components.positions.rotary import rotary_table
 
 PLAIN: AttentionConfig = Softmax()
 """attention without anything on its map: the default of a run, and what others are compared with"""
+LISTED = ByLayer.name
+"""the variant that a list of attentions with their layers is short for"""
 
 __all__ = [
+    "LISTED",
     "PLAIN",
     "Attention",
     "AttentionConfig",
+    "ByLayer",
     "Core",
     "CoreAttention",
     "CoreConfig",

@@ -39,6 +39,13 @@ class AttentionConfig(Component, family="attention"):
         Raises ComponentError where the variant cannot have that width or number of heads.
         """
 
+    def of_layer(self, layer: int, layers: int) -> "AttentionConfig":
+        """Return the attention that layer `layer` of `layers` has (default: this, as every layer).
+
+        What holds for one layer, as `pre_norm_scale` and `exempt`, is asked of it.
+        """
+        return self
+
     def pre_norm_scale(self, layer: int) -> float:
         """Return the factor of the norms before attention and feed-forward (default: 1)."""
         return 1.0

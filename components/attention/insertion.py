@@ -28,16 +28,17 @@ def refuse_change(before: AttentionConfig, after: AttentionConfig, layers: int) 
     `after` may have further operations that are the identity at the start, and otherwise what
     `before` has, on each of `layers` layers.
     """
-    old, new = before.in_operations(), after.in_operations()
-    if not (isinstance(old, MultiToken) and isinstance(new, MultiToken)):
-        if _computed(old) != _computed(new):
-            raise ComponentError(f"name: {_other(before, after)}; allowed: that of the trained model")
-        return
-    if old.norm != new.norm:
-        changed = f"got '{new.norm.name}' after '{old.norm.name}', which changes the output before any step"
-        raise ComponentError(f"norm: {changed}; allowed: that of the trained model")
     for layer in range(1, layers + 1):
-        for place, kept in kept_operations(before, after, layer, layers).items():
+        there, here = before.of_layer(layer, layers), after.of_layer(layer, layers)
+        old, new = there.in_operations(), here.in_operations()
+        if not (isinstance(old, MultiToken) and isinstance(new, MultiToken)):
+            if _computed(old) != _computed(new):
+                raise ComponentError(f"name: {_other(there, here)}; allowed: that of the trained model")
+            continue
+        if old.norm != new.norm:
+            changed = f"got '{new.norm.name}' after '{old.norm.name}', which changes the output before any step"
+            raise ComponentError(f"norm: {changed}; allowed: that of the trained model")
+        for place, kept in kept_operations(there, here, layer, layers).items():
             ops = _operations(new, place, layer, layers)
             for op in (op for index, op in enumerate(ops) if index not in kept):
                 _refuse_operation(op, place)
@@ -53,7 +54,7 @@ def kept_operations(
     Raises:
         ComponentError: `after` lacks one of them, or has them in another order.
     """
-    old, new = before.in_operations(), after.in_operations()
+    old, new = (one.of_layer(layer, layers).in_operations() for one in (before, after))
     if not (isinstance(old, MultiToken) and isinstance(new, MultiToken)):
         return {}
     found = {}

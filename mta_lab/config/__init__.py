@@ -3,7 +3,7 @@
 from mta_lab.config.canonical import difference, differing, flatten, plain
 from mta_lab.config.checkpoint import InitConfig, identified_by
 from mta_lab.config.identity import fingerprint, fingerprints, identity_of
-from mta_lab.config.layers import InvalidError, Layer, command_line, in_words, nested
+from mta_lab.config.layers import InvalidError, Layer, command_line, in_full, in_words, nested
 from mta_lab.config.meaning import in_plain_torch
 from mta_lab.config.reader import NOTHING, read_yaml
 from mta_lab.config.resolve import component, component_of, resolve, resolve_run, scale_layer, scales, shortened_warmup
@@ -36,6 +36,7 @@ __all__ = [
     "flatten",
     "identified_by",
     "identity_of",
+    "in_full",
     "in_plain_torch",
     "in_words",
     "nested",

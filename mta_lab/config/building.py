@@ -135,7 +135,12 @@ def _value(hint: Any, value: Any, default: Any, path: str) -> Any:
         return tuple(build_component(element, item, None, f"{path}[{index}]") for index, item in enumerate(value))
     if origin is dict and isinstance(value, Mapping):
         return dict(_dotted(value))
-    return tuple(value) if isinstance(value, list) else value
+    return _tuples(value)
+
+
+def _tuples(value: Any) -> Any:
+    """Return lists, and those within them, as tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

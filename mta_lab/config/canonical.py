@@ -28,6 +28,8 @@ def plain(value: Any, *, later: bool = False) -> Any:
         return value
     if isinstance(value, list | tuple):
         return [plain(item, later=later) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain(item, later=later) for key, item in value.items()}
     if not is_dataclass(value):
         return value
     found: dict[str, Any] = {"name": value.name} if isinstance(value, Component) else {}

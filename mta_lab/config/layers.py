@@ -6,6 +6,7 @@ from functools import cache, cached_property
 from typing import Any, get_type_hints
 
 from components import FAMILIES
+from components.attention import LISTED
 from components.registry import Component, load_plugins
 from mta_lab.config.reader import NOTHING, read_value
 from mta_lab.config.schema import RunConfig
@@ -126,13 +127,27 @@ def variants(hint: Any) -> list[type]:
 def nested(settings: Iterable[tuple[str, Any]], prefix: str = "") -> Tree:
     """Return settings, dotted or nested, as a tree; a component is a mapping with its `name`.
 
+    A list of attentions, each with its `layers`, is short for the one that LISTED names.
+
     Raises InvalidError where a key is set twice, however it is written, and where `${` asks to be
     filled in.
     """
     tree: Tree = {}
     for key, value in settings:
-        _place(tree, key, value, prefix)
+        _place(tree, key, value if prefix else in_full(key, value), prefix)
     return tree
+
+
+def in_full(key: str, value: Any) -> Any:
+    """Return the value of a dotted key, a list of attentions as what it is short for.
+
+    One without `layers` stands on all of them, as an operation does.
+    """
+    if key != "attention" or not isinstance(value, list):
+        return value
+    each = [one if isinstance(one, Mapping) else {"name": one} for one in value]
+    variants = [{name: setting for name, setting in one.items() if name != "layers"} for one in each]
+    return {"name": LISTED, "layers": [one.get("layers", "all") for one in each], "variants": variants}
 
 
 def _place(tree: Tree, key: str, value: Any, prefix: str) -> None:

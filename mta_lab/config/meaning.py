@@ -42,7 +42,8 @@ def attention_meaning(attention: AttentionConfig, heads: int, layers: int) -> st
     plain, threads = in_plain_torch(attention), torch.get_num_threads()
     torch.set_num_threads(1)  # small tensors: threads would wait for each other
     try:
-        measured = (tensor for layer in range(1, layers + 1) for tensor in _measured(plain, heads, layer, layers))
+        of_layers = [(layer, plain.of_layer(layer, layers)) for layer in range(1, layers + 1)]
+        measured = (tensor for layer, one in of_layers for tensor in _measured(one, heads, layer, layers))
         return _digest([" ".join(_numbers(tensor)) for tensor in measured])
     finally:
         torch.set_num_threads(threads)

@@ -180,7 +180,8 @@ class RunConfig:
     @property
     def pre_norm_scales(self) -> tuple[float, ...]:
         """Return the factor of the norms before the sublayers of each layer."""
-        return tuple(self.attention.pre_norm_scale(layer) for layer in range(1, self.model.layers + 1))
+        layers = self.model.layers
+        return tuple(self.attention.of_layer(layer, layers).pre_norm_scale(layer) for layer in range(1, layers + 1))
 
     def residual_norm_classes(self) -> frozenset[type]:
         """Return the classes of all modules in the norms of every block, and behind the last one.

@@ -48,10 +48,10 @@ def _set_inside(section: str, row: Row) -> set[str]:
 
 def _brief(value: Any, named: Collection[str] = ()) -> str:
     """Return a component as its name, with settings that are not defaults or are in `named`."""
-    if isinstance(value, tuple) and any(isinstance(item, Component) for item in value):
+    if isinstance(value, tuple):
         return f"[{', '.join(map(_brief, value))}]"
     if not isinstance(value, Component):
-        return "[]" if value == () else str(list(value)) if isinstance(value, tuple) else str(value)
+        return str(value)
     given = {field.name: getattr(value, field.name) for field in fields(value)}
     own = [
         f"{name} {_brief(found)}"

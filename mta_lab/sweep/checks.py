@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mta_lab.config import Layer, RunConfig
+from mta_lab.config import Layer, RunConfig, in_full
 from mta_lab.errors import UserError
 from mta_lab.words import counted
 
@@ -109,7 +109,8 @@ def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
     """Yield the written keys, dotted, with their values."""
     for key, value in settings.items():
         dotted = f"{prefix}.{key}" if prefix else str(key)
-        if isinstance(value, Mapping):
-            yield from leaves(value, dotted)
+        full = in_full(dotted, value)
+        if isinstance(full, Mapping):
+            yield from leaves(full, dotted)
         else:
-            yield dotted, value
+            yield dotted, full

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from components.attention import AttentionConfig, Differential, MultiToken, Softmax, TalkingHeads
+from components.attention import AttentionConfig, ByLayer, Differential, MultiToken, Softmax, TalkingHeads
 from components.norms import Gate, LayerNormBlock, NoNorm, NormConfig
 from components.score_ops import HeadMixing, Joint, KeyQuery, ScoreOpConfig
 from mta_lab.testing import oracle
@@ -36,7 +36,8 @@ def decoder(config: AttentionConfig, model: nn.Module, tokens_BT: Tensor, *, hea
                 "feed_forward.down",
             )
         )
-        scale = 1 / math.sqrt(number) if isinstance(getattr(config, "norm", None), LayerNormBlock) else 1.0
+        blockwise = isinstance(getattr(of_layer(config, number), "norm", None), LayerNormBlock)
+        scale = 1 / math.sqrt(number) if blockwise else 1.0
         normed_BTD = scale * oracle.plain(x_BTD, norm_1D)
         attention = block.get_submodule("attention")
         x_BTD = x_BTD + layer(config, attention, normed_BTD, heads=heads, layer=number, angles=angles)
@@ -56,7 +57,7 @@ def layer(
         q, k, v = (torch.stack((x_TD @ weights[name].T).chunk(heads, dim=-1)) for name in ("query", "key", "value"))
         if angles is not None:
             q, k = oracle.rotate(q, angles), oracle.rotate(k, angles)
-        y = _heads(config, module, (q, k, v), layer)
+        y = _heads(of_layer(config, layer), module, (q, k, v), layer)
         sequences.append(torch.cat(list(y), dim=-1) @ weights["output"].T)
     return torch.stack(sequences)
 
@@ -64,6 +65,15 @@ def layer(
 def stands(config: ScoreOpConfig, layer: int) -> bool:
     """Return whether an operation stands on a layer, by one of the rules that the tests use."""
     return {"all": True, "every 4": layer % 4 == 3}[str(config.layers)]
+
+
+def of_layer(config: AttentionConfig, layer: int) -> AttentionConfig:
+    """Return the attention of a layer, by one of the rules that the tests use, or the rest's."""
+    if not isinstance(config, ByLayer):
+        return config
+    rules, every_4 = dict(zip(config.layers, config.variants, strict=True)), layer % 4 == 3
+    named = [one for rule, one in rules.items() if (every_4 if rule == "every 4" else rule != "rest" and layer in rule)]
+    return named[0] if named else rules["rest"]
 
 
 def _ops(configs: Sequence[ScoreOpConfig], modules: nn.Module, layer: int, *, weights: bool) -> list[oracle.Op]:

@@ -15,6 +15,7 @@ from torch import nn
 from components import FAMILIES
 from components.attention import (
     AttentionConfig,
+    ByLayer,
     Differential,
     MultiToken,
     Softmax,
@@ -57,7 +58,7 @@ ORDERS: dict[str, tuple[tuple[ScoreOpConfig, ...], tuple[ScoreOpConfig, ...]]] =
     "both joint": ((JOINT, MIX), (KQ, JOINT)),
 }
 NORMS: tuple[NormConfig, ...] = (NoNorm(), Plain(), Depth(), LayerNorm(), LayerNormBlock(), Gate(), Gate(per="channel"))
-VARIANTS: tuple[AttentionConfig, ...] = (Softmax(), MultiToken(), TalkingHeads(), Differential())
+VARIANTS: tuple[AttentionConfig, ...] = (Softmax(), MultiToken(), TalkingHeads(), Differential(), ByLayer())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from components import Component, ComponentError, register
-from components.attention import MultiToken, Softmax
+from components.attention import AttentionConfig, MultiToken, Softmax
 from components.evaluations import Evaluation, Needles
 from components.kernel_init import Constant, KernelInitConfig, Uniform
 from components.norms import Depth, Gate, NormConfig
@@ -33,6 +33,7 @@ WRONG: dict[Any, tuple[Any, ...]] = {
     float: (*NO_NUMBERS, 1j, numpy.float32(1.0)),
     Group: (*NO_NUMBERS, 2.0, "All", "", ("all",)),
     LayerRule: (3, 3.0, None, True, [3], {3}, (True,), (3.0,), ("3",), ((3,),), range(3)),
+    tuple[LayerRule, ...]: ("every 4", None, 3, ["rest"], {"rest"}, (3,), (None,), ([3],), (("3",),), ((True,),)),
     str | None: (3, 3.0, True, b"text", ("text",), ["text"]),
     tuple[str, ...]: ("text", None, 3, ["text"], {"text"}, (3,), ("text", None)),
     tuple[int, ...]: (3, None, "3", [3], {3}, (3.0,), (True,), ("3",), range(3)),
@@ -43,6 +44,7 @@ WRONG: dict[Any, tuple[Any, ...]] = {
     NormConfig: ("gate", Gate, HeadMixing(), None, (Gate(),), {"name": "gate"}, nn.Identity()),
     KernelInitConfig: ("zero", Constant, Gate(), None, (Constant(),), 0.3),
     tuple[ScoreOpConfig, ...]: (KeyQuery(), ["key_query"], ("key_query",), [KeyQuery()], (KeyQuery,), (Gate(),), None),
+    tuple[AttentionConfig, ...]: (Softmax(), ["softmax"], ("softmax",), [Softmax()], (Softmax,), (Gate(),), None),
     tuple[Evaluation, ...]: (Needles(), ["needles"], ("needles",), [Needles()], (Needles,), (Gate(),), None),
 }
 """values of other types, by the type of the setting; of one

@@ -10,19 +10,22 @@ import pytest
 import torch
 from torch import nn
 
-from components.attention import AttentionConfig, Differential, MultiToken, Softmax, TalkingHeads
+from components.attention import AttentionConfig, ByLayer, Differential, MultiToken, Softmax, TalkingHeads
 from components.attention.insertion import kept_operations, refuse_change
+from components.initialise import initialise
 from components.norms import NoNorm
 from components.registry import ComponentError
 from components.score_ops import HeadMixing, KeyQuery
 from mta_lab.testing.subjects import HEADS, LAYER, LAYERS, SUBJECTS, WIDTH, Subject
 
+HYBRID = ByLayer(layers=((3,), "rest"), variants=(Differential(), MultiToken()))
 PARENTS: dict[str, AttentionConfig] = {
     "softmax": Softmax(),
     "talking heads": TalkingHeads(),
     "mta": MultiToken(),
     "exact": MultiToken(pre_softmax=(HeadMixing(), KeyQuery(mask="exact")), post_softmax=(), norm=NoNorm()),
     "differential": Differential(),
+    "by layer": HYBRID,
 }
 
 
@@ -36,13 +39,22 @@ def put_into(parent: AttentionConfig, subject: Subject) -> AttentionConfig:
     return replace(old, pre_softmax=pre, post_softmax=post, norm=norm)
 
 
-def trained(parent: AttentionConfig) -> nn.Module:
-    return Subject(type(parent), "", parent).build_random().double()
+def built(config: AttentionConfig, layer: int) -> nn.Module:
+    module = config.build(width=WIDTH, heads=HEADS, layer=layer, layers=LAYERS)
+    initialise(module, seed=0)
+    return module.double()
 
 
 def largest_change(parent: AttentionConfig, child: AttentionConfig) -> float:
-    """Return by how much the output differs where the parent's weights are in the child."""
-    before, after = trained(parent), Subject(type(child), "", child).build().double()
+    """Return by how much an output differs where the parent's weights are in the child."""
+    return max(change_on(layer, parent, child) for layer in (LAYER, LAYERS))
+
+
+def change_on(layer: int, parent: AttentionConfig, child: AttentionConfig) -> float:
+    before, after, generator = built(parent, layer), built(child, layer), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in before.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
     own = after.state_dict()
     fits = {name: one for name, one in before.state_dict().items() if name in own and own[name].shape == one.shape}
     after.load_state_dict(fits, strict=False)
@@ -70,7 +82,7 @@ def test_what_is_accepted_changes_nothing_and_what_is_refused_does(name: str) ->
             assert largest_change(parent, child) < 1e-12, subject
     assert {"norms-depth", "kernel_init-zero-key_query", "kernel_init-normal-joint"} <= {*refused}
     assert {"score_ops-head_mixing-post_softmax", "attention-differential"} <= {*accepted, *refused}
-    assert (name == "differential") == ("score_ops-head_mixing-post_softmax" in refused)
+    assert (name in ("differential", "by layer")) == ("score_ops-head_mixing-post_softmax" in refused)
 
 
 def test_the_same_attention_goes_on_whatever_it_is() -> None:
@@ -102,3 +114,14 @@ def test_an_operation_may_come_to_further_layers() -> None:
     assert kept_operations(few, many, 3, LAYERS)["pre_softmax"] == [0]
     with pytest.raises(ComponentError, match="got no 'key_query' as the trained model has it on layer 1"):
         refuse_change(many, few, LAYERS)
+
+
+def test_each_layer_of_a_hybrid_goes_on_from_its_own() -> None:
+    mix = HeadMixing(group=2)
+    pairs, mta = HYBRID.variants
+    grown = replace(mta, pre_softmax=(mix, *mta.pre_softmax))  # type: ignore[call-arg, attr-defined]  # a MultiToken
+    refuse_change(HYBRID, replace(HYBRID, variants=(pairs, grown)), LAYERS)
+    assert kept_operations(HYBRID, replace(HYBRID, variants=(pairs, grown)), 1, LAYERS)["pre_softmax"] == [1]
+    refuse_change(Softmax(), ByLayer(variants=(MultiToken(norm=NoNorm()), Softmax())), LAYERS)
+    with pytest.raises(ComponentError, match="'multi_token' cannot go on as 'differential'"):
+        refuse_change(HYBRID, replace(HYBRID, variants=(mta, pairs)), LAYERS)

@@ -114,6 +114,7 @@ def model(attention: AttentionConfig, seed: int) -> Decoder:
 
 def kernels(attention: AttentionConfig, kernel: Tensor) -> Iterator[tuple[Tensor, Spread | float]]:
     """The parts of a kernel, and how each starts."""
+    attention = attention.of_layer(3, layers=4)  # of a hybrid, the one with kernels
     assert isinstance(attention, MultiToken)
     (op,) = {op for op in (*attention.pre_softmax, *attention.post_softmax) if isinstance(op, KeyQuery | Joint)}
     if isinstance(op, Joint):

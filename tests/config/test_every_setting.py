@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import pytest
 import torch
 
-from components.attention import AttentionConfig, MultiToken
+from components.attention import AttentionConfig, MultiToken, Softmax
 from components.evaluations import BabiLong, TextEvaluation
 from components.feed_forward import FeedForwardConfig
 from components.optimizers import OptimizerConfig
@@ -35,6 +35,7 @@ LIKELY: tuple[Any, ...] = (
     *("constant", "bf16", "test", "eager", "exact", "left", "channel", "all", "first", "stdlib", "another", "tests"),
     *("blocks", "zero", "layer", "characters"),
     *("original", "cosine", ("norms",)),
+    *(("rest", "every 4"), (Softmax(), MultiToken())),
     *(True, False, 2, 3, 8, 30, 300, 0.25, 0.5, 100.0, (2, 3), (80, 90), {"a": 1.0}, (BabiLong(),)),
 )
 """values of which at least one is another valid one of any

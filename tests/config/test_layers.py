@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components import FAMILIES
-from components.attention import Differential, MultiToken, Softmax
+from components.attention import ByLayer, Differential, MultiToken, Softmax
 from components.kernel_init import Identity
 from components.norms import Depth, Gate, Plain
 from components.score_ops import HeadMixing, KeyQuery
@@ -47,6 +47,26 @@ def test_spellings_of_one_configuration_are_equal(values: dict[str, Any]) -> Non
     assert found.model.heads == 8
     assert found.attention == MultiToken(norm=Plain())
     assert found == resolve([SIZES, Layer("row", values), command_line([])])
+
+
+HYBRID = ByLayer(layers=((1, 4), "rest"), variants=(MultiToken(norm=Plain()), Softmax()), dropout=0.1)
+LISTED = [{"layers": [1, 4], "name": "multi_token", "norm": "plain"}, {"layers": "rest", "name": "softmax"}]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [{"attention": LISTED, "attention.dropout": 0.1}],
+        [{"attention.dropout": 0.1, "attention": LISTED}],
+        [{"attention": "multi_token"}, {"attention": LISTED}, {"attention.dropout": 0.1}],
+        [{"attention": [{**LISTED[0], "norm": {"name": "plain"}}, LISTED[1]]}, {"attention": {"dropout": 0.1}}],
+        [plain(config("attention=[{layers: [1, 4], name: multi_token, norm: plain}, {layers: rest, name: softmax}]")),
+         {"attention.dropout": 0.1}],
+    ],
+    ids=["with its dropout", "after its dropout", "in place of another", "nested", "canonical"],
+)  # fmt: skip
+def test_a_list_of_attentions_is_short_for_attention_by_layer(layers: list[dict[str, Any]]) -> None:
+    assert layered(*layers).attention == HYBRID
 
 
 def test_a_layer_leaves_neighbouring_keys_alone() -> None:

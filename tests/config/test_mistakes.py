@@ -17,6 +17,7 @@ def mistake(*settings: str) -> str:
     return str(caught.value)
 
 
+HYBRID = "attention=[{layers: %s, name: multi_token}, {layers: %s, name: softmax}]"
 OPS = "attention={name: multi_token, pre_softmax: [%s]}"
 TOY = "task={name: find_block, %s}"
 MISTAKES = {
@@ -113,6 +114,35 @@ MISTAKES = {
     "misspelt group": (OPS % "{name: head_mixing, group: al}", "pre_softmax[0].group", "'al'", "'all'"),
     "layer that is not there": (OPS % "{name: key_query, layers: [9]}", "layers", "9", "1 to 4"),
     "misspelt layer rule": (OPS % "{name: key_query, layers: every 0}", "layers", "'every 0'", "every N"),
+    "attentions that overlap": (HYBRID % ("[2, 3]", "[3, 4]"), "attention", "layer 3 twice", "'[2, 3]'", "'rest'"),
+    "attentions that leave gaps": (HYBRID % ("every 4", "[1, 4]"), "attention", "no attention for layer 2", "'rest'"),
+    "attention on a layer that is not there": (HYBRID % ("[9]", "rest"), "attention: layers", "9", "1 to 4"),
+    "misspelt rule of an attention": (
+        HYBRID % ("evry 4", "rest"),
+        "attention: layers",
+        "'evry 4'",
+        "every N",
+        "'rest'",
+    ),
+    "attentions that are all the rest": (HYBRID % ("rest", "rest"), "attention", "'rest' twice", "once"),
+    "rest of all layers": (HYBRID % ("[1, 2, 3, 4]", "rest"), "attention", "'rest'", "all of the model's 4 layers"),
+    "attention on no layer": (HYBRID % ("none", "rest"), "attention: layers", "'none'", "leave the variant out"),
+    "layer that is no text": (HYBRID % ("3", "rest"), "attention.layers", "[3, 'rest']", "a list"),
+    "attention without its layers": ("attention=[softmax, {layers: rest, name: multi_token}]", "all of the model's 4"),
+    "list of one attention": ("attention=[{layers: all, name: softmax}]", "attention.variants", "1", "2 or more"),
+    "no attention": ("attention=[]", "attention.variants", "got 0", "2 or more"),
+    "unknown variant of a layer": (
+        *("attention=[{layers: rest, name: softmx}, {layers: [1], name: multi_token}]", "attention.variants[0]"),
+        *("'softmx'", "did you mean 'softmax'?"),
+    ),
+    "dropout of one layer": (
+        *("attention=[{layers: [1], name: softmax, dropout: 0.1}, {layers: rest, name: differential}]", "variants"),
+        *("dropout: 0.1", "allowed: 0.0", "attention.dropout is that of all layers"),
+    ),
+    "hybrid in a hybrid": (
+        *("attention=[{layers: [1], name: by_layer}, {layers: rest, name: softmax}]", "'by_layer' in 'by_layer'"),
+        "other variants",
+    ),
     "odd heads for differential": ("attention={name: differential}", "heads", "1", "an even number"),
     "unknown corpus": ("data.corpus=wiki", "data.corpus", "'wiki'", "'packages' or 'stdlib'"),
     "no equals sign": ("model.heads", "'model.heads'", "KEY=VALUE"),

@@ -63,6 +63,12 @@ def test_a_users_own_attention_is_refused_by_its_name():
             llama_settings(config_of("uniform"))
 
 
+def test_a_hybrid_is_refused_by_its_name():
+    hybrid = [{"layers": "every 4", "name": "multi_token"}, {"layers": "rest", "name": "softmax"}]
+    with pytest.raises(UserError, match="attention: 'by_layer' is no list of operations before and after"):
+        llama_settings(config_of(hybrid))
+
+
 def test_a_users_own_operation_is_refused_by_its_name():
     with registry_restored():
 
