@@ -11,6 +11,8 @@ from mta_lab.plugins import load_components
 
 MODELS = {"transformer": "softmax", "mta": "multi_token"}
 """name of a model in the paper's Table 2 -> its attention here, where they differ"""
+PAPER = ("transformer", "differential", "talking_heads", "mta")
+"""the models of the paper's Table 8"""
 
 
 def parameters(model: str, scale: str, settings: Sequence[str], components: Sequence[Path]) -> int:

@@ -97,6 +97,11 @@ def test_parameter_counts_are_the_papers(model: str, lab: Command) -> None:
     assert TABLE8[{"mta": "multi_token"}.get(model, model)]["parameters"] == TYPED[model]
 
 
+def test_without_a_model_the_counts_are_those_of_the_papers_four(lab: Command) -> None:
+    lines = [line.split("\t") for line in lab("params", "--scale", "paper-880m").out.splitlines()]
+    assert {name: int(count) for name, count in lines} == TYPED
+
+
 def test_parameter_count_follows_settings(lab: Command) -> None:
     plain = int(lab("params", "--model", "transformer").out)
     assert int(lab("params", "--model", "softmax").out) == plain
