@@ -16,6 +16,8 @@ from mta_lab.errors import UserError, described
 from mta_lab.huggingface.models import LlamaConfig, LlamaForCausalLM, MtaLlamaConfig, MtaLlamaForCausalLM
 
 GGUF = ".gguf"
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
+"""files of which a folder with a tokenizer has one at least"""
 NOT_COPIED = ("model_type", "architectures", "quantization_config")
 """settings that say what a model was read from"""
 
@@ -31,7 +33,8 @@ def open_llama(source: Path) -> Pretrained:
     """Return the Llama of a folder that transformers wrote, or of a GGUF file.
 
     Raises:
-        UserError: there is none, it cannot be read, or its tokenizer has ids that it does not know.
+        UserError: there is none, it has no tokenizer, it cannot be read, or its tokenizer has ids
+            that it does not know.
     """
     if source.suffix != GGUF:
         _refuse_other(source)
@@ -62,6 +65,9 @@ def _refuse_other(folder: Path) -> None:
         raise UserError(f"{folder}: has no config.json of a model ({described(error)}); allowed: {allowed}") from None
     if kind != "llama":
         raise UserError(f"{folder}: config.json is of a '{kind}', allowed: 'llama'")
+    if not any((folder / name).exists() for name in TOKENIZERS):
+        saves = f"AutoTokenizer.from_pretrained(MODEL).save_pretrained('{folder}')"
+        raise UserError(f"{folder}: has no tokenizer; in Python, `{saves}` adds the Llama's own")
 
 
 def inserted(llama: LlamaForCausalLM, attention: Mapping[str, Any]) -> LlamaForCausalLM | MtaLlamaForCausalLM:

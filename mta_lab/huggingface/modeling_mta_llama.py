@@ -388,7 +388,8 @@ class MtaLlamaModel(_Mta, LlamaModel):
     def forward(self, input_ids=None, attention_mask=None, position_ids=None, cache=None, **kwargs):
         """Refuse masks that operations cannot follow; else as Llama's."""
         if attention_mask is not None and attention_mask.dim() != 2:
-            raise ValueError(f"attention_mask: got {list(attention_mask.shape)}, allowed: [batch, tokens], or None")
+            said = f"attention_mask: got {list(attention_mask.shape)}, allowed: [batch, tokens], or None"
+            raise ValueError(f"{said}; a static cache makes other masks, type cache_implementation='dynamic'")
         packed = position_ids is not None and attention_mask is None and cache is None
         if packed and (position_ids.diff(dim=-1) != 1).any():
             raise ValueError("position_ids: several texts in a row read each other's scores; allowed: one a row")

@@ -132,6 +132,14 @@ def test_a_folder_without_a_fitting_llama_is_refused_in_one_line(lab: Command, l
 
 @pytest.mark.real
 @WITH_HF
+def test_a_llama_without_a_tokenizer_is_refused_with_what_adds_one(lab: Command, llama: "PreTrainedModel") -> None:
+    llama.save_pretrained("bare")
+    complaint = lab("retrofit", "bare", "--to", "model").complaint
+    assert complaint.startswith("bare: has no tokenizer; in Python, `AutoTokenizer.")
+
+
+@pytest.mark.real
+@WITH_HF
 def test_a_tokenizer_with_more_entries_than_the_model_is_refused(lab: Command, llama: "PreTrainedModel") -> None:
     from mta_lab.data.tokenizer import train
     from mta_lab.huggingface.writing import tokenizer_of

@@ -234,6 +234,8 @@ def test_what_cannot_be_followed_is_refused(llamas):
         model(tokens(1, 6), attention_mask=torch.zeros(1, 1, 6, 6))
     with pytest.raises(NotImplementedError, match="StaticLayer keeps no queries; allowed: DynamicCache"):
         model(tokens(1, 6), cache=StaticCache(config=model.config, max_cache_len=CONTEXT))
+    with pytest.raises(ValueError, match="static cache makes other masks, type cache_implementation='dynamic'"):
+        generated(model, tokens(1, 6), cache_implementation="static")
     with pytest.raises(ValueError, match="Assisted decoding requires a cache that can be cropped"):
         generated(model, tokens(1, 6), prompt_lookup_num_tokens=3)
 
