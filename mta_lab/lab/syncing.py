@@ -25,7 +25,7 @@ def runs_to_sync(plan: Plan) -> list[Run]:
     if runs is None:
         raise UserError(
             f"{plan.given}: its text is not prepared here, so the finished runs are not known; "
-            f"`{again('mta-lab data prepare')}` with the same settings prepares it"
+            f"`{again(plan.command)}` prepares it and trains what is missing"
         )
     return runs
 

@@ -91,6 +91,9 @@ def record_of_row(found: Plan, name: str, seed: int | None) -> Record:
         raise UserError(f"seed: got {seed!r}, allowed: a whole number, 0 or more")
     seed = int(seed)  # of numpy's, as a DataFrame holds them
     run = found.sweep.run(row.name, row.config, seed)
+    if row.config.reads_text and find(row.config.data, row.config.model.vocabulary, CORPORA) is None:
+        said = f"its text is not prepared here, so no finished run of {run.label} is known"
+        raise UserError(f"{found.given}: {said}; `{again(found.command)}` prepares it and trains what is missing")
     record = found.records.finished(run_of(run, lambda run: _corpus(run.config)).fingerprint)
     if record is None:
         more = "" if seed in found.sweep.seeds else f", with --seeds {seed + 1}"

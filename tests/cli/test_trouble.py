@@ -91,3 +91,12 @@ def test_data_verify_without_prepared_text_says_what_to_type(lab: Command, tmp_p
     assert (
         "`mta-lab data prepare` with the same settings prepares it" in lab("data", "verify", "data.path=mine").complaint
     )
+
+
+@pytest.mark.parametrize("words", [("generate", "6x11"), ("kernels", "6x11"), ("evaluate", "--on", "needles")])
+def test_where_nothing_is_prepared_it_says_the_command_that_trains(words: tuple[str, ...], lab: Command) -> None:
+    command, *rest = words
+    complaint = lab(command, "kernel_sizes", *rest, "training.steps=20").complaint
+    assert "its text is not prepared here, so " in complaint
+    trains = "`mta-lab sweep kernel_sizes training.steps=20 --scale nano`"
+    assert complaint.endswith(f"; {trains} prepares it and trains what is missing")
