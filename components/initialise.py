@@ -6,6 +6,7 @@ start it equal under the same seed, and adding a kernel to one of them moves no 
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -17,6 +18,8 @@ from components.registry import ComponentError
 
 Draw = Callable[[str], torch.Generator | None]
 """the random stream of a parameter, by its name inside its module; None is torch's global stream"""
+Std = Callable[[str, torch.Size], float]
+"""the standard deviation of a weight that is drawn, by its name in the model and its shape"""
 
 WEIGHTED = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.RMSNorm, nn.LayerNorm, nn.GroupNorm, _NormBase)  # the last: batch and instance norms
@@ -37,11 +40,16 @@ def default_stream(name: str) -> None:
     """Draw from torch's global stream, as torch's own layers do: a `Draw` for constructors."""
 
 
-def initialise(model: nn.Module, seed: int) -> None:
+def fan_in_std(shape: torch.Size) -> float:
+    """Return (inputs of an output)^-0.5, of a weight whose first dimension is its outputs."""
+    return float(shape[1:].numel() ** -0.5)
+
+
+def initialise(model: nn.Module, seed: int, std: Std = lambda _, shape: fan_in_std(shape)) -> None:
     """Draw every parameter of `model` again, in place.
 
-    Weights of linear layers, embeddings and convolutions: normal with std (inputs of an
-    output)^-0.5, cut at 3 std; biases zero; norm weights one (the rule of Lingua, which the
+    Weights of linear layers, embeddings and convolutions: normal with `std`, by default (inputs of
+    an output)^-0.5, cut at 3 std; biases zero; norm weights one (the rule of Lingua, which the
     official code trains with). A module with an `initialise` method fills its own parameters, after
     its children: what it says of theirs stays. A parameter that nothing fills is a ComponentError.
     """
@@ -59,11 +67,11 @@ def initialise(model: nn.Module, seed: int) -> None:
             if isinstance(module, Initialises):
                 module.initialise(draw)
             else:
-                _start_by_rule(module, draw)
+                _start_by_rule(module, draw, partial(std, f"{prefix}.weight".removeprefix(".")))
     _refuse_unfilled(model)
 
 
-def _start_by_rule(module: nn.Module, draw: Draw) -> None:
+def _start_by_rule(module: nn.Module, draw: Draw, std_of: Callable[[torch.Size], float]) -> None:
     """Fill what the module itself holds, where it is of a kind that has a rule."""
     own = dict(module.named_parameters(recurse=False))  # under a parametrization, `module.weight` is only computed
     weight, bias = own.get("weight"), own.get("bias")
@@ -74,8 +82,11 @@ def _start_by_rule(module: nn.Module, draw: Draw) -> None:
             module.reset_running_stats()
     elif isinstance(module, WEIGHTED):
         if weight is not None:
-            std = weight.shape[1:].numel() ** -0.5
-            nn.init.trunc_normal_(weight, 0.0, std, -3 * std, 3 * std, generator=draw("weight"))
+            std = std_of(weight.shape)
+            if std:
+                nn.init.trunc_normal_(weight, 0.0, std, -3 * std, 3 * std, generator=draw("weight"))
+            else:
+                nn.init.zeros_(weight)
             if isinstance(module, nn.Embedding) and module.padding_idx is not None:
                 weight[module.padding_idx] = 0.0
     else:

@@ -7,6 +7,7 @@ from components import (
     attention,
     evaluations,
     feed_forward,
+    initialisers,
     kernel_init,
     norms,
     optimizers,

@@ -19,6 +19,7 @@ from components.attention.insertion import grown, kept_operations
 from components.auxiliary import auxiliary_losses
 from components.hints import fits, shown
 from components.initialise import initialise
+from components.initialisers import drawn_weights, rate_of, size_of
 from components.kernels.base import Conditions
 from components.kernels.choice import IMPLEMENTATIONS
 from components.kernels.streaming import BLOCK
@@ -47,8 +48,9 @@ def admit(configs: Iterable[RunConfig], components: Sequence[Path] = ()) -> None
     Looks at those with code of the user's in them, which the files and folders `components` hold:
     on the device that trains, on a few random tokens and after some imagined training. A variant's
     `exempt` counts as in the conformance tests. A feed-forward and residual norms have to read each
-    token alone, and to return numbers for it of its input's shape; an optimizer has to move the
-    weights of a layer to others that are numbers, and a schedule to return shares of the peak.
+    token alone, and to return numbers for it of its input's shape; an initialiser has to return a
+    size and a rate of every weight of the model; an optimizer has to move the weights of a layer to
+    others that are numbers, and a schedule to return shares of the peak.
     """
     distinct = {(one.attention, one.model, attention_before(one), one.training): one for one in configs}
     theirs = {given: config for given, config in distinct.items() if _own_files(config)}
@@ -58,6 +60,7 @@ def admit(configs: Iterable[RunConfig], components: Sequence[Path] = ()) -> None
                 call(_check, config)
             for config in {given[:2]: config for given, config in theirs.items()}.values():
                 call(_check_tokenwise, config)
+                call(_check_initialiser, config)
             for training in dict.fromkeys(config.training for config in theirs.values()):
                 call(_check_trainers, training)
 
@@ -110,6 +113,40 @@ def _check_tokenwise(config: RunConfig) -> None:
             file = Path(str(sys.modules[home].__file__)).name
             for layer, scale in enumerate(config.pre_norm_scales, 1):
                 _refuse(f"{file}: {one.name} on layer {layer}", partial(fault_of, model, layer, scale))
+
+
+def _check_initialiser(config: RunConfig) -> None:
+    """Raise UserError for an initialiser of the user's that fails a check."""
+    one = config.model.initialiser
+    home = type(one).__module__
+    if home.partition(".")[0] != "components":
+        file = Path(str(sys.modules[home].__file__)).name
+        _refuse(file, partial(_initialiser_fault, config.attention, config.model))
+
+
+def _initialiser_fault(attention: AttentionConfig, model: ModelConfig) -> str:
+    """Ask for the size and the rate of every weight; return an empty string."""
+    with torch.device("meta"):
+        whole, base = (_drawn_parts(attention, one) for one in (model, model.base))
+    for weight in drawn_weights(whole, base, model.layers).values():
+        size_of(model.initialiser, weight)
+        rate_of(model.initialiser, weight)
+    return ""
+
+
+def _drawn_parts(attention: AttentionConfig, model: ModelConfig) -> nn.Module:
+    """Return the parts of a decoder that have weights to draw, under their names in it."""
+    embedding = torch.empty(model.vocabulary, model.width)
+    parts = [
+        {"attention": placed(attention, model, layer), "feed_forward": model.built_feed_forward(layer)}
+        for layer in range(1, model.layers + 1)
+    ]
+    return nn.ModuleDict(
+        {
+            "embedding": nn.Embedding.from_pretrained(embedding, freeze=False),  # type: ignore[no-untyped-call]
+            "blocks": nn.ModuleList(nn.ModuleDict(one) for one in parts),
+        }
+    )
 
 
 def _feed_forward_fault(model: ModelConfig, layer: int, scale: float) -> str:

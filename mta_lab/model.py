@@ -3,7 +3,7 @@
 Shapes: B batch, T tokens, D model width, V vocabulary.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from components.attention import (
     with_present_seeds,
 )
 from components.initialise import initialise
+from components.initialisers import Drawn, drawn_weights, rate_of, size_of
 from components.kernels.choice import OWN
 from components.kernels.linear_cross_entropy import linear_cross_entropy
 from components.kernels.substitute import Switched, set_compiled
@@ -42,6 +43,9 @@ class Decoder(Switched, nn.Module):
         self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
         self.blocks = nn.ModuleList(Block(model, attention, layer) for layer in range(1, model.layers + 1))
         self.norm = model.residual_norms.final(width=model.width)
+        self.output_scale = model.initialiser.output_scale(width=model.width)
+        """factor of the logits"""
+        self._settings = model, attention
         self.context = model.context
         self.positions = model.positions.added(context=model.context, width=model.width)
         # On the CPU even in a model on meta: it is small, and sums there would load the compiler.
@@ -84,7 +88,10 @@ class Decoder(Switched, nn.Module):
         return linear_cross_entropy(x_ND, self.embedding.weight, targets_N, divisor, compiled=self.compiled)
 
     def features(self, tokens_BT: Tensor) -> Tensor:
-        """Return the last layer's normed output [B, T, D], which the embedding makes logits of."""
+        """Return the last layer's output [B, T, D], normed and scaled.
+
+        The embedding makes logits of it.
+        """
         turns, tokens = self._turns(), tokens_BT.shape[-1]
         self._check_context(tokens)
         rotary = None if turns is None else turns[:tokens]
@@ -95,8 +102,11 @@ class Decoder(Switched, nn.Module):
                 x_BTD = checkpoint(with_present_seeds(block), x_BTD, rotary, use_reentrant=False)
             else:
                 x_BTD = block(x_BTD, rotary)
+        return self._normed(x_BTD)
+
+    def _normed(self, x_BTD: Tensor) -> Tensor:
         normed_BTD: Tensor = self.norm(x_BTD)
-        return normed_BTD
+        return normed_BTD if self.output_scale == 1.0 else normed_BTD * self.output_scale
 
     def _embedded(self, tokens_BT: Tensor, places: Tensor | None = None) -> Tensor:
         """Return the tokens' embeddings [B, T, D] at positions [T] or [B, T] (from 0)."""
@@ -110,6 +120,24 @@ class Decoder(Switched, nn.Module):
     def _turns(self) -> Turns | None:
         """Return the rotary turns of all positions; None where positions have none."""
         return getattr(self, "rotary", None)
+
+    def rates(self) -> Mapping[str, float]:
+        """Return the factors of the learning rate that the initialiser sets, by parameter."""
+        model, _ = self._settings
+        return {name: rate_of(model.initialiser, weight) for name, weight in self.drawn().items()}
+
+    def draw(self, seed: int) -> None:
+        """Draw all weights anew, as the initialiser says."""
+        model, _ = self._settings
+        drawn = self.drawn()
+        initialise(self, seed, lambda name, _: size_of(model.initialiser, drawn[name]))
+
+    def drawn(self) -> Mapping[str, Drawn]:
+        """Return the weights that the initialiser sizes, with their shapes in its base, by name."""
+        model, attention = self._settings
+        with torch.device("meta"):
+            base = self if model.base == model else Decoder(model.base, attention)
+        return drawn_weights(self, base, model.layers)
 
     def new_cache(self, padding: Sequence[int] = ()) -> Cache:
         """Return an empty cache for sequences that begin with these numbers of padding tokens."""
@@ -132,7 +160,7 @@ class Decoder(Switched, nn.Module):
             x_BnD, rotary = self._embedded(tokens_Bn, places), None if turns is None else turns[places]
             for block, layer in zip(self.blocks, cache.layers, strict=True):
                 x_BnD = block(x_BnD, rotary, layer)
-            x_BnD = self.norm(x_BnD)
+            x_BnD = self._normed(x_BnD)
         cache.tokens += new
         return x_BnD
 
@@ -198,7 +226,7 @@ def build_model(config: RunConfig, seed: int) -> Decoder:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # a constructor may draw what is no parameter
         model = Decoder(config.model, config.attention)
-    initialise(model, seed)
+    model.draw(seed)
     model.recompute = config.training.recompute == "blocks"
     return set_compiled(model, config.training.compiled)
 

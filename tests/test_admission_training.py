@@ -14,6 +14,7 @@ FILE = '''
 import torch
 
 from components.feed_forward import FeedForwardConfig
+from components.initialisers import InitialiserConfig
 from components.optimizers import OptimizerConfig, grouped
 from components.registry import register
 from components.residual_norms import ResidualNormConfig
@@ -51,6 +52,14 @@ class Around(ResidualNormConfig):
         {final}
 
 
+@register("initialisers", "first")
+class First(InitialiserConfig):
+    """An initialiser of the tests."""
+
+    def std(self, weight):
+        {initialiser}
+
+
 @register("optimizers", "mine")
 class Mine(OptimizerConfig):
     """An optimizer of the tests."""
@@ -71,6 +80,7 @@ GOOD = {
     "loss": "torch.zeros(())",
     "join": "return x + sublayer(norm(x))",
     "final": "return torch.nn.Identity()",
+    "initialiser": "return 0.02",
     "optimizer": "return torch.optim.SGD(grouped(weights))",
     "schedule": "return 1.0",
 }
@@ -91,6 +101,11 @@ BAD = {
         {"final": "return torch.nn.Softmax(dim=1)"}, "around on layer 1 returns something else for",
     ),
     "norms that raise": ({"join": "return x + sublayer(norm)"}, "mine.py: around on layer 1: TypeError"),
+    "an initialiser that raises": ({"initialiser": "return self.size"}, "mine.py: AttributeError"),
+    "an initialiser below zero": (
+        {"initialiser": "return -0.1"},
+        "mine.py: initialiser 'first' returned -0.1 as the std of embedding.weight, allowed: a finite number, 0 or",
+    ),
     "an optimizer that raises": ({"optimizer": "raise RuntimeError('not today')"}, "mine: RuntimeError: not today ("),
     "an optimizer of some weights": (
         {"optimizer": "return torch.optim.SGD(grouped(weights[:1]))"},
@@ -123,6 +138,7 @@ def admitted(folder: Path, *rows: str, **bodies: str) -> None:
     mine = (
         "model.feed_forward=third",
         "model.residual_norms=around",
+        "model.initialiser=first",
         "training.optimizer=mine",
         "training.schedule=own",
     )

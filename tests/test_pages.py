@@ -31,10 +31,10 @@ def imports_table(rules: dict[str, set[str]]) -> str:
     return "\n" + "\n".join(["| room | may import |", "|:--|:--|", *lines]) + "\n\n"
 
 
-PAGES_OF_FAMILIES = ("attention", "feed_forward", "positions", "residual_norms", "training")
+PAGES_OF_FAMILIES = ("attention", "feed_forward", "initialisers", "positions", "residual_norms", "training")
 OF_FAMILIES = [ROOT / f"docs/{page}.md" for page in PAGES_OF_FAMILIES]
 """pages with tables of components"""
-NAMED = r"attention|feed_forward|optimizers|positions|residual_norms|schedules"
+NAMED = r"attention|feed_forward|initialisers|optimizers|positions|residual_norms|schedules"
 FAMILY = re.compile(rf"<!-- ({NAMED}) -->\n.*?<!-- end of \1 -->", re.DOTALL)
 
 

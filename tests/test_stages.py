@@ -222,6 +222,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no attention": (with_stage(attention="flash"), r"stages.one: attention: no attention named 'flash'"),
     "a seed": (with_stage(seed=3), r"stages.one: seed: stays that of the run before it"),
+    "other starts": (with_stage(**{"model.initialiser": "depth_scaled"}), r"stages.one: model.initialiser: "),
     "a scale": (with_stage(scale="micro"), r"stages.one: scale: stays that of the run before it"),
     "a slip": (with_stage(**{"model.contxt": 256}), r"model.contxt: no such key; did you mean 'model.context'\?"),
     "a slip inside": (with_stage(**{"training.step": 5}), r"stages.one: training.step: no such key; did you mean"),

@@ -22,6 +22,10 @@ CAST = (torch.float32, torch.bfloat16, torch.float16)
 class Attention(Core):
     """Query, key, value and output projections around the `attend` of a variant."""
 
+    writes_residual = ("output",)
+    query_scale = 1.0
+    """factor of queries, see `scale_queries`"""
+
     def __init__(self, *, width: int, heads: int, dropout: float = 0.0) -> None:
         head_width(width, heads)  # refuses what does not divide
         super().__init__(heads=heads, dropout=dropout)
@@ -39,6 +43,8 @@ class Attention(Core):
         """
         self._check(x_BTD, rotary, cache)
         query_BTD, key_BTD = self.query(x_BTD), self.key(x_BTD)
+        if self.query_scale != 1.0:
+            query_BTD = query_BTD * self.query_scale
         if rotary is not None:
             query_BTD, key_BTD = (self._turned(z_BTD, rotary) for z_BTD in (query_BTD, key_BTD))
         width = self.width // self.heads
@@ -100,6 +106,17 @@ def share_keys(layer: nn.Module, kv_heads: int) -> None:
         said = f"kv_heads: got {kv_heads}, but {type(layer).__name__} makes keys and values itself"
         raise ComponentError(f"{said}; allowed: variants derived from Attention")
     layer.share_keys(kv_heads)
+
+
+def scale_queries(layer: nn.Module, factor: float) -> None:
+    """Multiply the queries of an attention layer, and so its logits, by a factor.
+
+    Raises ComponentError for one that has projections of its own.
+    """
+    if not isinstance(layer, Attention) or type(layer).forward is not Attention.forward:
+        said = f"queries are multiplied by {factor:.3g}, but {type(layer).__name__} makes them itself"
+        raise ComponentError(f"{said}; allowed: variants derived from Attention, with its forward")
+    layer.query_scale = factor
 
 
 def _go_together(x: Tensor, weight: Tensor) -> bool:

@@ -58,6 +58,8 @@ class PlainConfig(FeedForwardConfig):
 class TwoMatrices(nn.Module):
     """down(activation(up(x))), without biases."""
 
+    writes_residual = ("down",)
+
     def __init__(self, width: int, hidden: int, activation: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.activation = activation

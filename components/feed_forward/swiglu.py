@@ -27,6 +27,8 @@ class Swiglu(FeedForwardConfig):
 class SwiGLU(Switched, nn.Module):
     """down(silu(gate(x)) * up(x)), without biases."""
 
+    writes_residual = ("down",)
+
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.gate = nn.Linear(width, hidden, bias=False)

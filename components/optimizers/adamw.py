@@ -15,6 +15,7 @@ class AdamW(OptimizerConfig):
     """The mean gradient over the root of the mean square; its constants stand in `training`."""
 
     by_element: ClassVar[bool] = True
+    scale_free: ClassVar[bool] = True
     reads_adam: ClassVar[bool] = True
 
     def build(self, weights: Sequence[Weight], adam: AdamConstants) -> torch.optim.Optimizer:

@@ -27,6 +27,9 @@ class OptimizerConfig(Component, family="optimizers"):
     by_element: ClassVar[bool] = False
     """whether an element's step follows from that element's own gradients alone:
     only then can several devices each train a shard of the weights"""
+    scale_free: ClassVar[bool] = False
+    """whether it is `by_element`, and gradients that are all twice as large make the same steps:
+    only then do learning rates that an initialiser sets for each weight hold"""
     reads_adam: ClassVar[bool] = False
     """whether `build` reads the constants of AdamW"""
 

@@ -18,6 +18,7 @@ class Lion(OptimizerConfig):
     """
 
     by_element: ClassVar[bool] = True
+    scale_free: ClassVar[bool] = True
 
     beta1: float = 0.9
     """share of its mean of gradients in the sign that a step takes"""

@@ -1,6 +1,6 @@
 """The weights that an optimizer trains, each with its kind, its learning rate and its decay."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,15 +25,26 @@ class Weight:
     """weight decay"""
 
 
-def weights_of(model: nn.Module, *, rate: float, decay: float, no_decay: Collection[str] = ()) -> list[Weight]:
-    """Return the parameters of `model` in its order; the kinds in `no_decay` have a decay of 0."""
+def weights_of(
+    model: nn.Module,
+    *,
+    rate: float,
+    decay: float,
+    no_decay: Collection[str] = (),
+    factors: Mapping[str, float] = {},
+) -> list[Weight]:
+    """Return the parameters of `model` in its order; the kinds in `no_decay` have a decay of 0.
+
+    `factors` multiply the rates of parameters, by name, and divide their decays: a step takes the
+    same share of a weight, its rate times its decay.
+    """
     kernels = {id(one) for part in model.modules() if isinstance(part, ScoreOp) for one in part.parameters()}
     found = []
     for name, parameter in model.named_parameters():
         owner = model.get_submodule(name.rpartition(".")[0])
         kind = "kernels" if id(parameter) in kernels else _kind(owner, parameter)
-        own = 0.0 if kind in no_decay else decay
-        found.append(Weight(name=name, parameter=parameter, kind=kind, rate=rate, decay=own))
+        own, factor = 0.0 if kind in no_decay else decay, factors.get(name, 1.0)
+        found.append(Weight(name=name, parameter=parameter, kind=kind, rate=rate * factor, decay=own / factor))
     return found
 
 

@@ -12,8 +12,8 @@ def new(
     family: Annotated[
         str,
         typer.Argument(
-            help="what to write: attention, evaluations, feed_forward, kernel_init, norms, optimizers, positions, "
-            "residual_norms, schedules, score_ops or tasks"
+            help="what to write: attention, evaluations, feed_forward, initialisers, kernel_init, norms, optimizers, "
+            "positions, residual_norms, schedules, score_ops or tasks"
         ),
     ],
     name: Annotated[str, typer.Argument(help="its name in the registry, like key_shift")],

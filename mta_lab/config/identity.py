@@ -12,6 +12,7 @@ from typing import Any
 from components.attention import AttentionConfig
 from components.evaluations import Evaluation
 from components.feed_forward import SWIGLU, FeedForwardConfig
+from components.initialisers import FAN_IN, InitialiserConfig
 from components.optimizers import ADAMW, OptimizerConfig
 from components.positions import ROTARY, PositionConfig
 from components.registry import Component
@@ -23,6 +24,7 @@ from mta_lab.config.meaning import (
     attention_meaning,
     evaluation_meaning,
     feed_forward_meaning,
+    initialiser_meaning,
     position_meaning,
     residual_norm_meaning,
     schedule_meaning,
@@ -100,6 +102,8 @@ class Parts:
     """none where they are RMSNorms before the sublayers: the engine's number stands for them"""
     residual_norm_classes: frozenset[type]
     pre_norm_scales: tuple[float, ...]
+    initialisers: tuple[InitialiserConfig, ...]
+    """none where it is `fan_in`, as in every version: the engine's number stands for it"""
 
 
 def _parts(config: RunConfig) -> Parts:
@@ -117,6 +121,7 @@ def _parts(config: RunConfig) -> Parts:
         residual_norms=(model.residual_norms,) if other_norms else (),
         residual_norm_classes=config.residual_norm_classes() if other_norms else frozenset(),
         pre_norm_scales=config.pre_norm_scales if other_norms else (),
+        initialisers=() if model.initialiser == FAN_IN else (model.initialiser,),
     )
 
 
@@ -151,6 +156,10 @@ def _meaning(run: Parts, heads: int, layers: int) -> str:
                 partial(residual_norm_meaning, one, run.pre_norm_scales),
             )
             for one in run.residual_norms
+        ),
+        *(
+            remembered({"initialiser": plain(one), **sizes}, partial(initialiser_meaning, one, **sizes))
+            for one in run.initialisers
         ),
     ]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
@@ -196,7 +205,7 @@ def code_of(one: Evaluation | OptimizerConfig) -> str:
 
 
 def _modules(run: Parts) -> set[str]:
-    of_model = (run.attention, *run.positions, *run.feed_forward, *run.residual_norms)
+    of_model = (run.attention, *run.positions, *run.feed_forward, *run.residual_norms, *run.initialisers)
     parts: list[Component] = [*of_model, run.scoring[0].evaluation, *run.scoring, *run.trainers]
     built = run.attention_classes | run.feed_forward_classes | run.residual_norm_classes
     classes = {type(part) for part in _components(parts)} | built

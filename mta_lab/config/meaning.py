@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import partial
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from components.auxiliary import auxiliary_losses
 from components.evaluations import Evaluation, Predicted
 from components.feed_forward import FeedForwardConfig
 from components.initialise import initialise
+from components.initialisers import Drawn, InitialiserConfig
 from components.kernels.substitute import set_compiled
 from components.positions import PositionConfig
 from components.residual_norms import ResidualNormConfig
@@ -140,6 +142,20 @@ def _of_tokens(module: nn.Module, call: Callable[[Tensor], Tensor], seed: int) -
     total = (y_BTD * weights_BTD).sum() + sum(auxiliary_losses(module).values())
     gradients = torch.autograd.grad(total, given, allow_unused=True)
     return [*start, y_BTD.detach(), *(torch.zeros(1) if one is None else one for one in gradients)]
+
+
+def initialiser_meaning(initialiser: InitialiserConfig, heads: int, layers: int) -> str:
+    """Return 16 hex digits over the sizes and rates of weights of every kind, and the factors."""
+    width, lines = heads * HEAD_WIDTH, list[str]()
+    for times in (1, 2, 3):
+        sizes = {"width": times * width, "heads": heads}
+        factors = initialiser.query_scale(**sizes), initialiser.output_scale(width=times * width)
+        lines.append(" ".join([str(initialiser.base(**sizes)), *(f"{factor:.6e}" for factor in factors)]))
+    for outputs, inputs, embedding, residual in product((1, 2), (1, 3), (False, True), (False, True)):
+        base, shape = torch.Size([5, width]), torch.Size([5 * outputs, inputs * width])
+        weight = Drawn(name="w", shape=shape, base=base, layers=layers, embedding=embedding, residual=residual)
+        lines.append(f"{initialiser.std(weight):.6e} {initialiser.rate(weight):.6e}")
+    return _digest(lines)
 
 
 def _measured(attention: AttentionConfig, heads: int, layer: int, layers: int) -> Iterator[Tensor]:

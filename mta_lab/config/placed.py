@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from components.attention import AttentionConfig, bias_scores, share_keys
+from components.attention import AttentionConfig, bias_scores, scale_queries, share_keys
 from mta_lab.config.sections import ModelConfig
 
 
@@ -14,6 +14,9 @@ def placed(attention: AttentionConfig, model: ModelConfig, layer: int) -> nn.Mod
     module = attention.build(width=model.width, heads=model.heads, layer=layer, layers=model.layers)
     if model.kv_heads is not None:
         share_keys(module, model.kv_heads)
+    factor = model.initialiser.query_scale(width=model.width, heads=model.heads)
+    if factor != 1.0:
+        scale_queries(module, factor)
     bias = model.positions.bias(heads=model.heads, layer=layer)
     if bias is not None:
         bias_scores(module, bias)

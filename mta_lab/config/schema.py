@@ -10,8 +10,10 @@ from components.attention import PLAIN, AttentionConfig
 from components.attention.insertion import refuse_change
 from components.evaluations import Evaluation, TextEvaluation
 from components.feed_forward import SWIGLU
+from components.initialisers import FAN_IN, names_residual
+from components.initialisers.base import RESIDUAL
 from components.positions import ROTARY
-from components.registry import LATER
+from components.registry import FAMILIES, LATER
 from components.residual_norms import PRE
 from components.tasks import LANGUAGE, ExercisedTask, SyntheticTask, TaskConfig
 from mta_lab.config.checkpoint import TOKENIZER, InitConfig
@@ -81,6 +83,7 @@ class RunConfig:
             "attention": self.attention_classes,
             "model: feed_forward": self.feed_forward_classes,
             "model: residual_norms": self.residual_norm_classes,
+            "model: initialiser": self._check_initialiser,
         }
         for named, built in parts.items():
             try:
@@ -89,6 +92,20 @@ class RunConfig:
                 raise ValueError(f"{named}: {error}") from error
             except Exception as error:  # a fault in a component's own code
                 raise ValueError(f"{named}: {described(error)} ({place(error)})") from error
+
+    def _check_initialiser(self) -> None:
+        """Raise ValueError where model or optimizer are not what the initialiser takes them for."""
+        initialiser, optimizer = self.model.initialiser, self.training.optimizer
+        if initialiser.sets_rates and not optimizer.scale_free:
+            known = [one.name for one in FAMILIES["optimizers"].registered() if getattr(one, "scale_free", False)]
+            said = f"whose learning rates do not hold for training.optimizer={optimizer.name}"
+            raise ValueError(f"got '{initialiser.name}', {said}; allowed beside it: {', '.join(known)}")
+        base = self.model.base
+        classes = {"attention": _attention_classes(self.attention, base), "feed_forward": _feed_forward_classes(base)}
+        for part, found in classes.items() if initialiser.reads_residual else ():
+            if not names_residual(found):
+                said = f"but this {part} does not say which of its layers write to the residual stream"
+                raise ValueError(f"got '{initialiser.name}', {said}; give its module {RESIDUAL} = ('LAYER',)")
 
     def _check_start(self) -> None:
         """Raise ValueError for what a run from a checkpoint cannot have."""
@@ -104,6 +121,9 @@ class RunConfig:
         if self.model.residual_norms != PRE:
             said = f"got '{self.model.residual_norms.name}', allowed for a checkpoint: '{PRE.name}' with RMSNorm"
             raise ValueError(f"model: residual_norms: {said}")
+        if self.model.initialiser != FAN_IN:
+            said = f"got '{self.model.initialiser.name}', allowed for a checkpoint, whose weights are not drawn"
+            raise ValueError(f"model: initialiser: {said}: '{FAN_IN.name}'")
         try:
             refuse_change(PLAIN, self.attention, self.model.layers)
         except ValueError as error:

@@ -4,12 +4,13 @@ A field without a default is set by the scale (`scales/*.yaml`).
 """
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from torch import nn
 
 from components.feed_forward import SWIGLU, FeedForwardConfig
+from components.initialisers import FAN_IN, InitialiserConfig
 from components.positions import ROTARY, PositionConfig
 from components.registry import LATER
 from components.residual_norms import PRE, ResidualNormConfig
@@ -59,6 +60,8 @@ class ModelConfig:
     feed_forward_multiple: int = 256
     """the hidden widths of a feed-forward are rounded up to a multiple of this;
     the default's is 8/3 of the model's"""
+    initialiser: InitialiserConfig = field(default=FAN_IN, metadata=LATER)
+    """how large the weights start, and, of some, how fast they learn and what multiplies logits"""
 
     residual_norms: ResidualNormConfig = field(default=PRE, metadata=LATER)
     """norms around attention and feed-forward: their places and their kind"""
@@ -82,6 +85,21 @@ class ModelConfig:
     def rope_theta(self) -> float | None:
         """Return the base of the rotary frequencies; None where nothing turns by them."""
         return getattr(self.positions, "theta", None)
+
+    @property
+    def base(self) -> "ModelConfig":
+        """Return the model whose settings the initialiser transfers: this one, where there is none.
+
+        Raises ValueError where there can be no such model.
+        """
+        width, heads = self.initialiser.base(width=self.width, heads=self.heads)
+        if (width, heads) == (self.width, self.heads):
+            return self
+        kv_heads, rest = divmod((self.kv_heads or 0) * heads, self.heads)
+        if rest:
+            said = f"{self.kv_heads} of {self.heads} heads have no whole number among the {heads} of its base"
+            raise ValueError(f"kv_heads: {said}")
+        return replace(self, width=width, heads=heads, kv_heads=kv_heads or None)
 
     def built_feed_forward(self, layer: int) -> nn.Module:
         """Return the feed-forward of layer `layer`, counted from 1."""

@@ -8,7 +8,7 @@ from components.feed_forward import SWIGLU
 from components.norms.rms import NORM_EPS
 from components.positions.llama import rope_parameters
 from components.residual_norms import PRE
-from mta_lab.config import RunConfig, plain
+from mta_lab.config import ModelConfig, RunConfig, plain
 from mta_lab.errors import UserError
 
 PLACES = ("pre_softmax", "post_softmax")
@@ -46,6 +46,7 @@ def llama_settings(config: RunConfig) -> dict[str, Any]:
         UserError: a component of the model is one that neither of them has.
     """
     model = config.model
+    _refuse_scales(model)
     if model.residual_norms != PRE:
         given = ", ".join(f"{key}: {value}" for key, value in plain(model.residual_norms).items())
         said = "is not in the model of an export, whose blocks have RMSNorms before their sublayers"
@@ -64,6 +65,15 @@ def llama_settings(config: RunConfig) -> dict[str, Any]:
         "attention_dropout": config.attention.dropout,
         **attention_settings(config.attention, model.layers),
     }
+
+
+def _refuse_scales(model: ModelConfig) -> None:
+    """Raise UserError for an initialiser that multiplies queries or logits of the trained model."""
+    one = model.initialiser
+    factors = one.query_scale(width=model.width, heads=model.heads), one.output_scale(width=model.width)
+    if factors != (1.0, 1.0):
+        said = f"'{one.name}' multiplies queries by {factors[0]:.3g} and logits by {factors[1]:.3g}"
+        raise UserError(f"model.initialiser: {said}, as the model of an export does not")
 
 
 def _rope(config: RunConfig) -> dict[str, Any]:

@@ -19,6 +19,7 @@ USES = {
     "attention": "attention={name}",
     "evaluations": "'evaluations=[{name}]'",
     "feed_forward": "model.feed_forward={name}",
+    "initialisers": "model.initialiser={name}",
     "kernel_init": "attention='{{name: multi_token, pre_softmax: [{{name: key_query, init: {name}}}]}}'",
     "norms": "attention='{{name: multi_token, norm: {name}}}'",
     "optimizers": "training.optimizer={name}",

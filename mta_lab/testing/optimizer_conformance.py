@@ -128,6 +128,22 @@ def test_the_schedule_scales_the_whole_step(optimizer: OptimizerConfig) -> None:
     assert same(taken(model, half, range(3, 6)), found)
 
 
+def test_a_weight_with_a_factor_learns_at_that_rate_and_keeps_its_decay(optimizer: OptimizerConfig) -> None:
+    """An initialiser sets factors, which the steps of optimizers that are `scale_free` follow."""
+    groups = built(optimizer, model := start(), factors={"linear.weight": 0.25}).param_groups
+    found = {id(weight): (group["lr"], group["weight_decay"]) for group in groups for weight in group["params"]}
+    assert found[id(model.linear.weight)] == (RATE / 4, 0.4)
+    assert found[id(model.embedding.weight)] == (RATE, 0.1)
+
+
+def test_an_optimizer_that_is_scale_free_ignores_how_large_gradients_are(optimizer: OptimizerConfig) -> None:
+    if not optimizer.scale_free:
+        pytest.skip("it is not scale_free: an initialiser that sets rates is refused beside it")
+    assert optimizer.by_element
+    first, other = (taken(model := start(), built(optimizer, model), range(3), scale) for scale in (1.0, 64.0))
+    assert [name for name in first if not torch.allclose(first[name], other[name], rtol=1e-5, atol=1e-7)] == []
+
+
 def test_decay_shrinks_the_weights_that_have_it_and_no_others(optimizer: OptimizerConfig) -> None:
     model = start()
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}

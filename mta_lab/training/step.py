@@ -80,9 +80,15 @@ def clip(parameters: Iterable[nn.Parameter], training: TrainingConfig) -> Tensor
     return nn.utils.clip_grad_norm_(parameters, training.gradient_clip)
 
 
-def optimizer_of(model: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
+def optimizer_of(model: Decoder, training: TrainingConfig) -> torch.optim.Optimizer:
     """Return the optimizer of a model's weights, at the peak learning rate."""
-    weights = weights_of(model, rate=training.learning_rate, decay=training.weight_decay, no_decay=training.no_decay)
+    weights = weights_of(
+        model,
+        rate=training.learning_rate,
+        decay=training.weight_decay,
+        no_decay=training.no_decay,
+        factors=model.rates(),
+    )
     return training.optimizer.build(weights, training.adam)
 
 

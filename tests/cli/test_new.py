@@ -77,6 +77,7 @@ LEAST = {
         "attention": 14,
         "evaluations": 12,
         "feed_forward": 13,
+        "initialisers": 10,
         "kernel_init": 20,
         "norms": 10,
         "optimizers": 9,

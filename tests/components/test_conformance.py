@@ -12,6 +12,7 @@ def test_every_family_is_placed() -> None:
         "tasks",
         "evaluations",
         "feed_forward",
+        "initialisers",
         "optimizers",
         "positions",
         "residual_norms",

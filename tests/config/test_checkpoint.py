@@ -84,6 +84,8 @@ def test_scaled_angles_are_positions_that_are_written_as_they_were_read(
     assert longer == RotaryNtk(theta=5e5)
     with pytest.raises(UserError, match=r"positions: got 'alibi', allowed for a checkpoint: rotary ones"):
         row(folder, tmp_path, "model.positions=alibi")
+    with pytest.raises(UserError, match=r"initialiser: got 'mup', allowed for a checkpoint, whose weights are not"):
+        row(folder, tmp_path, "model.initialiser=mup")
 
 
 def test_heads_that_share_no_keys_may_be_said_by_null(folder: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from components.attention import AttentionConfig, MultiToken, Softmax
 from components.evaluations import BabiLong, TextEvaluation
 from components.feed_forward import FeedForwardConfig
+from components.initialisers import InitialiserConfig
 from components.optimizers import OptimizerConfig
 from components.positions import PositionConfig, RotaryYarn
 from components.registry import FAMILIES, Component, ComponentError
@@ -53,6 +54,15 @@ SECTIONS = {"model", "training", "data", "task", "init", "fixed_seeds"}
 FIELDS = [(owner, field) for owner in CLASSES for field in fields(owner) if field.name not in SECTIONS]
 STARTS: dict[type, Component] = {RotaryYarn: RotaryYarn(theta=3.0, trained_context=30)}
 """in place of the default, where its settings move nothing in a model so small"""
+PLACES: dict[type[Component], tuple[str, str]] = {
+    PositionConfig: ("model", "positions"),
+    FeedForwardConfig: ("model", "feed_forward"),
+    ResidualNormConfig: ("model", "residual_norms"),
+    InitialiserConfig: ("model", "initialiser"),
+    OptimizerConfig: ("training", "optimizer"),
+    ScheduleConfig: ("training", "schedule"),
+}
+"""where a component of these families stands in a run"""
 LABELS = {(RunConfig, "scale"), (DataConfig, "tokens")}
 """names and places, which decide nothing by themselves"""
 TEXT = {"corpus", "path", "tokenizer"}
@@ -73,11 +83,9 @@ def run_with(value: Any) -> RunConfig:
         return replace(BASE, task=value)
     if isinstance(value, AttentionConfig):
         return replace(BASE, attention=value)
-    if isinstance(value, PositionConfig | FeedForwardConfig | ResidualNormConfig):
-        return replace(BASE, model=replace(BASE.model, **{value.family: value}))
-    if isinstance(value, OptimizerConfig | ScheduleConfig):
-        name = "optimizer" if isinstance(value, OptimizerConfig) else "schedule"
-        return replace(BASE, training=replace(BASE.training, **{name: value}))
+    for base, (section, name) in PLACES.items():
+        if isinstance(value, base):
+            return replace(BASE, **{section: replace(getattr(BASE, section), **{name: value})})
     family = type(value).family
     if family == "norms":
         return replace(BASE, attention=MultiToken(norm=value))

@@ -69,6 +69,12 @@ MISTAKES = {
         "got 'post', which has no norm before a sublayer",
         "allowed: pre, sandwich, or another norm of the attention",
     ),
+    "unknown initialiser": ("model.initialiser=mupp", "model.initialiser", "'mupp'", "did you mean 'mup'?"),
+    "no width of a base": (
+        "model.initialiser={name: mup, base_width: 0}",
+        "model.initialiser.base_width",
+        "got 0, allowed: 1 or more",
+    ),
     "unknown optimizer": ("training.optimizer=adam", "training.optimizer", "'adam'", "did you mean 'adamw'?"),
     "unknown setting of an optimizer": (
         "training.optimizer={name: muon, momentun: 0.9}",

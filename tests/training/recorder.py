@@ -50,9 +50,7 @@ def recording() -> Iterator[Recording]:
                 (seen.batches if module.training else seen.validated).append(arguments[0].detach().clone().cpu())
 
     def before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        rates = {group["lr"] for group in optimizer.param_groups}
-        assert len(rates) == 1
-        seen.rates.append(float(rates.pop()))
+        seen.rates.append(float(optimizer.param_groups[0]["lr"]))  # an initialiser may give others another one
 
     hooks = [register_module_forward_pre_hook(before_forward), register_optimizer_step_pre_hook(before_step)]
     try:
