@@ -13,6 +13,8 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from components.kernels.last_rows import Recent
+
 
 class LayerCache:
     """The keys, values and last queries of one layer; its tensors hold no gradient."""
@@ -24,9 +26,9 @@ class LayerCache:
         """of each sequence, how many of its first tokens are none; empty where all are"""
         self.tokens = 0
         """K, how many tokens have been read, those of the padding too"""
-        self.weights: Tensor | None = None
-        """rows of the weights that operations after the softmax read again, where the last token
-        came alone: without them, the next one computes them from the queries"""
+        self.recent: Recent | None = None
+        """rows of the map that operations read again, where the last token came alone: without
+        them, the next one computes them from the queries"""
         self._keys: Tensor | None = None
         self._values: Tensor | None = None
         self._queries: Tensor | None = None
@@ -50,8 +52,8 @@ class LayerCache:
             found._values = self._values[:, :, : self.tokens].index_select(0, rows_B)
         if self._queries is not None:
             found._queries = self._queries.index_select(0, rows_B)
-        if self.weights is not None:
-            found.weights = self.weights.index_select(0, rows_B)
+        if self.recent is not None:
+            found.recent = tuple(rows.select(rows_B) for rows in self.recent)
         return found
 
     def spans(self) -> list[tuple[slice, int]]:

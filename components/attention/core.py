@@ -119,10 +119,10 @@ class MapCore(Core):
             cache.extend(query_BMTd, key_BNTd, value_BNTd)
             return self.read(query_BMTd, key_BNTd, value_BNTd)
         query_BMQd, key_BNKd, value_BNKd = cache.extend(query_BMTd, key_BNTd, value_BNTd)
-        earlier, cache.weights, ops, parts = cache.weights, None, MapOps(*map(tuple, self.map_ops())), []
+        recent, cache.recent, ops, parts = cache.recent, None, MapOps(*map(tuple, self.map_ops())), []
         if tokens == 1 and not cache.padding and query_BMQd.shape[2] == 1 + streaming.reach(ops.all()):
             given = query_BMQd, self._shared(key_BNKd), self._shared(value_BNKd)
-            y_BMTd, cache.weights = attend_next(*given, ops, earlier)
+            y_BMTd, cache.recent = attend_next(*given, ops, recent)
             return self.norm(y_BMTd)  # type: ignore[no-any-return]
         for rows, padding in cache.spans():
             seen = cache.tokens - padding

@@ -5,7 +5,7 @@ It is `eager` but for rows and masks that these do not need, and it has no gradi
 Shapes: B batch, M heads, Q query position, K key position, d head width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,12 @@ from torch import Tensor
 
 from components.kernels import eager
 from components.kernels.base import MapOps
+from components.kernels.recent_rows import RecentRows
 from components.kernels.streaming import blocks, reach
 from components.score_ops.base import ScoreOp
+
+Recent = tuple[RecentRows, ...]
+"""of each operation that reads earlier rows, in their order"""
 
 
 def attend_last(query_BMQd: Tensor, key_BMKd: Tensor, value_BMKd: Tensor, ops: MapOps, rows: int) -> Tensor:
@@ -38,45 +42,71 @@ def attend_last(query_BMQd: Tensor, key_BMKd: Tensor, value_BMKd: Tensor, ops: M
 
 
 def attend_next(
-    query_BMQd: Tensor, key_BMKd: Tensor, value_BMKd: Tensor, ops: MapOps, earlier_BMRL: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
-    """Return the attention [B, M, 1, d] of the last query, and what the next one reads of weights.
+    query_BMQd: Tensor, key_BMKd: Tensor, value_BMKd: Tensor, ops: MapOps, recent: Recent | None
+) -> tuple[Tensor, Recent | None]:
+    """Return the attention [B, M, 1, d] of the last query, and what the next one reads of rows.
 
-    That is the last R rows, R being the `reach` of `ops.post`: finished rows never change. Q is one
-    more than the `reach` of all `ops`; where the rows of before, over K - 1 keys, are at hand, the
-    first R queries are not read.
+    Q is one more than the `reach` of all `ops`. Where the rows of before are at hand, over K - 1
+    keys, the last query alone is read: finished rows do not change.
     """
     if not ops.pre and not ops.post:
         return F.scaled_dot_product_attention(query_BMQd, key_BMKd, value_BMKd), None
-    kept = reach(ops.post)
-    if not kept:
-        return _read(_weights(query_BMQd, key_BMKd, ops), value_BMKd, ops), None
-    if earlier_BMRL is None:
-        weights_BMQK = _weights(query_BMQd, key_BMKd, ops)
-    else:
-        new_BM1K = _weights(query_BMQd[:, :, kept:], key_BMKd, ops)
-        weights_BMQK = torch.cat((F.pad(earlier_BMRL, (0, 1)), new_BM1K), dim=2)
-    return _read(weights_BMQK, value_BMKd, ops), weights_BMQK[:, :, 1:]
+    if recent is None:
+        kept: list[RecentRows] = []
+        weights_BMQK = _weights(query_BMQd, key_BMKd, ops, kept)
+        y_BM1d = _read(weights_BMQK, value_BMKd, ops, kept)
+        # Raw logits of earlier rows at keys that these do not see are further ones with each key.
+        return y_BM1d, None if any(op.reads_invisible for op in ops.pre) else tuple(kept)
+    left = iter(recent)
+    found: list[RecentRows] = []
+    scores_BM1K = _next(ops.pre, _scores(query_BMQd[:, :, -1:], key_BMKd), left, found)
+    weights_BM1K = _next(ops.post, scores_BM1K.softmax(-1), left, found)
+    return _valued(weights_BM1K, value_BMKd), tuple(found)
 
 
-def _weights(query_BMQd: Tensor, key_BMKd: Tensor, ops: MapOps) -> Tensor:
-    """Return the softmax of the logits' rows below those that `ops.pre` read."""
+def _next(ops: Sequence[ScoreOp], row_BM1K: Tensor, recent: Iterator[RecentRows], found: list[RecentRows]) -> Tensor:
+    """Return what the operations make of a row, and find their recent rows with this one."""
+    for op in ops:
+        if not op.earlier_queries:
+            row_BM1K = _below([op], row_BM1K, 0.0)
+            continue
+        rows, window_BMAL = next(recent).extended(row_BM1K)
+        found.append(rows)
+        next_row = type(op).next_row if "next_row" in op.declared else ScoreOp.next_row
+        row_BM1K = next_row(op, window_BMAL)
+    return row_BM1K
+
+
+def _scores(query_BMQd: Tensor, key_BMKd: Tensor) -> Tensor:
+    """Return the logits [B, M, Q, K] before any operation."""
     (batch, heads, queries, width), keys = query_BMQd.shape, key_BMKd.shape[2]
     operands = query_BMQd.flatten(0, 1), key_BMKd.flatten(0, 1).transpose(1, 2)
-    scores_BMQK = torch.baddbmm(query_BMQd.new_empty(1, 1, 1), *operands, beta=0, alpha=width**-0.5)
-    return _below(ops.pre, scores_BMQK.view(batch, heads, queries, keys), float("-inf")).softmax(-1)
+    scores_GQK = torch.baddbmm(query_BMQd.new_empty(1, 1, 1), *operands, beta=0, alpha=width**-0.5)
+    return scores_GQK.view(batch, heads, queries, keys)
 
 
-def _read(weights_BMQK: Tensor, value_BMKd: Tensor, ops: MapOps) -> Tensor:
+def _weights(query_BMQd: Tensor, key_BMKd: Tensor, ops: MapOps, kept: list[RecentRows] | None = None) -> Tensor:
+    """Return the softmax of the logits' rows below those that `ops.pre` read."""
+    return _below(ops.pre, _scores(query_BMQd, key_BMKd), float("-inf"), kept).softmax(-1)
+
+
+def _read(weights_BMQK: Tensor, value_BMKd: Tensor, ops: MapOps, kept: list[RecentRows] | None = None) -> Tensor:
     """Return the values under the weights' rows below those that `ops.post` read."""
-    if ops.post:
-        weights_BMQK = _below(ops.post, weights_BMQK, 0.0)
+    return _valued(_below(ops.post, weights_BMQK, 0.0, kept) if ops.post else weights_BMQK, value_BMKd)
+
+
+def _valued(weights_BMQK: Tensor, value_BMKd: Tensor) -> Tensor:
     y_GQd = torch.bmm(weights_BMQK.flatten(0, 1), value_BMKd.flatten(0, 1))
     return y_GQd.view(*weights_BMQK.shape[:3], -1)
 
 
-def _below(ops: Sequence[ScoreOp], scores_BMQK: Tensor, invisible: float) -> Tensor:
-    """Return the rows below those that the operations read, with a value at invisible places."""
+def _below(
+    ops: Sequence[ScoreOp], scores_BMQK: Tensor, invisible: float, kept: list[RecentRows] | None = None
+) -> Tensor:
+    """Return the rows below those that the operations read, with a value at invisible places.
+
+    What the next row reads of the rows that an operation is given goes into `kept`.
+    """
     queries, keys = scores_BMQK.shape[2:]
     if queries == 1:
         visible_QK = torch.ones(1, keys, dtype=torch.bool, device=scores_BMQK.device)
@@ -84,6 +114,9 @@ def _below(ops: Sequence[ScoreOp], scores_BMQK: Tensor, invisible: float) -> Ten
         visible_QK = eager.visible_keys(queries, keys, scores_BMQK.device)
     for op in ops:
         above = op.earlier_queries or 0
+        if above and kept is not None:
+            last_BMAK = scores_BMQK[:, :, -above:].masked_fill(~visible_QK[-above:], 0.0)
+            kept.append(RecentRows.of(last_BMAK, op.keys_around if "next_row" in op.declared else (0, 0)))
         if "right_rows" in op.declared:
             scores_BMQK = op.right_rows(scores_BMQK, visible_QK)
         else:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
+import torch
 from torch import Tensor, nn
 
 from components.registry import Component, ComponentError, check_sizes
@@ -90,7 +91,7 @@ class ScoreOp(nn.Module):
     """
 
     declared: ClassVar[frozenset[str]] = frozenset()
-    """which of `earlier_queries`, `pointwise`, `stage` and `right_rows`
+    """which of `earlier_queries`, `next_row`, `pointwise`, `stage` and `right_rows`
     are said of the very code of this class"""
     written: ClassVar[Mapping[str, Any]] = {}
     """its attributes as they were when it was defined, to tell whether somebody has replaced one"""
@@ -105,7 +106,7 @@ class ScoreOp(nn.Module):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        names = ("earlier_queries", "pointwise", "right_rows", "stage")
+        names = ("earlier_queries", "next_row", "pointwise", "right_rows", "stage")
         cls.declared = frozenset(name for name in names if _says(cls, name))
         own = {name for base in cls.__mro__ if issubclass(base, ScoreOp) for name in vars(base)} - _NEUTRAL
         cls.written = {name: getattr(cls, name) for name in {*_CALLED, *own} if _is_code(cls, name)}
@@ -120,6 +121,22 @@ class ScoreOp(nn.Module):
         Generation computes them alone, and needs no gradient.
         """
         return self(scores_BMQK, visible_QK)[:, :, self.earlier_queries or 0 :]  # type: ignore[no-any-return]
+
+    @property
+    def keys_around(self) -> tuple[int, int]:
+        """Zeros that `next_row` is given before the first key and behind the last."""
+        return 0, 0
+
+    def next_row(self, window_BMAL: Tensor) -> Tensor:
+        """Return the last row of `forward` [B, M, 1, K], whose query sees all K keys.
+
+        The window has that row behind the `earlier_queries` before it, which are zero at keys that
+        they do not see, with zeros around the keys as `keys_around` says. Generation goes from row
+        to row so.
+        """
+        rows, keys = window_BMAL.shape[2:]
+        visible_QK = torch.ones(rows, keys, dtype=torch.bool, device=window_BMAL.device).tril(keys - rows)
+        return self(window_BMAL, visible_QK)[:, :, -1:]  # type: ignore[no-any-return]
 
     def stage(self) -> Stage | None:
         """Return what a fused kernel computes instead, or None where there is no fused form."""
@@ -174,6 +191,8 @@ _NEUTRAL = {
     "earlier_queries",
     "extra_repr",
     "initialise",
+    "keys_around",
+    "next_row",
     "pointwise",
     "reads_invisible",
     "right_rows",

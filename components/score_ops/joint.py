@@ -14,7 +14,7 @@ from components.kernel_init import Identity, KernelInitConfig
 from components.registry import register
 from components.score_ops.base import LayerRule, MapKernel, ScoreOp, ScoreOpConfig
 from components.score_ops.head_mixing import Group, check_group, heads_per_group
-from components.score_ops.key_query import check_kernel, convolve, convolve_below
+from components.score_ops.key_query import check_kernel, convolve, convolve_below, convolve_last
 
 
 @register("score_ops", "joint")
@@ -85,6 +85,13 @@ class JointConvolution(ScoreOp):
 
     def right_rows(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
         return convolve_below(scores_BMQK, visible_QK, self.kernel.flatten(0, 1), after=self.kernel.shape[-1] // 2)
+
+    @property
+    def keys_around(self) -> tuple[int, int]:
+        return (self.kernel.shape[-1] - 1) - self.kernel.shape[-1] // 2, self.kernel.shape[-1] // 2
+
+    def next_row(self, window_BMAL: Tensor) -> Tensor:
+        return convolve_last(window_BMAL, self.kernel.flatten(0, 1))
 
     def shown_kernels(self) -> list[MapKernel]:
         theta_GOIAB = self.kernel.detach()

@@ -95,6 +95,13 @@ class KeyQueryConvolution(ScoreOp):
     def right_rows(self, scores_BMQK: Tensor, visible_QK: Tensor) -> Tensor:
         return convolve_below(scores_BMQK, visible_QK, self.kernel.unsqueeze(1), after=self.after)
 
+    @property
+    def keys_around(self) -> tuple[int, int]:
+        return self.kernel.shape[-1] - 1 - self.after, self.after
+
+    def next_row(self, window_BMAL: Tensor) -> Tensor:
+        return convolve_last(window_BMAL, self.kernel.unsqueeze(1))
+
     def stage(self) -> Stage:
         return Stage("convolve", self.centred())
 
@@ -153,7 +160,7 @@ def convolve_below(scores_BMQK: Tensor, visible_QK: Tensor, kernel_MNAB: Tensor,
 
     Invisible places read as zero.
     """
-    (batch, _, queries, keys), (heads, group, above, span) = scores_BMQK.shape, kernel_MNAB.shape
+    (queries, keys), (heads, group, above, span) = scores_BMQK.shape[2:], kernel_MNAB.shape
     # oneDNN makes a program for each size, which takes a millisecond: so there are few sizes.
     spare = -keys % SIZES if queries > above else 0
     before = span - 1 - after
@@ -163,12 +170,19 @@ def convolve_below(scores_BMQK: Tensor, visible_QK: Tensor, kernel_MNAB: Tensor,
         padded_BMQL[..., places].masked_fill_(~visible_QK[:, -queries:], 0.0)
     if queries > above:
         return F.conv2d(padded_BMQL, kernel_MNAB.flip(2, 3), groups=heads // group)[..., :keys]
-    # One row is a product of matrices, over heads and queries, and a sum over the keys.
+    return convolve_last(padded_BMQL, kernel_MNAB)
+
+
+def convolve_last(window_BMAL: Tensor, kernel_MNAB: Tensor) -> Tensor:
+    """Return the row of `convolve` that A rows make, with zeros around what they have of keys."""
+    (batch, heads, _, length), (_, group, above, span) = window_BMAL.shape, kernel_MNAB.shape
+    # A product of matrices, over heads and queries, and a sum over the keys.
     kernel_GOBNA = kernel_MNAB.flip(2, 3).view(-1, group, group, above, span).permute(0, 1, 4, 2, 3)
-    rows_BGIL = padded_BMQL.view(batch, heads // group, group * above, -1)
+    rows_BGIL = window_BMAL.reshape(batch, heads // group, group * above, length)
     kernel_GPI = kernel_GOBNA.flatten(1, 2).flatten(2)
     sums_BGPL = kernel_GPI @ rows_BGIL if batch > 1 else torch.bmm(kernel_GPI, rows_BGIL[0])
-    return sums_BGPL.view(batch, heads, span, -1).unfold(3, keys, 1).diagonal(dim1=2, dim2=3).sum(-1).unsqueeze(2)
+    sums_BMPL = sums_BGPL.view(batch, heads, span, length)
+    return sums_BMPL.unfold(3, length - span + 1, 1).diagonal(dim1=2, dim2=3).sum(-1).unsqueeze(2)
 
 
 def check_kernel(kernel: tuple[int, int]) -> None:

@@ -5,6 +5,7 @@ Shapes: B batch, M heads, Q query position, K key position.
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from components.score_ops import ScoreOp
@@ -67,6 +68,17 @@ def test_right_rows(op_subject: Subject) -> None:
             found_BMQK = op.right_rows(block_BMQK, seen_QK).masked_fill(hidden_QK, 0.0)
             torch.testing.assert_close(found_BMQK, expected_BMQK)
             assert torch.equal(block_BMQK, scores_BMQK[:, :, first:]), "it changes the map that it is given"
+
+
+def test_next_row(op_subject: Subject) -> None:
+    """`next_row` is the last row of `forward`, made of the rows that it reads."""
+    op, (scores_BMQK, visible_QK) = operation(op_subject), a_map()
+    if op.earlier_queries is None or op.reads_invisible:
+        pytest.skip("generation computes its rows from queries and keys")
+    seen_BMQK = scores_BMQK.masked_fill(~visible_QK, 0.0)
+    window_BMAL = F.pad(seen_BMQK[:, :, -op.earlier_queries - 1 :], op.keys_around)
+    with torch.no_grad():
+        torch.testing.assert_close(op.next_row(window_BMAL), op(scores_BMQK, visible_QK)[:, :, -1:])
 
 
 def test_places_read(op_subject: Subject) -> None:
