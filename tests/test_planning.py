@@ -89,6 +89,14 @@ def test_recorded_time_is_scaled_by_steps_and_kept_to_the_same_model(tmp_path: P
     assert of_row(wider, runs) == Estimate(None, "unknown")
 
 
+@pytest.mark.parametrize(("steps", "told"), [(10, False), (102, False), (103, True), (1024, True)])
+def test_a_run_of_few_steps_does_not_say_what_many_take(steps: int, told: bool, tmp_path: Path) -> None:
+    runs = history(tmp_path, 30.0, f"training.steps={steps}", "training.warmup_steps=1")
+    assert (of_row(load_sweep("masking", scale="nano").rows[0], runs).seconds is not None) is told
+    same = load_sweep("masking", scale="nano", settings=[f"training.steps={steps}"]).rows[0]
+    assert of_row(same, runs).source == "recorded"
+
+
 class Counted(dict[str, Any]):
     """A recorded configuration that counts how often something is read from it."""
 

@@ -27,6 +27,8 @@ from mta_lab.training.step import random_step
 from mta_lab.words import counted, duration
 
 WARM_UP, STEPS = 2, 4  # of a probe
+LEAST_SHARE = 0.1
+"""share of a row's steps below which a run does not say what they take: it is mostly start"""
 LARGEST_STEP = 1e12  # operations; a step of more takes seconds on a CPU, and a probe of it minutes
 PRODUCT = 2048  # rows and columns of the matrices that are multiplied where a step is too large
 ORIGINS = {"arithmetic": f"by arithmetic, at {UTILISATION} of the rate of a matrix product here"}
@@ -51,28 +53,36 @@ class Estimate:
 def recorded(rows: Sequence[Row], history: Sequence[Record]) -> dict[str, Estimate]:
     """Return each row's estimate from runs of the same model, attention, task, batch and precision.
 
-    Contended runs count only if there are no others. A row without such runs is unknown.
+    Runs of a few steps count only for rows of as few. Contended runs count only if there are no
+    others. A row without such runs is unknown.
     """
-    timed = _timed(history)
-    return {row.name: _scaled(timed.get(step_of(plain(row.config))), row.config.training.steps) for row in rows}
+    by_step: dict[str, list[Record]] = {}
+    for record in (one for one in history if one.config["training"]["steps"]):
+        by_step.setdefault(step_of(record.config), []).append(record)
+
+    @cache
+    def estimate(step: str, steps: int) -> Estimate:
+        long_enough = [record for record in by_step.get(step, ()) if record.steps >= LEAST_SHARE * steps]
+        return _scaled(_timed(long_enough), steps)
+
+    return {row.name: estimate(step_of(plain(row.config)), row.config.training.steps) for row in rows}
 
 
-def _timed(history: Sequence[Record]) -> dict[str, Estimate]:
-    """Return the mean seconds of one step, by what decides the time of a step.
+def _timed(runs: Sequence[Record]) -> Estimate | None:
+    """Return the mean seconds of one step of runs; None where there is no run.
 
     They are those of this machine or else of one other, never of several.
     """
-    seconds: dict[str, dict[str, dict[bool | None, list[float]]]] = {}
-    for record in (one for one in history if one.config["training"]["steps"]):
-        machines = seconds.setdefault(step_of(record.config), {})
+    machines: dict[str, dict[bool | None, list[float]]] = {}
+    for record in runs:
         known = machines.setdefault(record.machine, {})
         known.setdefault(record.contended, []).append(record.seconds / record.steps)
-    found, here = {}, own.trains_on()
-    for step, machines in seconds.items():
-        known = machines[here if here in machines else next(reversed(machines))]
-        contended = next(one for one in (False, None, True) if one in known)
-        found[step] = Estimate(fmean(known[contended]), "recorded", contended=contended is True)
-    return found
+    if not machines:
+        return None
+    here = own.trains_on()
+    known = machines[here if here in machines else next(reversed(machines))]
+    contended = next(one for one in (False, None, True) if one in known)
+    return Estimate(fmean(known[contended]), "recorded", contended=contended is True)
 
 
 def step_of(config: Mapping[str, Any]) -> str:
