@@ -102,10 +102,8 @@ def print_plan(plan: "Plan", costs: "Costs", console: Console, explained: Sequen
     console.print(f"Scale {sweep.scale}: {lab.rows.sizes_of(sweep)}.")
     for line in lab.evidence.evidence(plan):
         console.print(line)
-    if sweep.evaluations:
-        asked = ", ".join(dict.fromkeys(evaluation.name for evaluation in sweep.evaluations))
-        console.print(f"Each finished run is asked: {asked}; the times are without that.")
-    for line in (*(explained or _here(plan, costs)), lab.costs.widening(plan, costs.estimates)):
+    asked, times = lab.to_ask.asked_in_words(plan), explained or _here(plan, costs)
+    for line in (*asked, *times, lab.costs.widening(plan, costs.estimates)):
         if line:
             console.print(line, markup=False)
 

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         syncing,
         tables,
         texts,
+        to_ask,
         trained,
         views,
         why,

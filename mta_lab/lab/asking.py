@@ -11,7 +11,7 @@ from mta_lab.errors import UserError
 from mta_lab.evaluation import Asks, evaluation_fingerprint, prepare
 from mta_lab.harness import of_harness
 from mta_lab.lab.display import Advance, Say
-from mta_lab.lab.extras import check_extra
+from mta_lab.lab.to_ask import check_installed
 from mta_lab.lab.trained import corpus_of, refuse_changed
 from mta_lab.model import Decoder
 from mta_lab.pictures.trained import Trained
@@ -45,7 +45,7 @@ class Questions:
         corpus = corpus_of(run)
         assert corpus is not None  # `fingerprint_for` has refused runs that read no text
         if isinstance(evaluation, HarnessEvaluation):
-            check_extra("lm-eval", evaluation.name)
+            check_installed(evaluation)
             return of_harness(evaluation, run.config, corpus, self._note)
         return prepare(evaluation, run.config, corpus)
 

@@ -21,6 +21,7 @@ from mta_lab.lab.plan import Plan
 from mta_lab.lab.searches import search
 from mta_lab.lab.tables import launch_summary, table_of
 from mta_lab.lab.texts import preparing
+from mta_lab.lab.to_ask import cannot_ask
 from mta_lab.lab.tuning import tune
 from mta_lab.launch.launch import LaunchOptions, launch
 from mta_lab.launch.requests import forget_requests, taken_seeds
@@ -150,6 +151,8 @@ def _launched(plan: Plan, rows: Sequence[str] | None, options: LaunchOptions) ->
     to_do = to_train(launched.launched, launched.states, rerun_stale=plan.rerun_stale)
     for line in [*shortened_warmups(plan), *shared_tokens(plan), *repeated(plan), *lost_records(to_do, plan.records)]:
         plan.display.say(line)
+    for line in cannot_ask(plan):
+        plan.display.note(line)
     plan.display.say(f"{plan.sweep.title}: {_to_do(launched, len(to_do), options)}")
     if to_do:
         try:

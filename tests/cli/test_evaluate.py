@@ -156,6 +156,16 @@ def test_answers_of_an_unfinished_evaluation_are_in_a_folder_of_their_own() -> N
     assert Records().answers("ab", "cd") == Path("results/evaluations/ab-cd.jsonl")
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_plan_says_what_runs_are_asked_and_what_that_lacks(
+    installed: bool, lab: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mta_lab.lab.extras.find_spec", lambda package: installed or None)
+    out = " ".join(lab("plan", "zero_shot", "model.width=32", "model.context=16", "--seeds", "1").out.split())
+    assert "is asked: lm_eval(tasks [boolq_stand_in, piqa_stand_in," in out
+    assert ("lm_eval: needs lm_eval; type: pip install 'mta-lab[lm-eval]'; runs are trained" in out) is not installed
+
+
 def test_a_harness_that_is_not_installed_is_one_line_with_what_to_type(
     evaluate: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
