@@ -114,7 +114,8 @@ def _written(evaluation: HarnessEvaluation, names: Sequence[str], config: RunCon
     try:
         found = evaluation.stand_ins(material)
     except ComponentError as error:
-        raise UserError(f"{evaluation.name}: {error}") from None
+        said = "stand-ins are made together, and not all can be of this text"
+        raise UserError(f"{evaluation.name}: {said}: {error}, and the text of data.corpus=packages has more") from None
     folder = (corpus.directory / FOLDER / f"{material.context}-{evaluation.seed}").resolve()
     for one in found:
         write(one, folder)
