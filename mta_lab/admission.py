@@ -225,7 +225,7 @@ def _fault(module: nn.Module, model: ModelConfig, exempt: Mapping[str, str], whe
     generator = torch.Generator().manual_seed(0)
     initialise(module.eval(), seed=0)
     x_1TD = torch.randn(1, TOKENS, model.width, generator=generator).to(where)
-    rotary = model.positions.turns(context=TOKENS, head_width=model.width // model.heads, device=where)
+    rotary = model.positions.turns(context=TOKENS, head_width=model.channels, device=where)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
@@ -280,8 +280,7 @@ def _insertion_fault(layer: int, config: RunConfig) -> str:
     trained, model, generator = attention_before(config), config.model, torch.Generator().manual_seed(2)
     if trained in (None, config.attention):
         return ""
-    sizes = {"width": model.width, "heads": model.heads, "layer": layer, "layers": model.layers}
-    before, after = (one.build(**sizes).eval() for one in (trained, config.attention))
+    before, after = (placed(one, model, layer).eval() for one in (trained, config.attention))
     for module in (before, after):
         initialise(module, seed=0)
     with torch.no_grad():
@@ -315,7 +314,7 @@ def _outcome(
         core.impl = impl
     generator = torch.Generator().manual_seed(1)
     x_1TD = torch.randn(1, LONGER, model.width, generator=generator).to(where).requires_grad_()
-    rotary = model.positions.turns(context=LONGER, head_width=model.width // model.heads, device=where)
+    rotary = model.positions.turns(context=LONGER, head_width=model.channels, device=where)
     y_1TD = module(x_1TD, rotary)
     learned = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     leaves = {"the input": x_1TD, **learned}

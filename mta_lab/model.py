@@ -49,8 +49,8 @@ class Decoder(Switched, nn.Module):
         self.context = model.context
         self.positions = model.positions.added(context=model.context, width=model.width)
         # On the CPU even in a model on meta: it is small, and sums there would load the compiler.
-        head_width, cpu = model.width // model.heads, torch.device("cpu")
-        self._table = partial(model.positions.turns, context=model.context, head_width=head_width, device=cpu)
+        cpu = torch.device("cpu")
+        self._table = partial(model.positions.turns, context=model.context, head_width=model.channels, device=cpu)
         self.register_buffer("rotary", self._table(), persistent=False)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:

@@ -1,6 +1,6 @@
 """The layer around attention: projections of queries, keys, values and output, rotary embedding.
 
-Shapes: B batch, T tokens, D model width, M heads, N key-value heads, d head width (D / M).
+Shapes: B batch, T tokens, D model width, M heads, N key-value heads, d head width (D / M, or set).
 """
 
 from typing import Any
@@ -30,6 +30,9 @@ class Attention(Core):
         head_width(width, heads)  # refuses what does not divide
         super().__init__(heads=heads, dropout=dropout)
         self.width = width
+        """of all heads together"""
+        self.model_width = width
+        """D, of its input and output"""
         self.query = nn.Linear(width, width, bias=False)
         self.key = nn.Linear(width, width, bias=False)
         self.value = nn.Linear(width, width, bias=False)
@@ -55,6 +58,12 @@ class Attention(Core):
         out_BTD: Tensor = self.output(y_BMTd.transpose(1, 2).flatten(2))
         return out_BTD
 
+    def set_model_width(self, width: int) -> None:
+        """Read and write `width` channels, other than the heads have together."""
+        self.model_width = width
+        self.query, self.key, self.value = (nn.Linear(width, self.width, bias=False) for _ in range(3))
+        self.output = nn.Linear(self.width, width, bias=False)
+
     def share_keys(self, kv_heads: int) -> None:
         """Have `kv_heads` heads of keys and values, each read by neighbouring heads (2305.13245).
 
@@ -64,8 +73,8 @@ class Attention(Core):
         if kv_heads not in allowed:
             raise ComponentError(f"kv_heads: got {kv_heads}, allowed for {self.heads} heads: {allowed}")
         narrow = kv_heads * (self.width // self.heads)
-        self.key = nn.Linear(self.width, narrow, bias=False)
-        self.value = nn.Linear(self.width, narrow, bias=False)
+        self.key = nn.Linear(self.model_width, narrow, bias=False)
+        self.value = nn.Linear(self.model_width, narrow, bias=False)
 
     def _turned(self, z_BTD: Tensor, rotary: Turns) -> Tensor:
         if rotary.dim() == 3:
@@ -75,8 +84,8 @@ class Attention(Core):
 
     def _check(self, x_BTD: Any, rotary: Any, cache: LayerCache | None) -> None:
         """Raise ComponentError for what would fail later, or turn by wrong angles."""
-        if not isinstance(x_BTD, Tensor) or x_BTD.dim() != 3 or x_BTD.shape[-1] != self.width:
-            raise ComponentError(f"x: got {described(x_BTD)}, allowed: a tensor [batch, tokens, {self.width}]")
+        if not isinstance(x_BTD, Tensor) or x_BTD.dim() != 3 or x_BTD.shape[-1] != self.model_width:
+            raise ComponentError(f"x: got {described(x_BTD)}, allowed: a tensor [batch, tokens, {self.model_width}]")
         # A projection of another class, or with hooks, may take another dtype than its weight's.
         plain = type(self.query) is nn.Linear
         if plain and not _go_together(x_BTD, self.query.weight) and calls_only(self.query, nn.Linear):
@@ -95,6 +104,17 @@ class Attention(Core):
         if not isinstance(rotary, Tensor) or rotary.shape not in shapes or rotary.dtype != dtype:
             allowed = f"{_name(dtype)} {list(shape)}, like rotary_table({shape[0]}, {width}, theta)"
             raise ComponentError(f"rotary: got {described(rotary)}, allowed: {allowed}")
+
+
+def set_model_width(layer: nn.Module, width: int) -> None:
+    """Let an attention layer read and write `width` channels, see `Attention.set_model_width`.
+
+    Raises ComponentError for one that has projections of its own.
+    """
+    if not isinstance(layer, Attention):
+        said = f"head_width: got one that is not width / heads, but {type(layer).__name__} has projections of its own"
+        raise ComponentError(f"{said}; allowed: variants derived from Attention")
+    layer.set_model_width(width)
 
 
 def share_keys(layer: nn.Module, kv_heads: int) -> None:

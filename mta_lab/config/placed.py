@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from components.attention import AttentionConfig, bias_scores, scale_queries, share_keys
+from components.attention import AttentionConfig, bias_scores, scale_queries, set_model_width, share_keys
 from mta_lab.config.sections import ModelConfig
 
 
@@ -11,7 +11,9 @@ def placed(attention: AttentionConfig, model: ModelConfig, layer: int) -> nn.Mod
 
     Raises ComponentError where the variant cannot be what the model asks for.
     """
-    module = attention.build(width=model.width, heads=model.heads, layer=layer, layers=model.layers)
+    module = attention.build(width=model.attention_width, heads=model.heads, layer=layer, layers=model.layers)
+    if model.attention_width != model.width:
+        set_model_width(module, model.width)
     if model.kv_heads is not None:
         share_keys(module, model.kv_heads)
     factor = model.initialiser.query_scale(width=model.width, heads=model.heads)

@@ -113,6 +113,9 @@ class RunConfig:
             typed = f"mta-lab data import SOURCE --tokenizer {self.init.checkpoint}/{TOKENIZER} --to DIR"
             said = "got no tokens, which are to be those of the checkpoint's own tokenizer"
             raise ValueError(f"data: {said}; type `{typed}`, and set data.tokens=DIR")
+        if self.model.attention_width != self.model.width:
+            said = f"got {self.model.head_width}, allowed for a checkpoint: {self.model.width // self.model.heads}"
+            raise ValueError(f"model: head_width: {said}, which is width / heads")
         if not (positions := self.model.positions).follow(ROTARY):
             raise ValueError(f"model: positions: got '{positions.name}', allowed for a checkpoint: rotary ones")
         if self.model.feed_forward != SWIGLU:

@@ -43,7 +43,10 @@ class ModelConfig:
     layers: int
     """number of decoder blocks"""
     heads: int
-    """M, attention heads; a divisor of the width, with an even head width (rotary pairs)"""
+    """M, attention heads; a divisor of the width, with an even head width (rotary pairs), unless
+    `head_width` is set"""
+    head_width: int | None = field(default=None, metadata=LATER)
+    """d, channels of a head, an even number; not set: width / heads"""
     kv_heads: int | None = field(default=None, metadata=LATER)
     """heads of keys and values, a divisor of `heads`, each shared by neighbouring heads
     (grouped-query attention, 2305.13245); not set: each head has its own"""
@@ -74,12 +77,30 @@ class ModelConfig:
                 raise ValueError(f"{name}: got {getattr(self, name)}, allowed: at most {most:,}")
         if self.width % 2:
             raise ValueError(f"width: got {self.width}, allowed: an even number")
-        if self.width % self.heads or (self.width // self.heads) % 2:
+        if self.head_width is not None and (self.head_width < 2 or self.head_width % 2):
+            raise ValueError(f"head_width: got {self.head_width}, allowed: an even number, 2 or more")
+        if self.head_width is not None and self.initialiser.sets_rates:
+            said = f"got {self.head_width} beside the initialiser '{self.initialiser.name}', whose heads grow with it"
+            raise ValueError(f"head_width: {said}; allowed: leave one of the two out")
+        if self.attention_width > LARGEST["width"]:
+            said = f"got {self.head_width}, allowed for {self.heads} heads: at most {LARGEST['width'] // self.heads:,}"
+            raise ValueError(f"head_width: {said}")
+        if self.head_width is None and (self.width % self.heads or (self.width // self.heads) % 2):
             allowed = [n for n in range(1, self.width // 2 + 1) if self.width % (2 * n) == 0]
             raise ValueError(f"heads: got {self.heads}, allowed for width {self.width}: {allowed}")
         shared = [n for n in range(1, self.heads + 1) if self.heads % n == 0]
         if self.kv_heads is not None and self.kv_heads not in shared:
             raise ValueError(f"kv_heads: got {self.kv_heads}, allowed for {self.heads} heads: {shared}")
+
+    @property
+    def channels(self) -> int:
+        """Return d, the channels of a head."""
+        return self.head_width or self.width // self.heads
+
+    @property
+    def attention_width(self) -> int:
+        """Return the channels of all heads together: the width, unless `head_width` is set."""
+        return self.width if self.head_width is None else self.heads * self.head_width
 
     @property
     def rope_theta(self) -> float | None:

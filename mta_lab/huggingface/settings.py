@@ -47,6 +47,9 @@ def llama_settings(config: RunConfig) -> dict[str, Any]:
     """
     model = config.model
     _refuse_scales(model)
+    if model.attention_width != model.width:
+        said = f"{model.head_width} is not in the model of an export, whose heads have width / heads channels"
+        raise UserError(f"model.head_width: {said} ({model.width // model.heads})")
     if model.residual_norms != PRE:
         given = ", ".join(f"{key}: {value}" for key, value in plain(model.residual_norms).items())
         said = "is not in the model of an export, whose blocks have RMSNorms before their sublayers"
@@ -79,7 +82,7 @@ def _refuse_scales(model: ModelConfig) -> None:
 def _rope(config: RunConfig) -> dict[str, Any]:
     """Return the angles of positions; raise UserError for positions that a Llama does not have."""
     model = config.model
-    found = rope_parameters(model.positions, context=model.context, head_width=model.width // model.heads)
+    found = rope_parameters(model.positions, context=model.context, head_width=model.channels)
     if found is None:
         said = f"'{model.positions.name}' is not in the model of an export, whose positions are rotary"
         raise UserError(f"model.positions: {said}")

@@ -23,7 +23,8 @@ def decoder(config: AttentionConfig, model: nn.Module, tokens_BT: Tensor, *, hea
     Its output is tied to its embedding (section 4.2, appendix D).
     """
     embedding_VD = model.get_parameter("embedding.weight")
-    angles = oracle.rotary_angles(tokens_BT.shape[1], embedding_VD.shape[1] // heads, theta)
+    head_width = model.get_parameter("blocks.0.attention.query.weight").shape[0] // heads
+    angles = oracle.rotary_angles(tokens_BT.shape[1], head_width, theta)
     x_BTD = embedding_VD[tokens_BT]
     for number, block in enumerate(model.get_submodule("blocks").children(), 1):
         norm_1D, norm_2D, gate_HD, up_HD, down_DH = (

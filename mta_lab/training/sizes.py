@@ -47,7 +47,8 @@ def step_memory(config: RunConfig, sequences: int) -> StepMemory:
     """Return the memory of a step of `config` that reads `sequences` at a time."""
     model, tokens = config.model, sequences * config.context
     rows = 8 + 2 * model.residual_norms.kept
-    block = tokens * (rows * model.width + math.ceil(count_feed_forward(model) / model.width))
+    heads = 4 * (model.attention_width - model.width)  # queries, keys, values, and what heads read
+    block = tokens * (rows * model.width + heads + math.ceil(count_feed_forward(model) / model.width))
     maps, layers = MAPS * model.heads * tokens * config.context, layers_with_maps(config)
     kept = block * model.layers + maps * layers
     if config.training.recompute == "blocks":

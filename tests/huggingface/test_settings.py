@@ -1,5 +1,7 @@
 """A run's settings and weights as transformers names them, without transformers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -67,6 +69,14 @@ def test_a_hybrid_is_refused_by_its_name():
     hybrid = [{"layers": "every 4", "name": "multi_token"}, {"layers": "rest", "name": "softmax"}]
     with pytest.raises(UserError, match="attention: 'by_layer' is no list of operations before and after"):
         llama_settings(config_of(hybrid))
+
+
+def test_heads_of_another_width_are_refused():
+    config = config_of("softmax")
+    with pytest.raises(UserError, match=r"model.head_width: 16 is not in the model of an export, .* \(8\)"):
+        llama_settings(replace(config, model=replace(config.model, head_width=16)))
+    same = replace(config, model=replace(config.model, head_width=8))
+    assert llama_settings(same) == llama_settings(config)
 
 
 def test_a_users_own_operation_is_refused_by_its_name():
