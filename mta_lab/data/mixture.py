@@ -25,12 +25,13 @@ def shares(data: "DataConfig", domains: Collection[str]) -> dict[str, float]:
     """Return the share of each of these domains, in the order of their names; they sum to 1.
 
     `data.mixture` gives them on any scale. By default, built-in corpora have the paper's shares, so
-    have imported tokens of such domains, and all domains of other text have equal ones.
+    have imported tokens and installed corpora of such domains; all domains of other text have equal
+    ones.
 
     Raises:
         UserError: `data.mixture` names other domains than these.
     """
-    of_paper = data.path is None if data.tokens is None else PAPER.keys() >= set(domains)
+    of_paper = data.path is None and PAPER.keys() >= set(domains)
     weights = data.mixture or (PAPER if of_paper else dict.fromkeys(domains, 1.0))
     if data.mixture:
         _check_names(data.mixture, sorted(domains))

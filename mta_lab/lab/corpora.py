@@ -29,16 +29,15 @@ def corpus_here(conditions: Conditions) -> Corpus | None:
     """Return the text if it is prepared here, else None.
 
     Raises:
-        UserError: the text is the user's own and not prepared, so that nothing is known of it.
+        UserError: the text is not a built-in one and not prepared: nothing is known of it yet.
     """
     config = _config(conditions)
     if config.data.tokens is not None:  # shown whatever the model's vocabulary is
         return open_imported(tokens_directory(config.data, 0, CORPORA))
     corpus = find(config.data, config.model.vocabulary, CORPORA)
-    if corpus is None and config.data.path is not None:
-        raise UserError(
-            f"data.path: {config.data.path} is not prepared yet; run `{again('mta-lab data prepare')}` with it"
-        )
+    if corpus is None and (config.data.path is not None or config.data.corpus not in RECIPES):
+        key, given = ("path", config.data.path) if config.data.path is not None else ("corpus", config.data.corpus)
+        raise UserError(f"data.{key}: {given} is not prepared yet; run `{again('mta-lab data prepare')}` with it")
     return corpus
 
 

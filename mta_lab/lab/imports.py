@@ -7,15 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from mta_lab.config import DataConfig
-from mta_lab.data import own
+from mta_lab.data import cache, own
 from mta_lab.data.content import SPLITS
-from mta_lab.data.corpus import followed, prepare_text
+from mta_lab.data.corpus import corpora, followed, prepare_text
 from mta_lab.data.hub import HUB, HubReader
 from mta_lab.data.imported import ImportedCorpus, open_imported
 from mta_lab.data.importing import Asked, Input, by_hash, import_tokens
 from mta_lab.data.reading import FORMATS, FileReader, Keys
 from mta_lab.data.shards import PARTS, REMEDY, Part
-from mta_lab.data.sources import RECIPES
 from mta_lab.data.tokenizer import Given, read_given
 from mta_lab.errors import UserError, nearest
 from mta_lab.lab.display import Display
@@ -122,14 +121,14 @@ def _inputs(source: str, options: ImportOptions, display: Display) -> Iterator[I
 
 
 def _prepared(name: str, display: Display) -> Iterator[Input]:
-    """Yield the files of a built-in text, which keeps its split: 'train' and 'valid'."""
-    if name not in RECIPES:
-        raise UserError(f"{CORPUS}{name}: allowed: {' or '.join(RECIPES)}{nearest(name, RECIPES)}")
-    text = prepare_text(DataConfig(corpus=name), CORPORA, display.say)  # type: ignore[arg-type]  # it is a key of RECIPES
-    for recipe in RECIPES[name]:
+    """Yield the files of a prepared text, which keeps its split: 'train' and 'valid'."""
+    if name not in (known := corpora()):
+        raise UserError(f"{CORPUS}{name}: allowed: {' or '.join(known)}{nearest(name, known)}")
+    text = prepare_text(DataConfig(corpus=name), CORPORA, display.say)
+    for domain in cache.facts(text)["domains"]:
         for split in SPLITS:
-            file = text / f"{recipe.name}.{split}.jsonl"
-            read = partial(FileReader, file, recipe.name, Keys())
+            file = text / f"{domain['name']}.{split}.jsonl"
+            read = partial(FileReader, file, domain["name"], Keys())
             yield Input(name=file.name, size=file.stat().st_size, split_of=partial(_always, split), read=read)
 
 

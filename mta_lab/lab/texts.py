@@ -1,10 +1,10 @@
 """Find the text that a plan's runs read: prepared, named by records alone, or neither."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from mta_lab.config import DataConfig
 from mta_lab.data import Corpus, find, prepare
+from mta_lab.data.corpus import reachable
 from mta_lab.lab.display import Display
 from mta_lab.lab.plan import Plan
 from mta_lab.planning.runs import Run, runs_of
@@ -42,9 +42,7 @@ def absent_texts(plan: Plan) -> list[tuple[DataConfig, int]]:
 
 
 def _is_here(data: DataConfig, vocabulary: int) -> bool:
-    given = [path for path in (data.tokens or data.path, data.tokenizer_file) if path is not None]
-    here = all(Path(path).expanduser().exists() for path in given)  # else the results come from another machine
-    return here and find(data, vocabulary, CORPORA) is not None
+    return reachable(data) and find(data, vocabulary, CORPORA) is not None
 
 
 def _open_prepared(run: PlannedRun) -> Corpus:

@@ -154,7 +154,6 @@ MISTAKES = {
         "other variants",
     ),
     "odd heads for differential": ("attention={name: differential}", "heads", "1", "an even number"),
-    "unknown corpus": ("data.corpus=wiki", "data.corpus", "'wiki'", "'packages' or 'stdlib'"),
     "no equals sign": ("model.heads", "'model.heads'", "KEY=VALUE"),
     "no key": ("=3", "'=3'", "KEY=VALUE"),
     "open bracket": ("model.heads=[1,", "model.heads", "'[1,'", "YAML"),

@@ -17,7 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from mta_lab.config import DataConfig
-from mta_lab.data import importing
+from mta_lab.data import cache, importing
 from mta_lab.data.corpus import corpus_name
 from mta_lab.data.documents import clean
 from mta_lab.data.imported import ImportedCorpus, open_imported
@@ -183,7 +183,7 @@ def only_some(source: Path, most: int) -> Path:
 IMPORT = """
 import sys
 from pathlib import Path
-from mta_lab.data import importing
+from mta_lab.data import cache, importing
 from tests.data.imports import asked_of
 importing.KEPT = 0.0  # a state after every batch, of a few documents each
 importing.DOCUMENTS = 4
@@ -267,6 +267,7 @@ def test_the_products_own_text_keeps_its_split(
     for domain in ("github", "stackexchange"):
         for split, texts in written.items():
             (text / f"{domain}.{split}.jsonl").write_bytes(lines(texts))
+    cache.seal(text, {"domains": [{"name": "github"}, {"name": "stackexchange"}]})
     corpus = imported("corpus:stdlib", options, quiet())
     assert [domain.name for domain in corpus.domains] == ["github", "stackexchange"]
     assert documents_of(corpus, "github", "train") == written["train"]

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from mta_lab.config import DataConfig
-from mta_lab.data import build, cache, documents
+from mta_lab.data import build, cache, documents, tokenizer
 from mta_lab.data.mixture import PAPER, shares
 from mta_lab.data.sources import RECIPES, Source
 from mta_lab.errors import UserError
@@ -73,7 +73,8 @@ def test_own_text_in_domains_called_like_the_built_in_ones_is_another_text(
         ]
         build.build_text(gathered, tmp_path / package / "text", nothing)
         tokens = tmp_path / package / "tokens-270"
-        build.build_tokens(tmp_path / package / "text", tokens, 270, np.dtype("<u2"), nothing)
+        make = partial(tokenizer.make, "bpe", vocabulary=270, say=nothing)
+        build.build_tokens(tmp_path / package / "text", tokens, make, nothing)
         hashes.add(cache.facts(tokens)["content_hash"])
     assert (len(hashes) == 1) == same
 
