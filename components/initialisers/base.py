@@ -6,9 +6,8 @@ that two models that share a weight, and its size, start it equal under one seed
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -139,6 +138,6 @@ def _residual_layers(model: nn.Module) -> list[str]:
     return found
 
 
-def names_residual(classes: Iterable[type[Any]]) -> bool:
-    """Return whether one of the modules' classes says what it writes to the residual stream."""
-    return any(getattr(cls, RESIDUAL, ()) for cls in classes)
+def names_residual(module: nn.Module) -> bool:
+    """Return whether a module, or one inside it, says what it writes to the residual stream."""
+    return any(getattr(part, RESIDUAL, ()) for part in module.modules())

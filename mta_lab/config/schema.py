@@ -100,12 +100,12 @@ class RunConfig:
             known = [one.name for one in FAMILIES["optimizers"].registered() if getattr(one, "scale_free", False)]
             said = f"whose learning rates do not hold for training.optimizer={optimizer.name}"
             raise ValueError(f"got '{initialiser.name}', {said}; allowed beside it: {', '.join(known)}")
-        base = self.model.base
-        classes = {"attention": _attention_classes(self.attention, base), "feed_forward": _feed_forward_classes(base)}
-        for part, found in classes.items() if initialiser.reads_residual else ():
-            if not names_residual(found):
-                said = f"but this {part} does not say which of its layers write to the residual stream"
-                raise ValueError(f"got '{initialiser.name}', {said}; give its module {RESIDUAL} = ('LAYER',)")
+        base = self.model.base  # which can be built, too
+        _attention_classes(self.attention, base)
+        _feed_forward_classes(base)
+        if initialiser.reads_residual and (part := _silent_part(self.attention, self.model)):
+            said = f"but the {part} does not say which of its layers write to the residual stream"
+            raise ValueError(f"got '{initialiser.name}', {said}; give its module {RESIDUAL} = ('LAYER',)")
 
     def _check_start(self) -> None:
         """Raise ValueError for what a run from a checkpoint cannot have."""
@@ -234,3 +234,15 @@ def _residual_norm_classes(model: ModelConfig, scales: tuple[float, ...]) -> fro
         found = [model.built_norm(layer, scale) for layer, scale in enumerate(scales, 1)]
         found.append(model.residual_norms.final(width=model.width))
     return frozenset(type(inner) for module in found for inner in module.modules())
+
+
+@cache
+def _silent_part(attention: AttentionConfig, model: ModelConfig) -> str:
+    """Return a part of a layer that does not say what it writes to the residual stream, or ''."""
+    with torch.device("meta"):
+        for layer in range(1, model.layers + 1):
+            parts = {"attention": placed(attention, model, layer), "feed_forward": model.built_feed_forward(layer)}
+            for name, module in parts.items():
+                if not names_residual(module):
+                    return f"{name} of layer {layer}"
+    return ""

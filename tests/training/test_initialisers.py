@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from components import FAMILIES
-from components.feed_forward import FeedForwardConfig
+from components.feed_forward import SWIGLU, FeedForwardConfig
 from components.initialise import initialise
 from mta_lab.config import RunConfig, fingerprint, plain
 from mta_lab.data import Corpus
@@ -206,14 +206,15 @@ def test_a_component_that_does_not_say_what_it_writes_to_the_stream_is_refused()
 
         @register("feed_forward", "silent")
         class Silent(FeedForwardConfig):
-            """A feed-forward of one layer."""
+            """A feed-forward that is one layer on the third of them."""
 
             def build(self, *, width: int, multiple: int, layer: int, layers: int) -> torch.nn.Module:
-                return torch.nn.Linear(width, width)
+                sizes = {"width": width, "multiple": multiple, "layer": layer, "layers": layers}
+                return torch.nn.Linear(width, width) if layer == 3 else SWIGLU.build(**sizes)
 
         with pytest.raises(UserError) as caught:
             of("depth_scaled", "model.feed_forward=silent")
-        said = "but this feed_forward does not say which of its layers write to the residual stream"
+        said = "but the feed_forward of layer 3 does not say which of its layers write to the residual stream"
         assert f"model: initialiser: got 'depth_scaled', {said}; give its module writes_re" in str(caught.value)
         build_model(of(MUP, "model.feed_forward=silent"), seed=0)  # which does not ask
 
