@@ -60,7 +60,7 @@ def retrofit(source: str, attention: str, folder: Path, display: Display) -> Ret
     assert isinstance(chosen, AttentionConfig)
     carried = _known(source, display)
     llama, tokenizer = open_llama(carried or Path(source))
-    llama.config.attention_dropout = chosen.dropout
+    llama.config.attention_dropout = chosen.dropout or llama.config.attention_dropout
     model = inserted(llama, _settings(chosen, llama))
     tokens_BT = torch.randint(llama.config.vocab_size, (1, COMPARED), generator=torch.Generator().manual_seed(0))
     refuse_difference(llama, model, tokens_BT)
