@@ -18,7 +18,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaModel, apply_rotary_pos_emb, repeat_kv
 
 CHOICES = {"mask": ("double", "exact"), "padding": ("both", "left", "right"), "per": ("scalar", "channel")}
-NORMS = ("gate", "plain", "depth", "layer_norm", "layer_norm_block", "pair")
+NORMS = {"gate": ("per",), "plain": (), "depth": (), "layer_norm": (), "layer_norm_block": (), "pair": ()}
 
 
 class MtaLlamaConfig(LlamaConfig):
@@ -43,21 +43,29 @@ class MtaLlamaConfig(LlamaConfig):
         for place in ("pre_softmax", "post_softmax"):
             for operation in getattr(self, place):
                 self._check_operation(place, operation)
-        if self.norm is not None and self.norm.get("name") not in NORMS:
-            raise ValueError(f"norm: got {self.norm}, allowed: None, or a name among {', '.join(NORMS)}")
-        check_choices("norm", self.norm or {})
+        if self.norm is not None:
+            self._check_norm()
+
+    def _check_norm(self):
+        if not isinstance(self.norm, dict) or self.norm.get("name") not in NORMS:
+            raise ValueError(f"norm: got {self.norm!r}, allowed: None, or a name among {', '.join(NORMS)}")
+        check_settings("norm", self.norm, {"name", *NORMS[self.norm["name"]]})
+        if self.norm["name"] == "pair":
+            check_pairs("norm", self.num_attention_heads)
 
     def _check_operation(self, place, operation):
-        kind = OPERATIONS.get(operation.get("name"))
+        kind = OPERATIONS.get(operation.get("name")) if isinstance(operation, dict) else None
         if kind is None:
-            raise ValueError(f"{place}: got {operation}, allowed: a name among {', '.join(OPERATIONS)}")
-        unknown = operation.keys() - {"name", "layers", *kind.SETTINGS}
-        if unknown:
-            raise ValueError(f"{place}: {operation['name']} has no setting {sorted(unknown)[0]!r}")
-        check_choices(place, operation)
-        layers = operation.get("layers", "all")
-        if layers != "all" and not all(1 <= layer <= self.num_hidden_layers for layer in layers):
-            raise ValueError(f"{place}: layers: got {layers}, allowed: 'all', or 1 to {self.num_hidden_layers}")
+            raise ValueError(f"{place}: got {operation!r}, allowed: a name among {', '.join(OPERATIONS)}")
+        check_settings(place, operation, {"name", "layers", *kind.SETTINGS})
+        layers, most = operation.get("layers", "all"), self.num_hidden_layers
+        if layers != "all" and not (are_whole(layers) and all(layer <= most for layer in layers)):
+            raise ValueError(f"{place}: layers: got {layers!r}, allowed: 'all', or a list of 1 to {most}")
+        kernel = operation.get("kernel", (1, 1))
+        if not are_whole(kernel) or len(kernel) != 2:
+            raise ValueError(f"{place}: kernel: got {kernel!r}, allowed: two whole numbers, 1 or more")
+        if kind is PairDifference:
+            check_pairs(place, self.num_attention_heads)
 
     def operations(self, place, layer):
         """Return the modules that act at `place` of a layer, counted from 1."""
@@ -68,8 +76,21 @@ class MtaLlamaConfig(LlamaConfig):
         return nn.ModuleList(built)
 
 
-def check_choices(place, settings):
-    """Raise ValueError for a setting that is none of its choices."""
+def are_whole(numbers):
+    """Return whether it is a list of whole numbers, 1 or more."""
+    return isinstance(numbers, list | tuple) and all(type(one) is int and one >= 1 for one in numbers)
+
+
+def check_pairs(place, heads):
+    """Raise ValueError where heads are no pairs."""
+    if heads % 2:
+        raise ValueError(f"{place}: got {heads} heads, allowed: an even number, as they are taken in pairs")
+
+
+def check_settings(place, settings, known):
+    """Raise ValueError for a setting that is not known, or is none of its choices."""
+    for name in sorted(settings.keys() - known):
+        raise ValueError(f"{place}: {settings['name']} has no setting {name!r}")
     for name, choices in CHOICES.items():
         if settings.get(name, choices[0]) not in choices:
             raise ValueError(f"{place}: {name}: got {settings[name]!r}, allowed: {', '.join(choices)}")
@@ -78,8 +99,8 @@ def check_choices(place, settings):
 def heads_of(heads, group):
     """Return groups, heads out and heads in of what mixes neighbouring heads."""
     group = heads if group == "all" else group
-    if heads % group:
-        raise ValueError(f"group: got {group}, allowed: a divisor of the {heads} heads, or 'all'")
+    if type(group) is not int or group < 1 or heads % group:
+        raise ValueError(f"group: got {group!r}, allowed: a divisor of the {heads} heads, or 'all'")
     return heads // group, group, group
 
 
@@ -337,9 +358,15 @@ class MtaLlamaAttention(LlamaAttention):
         layer = cache.layers[self.layer_idx]
         if type(layer) is DynamicLayer and not layer.get_seq_length():
             layer = cache.layers[self.layer_idx] = KeptQueries(reach)
-        if not isinstance(layer, KeptQueries):
-            raise NotImplementedError(f"a cache of {type(layer).__name__} keeps no queries; allowed: DynamicCache")
+        refuse_other_cache(layer, KeptQueries)
         return layer
+
+
+def refuse_other_cache(layer, *kinds):
+    """Raise NotImplementedError for a layer of a cache that is of none of these kinds."""
+    if type(layer) not in kinds:
+        said = f"a cache of {type(layer).__name__} keeps no queries; allowed: DynamicCache"
+        raise NotImplementedError(f"{said}; in generate, cache_implementation='dynamic'")
 
 
 def visible_places(mask, rows, keys, device):
@@ -386,10 +413,13 @@ class MtaLlamaModel(_Mta, LlamaModel):
         self.post_init()
 
     def forward(self, input_ids=None, attention_mask=None, position_ids=None, cache=None, **kwargs):
-        """Refuse masks that operations cannot follow; else as Llama's."""
+        """Refuse caches and masks that operations cannot follow; else as Llama's."""
+        if self.config._attn_implementation != "eager":  # which tells how transformers makes the mask
+            raise ValueError(f"attn_implementation: got {self.config._attn_implementation!r}, allowed: 'eager'")
+        for layer in cache.layers if cache is not None else ():
+            refuse_other_cache(layer, DynamicLayer, KeptQueries)
         if attention_mask is not None and attention_mask.dim() != 2:
-            said = f"attention_mask: got {list(attention_mask.shape)}, allowed: [batch, tokens], or None"
-            raise ValueError(f"{said}; a static cache makes other masks, type cache_implementation='dynamic'")
+            raise ValueError(f"attention_mask: got {list(attention_mask.shape)}, allowed: [batch, tokens], or None")
         packed = position_ids is not None and attention_mask is None and cache is None
         if packed and (position_ids.diff(dim=-1) != 1).any():
             raise ValueError("position_ids: several texts in a row read each other's scores; allowed: one a row")

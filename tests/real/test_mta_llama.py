@@ -192,20 +192,35 @@ def test_training_with_recomputed_layers_has_the_same_gradients(llamas):
     [
         ({"pre_softmax": [{"name": "key_qery"}]}, "allowed: a name among key_query, head_mixing, joint"),
         ({"pre_softmax": [{"name": "key_query", "kernal": [2, 3]}]}, "key_query has no setting 'kernal'"),
-        ({"post_softmax": [{"name": "head_mixing", "layers": [5]}]}, "layers: got [5], allowed: 'all', or 1 to 4"),
+        (
+            {"post_softmax": [{"name": "head_mixing", "layers": [5]}]},
+            "layers: got [5], allowed: 'all', or a list of 1 to",
+        ),
         ({"pre_softmax": [{"name": "key_query", "mask": "singel"}]}, "mask: got 'singel', allowed: double, exact"),
         ({"norm": {"name": "gate", "per": "head"}}, "norm: per: got 'head', allowed: scalar, channel"),
+        ({"pre_softmax": ["key_query"]}, "pre_softmax: got 'key_query', allowed: a name among key_query"),
+        ({"post_softmax": [{"name": "head_mixing", "layers": 3}]}, "layers: got 3, allowed: 'all', or a list of 1"),
+        ({"pre_softmax": [{"name": "key_query", "kernel": [0, 3]}]}, "kernel: got [0, 3], allowed: two whole numbers"),
+        ({"pre_softmax": [{"name": "joint", "kernel": "6x11"}]}, "kernel: got '6x11', allowed: two whole numbers"),
+        ({"norm": "gate"}, "norm: got 'gate', allowed: None, or a name among gate, plain"),
+        ({"norm": {"name": "depth", "per": "channel"}}, "norm: depth has no setting 'per'"),
+        ({"norm": {"name": "pair"}, "num_attention_heads": 5}, "norm: got 5 heads, allowed: an even number"),
+        (
+            {"post_softmax": [{"name": "pair_difference"}], "num_attention_heads": 5},
+            "post_softmax: got 5 heads, allowed: an even number",
+        ),
         ({"norm": {"name": "batch"}}, "norm: got {'name': 'batch'}, allowed: None, or a name among gate, plain"),
     ],
 )
 def test_a_config_refuses_what_it_does_not_know(llamas, attention, said):
     with pytest.raises(ValueError, match=re.escape(said)):
-        llamas.MtaLlamaConfig(**SIZES, **attention)
+        llamas.MtaLlamaConfig(**{**SIZES, **attention})
 
 
-def test_heads_that_a_group_does_not_divide_are_refused(llamas):
-    config = llamas.MtaLlamaConfig(**SIZES, pre_softmax=[{"name": "head_mixing", "group": 3}])
-    with pytest.raises(ValueError, match="group: got 3, allowed: a divisor of the 8 heads, or 'all'"):
+@pytest.mark.parametrize("group", [3, 0, "four"])
+def test_a_group_that_does_not_divide_the_heads_is_refused(llamas, group):
+    config = llamas.MtaLlamaConfig(**SIZES, pre_softmax=[{"name": "head_mixing", "group": group}])
+    with pytest.raises(ValueError, match=f"group: got {group!r}, allowed: a divisor of the 8 heads, or 'all'"):
         llamas.MtaLlamaForCausalLM(config)
 
 
@@ -234,10 +249,17 @@ def test_what_cannot_be_followed_is_refused(llamas):
         model(tokens(1, 6), attention_mask=torch.zeros(1, 1, 6, 6))
     with pytest.raises(NotImplementedError, match="StaticLayer keeps no queries; allowed: DynamicCache"):
         model(tokens(1, 6), cache=StaticCache(config=model.config, max_cache_len=CONTEXT))
-    with pytest.raises(ValueError, match="static cache makes other masks, type cache_implementation='dynamic'"):
+    with pytest.raises(NotImplementedError, match="StaticLayer keeps no queries; allowed: DynamicCache"):
         generated(model, tokens(1, 6), cache_implementation="static")
     with pytest.raises(ValueError, match="Assisted decoding requires a cache that can be cropped"):
         generated(model, tokens(1, 6), prompt_lookup_num_tokens=3)
+
+
+def test_attention_whose_mask_would_not_tell_the_padding_is_refused(llamas):
+    model, (padded, mask) = llamas.trained(OPERATIONS), left_padded(9)
+    model.set_attn_implementation("paged|eager")
+    with pytest.raises(ValueError, match=r"attn_implementation: got 'paged\|eager', allowed: 'eager'"):
+        model(padded, attention_mask=mask)
 
 
 def left_padded(places: int) -> tuple[Tensor, Tensor]:
