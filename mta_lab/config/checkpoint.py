@@ -124,6 +124,7 @@ def _refuse_others(found: Mapping[str, Any], folder: Path) -> None:
         "head_dim": (found.get("head_dim") or width // heads, width // heads),
         "attention_bias": (found.get("attention_bias", False), False),
         "mlp_bias": (found.get("mlp_bias", False), False),
+        "sliding_window": (found.get("sliding_window"), None),
     }
     for name, (given, allowed) in same.items():
         if given != allowed:

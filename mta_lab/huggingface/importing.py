@@ -12,12 +12,9 @@ from components.attention import PLAIN
 from mta_lab.config import RunConfig
 from mta_lab.config.checkpoint import weight_files
 from mta_lab.errors import UserError, described
-from mta_lab.huggingface.names import TIED, from_llama
+from mta_lab.huggingface.names import COMPUTED, TIED, from_llama
 from mta_lab.model import Decoder
 from mta_lab.training import tensors
-
-COMPUTED = "rotary_emb.inv_freq"
-"""end of the names that earlier versions saved and nothing reads"""
 
 
 def import_weights(folder: Path, file: Path, config: RunConfig) -> None:
@@ -29,10 +26,13 @@ def import_weights(folder: Path, file: Path, config: RunConfig) -> None:
     found: dict[str, Tensor] = {}
     for part in weight_files(folder):
         try:
-            found |= load_file(part)
+            read = load_file(part)
         except (OSError, SafetensorError) as error:
             said = f"{part} cannot be read ({described(error)}); save the model again"
             raise UserError(f"init.checkpoint: {said}") from None
+        if twice := found.keys() & read.keys():
+            raise UserError(f"init.checkpoint: {part}: {min(twice)} is in another file, too; allowed: each weight once")
+        found |= read
     found = {name: tensor for name, tensor in found.items() if not name.endswith(COMPUTED)}
     head = found.pop(TIED, None)
     if head is not None and not torch.equal(head, found.get("model.embed_tokens.weight", head)):

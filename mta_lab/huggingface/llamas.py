@@ -1,8 +1,8 @@
 """Open a pretrained Llama, and insert operations into it."""
 
 import json
-from collections.abc import Mapping
-from contextlib import nullcontext, redirect_stderr
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from transformers.utils import logging
 
 from mta_lab.errors import UserError, described
 from mta_lab.huggingface.models import LlamaConfig, LlamaForCausalLM, MtaLlamaConfig, MtaLlamaForCausalLM
+from mta_lab.huggingface.names import COMPUTED
 
 GGUF = ".gguf"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
@@ -39,27 +40,43 @@ def open_llama(source: Path) -> Pretrained:
     if source.suffix != GGUF:
         _refuse_other(source)
     logging.disable_progress_bar()
+    logging.set_verbosity_error()  # what it warns of is refused in one line
     folder, file = (source.parent, {"gguf_file": source.name}) if source.suffix == GGUF else (source, {})
     only = {} if file else {"use_safetensors": True}  # other formats may hold code
     quiet = redirect_stderr(StringIO()) if file else nullcontext()  # a bar that nothing else turns off
-    try:
-        with quiet:
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **file)
-            model = LlamaForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, attn_implementation="eager", **file, **only
-            )
-    except Exception as error:  # a damaged file may raise anything
-        raise UserError(f"{source}: cannot be opened ({described(error)}); save the model again") from None
+    with _one_line(f"{source}: cannot be opened", "save the model again"), quiet:
+        model, about = LlamaForCausalLM.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            attn_implementation="eager",
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are among what it has found
+            **file,
+            **only,
+        )
+    _refuse_other_weights(source, model, about)
+    with _one_line(f"{source}: the tokenizer cannot be opened", "save the model's tokenizer there"), quiet:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **file)
     if len(tokenizer) > model.config.vocab_size:
         said = f"has {len(tokenizer):,} entries, and the model an embedding for {model.config.vocab_size:,}"
         raise UserError(f"{source}: the tokenizer {said}; give the model its own tokenizer")
     return Pretrained(model.eval(), tokenizer)
 
 
+@contextmanager
+def _one_line(said: str, way: str) -> Iterator[None]:
+    """Raise UserError for whatever the block raises, as a damaged file may raise anything."""
+    try:
+        yield
+    except Exception as error:
+        raise UserError(f"{said} ({described(error)}); {way}") from None
+
+
 def _refuse_other(folder: Path) -> None:
     """Raise UserError where a folder holds no Llama."""
     try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind = config["model_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         allowed = f"a folder that transformers wrote, or a file that ends in {GGUF}"
         raise UserError(f"{folder}: has no config.json of a model ({described(error)}); allowed: {allowed}") from None
@@ -68,6 +85,28 @@ def _refuse_other(folder: Path) -> None:
     if not any((folder / name).exists() for name in TOKENIZERS):
         saves = f"AutoTokenizer.from_pretrained(MODEL).save_pretrained('{folder}')"
         raise UserError(f"{folder}: has no tokenizer; in Python, `{saves}` adds the Llama's own")
+    if (window := config.get("sliding_window")) is not None:
+        said = f"got {window!r}, allowed: none, as a Llama has no such window"
+        raise UserError(f"{folder}: config.json: sliding_window: {said}; remove it if the model was trained without")
+
+
+def _refuse_other_weights(source: Path, model: LlamaForCausalLM, about: Mapping[str, Any]) -> None:
+    """Raise UserError for weights that are not those of config.json's Llama, or not finite.
+
+    transformers would draw the missing ones, and leave out those that have no place.
+    """
+    for name, given, allowed in sorted(about["mismatched_keys"]):
+        raise UserError(f"{source}: {name}: got {list(given)}, allowed: {list(allowed)}, by its config.json")
+    missing, others = about["missing_keys"], about["unexpected_keys"]
+    if strays := {*missing, *(name for name in others if not name.endswith(COMPUTED))}:
+        name = min(strays)
+        said = "is missing" if name in missing else "has no place in the Llama of its config.json"
+        raise UserError(f"{source}: {name} {said}; allowed: all weights of that Llama, and no others")
+    if model.config.tie_word_embeddings and model.lm_head.weight is not model.model.embed_tokens.weight:
+        said = "its config.json ties the embeddings (tie_word_embeddings)"
+        raise UserError(f"{source}: lm_head.weight is not the embedding, but {said}; correct the one that is wrong")
+    if broken := [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]:
+        raise UserError(f"{source}: {broken[0]} has values that are not finite; save the model again")
 
 
 def inserted(llama: LlamaForCausalLM, attention: Mapping[str, Any]) -> LlamaForCausalLM | MtaLlamaForCausalLM:

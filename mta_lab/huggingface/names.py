@@ -26,6 +26,9 @@ BLOCKS, LAYERS = "blocks.", "model.layers."
 TIED = "lm_head.weight"
 """weight of transformers that our decoder lacks, as it is the embedding"""
 
+COMPUTED = "rotary_emb.inv_freq"
+"""end of the names of weights that earlier versions saved and nothing reads"""
+
 
 def to_llama(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a decoder's weights under the names of transformers."""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,6 +137,85 @@ def test_a_llama_without_a_tokenizer_is_refused_with_what_adds_one(lab: Command,
     llama.save_pretrained("bare")
     complaint = lab("retrofit", "bare", "--to", "model").complaint
     assert complaint.startswith("bare: has no tokenizer; in Python, `AutoTokenizer.")
+
+
+@pytest.mark.parametrize(("attention", "dropout"), [("softmax", 0.3), ("{name: softmax, dropout: 0.1}", 0.1)])
+def test_the_llamas_dropout_stays_unless_the_attention_has_its_own(
+    lab: Command, llama: "PreTrainedModel", attention: str, dropout: float
+) -> None:
+    llama.config.attention_dropout = 0.3
+    llama.save_pretrained("llama")
+    assert lab("retrofit", "llama", "--attention", attention, "--to", "model").status == 0
+    assert json.loads(Path("model/config.json").read_text())["attention_dropout"] == dropout
+
+
+QUERY, HEAD = "model.layers.2.self_attn.q_proj.weight", "lm_head.weight"
+DAMAGES: dict[str, tuple[Callable[[dict[str, torch.Tensor]], object], dict[str, object], str]] = {
+    "a weight is missing": (lambda weights: weights.pop(QUERY), {}, f"{QUERY} is missing; allowed: all weights of"),
+    "an untied head is missing": (lambda weights: None, {"tie_word_embeddings": False}, f"{HEAD} is missing; allowed"),
+    "a head is tied and another": (
+        lambda weights: weights.update({HEAD: torch.ones(260, 64)}),
+        {},
+        f"{HEAD} is not the embedding, but its config.json ties the embeddings",
+    ),
+    "a bias has no place": (
+        lambda weights: weights.update({QUERY.replace("weight", "bias"): torch.ones(64)}),
+        {},
+        "model.layers.2.self_attn.q_proj.bias has no place in the Llama of its config.json; allowed",
+    ),
+    "a layer has no place": (
+        lambda weights: None,
+        {"num_hidden_layers": 3},
+        "model.layers.3.input_layernorm.weight has no place in the Llama",
+    ),
+    "a weight has another shape": (
+        lambda weights: None,
+        {"num_key_value_heads": 4},
+        "model.layers.0.self_attn.k_proj.weight: got [16, 64], allowed: [32, 64], by its config.json",
+    ),
+    "a value is infinite": (
+        lambda weights: weights[QUERY].fill_(torch.inf),
+        {},
+        f"{QUERY} has values that are not finite; save the model again",
+    ),
+    "a window": (lambda weights: None, {"sliding_window": 8}, "config.json: sliding_window: got 8, allowed: none"),
+}
+"""what is done to a Llama's weights and settings, and what is said of it"""
+
+
+@pytest.mark.real
+@WITH_HF
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_weights_of_another_model_than_config_json_says_are_refused(
+    lab: Command, llama: "PreTrainedModel", damage: str
+) -> None:
+    """Transformers opens most of them with a warning: it draws what is missing."""
+    from safetensors.torch import load_file, save_file
+
+    change, settings, said = DAMAGES[damage]
+    weights, config = load_file("llama/model.safetensors"), Path("llama/config.json")
+    change(weights)
+    save_file(weights, "llama/model.safetensors", metadata={"format": "pt"})
+    config.write_text(json.dumps({**json.loads(config.read_text()), **settings}))
+    assert lab("retrofit", "llama", "--to", "model").complaint.startswith(f"llama: {said}")
+    assert not Path("model").exists()
+
+
+@pytest.mark.real
+@WITH_HF
+def test_what_earlier_versions_saved_and_nothing_reads_is_left_out(lab: Command, llama: "PreTrainedModel") -> None:
+    from safetensors.torch import load_file, save_file
+
+    angles = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}
+    save_file(load_file("llama/model.safetensors") | angles, "llama/model.safetensors", metadata={"format": "pt"})
+    assert lab("retrofit", "llama", "--to", "model").status == 0
+
+
+@pytest.mark.real
+@WITH_HF
+def test_a_damaged_tokenizer_is_said_to_be_what_cannot_be_opened(lab: Command, llama: "PreTrainedModel") -> None:
+    Path("llama/tokenizer.json").write_text("{}")
+    assert "llama: the tokenizer cannot be opened (" in lab("retrofit", "llama", "--to", "model").complaint
 
 
 @pytest.mark.real

@@ -152,6 +152,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a head of its own": ({"tie_word_embeddings": False}, r"tie_word_embeddings: got False, allowed: True"),
     "another epsilon": ({"rms_norm_eps": 1e-6}, r"rms_norm_eps: got 1e-06, allowed: 1e-05"),
+    "a window": ({"sliding_window": 8}, r"sliding_window: got 8, allowed: None"),
     "wide heads": ({"head_dim": 16}, r"head_dim: got 16, allowed: 8"),
     "a narrow feed-forward": ({"intermediate_size": 100}, r"intermediate_size: got 100, allowed: 8/3 of hidden_size"),
     "angles of words": ({"rope_parameters": {"rope_theta": "large"}}, r"rope_theta: got 'large', allowed: a number"),

@@ -70,3 +70,10 @@ def test_a_damaged_file_is_said(importing, llama, tmp_path):
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(UserError, match=r"init.checkpoint: .*model.safetensors cannot be read \(.*\); save the model"):
         importing.import_weights(folder, tmp_path / "weights.pt", run_of(folder, "softmax"))
+
+
+def test_a_weight_in_two_files_is_refused(importing, llama, tmp_path):
+    folder, _ = llama
+    (folder / "model-00001-of-00002.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    with pytest.raises(UserError, match=r"model.safetensors: .* is in another file, too; allowed: each weight once"):
+        importing.import_weights(folder, tmp_path / "weights.pt", run_of(folder, "softmax"))
