@@ -6,7 +6,7 @@ from components.attention.cache import LayerCache
 from components.attention.core import CoreAttention, CoreConfig, MapCore, bias_scores
 from components.attention.differential import Differential
 from components.attention.multi_token import MultiToken
-from components.attention.projections import Attention, scale_queries, set_model_width, share_keys
+from components.attention.projections import Attention, norm_heads, scale_queries, set_model_width, share_keys
 from components.attention.softmax import Softmax
 from components.attention.talking_heads import TalkingHeads
 from components.positions.rotary import rotary_table
@@ -32,6 +32,7 @@ __all__ = [
     "Softmax",
     "TalkingHeads",
     "bias_scores",
+    "norm_heads",
     "rotary_table",
     "scale_queries",
     "set_dropout_seeds",

@@ -12,6 +12,7 @@ from components.attention.base import Core, described, head_width
 from components.attention.cache import LayerCache
 from components.kernels.pointwise import rotate
 from components.kernels.substitute import calls_only
+from components.norms.rms import RMSNorm
 from components.positions.base import Turns
 from components.registry import ComponentError
 
@@ -37,6 +38,8 @@ class Attention(Core):
         self.key = nn.Linear(width, width, bias=False)
         self.value = nn.Linear(width, width, bias=False)
         self.output = nn.Linear(width, width, bias=False)
+        self.query_norm: nn.Module | None = None
+        self.key_norm: nn.Module | None = None
 
     def forward(self, x_BTD: Tensor, rotary: Turns | None = None, cache: LayerCache | None = None) -> Tensor:
         """Causal self-attention; `rotary` (see `rotary_table`) turns queries and keys.
@@ -46,6 +49,8 @@ class Attention(Core):
         """
         self._check(x_BTD, rotary, cache)
         query_BTD, key_BTD = self.query(x_BTD), self.key(x_BTD)
+        if self.query_norm is not None and self.key_norm is not None:
+            query_BTD, key_BTD = self._normed(self.query_norm, query_BTD), self._normed(self.key_norm, key_BTD)
         if self.query_scale != 1.0:
             query_BTD = query_BTD * self.query_scale
         if rotary is not None:
@@ -75,6 +80,19 @@ class Attention(Core):
         narrow = kv_heads * (self.width // self.heads)
         self.key = nn.Linear(self.model_width, narrow, bias=False)
         self.value = nn.Linear(self.model_width, narrow, bias=False)
+
+    def norm_heads(self) -> None:
+        """Have an RMSNorm of each head's queries, and one of its keys, before they are turned.
+
+        All heads share the weight, as in Qwen3 (2505.09388).
+        """
+        self.query_norm, self.key_norm = (RMSNorm(self.width // self.heads) for _ in range(2))
+
+    def _normed(self, norm: nn.Module, z_BTD: Tensor) -> Tensor:
+        """Return the normed heads, in the dtype that they had."""
+        heads_BTMd = z_BTD.view(*z_BTD.shape[:-1], -1, self.width // self.heads)
+        normed_BTD: Tensor = norm(heads_BTMd).flatten(-2).to(z_BTD.dtype)
+        return normed_BTD
 
     def _turned(self, z_BTD: Tensor, rotary: Turns) -> Tensor:
         if rotary.dim() == 3:
@@ -137,6 +155,17 @@ def scale_queries(layer: nn.Module, factor: float) -> None:
         said = f"queries are multiplied by {factor:.3g}, but {type(layer).__name__} makes them itself"
         raise ComponentError(f"{said}; allowed: variants derived from Attention, with its forward")
     layer.query_scale = factor
+
+
+def norm_heads(layer: nn.Module) -> None:
+    """Norm the queries and keys of an attention layer, see `Attention.norm_heads`.
+
+    Raises ComponentError for one that makes them itself.
+    """
+    if not isinstance(layer, Attention) or type(layer).forward is not Attention.forward:
+        said = f"qk_norm: got true, but {type(layer).__name__} makes queries and keys itself"
+        raise ComponentError(f"{said}; allowed: variants derived from Attention, with its forward")
+    layer.norm_heads()
 
 
 def _go_together(x: Tensor, weight: Tensor) -> bool:

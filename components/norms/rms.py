@@ -17,6 +17,7 @@ class RMSNorm(Switched, nn.RMSNorm):
     Its weight is learned.
     """
 
+    each_token_alone = True
     eps: float
 
     def __init__(self, width: int, scale: float = 1.0) -> None:

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from components.attention import AttentionConfig, bias_scores, scale_queries, set_model_width, share_keys
+from components.attention import AttentionConfig, bias_scores, norm_heads, scale_queries, set_model_width, share_keys
 from mta_lab.config.sections import ModelConfig
 
 
@@ -16,6 +16,8 @@ def placed(attention: AttentionConfig, model: ModelConfig, layer: int) -> nn.Mod
         set_model_width(module, model.width)
     if model.kv_heads is not None:
         share_keys(module, model.kv_heads)
+    if model.qk_norm:
+        norm_heads(module)
     factor = model.initialiser.query_scale(width=model.width, heads=model.heads)
     if factor != 1.0:
         scale_queries(module, factor)

@@ -121,6 +121,8 @@ class RunConfig:
         if self.model.feed_forward != SWIGLU:
             said = f"got '{self.model.feed_forward.name}', allowed for a checkpoint: '{SWIGLU.name}' of the usual size"
             raise ValueError(f"model: feed_forward: {said}")
+        if self.model.qk_norm:
+            raise ValueError("model: qk_norm: got true, allowed for a checkpoint: false, as a Llama has none")
         if self.model.residual_norms != PRE:
             said = f"got '{self.model.residual_norms.name}', allowed for a checkpoint: '{PRE.name}' with RMSNorm"
             raise ValueError(f"model: residual_norms: {said}")

@@ -50,6 +50,9 @@ class ModelConfig:
     kv_heads: int | None = field(default=None, metadata=LATER)
     """heads of keys and values, a divisor of `heads`, each shared by neighbouring heads
     (grouped-query attention, 2305.13245); not set: each head has its own"""
+    qk_norm: bool = field(default=False, metadata=LATER)
+    """whether an RMSNorm of each head's queries, and one of its keys, stands before they are turned
+    (QK-norm: 2010.04245, 2302.05442), as in Qwen3"""
     vocabulary: int
     """tokens in the vocabulary; the tokenizer is trained to this size,
     that of imported tokens has at most as many, a synthetic task says its own"""

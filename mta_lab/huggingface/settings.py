@@ -50,6 +50,8 @@ def llama_settings(config: RunConfig) -> dict[str, Any]:
     if model.attention_width != model.width:
         said = f"{model.head_width} is not in the model of an export, whose heads have width / heads channels"
         raise UserError(f"model.head_width: {said} ({model.width // model.heads})")
+    if model.qk_norm:
+        raise UserError("model.qk_norm: true is not in the model of an export, whose queries and keys have no norm")
     if model.residual_norms != PRE:
         given = ", ".join(f"{key}: {value}" for key, value in plain(model.residual_norms).items())
         said = "is not in the model of an export, whose blocks have RMSNorms before their sublayers"

@@ -1,8 +1,8 @@
 """The memory of a training step, by arithmetic, and the micro-batch that fits.
 
 Counted on the tensors that shipped variants save: a layer keeps 8 rows of the model's width for
-each token and those of its norms, as many numbers as its feed-forward has weights for each channel,
-and maps of the attention only where its implementation stores them.
+each token and those that its norms read, as many numbers as its feed-forward has weights for each
+channel, and maps of the attention only where its implementation stores them.
 """
 
 import math
@@ -46,7 +46,7 @@ class StepMemory:
 def step_memory(config: RunConfig, sequences: int) -> StepMemory:
     """Return the memory of a step of `config` that reads `sequences` at a time."""
     model, tokens = config.model, sequences * config.context
-    rows = 8 + 2 * model.residual_norms.kept
+    rows = 8 + 2 * model.residual_norms.kept + 2 * model.qk_norm
     heads = 4 * (model.attention_width - model.width)  # queries, keys, values, and what heads read
     block = tokens * (rows * model.width + heads + math.ceil(count_feed_forward(model) / model.width))
     maps, layers = MAPS * model.heads * tokens * config.context, layers_with_maps(config)

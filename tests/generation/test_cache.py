@@ -79,6 +79,7 @@ def logits_alone(model: Decoder, tokens_BT: Tensor, padding: Sequence[int]) -> T
 
 VARIANTS = {
     **{name: (f"attention={name}",) for name in FAMILIES["attention"].names()},
+    "normed queries and keys": ("attention=multi_token", "model.qk_norm=true", "model.kv_heads=2"),
     "shared keys": ("attention=multi_token", "model.kv_heads=2"),
     **{
         f"norms {name}": ("attention=multi_token", f"model.residual_norms={{name: {name}, norm: layer}}")

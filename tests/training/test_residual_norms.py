@@ -70,10 +70,12 @@ def test_parameters_are_those_of_the_norms() -> None:
     }
 
 
-@pytest.mark.parametrize("norms", TEXTS)
-def test_the_memory_of_a_step_holds_what_the_backward_pass_keeps(norms: str) -> None:
+@pytest.mark.parametrize(
+    ("norms", "qk_norm"), [*((text, "false") for text in TEXTS), (USUAL, "true")], ids=[*TEXTS, "qk_norm"]
+)
+def test_the_memory_of_a_step_holds_what_the_backward_pass_keeps(norms: str, qk_norm: str) -> None:
     """Counted on the tensors that a block saves, but for the few numbers beside a row."""
-    run, kept = small(norms, "attention.impl=sdpa"), dict[int, int]()
+    run, kept = small(norms, "attention.impl=sdpa", f"model.qk_norm={qk_norm}"), dict[int, int]()
     block = build_model(run, seed=0).blocks[0]
     weights = {parameter.data_ptr() for parameter in block.parameters()}
 
