@@ -98,7 +98,9 @@ class HarnessModel(TemplateLM):
         return [self._written(request.task_name or "", *request.args) for request in requests]
 
     def _written(self, task: str, prompt: str, how: Mapping[str, Any]) -> str:
-        limit, ends = int(how.get("max_gen_toks", USUAL_LIMIT)), how.get("until", [])
+        limit, ends = int(how.get("max_gen_toks", USUAL_LIMIT)), how.get("until") or []
+        if limit < 1:
+            raise UserError(f"{task}: max_gen_toks: got {limit}, allowed: 1 or more")
         if limit >= self.max_length:
             said = f"a text of {limit:,} tokens leaves none of the {self.max_length:,} that are read for its prompt"
             raise UserError(f"{task}: {said}; context={2 * limit} reads more")
@@ -106,7 +108,10 @@ class HarnessModel(TemplateLM):
         self.read[task] += 1
         self.cut[task] += len(tokens) > self.max_length - limit
         draws = how.get("do_sample", False)
-        sampling = Sampling(temperature=how.get("temperature", 1.0) if draws else 0.0, top_p=how.get("top_p", 1.0))
+        try:
+            sampling = Sampling(temperature=how.get("temperature", 1.0) if draws else 0.0, top_p=how.get("top_p", 1.0))
+        except ValueError as error:
+            raise UserError(f"{task}: generation_kwargs: {error}") from None
         text, written = "", list[int]()
         for token in self._further(tokens[-(self.max_length - limit) :], limit, sampling):
             written.append(token)

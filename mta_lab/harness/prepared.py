@@ -1,5 +1,6 @@
 """Ask a run the harness's tasks, and take over what it comes to."""
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from components.evaluations.questions import Answer
 from mta_lab.children import variables
 from mta_lab.config import Precision, RunConfig
 from mta_lab.data import Corpus
-from mta_lab.errors import UserError
+from mta_lab.errors import UserError, described
 from mta_lab.evaluation import changed_settings
 from mta_lab.evaluation.answers import Advance, answered
 from mta_lab.evaluation.batches import Asking, Decoding
@@ -27,6 +28,7 @@ from mta_lab.model import Decoder
 from mta_lab.results.evaluated import Evaluated, TaskFacts, now
 
 LIBRARY = "lm_eval"
+PACKAGE = Path(__file__).parents[1]
 BOOTSTRAP = 1000  # draws, for the standard error of what is no plain mean
 ONE_PROCESS = {"DISABLE_MULTIPROC": "1"}  # keeps the harness from starting a process for each core for these draws
 
@@ -72,13 +74,19 @@ class HarnessTasks:
 
             further = partial(following, model, end=self.decoding.end_of_text, precision=precision)
             asked = HarnessModel(self.decoding, self.context, answers, further)
-            results = evaluate(
-                lm=asked,
-                task_dict={"tasks": self.loaded.tasks, "groups": self.loaded.groups},
-                limit=self.evaluation.limit or None,
-                bootstrap_iters=BOOTSTRAP,
-                log_samples=False,
-            )
+            try:
+                results = evaluate(
+                    lm=asked,
+                    task_dict={"tasks": self.loaded.tasks, "groups": self.loaded.groups},
+                    limit=self.evaluation.limit or None,
+                    bootstrap_iters=BOOTSTRAP,
+                    log_samples=False,
+                )
+            except Exception as error:
+                if _is_ours(error):
+                    raise
+                said = f"the harness cannot ask {', '.join(self.loaded.scored)} ({described(error)})"
+                raise UserError(f"{self.evaluation.name}: {said}; look at the tasks' YAML and data") from None
         return self._evaluated(results, asked)
 
     def _evaluated(self, results: Any, asked: HarnessModel) -> Evaluated:
@@ -122,3 +130,9 @@ class HarnessTasks:
             for name, (cut, all_of_them) in numbers.items()
             if cut
         ]
+
+
+def _is_ours(error: Exception) -> bool:
+    """Return whether our own code raised it, and not a task's settings or data."""
+    _, *behind = traceback.extract_tb(error.__traceback__)
+    return any(Path(frame.filename).is_relative_to(PACKAGE) for frame in behind)

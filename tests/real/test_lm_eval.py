@@ -292,6 +292,55 @@ def test_a_text_that_a_model_writes_ends_where_the_task_says(loaded: mta_lab.Loa
     assert found.metrics["task_exact_match"].scores == {"writes": 1.0}
 
 
+CHOICES = {
+    "output_type": "multiple_choice",
+    "doc_to_choice": "{{words}}",
+    "doc_to_target": "{{right}}",
+    "metric_list": [{"metric": "acc"}],
+}
+WRITES = {"output_type": "generate_until", "doc_to_target": "{{right}}", "metric_list": [{"metric": "exact_match"}]}
+DREW = {"until": ["."], "max_gen_toks": 5, "do_sample": True}
+FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "a record without answers": (CHOICES, {"words": None}, r"the harness cannot ask faulty \(.*\); look at the tasks'"),
+    "more examples than records": ({**CHOICES, "num_fewshot": 50}, {}, r"the harness cannot ask faulty \(ValueError: "),
+    "a negative temperature": (
+        {**WRITES, "generation_kwargs": {**DREW, "temperature": -1}},
+        {},
+        "faulty: generation_kwargs: temperature: got -1.0, allowed: 0",
+    ),
+    "no token to draw": (
+        {**WRITES, "generation_kwargs": {**DREW, "top_p": 0}},
+        {},
+        "faulty: generation_kwargs: top_p: got 0, allowed: more than 0",
+    ),
+    "no token to write": (
+        {**WRITES, "generation_kwargs": {**DREW, "max_gen_toks": 0}},
+        {},
+        "faulty: max_gen_toks: got 0, allowed: 1 or more",
+    ),
+}
+"""settings of a task, what its second record has besides, and what is said"""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_a_task_of_the_users_is_one_line(loaded: mta_lab.LoadedSweep, tmp_path: Path, fault: str) -> None:
+    settings, other, said = FAULTS[fault]
+    record = {"text": "The river was beside the", "words": [" garden", " tree"], "right": 0}
+    (tmp_path / "data.jsonl").write_text(f"{json.dumps(record)}\n{json.dumps({**record, **other})}\n")
+    lines = {
+        "task": "faulty",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(tmp_path / "data.jsonl")}},
+        "test_split": "test",
+        "doc_to_text": "{{text}}",
+        **settings,
+    }
+    (tmp_path / "faulty.yaml").write_text("\n".join(f"{key}: {json.dumps(value)}" for key, value in lines.items()))
+    with pytest.raises(UserError, match=said) as refused:
+        loaded.run_of("plain").evaluate("lm_eval", tasks=("faulty",), path=str(tmp_path))
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
