@@ -349,7 +349,7 @@ def test_a_fault_in_a_task_of_the_users_is_one_line(loaded: mta_lab.LoadedSweep,
             "lm_eval: tasks: no task named 'piqa_stand_inn'; did you mean 'piqa_stand_in'",
         ),
         ({"tasks": ("passages",), "path": "nowhere"}, "lm_eval: path: got 'nowhere', allowed: a folder with tasks"),
-        ({"tasks": ("piqa_stand_in",), "context": 20}, "lm_eval: boolq_stand_in: the held-out text makes 0 items"),
+        ({"tasks": ("piqa_stand_in",), "context": 20}, "boolq_stand_in: the held-out text makes 0 items"),
     ],
 )
 def test_a_mistake_is_one_line(loaded: mta_lab.LoadedSweep, settings: dict[str, Any], said: str) -> None:
