@@ -30,8 +30,8 @@ class Sampling:
             raise ValueError(f"temperature: got {self.temperature}, allowed: 0 (the most likely token) or more")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p: got {self.top_p}, allowed: more than 0, at most 1")
-        if self.seed < 0:
-            raise ValueError(f"seed: got {self.seed}, allowed: 0 or more")
+        if not 0 <= self.seed < 2**64:
+            raise ValueError(f"seed: got {self.seed}, allowed: 0 or more, below 2^64")
 
     def chooser(self) -> Callable[[Tensor], Tensor]:
         """Return a function `logits_BV -> tokens_B`; all its calls draw from one stream."""

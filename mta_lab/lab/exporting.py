@@ -73,7 +73,11 @@ def export_run(plan: Plan, row: str, run: Trained, folder: Path) -> Exported:
 
 def refuse_full(folder: Path) -> None:
     """Raise UserError where the folder to write holds something, or is a file."""
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    try:
+        full = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+    except OSError as error:  # a name that is too long, a folder that others may not read
+        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+    if full:
         raise UserError(f"{folder}: is there already; allowed: a new folder, or an empty one")
 
 

@@ -91,6 +91,8 @@ def _read(run: Trained, prompt: str | None) -> _Prompt:
     """Return the prompt as the run's model reads it."""
     if prompt == "":
         raise UserError("--prompt: got an empty text, allowed: at least one token")
+    if prompt is not None and any("\ud800" <= letter <= "\udfff" for letter in prompt):
+        raise UserError(f"--prompt: got {prompt!a}, allowed: text in UTF-8")
     task = run.config.task
     if isinstance(task, SyntheticTask):
         return _of_task(task, prompt)

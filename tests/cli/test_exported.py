@@ -107,6 +107,12 @@ def test_a_folder_that_holds_something_is_left_alone(export: Export, tmp_path: P
     assert [file.name for file in tmp_path.iterdir()] == ["mine"]
 
 
+def test_a_name_that_no_disk_takes_is_refused_in_one_line(export: Export) -> None:
+    status, out, remarks = export("mta", "--to", "long" * 100)
+    assert (status, out, remarks.count("\n")) == (2, "", 1)
+    assert "cannot be written: File name too long" in remarks
+
+
 def test_a_full_disk_is_one_line_and_nothing_is_left(trained_folder: Path, tmp_path: Path) -> None:
     namespace = ["unshare", "--user", "--map-root-user", "--mount", "bash", "-euc"]
     if subprocess.run([*namespace, "mount -t tmpfs none /mnt"], capture_output=True, check=False).returncode:

@@ -99,6 +99,8 @@ def test_what_cannot_be_read_or_drawn_is_refused_in_a_line(lab: Command, written
         return lab(*GENERATE, *arguments).complaint
 
     assert "got an empty text" in refused("--prompt", "")
+    assert "--prompt: got 'a\\udcff', allowed: text in UTF-8" in refused("--prompt", "a\udcff")
+    assert "seed: got 18446744073709551616, allowed: 0 or more, below 2^64" in refused("--draw", str(2**64))
     assert "up to the 128 of the model's context" in refused("--prompt", "!" * 200)
     assert "allowed: 1 to 128, as the model's context is 128" in refused("--tokens", "129")
     assert "temperature: got -1.0" in refused("--temperature", "-1")
