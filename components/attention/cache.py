@@ -33,9 +33,15 @@ class LayerCache:
         self._values: Tensor | None = None
         self._queries: Tensor | None = None
 
-    def extend(self, query_BMnd: Tensor, key_BNnd: Tensor, value_BNnd: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Hold n more tokens; return their queries after those kept, all keys and all values."""
-        self._keys = _written(self._keys, self.tokens, key_BNnd)
+    def extend(
+        self, query_BMnd: Tensor, key_BNnd: Tensor, value_BNnd: Tensor, *, keys_by_channel: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Hold n more tokens; return their queries after those kept, all keys and all values.
+
+        With `keys_by_channel`, a channel's values of all keys are neighbours in memory: a product
+        of one query with all keys is faster so. Torch's own attention wants the other order.
+        """
+        self._keys = _written(self._keys, self.tokens, key_BNnd, by_channel=keys_by_channel)
         self._values = _written(self._values, self.tokens, value_BNnd)
         self.tokens += key_BNnd.shape[2]
         query_BMQd = query_BMnd if self._queries is None else torch.cat((self._queries, query_BMnd), dim=2)
@@ -68,14 +74,18 @@ class LayerCache:
         return spans
 
 
-def _written(held_BNKd: Tensor | None, tokens: int, new_BNnd: Tensor) -> Tensor:
+def _written(held_BNKd: Tensor | None, tokens: int, new_BNnd: Tensor, *, by_channel: bool = False) -> Tensor:
     """Return `held` with the new tokens behind its first `tokens`.
 
-    Where it has no room, that is a copy of twice the size.
+    Where it has no room, that is a copy of twice the size, in memory by channel or by token.
     """
     batch, heads, new, width = new_BNnd.shape
     if held_BNKd is None or held_BNKd.shape[2] < tokens + new:
-        roomy_BNKd = new_BNnd.new_empty(batch, heads, max(tokens + new, 2 * tokens), width)
+        room = max(tokens + new, 2 * tokens)
+        if by_channel:
+            roomy_BNKd = new_BNnd.new_empty(batch, heads, width, room).transpose(2, 3)
+        else:
+            roomy_BNKd = new_BNnd.new_empty(batch, heads, room, width)
         if held_BNKd is not None:
             roomy_BNKd[:, :, :tokens] = held_BNKd[:, :, :tokens]
         held_BNKd = roomy_BNKd

@@ -114,12 +114,12 @@ class MapCore(Core):
             raise ComponentError(
                 f"cache: dropout {self.dropout} while training, allowed: evaluation; type model.eval()"
             )
-        tokens = query_BMTd.shape[2]
-        if not cache.tokens and not any(cache.padding):
-            cache.extend(query_BMTd, key_BNTd, value_BNTd)
+        tokens, first, ops = query_BMTd.shape[2], not cache.tokens, MapOps(*map(tuple, self.map_ops()))
+        held = cache.extend(query_BMTd, key_BNTd, value_BNTd, keys_by_channel=bool(ops.all()))
+        if first and not any(cache.padding):
             return self.read(query_BMTd, key_BNTd, value_BNTd)
-        query_BMQd, key_BNKd, value_BNKd = cache.extend(query_BMTd, key_BNTd, value_BNTd)
-        recent, cache.recent, ops, parts = cache.recent, None, MapOps(*map(tuple, self.map_ops())), []
+        query_BMQd, key_BNKd, value_BNKd = held
+        recent, cache.recent, parts = cache.recent, None, []
         if tokens == 1 and not cache.padding and query_BMQd.shape[2] == 1 + streaming.reach(ops.all()):
             given = query_BMQd, self._shared(key_BNKd), self._shared(value_BNKd)
             y_BMTd, cache.recent = attend_next(*given, ops, recent)

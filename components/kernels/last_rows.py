@@ -59,16 +59,23 @@ def attend_next(
         return y_BM1d, None if any(op.reads_invisible for op in ops.pre) else tuple(kept)
     left = iter(recent)
     found: list[RecentRows] = []
-    scores_BM1K = _next(ops.pre, _scores(query_BMQd[:, :, -1:], key_BMKd), left, found)
-    weights_BM1K = _next(ops.post, scores_BM1K.softmax(-1), left, found)
+    visible_1K = torch.ones(1, key_BMKd.shape[2], dtype=torch.bool, device=key_BMKd.device)
+    scores_BM1K = _next(ops.pre, _scores(query_BMQd[:, :, -1:], key_BMKd), visible_1K, left, found)
+    weights_BM1K = _next(ops.post, scores_BM1K.softmax(-1), visible_1K, left, found)
     return _valued(weights_BM1K, value_BMKd), tuple(found)
 
 
-def _next(ops: Sequence[ScoreOp], row_BM1K: Tensor, recent: Iterator[RecentRows], found: list[RecentRows]) -> Tensor:
+def _next(
+    ops: Sequence[ScoreOp],
+    row_BM1K: Tensor,
+    visible_1K: Tensor,
+    recent: Iterator[RecentRows],
+    found: list[RecentRows],
+) -> Tensor:
     """Return what the operations make of a row, and find their recent rows with this one."""
     for op in ops:
         if not op.earlier_queries:
-            row_BM1K = _below([op], row_BM1K, 0.0)
+            row_BM1K = (op.right_rows if "right_rows" in op.declared else op)(row_BM1K, visible_1K)
             continue
         rows, window_BMAL = next(recent).extended(row_BM1K)
         found.append(rows)
