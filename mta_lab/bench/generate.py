@@ -21,8 +21,8 @@ from mta_lab.model import Decoder, build_model
 TOKEN = "a token"
 TOKENS = (128, 512, 2048)
 """in the sequence after the tokens that are timed"""
-FURTHER = 8
-"""tokens that are timed at once, where a cache is kept"""
+FURTHER = 24
+"""tokens that are timed at once, where a cache is kept: three times as many as it makes room for"""
 SIZES = {"width": 256, "heads": 8, "layers": 4, "context": 2048, "vocabulary": 4096, "feed_forward_multiple": 256}
 CACHED = {
     "Transformer": "softmax",
