@@ -213,7 +213,7 @@ def test_ledger_holds_table_9() -> None:
 
 
 def test_a_further_token_is_compared_with_and_without_a_cache(lab: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generate, "TOKENS", (24,))
+    monkeypatch.setattr(generate, "TOKENS", (40,))
     out, tree = measured(lab, "generate")
     check(tree, {"a token"})
     (comparison,) = tree["comparisons"]
@@ -221,4 +221,4 @@ def test_a_further_token_is_compared_with_and_without_a_cache(lab: Command, monk
     assert names[0] == "Transformer"
     assert {"MTA", "MTA, all queries kept", "MTA, no cache"} < set(names)
     assert all(float(one["facts"]["tokens/s"].replace(",", "")) > 0 for one in comparison["contestants"])
-    assert "a further token in a sequence of 24" in out
+    assert "a further token in a sequence of 40" in out

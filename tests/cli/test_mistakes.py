@@ -51,7 +51,7 @@ def test_mistake_is_answered_in_one_line(name: str, lab: Command, tmp_path: Path
 
 @pytest.mark.parametrize(
     "arguments",
-    ["sweep", "sweep kernel_sizes --workers 0", "report kernel_sizes --seeds 0", "params", "swep x", "train --scal x"],
+    ["sweep", "sweep kernel_sizes --workers 0", "report kernel_sizes --seeds 0", "swep x", "train --scal x"],
 )
 def test_wrong_grammar_ends_with_status_2_and_no_traceback(arguments: str, lab: Command) -> None:
     done = lab(*arguments.split())

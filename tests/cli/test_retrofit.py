@@ -139,6 +139,8 @@ def test_a_llama_without_a_tokenizer_is_refused_with_what_adds_one(lab: Command,
     assert complaint.startswith("bare: has no tokenizer; in Python, `AutoTokenizer.")
 
 
+@pytest.mark.real
+@WITH_HF
 @pytest.mark.parametrize(("attention", "dropout"), [("softmax", 0.3), ("{name: softmax, dropout: 0.1}", 0.1)])
 def test_the_llamas_dropout_stays_unless_the_attention_has_its_own(
     lab: Command, llama: "PreTrainedModel", attention: str, dropout: float
