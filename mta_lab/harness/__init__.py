@@ -19,3 +19,13 @@ def of_harness(evaluation: HarnessEvaluation, config: RunConfig, corpus: Corpus,
     """
     asks: Asks = import_module("mta_lab.harness.prepared").prepare(evaluation, config, corpus, note)  # by name: slow
     return asks
+
+
+def missing_tasks(evaluation: HarnessEvaluation) -> list[str]:
+    """Return why each task that is no stand-in cannot be asked here; the extra is installed.
+
+    Raises:
+        UserError: the harness knows no task of that name.
+    """
+    found: list[str] = import_module("mta_lab.harness.tasks").missing_tasks(evaluation)  # by name: slow
+    return found

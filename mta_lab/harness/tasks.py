@@ -66,31 +66,56 @@ def load(evaluation: HarnessEvaluation, config: RunConfig, corpus: Corpus, note:
     Raises:
         UserError: there is no such task, or one cannot be asked here, which `note` hears.
     """
-    asked = {name: shots for name, _, shots in (task.partition(":") for task in evaluation.tasks)}
-    manager = _manager(evaluation, [*asked], _written(evaluation, [*asked], config, corpus))
+    asked = _shots(evaluation)
+    loaded, missing = _found(evaluation, asked, _written(evaluation, [*asked], config, corpus))
+    for name in missing:
+        note(f"{evaluation.name}: {missing[name]}")
+    if missing:
+        said = f"{len(missing)} of {len(asked)} tasks cannot be asked here ({', '.join(missing)}), as said above"
+        raise UserError(f"{evaluation.name}: {said}; --on {evaluation.name}:NAME,NAME asks others")
+    return loaded
+
+
+def missing_tasks(evaluation: HarnessEvaluation) -> list[str]:
+    """Return why each task that is no stand-in, which needs the text, cannot be asked here.
+
+    Raises:
+        UserError: there is no such task.
+    """
+    asked = {name: shots for name, shots in _shots(evaluation).items() if ENDING not in name}
+    _, missing = _found(evaluation, asked, None) if asked else (None, dict[str, str]())
+    return [f"{evaluation.name}: {said}" for said in missing.values()]
+
+
+def _shots(evaluation: HarnessEvaluation) -> dict[str, str]:
+    """Return the number of examples of each task, "" where none is given, by name."""
+    return {name: shots for name, _, shots in (task.partition(":") for task in evaluation.tasks)}
+
+
+def _found(
+    evaluation: HarnessEvaluation, asked: Mapping[str, str], written: Path | None
+) -> tuple[Loaded, dict[str, str]]:
+    """Return the tasks that are here, and why each of the others is not, by name."""
+    manager = _manager(evaluation, [*asked], written)
     if unknown := [name for name in asked if name not in manager.all_tasks]:
         hint = nearest(unknown[0], manager.all_tasks) or ";"
         known = "names of the harness, of path, and of Table 3's tasks with _stand_in behind them"
         raise UserError(f"{evaluation.name}: tasks: no task named '{unknown[0]}'{hint} allowed: {known}")
-    loaded, missing = Loaded(), list[str]()
+    loaded, missing = Loaded(), dict[str, str]()
     with _patience():
         for name, shots in asked.items():
             try:
                 with quiet(), _seeded():
                     found = manager.load([name])
             except Exception as error:  # of the network, of a file, of a task's own code
-                missing.append(name)
-                note(f"{evaluation.name}: {_why(name, error)}")
+                missing[name] = _why(name, error)
                 datasets.config.HF_HUB_OFFLINE |= isinstance(error, ConnectionError)  # the rest waits no more
                 continue
             for task in found["tasks"].values():
                 if shots or task.get_config("num_fewshot") is None:  # as given, as the task says, or none
                     task.set_config(key="num_fewshot", value=int(shots or 0))
             loaded.add(name, found)
-    if missing:
-        said = f"{len(missing)} of {len(asked)} tasks cannot be asked here ({', '.join(missing)}), as said above"
-        raise UserError(f"{evaluation.name}: {said}; --on {evaluation.name}:NAME,NAME asks others")
-    return loaded
+    return loaded, missing
 
 
 def _manager(evaluation: HarnessEvaluation, names: Sequence[str], written: Path | None) -> TaskManager:

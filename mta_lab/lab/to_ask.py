@@ -4,8 +4,11 @@ from components.evaluations import Evaluation, HarnessEvaluation
 from mta_lab.config import in_words
 from mta_lab.errors import UserError
 from mta_lab.evaluation import changed_settings
+from mta_lab.harness import missing_tasks
 from mta_lab.lab.extras import check_extra
 from mta_lab.lab.plan import Plan
+
+LATER = "runs are trained without it, and the same command asks them later"
 
 
 def asked_in_words(plan: Plan) -> list[str]:
@@ -21,13 +24,20 @@ def _in_words(evaluation: Evaluation) -> str:
 
 
 def cannot_ask(plan: Plan) -> list[str]:
-    """Return a line on each evaluation of a plan whose library is missing."""
-    found = []
+    """Return a line on each evaluation of a plan that cannot be asked here, and on each such task.
+
+    Raises:
+        UserError: an evaluation names a task that there is none of.
+    """
+    found = list[str]()
     for evaluation in plan.sweep.evaluations:
         try:
             check_installed(evaluation)
         except UserError as error:
-            found.append(f"{error}; runs are trained without it, and the same command asks them later")
+            found.append(f"{error}; {LATER}")
+            continue
+        if isinstance(evaluation, HarnessEvaluation) and (missing := missing_tasks(evaluation)):
+            found += [*missing, f"{evaluation.name}: {LATER}"]
     return found
 
 

@@ -373,6 +373,21 @@ def test_what_needs_the_hub_says_so_for_each_task_and_how_to_fetch_it(folder: Pa
     assert "9 of 9 tasks cannot be asked here" in lines[-1]
 
 
+@pytest.mark.parametrize(
+    ("task", "status", "said"), [("piqa", 0, "piqa: its data is not here"), ("piqqa", 2, "'piqa'?")]
+)
+def test_a_plan_says_what_cannot_be_asked_before_anything_is_trained(
+    tmp_path: Path, task: str, status: int, said: str
+) -> None:
+    rows = "rows: {plain: {attention: softmax}}"
+    (tmp_path / "asked.yaml").write_text(f"title: asked\nevaluate: [{{name: lm_eval, tasks: [{task}]}}]\n{rows}\n")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "empty")}
+    command = [*COMMAND, "plan", "asked.yaml", "data.corpus=stdlib", "training.steps=8"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert said in " ".join((done.stdout + done.stderr).split())
+
+
 @WITH_HF
 @pytest.mark.parametrize("row", ["plain", "mta"])
 def test_an_export_comes_to_the_same_digits_by_the_harness_own_model(
