@@ -111,7 +111,7 @@ newest: ## the fast tests with the newest releases of everything, in a .venv of 
 	$(NEWEST)/bin/python -m pytest $(ARGS)
 
 audit: $(TOOLS) ## look up known weaknesses of the locked releases (needs the network)
-	$(TOOLS)/bin/pip-audit --disable-pip --require-hashes --requirement lock/developer.txt
+	$(TOOLS)/bin/pip-audit --disable-pip --require-hashes $(foreach lock,developer ray hf lm-eval trackers,--requirement lock/$(lock).txt)
 
 bench: WIDE = model.width=256 model.heads=8 model.layers=4 model.context=256 model.vocabulary=4096 training.batch_size=8
 bench: $(READY) ## time and memory of attention alone and of training steps, side by side (ARGS: of the steps)
