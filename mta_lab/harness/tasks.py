@@ -141,7 +141,8 @@ def _written(evaluation: HarnessEvaluation, names: Sequence[str], config: RunCon
     except ComponentError as error:
         said = "stand-ins are made together, and not all can be of this text"
         raise UserError(f"{evaluation.name}: {said}: {error}, and the text of data.corpus=packages has more") from None
-    folder = (corpus.directory / FOLDER / f"{material.context}-{evaluation.seed}").resolve()
+    made_of = "-".join([str(material.context), str(evaluation.seed), *evaluation.domains])
+    folder = (corpus.directory / FOLDER / made_of).resolve()
     for one in found:
         write(one, folder)
     return folder
