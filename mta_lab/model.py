@@ -25,10 +25,13 @@ from components.kernels.linear_cross_entropy import linear_cross_entropy
 from components.kernels.substitute import Switched, set_compiled
 from components.positions import Turns
 from components.score_ops import ScoreOp
-from mta_lab.config import ModelConfig, RunConfig
+from mta_lab.config import ModelConfig, Precision, RunConfig
 from mta_lab.config.placed import placed
 from mta_lab.generation.cache import Cache
 from mta_lab.generation.sampling import GREEDY, Sampling, continued
+
+HALVES: Mapping[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""the dtype of matrix products in a precision that is autocast; float32 in the others"""
 
 
 class Decoder(Switched, nn.Module):
@@ -216,6 +219,11 @@ class Block(nn.Module):
 
         x_BTD = self.join(self.attention_norm, x_BTD, attend)
         return self.join(self.feed_forward_norm, x_BTD, self.feed_forward)
+
+
+def in_precision(precision: Precision, device: torch.device) -> torch.autocast:
+    """Return the context in which a model on `device` computes in a precision."""
+    return torch.autocast(device.type, HALVES.get(precision, torch.bfloat16), enabled=precision in HALVES)
 
 
 def build_model(config: RunConfig, seed: int) -> Decoder:

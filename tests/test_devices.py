@@ -265,9 +265,12 @@ def test_a_driver_without_a_gpu_is_said(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.skipif(own.device().type == "cuda", reason="there is a GPU")
-def test_tf32_is_refused_where_runs_train_on_the_cpu() -> None:
-    found = plan("toy_task", Conditions(settings=("training.precision=tf32",)), Display())
-    with pytest.raises(UserError, match="got 'tf32', but runs train on the CPU here"):
+@pytest.mark.parametrize("precision", ["tf32", "fp16"])
+def test_a_precision_of_gpus_is_refused_where_runs_train_on_the_cpu(precision: str) -> None:
+    found = plan("toy_task", Conditions(settings=(f"training.precision={precision}",)), Display())
+    with pytest.raises(
+        UserError, match=f"got '{precision}', but runs train on the CPU here.*; allowed: fp32, bf16, auto"
+    ):
         launch_plan(found, 1)
 
 

@@ -82,7 +82,10 @@ def test_a_device_may_be_described_in_words_or_in_a_file(tmp_path: Path) -> None
     [
         ("h10", r"no device named 'h10'; did you mean 'h100'\? known: h100, h200"),
         ("", r"no device named ''; known: h100"),
-        ("memory=80GB", r"says no operations a second; add one of bf16, tf32, fp32, like memory=80GB,bf16=990e12"),
+        (
+            "memory=80GB",
+            r"says no operations a second; add one of bf16, fp16, tf32, fp32, like memory=80GB,bf16=990e12",
+        ),
         ("bf16=1e12", r"says no memory; allowed: like memory=80GB"),
         ("memory=80,bf16=1e12", r"memory: got '80', allowed: a size above 0 in MB, GB"),
         ("memory=0GB,bf16=1e12", r"memory: got '0GB', allowed"),

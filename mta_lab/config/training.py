@@ -30,9 +30,11 @@ OWN_LOSSES = (
     "learning_rate",
     "gradient_norm",
     "tokens_per_second",
+    "loss_scale",
+    "skipped_steps",
 )
 """names of other curves, which no module's loss may have"""
-Precision = Literal["auto", "fp32", "tf32", "bf16"]
+Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +93,9 @@ class TrainingConfig:
     """share that a step keeps of an average of the weights, like 0.999; validations score the
     average, and it is what is kept of a run; 0 for none"""
     precision: Precision = "fp32"
-    """'bf16' is autocast; weights and optimizer stay float32; 'tf32' is float32 whose products a
-    GPU rounds to 10 bits; 'auto' is the faster of fp32 and bf16, measured once a machine"""
+    """'bf16' is autocast, as is 'fp16', which scales the loss and is for GPUs alone; weights and
+    optimizer stay float32; 'tf32' is float32 whose products a GPU rounds to 10 bits; 'auto' is the
+    faster of fp32 and bf16, measured once a machine"""
     compiled: bool = True
     """false computes without compiled operators, by torch's own operations:
     slower, equal up to rounding, and with derivatives of every kind"""

@@ -14,7 +14,7 @@ from mta_lab.config import read_yaml
 from mta_lab.errors import UserError, nearest
 
 FILE = Path(__file__).with_name("known.yaml")
-PRECISIONS = ("bf16", "tf32", "fp32")
+PRECISIONS = ("bf16", "fp16", "tf32", "fp32")
 KEYS = ("memory", "bandwidth", *PRECISIONS)
 FORM = "memory=80GB,bf16=990e12"
 UNITS = {"MB": 1e6, "GB": 1e9, "TB": 1e12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}

@@ -59,6 +59,11 @@ def has_tf32() -> bool:
     return on_gpu() and torch.version.hip is None and torch.cuda.get_device_capability() >= (8, 0)
 
 
+def has_fp16() -> bool:
+    """Return whether the device trains in float16: GPUs do, no kernel for a CPU here."""
+    return on_gpu()
+
+
 def set_precision(precision: str) -> None:
     """Set how a GPU computes float32 products and convolutions: in TF32 for `tf32`, else exactly.
 

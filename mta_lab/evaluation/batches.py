@@ -18,7 +18,7 @@ from components.evaluations.questions import Answer, Question
 from mta_lab.config import Precision
 from mta_lab.data import Corpus
 from mta_lab.data.decoded import plain_tokenizer
-from mta_lab.model import Decoder
+from mta_lab.model import Decoder, in_precision
 
 A_PASS = 8192
 """tokens that a model reads at a time, if a single sequence is not longer"""
@@ -104,7 +104,7 @@ def last_logits(
     padded_BT = torch.full((len(read), most), padding, dtype=torch.int64)  # nothing sees a later token
     for row, (tokens, _) in enumerate(read):
         padded_BT[row, : len(tokens)] = torch.tensor(tokens)
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with torch.no_grad(), in_precision(precision, device):
         features_BTD = model.features(padded_BT.to(device))
         spans = [slice(len(tokens) - last, len(tokens)) for tokens, last in read]
         picked_ND = torch.cat([features_BTD[row, span] for row, span in enumerate(spans)])

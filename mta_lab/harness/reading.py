@@ -18,7 +18,7 @@ from components.evaluations.questions import Answer
 from mta_lab.config import Precision
 from mta_lab.evaluation.batches import A_PASS, Asking, Batch, last_logits
 from mta_lab.generation.sampling import Sampling
-from mta_lab.model import Decoder
+from mta_lab.model import Decoder, in_precision
 
 Numbered = tuple[int, Asking]
 
@@ -82,7 +82,7 @@ def read(model: Decoder, batches: Sequence[Batch], padding: int, precision: Prec
         texts = _texts(batch)
         if any(text.most for text in texts):
             device = next(model.parameters()).device
-            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            with torch.no_grad(), in_precision(precision, device):
                 found = _behind_texts(model, texts, padding)
         else:
             asked = [(text.tokens, max(asking.answer for _, asking in text.requests)) for text in texts]
@@ -97,7 +97,7 @@ def following(
 ) -> Iterator[int]:
     """Yield the tokens that a model writes behind some, at most `limit`, up to an end of text."""
     device = next(model.parameters()).device
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with torch.no_grad(), in_precision(precision, device):
         for token_1 in model.generate(torch.tensor([tokens], device=device), limit, sampling):
             if int(token_1) == end:
                 return

@@ -43,6 +43,10 @@ from mta_lab.words import counted, counted_are
 from mta_lab.workspace import CORPORA, again
 
 WARMUP = "training.warmup_steps"
+ONLY_ON_GPUS = {
+    "tf32": "where it would be fp32 by another name",
+    "fp16": "whose kernels have no float16",
+}
 
 
 @dataclass
@@ -122,8 +126,8 @@ def launch_plan(
         launcher: where the workers are.
 
     Raises:
-        UserError: a row's precision is tf32, and there is no GPU; or so many devices cannot train a
-            run together.
+        UserError: a row's precision is for GPUs, and there is none; or so many devices cannot train
+            a run together.
         KeyboardInterrupt: the launch was interrupted. The table is shown first, and the message
             says what is left; the same launch goes on from there.
     """
@@ -222,11 +226,10 @@ def launch_options(
 
 def _check_here(plan: Plan, devices: Sequence[Gpu]) -> None:
     """Refuse what cannot be trained on the devices; say where a GPU is not used."""
-    if not devices and any(row.config.training.precision == "tf32" for row in plan.sweep.staged.rows):
-        raise UserError(
-            "training.precision: got 'tf32', but runs train on the CPU here, where it would be fp32 by another name; "
-            "allowed: fp32, bf16, auto"
-        )
+    for row in () if devices else plan.sweep.staged.rows:
+        if why := ONLY_ON_GPUS.get(precision := row.config.training.precision):
+            where = f"got '{precision}', but runs train on the CPU here, {why}"
+            raise UserError(f"training.precision: {where}; allowed: fp32, bf16, auto")
     if line := trouble():
         plan.display.say(line)
 

@@ -17,7 +17,7 @@ from mta_lab.devices import own
 from mta_lab.devices.child import computing
 from mta_lab.devices.known import Device
 from mta_lab.errors import UserError
-from mta_lab.model import build_model
+from mta_lab.model import HALVES, build_model
 from mta_lab.planning.by_arithmetic import UTILISATION, on_device, operations_of
 from mta_lab.provenance import contended
 from mta_lab.results.records import Record
@@ -221,7 +221,7 @@ def _step_seconds(config: RunConfig) -> float:
 def _by_product(config: RunConfig) -> float:
     """Return the seconds of a run at a share of the rate of a matrix product on the CPU."""
     precision = config.training.precision
-    rate = _product_rate(torch.bfloat16 if precision == "bf16" else torch.float32, torch.get_num_threads())
+    rate = _product_rate(HALVES.get(precision, torch.float32), torch.get_num_threads())
     return on_device(config, Device(name="here", memory=own.free_memory(), peaks={precision: rate})).seconds
 
 

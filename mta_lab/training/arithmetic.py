@@ -22,6 +22,7 @@ from components.kernels.choice import IMPLEMENTATIONS
 from components.kernels.cpu import build, library
 from components.score_ops import ScoreOp, every_stage
 from mta_lab.config import Precision
+from mta_lab.model import HALVES, in_precision
 
 TOKENS = 160  # more than one block of the streaming implementation
 HEADS, HEAD_WIDTH, CLASSES = 4, 16, 96
@@ -106,7 +107,7 @@ def _bits(
     """Return 8 hex digits over the bits of an output and, on a CPU, of all gradients."""
     given = [operand.detach().requires_grad_() for operand in operands]
     device = given[0].device
-    with torch.enable_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with torch.enable_grad(), in_precision(precision, device):
         y = compute(*given)
     found = [y]
     if device.type == "cpu":
@@ -119,7 +120,7 @@ def _bits(
 
 
 def _dtype(precision: Precision) -> torch.dtype:
-    return torch.bfloat16 if precision == "bf16" else torch.float32
+    return HALVES.get(precision, torch.float32)
 
 
 def _draw(generator: torch.Generator, *shape: int) -> Tensor:

@@ -137,6 +137,7 @@ class ProgressCallback(Callback):
         for named, value in {"training loss": loss, **{f"loss '{name}'": one for name, one in apart.items()}}.items():
             if not math.isfinite(value):
                 raise FloatingPointError(f"the {named} is {value} at step {trainer.global_step}")
+        scale, skipped = module.loss_scale.told(trainer.global_step) if module.loss_scale else (None, None)
         steps, seconds = self._since, self.training_seconds - self._told_seconds
         norm = self.ranks.full({"norm": module.gradient_norm})["norm"]  # None but for the first process
         self._sum, self._apart, self._since = torch.zeros(()), {}, 0
@@ -148,7 +149,9 @@ class ProgressCallback(Callback):
                 apart=apart,
                 implementations=implementations(module.model),
                 learning_rate=module.learning_rate,
-                gradient_norm=None if norm is None else norm.item(),
+                gradient_norm=None if norm is None or (scale and not norm.isfinite()) else norm.item(),
+                loss_scale=scale,
+                skipped_steps=skipped,
                 tokens_per_second=steps * module.tokens_per_step / seconds if seconds else None,
             )
         )

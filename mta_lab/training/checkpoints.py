@@ -47,6 +47,8 @@ class RunState:
     """the average of the weights, where the run has one"""
     devices_per_run: int = 1
     """the number that trained it when it was kept; it is kept whole, and goes on on any number"""
+    loss_scale: dict[str, Any] = field(default_factory=dict)
+    """the scale of the loss, in fp16"""
     machines: tuple[str, ...] = ()
     """the kind of machine of each part of the run; none in checkpoints of earlier versions"""
 

@@ -103,6 +103,8 @@ class CheckpointCallback(Callback):
             numbered = [weight for group in optimizer.param_groups for weight in group["params"]]
             optimizer.load_state_dict(self._ranks.cut(whole, numbered))
             trainer.lr_scheduler_configs[0].scheduler.load_state_dict(self._resumed.schedule)
+            if module.loss_scale:
+                module.loss_scale.load_state_dict(self._resumed.loss_scale)
             own.set_random_states(self._random)  # the loader's iterator has drawn from them
             self._resumed = None  # frees its memory
         self._random = own.random_states(module.device)
@@ -141,6 +143,7 @@ class CheckpointCallback(Callback):
             average=self._ranks.full(module.scored.state_dict()) if module.average else {},
             optimizer=self._ranks.full(trainer.optimizers[0].state_dict()),
             schedule=trainer.lr_scheduler_configs[0].scheduler.state_dict(),
+            loss_scale=module.loss_scale.state_dict() if module.loss_scale else {},
             random=self._random,
             progress_callback=self.progress_callback.state_dict(),
             seconds=self.spent.seconds(),

@@ -11,7 +11,7 @@ from torch import Tensor
 from components.evaluations import Predicted
 from components.kernels.substitute import calls_only
 from mta_lab.config import Precision
-from mta_lab.model import Decoder
+from mta_lab.model import Decoder, in_precision
 
 Answers = tuple[Tensor, Tensor]
 """tokens [B, T + 1], and True for each of their T targets that is scored: [B, T], on the CPU"""
@@ -20,10 +20,10 @@ Batch = Tensor | Answers
 
 
 def predict(model: Decoder, batch: Batch, precision: Precision) -> Predicted:
-    """Return the model's predictions for a batch; logits are float32 in either precision."""
+    """Return the model's predictions for a batch; logits are float32 in every precision."""
     tokens, scored = (batch, None) if isinstance(batch, Tensor) else batch
     # Lightning's own precision plugin cannot clip gradients for the fused optimizer.
-    with torch.autocast(tokens.device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with in_precision(precision, tokens.device):
         logits: Tensor = model(tokens[:, :-1])
     if scored is not None:
         scored = scored.to(tokens.device, non_blocking=True)
@@ -77,5 +77,5 @@ def mean_loss(model: Decoder, batch: Batch, precision: Precision, divisor: int |
     tokens, scored = (batch, None) if isinstance(batch, Tensor) else batch
     if scored is not None:
         scored = scored.flatten().nonzero().squeeze(1).to(tokens.device, non_blocking=True)
-    with torch.autocast(tokens.device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with in_precision(precision, tokens.device):
         return model.loss(tokens[:, :-1], tokens[:, 1:], scored, divisor)

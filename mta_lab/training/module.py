@@ -1,23 +1,26 @@
 """Define the Lightning module of a run: model, optimizer and validations, for any task."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.plugins.precision import Precision
 from torch import Tensor
 
 from components.evaluations import Scoring
 from components.registry import ComponentError
 from mta_lab.config import RunConfig, TrainingConfig
+from mta_lab.devices import own
 from mta_lab.model import Decoder, build_model
 from mta_lab.training.average import Average
 from mta_lab.training.loss import Batch, on_device, part_of, predict, tokens_of
 from mta_lab.training.objective import Objective
 from mta_lab.training.ranks import ALONE, Ranks
 from mta_lab.training.result import Validation
+from mta_lab.training.scaling import LossScale
 from mta_lab.training.seeds import derive
 from mta_lab.training.step import accumulated_loss, clip, optimizer_of
 
@@ -34,7 +37,9 @@ class DecoderModule(lightning.LightningModule):
         self._ranks = ranks
         self.micro_batch = config.training.sequences_a_pass
         """sequences that a step reads at a time"""
-        self._objective = Objective(config.training)
+        self.loss_scale = LossScale(own.device()) if config.training.precision == "fp16" else None
+        """that of the loss, in fp16"""
+        self._objective = Objective(config.training, self.loss_scale)
         self._drops = config.attention.dropout > 0
         self._dropout_seed = derive(config.seed_of("dropout"), "dropout", config.draws)
         self.average: Average | None = None
@@ -110,6 +115,10 @@ class DecoderModule(lightning.LightningModule):
         loss = accumulated_loss(self.model, batch, precision, self.micro_batch, seeds, share, objective)
         return {"loss": loss, **objective.taken()}
 
+    def backward(self, loss: Tensor, *_: Any, **__: Any) -> None:
+        """Add the gradients of the last micro-batch to those of the others."""
+        torch.autograd.backward(self._objective.scaled(loss))
+
     def optimizer_zero_grad(self, *_: Any, **__: Any) -> None:
         """Do nothing: Lightning would take the gradients of the first micro-batches away."""
 
@@ -122,6 +131,8 @@ class DecoderModule(lightning.LightningModule):
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
         """Clip the gradients, as every training step does; keep their norm and the step's rate."""
+        if self.loss_scale:
+            self.loss_scale.unscale(optimizer)
         self.gradient_norm = clip(self.parameters(), self.config)
         self.learning_rate = float(optimizer.param_groups[0]["lr"])
 
@@ -133,6 +144,16 @@ class DecoderModule(lightning.LightningModule):
             optimizer.register_step_post_hook(lambda *_: average.add(self.model, self.global_step + 1))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, self.config))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class ScaledSteps(Precision):
+    """Has Lightning make the steps of a run in fp16 by its loss scale, which may skip one."""
+
+    def optimizer_step(self, optimizer: Any, model: Any, closure: Callable[[], Any], **_: Any) -> Any:  # type: ignore[override]  # as all of Lightning's do
+        """Make the gradients and clip them, then the step."""
+        result = self._wrap_closure(model, optimizer, closure)
+        model.loss_scale.step(optimizer, model.gradient_norm)
+        return result
 
 
 def rate_factor(step: int, config: TrainingConfig) -> float:

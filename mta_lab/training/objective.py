@@ -11,6 +11,7 @@ from components.registry import ComponentError
 from mta_lab.config import Precision, TrainingConfig
 from mta_lab.model import Decoder
 from mta_lab.training.loss import Batch, mean_loss, predict
+from mta_lab.training.scaling import LossScale
 
 TASK = "cross_entropy"
 """the loss of the task, by which runs are compared"""
@@ -19,13 +20,19 @@ TASK = "cross_entropy"
 class Objective:
     """The loss that a step minimises: the task's, and others by weight; it keeps them apart."""
 
-    def __init__(self, training: TrainingConfig) -> None:
+    def __init__(self, training: TrainingConfig, scale: LossScale | None = None) -> None:
+        """Begin; `scale` is that of the loss, in fp16."""
+        self._scale = scale
         of_predictions = {"z_loss": training.z_loss, "label_smoothing": training.label_smoothing}
         self.weights = {name: weight for name, weight in {**of_predictions, **training.auxiliary}.items() if weight}
         """of the losses beside the task's; none in most runs, whose steps need nothing of this"""
         self._auxiliary = self.weights.keys() - of_predictions.keys()
         self._reads_logits = training.reads_logits
         self._sums: dict[str, Tensor] = {}
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """Return the loss as it is differentiated: in fp16 times its scale."""
+        return self._scale.scaled(loss) if self._scale else loss
 
     def loss(self, model: Decoder, batch: Batch, precision: Precision, divisor: int, share: float) -> Tensor:
         """Return what a micro-batch adds to the objective of its whole batch.

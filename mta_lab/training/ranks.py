@@ -64,6 +64,10 @@ def obstacle(training: TrainingConfig, count: int) -> str:
     if size % count:
         divisors = [n for n in range(1, size + 1) if size % n == 0]
         return f"--devices-per-run: got {count}, allowed: a divisor of training.batch_size ({size}): {divisors}"
+    if count > 1 and training.precision == "fp16":
+        return (
+            f"training.precision: got 'fp16', whose loss scale one device keeps; allowed on {count} a run: fp32, bf16"
+        )
     if count > 1 and not optimizer.by_element:
         able = [one.name for one in FAMILIES["optimizers"].registered() if one.by_element]  # type: ignore[attr-defined]
         said = f"'{optimizer.name}', which makes a step of a whole weight, and each device has a shard of it"

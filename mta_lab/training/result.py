@@ -53,14 +53,18 @@ class Progress:
     learning_rate: float | None = None
     """of the step; None of a validation, and in checkpoints of earlier versions, as what follows"""
     gradient_norm: float | None = None
-    """of all gradients of the step together, before they were clipped"""
+    """of all gradients of the step together, before they were clipped; None of a skipped step"""
+    loss_scale: float | None = None
+    """what the loss of the next step is multiplied by, in fp16"""
+    skipped_steps: int | None = None
+    """steps so far that moved no weights, as gradients were not finite in fp16"""
     tokens_per_second: float | None = field(default=None, compare=False)
     """of the optimizer steps since the last report; measured, and so never the same twice"""
 
     @property
     def measures(self) -> dict[str, float]:
         """Return the numbers of the training by name, as far as they are known."""
-        own = ("loss", "learning_rate", "gradient_norm", "tokens_per_second")
+        own = ("loss", "learning_rate", "gradient_norm", "tokens_per_second", "loss_scale", "skipped_steps")
         found = {**self.apart, **{name: getattr(self, name) for name in own}}
         return {name: value for name, value in found.items() if value is not None and not math.isnan(value)}
 

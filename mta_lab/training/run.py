@@ -22,7 +22,7 @@ from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.flops import flops_per_token
 from mta_lab.training.keeping import CheckpointCallback
 from mta_lab.training.memory import Spent
-from mta_lab.training.module import DecoderModule
+from mta_lab.training.module import DecoderModule, ScaledSteps
 from mta_lab.training.parents import take_weights
 from mta_lab.training.ranks import ALONE, Ranks, obstacle
 from mta_lab.training.result import Report, TrainingResult, Validation
@@ -61,8 +61,9 @@ def train(
         FloatingPointError: a loss or a score is not finite; the message has the step.
         GivenAwayError: another attempt has the run now, as `checkpoints` says.
         InterruptedRunError: `interrupted` returned True; it has the step that the run goes on from.
-        UserError: the precision is tf32, and the device has none; the batch cannot be shared out
-            among the processes that train the run; or the weights to start from cannot be read.
+        UserError: the precision is tf32 or fp16, and the device has none; the batch cannot be
+            shared out among the processes that train the run; or the weights to start from cannot
+            be read.
 
     Where this process has joined others (`ranks.join`), each of them calls it alike: together they
     train the run, and the first one writes what is kept.
@@ -97,6 +98,8 @@ def _set_device(training: TrainingConfig, among: Ranks) -> None:
     """Set how the device of this process computes; refuse what it, or so many of them, cannot."""
     if training.precision == "tf32" and not own.has_tf32():
         raise UserError(f"training.precision: got 'tf32', which {own.machine()} does not have; allowed: fp32, bf16")
+    if training.precision == "fp16" and not own.has_fp16():
+        raise UserError(f"training.precision: got 'fp16', which is for GPUs, not {own.machine()}; allowed: fp32, bf16")
     if said := obstacle(training, among.count):
         raise UserError(said)
     own.set_precision(training.precision)
@@ -126,6 +129,7 @@ def _trainer(training: TrainingConfig, callbacks: list[lightning.Callback], amon
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        plugins=[ScaledSteps()] if training.precision == "fp16" else None,
         inference_mode=among is ALONE,  # weights that are gathered in it could not be trained with
     )
 

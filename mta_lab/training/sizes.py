@@ -30,7 +30,7 @@ class StepMemory:
     activations: int
     """kept for the backward pass"""
     logits: int
-    """of a chunk of positions, with their gradient"""
+    """of a chunk of positions, with their gradient; of all where a step makes them at once"""
 
     @property
     def total(self) -> int:
@@ -54,12 +54,13 @@ def step_memory(config: RunConfig, sequences: int) -> StepMemory:
     if config.training.recompute == "blocks":
         kept = tokens * model.width * model.layers + block + (maps if layers else 0)
     parameters = FLOAT * count_parameters(config)
+    at_once = tokens if config.training.reads_logits or config.training.precision == "fp16" else min(tokens, CHUNK)
     return StepMemory(
         weights=parameters * (2 if config.training.ema else 1),
         gradients=parameters,
         optimizer=round(config.training.optimizer.kept * parameters),
         activations=FLOAT * kept,
-        logits=2 * FLOAT * (tokens if config.training.reads_logits else min(tokens, CHUNK)) * model.vocabulary,
+        logits=2 * FLOAT * at_once * model.vocabulary,
     )
 
 

@@ -15,6 +15,7 @@ from mta_lab.config import Precision, RunConfig, TrainingConfig
 from mta_lab.model import Decoder
 from mta_lab.training.loss import Batch, mean_loss, part_of, scored_predictions, tokens_of
 from mta_lab.training.objective import Objective
+from mta_lab.training.scaling import LossScale
 
 
 class TrainingStep:
@@ -23,16 +24,23 @@ class TrainingStep:
     def __init__(self, model: Decoder, training: TrainingConfig) -> None:
         self._model, self._training = model, training
         self._parameters = list(model.parameters())
-        self._optimizer, self._objective = optimizer_of(model, training), Objective(training)
+        self._scale = LossScale(self._parameters[0].device) if training.precision == "fp16" else None
+        self._optimizer, self._objective = optimizer_of(model, training), Objective(training, self._scale)
 
     def __call__(self, batch: Batch, precision: Precision | None = None) -> None:
         """Change the model's weights by one step, in `precision` (by default the training's)."""
         precision = precision or self._training.precision
         size, objective = self._training.sequences_a_pass, self._objective
-        torch.autograd.backward(accumulated_loss(self._model, batch, precision, size, objective=objective))
+        loss = accumulated_loss(self._model, batch, precision, size, objective=objective)
+        torch.autograd.backward(objective.scaled(loss))
         objective.taken()
-        clip(self._parameters, self._training)
-        self._optimizer.step()
+        if self._scale:
+            self._scale.unscale(self._optimizer)
+        norm = clip(self._parameters, self._training)
+        if self._scale:
+            self._scale.step(self._optimizer, norm)
+        else:
+            self._optimizer.step()
         self._optimizer.zero_grad()
 
 
@@ -58,7 +66,7 @@ def accumulated_loss(
     divisor, total = scored_predictions(batch), torch.zeros(())
     for start in share[::micro_batch]:
         if total.requires_grad:
-            torch.autograd.backward(total)
+            torch.autograd.backward(objective.scaled(total) if objective else total)
         total = total.detach()
         rows = slice(start, min(start + micro_batch, share.stop))
         if seeds is not None:

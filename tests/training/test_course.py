@@ -206,10 +206,13 @@ def test_a_run_tells_what_computed_its_attention(configure: Configure, corpus: C
     assert {tuple(progress.implementations) for progress in heard} == {("eager",)}
 
 
-@pytest.mark.skipif(own.has_tf32(), reason="the GPU here has TF32")
-def test_a_precision_that_the_device_does_not_have_is_refused(configure: Configure, corpus: Corpus) -> None:
-    with pytest.raises(UserError, match=r"got 'tf32', which .* does not have; allowed: fp32, bf16"):
-        train(configure({"training.precision": "tf32"}), corpus)
+@pytest.mark.skipif(own.on_gpu(), reason="the GPU here may have them")
+@pytest.mark.parametrize("precision", ["tf32", "fp16"])
+def test_a_precision_that_the_device_does_not_have_is_refused(
+    configure: Configure, corpus: Corpus, precision: str
+) -> None:
+    with pytest.raises(UserError, match=rf"training.precision: got '{precision}', which .*; allowed: fp32, bf16"):
+        train(configure({"training.precision": precision}), corpus)
 
 
 def test_on_a_device_that_works_by_itself_the_clock_runs_until_a_report_or_a_validation() -> None:

@@ -7,6 +7,7 @@ import torch
 
 from mta_lab.data import Corpus
 from mta_lab.data.batches import TrainingBatches
+from mta_lab.devices import own
 from mta_lab.model import build_model
 from mta_lab.training.module import DecoderModule
 from mta_lab.training.run import train
@@ -27,11 +28,12 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_steps_outside_a_run_change_the_weights_as_a_run_does(
-    configure: Configure, corpus: Corpus, precision: str, device: torch.device
+    configure: Configure, corpus: Corpus, precision: str, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To the bit, from the same start and batches, at a constant rate."""
+    """To the bit, from the same start and batches, at a constant rate; a CPU computes fp16, too."""
+    monkeypatch.setattr(own, "has_fp16", lambda: True)
     config = configure({**SETTINGS, "training.precision": precision})
     with recording() as seen:
         train(config, corpus)
