@@ -20,7 +20,7 @@ from mta_lab.config.tree import as_yaml
 from mta_lab.results.records import Failure, Record
 from mta_lab.tracking.entries import Contents, Launch, LaunchSummary, TrackedRun
 from mta_lab.tracking.keys import shortened
-from mta_lab.tracking.place import files_address, follow, name_default_store, refuse_unusable
+from mta_lab.tracking.place import files_address, follow, make_whole, name_default_store, refuse_unusable
 from mta_lab.tracking.summary import metrics
 from mta_lab.tracking.view import VIEW_TAG, view
 from mta_lab.tracking.written import asked_by, attempts, costs, curves, dataset, labels, note, params
@@ -53,6 +53,7 @@ class Experiment:
         self.name, self._launch, self._results, self._say = name, launch, results, say
         name_default_store()
         refuse_unusable(get_tracking_uri())
+        make_whole(get_tracking_uri())
         self._client = MlflowClient()
         known = self._client.get_experiment_by_name(name) or self._renamed()
         self._id = known.experiment_id if known else ""

@@ -7,7 +7,9 @@ import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
@@ -62,6 +64,26 @@ def refuse_unusable(store: str) -> None:
         damaged = f"if it is damaged, move it away, and `{again('mta-lab sync')}` fills a new one"
         said = "another process holds it" if error.args == ("database is locked",) else damaged
         raise StoreError(f"{file}: {error}; {said}") from None
+
+
+def make_whole(store: str) -> None:
+    """Make the SQLite file of a store where there is none yet, whole or not at all.
+
+    MLflow makes it in some hundred statements, and refuses for ever what a kill leaves of them.
+    """
+    file = _sqlite_file(store)
+    if not file or not file.parent.is_dir() or file.exists():
+        return
+    stores = import_module("mlflow.store.tracking.sqlalchemy_store")  # by name: slow, and for a first launch alone
+    with TemporaryDirectory(prefix=f"{file.name}.", suffix=".tmp", dir=file.parent) as folder:
+        made = Path(folder, file.name)
+        stores.SqlAlchemyStore(f"sqlite:///{made}", FOLDER).engine.dispose()
+        try:
+            os.link(made, file)
+        except FileExistsError:
+            pass  # another process was quicker, and may have written into its own
+        except OSError:  # a file system without links
+            made.rename(file)
 
 
 def files_address() -> str:

@@ -3,7 +3,9 @@
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+import subprocess
+import sys
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 from mta_lab.errors import UserError
 from mta_lab.results.records import Records
 from mta_lab.tracking.entries import LaunchSummary
-from mta_lab.tracking.place import follow
+from mta_lab.tracking.place import follow, make_whole
 from mta_lab.tracking.sync import Synced, sync
 from mta_lab.tracking.tracker import Tracker
 from tests.tracking.launches import LAUNCH, PARENTS, end, entry, finished, runs
@@ -188,3 +190,40 @@ def test_a_database_that_another_process_holds_is_not_called_damaged(
             sync("table", LAUNCH, [], Records(), pytest.fail)
     assert "damaged" not in str(caught.value)
     assert sync("table", LAUNCH, [], Records(), pytest.fail) == Synced()
+
+
+def test_the_database_is_made_once_and_holds_the_addresses_of_this_directory(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_in(home / "a b%20c", monkeypatch)
+    make_whole(STORE)
+    assert os.listdir() == ["mlflow.db"]
+    written = Path("mlflow.db").read_bytes()
+    make_whole(STORE)
+    assert Path("mlflow.db").read_bytes() == written
+    (default,) = MlflowClient(tracking_uri=STORE).search_experiments()
+    assert default.artifact_location == str(Path("mlruns/0").absolute())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entries", [1, 8, 60])
+def test_a_kill_while_the_database_is_made_leaves_none(
+    entries: int, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow makes some sixty tables."""
+    work_in(home / "here", monkeypatch)
+    makes = f"from mta_lab.tracking.place import make_whole; make_whole({STORE!r})"
+    with subprocess.Popen([sys.executable, "-P", "-c", makes]) as process:
+        while not any(tables(file) >= entries for file in Path().glob("mlflow.db.*.tmp/mlflow.db")):
+            assert process.poll() is None
+        process.kill()
+    assert not Path("mlflow.db").exists()
+    make_whole(STORE)
+    assert MlflowClient(tracking_uri=STORE).search_experiments()
+
+
+def tables(file: Path) -> int:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(file)) as connection:
+        (found,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+        return int(found)
+    return 0
