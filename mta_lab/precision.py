@@ -52,7 +52,8 @@ def _probe(config: RunConfig) -> RunConfig:
     """
     model = replace(config.model, layers=min(config.model.layers, LAYERS))
     batch_size = max(1, min(config.training.batch_size, TOKENS // model.context))
-    training = replace(config.training, batch_size=batch_size, micro_batch="auto", optimizer=ADAMW, no_decay=())
+    training = replace(config.training, batch_size=batch_size, micro_batch="auto", compile="auto")
+    training = replace(training, optimizer=ADAMW, no_decay=())
     training = replace(training, z_loss=0.0, label_smoothing=0.0, auxiliary={})  # plain attention has none of its own
     return replace(config, model=model, training=training, attention=PLAIN, seed=0)
 

@@ -265,11 +265,15 @@ def test_a_driver_without_a_gpu_is_said(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.skipif(own.device().type == "cuda", reason="there is a GPU")
-@pytest.mark.parametrize("precision", ["tf32", "fp16"])
-def test_a_precision_of_gpus_is_refused_where_runs_train_on_the_cpu(precision: str) -> None:
-    found = plan("toy_task", Conditions(settings=(f"training.precision={precision}",)), Display())
+@pytest.mark.parametrize(
+    ("setting", "allowed"),
+    [("precision=tf32", "fp32, bf16"), ("precision=fp16", "fp32, bf16"), ("compile=graph", "auto, off")],
+)
+def test_what_gpus_alone_compute_is_refused_where_runs_train_on_the_cpu(setting: str, allowed: str) -> None:
+    name, _, value = setting.partition("=")
+    found = plan("kernel_sizes", Conditions(settings=(f"training.{setting}",)), Display())
     with pytest.raises(
-        UserError, match=f"got '{precision}', but runs train on the CPU here.*; allowed: fp32, bf16, auto"
+        UserError, match=rf"training.{name}: got '{value}', but runs train on the CPU here.*; allowed: {allowed}"
     ):
         launch_plan(found, 1)
 

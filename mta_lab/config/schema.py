@@ -56,6 +56,9 @@ class RunConfig:
         impl = getattr(self.attention, "impl", "auto")
         if not self.training.compiled and impl in ("fused", "sdpa"):
             raise ValueError(f"training: compiled: got false, but attention.impl is '{impl}', a compiled operator")
+        if self.training.compile == "graph" and isinstance(self.task, SyntheticTask | ExercisedTask):
+            said = f"got 'graph', but batches of the task '{self.task.name}' differ in what is scored"
+            raise ValueError(f"training: compile: {said}; allowed: auto, off")
         if others := [one for one in self.evaluations if not isinstance(one, Evaluation)]:
             raise ValueError(f"evaluations: got {others[0]!r}, allowed: evaluations, like (TokenAccuracy(),)")
         if asking := [one for one in self.evaluations if isinstance(one, TextEvaluation)]:

@@ -99,6 +99,9 @@ class TrainingConfig:
     compiled: bool = True
     """false computes without compiled operators, by torch's own operations:
     slower, equal up to rounding, and with derivatives of every kind"""
+    compile: Literal["auto", "off", "graph"] = field(default="auto", metadata=LATER)
+    """'graph' has a GPU start all kernels of a step at once, as CUDA graphs, in place of one by
+    one: equal up to rounding; 'auto' is 'off' as long as graphs have not been measured"""
     micro_batch: int | Literal["auto"] = field(default="auto", metadata={NO_PART: True})
     """sequences read at a time, a divisor of `batch_size`, for less memory: gradients add up to
     the batch's; 'auto' is all of them, or as many as the memory holds"""
@@ -133,10 +136,21 @@ class TrainingConfig:
         self._check_losses()
         self._check_optimizer()
         self._check_steps()
+        self._check_graph()
         if self.micro_batch != "auto" and (self.micro_batch < 1 or self.batch_size % self.micro_batch):
             divisors = [n for n in range(1, self.batch_size + 1) if self.batch_size % n == 0]
             allowed = f"'auto', or a divisor of batch_size ({self.batch_size}): {divisors}"
             raise ValueError(f"micro_batch: got {self.micro_batch}, allowed: {allowed}")
+
+    def _check_graph(self) -> None:
+        beside = {
+            "recompute": self.recompute != "none",
+            "z_loss": self.z_loss > 0,
+            "label_smoothing": self.label_smoothing > 0,
+            "auxiliary": any(self.auxiliary.values()),
+        }
+        if self.compile == "graph" and (found := [name for name, there in beside.items() if there]):
+            raise ValueError(f"compile: got 'graph', which has no {found[0]}; allowed beside that: auto, off")
 
     def _check_losses(self) -> None:
         if not 0 <= self.z_loss < math.inf:

@@ -64,6 +64,11 @@ def has_fp16() -> bool:
     return on_gpu()
 
 
+def has_graphs() -> bool:
+    """Return whether the device can be told all kernels of a step at once: GPUs can."""
+    return on_gpu()
+
+
 def set_precision(precision: str) -> None:
     """Set how a GPU computes float32 products and convolutions: in TF32 for `tf32`, else exactly.
 

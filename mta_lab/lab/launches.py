@@ -230,6 +230,9 @@ def _check_here(plan: Plan, devices: Sequence[Gpu]) -> None:
         if why := ONLY_ON_GPUS.get(precision := row.config.training.precision):
             where = f"got '{precision}', but runs train on the CPU here, {why}"
             raise UserError(f"training.precision: {where}; allowed: fp32, bf16, auto")
+        if row.config.training.compile == "graph":
+            where = "got 'graph', but runs train on the CPU here, which has no CUDA graphs"
+            raise UserError(f"training.compile: {where}; allowed: auto, off")
     if line := trouble():
         plan.display.say(line)
 

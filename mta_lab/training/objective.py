@@ -10,6 +10,7 @@ from components.evaluations import Predicted
 from components.registry import ComponentError
 from mta_lab.config import Precision, TrainingConfig
 from mta_lab.model import Decoder
+from mta_lab.training.graphs import graphed
 from mta_lab.training.loss import Batch, mean_loss, predict
 from mta_lab.training.scaling import LossScale
 
@@ -23,6 +24,8 @@ class Objective:
     def __init__(self, training: TrainingConfig, scale: LossScale | None = None) -> None:
         """Begin; `scale` is that of the loss, in fp16."""
         self._scale = scale
+        self.mean_loss = graphed(mean_loss) if training.compile == "graph" else mean_loss
+        """what computes the task's loss, where that is all"""
         of_predictions = {"z_loss": training.z_loss, "label_smoothing": training.label_smoothing}
         self.weights = {name: weight for name, weight in {**of_predictions, **training.auxiliary}.items() if weight}
         """of the losses beside the task's; none in most runs, whose steps need nothing of this"""

@@ -64,6 +64,8 @@ def obstacle(training: TrainingConfig, count: int) -> str:
     if size % count:
         divisors = [n for n in range(1, size + 1) if size % n == 0]
         return f"--devices-per-run: got {count}, allowed: a divisor of training.batch_size ({size}): {divisors}"
+    if count > 1 and training.compile == "graph":
+        return f"training.compile: got 'graph', which is of one device; allowed on {count} a run: auto, off"
     if count > 1 and training.precision == "fp16":
         return (
             f"training.precision: got 'fp16', whose loss scale one device keeps; allowed on {count} a run: fp32, bf16"

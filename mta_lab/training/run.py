@@ -20,6 +20,7 @@ from mta_lab.training.batches import Data, data_of
 from mta_lab.training.callbacks import ProgressCallback, no_better_since
 from mta_lab.training.checkpoints import Checkpoints
 from mta_lab.training.flops import flops_per_token
+from mta_lab.training.graphs import refuse_parts
 from mta_lab.training.keeping import CheckpointCallback
 from mta_lab.training.memory import Spent
 from mta_lab.training.module import DecoderModule, ScaledSteps
@@ -61,9 +62,9 @@ def train(
         FloatingPointError: a loss or a score is not finite; the message has the step.
         GivenAwayError: another attempt has the run now, as `checkpoints` says.
         InterruptedRunError: `interrupted` returned True; it has the step that the run goes on from.
-        UserError: the precision is tf32 or fp16, and the device has none; the batch cannot be
-            shared out among the processes that train the run; or the weights to start from cannot
-            be read.
+        UserError: the device has no tf32, fp16 or graphs, which the run sets; the batch cannot be
+            shared out among the processes that train the run, or read at once for a graph; or the
+            weights to start from cannot be read.
 
     Where this process has joined others (`ranks.join`), each of them calls it alike: together they
     train the run, and the first one writes what is kept.
@@ -80,6 +81,8 @@ def train(
     keeping = CheckpointCallback(checkpoints, interrupted, say, progress, spent)
     trainer = _trainer(config.training, [keeping, progress], among)
     data.first_step = keeping.resume(trainer, module)
+    if config.training.compile == "graph":
+        refuse_parts(module.micro_batch, config.training.batch_size)
     data.micro_batch = module.micro_batch * among.count
     among.shard(module.model)
     if module.average:
@@ -100,6 +103,8 @@ def _set_device(training: TrainingConfig, among: Ranks) -> None:
         raise UserError(f"training.precision: got 'tf32', which {own.machine()} does not have; allowed: fp32, bf16")
     if training.precision == "fp16" and not own.has_fp16():
         raise UserError(f"training.precision: got 'fp16', which is for GPUs, not {own.machine()}; allowed: fp32, bf16")
+    if training.compile == "graph" and not own.has_graphs():
+        raise UserError(f"training.compile: got 'graph', which is for GPUs, not {own.machine()}; allowed: auto, off")
     if said := obstacle(training, among.count):
         raise UserError(said)
     own.set_precision(training.precision)

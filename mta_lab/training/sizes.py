@@ -54,13 +54,14 @@ def step_memory(config: RunConfig, sequences: int) -> StepMemory:
     if config.training.recompute == "blocks":
         kept = tokens * model.width * model.layers + block + (maps if layers else 0)
     parameters = FLOAT * count_parameters(config)
-    at_once = tokens if config.training.reads_logits or config.training.precision == "fp16" else min(tokens, CHUNK)
+    training, in_graph = config.training, config.training.compile == "graph"
+    whole = training.reads_logits or training.precision == "fp16" or in_graph
     return StepMemory(
-        weights=parameters * (2 if config.training.ema else 1),
+        weights=parameters * (1 + (training.ema > 0) + in_graph),  # a graph reads copies
         gradients=parameters,
         optimizer=round(config.training.optimizer.kept * parameters),
         activations=FLOAT * kept,
-        logits=2 * FLOAT * at_once * model.vocabulary,
+        logits=2 * FLOAT * (tokens if whole else min(tokens, CHUNK)) * model.vocabulary,
     )
 
 

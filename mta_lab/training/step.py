@@ -76,7 +76,7 @@ def accumulated_loss(
             weight = len(tokens_of(part)) / len(tokens_of(batch))
             total = objective.loss(model, part, precision, divisor, weight) + total
         else:
-            total = mean_loss(model, part, precision, divisor) + total
+            total = (objective.mean_loss if objective else mean_loss)(model, part, precision, divisor) + total
     return total
 
 

@@ -32,6 +32,8 @@ MISTAKES = {
     "key below a leaf": ("model.heads.x=1", "model.heads", "a whole number"),
     "scalar for a section": ("model=3", "model:", "3", "a mapping of width"),
     "one of a few": ("training.precision=fp8", "training.precision", "'fp8'", "'fp32', 'tf32', 'bf16' or 'fp16'"),
+    "graphs of what they do not have": ("training={compile: graph, z_loss: 0.1}", "training", "no z_loss", "auto, off"),
+    "graphs of a synthetic task": ("training.compile=graph", "training", "compile", "'find_block' differ", "auto, off"),
     "heads that do not divide": ("model.heads=5", "model.heads", "5", "[1, 2, 4, 8, 16, 32]"),
     "odd head width": ("model.heads=64", "model.heads", "64", "[1, 2, 4, 8, 16, 32]"),
     "heads of a width beyond any": ("model.width=100000000000", "model.width", "at most 1,048,576"),
@@ -164,6 +166,7 @@ MISTAKES = {
 FIRST = {
     "heads of a width beyond any": "model.heads=3",
     "odd heads for differential": "model.heads=1",
+    "graphs of a synthetic task": "task=find_block",
     "context below the task's": "model.vocabulary=28",
     "a factor of norms that are not there": "attention={name: multi_token, norm: layer_norm_block}",
 }
