@@ -40,6 +40,8 @@ OWN_SWEEPS = "sweeps.json"
 """the file that names the user's own sweeps"""
 LOOKS = "looks.json"
 """the file that says at which looks verdicts were given"""
+STEP_TIMES = "step_times.json"
+"""the file of what a step of a row takes over one of its baseline"""
 NOTES = "notes.json"
 """the file of what a person wrote down on finished runs"""
 CORPORA = Path("data")

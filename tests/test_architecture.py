@@ -102,6 +102,7 @@ MAY_IMPORT = {
         "model",
         "plugins",
         "results",
+        "stats",
         "sweep",
     }
     | {"theme", "training", "words"},

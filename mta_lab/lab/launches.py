@@ -23,6 +23,7 @@ from mta_lab.lab.tables import launch_summary, table_of
 from mta_lab.lab.texts import preparing
 from mta_lab.lab.to_ask import cannot_ask
 from mta_lab.lab.tuning import tune
+from mta_lab.lab.turns import time_rows
 from mta_lab.launch.launch import LaunchOptions, launch
 from mta_lab.launch.requests import forget_requests, taken_seeds
 from mta_lab.planning.runs import (
@@ -285,7 +286,7 @@ def _to_do(launched: Launched, to_do: int, options: LaunchOptions) -> str:
 
 
 def _train(launched: Launched, options: LaunchOptions) -> None:
-    """Launch what is missing.
+    """Launch what is missing, and then time the rows' steps in turns.
 
     The table is shown before the figures of its page are drawn, which takes seconds.
     """
@@ -294,6 +295,8 @@ def _train(launched: Launched, options: LaunchOptions) -> None:
         display = bars.enter_context(plan.display.launch())
 
         def shown() -> LaunchSummary:
+            if not options.launcher.elsewhere:
+                time_rows(plan, launched.runs, options.devices)
             if plan.sweep.evaluations:  # which are asked next
                 return LaunchSummary(f"`{again(plan.report)}` shows the table.")
             whole = launch_summary(plan, launched.table)

@@ -10,6 +10,7 @@ from scipy.special import stdtrit
 
 from mta_lab.report.statistics import by_seed
 from mta_lab.results.records import Record
+from mta_lab.results.step_times import StepTime
 from mta_lab.stats.contrasts import LEVEL, Question
 from mta_lab.stats.paired import compare_paired
 
@@ -18,6 +19,9 @@ MEASURED = ("step_seconds", "training_seconds", "tokens_per_second", "peak_memor
 COMPARED = ("step_seconds", "peak_memory")
 """those of the measured ones whose ratios have intervals: the others are by the wall clock"""
 COSTS = (*EXACT, *MEASURED)
+MATTERS = 0.05
+"""the difference of steps timed in turns that a row must exceed to count as slower or faster: the
+same model in two processes differs by some percent, as its memory lies elsewhere"""
 Runs = Mapping[str, Mapping[int, Record]]
 """row -> seed -> record"""
 Costs = Mapping[str, Mapping[str, Mapping[int, float]]]
@@ -49,11 +53,18 @@ class Ratio:
     low: float | None = None
     high: float | None = None
     """None where too few runs tell"""
+    least: float = 1.0
+    """the ratio above which a row costs more; below its inverse it costs less"""
 
     @property
     def apart(self) -> bool:
-        """Return True if the interval leaves out 1: the row costs more, or less."""
-        return self.low is not None and self.high is not None and (self.low > 1 or self.high < 1)
+        """Return True if the whole interval says that the row costs more, or less."""
+        return self.low is not None and self.high is not None and (self.low > self.least or self.high < 1 / self.least)
+
+    @classmethod
+    def in_turns(cls, found: StepTime) -> "Ratio":
+        """Return the ratio of steps that were timed in turns."""
+        return cls(value=found.value, low=found.low, high=found.high, least=1 + MATTERS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +87,17 @@ class RowCost:
     """None for a baseline, and where operations are unknown"""
 
 
-def compare_costs(runs: Runs, parameters: Mapping[str, int], baselines: Mapping[str, str]) -> dict[str, RowCost]:
-    """Return the cost of each row of `baselines` (row -> its baseline)."""
+def compare_costs(
+    runs: Runs, parameters: Mapping[str, int], baselines: Mapping[str, str], in_turns: Mapping[str, StepTime] = {}
+) -> dict[str, RowCost]:
+    """Return the cost of each row of `baselines` (row -> its baseline).
+
+    The ratio of a row's step is that of steps timed in turns, where there is one.
+    """
     costs = recorded(runs)
     ratios = ratios_of(costs, parameters, baselines)
+    for row, found in in_turns.items():
+        ratios[row]["step_seconds"] = Ratio.in_turns(found)
     return {
         row: RowCost(
             cost=cost_of(row, parameters[row], costs),

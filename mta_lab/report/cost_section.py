@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from mta_lab.report import numbers
-from mta_lab.report.cost import EXACT, Ratio
+from mta_lab.report.cost import EXACT, MATTERS, Ratio
 from mta_lab.report.measured import Measured
 from mta_lab.report.numbers import or_dash
 from mta_lab.report.page import Column, OurColumn, PaperColumn, Section, section
 from mta_lab.report.published import Published
 from mta_lab.report.table import Table
-from mta_lab.words import duration
+from mta_lab.words import counted, duration, listed
 
 COUNTED = "Cost as counted, and as a multiple of the baseline's (x)"
 MEASURED = "Cost as measured, and as a multiple of the baseline's (x)"
@@ -18,7 +18,7 @@ MEASURED = "Cost as measured, and as a multiple of the baseline's (x)"
 def cost(table: Table) -> list[Section]:
     """Return what is counted of each row's cost, with the delta at equal operations.
 
-    Then what is measured, in brackets where a ratio's interval includes 1.
+    Then what is measured, in brackets where a ratio's interval does not tell a difference.
     """
     counted: list[Column] = [
         OurColumn("params", _with_ratio("parameters", lambda value: f"{value:,.0f}")),
@@ -56,7 +56,7 @@ def _step_ratio(row: Measured) -> str:
 
 
 def with_interval(ratio: Ratio) -> str:
-    """Return a measured ratio and its interval, in brackets where it does not tell from 1."""
+    """Return a measured ratio and its interval, in brackets where it tells no difference."""
     if ratio.low is None or ratio.high is None:
         return f"({ratio.value:.2f})"
     said = f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
@@ -96,6 +96,22 @@ def cost_note(table: Table) -> list[str]:
         "disadvantage. Its interval is by Student's t over the seeds.",
         f"step: {step}. Ratios of measured costs are paired by seed like deltas; one in brackets has an interval that "
         f"includes 1. tokens/s and the time of a run are by the wall clock and are not compared.{several}",
+        *_turns_note(table),
+    ]
+
+
+def _turns_note(table: Table) -> list[str]:
+    """Return how steps were timed in turns, of the rows that were."""
+    if not (measured := list(table.in_turns.values())):
+        return []
+    others = sum(row.measured.role != "baseline" for row in table.rows)
+    of = "" if len(measured) == others else f" of {len(measured)} of {counted(others, 'row')}"
+    rounds = "-".join(map(str, sorted({min(one.rounds for one in measured), max(one.rounds for one in measured)})))
+    where = listed([*dict.fromkeys(f"{one.machine}, commit {one.commit}" for one in measured)])
+    return [
+        f"step, x{of}: after the launch, a step of each row was timed in turns with the baseline's, so that other work "
+        f"slows all alike: the median of the ratios of {rounds} rounds, and its 95 % interval by the sign test; in "
+        f"brackets unless all of the interval is more than {MATTERS:.0%} from 1 ({where})."
     ]
 
 

@@ -18,6 +18,7 @@ from mta_lab.report.published import Published, published_of
 from mta_lab.report.statistics import Comparison, Terms, compare
 from mta_lab.results.records import Failure, Record, Records
 from mta_lab.results.states import states_of
+from mta_lab.results.step_times import StepTime, step_times
 from mta_lab.stats.contrasts import EFFECT
 from mta_lab.stats.proportions import Rates, interval
 from mta_lab.sweep import Row, Sweep
@@ -50,6 +51,8 @@ class Table:
     agreement: Agreement
     provenance: tuple[str, ...]
     """distinct machines and commits that the results come from"""
+    in_turns: Mapping[str, StepTime] = field(default_factory=dict)
+    """what a step takes over the baseline's, of each row that was timed in turns with it"""
     remarks: tuple[str, ...] = ()
     """further notes, on what the records alone cannot tell"""
     searched: Mapping[str, Searched] = field(default_factory=dict)
@@ -128,7 +131,8 @@ def build_table(
     missing = {(row, seed): identity for (row, seed), identity in fingerprints.items() if seed not in found[row]}
     comparison, stale = _compare(sweep, found, effect), _stale(sweep, missing, records)
     parameters = {row.name: count_parameters(row.config) for row in sweep.rows}
-    costs = compare_costs(found, parameters, {row.name: row.baseline for row in sweep.rows})
+    in_turns = _in_turns(sweep, fingerprints, records)
+    costs = compare_costs(found, parameters, {row.name: row.baseline for row in sweep.rows}, in_turns)
     rows = tuple(
         _row(row, sweep, found, failed[row.name], stale[row.name], comparison, costs[row.name]) for row in sweep.rows
     )
@@ -138,7 +142,16 @@ def build_table(
         comparison=comparison,
         agreement=agreement_of(rows, comparison),
         provenance=origins([record for runs in found.values() for record in runs.values()]),
+        in_turns=in_turns,
     )
+
+
+def _in_turns(sweep: Sweep, fingerprints: Mapping[tuple[str, int], str], records: Records) -> dict[str, StepTime]:
+    """Return what a step takes over the baseline's, of each row for which that is kept."""
+    kept = step_times(records.directory)
+    first = {row: identity for (row, seed), identity in fingerprints.items() if seed == sweep.seeds[0]}
+    pairs = {row.name: (first.get(row.name, ""), first.get(row.baseline, "")) for row in sweep.rows}
+    return {row: kept[pair] for row, pair in pairs.items() if pair in kept}
 
 
 def _failure(identity: str, records: Records, parents: Mapping[str, str]) -> Failure | None:

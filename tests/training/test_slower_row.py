@@ -4,7 +4,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from statistics import median
 
 import pytest
 import torch
@@ -13,12 +12,15 @@ from torch import Tensor, nn
 from components.attention import Attention, AttentionConfig
 from components.registry import register, remembered
 from mta_lab import children
-from mta_lab.data import Corpus
-from mta_lab.report.cost import Ratio, ratios_of
-from mta_lab.training.run import train
+from mta_lab.bench.rows import WARM_UP, time_rows
+from mta_lab.config import RunConfig
+from mta_lab.devices import own
+from mta_lab.model import build_model
+from mta_lab.report.cost import MATTERS, Ratio
+from mta_lab.training.step import random_step
 from tests.training.conftest import Configure
 
-SEEDS, STEPS, LAYERS, MORE = range(5), 60, 4, 0.15
+LAYERS, MORE, SECONDS = 4, 0.15, 60.0
 PIECE = torch.ones(64, 64)
 
 
@@ -53,9 +55,9 @@ def variant() -> Iterator[None]:
     forget()
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """One thread, as a run of a table has."""
+    """One thread, as a row has that is timed."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -74,51 +76,51 @@ def burning(processes: int) -> Iterator[None]:
             process.wait()
 
 
-def step_time(configure: Configure, corpus: Corpus, pieces: int, seed: int) -> float:
-    """Return the median time of a step of a small run."""
-    settings = {
-        "model": {"width": 48, "heads": 4, "layers": LAYERS, "context": 64, "vocabulary": 300},
-        "training": {"steps": STEPS, "batch_size": 8, "warmup_steps": 3, "learning_rate": 0.01},
-        "training.validations": 1,
-        "attention": {"name": "working", "pieces": pieces},
-        "seed": seed,
-    }
-    found = train(configure(settings), corpus).step_seconds
-    assert found
-    return found
+def row(configure: Configure, pieces: int) -> RunConfig:
+    """A small model that makes so many pieces of work in each layer."""
+    return configure(
+        {
+            "model": {"width": 48, "heads": 4, "layers": LAYERS, "context": 64, "vocabulary": 300},
+            "training.batch_size": 8,
+            "attention": {"name": "working", "pieces": pieces},
+        }
+    )
 
 
-def ratios(configure: Configure, corpus: Corpus, rows: dict[str, int]) -> dict[str, Ratio]:
-    """Return each row's time of a step over that of the first; runs of a seed are neighbours."""
-    times: dict[str, dict[int, float]] = {row: {} for row in rows}
-    for seed in SEEDS:
-        for row, pieces in rows.items():
-            times[row][seed] = step_time(configure, corpus, pieces, seed)
-    found = ratios_of({"step_seconds": times}, dict.fromkeys(rows, 1), dict.fromkeys(rows, next(iter(rows))))
-    return {row: found[row]["step_seconds"] for row in rows}
-
-
-def pieces_of_a_step(configure: Configure, corpus: Corpus, share: float) -> int:
+def pieces_of_a_step(config: RunConfig, share: float) -> int:
     """Return the pieces of work for each layer that come to this share of a step."""
+    step = random_step(build_model(config, seed=0), config, own.CPU)
+    for _ in range(WARM_UP):
+        step()
+    steps, pieces = 100, 10_000
     started = time.process_time()
-    for _ in range(2000):
+    for _ in range(steps):
+        step()
+    between = time.process_time()
+    for _ in range(pieces):
         torch.mm(PIECE, PIECE)
-    piece = (time.process_time() - started) / 2000
-    step = median(step_time(configure, corpus, 0, seed) for seed in SEEDS)
-    return max(1, round(share * step / piece / LAYERS))
+    ended = time.process_time()
+    return max(1, round(share * (between - started) / steps / ((ended - between) / pieces) / LAYERS))
+
+
+def ratios(rows: dict[str, RunConfig]) -> dict[str, Ratio]:
+    """Return each further row's time of a step over that of the first, in turns."""
+    first = next(iter(rows))
+    found = time_rows(rows, {name: first for name in rows if name != first}, SECONDS).ratios
+    return {name: Ratio(value=one.value, low=one.low, high=one.high, least=1 + MATTERS) for name, one in found.items()}
 
 
 @pytest.mark.alone
 @pytest.mark.slow
 def test_a_row_that_works_15_percent_more_is_found_slower_on_a_busy_and_on_a_quiet_machine(
-    configure: Configure, corpus: Corpus
+    configure: Configure,
 ) -> None:
-    """The same row again is not: its interval holds 1, but for one in twenty."""
-    rows = {"first": 0, "again": 0, "slower": pieces_of_a_step(configure, corpus, MORE)}
+    """The same row again is not."""
+    plain = row(configure, 0)
+    rows = {"first": plain, "again": plain, "slower": row(configure, pieces_of_a_step(plain, MORE))}
     for busy in (0, 2):
         with burning(busy):
-            found = ratios(configure, corpus, rows)
-        assert found["slower"].apart, (busy, found)
-        assert 1.05 < found["slower"].value < 1.3, (busy, found)
-        assert found["again"].low < 1.03, (busy, found)
-        assert found["again"].high > 0.97, (busy, found)
+            found = ratios(rows)
+        assert {name: ratio.apart for name, ratio in found.items()} == {"again": False, "slower": True}, (busy, found)
+        assert found["slower"].value < 1.3, (busy, found)
+        assert 0.97 < found["again"].value < 1.03, (busy, found)
