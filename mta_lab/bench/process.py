@@ -88,7 +88,7 @@ class Laboratory:
 def _serve(
     connection: "Connection[Any, Any]", components: Sequence[Path], plugins: bool, variables: Mapping[str, str]
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once, without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller, who is interrupted as well, ends this process
     try:
         os.environ.update(variables)
         load_components(components)

@@ -18,10 +18,11 @@ from mta_lab.results import exchange
 from mta_lab.results.looks import looks_of, merge_looks
 from mta_lab.results.notes import merge_notes, notes_of, written_notes
 from mta_lab.results.records import Records
+from mta_lab.results.step_times import merge_step_times, step_times, written_step_times
 from mta_lab.scheduling import take_searches
 from mta_lab.scheduling.merge import Taken
 from mta_lab.strict import FaultError
-from mta_lab.workspace import JOURNAL, LOOKS, NOTES, again
+from mta_lab.workspace import JOURNAL, LOOKS, NOTES, STEP_TIMES, again
 
 
 def merge_searches(records: Records, other: Path, say: Callable[[str], None], *, replace: bool) -> Taken | None:
@@ -52,6 +53,7 @@ def export(plan: Plan, target: Path) -> exchange.Merged:
     except FaultError as error:
         raise UserError(f"--output: the looks of {plan.given} cannot be read ({error})") from None
     merge_notes(target, plan.records.directory, runs)
+    merge_step_times(target, plan.records.directory, runs)
     return done
 
 
@@ -59,6 +61,12 @@ def _notes(plan: Plan, runs: Sequence[str]) -> dict[str, Path | str]:
     """Return the notes on some runs, by their place in an archive."""
     found = notes_of(plan.records.directory, runs)
     return {f"results/{NOTES}": written_notes(found)} if found else {}
+
+
+def _step_times(plan: Plan, runs: Sequence[str]) -> dict[str, str]:
+    """Return what steps of some runs take, by its place in an archive."""
+    found = step_times(plan.records.directory, runs)
+    return {f"results/{STEP_TIMES}": written_step_times(found.values())} if found else {}
 
 
 def _looks(plan: Plan) -> dict[str, str]:
@@ -105,6 +113,7 @@ def pack(plan: Plan, target: Path | None, *, weights: bool) -> tuple[Path, int, 
         "README.txt": _readme(plan),
         **_looks(plan),
         **_notes(plan, runs),
+        **_step_times(plan, runs),
         **sources,
     }
     if plan.sweep.search and (plan.records.directory / JOURNAL).exists():

@@ -89,12 +89,13 @@ def cost_note(table: Table) -> list[str]:
         if all(record.step_seconds for record in records if record.config["training"]["steps"])
         else "the mean over a run's steps by the wall clock, as runs of earlier versions have no median"
     )
+    paired = "measured costs, but for steps timed in turns," if table.in_turns else "measured costs"
     several = " The runs come from several machines or versions." if len(table.provenance) > 1 else ""
     return [
         "delta, equal FLOPs: after as many counted operations as the cheaper of the two does in all. The costlier "
         "one's score is read from its validation curve, where its learning rate has not decayed, which puts it at a "
         "disadvantage. Its interval is by Student's t over the seeds.",
-        f"step: {step}. Ratios of measured costs are paired by seed like deltas; one in brackets has an interval that "
+        f"step: {step}. Ratios of {paired} are paired by seed like deltas; one in brackets has an interval that "
         f"includes 1. tokens/s and the time of a run are by the wall clock and are not compared.{several}",
         *_turns_note(table),
     ]

@@ -18,6 +18,7 @@ from mta_lab.results.looks import merge_looks
 from mta_lab.results.notes import merge_notes
 from mta_lab.results.recorded_settings import without
 from mta_lab.results.records import RUN_FOLDERS, OtherVersionError, Record, Records, run_files, write_whole
+from mta_lab.results.step_times import merge_step_times
 from mta_lab.strict import FaultError, as_json, content
 from mta_lab.workspace import LOOKS
 
@@ -128,6 +129,7 @@ def merge(records: Records, other: Path, *, replace: bool, failures: bool, weigh
     except FaultError:
         done.unreadable.append(LOOKS)
     merge_notes(records.directory, other)
+    merge_step_times(records.directory, other)
     return done
 
 

@@ -8,7 +8,7 @@ from mta_lab.errors import UserError
 from mta_lab.report.cost_section import cost, with_interval
 from mta_lab.report.notes import notes
 from mta_lab.report.table import Table
-from mta_lab.results.step_times import StepTime, keep_step_times, step_times
+from mta_lab.results.step_times import StepTime, keep_step_times, merge_step_times, step_times
 from mta_lab.workspace import STEP_TIMES
 from tests.report.examples import CLEAR, example_sweep, made_up_name, table_of
 
@@ -39,7 +39,7 @@ def shown(folder: Path, *measured: StepTime) -> tuple[Table, str]:
 def test_a_row_is_slower_where_its_whole_interval_is_5_percent_above_1(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     table, said = shown(tmp_path, timed("narrow", 1.04, 1.08), timed("wide", 1.06, 1.08, rounds=51))
-    ratios = {row.name: row.measured.ratios.get("step_seconds") for row in table.rows}
+    ratios = {row.name: row.measured.ratios["step_seconds"] for row in table.rows[1:]}
     assert [with_interval(ratios[row]) for row in ("narrow", "wide")] == ["(1.06 [1.04, 1.08])", "1.07 [1.06, 1.08]"]
     assert "1.07 [1.06, 1.08]" in str(cost(table)[1])
     assert "step, x: after the launch" in said
@@ -71,6 +71,19 @@ def test_a_time_takes_the_place_of_an_earlier_one_of_the_same_runs(tmp_path: Pat
     keep_step_times(tmp_path, [first, other])
     keep_step_times(tmp_path, [again])
     assert list(step_times(tmp_path).values()) == [again, other]
+
+
+def test_times_travel_with_both_of_their_runs_and_replace_none(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    ours, theirs = timed("wide", 1.1, 1.2), timed("narrow", 1.1, 1.2)
+    keep_step_times(here, [ours])
+    keep_step_times(there, [timed("wide", 1.3, 1.4), theirs])
+    merge_step_times(here, there, among=[ours.row, theirs.row])
+    assert list(step_times(here).values()) == [ours]
+    merge_step_times(here, there)
+    assert list(step_times(here).values()) == [ours, theirs]
 
 
 @pytest.mark.parametrize(
