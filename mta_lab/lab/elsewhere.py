@@ -120,9 +120,11 @@ def _with(config: Any, changed: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row's configuration, in its canonical form, with the changed settings."""
     tree: dict[str, Any] = deepcopy(plain(config))
     for key, value in changed.items():
-        section, *path = key.split(".")
-        node = tree if not path else tree.setdefault(section, {})
-        for part in path[:-1]:
-            node = node.setdefault(part, {})
-        node[path[-1] if path else section] = value
+        *sections, last = key.split(".")
+        node = tree
+        for section in sections:
+            if not isinstance(node.get(section), dict):  # nothing, or a list where the other has settings
+                node[section] = {}
+            node = node[section]
+        node[last] = value
     return tree

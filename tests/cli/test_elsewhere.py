@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from mta_lab.config import plain
 from mta_lab.data import Corpus, cache
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
-from mta_lab.lab.elsewhere import LOOKED_AT, MOST, elsewhere
+from mta_lab.lab.elsewhere import LOOKED_AT, MOST, _with, elsewhere
 from mta_lab.lab.plans import plan
 from mta_lab.results.records import Records
 from mta_lab.sweep import load_sweep
@@ -133,3 +134,13 @@ def test_a_users_file_of_a_shipped_name_has_its_own(lab: Command) -> None:
     ((_, (_, command)),) = said("masking.yaml").items()
     assert command == "mta-lab report masking.yaml training.steps=500 --scale nano"
     assert said("masking") == {}
+
+
+def test_settings_may_stand_where_another_run_has_a_list() -> None:
+    row = load_sweep("kernel_sizes", scale="nano").rows[0].config
+    tree = plain(row)
+    changed = {"evaluations.0.limit": 3, "training.further.momentum": 0.9, "seed": 7}
+    found = _with({**tree, "evaluations": [{"name": "perplexity"}]}, changed)
+    assert found["evaluations"] == {"0": {"limit": 3}}
+    assert found["training"] == {**tree["training"], "further": {"momentum": 0.9}}
+    assert found["seed"] == 7
