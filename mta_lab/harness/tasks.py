@@ -83,7 +83,7 @@ def missing_tasks(evaluation: HarnessEvaluation) -> list[str]:
         UserError: there is no such task.
     """
     asked = {name: shots for name, shots in _shots(evaluation).items() if ENDING not in name}
-    _, missing = _found(evaluation, asked, None) if asked else (None, dict[str, str]())
+    _, missing = _found(evaluation, asked, None)
     return [f"{evaluation.name}: {said}" for said in missing.values()]
 
 

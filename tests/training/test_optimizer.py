@@ -44,7 +44,8 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
     "gradient_clip": {"gradient_clip": 1e9},
 }
 ELSEWHERE = {"validations", "validation_tokens", "precision", "compiled", "micro_batch", "recompute", "deterministic",
-             "token_share", "optimizer", "z_loss", "label_smoothing", "auxiliary", "ema", "stop_after"}  # fmt: skip
+             "token_share", "optimizer", "z_loss", "label_smoothing", "auxiliary", "ema", "stop_after",
+             "compile"}  # fmt: skip
 """they move no step but in number, or the last bits alone;
 `test_course`, `test_curves`, `test_share` and their own tests see them. Equations of other
 optimizers stand in tests/components/optimizers, others in test_objective and test_average"""
