@@ -123,6 +123,7 @@ def test_a_launch_that_can_print_nothing_starts_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["odd.yaml"]
 
 
+@pytest.mark.slow
 def test_a_pipe_that_closes_in_the_middle_ends_a_launch_as_ctrl_c_does(tmp_path: Path) -> None:
     folder = folder_with_sweep(tmp_path)
     status, printed = shell("lab sweep odd.yaml --workers 1 | head -1; exit ${PIPESTATUS[0]}", folder)
