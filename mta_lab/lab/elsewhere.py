@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
 from functools import cache, partial
 from typing import Any
 
@@ -92,16 +91,17 @@ def _candidates(
     sweep = at_scale(scale)
     if sweep is None:
         return
-    theirs = _conditions(flatten(_first(config)))
+    sections = _conditions(_first(config))
+    theirs = flatten(sections)
     tried: list[Mapping[str, Any]] = []
     for row in sweep.staged.rows:  # a stage follows from the run that a row starts with
         if parent_of(row.config):
             continue
-        usual = _conditions(flatten(row.config))
+        usual = flatten(_conditions(plain(row.config)))
         changed = {key: value for key, value in theirs.items() if usual.get(key) != value}
         if changed in tried:
             continue
-        tree = _with(row.config, changed)
+        tree = {**plain(row.config), **sections}
         if any(settings_key({**tree, "seed": seed}) in recorded for seed in sweep.seeds):
             tried.append(changed)
             yield scale, changed
@@ -112,19 +112,5 @@ def _first(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return _first(config["parent"]) if "parent" in config else config
 
 
-def _conditions(flat: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in flat.items() if key.partition(".")[0] not in ROWS}
-
-
-def _with(config: Any, changed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row's configuration, in its canonical form, with the changed settings."""
-    tree: dict[str, Any] = deepcopy(plain(config))
-    for key, value in changed.items():
-        *sections, last = key.split(".")
-        node = tree
-        for section in sections:
-            if not isinstance(node.get(section), dict):  # nothing, or a list where the other has settings
-                node[section] = {}
-            node = node[section]
-        node[last] = value
-    return tree
+def _conditions(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: section for name, section in config.items() if name not in ROWS}

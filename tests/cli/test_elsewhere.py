@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mta_lab.config import plain
 from mta_lab.data import Corpus, cache
 from mta_lab.lab.conditions import Conditions
 from mta_lab.lab.display import Display
-from mta_lab.lab.elsewhere import LOOKED_AT, MOST, _with, elsewhere
+from mta_lab.lab.elsewhere import LOOKED_AT, MOST, elsewhere
 from mta_lab.lab.plans import plan
 from mta_lab.results.records import Records
 from mta_lab.sweep import load_sweep
@@ -136,11 +135,11 @@ def test_a_users_file_of_a_shipped_name_has_its_own(lab: Command) -> None:
     assert said("masking") == {}
 
 
-def test_settings_may_stand_where_another_run_has_a_list() -> None:
-    row = load_sweep("kernel_sizes", scale="nano").rows[0].config
-    tree = plain(row)
-    changed = {"evaluations.0.limit": 3, "training.further.momentum": 0.9, "seed": 7}
-    found = _with({**tree, "evaluations": [{"name": "perplexity"}]}, changed)
-    assert found["evaluations"] == {"0": {"limit": 3}}
-    assert found["training"] == {**tree["training"], "further": {"momentum": 0.9}}
-    assert found["seed"] == 7
+def test_runs_of_a_task_with_a_list_of_components_are_no_hindrance(lab: Command) -> None:
+    """Their settings are flattened to numbers of the list."""
+    measured("needles")
+    assert said("last_word") == {}
+    measured("last_word", "training.steps=500")
+    assert said("last_word").keys() == {"nano, training.steps=500"}
+    measured("needles", "training.steps=500")
+    assert "nano, training.steps=500" in said("needles")
