@@ -156,7 +156,7 @@ def _launched(plan: Plan, rows: Sequence[str] | None, options: LaunchOptions) ->
     to_do = to_train(launched.launched, launched.states, rerun_stale=plan.rerun_stale)
     for line in [*shortened_warmups(plan), *shared_tokens(plan), *repeated(plan), *lost_records(to_do, plan.records)]:
         plan.display.say(line)
-    for line in cannot_ask(plan):
+    for line in cannot_ask(plan) if to_do else ():  # else they are asked at once, which says it
         plan.display.note(line)
     plan.display.say(f"{plan.sweep.title}: {_to_do(launched, len(to_do), options)}")
     if to_do:

@@ -69,7 +69,7 @@ def refuse_unusable(store: str) -> None:
 def make_whole(store: str) -> None:
     """Make the SQLite file of a store where there is none yet, whole or not at all.
 
-    MLflow makes it in some hundred statements, and refuses for ever what a kill leaves of them.
+    MLflow makes its tables one by one, and refuses from then on what a kill leaves of them.
     """
     file = _sqlite_file(store)
     if not file or not file.parent.is_dir() or file.exists():

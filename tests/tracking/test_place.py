@@ -210,7 +210,7 @@ def test_the_database_is_made_once_and_holds_the_addresses_of_this_directory(
 def test_a_kill_while_the_database_is_made_leaves_none(
     entries: int, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MLflow makes some sixty tables."""
+    """MLflow makes its tables one by one, more than sixty."""
     work_in(home / "here", monkeypatch)
     makes = f"from mta_lab.tracking.place import make_whole; make_whole({STORE!r})"
     with subprocess.Popen([sys.executable, "-P", "-c", makes]) as process:
